@@ -1,0 +1,53 @@
+/**
+ * Every bound on what a stranger may make us hold or do, in one place. Units are in the names or the comment.
+ * A parser that meets a bound refuses; it never truncates.
+ */
+export const limits = {
+  asn1: {
+    /** Nesting of constructed encodings. */
+    depth: 64,
+    /** Elements in one encoding that is walked as a tree. */
+    elements: 200_000,
+  },
+  cms: {
+    /** Layers of one message: encrypted in signed in encrypted … */
+    layers: 8,
+    recipientInfos: 2_000,
+    signerInfos: 32,
+    certificates: 200,
+  },
+  pki: {
+    /** Certificates in one path, anchor included. */
+    pathLength: 12,
+    /** Candidate paths tried for one certificate. */
+    candidatePaths: 64,
+  },
+  mail: {
+    headerOctets: 256 * 1024,
+    headerFields: 2_000,
+    /** Nesting of multiparts. */
+    depth: 100,
+    entities: 10_000,
+  },
+  smtp: {
+    /** RFC 5321 §4.5.3.1.4 asks for 512 octets; AUTH with a bearer token needs far more. */
+    commandLineOctets: 65_536,
+    replyLineOctets: 4_096,
+    replyLines: 128,
+    recipients: 1_000,
+    /** Errors after which a session ends. */
+    errorsPerSession: 20,
+    /** RFC 5321 §4.5.3.2: five minutes for a command. */
+    commandTimeoutMs: 300_000,
+    beforeAuthTimeoutMs: 60_000,
+  },
+  imap: {
+    clientLineOctets: 65_536,
+    commandOctets: 262_144,
+    /** One SEARCH line for 100,000 hits is 589 KB. */
+    upstreamLineOctets: 16 * 1024 * 1024,
+    beforeAuthTimeoutMs: 60_000,
+  },
+  /** One message on its way through, octets. Listeners may configure less. */
+  messageOctets: 64 * 1024 * 1024,
+} as const;

@@ -1,0 +1,76 @@
+import type { MailId, SessionId } from '../ids.ts';
+
+/**
+ * Every line the gateway can log. A line is a declared event with ids; what may be printed is decided here, by type:
+ * no subject, no body, no SASL data, no key material. Addresses are personal data and appear only where an
+ * operator needs them to answer "what became of my mail".
+ */
+export type Event = GatewayEvent | SubmissionEvent | ReadingEvent | KeyEvent | DirectoryEvent;
+
+type GatewayEvent =
+  | { event: 'gateway.listening'; level: 'info'; listener: string; host: string; port: number }
+  | { event: 'gateway.stopped'; level: 'info' }
+  | { event: 'gateway.defect'; level: 'error'; where: string; error: string };
+
+type SubmissionEvent =
+  | { event: 'smtp.connected'; level: 'debug'; session: SessionId; remote: string; listener: string }
+  | { event: 'smtp.authenticated'; level: 'info'; session: SessionId; principal: string; mechanism: string }
+  | {
+      event: 'smtp.refused';
+      level: 'info';
+      session: SessionId;
+      mail: MailId | null;
+      code: number;
+      reason: string;
+    }
+  | { event: 'smtp.closed'; level: 'debug'; session: SessionId; cause: string }
+  | {
+      event: 'mail.protected';
+      level: 'info';
+      mail: MailId;
+      rule: string;
+      recipients: number;
+      signed: boolean;
+      encrypted: boolean;
+      octets: number;
+    }
+  | { event: 'mail.handed-over'; level: 'info'; mail: MailId; upstream: string; reply: string }
+  | { event: 'mail.refused'; level: 'warn'; mail: MailId; code: string; reason: string };
+
+type ReadingEvent =
+  | { event: 'imap.connected'; level: 'debug'; session: SessionId; remote: string; listener: string }
+  | { event: 'imap.authenticated'; level: 'info'; session: SessionId; principal: string; mechanism: string }
+  | { event: 'imap.closed'; level: 'debug'; session: SessionId; cause: string }
+  | {
+      event: 'imap.protocol-error';
+      level: 'warn';
+      session: SessionId;
+      side: 'client' | 'upstream';
+      reason: string;
+    }
+  | {
+      event: 'mail.opened';
+      level: 'info';
+      session: SessionId;
+      outcome: string;
+      verdict: string;
+      octets: number;
+      overflow: boolean;
+    };
+
+type KeyEvent =
+  | { event: 'key.process-started'; level: 'info'; module: string; token: string }
+  | { event: 'key.process-ended'; level: 'warn'; module: string; token: string; reason: string }
+  | {
+      event: 'key.used';
+      level: 'info';
+      principal: string;
+      key: string;
+      operation: 'sign' | 'decrypt';
+      mail: string;
+      outcome: 'done' | 'failed';
+    };
+
+type DirectoryEvent =
+  | { event: 'directory.harvested'; level: 'info'; address: string; fingerprint: string; trust: string }
+  | { event: 'directory.change-pending'; level: 'warn'; address: string; fingerprint: string };

@@ -1,0 +1,131 @@
+import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
+import type { MailId, SessionId } from '../ids.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import type { SecurityReport } from '../smime/report.ts';
+import type { Envelope, Recipient } from '../smtp/envelope.ts';
+import type { Reply } from '../smtp/reply.ts';
+
+/**
+ * What the two stories need from the rest, and what sessions need from the stories.
+ * gateway.ts connects them; nothing here is implemented in this folder except the stories themselves.
+ */
+
+/** Who has logged in: proven by the upstream, in canonical form. Only a login makes one. */
+export type Principal = { readonly login: string };
+
+/** Where a submission came from. */
+export type Origin = {
+  session: SessionId;
+  listener: string;
+  principal: Principal;
+  /** Address of the client. */
+  remote: string;
+};
+
+/** A message accepted from a client, before the answer to its end of data. */
+export type Submission = {
+  id: MailId;
+  origin: Origin;
+  envelope: Envelope;
+  /** Dot-stuffing removed, CRLF line ends, with the final CRLF. */
+  octets: Buffer;
+};
+
+/** One message that one set of recipients gets. Every recipient of the submission is in exactly one variant. */
+export type Variant = {
+  recipients: readonly Recipient[];
+  octets: Buffer;
+  protection: { signed: boolean; encrypted: boolean };
+};
+
+/**
+ * Hands one variant over to the upstream, in the transaction of the session that is being served.
+ * The outcome carries the upstream's own reply. Throws nothing: a lost connection is `unreachable`.
+ */
+export interface HandOver {
+  deliver(variant: Variant): Promise<HandOverOutcome>;
+}
+
+export type HandOverOutcome =
+  | { kind: 'accepted'; reply: Reply }
+  | { kind: 'rejected'; reply: Reply }
+  /** No reply to the end of data: the upstream may or may not have the message. */
+  | { kind: 'unreachable'; reason: string };
+
+/** What smtp-in says to the client at the end of data: the upstream's own reply, or ours. */
+export type SubmissionOutcome = { kind: 'accepted' | 'refused'; reply: Reply };
+
+/** The outbound story as smtp-in sees it. */
+export interface OutboundStory {
+  /** Called at RCPT TO, after the upstream accepted the recipient: certificates are looked up ahead of DATA. Never throws. */
+  expectRecipient(origin: Origin, recipient: Recipient): void;
+  /** Called when all octets are there. Never throws: every failure is a reply. */
+  submit(submission: Submission, handOver: HandOver): Promise<SubmissionOutcome>;
+}
+
+/** The inbound story as imap-proxy and pop3-proxy see it. */
+export interface InboundStory {
+  open(request: OpenRequest): Promise<OpenOutcome>;
+}
+
+export type OpenRequest = {
+  session: SessionId;
+  principal: Principal;
+  /** The stored original, whole. */
+  octets: Buffer;
+};
+
+export type OpenOutcome =
+  /** Not S/MIME at its root (or clear-signed): the original is shown byte for byte. `report` for clear-signed. */
+  | { kind: 'as-is'; report: SecurityReport | null }
+  /** Decrypted and/or unwrapped: the MIME entity to show, and what was found. */
+  | { kind: 'opened'; entity: Buffer; report: SecurityReport; verdict: Verdict }
+  /** No key of this principal fits: permanent until a key is added. */
+  | { kind: 'no-key'; report: SecurityReport }
+  /** Broken or tampered; uniform, no detail (RFC 3218). */
+  | { kind: 'failed'; report: SecurityReport }
+  /** Key or service away for now: nothing may be served in its place. */
+  | { kind: 'unavailable'; publicText: string };
+
+export type Verdict =
+  | { kind: 'trusted' }
+  | { kind: 'untrusted'; why: string }
+  | { kind: 'broken'; why: string }
+  | { kind: 'unsigned' };
+
+/** What harvesting and lookups know of one correspondent's certificate. */
+export type KnownCertificate = {
+  certificate: Certificate;
+  trust: 'pinned' | 'verified' | 'harvested';
+  /** sMIMECapabilities of the correspondent's last signed mail, OIDs in order of preference. */
+  capabilities: readonly string[];
+  source: 'directory' | 'file';
+};
+
+/** Correspondents' certificates. Throws SealgateError `directory.unavailable` (temporary). */
+export interface CertificateDirectory {
+  /** By address, domain compared without case. Newest first. */
+  find(address: string): Promise<readonly KnownCertificate[]>;
+  harvest(finding: Harvest): Promise<void>;
+}
+
+export type Harvest = {
+  address: string;
+  certificate: Certificate;
+  trust: 'verified' | 'harvested';
+  capabilities: readonly string[];
+  signedAt: Date | null;
+};
+
+/** Keys by login; deny by default. Throws SealgateError `key.unavailable`. */
+export interface Keyring {
+  /** Addresses that belong to the login, lower-case domain. Empty: none. */
+  addressesOf(principal: Principal): readonly string[];
+  /** Keys that may sign for `address`, preferred first; only if the address belongs to the principal. */
+  signingKeys(principal: Principal, address: string): Promise<readonly SigningKey[]>;
+  /** Every key the principal ever held. */
+  decryptionKeys(principal: Principal): Promise<readonly DecryptionKey[]>;
+}
+
+/** So that tests decide the time. */
+export type Clock = () => Date;

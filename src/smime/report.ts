@@ -1,0 +1,45 @@
+import type { Certificate } from '../pki/certificate.ts';
+import type { PathReport } from '../pki/path-report.ts';
+
+/**
+ * What opening a message found, check by check. A report never judges: src/policy/decide-inbound.ts does.
+ * Layers are in the order in which they were met, outermost first.
+ */
+export type SecurityReport = { layers: readonly Layer[] };
+
+export type Layer = EncryptedLayer | SignedLayer | CompressedLayer;
+
+export type EncryptedLayer = {
+  kind: 'encrypted';
+  /** Content-encryption algorithm by its usual name: `aes256-cbc`, `aes256-gcm`. */
+  algorithm: string;
+  /** Whether the algorithm authenticates the content (AEAD). */
+  authenticated: boolean;
+  outcome: 'opened' | 'no-key' | 'failed';
+};
+
+export type CompressedLayer = { kind: 'compressed'; outcome: 'opened' | 'failed' };
+
+export type SignedLayer = {
+  kind: 'signed';
+  form: 'clear' | 'opaque';
+  signatures: readonly SignatureReport[];
+  /** certs-only messages have none. */
+  certificates: readonly Certificate[];
+};
+
+export type SignatureReport = {
+  /** null: the certificate is not in the message and not in the pool. */
+  signer: Certificate | null;
+  algorithm: string;
+  /** signingTime attribute; a claim of the signer. */
+  signedAt: Date | null;
+  /** Over the octets and the signed attributes. */
+  signature: 'good' | 'bad' | 'unsupported' | 'no-certificate';
+  path: PathReport | null;
+  revocation: 'good' | 'revoked' | 'unchecked';
+  /** One From address and it is an rfc822Name/SmtpUTF8Mailbox of the signer. */
+  speaksFor: 'from' | 'other' | 'unknown';
+  /** sMIMECapabilities (RFC 8551 §2.5.2) as OIDs in order of preference; empty when absent. */
+  capabilities: readonly string[];
+};
