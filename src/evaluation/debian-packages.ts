@@ -12,7 +12,7 @@ const SERVER_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
  * @returns the absolute path, or null where there is none.
  */
 export async function findProgram(name: string): Promise<string | null> {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
   for (const folder of [...folders, ...SERVER_FOLDERS]) {
     const path = join(folder, name);
     try {

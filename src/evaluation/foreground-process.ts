@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { findProgram } from './debian-packages.ts';
 
 /**
@@ -15,7 +16,7 @@ export type ForegroundProcess = {
   output(): string;
   /** The exit code or signal name; null while it runs. */
   ended(): string | null;
-  /** Sends SIGTERM, and SIGKILL to what is left after `graceMs`; returns when no process of the group is left. */
+  /** Sends SIGTERM to the group, and SIGKILL to what is left after `graceMs`; returns when no process of the group is left. */
   stop(graceMs?: number): Promise<void>;
 };
 
@@ -33,7 +34,7 @@ export async function startForegroundProcess(
   const child = spawn(command, commandArgs, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', ...options.env },
+    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   let output = '';
@@ -59,24 +60,42 @@ function endOf(child: ChildProcess): string | null {
 }
 
 async function stopGroup(child: ChildProcess, pid: number, graceMs: number): Promise<void> {
-  if (endOf(child) === null) child.kill('SIGTERM');
+  // To the whole group at once: Dovecot's first process otherwise waits a second for its log process.
+  if (endOf(child) === null) signalGroup(pid, 'SIGTERM');
   const deadline = Date.now() + graceMs;
-  while (endOf(child) === null || signalGroup(pid, 0)) {
+  while (endOf(child) === null || (await groupIsAlive(pid))) {
     if (Date.now() > deadline) signalGroup(pid, 'SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
-/** Whether a process of the group was there to receive the signal. */
+async function groupIsAlive(pid: number): Promise<boolean> {
+  if (!signalGroup(pid, 0)) return false;
+  // A signal also reaches the dead whose parent has not yet asked for their exit code; they are of no concern.
+  return process.platform === 'linux' ? await hasLivingMember(pid) : true;
+}
+
+/** Whether the group was there to receive the signal; 0 only asks. */
 function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     process.kill(-pid, signal);
     return true;
   } catch (error) {
-    // EPERM: members are left, of another user.
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'ESRCH') return false;
+    // Members are left, of another user.
     if (code === 'EPERM') return true;
     throw error;
   }
+}
+
+/** proc(5): `pid (command) state ppid pgrp …`; the command may hold blanks and brackets. */
+async function hasLivingMember(group: number): Promise<boolean> {
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const text = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '');
+    const [state, , pgrp] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    if (Number(pgrp) === group && state !== 'Z' && state !== 'X') return true;
+  }
+  return false;
 }
