@@ -21,6 +21,25 @@ export const limits = {
     pathLength: 12,
     /** Candidate paths tried for one certificate. */
     candidatePaths: 64,
+    /** Steps of path building (a certificate looked at as an issuer) for one certificate. */
+    buildingSteps: 1_000,
+    /** Signatures verified anew for one certificate; verdicts that are remembered cost nothing. */
+    signatureChecks: 200,
+    /** Verdicts on signatures that are remembered, in the whole process. */
+    rememberedSignatures: 50_000,
+    certificateOctets: 128 * 1024,
+    extensions: 100,
+    /** Names in one subjectAltName, subtrees in one nameConstraints. */
+    generalNames: 2_000,
+    /** Comparisons of a name with a subtree, for one path. */
+    nameComparisons: 100_000,
+    /** Policies, and mappings, in one certificate. */
+    policies: 128,
+    /** RSA and DSA; a larger key costs the verifier too much. */
+    modulusBits: 8_192,
+    /** A file of certificates. */
+    bundleOctets: 8 * 1024 * 1024,
+    bundleCertificates: 2_000,
   },
   mail: {
     headerOctets: 256 * 1024,

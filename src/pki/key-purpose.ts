@@ -1,0 +1,115 @@
+import type { Certificate, KeyUsage } from './certificate.ts';
+
+/** Why a certificate may not be used; for people in `text`, for code in `reason`. */
+export type KeyPurposeVerdict =
+  | { kind: 'may' }
+  | {
+      kind: 'may-not';
+      reason: 'not-yet-valid' | 'expired' | 'key-type' | 'key-usage' | 'extended-key-usage';
+      text: string;
+    };
+
+export const oidEmailProtection = '1.3.6.1.5.5.7.3.4';
+export const oidAnyExtendedKeyUsage = '2.5.29.37.0';
+
+const SIGNING_KEYS: ReadonlySet<string> = new Set([
+  '1.2.840.113549.1.1.1', // rsaEncryption
+  '1.2.840.113549.1.1.10', // id-RSASSA-PSS
+  '1.2.840.10045.2.1', // id-ecPublicKey
+  '1.3.101.112', // id-Ed25519
+  '1.3.101.113', // id-Ed448
+  '2.16.840.1.101.3.4.3.17', // id-ml-dsa-44
+  '2.16.840.1.101.3.4.3.18', // id-ml-dsa-65
+  '2.16.840.1.101.3.4.3.19', // id-ml-dsa-87
+]);
+
+/** Which key usage lets a key of this algorithm carry a content-encryption key. */
+const ENCRYPTION_KEYS: ReadonlyMap<string, 'keyEncipherment' | 'keyAgreement'> = new Map([
+  ['1.2.840.113549.1.1.1', 'keyEncipherment'],
+  ['1.2.840.113549.1.1.7', 'keyEncipherment'], // id-RSAES-OAEP
+  ['1.2.840.10045.2.1', 'keyAgreement'],
+  ['1.3.132.1.12', 'keyAgreement'], // id-ecDH (RFC 5480 §2.1.2)
+  ['1.3.101.110', 'keyAgreement'], // id-X25519
+  ['1.3.101.111', 'keyAgreement'], // id-X448
+  ['2.16.840.1.101.3.4.4.1', 'keyEncipherment'], // id-alg-ml-kem-512 (RFC 9935)
+  ['2.16.840.1.101.3.4.4.2', 'keyEncipherment'],
+  ['2.16.840.1.101.3.4.4.3', 'keyEncipherment'],
+]);
+
+/**
+ * Whether the key may sign mail at `at`: validity, kind of key, key usage (RFC 8550 §4.4.2) and extended key usage
+ * (RFC 8550 §4.4.4). An absent extension restricts nothing.
+ */
+export function mayCertificateSign(certificate: Certificate, at: Date): KeyPurposeVerdict {
+  const early = outsideValidity(certificate, at);
+  if (early !== null) return early;
+  if (!SIGNING_KEYS.has(certificate.keyAlgorithm)) {
+    return mayNot('key-type', 'The key of this certificate is of a kind that cannot sign mail.');
+  }
+  if (!allows(certificate, 'digitalSignature') && !allows(certificate, 'nonRepudiation')) {
+    return mayNot('key-usage', 'The key usage of this certificate does not include signing.');
+  }
+  return emailProtection(certificate);
+}
+
+/**
+ * Whether mail may be encrypted to the key at `at`: validity, kind of key, key usage by the kind of key (RFC 8550
+ * §4.4.2: keyEncipherment for RSA, keyAgreement for elliptic curves) and extended key usage.
+ */
+export function mayCertificateEncrypt(certificate: Certificate, at: Date): KeyPurposeVerdict {
+  const early = outsideValidity(certificate, at);
+  if (early !== null) return early;
+  const needed = ENCRYPTION_KEYS.get(certificate.keyAlgorithm);
+  if (needed === undefined) {
+    return mayNot('key-type', 'The key of this certificate is of a kind that mail cannot be encrypted to.');
+  }
+  // RFC 5280 §4.2.1.3: decipherOnly with keyAgreement takes the enciphering use away.
+  const decipherOnly = needed === 'keyAgreement' && certificate.keyUsage?.has('decipherOnly') === true;
+  if (!allows(certificate, needed) || decipherOnly) {
+    return mayNot('key-usage', 'The key usage of this certificate does not include encryption.');
+  }
+  return emailProtection(certificate);
+}
+
+/** RFC 8550 §4.4.4: absent, emailProtection or anyExtendedKeyUsage. */
+export function allowsEmailProtection(certificate: Certificate): boolean {
+  const purposes = certificate.extendedKeyUsage;
+  return (
+    purposes === null || purposes.includes(oidEmailProtection) || purposes.includes(oidAnyExtendedKeyUsage)
+  );
+}
+
+function emailProtection(certificate: Certificate): KeyPurposeVerdict {
+  if (allowsEmailProtection(certificate)) return { kind: 'may' };
+  return mayNot(
+    'extended-key-usage',
+    'This certificate was not issued for mail (its extended key usage says so).',
+  );
+}
+
+/** RFC 5280 §4.1.2.5: both ends belong to the validity period. */
+function outsideValidity(certificate: Certificate, at: Date): KeyPurposeVerdict | null {
+  if (at.getTime() < certificate.notBefore.getTime()) {
+    return mayNot(
+      'not-yet-valid',
+      `This certificate is valid only from ${certificate.notBefore.toISOString()}.`,
+    );
+  }
+  if (at.getTime() > certificate.notAfter.getTime()) {
+    return mayNot('expired', `This certificate expired at ${certificate.notAfter.toISOString()}.`);
+  }
+  // An invalid Date compares false with everything; it is no time at which anything is allowed.
+  if (Number.isNaN(at.getTime())) return mayNot('expired', 'The time of the check is unknown.');
+  return null;
+}
+
+function allows(certificate: Certificate, usage: KeyUsage): boolean {
+  return certificate.keyUsage === null || certificate.keyUsage.has(usage);
+}
+
+function mayNot(
+  reason: Extract<KeyPurposeVerdict, { kind: 'may-not' }>['reason'],
+  text: string,
+): KeyPurposeVerdict {
+  return { kind: 'may-not', reason, text };
+}
