@@ -36,11 +36,6 @@ export async function freePort(): Promise<number> {
   });
 }
 
-/** The wanted port where nothing listens on it, otherwise a free one. */
-export async function portOr(wanted: number): Promise<number> {
-  return (await canListen(wanted)) ? wanted : freePort();
-}
-
 async function canListen(port: number): Promise<boolean> {
   const server = createServer();
   server.listen({ host: '127.0.0.1', port, exclusive: true });
