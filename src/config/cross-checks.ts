@@ -1,0 +1,231 @@
+import type { Sections } from './schema.ts';
+
+/** What is wrong between settings that are each well-formed. */
+export type CrossProblem = {
+  path: readonly PropertyKey[];
+  severity: 'error' | 'warning';
+  text: string;
+};
+
+/** Sections that did not parse are absent: what can be checked without them is. */
+export function crossChecks(config: Partial<Sections>): CrossProblem[] {
+  return [
+    ...listenerChecks(config),
+    ...names('keys', config.keys ?? []),
+    ...principalChecks(config),
+    ...trustChecks(config),
+    ...ruleChecks(config),
+  ];
+}
+
+type Listener = Sections['imap'][number];
+
+function listenerChecks(config: Partial<Sections>): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const all: { path: (string | number)[]; listener: Listener }[] = [
+    ...(config.submission ?? []).map((listener, i) => ({ path: ['submission', i], listener })),
+    ...(config.imap ?? []).map((listener, i) => ({ path: ['imap', i], listener })),
+  ];
+  if (all.length === 0 && config.submission !== undefined && config.imap !== undefined) {
+    problems.push({
+      path: [],
+      severity: 'error',
+      text: 'there is no listener: name at least one under submission or imap',
+    });
+  }
+  for (const [index, { path, listener }] of all.entries()) {
+    for (const { path: earlierPath, listener: earlier } of all.slice(0, index)) {
+      const place = `${String(earlierPath[0])}[${String(earlierPath[1])}]`;
+      if (earlier.name === listener.name) {
+        problems.push({
+          path: [...path, 'name'],
+          severity: 'error',
+          text: `${place} has this name already: every listener has its own`,
+        });
+      }
+      if (listener.port !== 0 && earlier.port === listener.port && hostsMeet(earlier.host, listener.host)) {
+        problems.push({
+          path: [...path, 'port'],
+          severity: 'error',
+          text: `${place} listens on this port already`,
+        });
+      }
+    }
+    if (listener.tls === 'none' && !listener.allowPlaintext && !isLoopback(listener.host)) {
+      problems.push({
+        path: [...path, 'tls'],
+        severity: 'error',
+        text: 'without TLS passwords can be read on the way: choose starttls or implicit, listen on 127.0.0.1 only, or say allowPlaintext: true',
+      });
+    }
+    if (listener.tls !== 'none' && config.tls === null) {
+      problems.push({
+        path: [...path, 'tls'],
+        severity: 'error',
+        text: 'this needs a certificate: add tls: { certificate, key } at the top of the file',
+      });
+    }
+    problems.push(...upstreamChecks([...path, 'upstream'], listener.upstream));
+  }
+  return problems;
+}
+
+function upstreamChecks(path: readonly PropertyKey[], upstream: Listener['upstream']): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  if (upstream.tls === 'none' && !upstream.allowPlaintext && !isLoopback(upstream.host)) {
+    problems.push({
+      path: [...path, 'tls'],
+      severity: 'error',
+      text: 'without TLS passwords and mail can be read on the way to the server: choose starttls or implicit, or say allowPlaintext: true',
+    });
+  }
+  for (const key of ['ca', 'serverName'] as const) {
+    if (upstream.tls === 'none' && upstream[key] !== null) {
+      problems.push({ path: [...path, key], severity: 'error', text: 'this says something only with TLS' });
+    }
+  }
+  return problems;
+}
+
+function principalChecks(config: Partial<Sections>): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const principals = config.principals;
+  if (principals === undefined) return problems;
+  const known = config.keys === undefined ? null : new Set(config.keys.map((key) => key.name));
+  const logins = new Map<string, number>();
+  const used = new Map<string, string>();
+  for (const [i, principal] of principals.list.entries()) {
+    const path = ['principals', 'list', i];
+    const earlier = logins.get(principal.login);
+    if (earlier !== undefined) {
+      problems.push({
+        path: [...path, 'login'],
+        severity: 'error',
+        text: `principals.list[${earlier}] is this login already: put its addresses and keys together`,
+      });
+    }
+    logins.set(principal.login, i);
+    for (const [j, name] of principal.keys.entries()) {
+      if (known !== null && !known.has(name)) {
+        problems.push({
+          path: [...path, 'keys', j],
+          severity: 'error',
+          text: `there is no key of the name ${name}: ${known.size === 0 ? 'keys is empty' : `keys has ${[...known].join(', ')}`}`,
+        });
+      }
+      const other = used.get(name);
+      if (other !== undefined && other !== principal.login) {
+        problems.push({
+          path: [...path, 'keys', j],
+          severity: 'warning',
+          text: `the key ${name} is also given to the login ${other}: each can read what is encrypted to the other`,
+        });
+      }
+      used.set(name, principal.login);
+    }
+    if (principal.addresses.length === 0 && !(principals.loginIsAddress && principal.login.includes('@'))) {
+      problems.push({
+        path,
+        severity: 'warning',
+        text: 'this login has no address: it can read mail but send none',
+      });
+    }
+  }
+  for (const [i, key] of (config.keys ?? []).entries()) {
+    if (!used.has(key.name)) {
+      problems.push({ path: ['keys', i], severity: 'warning', text: 'no login may use this key' });
+    }
+  }
+  if (principals.list.length === 0 && !principals.loginIsAddress && (config.submission ?? []).length > 0) {
+    problems.push({
+      path: ['principals'],
+      severity: 'warning',
+      text: 'no login has an address: every mail will be refused',
+    });
+  }
+  return problems;
+}
+
+function trustChecks(config: Partial<Sections>): CrossProblem[] {
+  if (config.trust === undefined || config.trust.anchors.length > 0) return [];
+  return [
+    {
+      path: ['trust'],
+      severity: 'warning',
+      text: 'there are no trust anchors: no signature will be shown as trusted and no certificate counts as verified',
+    },
+  ];
+}
+
+function ruleChecks(config: Partial<Sections>): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const rules = config.policy?.rules;
+  if (rules === undefined) return problems;
+  if (rules.length === 0 && (config.submission ?? []).length > 0) {
+    problems.push({
+      path: ['policy', 'rules'],
+      severity: 'warning',
+      text: 'there is no rule: every mail will be refused',
+    });
+  }
+  problems.push(...names('policy.rules', rules, ['policy', 'rules']));
+  let catchAll: string | null = null;
+  for (const [i, rule] of rules.entries()) {
+    const path = ['policy', 'rules', i];
+    if (catchAll !== null) {
+      problems.push({
+        path,
+        severity: 'warning',
+        text: `this rule is never reached: the rule ${catchAll} before it applies to every recipient`,
+      });
+    } else if (Object.values(rule.when).every((condition) => condition === null)) {
+      catchAll = rule.name;
+    }
+    if (rule.encrypt !== 'require' && rule.withoutCertificate !== 'refuse-all') {
+      problems.push({
+        path: [...path, 'withoutCertificate'],
+        severity: 'error',
+        text: `this says something only with encrypt: require, and the rule says encrypt: ${rule.encrypt}`,
+      });
+    }
+    if (rule.withoutCertificate === 'send-signed' && rule.sign === 'never') {
+      problems.push({
+        path: [...path, 'withoutCertificate'],
+        severity: 'error',
+        text: 'send-signed contradicts sign: never',
+      });
+    }
+  }
+  return problems;
+}
+
+function names(
+  place: string,
+  items: readonly { name: string }[],
+  path: readonly PropertyKey[] = [place],
+): CrossProblem[] {
+  const seen = new Map<string, number>();
+  const problems: CrossProblem[] = [];
+  for (const [i, { name }] of items.entries()) {
+    const earlier = seen.get(name);
+    if (earlier === undefined) seen.set(name, i);
+    else {
+      problems.push({
+        path: [...path, i, 'name'],
+        severity: 'error',
+        text: `${place}[${earlier}] has this name already`,
+      });
+    }
+  }
+  return problems;
+}
+
+function hostsMeet(one: string, other: string): boolean {
+  const wildcard = (host: string) => host === '0.0.0.0' || host === '::';
+  return one.toLowerCase() === other.toLowerCase() || wildcard(one) || wildcard(other);
+}
+
+/** Only what cannot leave this machine whatever its name service says, and the name RFC 6761 §6.3 reserves for it. */
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.toLowerCase() === 'localhost' || /^127(\.\d{1,3}){3}$/.test(host);
+}

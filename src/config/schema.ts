@@ -1,0 +1,452 @@
+import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
+import * as z from 'zod';
+import { limits } from '../limits.ts';
+import { Secret } from '../log/secret.ts';
+import type { Files, FileUse } from './files.ts';
+import { octetsFrom } from './size.ts';
+
+/**
+ * The configuration, declared once: shape, meaning, defaults and examples. The reference page, the example file
+ * and the editor schema are made from here (reference.ts); what concerns several settings is in cross-checks.ts.
+ *
+ * A secret is never written in the file itself: it is named by `{ file }` or `{ env }`.
+ */
+export function configSchema(files: Files) {
+  const maybe = <T extends z.ZodType>(schema: T) => schema.optional().transform((value) => value ?? null);
+
+  const path = (use: FileUse | null, description: string, example: string) =>
+    z
+      .string()
+      .min(1)
+      .transform((written, context) => {
+        const absolute = files.resolve(written);
+        const problem = use === null ? null : files.problemWith(absolute, use);
+        if (problem !== null) context.addIssue({ code: 'custom', message: problem });
+        return absolute;
+      })
+      .meta({ description, examples: [example] });
+
+  const secret = (description: string, example: string) =>
+    z
+      .union(
+        [
+          z.strictObject({ file: z.string().min(1).describe('File that holds the secret in one line.') }),
+          z.strictObject({ env: z.string().min(1).describe('Environment variable that holds it.') }),
+        ],
+        { error: secretSentence },
+      )
+      .transform((source, context) => {
+        const found =
+          'file' in source ? files.readSecret(files.resolve(source.file)) : fromEnvironment(source.env);
+        if (found.kind === 'ok') return new Secret(found.value);
+        context.addIssue({
+          code: 'custom',
+          message: found.text,
+          path: ['file' in source ? 'file' : 'env'],
+        });
+        return z.NEVER;
+      })
+      .meta({ description, examples: [{ file: example }] });
+
+  function fromEnvironment(name: string) {
+    const value = files.environment(name);
+    if (value !== undefined && value !== '') return { kind: 'ok' as const, value };
+    return { kind: 'problem' as const, text: `the environment variable ${name} is not set` };
+  }
+
+  const upstream = z
+    .strictObject({
+      host: host.meta({ description: 'Name or address of the mail server.', examples: ['mail.example.org'] }),
+      port: upstreamPort,
+      tls: transport.describe(
+        'How the connection is secured: `starttls`, `implicit` (TLS from the first octet) or `none`.',
+      ),
+      ca: maybe(
+        path(
+          'file',
+          "PEM file with the certificate authorities that may vouch for the server; without it, the system's.",
+          'mail-server-ca.pem',
+        ),
+      ),
+      serverName: maybe(
+        host.meta({
+          description: "Name the server's certificate must carry, where it differs from `host`.",
+          examples: ['mail.example.org'],
+        }),
+      ),
+      allowPlaintext: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Permits `tls: none` to a server beyond this machine: passwords and mail can then be read on the way.',
+        ),
+    })
+    .describe('The mail server behind this listener.');
+
+  const listener = (
+    port: number,
+    tls: 'starttls' | 'implicit',
+    nameExample: string,
+    upstreamExample: object,
+  ) => ({
+    name: name.meta({ description: 'Name of the listener in log lines.', examples: [nameExample] }),
+    host: host.default('0.0.0.0').describe('Address to listen on; `0.0.0.0` and `::` are all addresses.'),
+    port: listenerPort.meta({
+      description: 'Port to listen on; 0 lets the system choose one.',
+      examples: [port],
+    }),
+    tls: transport.meta({
+      description:
+        'What clients are offered: `starttls`, `implicit` (TLS from the first octet) or `none`. With `starttls` no login is accepted before it.',
+      examples: [tls],
+    }),
+    allowPlaintext: z
+      .boolean()
+      .default(false)
+      .describe('Permits `tls: none` on an address beyond this machine.'),
+    maxConnections: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1000)
+      .describe('Connections served at once; further ones are refused with a temporary reply.'),
+    upstream: upstream.meta({ examples: [upstreamExample] }),
+  });
+
+  const key = z.discriminatedUnion('kind', [
+    z
+      .strictObject({
+        name: keyName,
+        kind: z.literal('pkcs12'),
+        file: path('private-file', 'PKCS#12 file (.p12, .pfx) with key and chain.', 'keys/alice.p12'),
+        password: secret('Password of the file.', 'keys/alice.password'),
+      })
+      .describe('A key in a PKCS#12 file.'),
+    z
+      .strictObject({
+        name: keyName,
+        kind: z.literal('pem'),
+        certificate: path('file', 'PEM file: the certificate first, then its chain.', 'keys/bob.crt'),
+        key: path('private-file', 'PEM file with the private key.', 'keys/bob.key'),
+        passphrase: maybe(
+          secret('Passphrase of the private key, where it is encrypted.', 'keys/bob.passphrase'),
+        ),
+      })
+      .describe('A key in PEM files.'),
+    z
+      .strictObject({
+        name: keyName,
+        kind: z.literal('pkcs11'),
+        module: path('file', "The vendor's PKCS#11 library.", '/usr/lib/softhsm/libsofthsm2.so'),
+        token: z
+          .string()
+          .min(1)
+          .max(32)
+          .meta({ description: 'Label of the token.', examples: ['sealgate'] }),
+        pin: secret('User PIN of the token.', 'keys/hsm.pin'),
+      })
+      .describe('The keys of a PKCS#11 token (hardware security module or card).'),
+  ]);
+
+  const principal = z.strictObject({
+    login: z
+      .string()
+      .min(1)
+      .max(255)
+      .meta({ description: 'Login as the mail server knows it.', examples: ['alice'] }),
+    addresses: z
+      .array(address)
+      .default([])
+      .meta({ description: 'Addresses the login may write from.', examples: [['alice@example.org']] }),
+    keys: z
+      .array(name)
+      .default([])
+      .meta({
+        description:
+          'Keys the login may use, by name: to sign where the certificate names the From address, to decrypt always.',
+        examples: [['alice']],
+      }),
+  });
+
+  const condition = z
+    .strictObject({
+      recipient: maybe(list(address, 'The recipient is one of these addresses.', ['carol@partner.example'])),
+      recipientDomain: maybe(
+        list(
+          domainPattern,
+          "The recipient's domain is one of these; `*.example.org` is every domain below example.org, `*` every domain.",
+          ['partner.example', '*.partner.example'],
+        ),
+      ),
+      sender: maybe(list(address, 'The From address is one of these.', ['alice@example.org'])),
+      senderDomain: maybe(list(domainPattern, "The From address's domain is one of these.", ['example.org'])),
+      login: maybe(list(z.string().min(1).max(255), 'The login is one of these.', ['alice'])),
+    })
+    .describe(
+      'What the rule applies to: all that is said must hold. Without `when` it applies to every recipient.',
+    );
+
+  const rule = z
+    .strictObject({
+      name: name.meta({
+        description: 'Name of the rule in replies, log lines and explanations.',
+        examples: ['partners'],
+      }),
+      when: condition.prefault({}),
+      sign: z
+        .enum(['require', 'if-possible', 'never'])
+        .describe(
+          '`require`: a mail that cannot be signed is refused. `if-possible`: signed where the login has a key for the From address.',
+        ),
+      encrypt: z
+        .enum(['require', 'if-possible', 'never'])
+        .describe(
+          '`require`: see `withoutCertificate`. `if-possible`: encrypted to those whose certificate is known. An outage of the directory is never a reason to send unencrypted.',
+        ),
+      withoutCertificate: z.enum(['refuse-all', 'refuse-recipient', 'send-signed']).optional().meta({
+        description:
+          'With `encrypt: require` only: what happens when a recipient has no usable certificate. `refuse-all` (default): the mail goes to nobody. `refuse-recipient`: like refuse-all, and said to the client as early as at that recipient. `send-signed`: this recipient gets the mail signed but readable by others.',
+        default: 'refuse-all',
+      }),
+      form: z
+        .enum(['clear', 'opaque'])
+        .default('clear')
+        .describe(
+          'Form of a signature: `clear` (multipart/signed, readable without S/MIME) or `opaque` (survives servers that change text).',
+        ),
+      alreadyProtected: z
+        .enum(['forward', 'refuse'])
+        .default('forward')
+        .describe(
+          'A mail the client itself has encrypted leaves as it is; one it has signed keeps its signature and is encrypted as `encrypt` says. `refuse` refuses both.',
+        ),
+      minTrust: z
+        .enum(['harvested', 'verified', 'pinned'])
+        .default('verified')
+        .describe(
+          'Least trust in a certificate to encrypt to: `harvested` (came with a good signature), `verified` (and leads to a trust anchor), `pinned` (an administrator said so).',
+        ),
+    })
+    .transform((written) => ({
+      ...written,
+      withoutCertificate: written.withoutCertificate ?? ('refuse-all' as const),
+    }))
+    .describe('One rule. The first rule that applies to a recipient decides.');
+
+  return z.strictObject({
+    hostname: hostname.meta({
+      description: 'Name of this gateway in greetings, Received fields and Authentication-Results.',
+      examples: ['gateway.example.org'],
+    }),
+    stateFolder: path(null, 'Folder for what the gateway learns and remembers.', '/var/lib/sealgate')
+      .prefault('/var/lib/sealgate')
+      .describe('Folder for what the gateway learns and remembers: made when it is not there.'),
+    tls: maybe(
+      z
+        .strictObject({
+          certificate: path('file', 'PEM file: the certificate first, then its chain.', 'tls/gateway.crt'),
+          key: path('private-file', 'PEM file with the private key.', 'tls/gateway.key'),
+          passphrase: maybe(
+            secret('Passphrase of the private key, where it is encrypted.', 'tls/gateway.passphrase'),
+          ),
+        })
+        .describe('What the gateway shows to mail clients. Needed unless every listener has `tls: none`.'),
+    ),
+    submission: z
+      .array(
+        z.strictObject({
+          ...listener(587, 'starttls', 'submission', {
+            host: 'mail.example.org',
+            port: 587,
+            tls: 'starttls',
+          }),
+          maxMessageSize: size
+            .prefault('50 MiB')
+            .meta({ description: 'Largest mail accepted: octets, or a number with KiB or MiB.' }),
+        }),
+      )
+      .default([])
+      .describe('Listeners for outgoing mail (SMTP submission).'),
+    imap: z
+      .array(
+        z.strictObject(
+          listener(993, 'implicit', 'imaps', { host: 'mail.example.org', port: 993, tls: 'implicit' }),
+        ),
+      )
+      .default([])
+      .describe('Listeners for reading mail (IMAP).'),
+    keys: z.array(key).default([]).describe('Private keys and their certificates.'),
+    principals: z
+      .strictObject({
+        loginIsAddress: z
+          .boolean()
+          .default(false)
+          .describe(
+            'A login that is a mail address may write from that address, without an entry in `list`.',
+          ),
+        list: z
+          .array(principal)
+          .default([])
+          .describe('Logins, their addresses and their keys. Who is not here has none.'),
+      })
+      .prefault({})
+      .describe('Who may write from which address and use which key.'),
+    trust: z
+      .strictObject({
+        anchors: z
+          .array(path('file', 'PEM or DER file.', 'trust/example-root.pem'))
+          .default([])
+          .meta({
+            description: "Certificate authorities trusted for mail (PEM or DER files). The system's are not.",
+            examples: [['trust/example-root.pem']],
+          }),
+        intermediates: z
+          .array(path('file', 'PEM or DER file.', 'trust/example-intermediate.pem'))
+          .default([])
+          .meta({
+            description:
+              'Certificates that help to build a path to an anchor where a mail does not bring them.',
+            examples: [['trust/example-intermediate.pem']],
+          }),
+      })
+      .prefault({})
+      .describe('Which certificate authorities are believed.'),
+    directory: z
+      .strictObject({
+        file: maybe(
+          path(
+            null,
+            'Database of certificates; default: directory.sqlite in the state folder.',
+            '/var/lib/sealgate/directory.sqlite',
+          ),
+        ),
+        pinned: z
+          .array(path('file-or-folder', 'PEM or DER file, or a folder of them.', 'pinned'))
+          .default([])
+          .meta({
+            description:
+              'Certificates of correspondents that an administrator vouches for (files or folders of PEM or DER). Nothing that comes by mail changes them.',
+            examples: [['pinned']],
+          }),
+      })
+      .prefault({})
+      .describe('What is known about certificates of correspondents.'),
+    policy: z
+      .strictObject({
+        rules: z
+          .array(rule)
+          .describe('Tried in order, for each recipient. A recipient no rule applies to is refused.'),
+      })
+      .describe('What happens to outgoing mail.'),
+    log: z
+      .strictObject({
+        level: z
+          .enum(['debug', 'info', 'warn', 'error'])
+          .default('info')
+          .describe('Least important lines that are written.'),
+        format: z
+          .enum(['text', 'json'])
+          .default('text')
+          .describe('`text` for people, `json` for machines: one object a line.'),
+      })
+      .prefault({})
+      .describe('The log goes to standard output.'),
+  });
+}
+
+/** The parts of the file, each parsed as far as it is well-formed. */
+export type Sections = z.output<ReturnType<typeof configSchema>>;
+
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+  error:
+    'a name is 1 to 64 letters, digits, dots, underscores and hyphens, and begins with a letter or digit',
+});
+
+const keyName = name.meta({
+  description: 'Name of the key: principals refer to it, log lines show it.',
+  examples: ['alice'],
+});
+
+const transport = z.enum(['starttls', 'implicit', 'none']);
+
+const portSentence = 'a port is a whole number from 1 to 65535';
+const upstreamPort = z
+  .int({ error: portSentence })
+  .min(1, { error: portSentence })
+  .max(65_535, { error: portSentence })
+  .meta({ description: 'Port of the mail server.', examples: [587] });
+
+const listenerPort = z
+  .int({ error: portSentence })
+  .min(0, { error: portSentence })
+  .max(65_535, { error: portSentence });
+
+const hostname = z
+  .string()
+  .refine((text) => isDomain(text), { error: 'a name like gateway.example.org is expected' })
+  .transform((text) => text.toLowerCase());
+
+const host = z.string().refine((text) => isDomain(text) || isAddressLiteral(text), {
+  error: 'a host name or an IP address is expected',
+});
+
+const address = z
+  .string()
+  .refine((text) => isMailAddress(text), { error: 'a mail address like alice@example.org is expected' });
+
+const domainPattern = z
+  .string()
+  .refine((text) => text === '*' || isDomain(text.replace(/^\*\./, '')), {
+    error: 'a domain, *.domain or * is expected',
+  })
+  .transform((text) => {
+    if (text === '*') return text;
+    const below = text.startsWith('*.') ? '*.' : '';
+    return below + domainToASCII(text.slice(below.length));
+  });
+
+const size = z.union([z.int(), z.string()]).transform((written, context) => {
+  const octets = typeof written === 'number' ? written : octetsFrom(written);
+  if (octets !== null && octets >= 1024 && octets <= limits.messageOctets) return octets;
+  const most = limits.messageOctets / 1024 / 1024;
+  context.addIssue({
+    code: 'custom',
+    message: `a size from 1 KiB to ${most} MiB is expected, like "25 MiB"`,
+  });
+  return z.NEVER;
+});
+
+function list<T extends z.ZodType>(item: T, description: string, example: readonly string[]) {
+  return z
+    .array(item)
+    .min(1, { error: 'the list is empty: leave the condition out, or name something' })
+    .meta({ description, examples: [example] });
+}
+
+function isDomain(text: string): boolean {
+  const ascii = domainToASCII(text);
+  if (ascii === '' || ascii.length > 253) return false;
+  // domainToASCII also reads numbers as IPv4 addresses; what it changes beyond IDN and case is no name.
+  if (/^[\d.]+$/.test(ascii)) return false;
+  return ascii.split('.').every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label));
+}
+
+function isAddressLiteral(text: string): boolean {
+  return isIP(text) !== 0;
+}
+
+function isMailAddress(text: string): boolean {
+  const at = text.lastIndexOf('@');
+  const localPart = text.slice(0, Math.max(0, at));
+  return at > 0 && at <= 64 && !/[\s<>\p{Cc}]/u.test(localPart) && isDomain(text.slice(at + 1));
+}
+
+/** Never says what was written: it may be the secret. */
+function secretSentence(issue: { input?: unknown }): string {
+  if (issue.input === undefined) return 'this is missing: { file: path } or { env: NAME } is expected';
+  if (typeof issue.input === 'object' && issue.input !== null) {
+    return 'exactly one of { file: path } and { env: NAME } is expected';
+  }
+  return 'a secret is not written in this file: put it into a file of its own (mode 0600) and write { file: path }, or { env: NAME }';
+}
