@@ -1,0 +1,100 @@
+import { SealgateError } from '../errors.ts';
+import { canonicalLines } from './canonical.ts';
+import { encodeWords } from './encoded-word.ts';
+import type { HeaderField } from './entity.ts';
+
+/**
+ * Header fields inside a signed entity as relays leave them alone: ASCII only, CRLF, no blank before a line end.
+ * Octets beyond ASCII (raw file names, RFC 6532 headers of forwarded messages) become encoded words or RFC 2231
+ * parameters; a reader sees the same text.
+ */
+
+const ADDRESS_FIELDS = new Set([
+  'from',
+  'sender',
+  'reply-to',
+  'to',
+  'cc',
+  'bcc',
+  'resent-from',
+  'resent-sender',
+  'resent-to',
+  'resent-cc',
+  'resent-bcc',
+]);
+
+/** The field's octets, unchanged where they are safe. Throws SealgateError `mail.cannot-make-safe`. */
+export function safeField(octets: Buffer, field: HeaderField): Buffer {
+  const raw = octets.subarray(field.range.start, field.range.end);
+  const lines = raw.toString('latin1');
+  if (!/[\x80-\xff]/.test(lines)) {
+    return /[ \t]\r?\n/.test(lines)
+      ? canonicalLines(Buffer.from(lines.replace(/[ \t]+(?=\r?\n)/g, ''), 'latin1'))
+      : canonicalLines(raw);
+  }
+  const name = field.name.toLowerCase();
+  const value = field.value.trimEnd();
+  if (name === 'content-type' || name === 'content-disposition') {
+    return written(field.name, encodeParameters(value));
+  }
+  if (name !== '' && ADDRESS_FIELDS.has(name)) return written(field.name, encodeAddresses(value));
+  if (name !== '') return written(field.name, encodeText(value));
+  throw cannotMakeSafe('a line of the header is no field');
+}
+
+function written(name: string, value: string): Buffer {
+  if (/[\x80-\uffff]/.test(value)) throw cannotMakeSafe(`${name} cannot be written in ASCII`);
+  return Buffer.from(`${name}: ${value}\r\n`, 'latin1');
+}
+
+// RFC 2231 §4: name*=utf-8''percent-encoded
+function encodeParameters(value: string): string {
+  return value.replace(
+    /;\s*([^=;\s"]+?)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"]*)/gs,
+    (whole, name: string, data: string) => {
+      if (!/[\x80-\xff]/.test(data)) return whole;
+      const text = data.startsWith('"') ? data.slice(1, -1).replace(/\\(.)/gs, '$1') : data.trim();
+      return `;\r\n ${name.replace(/\*$/, '')}*=utf-8''${percentEncode(wide(text))}`;
+    },
+  );
+}
+
+function percentEncode(text: string): string {
+  return encodeURIComponent(text).replace(/['()*!~]/g, (char) => `%${char.charCodeAt(0).toString(16)}`);
+}
+
+/** Unstructured text (RFC 2047 §5 rule 1): words with wide characters, and blanks between two such, are encoded. */
+function encodeText(value: string): string {
+  return value.replace(/[^ \t]*[\x80-\xff][^ \t]*(?:[ \t]+[^ \t]*[\x80-\xff][^ \t]*)*/g, (run) =>
+    encodeWords(wide(run)),
+  );
+}
+
+/** Display names (RFC 2047 §5 rule 3); the addresses themselves cannot be encoded (RFC 6532). */
+function encodeAddresses(value: string): string {
+  return value
+    .replace(/"(?:[^"\\]|\\.)*"/gs, (quoted) =>
+      /[\x80-\xff]/.test(quoted) ? encodeWords(wide(quoted.slice(1, -1).replace(/\\(.)/gs, '$1'))) : quoted,
+    )
+    .replace(
+      /[^\s"<>(),:;@]*[\x80-\xff][^\s"<>(),:;@]*(?![^\s<>(),:;]*@)/g,
+      (word, at: number, all: string) => (all[at - 1] === '@' ? word : encodeWords(wide(word))),
+    );
+}
+
+/** latin1 of a header field's octets as text: UTF-8 where it is that. */
+function wide(latin1: string): string {
+  const octets = Buffer.from(latin1, 'latin1');
+  const text = octets.toString('utf8');
+  return Buffer.from(text).equals(octets) ? text : latin1;
+}
+
+export function cannotMakeSafe(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'mail.cannot-make-safe',
+    publicText:
+      'A part of this message cannot be written so that a signature over it survives the way to its readers.',
+    duration: 'permanent',
+    reason,
+  });
+}
