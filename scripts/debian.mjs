@@ -1,0 +1,170 @@
+// Installs missing Debian packages. Never starts a service, never removes a package, never changes one that is there.
+//
+// Run by itself, `node scripts/debian.mjs swaks isync` installs these; the other scripts call `ensureDebianPackages`.
+
+import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runMain, SetupError, step } from './progress.mjs';
+import { run } from './run.mjs';
+
+/** Package -> a file or a program that shows it is there; null where only dpkg can tell. */
+const EVIDENCE = {
+  'dovecot-imapd': '/usr/lib/dovecot/imap',
+  'dovecot-pop3d': '/usr/lib/dovecot/pop3',
+  'dovecot-lmtpd': '/usr/lib/dovecot/lmtp',
+  openssl: 'openssl',
+  softhsm2: 'softhsm2-util',
+  opensc: 'pkcs11-tool',
+  gpgsm: 'gpgsm',
+  'gpg-agent': 'gpg-agent',
+  isync: 'mbsync',
+  swaks: 'swaks',
+  'libnet-ssleay-perl': null,
+  'libnss3-tools': 'cmsutil',
+  postfix: '/usr/sbin/smtp-source',
+  python3: 'python3',
+  make: 'make',
+  'g++': 'g++',
+};
+
+/** The mail server of the evaluation profile. */
+export const EVALUATION_PACKAGES = ['dovecot-imapd', 'dovecot-pop3d', 'dovecot-lmtpd', 'openssl'];
+
+/** Everything the tests talk to. */
+export const TEST_PACKAGES = [
+  ...EVALUATION_PACKAGES,
+  'softhsm2',
+  'opensc',
+  'gpgsm',
+  'gpg-agent',
+  'isync',
+  'swaks',
+  'libnet-ssleay-perl',
+  'libnss3-tools',
+];
+
+export const BENCH_PACKAGES = ['postfix', 'openssl'];
+
+/** What compiles the PKCS#11 binding. */
+export const COMPILER_PACKAGES = ['python3', 'make', 'g++'];
+
+const POLICY = '/usr/sbin/policy-rc.d';
+const POLICY_TEXT =
+  '#!/bin/sh\n# sealgate: temporary, keeps new packages from starting their services\nexit 101\n';
+const LOCK = '/run/lock/sealgate-apt.lock';
+
+/** @returns {Promise<string[]>} those of the packages that are neither installed nor there by another way. */
+export async function missingPackages(packages) {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own notation.
+  const query = ['-W', '-f', '${Package} ${db:Status-Status}\n', ...packages];
+  // dpkg-query names the packages it does not know on standard error and exits with 1.
+  const { code, output } = await run('dpkg-query', query, {
+    quiet: true,
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  const lines = code === 127 ? [] : output.split('\n');
+  return packages.filter(
+    (name) => !lines.includes(`${name} installed`) && !evident(EVIDENCE[name], code !== 127),
+  );
+}
+
+function evident(evidence, hasDpkg) {
+  if (evidence === undefined || evidence === null) return evidence === null && !hasDpkg;
+  if (evidence.startsWith('/')) return existsSync(evidence);
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return folders.some((folder) => isExecutable(join(folder, evidence)));
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Makes sure that the packages are there.
+ *
+ * @param {readonly string[]} packages
+ * @param {string} purpose "for the tests"
+ * @throws SetupError, one sentence that names what is missing, when they are not there and cannot be installed.
+ */
+export async function ensureDebianPackages(packages, purpose) {
+  const missing = await missingPackages(packages);
+  if (missing.length === 0) return;
+  const command = `apt-get install --no-install-recommends ${missing.join(' ')}`;
+  if (!isExecutable('/usr/bin/apt-get')) {
+    throw new SetupError(
+      `Missing ${purpose}: ${missing.join(', ')} (the names are Debian's); install them, then run again.`,
+    );
+  }
+  if (process.getuid?.() !== 0) {
+    throw new SetupError(`Missing ${purpose}: run "${command}" as root, then run again.`);
+  }
+  await step(`Installing Debian packages ${purpose}: ${missing.join(' ')}`, async () => {
+    // One at a time on this machine: the policy file below is everybody's.
+    const self = [process.execPath, fileURLToPath(import.meta.url), ...missing];
+    const locked = isExecutable('/usr/bin/flock') ? ['/usr/bin/flock', LOCK, ...self] : self;
+    const { code, output } = await run(locked[0], locked.slice(1), { quiet: true });
+    if (code !== 0) {
+      throw new SetupError(
+        `apt-get could not install them: ${lastError(output)}; run "${command}" to see all of it.`,
+      );
+    }
+  });
+}
+
+async function install(packages) {
+  const missing = await missingPackages(packages);
+  if (missing.length === 0) return 0;
+  return withoutServices(async () => {
+    const listsAreEmpty =
+      (await readdir('/var/lib/apt/lists').catch(() => [])).filter((n) => n.includes('_')).length === 0;
+    if (listsAreEmpty) await apt(['update']);
+    const args = ['install', '-y', '--no-install-recommends', '--no-remove', ...missing];
+    const first = await apt(args);
+    if (first === 0 || listsAreEmpty) return first;
+    // The lists may be older than what the mirror still has.
+    await apt(['update']);
+    return apt(args);
+  });
+}
+
+async function apt(args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
+  const { code } = await run('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...args], {
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  return code;
+}
+
+/** Debian starts a service when its package is installed, unless policy-rc.d (invoke-rc.d(8)) says no. */
+async function withoutServices(work) {
+  const isOurs = existsSync(POLICY) && readFileSync(POLICY, 'utf8') === POLICY_TEXT;
+  if (existsSync(POLICY) && !isOurs) return work();
+  // Ctrl-C ends apt-get, which has the same terminal; this process must live to remove the file.
+  const ignore = () => undefined;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, ignore);
+  writeFileSync(POLICY, POLICY_TEXT, { mode: 0o755 });
+  try {
+    return await work();
+  } finally {
+    rmSync(POLICY, { force: true });
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(signal, ignore);
+  }
+}
+
+function lastError(output) {
+  const lines = output.trim().split('\n');
+  const errors = lines.filter((line) => line.startsWith('E: '));
+  return (errors[0] ?? lines.at(-1) ?? 'no reason given').replace(/^E: /, '');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await runMain(install);
+}
