@@ -1,4 +1,4 @@
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
 
 /**
  * A YAML file that remembers where everything stands. Duplicate keys, unknown tags, several documents and
@@ -48,12 +48,24 @@ export function readYaml(text: string): YamlDocument {
   for (const fault of [...document.errors, ...document.warnings]) {
     faults.push({ ...placeOf(fault.pos[0]), text: yamlSentence(fault.code, fault.message) });
   }
+  let firstAlias = 0;
+  visit(document, {
+    Alias(_, alias) {
+      firstAlias ||= startOf(alias);
+      if (alias.resolve(document) === undefined) {
+        faults.push({
+          ...placeOf(startOf(alias)),
+          text: 'this alias (*name) has no anchor (&name) before it',
+        });
+      }
+    },
+  });
   let data: unknown = null;
-  if (document.errors.length === 0) {
+  if (faults.length === 0) {
     try {
       data = document.toJS({ maxAliasCount: MOST_ALIASES });
     } catch (error) {
-      faults.push({ line: 1, column: 1, text: `anchors and aliases: ${reasonOf(error)}` });
+      faults.push({ ...placeOf(firstAlias), text: `anchors and aliases: ${reasonOf(error)}` });
     }
   }
   const root = document.contents as Node | null;
@@ -118,14 +130,12 @@ function yamlSentence(code: string, message: string): string {
       return 'the file holds several YAML documents: keep one';
     case 'TAG_RESOLVE_FAILED':
       return 'YAML tags (!name) are not understood here';
-    case 'BAD_ALIAS':
-      return 'this alias (*name) has no anchor (&name) before it';
     case 'MISSING_CHAR':
       return 'something is missing before this: a closing quote or bracket, or a comma';
     case 'TAB_AS_INDENT':
       return 'indentation is made of blanks, not tabs';
     case 'BAD_INDENT':
-      return 'the indentation does not fit the lines around it';
+      return 'the indentation does not fit the lines around it, or a bracket or quote before it is not closed';
     default:
       return `this is not YAML: ${message.replace(/["'`].*$/s, '').replace(/[:\s]+$/, '')}`;
   }

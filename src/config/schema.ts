@@ -1,10 +1,33 @@
-import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
 import * as z from 'zod';
-import { limits } from '../limits.ts';
 import { Secret } from '../log/secret.ts';
 import type { Files, FileUse } from './files.ts';
-import { octetsFrom } from './size.ts';
+import {
+  address,
+  domainPattern,
+  host,
+  hostname,
+  keyName,
+  list,
+  listenerPort,
+  name,
+  size,
+  transport,
+  upstreamPort,
+} from './values.ts';
+
+/** What a setting may say beyond its description; shape.ts and reference.ts read it. */
+declare module 'zod' {
+  interface GlobalMeta {
+    /** A value for the example file. */
+    example?: unknown;
+    /** Items of a list that follow the first one in the example file. */
+    furtherExamples?: readonly unknown[];
+    /** Stands in the example file although it is optional. */
+    shown?: boolean;
+    /** What the text is, for the reference page. */
+    what?: string;
+  }
+}
 
 /**
  * The configuration, declared once: shape, meaning, defaults and examples. The reference page, the example file
@@ -25,7 +48,7 @@ export function configSchema(files: Files) {
         if (problem !== null) context.addIssue({ code: 'custom', message: problem });
         return absolute;
       })
-      .meta({ description, examples: [example] });
+      .meta({ description, example, what: 'path' });
 
   const secret = (description: string, example: string) =>
     z
@@ -47,7 +70,7 @@ export function configSchema(files: Files) {
         });
         return z.NEVER;
       })
-      .meta({ description, examples: [{ file: example }] });
+      .meta({ description, example: { file: example } });
 
   function fromEnvironment(name: string) {
     const value = files.environment(name);
@@ -57,7 +80,7 @@ export function configSchema(files: Files) {
 
   const upstream = z
     .strictObject({
-      host: host.meta({ description: 'Name or address of the mail server.', examples: ['mail.example.org'] }),
+      host: host.meta({ description: 'Name or address of the mail server.', example: 'mail.example.org' }),
       port: upstreamPort,
       tls: transport.describe(
         'How the connection is secured: `starttls`, `implicit` (TLS from the first octet) or `none`.',
@@ -72,7 +95,7 @@ export function configSchema(files: Files) {
       serverName: maybe(
         host.meta({
           description: "Name the server's certificate must carry, where it differs from `host`.",
-          examples: ['mail.example.org'],
+          example: 'mail.example.org',
         }),
       ),
       allowPlaintext: z
@@ -90,16 +113,16 @@ export function configSchema(files: Files) {
     nameExample: string,
     upstreamExample: object,
   ) => ({
-    name: name.meta({ description: 'Name of the listener in log lines.', examples: [nameExample] }),
+    name: name.meta({ description: 'Name of the listener in log lines.', example: nameExample }),
     host: host.default('0.0.0.0').describe('Address to listen on; `0.0.0.0` and `::` are all addresses.'),
     port: listenerPort.meta({
       description: 'Port to listen on; 0 lets the system choose one.',
-      examples: [port],
+      example: port,
     }),
     tls: transport.meta({
       description:
         'What clients are offered: `starttls`, `implicit` (TLS from the first octet) or `none`. With `starttls` no login is accepted before it.',
-      examples: [tls],
+      example: tls,
     }),
     allowPlaintext: z
       .boolean()
@@ -111,13 +134,13 @@ export function configSchema(files: Files) {
       .max(100_000)
       .default(1000)
       .describe('Connections served at once; further ones are refused with a temporary reply.'),
-    upstream: upstream.meta({ examples: [upstreamExample] }),
+    upstream: upstream.meta({ example: upstreamExample }),
   });
 
   const key = z.discriminatedUnion('kind', [
     z
       .strictObject({
-        name: keyName,
+        name: keyName('alice'),
         kind: z.literal('pkcs12'),
         file: path('private-file', 'PKCS#12 file (.p12, .pfx) with key and chain.', 'keys/alice.p12'),
         password: secret('Password of the file.', 'keys/alice.password'),
@@ -125,7 +148,7 @@ export function configSchema(files: Files) {
       .describe('A key in a PKCS#12 file.'),
     z
       .strictObject({
-        name: keyName,
+        name: keyName('bob'),
         kind: z.literal('pem'),
         certificate: path('file', 'PEM file: the certificate first, then its chain.', 'keys/bob.crt'),
         key: path('private-file', 'PEM file with the private key.', 'keys/bob.key'),
@@ -136,14 +159,10 @@ export function configSchema(files: Files) {
       .describe('A key in PEM files.'),
     z
       .strictObject({
-        name: keyName,
+        name: keyName('hsm'),
         kind: z.literal('pkcs11'),
         module: path('file', "The vendor's PKCS#11 library.", '/usr/lib/softhsm/libsofthsm2.so'),
-        token: z
-          .string()
-          .min(1)
-          .max(32)
-          .meta({ description: 'Label of the token.', examples: ['sealgate'] }),
+        token: z.string().min(1).max(32).meta({ description: 'Label of the token.', example: 'sealgate' }),
         pin: secret('User PIN of the token.', 'keys/hsm.pin'),
       })
       .describe('The keys of a PKCS#11 token (hardware security module or card).'),
@@ -154,18 +173,23 @@ export function configSchema(files: Files) {
       .string()
       .min(1)
       .max(255)
-      .meta({ description: 'Login as the mail server knows it.', examples: ['alice'] }),
+      .meta({ description: 'Login as the mail server knows it.', example: 'alice' }),
     addresses: z
       .array(address)
       .default([])
-      .meta({ description: 'Addresses the login may write from.', examples: [['alice@example.org']] }),
+      .meta({
+        description: 'Addresses the login may write from.',
+        example: ['alice@example.org'],
+        shown: true,
+      }),
     keys: z
       .array(name)
       .default([])
       .meta({
         description:
           'Keys the login may use, by name: to sign where the certificate names the From address, to decrypt always.',
-        examples: [['alice']],
+        example: ['alice'],
+        shown: true,
       }),
   });
 
@@ -177,7 +201,7 @@ export function configSchema(files: Files) {
           domainPattern,
           "The recipient's domain is one of these; `*.example.org` is every domain below example.org, `*` every domain.",
           ['partner.example', '*.partner.example'],
-        ),
+        ).meta({ shown: true }),
       ),
       sender: maybe(list(address, 'The From address is one of these.', ['alice@example.org'])),
       senderDomain: maybe(list(domainPattern, "The From address's domain is one of these.", ['example.org'])),
@@ -191,7 +215,7 @@ export function configSchema(files: Files) {
     .strictObject({
       name: name.meta({
         description: 'Name of the rule in replies, log lines and explanations.',
-        examples: ['partners'],
+        example: 'partners',
       }),
       when: condition.prefault({}),
       sign: z
@@ -237,7 +261,7 @@ export function configSchema(files: Files) {
   return z.strictObject({
     hostname: hostname.meta({
       description: 'Name of this gateway in greetings, Received fields and Authentication-Results.',
-      examples: ['gateway.example.org'],
+      example: 'gateway.example.org',
     }),
     stateFolder: path(null, 'Folder for what the gateway learns and remembers.', '/var/lib/sealgate')
       .prefault('/var/lib/sealgate')
@@ -299,7 +323,8 @@ export function configSchema(files: Files) {
           .default([])
           .meta({
             description: "Certificate authorities trusted for mail (PEM or DER files). The system's are not.",
-            examples: [['trust/example-root.pem']],
+            example: ['trust/example-root.pem'],
+            shown: true,
           }),
         intermediates: z
           .array(path('file', 'PEM or DER file.', 'trust/example-intermediate.pem'))
@@ -307,7 +332,7 @@ export function configSchema(files: Files) {
           .meta({
             description:
               'Certificates that help to build a path to an anchor where a mail does not bring them.',
-            examples: [['trust/example-intermediate.pem']],
+            example: ['trust/example-intermediate.pem'],
           }),
       })
       .prefault({})
@@ -327,16 +352,17 @@ export function configSchema(files: Files) {
           .meta({
             description:
               'Certificates of correspondents that an administrator vouches for (files or folders of PEM or DER). Nothing that comes by mail changes them.',
-            examples: [['pinned']],
+            example: ['pinned'],
           }),
       })
       .prefault({})
       .describe('What is known about certificates of correspondents.'),
     policy: z
       .strictObject({
-        rules: z
-          .array(rule)
-          .describe('Tried in order, for each recipient. A recipient no rule applies to is refused.'),
+        rules: z.array(rule).meta({
+          description: 'Tried in order, for each recipient. A recipient no rule applies to is refused.',
+          furtherExamples: [{ name: 'everybody-else', sign: 'if-possible', encrypt: 'if-possible' }],
+        }),
       })
       .describe('What happens to outgoing mail.'),
     log: z
@@ -357,90 +383,6 @@ export function configSchema(files: Files) {
 
 /** The parts of the file, each parsed as far as it is well-formed. */
 export type Sections = z.output<ReturnType<typeof configSchema>>;
-
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
-  error:
-    'a name is 1 to 64 letters, digits, dots, underscores and hyphens, and begins with a letter or digit',
-});
-
-const keyName = name.meta({
-  description: 'Name of the key: principals refer to it, log lines show it.',
-  examples: ['alice'],
-});
-
-const transport = z.enum(['starttls', 'implicit', 'none']);
-
-const portSentence = 'a port is a whole number from 1 to 65535';
-const upstreamPort = z
-  .int({ error: portSentence })
-  .min(1, { error: portSentence })
-  .max(65_535, { error: portSentence })
-  .meta({ description: 'Port of the mail server.', examples: [587] });
-
-const listenerPort = z
-  .int({ error: portSentence })
-  .min(0, { error: portSentence })
-  .max(65_535, { error: portSentence });
-
-const hostname = z
-  .string()
-  .refine((text) => isDomain(text), { error: 'a name like gateway.example.org is expected' })
-  .transform((text) => text.toLowerCase());
-
-const host = z.string().refine((text) => isDomain(text) || isAddressLiteral(text), {
-  error: 'a host name or an IP address is expected',
-});
-
-const address = z
-  .string()
-  .refine((text) => isMailAddress(text), { error: 'a mail address like alice@example.org is expected' });
-
-const domainPattern = z
-  .string()
-  .refine((text) => text === '*' || isDomain(text.replace(/^\*\./, '')), {
-    error: 'a domain, *.domain or * is expected',
-  })
-  .transform((text) => {
-    if (text === '*') return text;
-    const below = text.startsWith('*.') ? '*.' : '';
-    return below + domainToASCII(text.slice(below.length));
-  });
-
-const size = z.union([z.int(), z.string()]).transform((written, context) => {
-  const octets = typeof written === 'number' ? written : octetsFrom(written);
-  if (octets !== null && octets >= 1024 && octets <= limits.messageOctets) return octets;
-  const most = limits.messageOctets / 1024 / 1024;
-  context.addIssue({
-    code: 'custom',
-    message: `a size from 1 KiB to ${most} MiB is expected, like "25 MiB"`,
-  });
-  return z.NEVER;
-});
-
-function list<T extends z.ZodType>(item: T, description: string, example: readonly string[]) {
-  return z
-    .array(item)
-    .min(1, { error: 'the list is empty: leave the condition out, or name something' })
-    .meta({ description, examples: [example] });
-}
-
-function isDomain(text: string): boolean {
-  const ascii = domainToASCII(text);
-  if (ascii === '' || ascii.length > 253) return false;
-  // domainToASCII also reads numbers as IPv4 addresses; what it changes beyond IDN and case is no name.
-  if (/^[\d.]+$/.test(ascii)) return false;
-  return ascii.split('.').every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label));
-}
-
-function isAddressLiteral(text: string): boolean {
-  return isIP(text) !== 0;
-}
-
-function isMailAddress(text: string): boolean {
-  const at = text.lastIndexOf('@');
-  const localPart = text.slice(0, Math.max(0, at));
-  return at > 0 && at <= 64 && !/[\s<>\p{Cc}]/u.test(localPart) && isDomain(text.slice(at + 1));
-}
 
 /** Never says what was written: it may be the secret. */
 function secretSentence(issue: { input?: unknown }): string {

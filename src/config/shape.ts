@@ -7,7 +7,11 @@ export type Shape = {
   type?: string;
   description?: string;
   default?: unknown;
-  examples?: readonly unknown[];
+  /** Ours, see schema.ts. */
+  example?: unknown;
+  furtherExamples?: readonly unknown[];
+  shown?: boolean;
+  what?: string;
   enum?: readonly unknown[];
   const?: unknown;
   properties?: Readonly<Record<string, Shape>>;

@@ -1,0 +1,94 @@
+import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
+import * as z from 'zod';
+import { limits } from '../limits.ts';
+import { octetsFrom } from './size.ts';
+
+/** The kinds of value a setting can have, each with the sentence that says what is allowed. */
+
+export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+  error:
+    'a name is 1 to 64 letters, digits, dots, underscores and hyphens, and begins with a letter or digit',
+});
+
+export const keyName = (example: string) =>
+  name.meta({ description: 'Name of the key: principals refer to it, log lines show it.', example });
+
+export const transport = z.enum(['starttls', 'implicit', 'none']);
+
+const portSentence = 'a port is a whole number from 1 to 65535';
+export const upstreamPort = z
+  .int({ error: portSentence })
+  .min(1, { error: portSentence })
+  .max(65_535, { error: portSentence })
+  .meta({ description: 'Port of the mail server.', example: 587 });
+
+export const listenerPort = z
+  .int({ error: portSentence })
+  .min(0, { error: portSentence })
+  .max(65_535, { error: portSentence });
+
+/** Lower case. */
+export const hostname = z
+  .string()
+  .refine((text) => isDomain(text), { error: 'a name like gateway.example.org is expected' })
+  .transform((text) => text.toLowerCase());
+
+export const host = z
+  .string()
+  .refine((text) => isDomain(text) || isAddressLiteral(text), {
+    error: 'a host name or an IP address is expected',
+  })
+  .meta({ what: 'name or IP address' });
+
+export const address = z
+  .string()
+  .refine((text) => isMailAddress(text), { error: 'a mail address like alice@example.org is expected' })
+  .meta({ what: 'mail address' });
+
+export const domainPattern = z
+  .string()
+  .refine((text) => text === '*' || isDomain(text.replace(/^\*\./, '')), {
+    error: 'a domain, *.domain or * is expected',
+  })
+  .transform((text) => {
+    if (text === '*') return text;
+    const below = text.startsWith('*.') ? '*.' : '';
+    return below + domainToASCII(text.slice(below.length));
+  });
+
+export const size = z.union([z.int(), z.string()]).transform((written, context) => {
+  const octets = typeof written === 'number' ? written : octetsFrom(written);
+  if (octets !== null && octets >= 1024 && octets <= limits.messageOctets) return octets;
+  const most = limits.messageOctets / 1024 / 1024;
+  context.addIssue({
+    code: 'custom',
+    message: `a size from 1 KiB to ${most} MiB is expected, like "25 MiB"`,
+  });
+  return z.NEVER;
+});
+
+export function list<T extends z.ZodType>(item: T, description: string, example: readonly string[]) {
+  return z
+    .array(item)
+    .min(1, { error: 'the list is empty: leave the condition out, or name something' })
+    .meta({ description, example });
+}
+
+function isDomain(text: string): boolean {
+  const ascii = domainToASCII(text);
+  if (ascii === '' || ascii.length > 253) return false;
+  // domainToASCII also reads numbers as IPv4 addresses; what it changes beyond IDN and case is no name.
+  if (/^[\d.]+$/.test(ascii)) return false;
+  return ascii.split('.').every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label));
+}
+
+function isAddressLiteral(text: string): boolean {
+  return isIP(text) !== 0;
+}
+
+function isMailAddress(text: string): boolean {
+  const at = text.lastIndexOf('@');
+  const localPart = text.slice(0, Math.max(0, at));
+  return at > 0 && at <= 64 && !/[\s<>\p{Cc}]/u.test(localPart) && isDomain(text.slice(at + 1));
+}
