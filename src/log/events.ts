@@ -24,6 +24,7 @@ type SubmissionEvent =
       reason: string;
     }
   | { event: 'smtp.closed'; level: 'debug'; session: SessionId; cause: string }
+  | { event: 'smtp.upstream-lost'; level: 'warn'; session: SessionId; upstream: string; reason: string }
   | {
       event: 'mail.protected';
       level: 'info';
@@ -61,6 +62,8 @@ type ReadingEvent =
 type KeyEvent =
   | { event: 'key.process-started'; level: 'info'; module: string; token: string }
   | { event: 'key.process-ended'; level: 'warn'; module: string; token: string; reason: string }
+  /** The token refused the PIN; it is not sent again by itself. */
+  | { event: 'key.pin-refused'; level: 'error'; module: string; token: string; code: string }
   | {
       event: 'key.used';
       level: 'info';
@@ -73,4 +76,5 @@ type KeyEvent =
 
 type DirectoryEvent =
   | { event: 'directory.harvested'; level: 'info'; address: string; fingerprint: string; trust: string }
+  | { event: 'directory.harvest-failed'; level: 'warn'; address: string; reason: string }
   | { event: 'directory.change-pending'; level: 'warn'; address: string; fingerprint: string };

@@ -1,0 +1,64 @@
+import { ECDH, type KeyObject } from 'node:crypto';
+import { readWhole } from '../asn1/reader.ts';
+import { SequenceReader } from '../asn1/sequence-reader.ts';
+import { bitString, sequence } from '../asn1/writer.ts';
+import type { SealgateError } from '../errors.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { importPublicKey, oidEcPublicKey, parseSubjectPublicKeyInfo } from '../pki/public-key.ts';
+import { curveByName } from './curves.ts';
+import { decryptFailed, errorOf } from './failures.ts';
+
+/**
+ * The originator's public key of a key agreement (RFC 5753 §3.1.1): a stranger chose it.
+ *
+ * Must never happen: a private key is combined with a point of another curve, or with none at all; with enough such
+ * results the private key is known (invalid-curve attack). So the point is checked here, whatever the token does.
+ */
+
+/**
+ * @param own the recipient's certificate
+ * @param spki DER of SubjectPublicKeyInfo; parameters that are absent or NULL are those of `own` (RFC 5753 §3.1.1)
+ * @returns the key, on the same curve as that of `own`
+ * @throws SealgateError `key.decrypt-failed`
+ */
+export function readOriginatorKey(own: Certificate, spki: Uint8Array): KeyObject {
+  let key: KeyObject;
+  try {
+    key = importPublicKey(withParameters(own, Buffer.from(spki)));
+  } catch (cause) {
+    throw mismatch(cause);
+  }
+  const mine = own.publicKey;
+  if (
+    key.asymmetricKeyType !== mine.asymmetricKeyType ||
+    key.asymmetricKeyDetails?.namedCurve !== mine.asymmetricKeyDetails?.namedCurve
+  ) {
+    throw mismatch();
+  }
+  return key;
+}
+
+/** The uncompressed point (SEC 1 §2.3.3), as tokens want it. Also tells the length of a coordinate, in octets. */
+export function pointOf(key: KeyObject): { point: Buffer; octets: number } {
+  const curve = curveByName(key.asymmetricKeyDetails?.namedCurve);
+  if (curve === null) throw mismatch();
+  const info = parseSubjectPublicKeyInfo(key.export({ type: 'spki', format: 'der' }));
+  const point = ECDH.convertKey(info.subjectPublicKey, curve.name, undefined, undefined, 'uncompressed');
+  return { point: Buffer.from(point), octets: curve.octets };
+}
+
+function withParameters(own: Certificate, spki: Buffer): Buffer {
+  const info = parseSubjectPublicKeyInfo(spki);
+  const absent = info.parameters === null || info.parameters.equals(NULL);
+  if (info.algorithm !== oidEcPublicKey || !absent) return spki;
+  const ownInfo = new SequenceReader(readWhole(own.subjectPublicKeyInfo, 'DER'), 'DER');
+  return sequence(ownInfo.next('algorithm').raw, bitString(info.subjectPublicKey));
+}
+
+const NULL = Buffer.from([5, 0]);
+
+function mismatch(cause?: unknown): SealgateError {
+  const error = errorOf(decryptFailed('originator key'));
+  if (cause !== undefined) error.cause = cause;
+  return error;
+}

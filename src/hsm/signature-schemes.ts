@@ -1,0 +1,61 @@
+import type { SignatureScheme } from '../cms/keys.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { curveByName } from './curves.ts';
+
+/**
+ * The schemes a key of a certificate can be used with, most preferred first. RSA with PKCS#1 v1.5 stands before
+ * PSS because every reader of S/MIME knows it (RFC 8551 §2.2); nothing weaker than SHA-256 is ever offered.
+ */
+
+const RSA_PKCS1: readonly SignatureScheme[] = [
+  { kind: 'rsa-pkcs1', digest: 'sha256' },
+  { kind: 'rsa-pkcs1', digest: 'sha384' },
+  { kind: 'rsa-pkcs1', digest: 'sha512' },
+];
+
+/** RFC 4055 §3.1: the salt as long as the digest. */
+const RSA_PSS: readonly SignatureScheme[] = [
+  { kind: 'rsa-pss', digest: 'sha256', saltOctets: 32 },
+  { kind: 'rsa-pss', digest: 'sha384', saltOctets: 48 },
+  { kind: 'rsa-pss', digest: 'sha512', saltOctets: 64 },
+];
+
+const ECDSA_256: SignatureScheme = { kind: 'ecdsa', digest: 'sha256' };
+const ECDSA_384: SignatureScheme = { kind: 'ecdsa', digest: 'sha384' };
+const ECDSA_512: SignatureScheme = { kind: 'ecdsa', digest: 'sha512' };
+
+/** Empty: not a key for signatures. */
+export function signatureSchemes(certificate: Certificate): readonly SignatureScheme[] {
+  const key = certificate.publicKey;
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      return [...RSA_PKCS1, ...RSA_PSS];
+    case 'rsa-pss':
+      return RSA_PSS;
+    case 'ec': {
+      const octets = curveByName(key.asymmetricKeyDetails?.namedCurve)?.octets;
+      if (octets === undefined) return [];
+      // The digest that matches the curve's strength first (RFC 5753 §8).
+      if (octets <= 32) return [ECDSA_256, ECDSA_384, ECDSA_512];
+      return octets <= 48 ? [ECDSA_384, ECDSA_512, ECDSA_256] : [ECDSA_512, ECDSA_384, ECDSA_256];
+    }
+    case 'ed25519':
+      return [{ kind: 'eddsa', curve: 'Ed25519' }];
+    case 'ed448':
+      return [{ kind: 'eddsa', curve: 'Ed448' }];
+    default:
+      return [];
+  }
+}
+
+/** Whether `scheme` is one of `schemes`, parameters included. */
+export function includesScheme(schemes: readonly SignatureScheme[], scheme: SignatureScheme): boolean {
+  return schemes.some((each) => {
+    if (each.kind === 'eddsa' || scheme.kind === 'eddsa') {
+      return each.kind === 'eddsa' && scheme.kind === 'eddsa' && each.curve === scheme.curve;
+    }
+    if (each.digest !== scheme.digest) return false;
+    if (each.kind === 'rsa-pss' && scheme.kind === 'rsa-pss') return each.saltOctets === scheme.saltOctets;
+    return each.kind === scheme.kind;
+  });
+}
