@@ -37,6 +37,8 @@ export const limits = {
     policies: 128,
     /** RSA and DSA; a larger key costs the verifier too much. */
     modulusBits: 8_192,
+    /** subjectPublicKey of one certificate; ML-DSA-87 needs 2,592. */
+    publicKeyOctets: 4_096,
     /** A file of certificates. */
     bundleOctets: 8 * 1024 * 1024,
     bundleCertificates: 2_000,
@@ -51,14 +53,30 @@ export const limits = {
   smtp: {
     /** RFC 5321 §4.5.3.1.4 asks for 512 octets; AUTH with a bearer token needs far more. */
     commandLineOctets: 65_536,
+    /** Every other command: 512 and what SIZE, BODY, AUTH, SMTPUTF8 and DSN add (RFC 5321 §4.1.1.11). */
+    mailCommandOctets: 2_048,
+    /** Relayed commands of one client whose replies are still to come. */
+    commandsInFlight: 256,
     replyLineOctets: 4_096,
     replyLines: 128,
     recipients: 1_000,
     /** Errors after which a session ends. */
     errorsPerSession: 20,
+    /** Failed logins after which a session ends; the upstream sees them all from one address. */
+    authFailuresPerSession: 5,
+    /** Octets of a client that are read ahead while a command is being worked on, and of replies that it does not take. */
+    readAheadOctets: 131_072,
     /** RFC 5321 §4.5.3.2: five minutes for a command. */
     commandTimeoutMs: 300_000,
     beforeAuthTimeoutMs: 60_000,
+    /** What the upstream has time for (RFC 5321 §4.5.3.2): connect with TLS; greeting and commands; DATA; a block; the end of data. */
+    upstreamConnectTimeoutMs: 30_000,
+    upstreamCommandTimeoutMs: 300_000,
+    upstreamDataTimeoutMs: 120_000,
+    upstreamBlockTimeoutMs: 180_000,
+    upstreamEndOfDataTimeoutMs: 600_000,
+    /** What a session that has to end gets for the mail it is handing over, and for its last words. */
+    closeTimeoutMs: 15_000,
   },
   imap: {
     clientLineOctets: 65_536,

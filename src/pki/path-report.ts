@@ -20,7 +20,10 @@ export type PathProblem = {
   text: string;
 };
 
-/** `valid` means: some path to an anchor passed every check. Otherwise the problems of the best candidate. */
+/**
+ * `valid` means: some path to an anchor passed every check; `path` begins with the certificate asked for and ends with
+ * the anchor. Otherwise the problems of the best candidate.
+ */
 export type PathReport =
   | { outcome: 'valid'; anchor: Certificate; path: readonly Certificate[] }
   | { outcome: 'invalid'; problems: readonly PathProblem[] };

@@ -1,0 +1,44 @@
+import type { Certificate, DistinguishedName } from './certificate.ts';
+import { nameKey } from './name.ts';
+
+/**
+ * Certificates by subject (RFC 5280 §7.1), each once, in the order in which they came: what path building looks issuers
+ * up in. Build one for a pool that is used often; its index is made once.
+ */
+export class CertificateSet implements Iterable<Certificate> {
+  readonly #bySubject = new Map<string, Certificate[]>();
+  readonly #byFingerprint = new Map<string, Certificate>();
+
+  constructor(certificates: Iterable<Certificate> = []) {
+    for (const certificate of certificates) this.add(certificate);
+  }
+
+  static of(certificates: Iterable<Certificate>): CertificateSet {
+    return certificates instanceof CertificateSet ? certificates : new CertificateSet(certificates);
+  }
+
+  get size(): number {
+    return this.#byFingerprint.size;
+  }
+
+  add(certificate: Certificate): void {
+    if (this.#byFingerprint.has(certificate.fingerprint)) return;
+    this.#byFingerprint.set(certificate.fingerprint, certificate);
+    const key = nameKey(certificate.subject);
+    const same = this.#bySubject.get(key);
+    if (same === undefined) this.#bySubject.set(key, [certificate]);
+    else same.push(certificate);
+  }
+
+  has(certificate: Certificate): boolean {
+    return this.#byFingerprint.has(certificate.fingerprint);
+  }
+
+  bySubject(name: DistinguishedName): readonly Certificate[] {
+    return this.#bySubject.get(nameKey(name)) ?? [];
+  }
+
+  [Symbol.iterator](): Iterator<Certificate> {
+    return this.#byFingerprint.values();
+  }
+}
