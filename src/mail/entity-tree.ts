@@ -46,6 +46,7 @@ const BOUNDARY_OCTETS = 250;
 
 class Scanner {
   readonly octets: Buffer;
+  /** Boundaries of the open multiparts, outermost first (a Set keeps the order of insertion). */
   readonly open = new Set<string>();
   entities = 0;
 
@@ -65,9 +66,21 @@ class Scanner {
     while (end > lineStart && (octets[end - 1] === 0x20 || octets[end - 1] === 0x09)) end--;
     if (end - lineStart > BOUNDARY_OCTETS + 4) return null;
     const text = octets.toString('latin1', lineStart + 2, end);
-    if (this.open.has(text)) return { lineStart, next, boundary: text, closes: false };
     const stem = text.endsWith('--') ? text.slice(0, -2) : '';
-    return this.open.has(stem) ? { lineStart, next, boundary: stem, closes: true } : null;
+    const opens = this.open.has(text);
+    if (this.open.has(stem) && !(opens && this.isOutside(text, stem))) {
+      return { lineStart, next, boundary: stem, closes: true };
+    }
+    return opens ? { lineStart, next, boundary: text, closes: false } : null;
+  }
+
+  /** `--a--` with the boundaries "a" and "a--" both open: the outer multipart has the word. */
+  private isOutside(boundary: string, other: string): boolean {
+    for (const each of this.open) {
+      if (each === boundary) return true;
+      if (each === other) return false;
+    }
+    return false;
   }
 
   /** The first delimiter at or after `from`, which is the start of a line. */
@@ -110,13 +123,20 @@ function readOne(scanner: Scanner, start: number, depth: number, defaultType: Me
     range: { start, end },
     header: { start, end: Math.min(header.range.end, end) },
     body: { start: Math.min(header.bodyStart, end), end },
-    fields: header.fields,
+    fields: within(header.fields, end),
     mediaType,
     declared: type !== null,
     transferEncoding: readTransferEncoding(header.fields),
     parts: inside.parts,
   };
   return { entity, ended: inside.ended };
+}
+
+/** The line end after the header of a part without empty line belongs to the delimiter. */
+function within(fields: readonly HeaderField[], end: number): readonly HeaderField[] {
+  const last = fields.at(-1);
+  if (last === undefined || last.range.end <= end) return fields;
+  return [...fields.slice(0, -1), { ...last, range: { start: last.range.start, end } }];
 }
 
 function readParts(

@@ -2,7 +2,7 @@
 export type Range = { start: number; end: number };
 
 /**
- * One header field: `range` covers name, colon, folded value and the final line end.
+ * One header field: `range` covers name, colon, folded value and the final line end, if that is not a boundary's.
  * A line that is neither a field nor a continuation keeps its place as a field whose name is empty.
  */
 export type HeaderField = {

@@ -28,9 +28,11 @@ export function safeField(octets: Buffer, field: HeaderField): Buffer {
   const raw = octets.subarray(field.range.start, field.range.end);
   const lines = raw.toString('latin1');
   if (!/[\x80-\xff]/.test(lines)) {
-    return /[ \t]\r?\n/.test(lines)
-      ? canonicalLines(Buffer.from(lines.replace(/[ \t]+(?=\r?\n)/g, ''), 'latin1'))
-      : canonicalLines(raw);
+    if (!/[ \t]\r?(?:\n|$)/.test(lines)) return canonicalLines(raw);
+    // A line of blanks only must not become the empty line that ends the header, so it goes.
+    const kept = lines.split(/(?<=\n)/).filter((line) => line.trim() !== '');
+    const trimmed = kept.map((line) => line.replace(/[ \t]+(?=\r?\n?$)/, '')).join('');
+    return canonicalLines(Buffer.from(trimmed, 'latin1'));
   }
   const name = field.name.toLowerCase();
   const value = field.value.trimEnd();
