@@ -1,0 +1,155 @@
+import { unreachable } from '../errors.ts';
+import type { CertificateFacts, OutboundFacts, RecipientFacts } from './facts.ts';
+import { type FirstRule, firstRule } from './match.ts';
+import { quoted } from './quoted.ts';
+import type { CertificateTrust, Rule, SignatureForm } from './rules.ts';
+
+/**
+ * What one recipient may get by the first rule that applies.
+ *
+ * What must never happen: that a recipient gets less than the rule requires, or less than the rule would give because
+ * something is away for a moment. So an outage is always a temporary refusal, under `if-possible` too.
+ */
+export type RecipientDecision = FirstRule & { outcome: RecipientOutcome };
+
+export type RecipientOutcome =
+  /** `certificate` is an index into the recipient's usable certificates; null: not encrypted. */
+  | { kind: 'send'; sign: SignatureForm | null; certificate: number | null }
+  /** The client's own protection is what the rule accepts. */
+  | { kind: 'as-is' }
+  | ({ kind: 'refuse' } & Refusal);
+
+export type Refusal = {
+  duration: 'temporary' | 'permanent';
+  /** RFC 3463. */
+  enhancedCode: string;
+  /** Same for all recipients that are refused for the same reason; their addresses are told apart from it. */
+  problem: string;
+  /** What the sender can do. */
+  remedy: string;
+};
+
+/** Precondition: `from` is one address and belongs to the principal. */
+export function decideForRecipient(
+  facts: OutboundFacts & { from: string },
+  recipient: RecipientFacts,
+  rules: readonly Rule[],
+): RecipientDecision {
+  const correspondence = {
+    login: facts.principal.login,
+    from: facts.from,
+    recipient: recipient.address,
+  };
+  const found = firstRule(rules, correspondence);
+  const outcome = found.rule === null ? noRule(facts.from) : apply(found.rule, facts, recipient);
+  return { ...found, outcome };
+}
+
+/** What the rule's demand for encryption comes to, given what is known of the recipient's certificates. */
+export type Encryption =
+  | { kind: 'with'; certificate: number }
+  | { kind: 'without' }
+  /** Only if it is signed. */
+  | { kind: 'signed-only' }
+  | ({ kind: 'refuse' } & Refusal);
+
+export function decideEncryption(rule: Rule, certificates: CertificateFacts): Encryption {
+  if (rule.encrypt === 'never') return { kind: 'without' };
+  if (certificates.kind === 'lookup-failed') {
+    return {
+      kind: 'refuse',
+      duration: 'temporary',
+      // RFC 3463 §3.5: X.4.3 directory server failure.
+      enhancedCode: '4.4.3',
+      problem: `the certificate could not be looked up just now (rule ${rule.name})`,
+      remedy: 'Please send the mail again in a few minutes.',
+    };
+  }
+  const known = certificates.kind === 'usable' ? certificates.certificates : [];
+  const certificate = known.findIndex(({ trust }) => rank(trust) >= rank(rule.minTrust));
+  if (certificate >= 0) return { kind: 'with', certificate };
+  if (rule.encrypt === 'if-possible') return { kind: 'without' };
+  switch (rule.withoutCertificate) {
+    case 'send-signed':
+      return { kind: 'signed-only' };
+    case 'refuse-all':
+    case 'refuse-recipient':
+      return { kind: 'refuse', ...withoutCertificate(rule, known.length > 0) };
+    default:
+      return unreachable(rule.withoutCertificate);
+  }
+}
+
+function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): RecipientOutcome {
+  if (facts.protection !== 'none' && rule.alreadyProtected === 'refuse') {
+    return {
+      kind: 'refuse',
+      duration: 'permanent',
+      enhancedCode: '5.7.1',
+      problem: `your mail program has ${facts.protection} the mail itself, and the rule ${rule.name} does not allow that`,
+      remedy: 'Turn S/MIME off in your mail program: the gateway does it.',
+    };
+  }
+  if (facts.protection === 'encrypted') return { kind: 'as-is' };
+  const encryption = decideEncryption(rule, recipient.certificates);
+  if (encryption.kind === 'refuse') return encryption;
+  const certificate = encryption.kind === 'with' ? encryption.certificate : null;
+  if (facts.protection === 'signed') {
+    // The client's signature stands for ours; a second one would say that the gateway wrote the mail.
+    return certificate === null ? { kind: 'as-is' } : { kind: 'send', sign: null, certificate };
+  }
+  const demand = encryption.kind === 'signed-only' ? 'require' : rule.sign;
+  if (demand === 'never') return { kind: 'send', sign: null, certificate };
+  if (facts.signing.kind === 'available') return { kind: 'send', sign: rule.form, certificate };
+  const { duration, publicText } = facts.signing;
+  if (demand === 'require' || duration === 'temporary') {
+    return {
+      kind: 'refuse',
+      duration,
+      // RFC 3463 §3.8: X.7.5 cryptographic failure, because information such as the key was not available.
+      enhancedCode: duration === 'temporary' ? '4.7.5' : '5.7.5',
+      problem: `the mail could not be signed (rule ${rule.name}): ${quoted(publicText, 300)}`,
+      remedy:
+        duration === 'temporary'
+          ? 'Please send the mail again in a few minutes.'
+          : 'Please ask the administrator of the mail gateway.',
+    };
+  }
+  return { kind: 'send', sign: null, certificate };
+}
+
+function noRule(from: string): RecipientOutcome {
+  return {
+    kind: 'refuse',
+    duration: 'permanent',
+    enhancedCode: '5.7.1',
+    problem: `no rule says how mail from ${quoted(from)} may be sent there`,
+    remedy: 'Please ask the administrator of the mail gateway.',
+  };
+}
+
+function withoutCertificate(rule: Rule, someKnown: boolean): Refusal {
+  return {
+    duration: 'permanent',
+    enhancedCode: '5.7.1',
+    problem: someKnown
+      ? `mail must be encrypted (rule ${rule.name}), and the certificate that is known is not trusted enough for it`
+      : `mail must be encrypted (rule ${rule.name}), and no valid certificate is known`,
+    remedy: someKnown
+      ? 'Please ask the administrator of the mail gateway to check the certificate.'
+      : 'Ask for a digitally signed mail from there: it brings the certificate. Then send yours again.',
+  };
+}
+
+function rank(trust: CertificateTrust): number {
+  switch (trust) {
+    case 'harvested':
+      return 1;
+    case 'verified':
+      return 2;
+    case 'pinned':
+      return 3;
+    default:
+      return unreachable(trust);
+  }
+}

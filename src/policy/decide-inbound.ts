@@ -1,0 +1,96 @@
+import type { Verdict } from '../pipeline/ports.ts';
+import type { Layer, SecurityReport, SignatureReport, SignedLayer } from '../smime/report.ts';
+import { enumerated, quoted } from './quoted.ts';
+
+/**
+ * Judges what opening a mail found. Pure.
+ *
+ * What holds: `trusted` needs one signature over what the reader sees that passes every check; a bad signature
+ * anywhere is `broken`, whatever else is good. A check that was not made never counts as passed, but for revocation
+ * under `soft`.
+ */
+export type InboundPolicy = {
+  /** `soft`: a signature whose certificate's revocation could not be checked may be trusted. */
+  revocation: 'soft' | 'hard';
+};
+
+export function decideInbound(
+  report: SecurityReport,
+  policy: InboundPolicy = { revocation: 'soft' },
+): Verdict {
+  const damaged = report.layers.flatMap((layer) => damageOf(layer) ?? []);
+  if (damaged[0] !== undefined) return { kind: 'broken', why: damaged[0] };
+  const signed = report.layers.filter(isSigned);
+  // The innermost signature is the author's: what is around it may be a list's or a gateway's (RFC 2634 §1.1).
+  const author = signed.at(-1);
+  if (author === undefined) return { kind: 'unsigned' };
+  if (report.layers.some((layer) => layer.kind === 'encrypted' && layer.outcome !== 'opened')) {
+    return {
+      kind: 'untrusted',
+      why: 'The mail is encrypted to somebody else: what is inside could not be checked.',
+    };
+  }
+  const doubts = author.signatures.map((signature) => doubtAbout(signature, policy));
+  if (doubts.includes(null)) return { kind: 'trusted' };
+  return { kind: 'untrusted', why: doubts[0] ?? 'The signature could not be checked.' };
+}
+
+/** certs-only messages (RFC 8551 §3.8) carry certificates and sign nothing. */
+function isSigned(layer: Layer): layer is SignedLayer {
+  return layer.kind === 'signed' && layer.signatures.length > 0;
+}
+
+function damageOf(layer: Layer): string | null {
+  switch (layer.kind) {
+    case 'signed':
+      return layer.signatures.some(({ signature }) => signature === 'bad')
+        ? 'The signature does not fit the mail: it was changed on the way, or the signature is forged.'
+        : null;
+    case 'encrypted':
+      return layer.outcome === 'failed'
+        ? 'The mail could not be decrypted: it is damaged or was changed.'
+        : null;
+    case 'compressed':
+      return layer.outcome === 'failed' ? 'The mail is damaged: it could not be unpacked.' : null;
+    default:
+      return null;
+  }
+}
+
+/** The first thing that keeps a signature from being believed, for people; null: nothing does. */
+function doubtAbout(report: SignatureReport, policy: InboundPolicy): string | null {
+  switch (report.signature) {
+    case 'unsupported':
+      return `The signature uses an algorithm that is not understood or not accepted (${quoted(report.algorithm, 60)}).`;
+    case 'no-certificate':
+      return "The signer's certificate is not in the mail and not known, so the signature could not be checked.";
+    case 'bad':
+      return 'The signature does not fit the mail.';
+    case 'good':
+      break;
+  }
+  if (report.revocation === 'revoked') return `The certificate of ${signerOf(report)} has been revoked.`;
+  if (report.speaksFor === 'other') {
+    return `The mail is signed by ${signerOf(report)}, who is not the one it says it is from.`;
+  }
+  if (report.speaksFor === 'unknown') {
+    return `The mail is signed by ${signerOf(report)}, and it could not be determined whom it says it is from.`;
+  }
+  if (report.path === null) return `The certificate of ${signerOf(report)} was not checked.`;
+  if (report.path.outcome === 'invalid') {
+    const problem = report.path.problems[0];
+    return problem === undefined || problem.check === 'no-path'
+      ? `The certificate of ${signerOf(report)} was issued by somebody this gateway does not trust.`
+      : `The certificate of ${signerOf(report)} is not valid: ${quoted(problem.text, 200)}`;
+  }
+  if (report.revocation === 'unchecked' && policy.revocation === 'hard') {
+    return `Whether the certificate of ${signerOf(report)} has been revoked could not be checked.`;
+  }
+  return null;
+}
+
+function signerOf({ signer }: SignatureReport): string {
+  if (signer === null) return 'an unknown signer';
+  if (signer.mailboxes.length > 0) return enumerated(signer.mailboxes, 3);
+  return signer.subject.text === '' ? 'an unnamed signer' : quoted(signer.subject.text);
+}

@@ -1,0 +1,157 @@
+import type { Duration } from '../errors.ts';
+import { decideForRecipient, type RecipientDecision, type Refusal } from './decide-for-recipient.ts';
+import type { OutboundFacts } from './facts.ts';
+import { sameMailbox } from './match.ts';
+import { enumerated, quoted } from './quoted.ts';
+import type { Rule, SignatureForm } from './rules.ts';
+
+/**
+ * The decision about one outgoing mail. Pure.
+ *
+ * What holds: every recipient is in exactly one variant, or nobody gets anything; no variant is less protected than
+ * the rule of any of its recipients; a blind copy shares its variant with nobody.
+ */
+export type OutboundDecision =
+  | { kind: 'deliver'; variants: readonly OutboundVariant[] }
+  /** The client has protected the mail itself: the octets go to all recipients as they came. */
+  | { kind: 'forward-unchanged'; rule: string }
+  | OutboundRefusal;
+
+/** One message for some of the recipients. */
+export type OutboundVariant = {
+  /** Indices into `facts.recipients`, ascending. */
+  recipients: readonly number[];
+  /** null: not signed by the gateway. */
+  sign: { form: SignatureForm } | null;
+  /** The certificate to use for each of `recipients`: index into its usable certificates. null: not encrypted. */
+  encrypt: { certificates: readonly number[] } | null;
+  /** Names of the rules that said so. */
+  rule: string;
+};
+
+export type OutboundRefusal = {
+  kind: 'refuse';
+  duration: Duration;
+  /** RFC 3463; its class fits the duration. */
+  enhancedCode: string;
+  /** One line for the mail user: what, to whom, and what to do. */
+  publicText: string;
+  /** null: no rule was asked, or none applied. */
+  rule: string | null;
+  /** Indices of the recipients that it is about; empty: it is about the mail. */
+  recipients: readonly number[];
+};
+
+export function decideOutbound(facts: OutboundFacts, rules: readonly Rule[]): OutboundDecision {
+  const { from } = facts;
+  const right = refusalBySender(facts);
+  if (right !== null || from === null) return right ?? aboutMail(NO_FROM);
+  if (facts.recipients.length === 0) return aboutMail('The mail has no recipient.');
+  const decisions = facts.recipients.map((recipient) =>
+    decideForRecipient({ ...facts, from }, recipient, rules),
+  );
+  return refusalOf(facts, decisions) ?? asIs(facts, decisions) ?? deliver(facts, decisions);
+}
+
+const NO_FROM =
+  'The mail must have one From field with exactly one address: the gateway could not tell who it is from.';
+
+/**
+ * Why the principal may not send as this From and Sender, or null. `550 5.7.1`: the login decides the key, so a mail
+ * in somebody else's name is never signed, encrypted or forwarded.
+ */
+export function refusalBySender(
+  facts: Pick<OutboundFacts, 'from' | 'sender' | 'belongs' | 'principal'>,
+): OutboundRefusal | null {
+  const { from, sender, belongs } = facts;
+  if (from === null) return aboutMail(NO_FROM);
+  const login = quoted(facts.principal.login);
+  for (const [field, address] of [
+    ['From', from],
+    ['Sender', sender],
+  ] as const) {
+    if (address !== null && !belongs.some((own) => sameMailbox(own, address))) {
+      const own =
+        belongs.length === 0 ? 'it has no address here' : `its addresses are ${enumerated(belongs)}`;
+      return aboutMail(
+        `The login ${login} may not send as ${quoted(address)} (${field}): ${own}. Choose another sender address in your mail program.`,
+      );
+    }
+  }
+  return null;
+}
+
+function aboutMail(publicText: string): OutboundRefusal {
+  return {
+    kind: 'refuse',
+    duration: 'permanent',
+    enhancedCode: '5.7.1',
+    publicText,
+    rule: null,
+    recipients: [],
+  };
+}
+
+/** A refusal of one recipient is a refusal of the mail. What will never pass is said before what may pass later. */
+function refusalOf(facts: OutboundFacts, decisions: readonly RecipientDecision[]): OutboundRefusal | null {
+  const refused = decisions.flatMap(({ outcome, rule }, index) =>
+    outcome.kind === 'refuse' ? [{ ...outcome, rule: rule?.name ?? null, index }] : [],
+  );
+  const first = refused.find(({ duration }) => duration === 'permanent') ?? refused[0];
+  if (first === undefined) return null;
+  const alike = refused.filter(
+    ({ problem, duration }) => problem === first.problem && duration === first.duration,
+  );
+  const addresses = alike.map(({ index }) => facts.recipients[index]?.address ?? '');
+  const others = refused.length - alike.length;
+  return {
+    kind: 'refuse',
+    duration: first.duration,
+    enhancedCode: first.enhancedCode,
+    publicText: refusalText(first, addresses, others),
+    rule: first.rule,
+    recipients: refused.map(({ index }) => index),
+  };
+}
+
+function refusalText(refusal: Refusal, addresses: readonly string[], others: number): string {
+  const also = others === 0 ? '' : ` (and ${others} more for other reasons)`;
+  return `To ${enumerated(addresses)}${also}: ${refusal.problem}. Nothing was sent to anybody. ${refusal.remedy}`;
+}
+
+function asIs(facts: OutboundFacts, decisions: readonly RecipientDecision[]): OutboundDecision | null {
+  if (facts.protection === 'none' || decisions.some(({ outcome }) => outcome.kind !== 'as-is')) return null;
+  return { kind: 'forward-unchanged', rule: ruleNames(decisions) };
+}
+
+function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]): OutboundDecision {
+  const groups = new Map<string, number[]>();
+  for (const [index, { outcome }] of decisions.entries()) {
+    const protection = outcome.kind === 'send' ? outcome : null;
+    const visible = facts.recipients[index]?.visible === true;
+    const key = JSON.stringify([
+      protection?.sign ?? null,
+      (protection?.certificate ?? null) !== null,
+      visible ? 'together' : index,
+    ]);
+    groups.set(key, [...(groups.get(key) ?? []), index]);
+  }
+  return { kind: 'deliver', variants: [...groups.values()].map((group) => variantOf(group, decisions)) };
+}
+
+function variantOf(recipients: readonly number[], decisions: readonly RecipientDecision[]): OutboundVariant {
+  const own = recipients.flatMap((index) => decisions[index] ?? []);
+  const sends = own.flatMap(({ outcome }) => (outcome.kind === 'send' ? [outcome] : []));
+  const form = sends[0]?.sign ?? null;
+  const certificates = sends.flatMap(({ certificate }) => (certificate === null ? [] : [certificate]));
+  return {
+    recipients,
+    sign: form === null ? null : { form },
+    encrypt: certificates.length === 0 ? null : { certificates },
+    rule: ruleNames(own),
+  };
+}
+
+function ruleNames(decisions: readonly RecipientDecision[]): string {
+  return [...new Set(decisions.flatMap(({ rule }) => rule?.name ?? []))].join(', ');
+}

@@ -1,0 +1,38 @@
+import type { Duration } from '../errors.ts';
+import type { CertificateTrust } from './rules.ts';
+
+/** All that a decision about one outgoing mail rests on. Addresses are `localPart@domain`, without brackets. */
+export type OutboundFacts = {
+  /** Proven by the upstream. */
+  principal: { readonly login: string };
+  /** The one address of the From field; null: there is none, or there are several, or it is malformed. */
+  from: string | null;
+  /** The address of the Sender field (RFC 5322 §3.6.2); null: no such field. */
+  sender: string | null;
+  /** Addresses that belong to the login. */
+  belongs: readonly string[];
+  /** What the client itself has done, by the root entity. */
+  protection: 'none' | 'signed' | 'encrypted';
+  signing: SigningFacts;
+  recipients: readonly RecipientFacts[];
+};
+
+/** Whether there is a key that may sign for `from`. */
+export type SigningFacts =
+  | { kind: 'available' }
+  /** `permanent`: there is no such key. `temporary`: there is one, and it is away. */
+  | { kind: 'unavailable'; duration: Duration; publicText: string };
+
+export type RecipientFacts = {
+  address: string;
+  /** Named in To or Cc. Others are blind copies: no message to anybody else may show their certificate. */
+  visible: boolean;
+  certificates: CertificateFacts;
+};
+
+export type CertificateFacts =
+  /** Valid now, fit for encryption and for this address; preferred first. */
+  | { kind: 'usable'; certificates: readonly { trust: CertificateTrust }[] }
+  | { kind: 'none' }
+  /** Nobody knows whether there is one. */
+  | { kind: 'lookup-failed' };
