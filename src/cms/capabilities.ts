@@ -1,0 +1,19 @@
+import {
+  type ContentEncryptionName,
+  contentEncryptionByOid,
+  contentEncryptionOid,
+} from './content-encryption.ts';
+
+/** What we can read, strongest first, for the sMIMECapabilities of our own signatures (RFC 8551 §2.5.2). */
+export const ownCapabilities: readonly string[] = (
+  ['aes256-gcm', 'aes128-gcm', 'aes256-cbc', 'aes128-cbc'] as const
+).map(contentEncryptionOid);
+
+/**
+ * The content encryptions among a correspondent's capabilities, in the correspondent's order; what we never write is
+ * left out.
+ */
+export function contentEncryptions(capabilities: readonly string[]): ContentEncryptionName[] {
+  const names = capabilities.map(contentEncryptionByOid).filter((name) => name !== null);
+  return [...new Set(names)];
+}

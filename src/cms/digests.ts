@@ -1,0 +1,60 @@
+import { hash } from 'node:crypto';
+import * as der from '../asn1/writer.ts';
+import { type AlgorithmIdentifier, algorithmIdentifier, hasNoParameters } from './algorithm-identifier.ts';
+import type { DigestName } from './keys.ts';
+
+/** Digests of content. SHAKE256 with 512 bits only stands next to Ed448 (RFC 8419 §2.3). */
+export type ContentDigestName = DigestName | 'shake256';
+
+type DigestRow = { name: ContentDigestName; oid: string; octets: number };
+
+/** RFC 3370 §2.1, RFC 5754 §2, RFC 8702 §3.1. MD5 is left out for good: RFC 6151. */
+const TABLE: readonly DigestRow[] = [
+  { name: 'sha1', oid: '1.3.14.3.2.26', octets: 20 },
+  { name: 'sha224', oid: '2.16.840.1.101.3.4.2.4', octets: 28 },
+  { name: 'sha256', oid: '2.16.840.1.101.3.4.2.1', octets: 32 },
+  { name: 'sha384', oid: '2.16.840.1.101.3.4.2.2', octets: 48 },
+  { name: 'sha512', oid: '2.16.840.1.101.3.4.2.3', octets: 64 },
+  { name: 'shake256', oid: '2.16.840.1.101.3.4.2.12', octets: 64 },
+];
+
+const byOid = new Map(TABLE.map((row) => [row.oid, row.name]));
+const byName = new Map(TABLE.map((row) => [row.name, row]));
+
+/** null: unknown or refused (MD5, MD2). */
+export function contentDigest(algorithm: AlgorithmIdentifier): ContentDigestName | null {
+  if (!hasNoParameters(algorithm)) return null;
+  return byOid.get(algorithm.oid) ?? null;
+}
+
+/** The same without SHAKE256, for places that name a hash inside a signature or key transport. */
+export function digestName(algorithm: AlgorithmIdentifier): DigestName | null {
+  const name = contentDigest(algorithm);
+  return name === 'shake256' ? null : name;
+}
+
+/** Parameters absent (RFC 5754 §2). */
+export function digestAlgorithm(name: ContentDigestName): Buffer {
+  return algorithmIdentifier(digestRow(name).oid);
+}
+
+/** With NULL, as RSASSA-PSS and RSAES-OAEP parameters are written everywhere (RFC 4055 §2.1). */
+export function digestAlgorithmWithNull(name: DigestName): Buffer {
+  return algorithmIdentifier(digestRow(name).oid, der.nullValue());
+}
+
+export function digestOctets(name: ContentDigestName): number {
+  return digestRow(name).octets;
+}
+
+/** The digest of `data`. */
+export function digest(name: ContentDigestName, data: Uint8Array): Buffer {
+  if (name === 'shake256') return hash('shake256', data, { outputEncoding: 'buffer', outputLength: 64 });
+  return hash(name, data, 'buffer');
+}
+
+function digestRow(name: ContentDigestName): DigestRow {
+  const row = byName.get(name);
+  if (row === undefined) throw new Error(`no digest row for ${name}`);
+  return row;
+}

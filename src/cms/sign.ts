@@ -1,0 +1,237 @@
+import * as der from '../asn1/writer.ts';
+import { SealgateError } from '../errors.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { attribute } from './attributes.ts';
+import { type ContentDigestName, digest, digestAlgorithm, digestOctets } from './digests.ts';
+import { issuerAndSerial } from './identifiers.ts';
+import type { SignatureScheme, SigningKey } from './keys.ts';
+import { attributeTypes, contentTypes } from './oids.ts';
+import { contentDigestFor, schemeName, signatureAlgorithm } from './signatures.ts';
+import {
+  algorithmProtectionAttribute,
+  capabilitiesAttribute,
+  encryptionKeyPreferenceAttribute,
+  signingCertificateAttribute,
+} from './signed-attributes.ts';
+
+/**
+ * Writes SignedData (RFC 5652 §5) with one signer.
+ *
+ * All that stays the same from mail to mail is encoded once per key and kept; a mail costs a digest, the copy of some
+ * hundred octets and the signature.
+ *
+ * Must never happen: a signature without signed attributes (see verify.ts for what could be made of it).
+ */
+
+export type SignRequest = {
+  signer: SigningKey;
+  /** One of `signer.schemes`; the first one when absent. */
+  scheme?: SignatureScheme;
+  /** Whole seconds are kept. */
+  signingTime: Date;
+  /** Identifiers for sMIMECapabilities, most preferred first; see capabilities.ts. Empty: no such attribute. */
+  capabilities: readonly string[];
+  /** Certificate that replies should be encrypted for, when it is not the signer's own. It is sent along. */
+  encryptionCertificate?: Certificate;
+};
+
+export type DetachedContent = Uint8Array | { digest: ReadonlyMap<ContentDigestName, Uint8Array> };
+
+/**
+ * A signature without the content, for multipart/signed.
+ *
+ * @param request content as octets, or its digest by the name `contentDigestFor(signingScheme(request))`
+ * @returns DER ContentInfo
+ * @throws SealgateError of the key; `cms.no-scheme` when the key offers nothing or the digest is missing
+ */
+export async function signDetached(request: SignRequest & { content: DetachedContent }): Promise<Buffer> {
+  const template = templateFor(request);
+  const { content } = request;
+  const contentDigest =
+    content instanceof Uint8Array
+      ? digest(template.contentDigest, content)
+      : content.digest.get(template.contentDigest);
+  if (contentDigest?.length !== digestOctets(template.contentDigest))
+    throw noScheme('the content digest is missing');
+  const signed = await signAttributes(request, template, contentDigest);
+  return assemble(template, signed, null);
+}
+
+/**
+ * A signature with the content inside, for application/pkcs7-mime; smime-type=signed-data.
+ *
+ * @returns DER ContentInfo
+ * @throws as `signDetached`
+ */
+export async function signOpaque(request: SignRequest & { content: Uint8Array }): Promise<Buffer> {
+  const template = templateFor(request);
+  const contentDigest = digest(template.contentDigest, request.content);
+  const signed = await signAttributes(request, template, contentDigest);
+  return assemble(template, signed, request.content);
+}
+
+/** The scheme that a request will be signed with. */
+export function signingScheme(request: Pick<SignRequest, 'signer' | 'scheme'>): SignatureScheme {
+  const scheme = request.scheme ?? request.signer.schemes[0];
+  if (scheme === undefined) throw noScheme(`key ${request.signer.label} offers no scheme`);
+  return scheme;
+}
+
+/**
+ * Certificates only, no signature (RFC 8551 §3.8): how a certificate is handed to somebody.
+ *
+ * @returns DER ContentInfo
+ */
+export function certificatesOnly(certificates: readonly Certificate[]): Buffer {
+  const body = der.sequence(
+    der.integer(1),
+    der.setOf([]),
+    der.sequence(der.oid(contentTypes.data)),
+    certificateSet(certificates),
+    der.setOf([]),
+  );
+  return der.sequence(der.oid(contentTypes.signedData), der.explicit(0, body));
+}
+
+/** Constant octets of one key, scheme, set of capabilities and encryption certificate. */
+type Template = {
+  scheme: SignatureScheme;
+  contentDigest: ContentDigestName;
+  /** SET OF signed attributes, DER, with holes. */
+  attributes: Buffer;
+  digestAt: number;
+  timeAt: number;
+  timeOctets: number;
+  /** SignedData: version and digestAlgorithms. */
+  head: Buffer;
+  certificates: Buffer;
+  /** SignerInfo: version, sid and digestAlgorithm. */
+  signerHead: Buffer;
+  signatureAlgorithm: Buffer;
+};
+
+/** Few per key: more means that somebody varies capabilities by mail, and then keeping them is no use. */
+const TEMPLATES_PER_KEY = 16;
+
+const templates = new WeakMap<SigningKey, Map<string, Template>>();
+
+function templateFor(request: SignRequest): Template {
+  const scheme = signingScheme(request);
+  // The length of the encoded time is part of the template: UTCTime or GeneralizedTime (RFC 5652 §11.3).
+  const time = der.time(request.signingTime);
+  const salt = scheme.kind === 'rsa-pss' ? scheme.saltOctets : '';
+  const encryption = request.encryptionCertificate?.fingerprint ?? '';
+  const key = `${schemeName(scheme)} ${salt} ${time.length} ${encryption} ${request.capabilities.join(' ')}`;
+  let known = templates.get(request.signer);
+  if (known === undefined || known.size >= TEMPLATES_PER_KEY) {
+    known = new Map();
+    templates.set(request.signer, known);
+  }
+  let template = known.get(key);
+  if (template === undefined) {
+    template = makeTemplate(request, scheme, time);
+    known.set(key, template);
+  }
+  return template;
+}
+
+function makeTemplate(request: SignRequest, scheme: SignatureScheme, time: Buffer): Template {
+  const { signer, capabilities, encryptionCertificate } = request;
+  const contentDigest = contentDigestFor(scheme);
+  const digestIdentifier = digestAlgorithm(contentDigest);
+  const signatureIdentifier = signatureAlgorithm(scheme);
+  const timeHole = attribute(attributeTypes.signingTime, time);
+  const digestHole = attribute(
+    attributeTypes.messageDigest,
+    der.octetString(Buffer.alloc(digestOctets(contentDigest))),
+  );
+  const parts = [
+    attribute(attributeTypes.contentType, der.oid(contentTypes.data)),
+    timeHole,
+    digestHole,
+    signingCertificateAttribute(signer.certificate),
+    algorithmProtectionAttribute(digestIdentifier, signatureIdentifier),
+    encryptionKeyPreferenceAttribute(encryptionCertificate ?? signer.certificate),
+  ];
+  if (capabilities.length > 0) parts.push(capabilitiesAttribute(capabilities));
+  // What fills a hole stands behind the attribute's type and length, so it never changes the DER order.
+  const attributes = der.setOf(parts);
+  return {
+    scheme,
+    contentDigest,
+    attributes,
+    digestAt: endOf(attributes, digestHole) - digestOctets(contentDigest),
+    timeAt: endOf(attributes, timeHole) - time.length,
+    timeOctets: time.length,
+    head: Buffer.concat([der.integer(1), der.setOf([digestIdentifier])]),
+    certificates: certificateSet([
+      signer.certificate,
+      ...signer.chain,
+      ...(encryptionCertificate === undefined ? [] : [encryptionCertificate]),
+    ]),
+    signerHead: Buffer.concat([der.integer(1), issuerAndSerial(signer.certificate), digestIdentifier]),
+    signatureAlgorithm: signatureIdentifier,
+  };
+}
+
+function endOf(attributes: Buffer, part: Buffer): number {
+  return attributes.indexOf(part) + part.length;
+}
+
+/** `[0] IMPLICIT CertificateSet`, each certificate once. */
+function certificateSet(certificates: readonly Certificate[]): Buffer {
+  const once = new Map(certificates.map((certificate) => [certificate.fingerprint, certificate.der]));
+  return der.implicit(0, der.setOf([...once.values()]));
+}
+
+type SignedAttributes = { attributes: Buffer; signature: Buffer };
+
+async function signAttributes(
+  request: SignRequest,
+  template: Template,
+  contentDigest: Uint8Array,
+): Promise<SignedAttributes> {
+  const attributes = Buffer.from(template.attributes);
+  attributes.set(contentDigest, template.digestAt);
+  attributes.set(der.time(request.signingTime), template.timeAt);
+  const signature = await request.signer.sign(template.scheme, attributes);
+  return { attributes, signature };
+}
+
+/** Joins all parts in one copy; lengths are computed from the inside out. */
+function assemble(template: Template, signed: SignedAttributes, content: Uint8Array | null): Buffer {
+  const SEQUENCE = 0x30;
+  const CONTEXT_0 = 0xa0;
+  const signature = der.octetString(signed.signature);
+  // signedAttrs [0] IMPLICIT: the same octets under another tag.
+  signed.attributes[0] = CONTEXT_0;
+  const signerParts = [template.signerHead, signed.attributes, template.signatureAlgorithm, signature];
+  const signerInfo = [der.header(SEQUENCE, total(signerParts)), ...signerParts];
+  const signerInfos = [der.header(0x31, total(signerInfo)), ...signerInfo];
+
+  const encapsulatedParts: Uint8Array[] = [der.oid(contentTypes.data)];
+  if (content !== null) {
+    const octets = [der.header(0x04, content.length), content];
+    encapsulatedParts.push(der.header(CONTEXT_0, total(octets)), ...octets);
+  }
+  const encapsulated = [der.header(SEQUENCE, total(encapsulatedParts)), ...encapsulatedParts];
+
+  const bodyParts = [template.head, ...encapsulated, template.certificates, ...signerInfos];
+  const body = [der.header(SEQUENCE, total(bodyParts)), ...bodyParts];
+  const outerParts = [der.oid(contentTypes.signedData), der.header(CONTEXT_0, total(body)), ...body];
+  return Buffer.concat([der.header(SEQUENCE, total(outerParts)), ...outerParts]);
+}
+
+function total(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0);
+}
+
+function noScheme(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'cms.no-scheme',
+    publicText:
+      'The signing key cannot make the signature that is asked for; choose another key or another algorithm.',
+    duration: 'permanent',
+    reason,
+  });
+}

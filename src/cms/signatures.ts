@@ -1,0 +1,206 @@
+import { constants, type KeyObject, verify as verifyNow } from 'node:crypto';
+import type { Element } from '../asn1/element.ts';
+import { sequenceOf } from '../asn1/sequence-reader.ts';
+import { smallInteger } from '../asn1/values.ts';
+import * as der from '../asn1/writer.ts';
+import { unreachable } from '../errors.ts';
+import {
+  type AlgorithmIdentifier,
+  algorithmIdentifier,
+  hasNoParameters,
+  readAlgorithmIdentifier,
+} from './algorithm-identifier.ts';
+import { type ContentDigestName, contentDigest, digestAlgorithmWithNull, digestName } from './digests.ts';
+import type { DigestName, SignatureScheme } from './keys.ts';
+
+/** RFC 8017 §A.1, §A.2; RFC 5754 §3; RFC 8419 §2. */
+export const rsaEncryption = '1.2.840.113549.1.1.1';
+export const mgf1 = '1.2.840.113549.1.1.8';
+const rsassaPss = '1.2.840.113549.1.1.10';
+
+type Family = 'rsa-pkcs1' | 'ecdsa';
+
+/** Signature algorithms whose identifier names the digest. */
+const WITH_DIGEST: readonly { oid: string; family: Family; digest: DigestName }[] = [
+  { oid: '1.2.840.113549.1.1.5', family: 'rsa-pkcs1', digest: 'sha1' },
+  { oid: '1.2.840.113549.1.1.14', family: 'rsa-pkcs1', digest: 'sha224' },
+  { oid: '1.2.840.113549.1.1.11', family: 'rsa-pkcs1', digest: 'sha256' },
+  { oid: '1.2.840.113549.1.1.12', family: 'rsa-pkcs1', digest: 'sha384' },
+  { oid: '1.2.840.113549.1.1.13', family: 'rsa-pkcs1', digest: 'sha512' },
+  { oid: '1.2.840.10045.4.1', family: 'ecdsa', digest: 'sha1' },
+  { oid: '1.2.840.10045.4.3.1', family: 'ecdsa', digest: 'sha224' },
+  { oid: '1.2.840.10045.4.3.2', family: 'ecdsa', digest: 'sha256' },
+  { oid: '1.2.840.10045.4.3.3', family: 'ecdsa', digest: 'sha384' },
+  { oid: '1.2.840.10045.4.3.4', family: 'ecdsa', digest: 'sha512' },
+];
+
+const EDWARDS: readonly { oid: string; curve: 'Ed25519' | 'Ed448'; contentDigest: ContentDigestName }[] = [
+  { oid: '1.3.101.112', curve: 'Ed25519', contentDigest: 'sha512' },
+  { oid: '1.3.101.113', curve: 'Ed448', contentDigest: 'shake256' },
+];
+
+/** Known and refused: named in reports, never computed. */
+const REFUSED = new Map([
+  ['1.2.840.113549.1.1.2', 'rsa-pkcs1-md2'],
+  ['1.2.840.113549.1.1.4', 'rsa-pkcs1-md5'],
+  ['1.2.840.10040.4.3', 'dsa-sha1'],
+]);
+
+export type ResolvedSignature =
+  | { kind: 'supported'; scheme: SignatureScheme; contentDigest: ContentDigestName; name: string }
+  | { kind: 'unsupported'; name: string }
+  /** The two algorithm identifiers contradict each other. */
+  | { kind: 'contradictory'; name: string };
+
+/**
+ * What a SignerInfo's two algorithm identifiers ask for together (RFC 5652 §5.3).
+ *
+ * @throws SealgateError `asn1.malformed` for parameters that cannot be read
+ */
+export function resolveSignature(
+  digestIdentifier: AlgorithmIdentifier,
+  signature: AlgorithmIdentifier,
+): ResolvedSignature {
+  const digest = contentDigest(digestIdentifier);
+  if (digest === null) {
+    return {
+      kind: 'unsupported',
+      name: REFUSED.get(signature.oid) ?? `${signature.oid} with ${digestIdentifier.oid}`,
+    };
+  }
+
+  const edwards = EDWARDS.find((row) => row.oid === signature.oid);
+  if (edwards !== undefined) {
+    // RFC 8419 §3.1 fixes the digest of the content; SHA-1 next to EdDSA would only weaken it.
+    const scheme: SignatureScheme = { kind: 'eddsa', curve: edwards.curve };
+    if (!hasNoParameters(signature) || digest === 'sha1')
+      return { kind: 'contradictory', name: schemeName(scheme) };
+    return { kind: 'supported', scheme, contentDigest: digest, name: schemeName(scheme) };
+  }
+  if (digest === 'shake256') return { kind: 'unsupported', name: `${signature.oid} with shake256` };
+
+  let scheme: Exclude<SignatureScheme, { kind: 'eddsa' }>;
+  if (signature.oid === rsaEncryption) {
+    scheme = { kind: 'rsa-pkcs1', digest };
+  } else if (signature.oid === rsassaPss) {
+    const pss = readPssParameters(signature.parameters);
+    if (pss === null) return { kind: 'unsupported', name: 'rsa-pss' };
+    scheme = pss;
+  } else {
+    const row = WITH_DIGEST.find((candidate) => candidate.oid === signature.oid);
+    if (row === undefined) return { kind: 'unsupported', name: REFUSED.get(signature.oid) ?? signature.oid };
+    scheme = { kind: row.family, digest: row.digest };
+  }
+  const name = schemeName(scheme);
+  if (scheme.digest !== digest || (scheme.kind !== 'rsa-pss' && !hasNoParameters(signature))) {
+    return { kind: 'contradictory', name };
+  }
+  return { kind: 'supported', scheme, contentDigest: digest, name };
+}
+
+/** Usual name, e.g. `rsa-pkcs1-sha256`, `rsa-pss-sha256`, `ecdsa-sha384`, `ed25519`. */
+export function schemeName(scheme: SignatureScheme): string {
+  return scheme.kind === 'eddsa' ? scheme.curve.toLowerCase() : `${scheme.kind}-${scheme.digest}`;
+}
+
+/** The digest of the content that goes with a scheme (RFC 5754 §3, RFC 8419 §3.1). */
+export function contentDigestFor(scheme: SignatureScheme): ContentDigestName {
+  if (scheme.kind !== 'eddsa') return scheme.digest;
+  return scheme.curve === 'Ed25519' ? 'sha512' : 'shake256';
+}
+
+/** signatureAlgorithm of a SignerInfo. */
+export function signatureAlgorithm(scheme: SignatureScheme): Buffer {
+  switch (scheme.kind) {
+    case 'rsa-pkcs1':
+      // Every reader knows this form, as the digest stands in digestAlgorithm (RFC 3370 §3.2, RFC 5754 §3.2).
+      return algorithmIdentifier(rsaEncryption, der.nullValue());
+    case 'rsa-pss': {
+      const hash = digestAlgorithmWithNull(scheme.digest);
+      const mask = algorithmIdentifier(mgf1, hash);
+      const salt = der.explicit(2, der.integer(scheme.saltOctets));
+      const parameters = der.sequence(der.explicit(0, hash), der.explicit(1, mask), salt);
+      return algorithmIdentifier(rsassaPss, parameters);
+    }
+    case 'ecdsa': {
+      const row = WITH_DIGEST.find(({ family, digest }) => family === 'ecdsa' && digest === scheme.digest);
+      if (row === undefined) throw new Error(`no ECDSA row for ${scheme.digest}`);
+      return algorithmIdentifier(row.oid);
+    }
+    case 'eddsa': {
+      const row = EDWARDS.find(({ curve }) => curve === scheme.curve);
+      if (row === undefined) throw new Error(`no EdDSA row for ${scheme.curve}`);
+      return algorithmIdentifier(row.oid);
+    }
+    default:
+      return unreachable(scheme);
+  }
+}
+
+/**
+ * `RSASSA-PSS-params` (RFC 8017 §A.2.3), defaults: SHA-1, MGF1 with SHA-1, 20, 1. null: a combination nobody computes
+ * (another mask function, another digest in it, another trailer).
+ */
+function readPssParameters(parameters: Element | null): (SignatureScheme & { kind: 'rsa-pss' }) | null {
+  if (parameters === null) return null;
+  const reader = sequenceOf(parameters, 'BER', 'RSASSA-PSS-params');
+  const hash = reader.optionalExplicit(0);
+  const mask = reader.optionalExplicit(1);
+  const salt = reader.optionalExplicit(2);
+  const trailer = reader.optionalExplicit(3);
+  reader.end();
+  const digest = hash === null ? 'sha1' : digestName(readAlgorithmIdentifier(hash));
+  const maskDigest = readMaskDigest(mask);
+  const saltOctets = salt === null ? 20 : smallInteger(salt);
+  if (trailer !== null && smallInteger(trailer) !== 1) return null;
+  if (digest === null || maskDigest !== digest || saltOctets < 0 || saltOctets > 512) return null;
+  return { kind: 'rsa-pss', digest, saltOctets };
+}
+
+/** The digest in a MaskGenAlgorithm (RFC 8017 §A.2.1); absent means MGF1 with SHA-1; null: not MGF1 or unknown. */
+export function readMaskDigest(mask: Element | null): DigestName | null {
+  if (mask === null) return 'sha1';
+  const { oid, parameters } = readAlgorithmIdentifier(mask);
+  if (oid !== mgf1 || parameters === null) return null;
+  return digestName(readAlgorithmIdentifier(parameters));
+}
+
+/** Key types of node:crypto by scheme: a key never serves another algorithm than its own. */
+const KEY_TYPES: Record<SignatureScheme['kind'], readonly string[]> = {
+  'rsa-pkcs1': ['rsa'],
+  'rsa-pss': ['rsa', 'rsa-pss'],
+  ecdsa: ['ec'],
+  eddsa: ['ed25519', 'ed448'],
+};
+
+/** Whether `signature` is one over `data` by the holder of `key`. Never throws: what cannot be verified is not good. */
+export function verifyScheme(
+  scheme: SignatureScheme,
+  data: Uint8Array,
+  key: KeyObject,
+  signature: Uint8Array,
+): boolean {
+  const type = key.asymmetricKeyType ?? '';
+  if (!KEY_TYPES[scheme.kind].includes(type)) return false;
+  if (scheme.kind === 'eddsa' && type !== scheme.curve.toLowerCase()) return false;
+  try {
+    switch (scheme.kind) {
+      case 'rsa-pkcs1':
+        return verifyNow(scheme.digest, data, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
+      case 'rsa-pss': {
+        const { saltOctets: saltLength } = scheme;
+        const options = { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength };
+        return verifyNow(scheme.digest, data, options, signature);
+      }
+      case 'ecdsa':
+        return verifyNow(scheme.digest, data, { key, dsaEncoding: 'der' }, signature);
+      case 'eddsa':
+        return verifyNow(null, data, key, signature);
+      default:
+        return unreachable(scheme);
+    }
+  } catch {
+    // OpenSSL reports some impossible signatures (wrong length, salt longer than the key) by an error.
+    return false;
+  }
+}

@@ -1,0 +1,228 @@
+import { type KeyObject, timingSafeEqual } from 'node:crypto';
+import { readWhole } from '../asn1/reader.ts';
+import { SealgateError } from '../errors.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { sameAlgorithm } from './algorithm-identifier.ts';
+import { type Attribute, hasDuplicates, looksLikeAttributes } from './attributes.ts';
+import { type ContentDigestName, digest, digestOctets } from './digests.ts';
+import type { CertificateIdentifier } from './identifiers.ts';
+import { isUnreadable } from './malformed.ts';
+import { contentTypes } from './oids.ts';
+import { type ResolvedSignature, resolveSignature, verifyScheme } from './signatures.ts';
+import {
+  contentTypeOf,
+  isNamedBy,
+  messageDigestOf,
+  readAlgorithmProtection,
+  readCapabilities,
+  readEncryptionKeyPreference,
+  readSigningCertificate,
+  readSigningTime,
+} from './signed-attributes.ts';
+import type { SignedData, SignerInfo } from './signed-data.ts';
+
+/**
+ * Verifies one signature of a SignedData over its octets (RFC 5652 §5.6). Says nothing about whom the certificate
+ * belongs to.
+ *
+ * Holds: `good` means that every check below passed or was about an optional attribute that is absent.
+ * Must never happen: the signed attributes of one message taken for the content of another, or the other way round.
+ */
+
+/** Each check of RFC 5652 §5.6 and of the attributes that counter-check a signature. */
+export type SignatureCheck = {
+  check:
+    | 'algorithms'
+    /** Their form: no type twice, one value each, those that must be there. */
+    | 'signed-attributes'
+    | 'content-type'
+    | 'message-digest'
+    /** RFC 6211 §2. */
+    | 'algorithm-protection'
+    /** RFC 5035 §5. */
+    | 'signing-certificate'
+    | 'signature-value';
+  outcome: 'passed' | 'failed' | 'absent' | 'unsupported';
+};
+
+export type VerificationReport = {
+  signature: 'good' | 'bad' | 'unsupported';
+  /** Usual name, SHA-1 included: `rsa-pkcs1-sha256`; an identifier for what has no name here. */
+  algorithm: string;
+  /** signingTime: a claim of whoever made the message. */
+  signedAt: Date | null;
+  /** sMIMECapabilities as identifiers in order of preference; empty unless the signature is good. */
+  capabilities: readonly string[];
+  /** Which certificate the signer wants mail to be encrypted for; null unless the signature is good. */
+  encryptionKeyPreference: CertificateIdentifier | null;
+  checks: readonly SignatureCheck[];
+};
+
+/** Content as octets, or its digests alone (which serve only signatures with signed attributes). */
+export type SignedContent = Uint8Array | { digests: ReadonlyMap<ContentDigestName, Uint8Array> };
+
+/**
+ * @param signedData the message, for its content type
+ * @param content what was signed: `signedData.content`, or the other part of a multipart/signed
+ * @param certificate of the signer, one of `signerCandidates`
+ * @returns a report for whatever the octets are; throws for nothing that a message can contain
+ */
+export function verifySignature(
+  signedData: Pick<SignedData, 'contentType'>,
+  signerInfo: SignerInfo,
+  content: SignedContent,
+  certificate: Certificate,
+): VerificationReport {
+  const checks: SignatureCheck[] = [];
+  const attributes = signerInfo.signedAttributes?.list ?? [];
+  const resolved = resolve(signerInfo);
+  const report = (signature: VerificationReport['signature']): VerificationReport => ({
+    signature,
+    algorithm: resolved.name,
+    signedAt: orNull(() => readSigningTime(attributes)),
+    capabilities: signature === 'good' ? (orNull(() => readCapabilities(attributes)) ?? []) : [],
+    encryptionKeyPreference:
+      signature === 'good' ? orNull(() => readEncryptionKeyPreference(attributes)) : null,
+    checks,
+  });
+
+  if (resolved.kind === 'contradictory') {
+    checks.push({ check: 'algorithms', outcome: 'failed' });
+    return report('bad');
+  }
+  const key = resolved.kind === 'supported' ? publicKeyOf(certificate) : null;
+  if (resolved.kind === 'unsupported' || key === null) {
+    checks.push({ check: 'algorithms', outcome: 'unsupported' });
+    return report('unsupported');
+  }
+  checks.push({ check: 'algorithms', outcome: 'passed' });
+
+  if (signerInfo.signedAttributes === null) {
+    checks.push(checkBareContent(signedData.contentType, content));
+    // A digest alone cannot be verified against a signature over the content.
+    if (!(content instanceof Uint8Array)) {
+      checks.push({ check: 'signature-value', outcome: 'unsupported' });
+      return report(checks.some(({ outcome }) => outcome === 'failed') ? 'bad' : 'unsupported');
+    }
+    checks.push(
+      outcomeOf('signature-value', verifyScheme(resolved.scheme, content, key, signerInfo.signature)),
+    );
+    return report(summary(checks));
+  }
+
+  const contentDigest = digestOfContent(content, resolved.contentDigest);
+  if (contentDigest === null) {
+    checks.push({ check: 'message-digest', outcome: 'unsupported' });
+    return report('unsupported');
+  }
+  checks.push(
+    guarded('signed-attributes', () => checkForm(attributes)),
+    guarded('content-type', () => passedIf(contentTypeOf(attributes) === signedData.contentType)),
+    guarded('message-digest', () => passedIf(sameDigest(messageDigestOf(attributes), contentDigest))),
+    guarded('algorithm-protection', () => checkAlgorithmProtection(attributes, signerInfo)),
+    guarded('signing-certificate', () => checkSigningCertificate(attributes, certificate)),
+    outcomeOf(
+      'signature-value',
+      signerInfo.signedAttributes.encodings.some((octets) =>
+        verifyScheme(resolved.scheme, octets, key, signerInfo.signature),
+      ),
+    ),
+  );
+  return report(summary(checks));
+}
+
+type Outcome = SignatureCheck['outcome'];
+
+function summary(checks: readonly SignatureCheck[]): VerificationReport['signature'] {
+  if (checks.some(({ outcome }) => outcome === 'failed')) return 'bad';
+  return checks.some(({ outcome }) => outcome === 'unsupported') ? 'unsupported' : 'good';
+}
+
+function resolve(signerInfo: SignerInfo): ResolvedSignature {
+  try {
+    return resolveSignature(signerInfo.digestAlgorithm, signerInfo.signatureAlgorithm);
+  } catch (error) {
+    if (isUnreadable(error)) return { kind: 'contradictory', name: signerInfo.signatureAlgorithm.oid };
+    throw error;
+  }
+}
+
+function publicKeyOf(certificate: Certificate): KeyObject | null {
+  try {
+    return certificate.publicKey;
+  } catch (error) {
+    if (error instanceof SealgateError) return null;
+    throw error;
+  }
+}
+
+/**
+ * Without signed attributes only id-data may be signed (RFC 5652 §5.3), and nothing that is a set of attributes
+ * itself: such a "content" is how a signature made over signed attributes is passed off as one over content.
+ */
+function checkBareContent(contentType: string, content: SignedContent): SignatureCheck {
+  if (contentType !== contentTypes.data) return { check: 'content-type', outcome: 'failed' };
+  if (content instanceof Uint8Array && content[0] === 0x31) {
+    const octets = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+    if (orNull(() => looksLikeAttributes(readWhole(octets, 'BER'))) === true) {
+      return { check: 'signed-attributes', outcome: 'failed' };
+    }
+  }
+  return { check: 'signed-attributes', outcome: 'absent' };
+}
+
+function digestOfContent(content: SignedContent, name: ContentDigestName): Uint8Array | null {
+  if (content instanceof Uint8Array) return digest(name, content);
+  const known = content.digests.get(name);
+  return known !== undefined && known.length === digestOctets(name) ? known : null;
+}
+
+function sameDigest(claimed: Buffer | null, computed: Uint8Array): boolean {
+  return claimed !== null && claimed.length === computed.length && timingSafeEqual(claimed, computed);
+}
+
+/** RFC 5652 §11.3 and RFC 8551 §2.5: one instance of each. Optional ones must be readable when they are there. */
+function checkForm(attributes: readonly Attribute[]): Outcome {
+  readSigningTime(attributes);
+  readCapabilities(attributes);
+  readEncryptionKeyPreference(attributes);
+  return passedIf(!hasDuplicates(attributes));
+}
+
+function checkAlgorithmProtection(attributes: readonly Attribute[], signerInfo: SignerInfo): Outcome {
+  const protection = readAlgorithmProtection(attributes);
+  if (protection === null) return 'absent';
+  return passedIf(
+    sameAlgorithm(protection.digestAlgorithm, signerInfo.digestAlgorithm) &&
+      sameAlgorithm(protection.signatureAlgorithm, signerInfo.signatureAlgorithm),
+  );
+}
+
+function checkSigningCertificate(attributes: readonly Attribute[], certificate: Certificate): Outcome {
+  const identifier = readSigningCertificate(attributes);
+  if (identifier === null) return 'absent';
+  if (identifier.digest === null) return 'unsupported';
+  return passedIf(isNamedBy(certificate, identifier));
+}
+
+function passedIf(condition: boolean): Outcome {
+  return condition ? 'passed' : 'failed';
+}
+
+function outcomeOf(check: SignatureCheck['check'], condition: boolean): SignatureCheck {
+  return { check, outcome: passedIf(condition) };
+}
+
+/** What cannot be read has failed. */
+function guarded(check: SignatureCheck['check'], run: () => Outcome): SignatureCheck {
+  return { check, outcome: orNull(run) ?? 'failed' };
+}
+
+function orNull<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (isUnreadable(error)) return null;
+    throw error;
+  }
+}
