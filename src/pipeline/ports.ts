@@ -127,5 +127,14 @@ export interface Keyring {
   decryptionKeys(principal: Principal): Promise<readonly DecryptionKey[]>;
 }
 
+/**
+ * Which recipients already have a mail whose hand-over stopped half way, so that the client's retry delivers only the rest.
+ * Keys are opaque hashes; entries expire after some days.
+ */
+export interface DeliveredVariants {
+  has(key: string): Promise<boolean>;
+  record(key: string): Promise<void>;
+}
+
 /** So that tests decide the time. */
 export type Clock = () => Date;

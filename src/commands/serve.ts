@@ -1,0 +1,68 @@
+import { access } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { travel } from '../evaluation/journey.ts';
+import { printJourney, printSettings } from '../evaluation/print-journey.ts';
+import { startEvaluationProfile } from '../evaluation/profile.ts';
+import { type Gateway, startGateway } from '../gateway.ts';
+import { createLog } from '../log/pino-log.ts';
+import { DEFAULT_CONFIG, readConfig } from './read-config.ts';
+import { stopSignal, untilStopped } from './stop-signal.ts';
+
+/** `sealgate serve`: the gateway; without any configuration, the evaluation profile. */
+export function addServeCommand(program: Command): void {
+  program
+    .command('serve', { isDefault: true })
+    .description(`run the gateway; without a configuration file (${DEFAULT_CONFIG}), the evaluation profile`)
+    .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
+    .option('--once', 'evaluation profile: end after the journey is shown')
+    .action(async ({ config, once }: { config?: string; once?: true }) => {
+      const file = config ?? process.env.SEALGATE_CONFIG ?? (await existing(DEFAULT_CONFIG));
+      const stop = stopSignal();
+      if (file === null) await evaluate(stop, once === true);
+      else await serve(file, stop);
+    });
+}
+
+async function serve(file: string, stop: AbortSignal): Promise<void> {
+  const config = await readConfig(file);
+  const gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
+  try {
+    await untilStopped(stop);
+  } finally {
+    await gateway.close();
+  }
+}
+
+async function evaluate(stop: AbortSignal, once: boolean): Promise<void> {
+  const say = (text: string) => process.stdout.write(text);
+  say('No configuration file: this is the evaluation profile, with throwaway keys and servers on this machine only.\n');
+  const startedAt = performance.now();
+  const profile = await startEvaluationProfile();
+  let gateway: Gateway | null = null;
+  try {
+    if (stop.aborted) return;
+    const config = await readConfig(profile.configFile);
+    gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
+    const ports = { submission: gateway.port('submission'), imap: gateway.port('imaps') };
+    const journey = await travel(profile, ports);
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    say(`Keys, servers, gateway and journey took ${seconds} s.\n\n${printJourney(journey)}\n`);
+    if (once) return;
+    say(printSettings(profile, ports));
+    await untilStopped(stop);
+    say('\nStopping …\n');
+  } finally {
+    await gateway?.close();
+    await profile.stop();
+  }
+}
+
+async function existing(file: string): Promise<string | null> {
+  try {
+    await access(file);
+    return file;
+  } catch {
+    // Not there: that is the question.
+    return null;
+  }
+}

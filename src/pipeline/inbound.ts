@@ -1,0 +1,71 @@
+import { SealgateError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import { readFrom } from '../mail/address.ts';
+import { readMessage } from '../mail/entity-tree.ts';
+import { type MessageOpening, openMessage } from '../smime/open.ts';
+import { recognise } from '../smime/recognise.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { decideInbound } from '../policy/decide-inbound.ts';
+import { harvestSigners } from './harvest.ts';
+import { comparable } from './sender.ts';
+import type { CertificateDirectory, Clock, InboundStory, Keyring, OpenOutcome, OpenRequest } from './ports.ts';
+
+export type InboundParts = {
+  keyring: Keyring;
+  directory: CertificateDirectory;
+  anchors: readonly Certificate[];
+  intermediates: readonly Certificate[];
+  clock: Clock;
+  log: Log;
+};
+
+/**
+ * The way in, on reading: recognise -> decrypt -> verify -> assess -> judge -> harvest.
+ *
+ * Holds: only the root entity is opened, with the keys of the reading principal alone.
+ * Must never happen: plaintext before it is authentic; a reason of failure that an attacker could tell from another;
+ * something shown in the place of a message whose key is only away for now.
+ */
+export function inboundStory(parts: InboundParts): InboundStory {
+  return {
+    async open(request: OpenRequest): Promise<OpenOutcome> {
+      try {
+        return await open(request, parts);
+      } catch (error) {
+        if (error instanceof SealgateError && error.duration === 'temporary') {
+          return { kind: 'unavailable', publicText: error.publicText };
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+async function open({ principal, octets }: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
+  const message = readMessage(octets);
+  const kind = recognise(message);
+  if (kind === 'none') return { kind: 'as-is', report: null };
+  const encrypted = kind === 'enveloped' || kind === 'auth-enveloped';
+  const keys = encrypted ? await parts.keyring.decryptionKeys(principal) : [];
+  const at = parts.clock();
+  const opening = await openMessage(octets, keys, { at, anchors: parts.anchors, pool: parts.intermediates });
+  const from = readFrom(message.root.fields);
+  if (from.kind === 'one') {
+    await harvestSigners(comparable(from.address), opening.report, at, parts.directory, parts.log);
+  }
+  return outcomeOf(opening);
+}
+
+function outcomeOf(opening: MessageOpening): OpenOutcome {
+  const { report } = opening;
+  switch (opening.outcome) {
+    case 'as-is':
+      return { kind: 'as-is', report };
+    case 'opened':
+      return { kind: 'opened', entity: opening.entity, report, verdict: decideInbound(report) };
+    case 'no-key':
+      return { kind: 'no-key', report };
+    case 'failed':
+      return { kind: 'failed', report };
+  }
+}

@@ -1,0 +1,44 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Benchmark } from './benchmark.ts';
+import { relayPlain, relaySigned } from './relay/relay.ts';
+import { runRounds } from './rounds.ts';
+import { summarise, table } from './summary.ts';
+
+/** Each benchmark is one function that makes it; later ones are added here. */
+const BENCHMARKS: readonly (() => Benchmark)[] = [relayPlain, relaySigned];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    rounds: { type: 'string' },
+  },
+});
+const size = values.quick ? 'quick' : 'full';
+const rounds = Number(values.rounds ?? (values.quick ? 3 : 7));
+const progress = (text: string) => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+};
+
+const model = cpus()[0]?.model.trim() ?? 'unknown processor';
+console.log(
+  `${cpus().length} cores, ${model}; Node ${process.versions.node}, OpenSSL ${process.versions.openssl}\n`,
+);
+const summaries = [];
+for (const make of BENCHMARKS) {
+  const benchmark = make();
+  if (positionals.length > 0 && !positionals.some((wanted) => benchmark.name.includes(wanted))) continue;
+  const summary = summarise(await runRounds(benchmark, rounds, size, progress));
+  progress('');
+  console.log(table(summary));
+  summaries.push(summary);
+}
+const file = resolve(values.json ?? 'bench-results/latest.json');
+await mkdir(dirname(file), { recursive: true });
+const machine = { cores: cpus().length, model, node: process.versions.node };
+await writeFile(file, `${JSON.stringify({ machine, size, rounds, summaries }, null, 2)}\n`);
+console.log(`The same as JSON: ${file}`);

@@ -1,0 +1,78 @@
+import type { Sample } from './benchmark.ts';
+import type { BenchmarkResult } from './rounds.ts';
+
+export type Spread = { min: number; median: number; max: number };
+
+export type Row = {
+  name: string;
+  role: string;
+  unitsPerSecond: Spread;
+  /** Ours divided by this one, round by round; null for ours. */
+  oursRatio: Spread | null;
+  cpuMicrosecondsPerUnit: Spread | null;
+};
+
+export type Summary = { name: string; about: string; unit: string; rounds: number; rows: Row[] };
+
+/** Ratios are taken within a round, where both met the same machine, and only then spread. */
+export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summary {
+  const ours = results.find(({ contender }) => contender.role === 'ours')?.samples ?? [];
+  const rows = results.map(({ contender, samples }): Row => {
+    const cpu = samples.flatMap(({ cpuSeconds, units }) =>
+      cpuSeconds === null ? [] : [(cpuSeconds / units) * 1e6],
+    );
+    return {
+      name: contender.name,
+      role: contender.role,
+      unitsPerSecond: spread(samples.map(rate)),
+      oursRatio:
+        samples === ours
+          ? null
+          : spread(samples.map((sample, round) => rate(ours[round] ?? sample) / rate(sample))),
+      cpuMicrosecondsPerUnit: cpu.length === 0 ? null : spread(cpu),
+    };
+  });
+  return { name: benchmark.name, about: benchmark.about, unit: benchmark.unit, rounds, rows };
+}
+
+function rate({ units, seconds }: Sample): number {
+  return units / seconds;
+}
+
+export function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (index: number) => sorted[Math.min(sorted.length - 1, Math.max(0, index))] ?? Number.NaN;
+  const middle = (sorted.length - 1) / 2;
+  return {
+    min: at(0),
+    median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2,
+    max: at(sorted.length - 1),
+  };
+}
+
+const HEAD = ['', '', 'per second (min median max)', 'ours / this (min median max)', 'CPU us each (median)'];
+
+export function table({ name, about, unit, rounds, rows }: Summary): string {
+  const cells = rows.map((row) => [
+    row.name,
+    row.role,
+    spreadText(row.unitsPerSecond, 0),
+    row.oursRatio === null ? '' : spreadText(row.oursRatio, 2),
+    row.cpuMicrosecondsPerUnit === null ? '-' : row.cpuMicrosecondsPerUnit.median.toFixed(0),
+  ]);
+  const widths = HEAD.map((head, column) =>
+    Math.max(head.length, ...cells.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (row: readonly string[]) =>
+    `  ${row.map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join('  ')}`;
+  return [
+    `${name}: ${about} (unit: ${unit}; ${rounds} rounds, interleaved)`,
+    line(HEAD),
+    ...cells.map(line),
+    '',
+  ].join('\n');
+}
+
+function spreadText({ min, median, max }: Spread, digits: number): string {
+  return [min, median, max].map((value) => value.toFixed(digits)).join('  ');
+}

@@ -1,0 +1,226 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ImapFlow } from 'imapflow';
+import { createTransport, type SendMailOptions } from 'nodemailer';
+import { stringify } from 'yaml';
+import { loadConfig } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problem.ts';
+import { type Dovecot, startDovecot } from '../../src/evaluation/dovecot.ts';
+import { runProgram } from '../../src/evaluation/run-program.ts';
+import { type ReceivedMail, type SmtpUpstream, startSmtpUpstream } from '../../src/evaluation/smtp-upstream.ts';
+import {
+  createThrowawayPki,
+  type ServerIdentity,
+  type ThrowawayPki,
+  type UserIdentity,
+} from '../../src/evaluation/throwaway-pki.ts';
+import { type Gateway, startGateway } from '../../src/gateway.ts';
+import type { Event } from '../../src/log/events.ts';
+
+export type MailUser = { login: string; password: string; identity: UserIdentity };
+
+export type MailSystemOptions = {
+  /** Local parts at `@sealgate.test`; all have mailboxes and keys of their own. */
+  users: readonly string[];
+  /** Those who have no key in the gateway, so nothing is signed or decrypted for them. */
+  withoutKeys?: readonly string[];
+  /** Whose certificates an administrator has pinned. */
+  pinned?: readonly string[];
+  /** Rules as in gateway.yaml; default: sign require, encrypt if-possible. */
+  rules?: readonly object[];
+  /** Replaces the `keys` section, for tokens. */
+  keys?: (system: { pki: ThrowawayPki; folder: string; users: ReadonlyMap<string, MailUser> }) => Promise<object[]>;
+};
+
+/** A whole mail system on real servers: PKI made by openssl, Dovecot, an SMTP upstream, and the gateway before them. */
+export type MailSystem = {
+  folder: string;
+  pki: ThrowawayPki;
+  server: ServerIdentity;
+  dovecot: Dovecot;
+  upstream: SmtpUpstream;
+  gateway: Gateway;
+  configFile: string;
+  events: readonly Event[];
+  submissionPort: number;
+  imapPort: number;
+  user(name: string): MailUser;
+  /** Sends with nodemailer through the gateway; the upstream's reply. Rejects with the reply as the client sees it. */
+  send(from: string, mail: SendMailOptions): Promise<string>;
+  /** What INBOX shows through the gateway, oldest first. */
+  read(user: string): Promise<Buffer[]>;
+  /** The files of the mailbox, as Dovecot keeps them, oldest first. */
+  stored(user: string): Promise<Buffer[]>;
+  /** What the upstream took since the last call. */
+  taken(): ReceivedMail[];
+  stop(): Promise<void>;
+};
+
+export function addressOf(name: string): string {
+  return `${name}@sealgate.test`;
+}
+
+export async function startMailSystem(options: MailSystemOptions): Promise<MailSystem> {
+  const folder = await mkdtemp(join(tmpdir(), 'sealgate-system-'));
+  const undo: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
+  const stop = async () => {
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+  };
+  try {
+    const pki = await createThrowawayPki(join(folder, 'pki'));
+    const server = await pki.issueServer();
+    const users = new Map<string, MailUser>();
+    for (const name of options.users) {
+      const identity = await pki.issueUser({ address: addressOf(name), name, password: `p12-${name}` });
+      users.set(name, { login: addressOf(name), password: `pass-${name}`, identity });
+    }
+    const everybody = [...users.values()];
+    const dovecot = await startDovecot({ users: everybody, tls: server });
+    undo.push(() => dovecot.stop());
+    const upstream = await startSmtpUpstream({ users: everybody, lmtpPort: dovecot.lmtpPort, tls: server });
+    undo.push(() => upstream.stop());
+
+    const configFile = join(folder, 'gateway.yaml');
+    const secrets = join(folder, 'secrets');
+    await mkdir(secrets, { mode: 0o700 });
+    const withKeys = options.users.filter((name) => !options.withoutKeys?.includes(name));
+    const toUpstream = { host: '127.0.0.1', serverName: 'localhost', tls: 'starttls', ca: pki.ca.certificateFile };
+    const user = (name: string): MailUser => {
+      const found = users.get(name);
+      if (found === undefined) throw new Error(`no user ${name} in this mail system`);
+      return found;
+    };
+    const softwareKeys = async () =>
+      Promise.all(
+        withKeys.map(async (name) => {
+          const file = join(secrets, `${name}.password`);
+          await writeFile(file, user(name).identity.password, { mode: 0o600 });
+          return { name, kind: 'pkcs12', file: user(name).identity.pkcs12File, password: { file } };
+        }),
+      );
+    const settings = {
+      hostname: 'gateway.sealgate.test',
+      stateFolder: join(folder, 'state'),
+      tls: { certificate: server.certFile, key: server.keyFile },
+      submission: [
+        { name: 'submission', host: '127.0.0.1', port: 0, tls: 'starttls', upstream: { ...toUpstream, port: upstream.port } },
+      ],
+      imap: [
+        { name: 'imaps', host: '127.0.0.1', port: 0, tls: 'implicit', upstream: { ...toUpstream, port: dovecot.imapPort } },
+      ],
+      keys: await (options.keys?.({ pki, folder: secrets, users }) ?? softwareKeys()),
+      principals: {
+        list: options.users.map((name) => ({
+          login: addressOf(name),
+          addresses: [addressOf(name)],
+          keys: withKeys.includes(name) ? [name] : [],
+        })),
+      },
+      trust: { anchors: [pki.ca.certificateFile] },
+      directory: { pinned: (options.pinned ?? []).map((name) => user(name).identity.certificateFile) },
+      policy: { rules: options.rules ?? [{ name: 'all', sign: 'require', encrypt: 'if-possible' }] },
+    };
+    await writeFile(configFile, stringify(settings), { mode: 0o600 });
+    const loaded = await loadConfig(configFile);
+    if (loaded.kind === 'invalid') throw new Error(loaded.problems.map(formatProblem).join('\n'));
+    const events: Event[] = [];
+    const gateway = await startGateway(loaded.config, { write: (event) => events.push(event) });
+    undo.push(() => gateway.close());
+    const submissionPort = gateway.port('submission');
+    const imapPort = gateway.port('imaps');
+
+    let alreadyTaken = 0;
+    return {
+      folder,
+      pki,
+      server,
+      dovecot,
+      upstream,
+      gateway,
+      configFile,
+      events,
+      submissionPort,
+      imapPort,
+      user,
+      async send(from, mail) {
+        const client = createTransport({
+          host: 'localhost',
+          port: submissionPort,
+          requireTLS: true,
+          tls: { ca: pki.ca.certificate },
+          auth: { user: user(from).login, pass: user(from).password },
+        });
+        try {
+          return (await client.sendMail({ from: addressOf(from), ...mail })).response;
+        } finally {
+          client.close();
+        }
+      },
+      read: (name) => readInbox(imapPort, user(name), pki.ca.certificate),
+      stored: (name) => storedMails(dovecot.mailFolder(user(name).login)),
+      taken() {
+        const fresh = upstream.received.slice(alreadyTaken);
+        alreadyTaken = upstream.received.length;
+        return fresh;
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function readInbox(port: number, user: MailUser, ca: string): Promise<Buffer[]> {
+  const client = new ImapFlow({
+    host: 'localhost',
+    port,
+    secure: true,
+    tls: { ca },
+    auth: { user: user.login, pass: user.password },
+    logger: false,
+  });
+  await client.connect();
+  try {
+    const lock = await client.getMailboxLock('INBOX', { readOnly: true });
+    try {
+      const mails: Buffer[] = [];
+      for await (const { source } of client.fetch('1:*', { source: true })) {
+        if (source === undefined) throw new Error('a message without source');
+        mails.push(source);
+      }
+      return mails;
+    } finally {
+      lock.release();
+    }
+  } finally {
+    await client.logout();
+  }
+}
+
+/** Maildir names begin with the time of delivery, so the names' order is the order of arrival. */
+async function storedMails(mailFolder: string): Promise<Buffer[]> {
+  const files: { name: string; path: string }[] = [];
+  for (const folder of ['new', 'cur']) {
+    for (const name of await readdir(join(mailFolder, folder))) files.push({ name, path: join(mailFolder, folder, name) });
+  }
+  files.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return Promise.all(files.map(({ path }) => readFile(path)));
+}
+
+/** What OpenSSL says of a message: decrypts with the user's key, verifies with the CA; the signed content. */
+export async function opensslOpen(system: MailSystem, octets: Buffer, as: string): Promise<Buffer> {
+  const { identity } = system.user(as);
+  const key = ['-recip', identity.certificateFile, '-inkey', identity.keyFile];
+  const opened = await runProgram('openssl', ['cms', '-decrypt', ...key], { input: octets });
+  return opensslVerify(system, opened.stdout);
+}
+
+/** Throws unless OpenSSL finds the signature good and its certificate issued by the system's CA. */
+export async function opensslVerify(system: MailSystem, octets: Buffer): Promise<Buffer> {
+  const verified = await runProgram('openssl', ['cms', '-verify', '-CAfile', system.pki.ca.certificateFile], {
+    input: octets,
+  });
+  return verified.stdout;
+}

@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ReceivedMail } from '../../src/evaluation/smtp-upstream.ts';
+import { runProgram } from '../../src/evaluation/run-program.ts';
+import { addressOf, type MailSystem, opensslOpen, opensslVerify, startMailSystem } from '../support/mail-system.ts';
+
+describe('M16 (first form): one mail to several recipients', () => {
+  let system: MailSystem;
+
+  beforeAll(async () => {
+    system = await startMailSystem({
+      users: ['alice', 'bob', 'carol', 'dave', 'erin'],
+      pinned: ['bob', 'dave', 'erin'],
+      rules: [
+        { name: 'erin-only-encrypted', when: { recipient: [addressOf('erin')] }, sign: 'require', encrypt: 'require' },
+        { name: 'no-key-must-encrypt', when: { recipient: ['strict@sealgate.test'] }, sign: 'require', encrypt: 'require' },
+        { name: 'all', sign: 'require', encrypt: 'if-possible' },
+      ],
+    });
+  });
+  afterAll(() => system.stop());
+
+  it('those who can share a message share it, the rest get variants, and nobody is silently unprotected', async () => {
+    await system.send('alice', {
+      to: [addressOf('bob'), addressOf('carol')],
+      cc: [addressOf('erin')],
+      bcc: [addressOf('dave')],
+      subject: 'several',
+      text: 'the boathouse key',
+    });
+    const taken = system.taken();
+    const of = (name: string) => taken.filter(({ envelope }) => envelope.recipients.includes(addressOf(name)));
+
+    for (const name of ['bob', 'carol', 'dave', 'erin']) expect(of(name), name).toHaveLength(1);
+    expect(taken.flatMap(({ envelope }) => envelope.recipients)).toHaveLength(4);
+    expect(of('bob')[0]?.envelope.recipients.sort()).toEqual([addressOf('bob'), addressOf('erin')].sort());
+    for (const name of ['bob', 'dave', 'erin']) {
+      const octets = theOne(of(name));
+      expect(octets.toString(), name).not.toContain('boathouse');
+      expect((await opensslOpen(system, octets, name)).toString(), name).toContain('the boathouse key');
+    }
+    const forCarol = theOne(of('carol'));
+    expect(forCarol.toString()).toContain('multipart/signed');
+    expect((await opensslVerify(system, forCarol)).toString()).toContain('the boathouse key');
+  });
+
+  it('no RecipientInfo betrays the Bcc recipient to the others', async () => {
+    await system.send('alice', { to: addressOf('bob'), bcc: addressOf('dave'), subject: 'quietly', text: 'psst' });
+    const taken = system.taken();
+    const forBob = theOne(taken.filter(({ envelope }) => envelope.recipients.includes(addressOf('bob'))));
+    const serial = async (certificateFile: string) =>
+      (await runProgram('openssl', ['x509', '-noout', '-serial', '-in', certificateFile])).stdout.toString().trim().slice(7);
+    const printed = (await runProgram('openssl', ['cms', '-cmsout', '-print'], { input: forBob })).stdout.toString();
+    const numbers = printed.replace(/[^0-9A-Fa-fx\n]/g, '').toUpperCase();
+    expect(numbers).toContain(await serial(system.user('bob').identity.certificateFile));
+    expect(numbers).not.toContain(await serial(system.user('dave').identity.certificateFile));
+    expect(forBob.toString()).not.toContain(addressOf('dave'));
+  });
+
+  it('one recipient who must be encrypted to and cannot be stops the mail for all, with a sentence', async () => {
+    const attempt = system.send('alice', {
+      envelope: { from: addressOf('alice'), to: [addressOf('bob'), addressOf('carol')] },
+      to: [addressOf('bob'), addressOf('carol')],
+      headers: {},
+      subject: 'never',
+      text: 'x',
+    });
+    await attempt;
+    system.taken();
+    const strict = await startMailSystem({
+      users: ['alice', 'bob', 'carol'],
+      pinned: ['bob'],
+      rules: [{ name: 'strict', sign: 'require', encrypt: 'require' }],
+    });
+    try {
+      await expect(
+        strict.send('alice', { to: [addressOf('bob'), addressOf('carol')], subject: 'never', text: 'x' }),
+      ).rejects.toThrow(/5\d\d 5\.\d\.\d .*carol@sealgate\.test/s);
+      expect(strict.taken()).toHaveLength(0);
+    } finally {
+      await strict.stop();
+    }
+  });
+});
+
+function theOne(mails: readonly ReceivedMail[]): Buffer {
+  const [mail] = mails;
+  if (mail === undefined || mails.length !== 1) throw new Error(`${mails.length} mails where one was expected`);
+  return mail.octets;
+}
