@@ -15,6 +15,8 @@ export const limits = {
     recipientInfos: 2_000,
     signerInfos: 32,
     certificates: 200,
+    /** Private-key operations for one encrypted layer; each may be a slow token's. */
+    keyOperations: 32,
   },
   pki: {
     /** Certificates in one path, anchor included. */
