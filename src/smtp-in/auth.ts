@@ -1,0 +1,154 @@
+import { unreachable } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { type Reply, reply } from '../smtp/reply.ts';
+import {
+  asMechanism,
+  type Credentials,
+  decodeBase64,
+  type Mechanism,
+  mechanismsToOffer,
+  readLogin,
+  readOauthBearer,
+  readPlain,
+  readXoauth2,
+  type SaslRefusal,
+} from '../smtp/sasl.ts';
+import { type AuthOutcome, authenticate } from '../smtp-out/auth.ts';
+import type { Conversation, Step } from './conversation.ts';
+import { mayAuthenticate } from './ehlo.ts';
+import { logRefusal } from './relay.ts';
+import { replyFromError, upstreamLost } from './reply-from-error.ts';
+
+/**
+ * AUTH (RFC 4954 §4): the client's credentials are collected, passed on, and forgotten; the verdict is the upstream's.
+ *
+ * What never happens: a principal without a 235 from the upstream for exactly that login.
+ */
+export function auth(
+  conversation: Conversation,
+  command: { mechanism: string; initialResponse: Buffer | null },
+): Step | Promise<Step> {
+  if (conversation.greeted !== 'ehlo') return refusal(503, '5.5.1', 'Send EHLO first');
+  if (conversation.origin !== null) return refusal(503, '5.5.1', 'The session is already authenticated');
+  if (!mayAuthenticate(conversation)) {
+    return refusal(538, '5.7.11', 'Encryption is required for AUTH; use STARTTLS');
+  }
+  const mechanism = asMechanism(command.mechanism);
+  const offered = mechanismsToOffer(conversation.upstream?.extensions.get('AUTH') ?? []);
+  if (mechanism === null || !offered.includes(mechanism)) {
+    return refusal(504, '5.5.4', 'The mechanism is not offered');
+  }
+  const { initialResponse } = command;
+  if (mechanism === 'LOGIN') {
+    const password = (user: Buffer) =>
+      ask(conversation, 'UGFzc3dvcmQ6', (secret) =>
+        verify(conversation, readLogin(user, secret), user, secret),
+      );
+    return initialResponse === null
+      ? ask(conversation, 'VXNlcm5hbWU6', password)
+      : withDecoded(conversation, initialResponse, password);
+  }
+  const message = (octets: Buffer) => verify(conversation, readMessage(mechanism, octets), octets);
+  return initialResponse === null
+    ? ask(conversation, '', message)
+    : withDecoded(conversation, initialResponse, message);
+}
+
+function readMessage(mechanism: Exclude<Mechanism, 'LOGIN'>, octets: Buffer): Credentials | SaslRefusal {
+  switch (mechanism) {
+    case 'PLAIN':
+      return readPlain(octets);
+    case 'XOAUTH2':
+      return readXoauth2(octets);
+    case 'OAUTHBEARER':
+      return readOauthBearer(octets);
+    default:
+      return unreachable(mechanism);
+  }
+}
+
+type Next = (octets: Buffer) => Step | Promise<Step>;
+
+function ask(conversation: Conversation, challenge: string, next: Next): Step {
+  return {
+    kind: 'ask',
+    reply: reply(334, null, challenge),
+    answer: (line) => {
+      // RFC 4954 §4: a line too long is 500 5.5.6; "*" cancels.
+      if (line === null)
+        return failed(conversation, reply(500, '5.5.6', 'The authentication line is too long'));
+      if (line.length === 1 && line[0] === 42)
+        return refusal(501, '5.7.0', 'The authentication was cancelled');
+      return withDecoded(conversation, line, next);
+    },
+  };
+}
+
+/** Decodes a Base64 line and wipes it. `=` stands for nothing in an initial response. */
+function withDecoded(conversation: Conversation, line: Buffer, next: Next): Step | Promise<Step> {
+  const decoded = line.length === 1 && line[0] === 61 ? Buffer.alloc(0) : decodeBase64(line);
+  line.fill(0);
+  if (decoded === null) return failed(conversation, reply(501, '5.5.2', 'The response is not valid Base64'));
+  return next(decoded);
+}
+
+async function verify(
+  conversation: Conversation,
+  credentials: Credentials | SaslRefusal,
+  ...wipe: readonly Buffer[]
+): Promise<Step> {
+  for (const octets of wipe) octets.fill(0);
+  if (credentials.kind === 'refused') return failed(conversation, reply(535, '5.7.8', credentials.why));
+  const { upstream } = conversation;
+  if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
+  return judged(conversation, credentials, await authenticate(upstream, credentials));
+}
+
+function judged(conversation: Conversation, credentials: Credentials, outcome: AuthOutcome): Step {
+  const { log, settings } = conversation.ports;
+  switch (outcome.kind) {
+    case 'accepted':
+      conversation.origin = {
+        session: conversation.id,
+        listener: settings.listener,
+        principal: { login: credentials.login },
+        remote: conversation.remote,
+      };
+      log.write({
+        event: 'smtp.authenticated',
+        level: 'info',
+        session: conversation.id,
+        principal: credentials.login,
+        mechanism: credentials.mechanism,
+      });
+      return { kind: 'reply', reply: outcome.reply };
+    case 'rejected':
+      return failed(conversation, outcome.reply);
+    case 'challenge':
+      return {
+        kind: 'ask',
+        reply: outcome.reply,
+        answer: async (line) => {
+          const text = line?.toString('latin1');
+          const plain = text === '' || text === 'AQ==' ? text : '*';
+          return judged(conversation, credentials, await outcome.answer(plain));
+        },
+      };
+    case 'lost':
+      return { kind: 'end', reply: replyFromError(upstreamLost(outcome.reason)) };
+    default:
+      return unreachable(outcome);
+  }
+}
+
+function refusal(code: number, enhanced: string, text: string): Step {
+  return { kind: 'reply', reply: reply(code, enhanced, text) };
+}
+
+/** A failed login: counted, because the upstream sees all its guesses come from one address. */
+function failed(conversation: Conversation, verdict: Reply): Step {
+  logRefusal(conversation, verdict, null);
+  conversation.authFailures++;
+  const kind = conversation.authFailures >= limits.smtp.authFailuresPerSession ? 'end' : 'reply';
+  return { kind, reply: verdict };
+}

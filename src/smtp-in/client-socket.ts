@@ -1,0 +1,120 @@
+import type { Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
+import type { SessionId } from '../ids.ts';
+import { limits } from '../limits.ts';
+import type { SessionPorts } from './conversation.ts';
+import { type ClientPort, SubmissionSession } from './session.ts';
+
+/** A client that is being served. */
+export type Served = {
+  /** Its socket is closed. */
+  closed: Promise<void>;
+  /** 421, at once or after the message that is being handed over; then the socket goes. */
+  shutDown(): void;
+};
+
+/** Connects a socket with a session of its own: TLS, time limits and back-pressure are here, the protocol is there. */
+export function serveClient(
+  raw: Socket,
+  context: SecureContext | null,
+  ports: SessionPorts,
+  id: SessionId,
+): Served {
+  const remote = plainAddress(raw.remoteAddress ?? '');
+  const { settings, log } = ports;
+  /** The socket that is spoken over: `raw` until a TLS handshake has begun. */
+  let socket: Socket = raw;
+  let cause = 'the client closed the connection';
+  let shouldRead = true;
+  let ended = false;
+  let farewell: NodeJS.Timeout | null = null;
+
+  const port: ClientPort = {
+    write: (text) => {
+      if (!socket.writable) return;
+      socket.write(text, 'utf8');
+      read();
+    },
+    startTls: () => secure(() => session.secured()),
+    end: () => {
+      ended = true;
+      socket.end();
+      // What the client still sends is read and dropped: closing over unread octets would reset the connection and lose the last reply.
+      socket.resume();
+      farewell ??= setTimeout(() => raw.destroy(), limits.smtp.closeTimeoutMs);
+    },
+    read: (on) => {
+      shouldRead = on;
+      read();
+    },
+  };
+  const session = new SubmissionSession(ports, port, id, remote, settings.tls === 'implicit');
+
+  /** No reading while the session has enough, or while the client does not take its replies. */
+  function read(): void {
+    if (ended || (shouldRead && socket.writableLength <= limits.smtp.readAheadOctets)) socket.resume();
+    else socket.pause();
+  }
+
+  function listen(): void {
+    socket.on('data', (chunk: Buffer) => session.receive(chunk));
+    socket.on('drain', read);
+    socket.on('error', failed);
+    socket.on('timeout', () => {
+      if (session.waitsForClient) session.timedOut();
+    });
+    socket.setTimeout(limits.smtp.commandTimeoutMs);
+  }
+
+  function secure(done: () => void): void {
+    if (context === null) throw new Error('a listener with TLS has no certificate');
+    for (const event of ['data', 'drain', 'timeout']) raw.removeAllListeners(event);
+    raw.setTimeout(0);
+    const tls = new TLSSocket(raw, { isServer: true, secureContext: context });
+    socket = tls;
+    listen();
+    tls.once('secure', done);
+    tls.once('close', () => raw.destroy());
+  }
+
+  function failed(error: Error): void {
+    cause = error.message;
+    raw.destroy();
+  }
+
+  const beforeAuth = setTimeout(() => {
+    if (session.authenticated) return;
+    session.timedOut();
+  }, limits.smtp.beforeAuthTimeoutMs);
+
+  const closed = new Promise<void>((resolve) => {
+    raw.once('close', () => {
+      clearTimeout(beforeAuth);
+      if (farewell !== null) clearTimeout(farewell);
+      session.clientGone(cause);
+      log.write({ event: 'smtp.closed', level: 'debug', session: id, cause: session.cause });
+      resolve();
+    });
+  });
+
+  log.write({ event: 'smtp.connected', level: 'debug', session: id, remote, listener: settings.listener });
+  raw.on('error', failed);
+  if (settings.tls === 'implicit') {
+    secure(() => session.greet());
+  } else {
+    listen();
+    session.greet();
+  }
+  return {
+    closed,
+    shutDown: () => {
+      session.shutDown();
+      farewell ??= setTimeout(() => raw.destroy(), limits.smtp.closeTimeoutMs);
+    },
+  };
+}
+
+/** IPv4 in IPv6 (RFC 4291 §2.5.5.2) as IPv4. */
+function plainAddress(address: string): string {
+  return address.toLowerCase().startsWith('::ffff:') ? address.slice(7) : address;
+}

@@ -1,0 +1,89 @@
+import type { MailId, SessionId } from '../ids.ts';
+import type { Log } from '../log/log.ts';
+import type { Origin, OutboundStory } from '../pipeline/ports.ts';
+import type { Collected } from '../smtp/dot-stuffing.ts';
+import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
+import type { Reply } from '../smtp/reply.ts';
+import type { Upstream } from '../smtp-out/client.ts';
+
+/** What a listener says about its sessions. */
+export type SessionSettings = {
+  listener: string;
+  /** What we call ourselves, to clients and to the upstream. */
+  hostname: string;
+  tls: 'implicit' | 'starttls' | 'none';
+  maxMessageOctets: number;
+  /** Logins without TLS, from other machines too. */
+  allowPlainAuth: boolean;
+};
+
+/** What a session needs of the world; no socket, clock or chance of its own. */
+export type SessionPorts = {
+  settings: SessionSettings;
+  story: OutboundStory;
+  log: Log;
+  /** Throws SealgateError. */
+  openUpstream: () => Promise<Upstream>;
+  newMailId: () => MailId;
+};
+
+/** From an accepted MAIL to the end of data (RFC 5321 §3.3). */
+export type Transaction = {
+  reversePath: ReversePath;
+  /** As the client wrote them. */
+  mailParameters: readonly Parameter[];
+  /** Those the upstream has accepted, in order. */
+  recipients: Recipient[];
+  /** The upstream has accepted MAIL; until then its reply is under way. */
+  accepted: boolean;
+};
+
+/** The state of one session, which the verbs read and change. */
+export type Conversation = {
+  readonly ports: SessionPorts;
+  readonly id: SessionId;
+  /** Address of the client. */
+  readonly remote: string;
+  /** TLS is active. */
+  secure: boolean;
+  greeted: 'no' | 'helo' | 'ehlo';
+  /** Set by a login that the upstream has accepted; its principal decides whose keys are used. */
+  origin: Origin | null;
+  authFailures: number;
+  upstream: Upstream | null;
+  /** The upstream may have a transaction open: RSET before the next MAIL. */
+  upstreamOpen: boolean;
+  transaction: Transaction | null;
+};
+
+/** What a verb wants done. */
+export type Step =
+  | { kind: 'reply'; reply: Reply }
+  /** The upstream's reply is under way; a RCPT may be worked on meanwhile (RFC 2920 §3.2). */
+  | { kind: 'relay'; reply: Promise<Reply> }
+  /** The next line is no command but an answer; null: it was too long. */
+  | { kind: 'ask'; reply: Reply; answer: (line: Buffer | null) => Step | Promise<Step> }
+  /** What follows is a message. */
+  | { kind: 'collect'; reply: Reply; maxOctets: number; collected: (message: Collected) => Promise<Step> }
+  | { kind: 'start-tls'; reply: Reply }
+  | { kind: 'end'; reply: Reply };
+
+export function newConversation(
+  ports: SessionPorts,
+  id: SessionId,
+  remote: string,
+  secure: boolean,
+): Conversation {
+  return {
+    ports,
+    id,
+    remote,
+    secure,
+    greeted: 'no',
+    origin: null,
+    authFailures: 0,
+    upstream: null,
+    upstreamOpen: false,
+    transaction: null,
+  };
+}

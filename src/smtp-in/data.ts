@@ -1,0 +1,79 @@
+import { unreachable } from '../errors.ts';
+import type { Origin, Submission } from '../pipeline/ports.ts';
+import type { Collected } from '../smtp/dot-stuffing.ts';
+import { maxMessageOctets } from '../smtp/extensions.ts';
+import { reply } from '../smtp/reply.ts';
+import type { Conversation, Step, Transaction } from './conversation.ts';
+import { HandingOver } from './handing-over.ts';
+import { tooLarge } from './mail-from.ts';
+import { logRefusal } from './relay.ts';
+
+/**
+ * DATA (RFC 5321 §4.1.1.4). The 354 is ours: the upstream hears of DATA only when the story has decided what it gets. All replies to
+ * MAIL and RCPT are in when this is called.
+ */
+export function data(conversation: Conversation): Step {
+  const { transaction, origin, upstream } = conversation;
+  if (transaction === null || origin === null || !transaction.accepted) {
+    return { kind: 'reply', reply: reply(503, '5.5.1', 'Send MAIL and RCPT first') };
+  }
+  if (transaction.recipients.length === 0) {
+    return { kind: 'reply', reply: reply(554, '5.5.1', 'No recipient has been accepted') };
+  }
+  const maxOctets = maxMessageOctets(
+    upstream?.extensions ?? new Map(),
+    conversation.ports.settings.maxMessageOctets,
+  );
+  return {
+    kind: 'collect',
+    reply: reply(354, null, 'End data with <CRLF>.<CRLF>'),
+    maxOctets,
+    collected: (message) => submitted(conversation, transaction, origin, message, maxOctets),
+  };
+}
+
+async function submitted(
+  conversation: Conversation,
+  transaction: Transaction,
+  origin: Origin,
+  message: Collected,
+  maxOctets: number,
+): Promise<Step> {
+  conversation.transaction = null;
+  const { story, newMailId } = conversation.ports;
+  switch (message.kind) {
+    case 'too-large':
+      return refused(tooLarge(maxOctets));
+    case 'bare-line-end':
+      return refused(
+        reply(554, '5.6.0', 'The message has a bare CR or LF; lines must end with CRLF. It was not sent'),
+      );
+    case 'message': {
+      const submission: Submission = {
+        id: newMailId(),
+        origin,
+        envelope: {
+          reversePath: transaction.reversePath,
+          mailParameters: transaction.mailParameters,
+          recipients: transaction.recipients,
+        },
+        octets: message.octets,
+      };
+      const handOver = new HandingOver(conversation, transaction);
+      try {
+        const outcome = await story.submit(submission, handOver);
+        if (outcome.kind === 'refused') logRefusal(conversation, outcome.reply, submission.id);
+        return { kind: 'reply', reply: outcome.reply };
+      } finally {
+        handOver.close();
+      }
+    }
+    default:
+      return unreachable(message);
+  }
+
+  function refused(refusal: ReturnType<typeof reply>): Step {
+    logRefusal(conversation, refusal, null);
+    return { kind: 'reply', reply: refusal };
+  }
+}

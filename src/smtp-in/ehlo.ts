@@ -1,0 +1,56 @@
+import { SealgateError } from '../errors.ts';
+import { offeredExtensions } from '../smtp/extensions.ts';
+import { reply } from '../smtp/reply.ts';
+import { isLoopback } from '../smtp-out/loopback.ts';
+import type { Conversation, Step } from './conversation.ts';
+import { replyFromError } from './reply-from-error.ts';
+
+/**
+ * Whether a password may be sent on this connection as it is (RFC 4954 §4). A listener with STARTTLS waits for the handshake;
+ * one without TLS serves its own machine only. `allowPlainAuth` lifts both.
+ */
+export function mayAuthenticate(conversation: Conversation): boolean {
+  const { settings } = conversation.ports;
+  if (conversation.secure || settings.allowPlainAuth) return true;
+  return settings.tls === 'none' && isLoopback(conversation.remote);
+}
+
+/**
+ * EHLO (RFC 5321 §4.1.1.1). It ends a transaction as RSET does. The upstream is called here and not before, so that port scans and
+ * clients without TLS do not reach it: only its own reply says what can be offered.
+ */
+export async function ehlo(conversation: Conversation): Promise<Step> {
+  const { settings } = conversation.ports;
+  conversation.transaction = null;
+  const authentication = mayAuthenticate(conversation);
+  if (authentication && conversation.upstream === null) {
+    try {
+      conversation.upstream = await conversation.ports.openUpstream();
+    } catch (error) {
+      const reason = error instanceof SealgateError ? (error.reason ?? error.code) : String(error);
+      conversation.ports.log.write({
+        event: 'smtp.upstream-lost',
+        level: 'warn',
+        session: conversation.id,
+        upstream: '',
+        reason,
+      });
+      return { kind: 'end', reply: replyFromError(error) };
+    }
+  }
+  conversation.greeted = 'ehlo';
+  const lines = offeredExtensions({
+    upstream: conversation.upstream?.extensions ?? null,
+    maxMessageOctets: settings.maxMessageOctets,
+    startTls: settings.tls === 'starttls' && !conversation.secure,
+    authentication: authentication && conversation.origin === null,
+  });
+  return { kind: 'reply', reply: { code: 250, lines: [settings.hostname, ...lines] } };
+}
+
+/** HELO (RFC 5321 §4.1.1.1): greeted, but without AUTH no mail can follow. */
+export function helo(conversation: Conversation): Step {
+  conversation.transaction = null;
+  conversation.greeted = 'helo';
+  return { kind: 'reply', reply: reply(250, null, conversation.ports.settings.hostname) };
+}

@@ -1,0 +1,115 @@
+import type { HandOver, HandOverOutcome, Variant } from '../pipeline/ports.ts';
+import type { Recipient } from '../smtp/envelope.ts';
+import { maxSizeOf } from '../smtp/extensions.ts';
+import { isCompleted, reply, replyClass } from '../smtp/reply.ts';
+import type { Answer, Upstream } from '../smtp-out/client.ts';
+import type { Conversation, Transaction } from './conversation.ts';
+import { mailCommand } from './mail-from.ts';
+import { rcptCommand } from './rcpt-to.ts';
+
+/**
+ * Hands the variants of one submission over, one after the other, on the session's own connection to the upstream.
+ *
+ * What holds: a variant reaches all of its recipients or none, and nobody whom the upstream has not accepted from this client. What never
+ * happens: anything is delivered after `close`, or a reply other than the upstream's 2xx to the end of data counts as acceptance.
+ */
+export class HandingOver implements HandOver {
+  readonly #conversation: Conversation;
+  readonly #transaction: Transaction;
+  /** Commands of the upstream's transaction as it stands open; null: not known to be of use. */
+  #open: readonly string[] | null;
+  #closed = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(conversation: Conversation, transaction: Transaction) {
+    this.#conversation = conversation;
+    this.#transaction = transaction;
+    this.#open = transaction.recipients.map(rcptCommand);
+  }
+
+  /** The session goes on: from now on the connection belongs to the next transaction. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  deliver(variant: Variant): Promise<HandOverOutcome> {
+    const outcome = this.#last.then(() => this.#deliver(variant));
+    this.#last = outcome;
+    return outcome;
+  }
+
+  async #deliver(variant: Variant): Promise<HandOverOutcome> {
+    const { upstream } = this.#conversation;
+    if (this.#closed || upstream === null) return { kind: 'unreachable', reason: 'the transaction is over' };
+    const wanted = variant.recipients.map(rcptCommand);
+    const known = new Set(this.#transaction.recipients.map(rcptCommand));
+    if (wanted.length === 0 || !wanted.every((command) => known.has(command))) {
+      return this.#defect('a variant has recipients that are not those of the submission');
+    }
+    const max = maxSizeOf(upstream.extensions);
+    if (max !== null && variant.octets.length > max) {
+      const text = `The protected message has ${variant.octets.length} octets; the mail server accepts ${max}`;
+      return { kind: 'rejected', reply: reply(552, '5.3.4', text) };
+    }
+    try {
+      if (this.#open === null || !sameMembers(this.#open, wanted)) {
+        const failure = await this.#reopen(upstream, variant.recipients, variant.octets.length);
+        if (failure !== null) return failure;
+      }
+      this.#open = null;
+      const outcome = outcomeOf(upstream, await upstream.data(variant.octets));
+      // After the end of data there is no transaction; after a refused DATA there may be.
+      this.#conversation.upstreamOpen = outcome.kind !== 'accepted';
+      return outcome;
+    } catch (error) {
+      return this.#defect(String(error));
+    }
+  }
+
+  /** MAIL and RCPT anew for these recipients, in one write. DATA waits for all replies: 354 could not be taken back. */
+  async #reopen(
+    upstream: Upstream,
+    recipients: readonly Recipient[],
+    octets: number,
+  ): Promise<HandOverOutcome | null> {
+    const { reversePath, mailParameters } = this.#transaction;
+    this.#open = null;
+    const commands: Promise<Answer>[] = [];
+    if (this.#conversation.upstreamOpen) commands.push(upstream.command('RSET'));
+    this.#conversation.upstreamOpen = true;
+    commands.push(upstream.command(mailCommand(reversePath, mailParameters, octets)));
+    for (const recipient of recipients) commands.push(upstream.command(rcptCommand(recipient)));
+    for (const answer of await Promise.all(commands)) {
+      const outcome = outcomeOf(upstream, answer);
+      if (outcome.kind === 'accepted') continue;
+      if (outcome.kind === 'rejected') await upstream.command('RSET');
+      return outcome;
+    }
+    return null;
+  }
+
+  #defect(error: string): HandOverOutcome {
+    this.#conversation.ports.log.write({
+      event: 'gateway.defect',
+      level: 'error',
+      where: 'smtp-in/handing-over',
+      error,
+    });
+    return { kind: 'unreachable', reason: error };
+  }
+}
+
+function outcomeOf(upstream: Upstream, answer: Answer): HandOverOutcome {
+  if (answer.kind === 'lost') return { kind: 'unreachable', reason: answer.reason };
+  if (isCompleted(answer.reply)) return { kind: 'accepted', reply: answer.reply };
+  if (replyClass(answer.reply) !== 'intermediate') return { kind: 'rejected', reply: answer.reply };
+  upstream.abandon();
+  return { kind: 'unreachable', reason: 'it replied 3xx where nothing more follows' };
+}
+
+function sameMembers(some: readonly string[], others: readonly string[]): boolean {
+  if (some.length !== others.length) return false;
+  if (some.every((member, i) => member === others[i])) return true;
+  const sorted = [...others].sort();
+  return [...some].sort().every((member, i) => member === sorted[i]);
+}

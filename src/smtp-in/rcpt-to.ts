@@ -1,0 +1,59 @@
+import { limits } from '../limits.ts';
+import type { Mailbox, Parameter, Recipient } from '../smtp/envelope.ts';
+import { hasParameter, refusedParameter, writeParameters } from '../smtp/parameters.ts';
+import { needsSmtpUtf8, writePath } from '../smtp/path.ts';
+import { isCompleted, type Reply, reply } from '../smtp/reply.ts';
+import type { Conversation, Step } from './conversation.ts';
+import { logRefusal, relayed } from './relay.ts';
+import { replyFromError, upstreamLost } from './reply-from-error.ts';
+
+/**
+ * RCPT (RFC 5321 §4.1.1.3): the upstream decides. It is passed on while MAIL or other recipients are still unanswered; if MAIL is
+ * refused, the upstream refuses these too.
+ */
+export function rcptTo(
+  conversation: Conversation,
+  command: { mailbox: Mailbox; parameters: readonly Parameter[] },
+  /** RCPT commands whose replies are still to come. */
+  underWay: number,
+): Step {
+  const { upstream, transaction, origin } = conversation;
+  if (origin === null) return refusal(conversation, reply(530, '5.7.0', 'Authentication required'));
+  if (transaction === null) return refusal(conversation, reply(503, '5.5.1', 'Send MAIL first'));
+  if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
+  // RFC 5321 §4.5.3.1.10: temporary, so that the client sends the rest in another transaction.
+  if (transaction.recipients.length + underWay >= limits.smtp.recipients) {
+    return refusal(conversation, reply(452, '4.5.3', 'Too many recipients'));
+  }
+  const refused = refusedParameter('RCPT', command.parameters, upstream.extensions);
+  if (refused !== null) return refusal(conversation, refused);
+  if (needsSmtpUtf8(command.mailbox) && !hasParameter(transaction.mailParameters, 'SMTPUTF8')) {
+    return refusal(conversation, reply(553, '5.6.7', 'The address needs the parameter SMTPUTF8 in MAIL'));
+  }
+  const recipient: Recipient = { mailbox: command.mailbox, parameters: command.parameters };
+  const answer = upstream.command(rcptCommand(recipient));
+  return { kind: 'relay', reply: answered() };
+
+  async function answered(): Promise<Reply> {
+    const result = relayed(conversation, await answer);
+    // MAIL was refused but this was not: the transaction is no longer ours, so nobody may be in it.
+    if (isCompleted(result) && (!transaction?.accepted || conversation.transaction !== transaction)) {
+      return reply(503, '5.5.1', 'Send MAIL first');
+    }
+    if (isCompleted(result) && transaction !== null && origin !== null) {
+      transaction.recipients.push(recipient);
+      conversation.ports.story.expectRecipient(origin, recipient);
+    }
+    logRefusal(conversation, result, null);
+    return result;
+  }
+}
+
+export function rcptCommand(recipient: Recipient): string {
+  return `RCPT TO:${writePath(recipient.mailbox)}${writeParameters(recipient.parameters)}`;
+}
+
+function refusal(conversation: Conversation, refused: Reply): Step {
+  logRefusal(conversation, refused, null);
+  return { kind: 'reply', reply: refused };
+}

@@ -1,0 +1,56 @@
+import { unreachable } from '../errors.ts';
+import type { Command } from '../smtp/command-line.ts';
+import { auth } from './auth.ts';
+import type { Conversation, Step } from './conversation.ts';
+import { data } from './data.ts';
+import { ehlo, helo } from './ehlo.ts';
+import { help } from './help.ts';
+import { mailFrom } from './mail-from.ts';
+import { noop } from './noop.ts';
+import { quit } from './quit.ts';
+import { rcptTo } from './rcpt-to.ts';
+import { rset } from './rset.ts';
+import { startTls } from './starttls.ts';
+import { expn, vrfy } from './vrfy.ts';
+
+/** Each verb and its file. `underWay`: relayed commands of which the replies are still to come. */
+export function perform(
+  conversation: Conversation,
+  command: Command,
+  underWay: number,
+): Step | Promise<Step> {
+  switch (command.verb) {
+    case 'EHLO':
+      return ehlo(conversation);
+    case 'HELO':
+      return helo(conversation);
+    case 'STARTTLS':
+      return startTls(conversation);
+    case 'AUTH':
+      return auth(conversation, command);
+    case 'MAIL':
+      return mailFrom(conversation, command);
+    case 'RCPT':
+      return rcptTo(conversation, command, underWay);
+    case 'DATA':
+      return data(conversation);
+    case 'RSET':
+      return rset(conversation);
+    case 'NOOP':
+      return noop(conversation);
+    case 'QUIT':
+      return quit();
+    case 'HELP':
+      return help();
+    case 'VRFY':
+      return vrfy();
+    case 'EXPN':
+      return expn();
+    case 'malformed':
+      return { kind: 'reply', reply: command.reply };
+    case 'fatal':
+      return { kind: 'end', reply: command.reply };
+    default:
+      return unreachable(command);
+  }
+}

@@ -1,0 +1,270 @@
+import type { Socket } from 'node:net';
+import { limits } from '../limits.ts';
+import { stuffed } from '../smtp/dot-stuffing.ts';
+import type { Extensions } from '../smtp/extensions.ts';
+import { type Reply, summary } from '../smtp/reply.ts';
+import { ReplyReader } from '../smtp/reply-reader.ts';
+
+/** What became of a command. `lost`: no reply came, and none will. */
+export type Answer = { kind: 'reply'; reply: Reply } | { kind: 'lost'; reason: string };
+
+/** The upstream as a session uses it. */
+export interface Upstream {
+  /** `host:port`, for logs. */
+  readonly name: string;
+  /** Of its last EHLO. */
+  readonly extensions: Extensions;
+  /** Why the connection is gone; null while it stands. */
+  readonly lost: string | null;
+  /** Called once, when the connection is lost without `quit` or `abandon`. */
+  whenLost(listener: (reason: string) => void): void;
+  /** One command without CRLF. Commands of one tick leave in one write where the upstream allows pipelining. */
+  command(line: string): Promise<Answer>;
+  /** A line with a secret, CRLF included: it is overwritten once it has been sent. */
+  secret(line: Buffer): Promise<Answer>;
+  /** DATA, and after its 354 the message. A reply other than 354 is the answer. */
+  data(octets: Buffer): Promise<Answer>;
+  quit(): void;
+  abandon(): void;
+}
+
+type Pending = {
+  timeoutMs: number;
+  /** False as long as what is asked for has not been sent whole: no reply can mean yes yet. */
+  sent: boolean;
+  settle: (answer: Answer) => void;
+};
+
+/** A message up to this size leaves in one write; a larger one in blocks of it, at the pace of the socket. */
+const BLOCK = 131_072;
+
+/**
+ * One connection to an SMTP server: commands out, replies in, in order (RFC 5321 §4.1.1, RFC 2920 §3.1).
+ *
+ * What holds: every command is answered exactly once, by its reply or by `lost`. What never happens: a reply is taken for another
+ * command's. Octets that are no reply, or a reply nobody asked for, end the connection.
+ */
+export class SmtpClient implements Upstream {
+  readonly name: string;
+  readonly #socket: Socket;
+  readonly #replies = new ReplyReader();
+  readonly #onData = (chunk: Buffer) => this.#receive(chunk);
+  readonly #onEnd = () => this.#lose('it closed the connection');
+  readonly #onError = (error: Error) => this.#lose(error.message);
+  #extensions: Extensions = new Map();
+  #pending: Pending[] = [];
+  /** Commands that wait because the upstream does not pipeline. */
+  #unsent: { line: string; pending: Pending }[] = [];
+  #out = '';
+  #timer: NodeJS.Timeout | null = null;
+  #lost: string | null = null;
+  #lostListener: ((reason: string) => void) | null = null;
+
+  constructor(socket: Socket, name: string) {
+    this.#socket = socket;
+    this.name = name;
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('close', this.#onEnd);
+    socket.on('error', this.#onError);
+    if (socket.destroyed) this.#onEnd();
+  }
+
+  get extensions(): Extensions {
+    return this.#extensions;
+  }
+
+  /** Set by whoever has read the EHLO reply. */
+  useExtensions(extensions: Extensions): void {
+    this.#extensions = extensions;
+  }
+
+  get lost(): string | null {
+    return this.#lost;
+  }
+
+  whenLost(listener: (reason: string) => void): void {
+    this.#lostListener = listener;
+  }
+
+  /** The 220 that a server speaks first. RFC 5321 §3.1. */
+  greeting(): Promise<Answer> {
+    return this.#expect(limits.smtp.upstreamCommandTimeoutMs, true).answer;
+  }
+
+  command(line: string, timeoutMs: number = limits.smtp.upstreamCommandTimeoutMs): Promise<Answer> {
+    // The one place where text becomes commands: what the parser let through cannot become two.
+    if (/[\r\n\0]/.test(line)) throw new Error('a command contains a line end');
+    if (this.#pending.length > 0 && !this.#extensions.has('PIPELINING')) {
+      const { answer, pending } = this.#pendingFor(timeoutMs, true);
+      if (this.#lost === null) this.#unsent.push({ line, pending });
+      return answer;
+    }
+    this.#send(line);
+    return this.#expect(timeoutMs, true).answer;
+  }
+
+  secret(line: Buffer): Promise<Answer> {
+    const { answer } = this.#expect(limits.smtp.upstreamCommandTimeoutMs, true);
+    if (this.#lost !== null) {
+      line.fill(0);
+      return answer;
+    }
+    this.#flush();
+    this.#socket.write(line, () => line.fill(0));
+    return answer;
+  }
+
+  async data(octets: Buffer): Promise<Answer> {
+    const parts = stuffed(octets);
+    if (parts === null) throw new Error('a message with a bare CR or LF must not be sent');
+    const go = await this.command('DATA', limits.smtp.upstreamDataTimeoutMs);
+    if (go.kind === 'lost' || go.reply.code !== 354) return go;
+    let length = 0;
+    for (const part of parts) length += part.length;
+    if (length <= BLOCK) {
+      const { answer } = this.#expect(limits.smtp.upstreamEndOfDataTimeoutMs, true);
+      if (this.#lost === null)
+        this.#socket.write(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, length));
+      return answer;
+    }
+    const { answer, pending } = this.#expect(limits.smtp.upstreamBlockTimeoutMs, false);
+    await this.#writeAll(parts);
+    pending.sent = true;
+    pending.timeoutMs = limits.smtp.upstreamEndOfDataTimeoutMs;
+    this.#arm();
+    return answer;
+  }
+
+  quit(): void {
+    this.#lostListener = null;
+    if (this.#lost !== null) return;
+    if (this.#pending.length > 0) {
+      this.abandon();
+      return;
+    }
+    // RFC 5321 §4.1.1.10 asks to wait for the 221, but nobody waits long for a farewell.
+    void this.command('QUIT', 2_000).then(() => this.abandon());
+  }
+
+  abandon(): void {
+    this.#lostListener = null;
+    this.#lose('the session is over');
+  }
+
+  /**
+   * Gives the socket away for a TLS handshake. Null when the server has said anything behind its 220: that would have come
+   * without protection and be read as if it had been protected (RFC 3207 §6, response injection).
+   */
+  detach(): Socket | null {
+    if (this.#lost !== null || this.#pending.length > 0 || this.#replies.hasUnread) {
+      this.#lose('it spoke before the TLS handshake');
+      return null;
+    }
+    this.#socket.off('data', this.#onData);
+    this.#socket.off('end', this.#onEnd);
+    this.#socket.off('close', this.#onEnd);
+    this.#socket.off('error', this.#onError);
+    this.#lost = 'the connection has been handed on';
+    return this.#socket;
+  }
+
+  #pendingFor(timeoutMs: number, sent: boolean): { answer: Promise<Answer>; pending: Pending } {
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    if (this.#lost !== null) resolve({ kind: 'lost', reason: this.#lost });
+    return { answer: promise, pending: { timeoutMs, sent, settle: resolve } };
+  }
+
+  #expect(timeoutMs: number, sent: boolean): { answer: Promise<Answer>; pending: Pending } {
+    const expected = this.#pendingFor(timeoutMs, sent);
+    if (this.#lost === null) {
+      this.#pending.push(expected.pending);
+      if (this.#pending.length === 1) this.#arm();
+    }
+    return expected;
+  }
+
+  #send(line: string): void {
+    if (this.#lost !== null) return;
+    if (this.#out === '') process.nextTick(() => this.#flush());
+    this.#out += `${line}\r\n`;
+  }
+
+  #flush(): void {
+    const text = this.#out;
+    this.#out = '';
+    if (text !== '' && this.#lost === null) this.#socket.write(text, 'utf8');
+  }
+
+  async #writeAll(parts: readonly Buffer[]): Promise<void> {
+    for (const part of parts) {
+      for (let at = 0; at < part.length; at += BLOCK) {
+        if (this.#lost !== null) return;
+        if (this.#socket.write(part.subarray(at, at + BLOCK))) continue;
+        await new Promise<void>((resolve) => {
+          const done = () => {
+            this.#socket.off('drain', done);
+            this.#socket.off('close', done);
+            resolve();
+          };
+          this.#socket.on('drain', done);
+          this.#socket.on('close', done);
+        });
+        this.#arm();
+      }
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#replies.push(chunk);
+    while (this.#lost === null) {
+      const outcome = this.#replies.next();
+      if (outcome === null) return;
+      if (outcome.kind === 'malformed') this.#lose(outcome.reason);
+      else this.#answer(outcome.reply);
+    }
+  }
+
+  #answer(reply: Reply): void {
+    const pending = this.#pending.shift();
+    if (pending === undefined) {
+      this.#lose(reply.code === 421 ? `it said ${summary(reply)}` : 'it sent a reply that nobody asked for');
+      return;
+    }
+    if (!pending.sent) {
+      // A refusal in the middle of a message counts; an acceptance cannot be meant for all of it.
+      if (reply.code >= 400) pending.settle({ kind: 'reply', reply });
+      else this.#pending.unshift(pending);
+      this.#lose('it replied before the end of the message');
+      return;
+    }
+    pending.settle({ kind: 'reply', reply });
+    const next = this.#unsent.shift();
+    if (next !== undefined) {
+      this.#send(next.line);
+      this.#pending.push(next.pending);
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const first = this.#pending[0];
+    if (this.#lost !== null || first === undefined) this.#timer = null;
+    else this.#timer = setTimeout(() => this.#lose('it did not reply in time'), first.timeoutMs);
+  }
+
+  #lose(reason: string): void {
+    if (this.#lost !== null) return;
+    this.#lost = reason;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const unanswered = [...this.#pending, ...this.#unsent.map((entry) => entry.pending)];
+    this.#pending = [];
+    this.#unsent = [];
+    for (const pending of unanswered) pending.settle({ kind: 'lost', reason });
+    this.#socket.destroy();
+    this.#lostListener?.(reason);
+    this.#lostListener = null;
+  }
+}

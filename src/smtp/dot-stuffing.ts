@@ -1,0 +1,142 @@
+/**
+ * The message in DATA: transparency (RFC 5321 §4.5.2) and its end (§4.1.1.4).
+ *
+ * What holds: data ends at CRLF "." CRLF and at nothing else. What never happens: a message with a bare CR or LF gets through, in
+ * either direction. Servers differ in what they take for a line end, and `LF . CRLF` and its kin let one message become two
+ * behind a proxy that looks away (SMTP smuggling).
+ */
+const CRLF = Buffer.from('\r\n');
+const END = Buffer.from('\r\n.\r\n');
+const LINE_WITH_DOT = Buffer.from('\r\n.');
+const TERMINATOR = Buffer.from('.\r\n');
+const DOT = 46;
+const CR = 13;
+
+export type Collected =
+  /** Stuffing removed; empty, or ended by CRLF. */
+  { kind: 'message'; octets: Buffer } | { kind: 'bare-line-end' } | { kind: 'too-large' };
+
+/** Collects one message, chunk by chunk. */
+export class MessageCollector {
+  readonly #maxOctets: number;
+  /** Stuffed octets that can still be a message of `maxOctets`: three become four at worst (`.CRLF`). */
+  readonly #maxStuffed: number;
+  #chunks: Buffer[] = [];
+  #stuffed = 0;
+  /** The last four octets seen; the message begins as if after a CRLF. */
+  #tail: Buffer = CRLF;
+  #tooLarge = false;
+
+  constructor(maxOctets: number) {
+    this.#maxOctets = maxOctets;
+    this.#maxStuffed = Math.ceil((maxOctets * 4) / 3) + TERMINATOR.length;
+  }
+
+  /** Stuffed octets seen so far, those that were not kept included. */
+  get seen(): number {
+    return this.#stuffed;
+  }
+
+  /** After `end` nothing more may be pushed; `rest` is what the client sent behind the end of data. */
+  push(chunk: Buffer): { kind: 'more' } | { kind: 'end'; rest: Buffer } {
+    const end = this.#endIn(chunk);
+    if (end === -1) {
+      this.#keep(chunk);
+      this.#tail = lastFour(this.#tail, chunk);
+      return { kind: 'more' };
+    }
+    this.#keep(chunk.subarray(0, end));
+    return { kind: 'end', rest: chunk.subarray(end) };
+  }
+
+  /** To be called once, after `end`. */
+  collected(): Collected {
+    if (this.#tooLarge) return { kind: 'too-large' };
+    const only = this.#chunks.length === 1 ? this.#chunks[0] : undefined;
+    const stuffed = only ?? Buffer.concat(this.#chunks, this.#stuffed);
+    this.#chunks = [];
+    const body = stuffed.subarray(0, stuffed.length - TERMINATOR.length);
+    if (hasBareLineEnd(body)) return { kind: 'bare-line-end' };
+    const octets = removeStuffing(body);
+    return octets.length > this.#maxOctets ? { kind: 'too-large' } : { kind: 'message', octets };
+  }
+
+  /** Offset in `chunk` just behind the end of data; -1 where it does not end here. */
+  #endIn(chunk: Buffer): number {
+    // An end that began in an earlier chunk comes before any that lies wholly in this one.
+    const tail = this.#tail;
+    const seam = Buffer.concat([tail, chunk.subarray(0, END.length - 1)]);
+    const across = seam.indexOf(END);
+    if (across !== -1 && across < tail.length) return across + END.length - tail.length;
+    const inside = chunk.indexOf(END);
+    return inside === -1 ? -1 : inside + END.length;
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#stuffed += chunk.length;
+    if (this.#stuffed > this.#maxStuffed) {
+      this.#tooLarge = true;
+      this.#chunks = [];
+    }
+    if (!this.#tooLarge && chunk.length > 0) this.#chunks.push(chunk);
+  }
+}
+
+function lastFour(tail: Buffer, chunk: Buffer): Buffer {
+  // A copy, so that four octets do not hold a whole chunk.
+  if (chunk.length >= 4) return Buffer.from(chunk.subarray(chunk.length - 4));
+  const joined = Buffer.concat([tail, chunk]);
+  return joined.subarray(Math.max(0, joined.length - 4));
+}
+
+/** Octets looked at in one go by `hasBareLineEnd`. */
+const WINDOW = 16_384;
+const BARE = /\r(?!\n)|(?<!\r)\n/;
+
+/** Whether a CR is without its LF, or a LF without its CR. */
+export function hasBareLineEnd(octets: Buffer): boolean {
+  // The regular expression over short Latin-1 strings is twice as fast as any loop over the octets.
+  let start = 0;
+  while (start < octets.length) {
+    let end = Math.min(start + WINDOW, octets.length);
+    // A pair is never cut: a CR at the end waits for the next window.
+    if (end < octets.length && octets[end - 1] === CR) end--;
+    if (BARE.test(octets.toString('latin1', start, end))) return true;
+    start = end;
+  }
+  return false;
+}
+
+/** RFC 5321 §4.5.2: of a line that begins with a dot, the dot goes. Shares memory with `stuffed` where there is none. */
+function removeStuffing(stuffed: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  let from = stuffed[0] === DOT ? 1 : 0;
+  for (let at = stuffed.indexOf(LINE_WITH_DOT); at !== -1; at = stuffed.indexOf(LINE_WITH_DOT, at + 2)) {
+    parts.push(stuffed.subarray(from, at + 2));
+    from = at + 3;
+  }
+  const last = stuffed.subarray(from);
+  if (parts.length === 0) return last;
+  parts.push(last);
+  return Buffer.concat(parts);
+}
+
+/**
+ * The message as it goes over the wire after 354: stuffed, with CRLF at its end, and the end of data.
+ * The parts are in order and share memory with `octets`. Null for a message with a bare CR or LF: it must not be sent.
+ */
+export function stuffed(octets: Buffer): Buffer[] | null {
+  if (hasBareLineEnd(octets)) return null;
+  const parts: Buffer[] = [];
+  const dot = TERMINATOR.subarray(0, 1);
+  if (octets[0] === DOT) parts.push(dot);
+  let from = 0;
+  for (let at = octets.indexOf(LINE_WITH_DOT); at !== -1; at = octets.indexOf(LINE_WITH_DOT, at + 2)) {
+    parts.push(octets.subarray(from, at + 2), dot);
+    from = at + 2;
+  }
+  if (from < octets.length) parts.push(octets.subarray(from));
+  const ended = octets.length === 0 || octets[octets.length - 1] === 10;
+  parts.push(ended ? TERMINATOR : END);
+  return parts;
+}
