@@ -1,0 +1,86 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { mayCertificateEncrypt, mayCertificateSign } from '../../src/pki/key-purpose.ts';
+import { corpusCertificate, rfc9216At } from './corpora.ts';
+import { ecKey, extendedKeyUsage, keyUsage, makeCertificate, now, until } from './make-certificate.ts';
+
+const email = '1.3.6.1.5.5.7.3.4';
+const serverAuth = '1.3.6.1.5.5.7.3.1';
+const ec = ecKey('somebody');
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const x25519 = generateKeyPairSync('x25519');
+const ed25519 = generateKeyPairSync('ed25519');
+const dsa = generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160 });
+
+function make(key: typeof ec, ...extensions: Buffer[]) {
+  return makeCertificate({ subject: 'Somebody', key, issuerKey: ec, extensions });
+}
+const reason = (verdict: ReturnType<typeof mayCertificateSign>) =>
+  verdict.kind === 'may' ? 'may' : verdict.reason;
+
+describe('mayCertificateSign', () => {
+  it.each([
+    ['no restriction', make(ec), 'may'],
+    ['RSA', make(rsa), 'may'],
+    ['Ed25519', make(ed25519), 'may'],
+    ['digitalSignature', make(ec, keyUsage(0)), 'may'],
+    ['nonRepudiation', make(ec, keyUsage(1)), 'may'],
+    ['emailProtection', make(ec, extendedKeyUsage(false, email)), 'may'],
+    ['anyExtendedKeyUsage', make(ec, extendedKeyUsage(true, '2.5.29.37.0')), 'may'],
+    ['encryption only', make(rsa, keyUsage(2)), 'key-usage'],
+    ['keyCertSign only', make(ec, keyUsage(5)), 'key-usage'],
+    ['an empty key usage', make(ec, keyUsage()), 'key-usage'],
+    ['a web server', make(ec, extendedKeyUsage(false, serverAuth)), 'extended-key-usage'],
+    ['X25519', make(x25519), 'key-type'],
+    ['DSA', make(dsa), 'key-type'],
+  ])('%s', (_, certificate, expected) => {
+    expect(reason(mayCertificateSign(certificate, now))).toBe(expected);
+  });
+});
+
+describe('mayCertificateEncrypt', () => {
+  it.each([
+    ['RSA without restriction', make(rsa), 'may'],
+    ['RSA with keyEncipherment', make(rsa, keyUsage(2)), 'may'],
+    ['EC with keyAgreement', make(ec, keyUsage(4)), 'may'],
+    ['EC with keyAgreement and encipherOnly', make(ec, keyUsage(4, 7)), 'may'],
+    ['X25519', make(x25519, keyUsage(4)), 'may'],
+    ['RSA with keyAgreement', make(rsa, keyUsage(4)), 'key-usage'],
+    ['EC with keyEncipherment', make(ec, keyUsage(2)), 'key-usage'],
+    ['EC with decipherOnly', make(ec, keyUsage(4, 8)), 'key-usage'],
+    ['signing only', make(rsa, keyUsage(0, 1)), 'key-usage'],
+    ['a web server', make(rsa, keyUsage(2), extendedKeyUsage(false, serverAuth)), 'extended-key-usage'],
+    ['Ed25519', make(ed25519), 'key-type'],
+    ['DSA', make(dsa), 'key-type'],
+  ])('%s', (_, certificate, expected) => {
+    expect(reason(mayCertificateEncrypt(certificate, now))).toBe(expected);
+  });
+});
+
+describe('validity (RFC 5280 §4.1.2.5)', () => {
+  const certificate = make(ec);
+
+  it('includes both ends', () => {
+    expect(mayCertificateSign(certificate, certificate.notBefore).kind).toBe('may');
+    expect(mayCertificateSign(certificate, certificate.notAfter).kind).toBe('may');
+    expect(reason(mayCertificateSign(certificate, new Date(certificate.notBefore.getTime() - 1)))).toBe(
+      'not-yet-valid',
+    );
+    expect(reason(mayCertificateEncrypt(certificate, new Date(until.getTime() + 1)))).toBe('expired');
+  });
+
+  it('is no time that is not one', () => {
+    expect(mayCertificateSign(certificate, new Date(Number.NaN)).kind).toBe('may-not');
+  });
+});
+
+describe('the people of RFC 9216', () => {
+  it.each(['alice', 'bob', 'carlos', 'dana'])('%s has one certificate for each', (person) => {
+    const signing = corpusCertificate('rfc9216', `${person}.sign.crt`);
+    const encryption = corpusCertificate('rfc9216', `${person}.encrypt.crt`);
+    expect(mayCertificateSign(signing, rfc9216At)).toEqual({ kind: 'may' });
+    expect(mayCertificateEncrypt(encryption, rfc9216At)).toEqual({ kind: 'may' });
+    expect(mayCertificateSign(encryption, rfc9216At).kind).toBe('may-not');
+    expect(mayCertificateEncrypt(signing, rfc9216At).kind).toBe('may-not');
+  });
+});
