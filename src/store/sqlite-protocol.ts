@@ -1,0 +1,23 @@
+/** What the main thread and the thread that holds the database say to each other. */
+
+export type SqlValue = null | number | string | Uint8Array;
+
+/** Values never become part of the text of a statement. */
+export type Statement = { sql: string; parameters: readonly SqlValue[] };
+
+export type Row = Readonly<Record<string, SqlValue>>;
+
+export type WorkerData = {
+  file: string;
+  migrations: readonly { version: number; statements: readonly string[] }[];
+};
+
+export type Request =
+  /** Several statements are one transaction. */
+  { id: number; kind: 'run'; statements: readonly Statement[] } | { id: number; kind: 'close' };
+
+export type Response =
+  | { kind: 'opened' }
+  | { kind: 'unusable'; reason: string }
+  | { kind: 'done'; id: number; rows: readonly (readonly Row[])[] }
+  | { kind: 'failed'; id: number; reason: string };

@@ -1,0 +1,168 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { SealgateError } from '../errors.ts';
+import { migrations as allMigrations, type Migration } from './migrations.ts';
+import type { Request, Response, Row, SqlValue, Statement, WorkerData } from './sqlite-protocol.ts';
+
+export type { Row, SqlValue, Statement };
+
+/** SQL for one node: one file, one thread. Throws SealgateError `store.unavailable` (temporary). */
+export interface SqlStore {
+  /** One statement; rows of a SELECT or of RETURNING. */
+  query(statement: Statement): Promise<readonly Row[]>;
+  /** All of them or none; the rows of each. */
+  transaction(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]>;
+  /** Waits for what is under way. Later calls fail. */
+  close(): Promise<void>;
+}
+
+/** `sql` with values beside it: ``sql`SELECT * FROM t WHERE key = ${key}` ``. Values are bound, never inserted. */
+export function sql(text: TemplateStringsArray, ...parameters: Statement['parameters']): Statement {
+  return { sql: text.join('?'), parameters };
+}
+
+/**
+ * Opens (and makes, and brings up to date) the database. Folder and file are made readable by the owner only.
+ *
+ * @throws SealgateError `store.unusable` (permanent): not a database, damaged, made by a newer version, not writable.
+ */
+export async function openSqlite(
+  file: string,
+  migrations: readonly Migration[] = allMigrations,
+): Promise<SqlStore> {
+  try {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unusable(file, error instanceof Error ? error.message : String(error));
+  }
+  const store = new SqliteStore(file, migrations);
+  await store.open();
+  return store;
+}
+
+type Waiting = { resolve(rows: readonly (readonly Row[])[]): void; reject(error: Error): void };
+
+/** The thread with the requests it has not answered. */
+type Thread = { worker: Worker; waiting: Map<number, Waiting> };
+
+class SqliteStore implements SqlStore {
+  readonly #file: string;
+  readonly #migrations: readonly Migration[];
+  #thread: Promise<Thread> | null = null;
+  #closed = false;
+  #lastId = 0;
+
+  constructor(file: string, migrations: readonly Migration[]) {
+    this.#file = file;
+    this.#migrations = migrations;
+  }
+
+  async open(): Promise<void> {
+    await this.#running();
+  }
+
+  async query(statement: Statement): Promise<readonly Row[]> {
+    const [rows] = await this.#run([statement]);
+    return rows ?? [];
+  }
+
+  async transaction(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]> {
+    return statements.length === 0 ? [] : this.#run(statements);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#thread === null) return;
+    const thread = await this.#thread.catch(() => null);
+    if (thread === null) return;
+    const ended = new Promise<void>((resolve) => thread.worker.once('exit', () => resolve()));
+    await this.#send(thread, { id: ++this.#lastId, kind: 'close' });
+    await ended;
+  }
+
+  async #run(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]> {
+    if (this.#closed) throw unavailable('it is closed');
+    const thread = await this.#running();
+    return this.#send(thread, { id: ++this.#lastId, kind: 'run', statements });
+  }
+
+  #send({ worker, waiting }: Thread, request: Request): Promise<readonly (readonly Row[])[]> {
+    return new Promise((resolve, reject) => {
+      waiting.set(request.id, { resolve, reject });
+      worker.postMessage(request);
+    });
+  }
+
+  /** A thread that ended is replaced by the next request: its database is as it was after its last transaction. */
+  #running(): Promise<Thread> {
+    if (this.#thread !== null) return this.#thread;
+    const started = this.#start();
+    this.#thread = started;
+    started.catch(() => {
+      if (this.#thread === started) this.#thread = null;
+    });
+    return started;
+  }
+
+  #start(): Promise<Thread> {
+    return new Promise((resolve, reject) => {
+      const data: WorkerData = { file: this.#file, migrations: this.#migrations };
+      // The thread beside this file, whether this is the source or was compiled.
+      const module = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
+      const worker = new Worker(new URL(module, import.meta.url), { workerData: data, env: {} });
+      const waiting = new Map<number, Waiting>();
+      let fault = 'its thread ended';
+      worker.on('message', (response: Response) => {
+        switch (response.kind) {
+          case 'opened':
+            resolve({ worker, waiting });
+            break;
+          case 'unusable':
+            reject(unusable(this.#file, response.reason));
+            break;
+          case 'done':
+            take(waiting, response.id)?.resolve(response.rows);
+            break;
+          case 'failed':
+            take(waiting, response.id)?.reject(unavailable(response.reason));
+            break;
+        }
+      });
+      worker.on('error', (error) => {
+        fault = error instanceof Error ? error.message : String(error);
+      });
+      worker.on('exit', () => {
+        this.#thread = null;
+        const error = unavailable(fault);
+        reject(error);
+        for (const { reject: rejectOne } of waiting.values()) rejectOne(error);
+        waiting.clear();
+      });
+    });
+  }
+}
+
+function take(waiting: Map<number, Waiting>, id: number): Waiting | undefined {
+  const one = waiting.get(id);
+  waiting.delete(id);
+  return one;
+}
+
+function unavailable(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'store.unavailable',
+    publicText: "The gateway's database cannot be used just now.",
+    duration: 'temporary',
+    reason,
+  });
+}
+
+function unusable(file: string, reason: string): SealgateError {
+  return new SealgateError({
+    code: 'store.unusable',
+    publicText: `The database ${file} cannot be opened: ${reason}.`,
+    duration: 'permanent',
+  });
+}
