@@ -9,6 +9,8 @@ export type DovecotSettings = {
   stateFolder: string;
   logFile: string;
   passwordFile: string;
+  /** The address to listen on. */
+  listen: string;
   ports: { imap: number; imaps: number | null; pop3: number; lmtp: number };
   tls: { certFile: string; keyFile: string } | null;
   /** Shown in every greeting; tells this instance from another on the same port. */
@@ -31,7 +33,7 @@ auth_debug = ${settings.debug ? 'yes' : 'no'}
 mail_debug = ${settings.debug ? 'yes' : 'no'}
 auth_verbose = yes
 
-listen = 127.0.0.1
+listen = ${settings.listen}
 protocols = imap pop3 lmtp
 default_internal_user = ${accounts.internal}
 default_internal_group = ${accounts.internalGroup}
@@ -104,7 +106,7 @@ service pop3-login {
 }
 service lmtp {
   inet_listener lmtp {
-    address = 127.0.0.1
+    address = ${settings.listen}
     port = ${ports.lmtp}
   }
 }

@@ -2,22 +2,28 @@ import { spawn } from 'node:child_process';
 import { basename } from 'node:path';
 import { SealgateError } from '../errors.ts';
 
+export type ProgramOptions = {
+  /** Written to standard input, which is closed after it. */
+  input?: string | Buffer;
+  cwd?: string;
+  /** Added to PATH and LC_ALL=C; nothing else is inherited. */
+  env?: Record<string, string>;
+};
+
 export type ProgramResult = { stdout: Buffer; stderr: string };
+/** `failure` says how it ended (`exit code 2`, `signal SIGTERM`); null after exit code 0. */
+export type ProgramEnd = ProgramResult & { failure: string | null };
 
 /**
- * Runs a program to its end and gives back what it wrote.
+ * Runs a program to its end and tells how it ended.
  *
- * Secrets go in by standard input or by a file, never by argument or environment, where every user of the machine
- * could read them.
- *
- * @param options.input written to standard input, which is closed after it.
- * @throws SealgateError `evaluation.program-failed` with the program's last words when it does not exit with 0.
+ * Secrets go in by standard input or by a file, never by argument, where every user of the machine could read them.
  */
-export async function runProgram(
+export async function runToEnd(
   program: string,
   args: readonly string[],
-  options: { input?: string | Buffer; cwd?: string; env?: Record<string, string> } = {},
-): Promise<ProgramResult> {
+  options: ProgramOptions = {},
+): Promise<ProgramEnd> {
   const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', ...options.env },
@@ -32,17 +38,33 @@ export async function runProgram(
     if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') child.emit('error', error);
   });
   child.stdin.end(options.input ?? '');
-  const ended = await new Promise<string | null>((resolve, reject) => {
+  const failure = await new Promise<string | null>((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code, signal) => resolve(code === 0 ? null : `exit code ${code ?? signal}`));
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve(null);
+      else resolve(code === null ? `signal ${signal}` : `exit code ${code}`);
+    });
   });
-  const result = { stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString('utf8') };
-  if (ended === null) return result;
+  return { stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString('utf8'), failure };
+}
+
+/**
+ * The same, for a program that must succeed.
+ *
+ * @throws SealgateError `evaluation.program-failed` with the program's last words when it does not exit with 0.
+ */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  const { failure, ...result } = await runToEnd(program, args, options);
+  if (failure === null) return result;
   throw new SealgateError({
     code: 'evaluation.program-failed',
-    publicText: `${basename(program)} failed: ${lastWords(result) || ended}`,
+    publicText: `${basename(program)} failed: ${lastWords(result) || failure}`,
     duration: 'permanent',
-    reason: `${ended}: ${[basename(program), ...args].join(' ')}`,
+    reason: `${failure}: ${[basename(program), ...args].join(' ')}`,
   });
 }
 

@@ -1,0 +1,28 @@
+import { requireProgram } from '../../src/evaluation/debian-packages.ts';
+
+/** Every program that tests talk to, with the Debian package that brings it. */
+const PACKAGES = {
+  certutil: 'libnss3-tools',
+  cmsutil: 'libnss3-tools',
+  dovecot: 'dovecot-imapd',
+  gpgconf: 'gpgconf',
+  gpgsm: 'gpgsm',
+  mbsync: 'isync',
+  openssl: 'openssl',
+  pk12util: 'libnss3-tools',
+  'pkcs11-tool': 'opensc',
+  'softhsm2-util': 'softhsm2',
+  swaks: 'swaks',
+} as const;
+
+export type Command = keyof typeof PACKAGES;
+
+/**
+ * The path of a program that a test needs. A test whose peer is missing fails with the name of the package; it is never
+ * skipped.
+ *
+ * @throws SealgateError `evaluation.program-missing`
+ */
+export function requireCommand(name: Command): Promise<string> {
+  return requireProgram(name, [PACKAGES[name]]);
+}
