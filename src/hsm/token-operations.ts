@@ -132,7 +132,10 @@ function decryptOaep(
   scheme: Extract<KeyTransportScheme, { kind: 'rsa-oaep' }>,
   encrypted: Buffer,
 ): Buffer {
-  if (on.mechanisms.has(pkcs11.CKM_RSA_PKCS_OAEP)) {
+  const bareOffered = on.mechanisms.has(pkcs11.CKM_RSA_X_509);
+  // SoftHSM ignores a label instead of refusing it.
+  const byToken = on.mechanisms.has(pkcs11.CKM_RSA_PKCS_OAEP) && (scheme.label.length === 0 || !bareOffered);
+  if (byToken) {
     try {
       return decryptWith(
         on,
@@ -150,7 +153,7 @@ function decryptOaep(
         encrypted,
       );
     } catch (error) {
-      if (!isRefusal(error) || !on.mechanisms.has(pkcs11.CKM_RSA_X_509)) throw error;
+      if (!isRefusal(error) || !bareOffered) throw error;
     }
   }
   const bare = decryptWith(on, key, { mechanism: pkcs11.CKM_RSA_X_509 }, encrypted);

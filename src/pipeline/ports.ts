@@ -121,10 +121,17 @@ export type Harvest = {
 export interface Keyring {
   /** Addresses that belong to the login, lower-case domain. Empty: none. */
   addressesOf(principal: Principal): readonly string[];
-  /** Keys that may sign for `address`, preferred first; only if the address belongs to the principal. */
-  signingKeys(principal: Principal, address: string): Promise<readonly SigningKey[]>;
+  /**
+   * Keys that may sign for `address`, preferred first; only if the address belongs to the principal.
+   * `usedFor` is the mail (or the session that reads one) in the audit trail of every use.
+   */
+  signingKeys(
+    principal: Principal,
+    address: string,
+    usedFor?: MailId | SessionId,
+  ): Promise<readonly SigningKey[]>;
   /** Every key the principal ever held. */
-  decryptionKeys(principal: Principal): Promise<readonly DecryptionKey[]>;
+  decryptionKeys(principal: Principal, usedFor?: MailId | SessionId): Promise<readonly DecryptionKey[]>;
 }
 
 /**

@@ -1,0 +1,71 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { chainOf } from './chain.ts';
+import { malformedKeyFile } from './key-file-error.ts';
+import type { LoadedKey } from './software-key.ts';
+
+/** Which certificate belongs to which private key: by the public key, never by order or by name. */
+
+export type FoundKey = { privateKey: KeyObject; friendlyName: string | null };
+
+/**
+ * One LoadedKey for each pair; several certificates for one key give several.
+ *
+ * @param name of the source in the configuration; with more than one pair, `name/friendlyName` or `name/2`
+ * @throws SealgateError `key.no-certificate`
+ */
+export function pairKeys(
+  name: string,
+  keys: readonly FoundKey[],
+  certificates: readonly Certificate[],
+): LoadedKey[] {
+  const pairs = keys.flatMap((key) => {
+    const publicKey = createPublicKey(key.privateKey);
+    return certificates
+      .filter((certificate) => isSameKey(certificate, publicKey))
+      .map((certificate) => ({ key, certificate }));
+  });
+  if (pairs.length === 0) {
+    throw new SealgateError({
+      code: 'key.no-certificate',
+      publicText: `No certificate here belongs to the private key; put the certificate issued for it next to it.`,
+      duration: 'permanent',
+      reason: `${keys.length} private keys, ${certificates.length} certificates`,
+    });
+  }
+  return pairs.map(({ key, certificate }, index) => ({
+    label: pairs.length === 1 ? name : `${name}/${key.friendlyName ?? index + 1}`,
+    certificate,
+    chain: chainOf(certificate, certificates),
+    privateKey: key.privateKey,
+  }));
+}
+
+function isSameKey(certificate: Certificate, publicKey: KeyObject): boolean {
+  try {
+    return certificate.publicKey.equals(publicKey);
+  } catch (error) {
+    // A CA's key of a kind that is not supported here is not this key.
+    if (error instanceof SealgateError) return false;
+    throw error;
+  }
+}
+
+/**
+ * @param type the structure: PrivateKeyInfo (RFC 5208 §5), RSAPrivateKey (RFC 8017 §A.1.2), ECPrivateKey (RFC 5915 §3)
+ * @throws SealgateError `key.file-malformed`, `key.file-unsupported`
+ */
+export function importPrivateKey(der: Buffer, type: 'pkcs8' | 'pkcs1' | 'sec1'): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey({ key: der, format: 'der', type });
+  } catch (cause) {
+    throw malformedKeyFile('the private key', cause);
+  }
+  if ((key.asymmetricKeyDetails?.modulusLength ?? 0) > limits.pki.modulusBits) {
+    throw malformedKeyFile('an RSA key that is too large');
+  }
+  return key;
+}

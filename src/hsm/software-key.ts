@@ -1,0 +1,155 @@
+import { diffieHellman, type KeyObject, sign } from 'node:crypto';
+import type { DecryptionKey, KeyTransportScheme, SignatureScheme, SigningKey } from '../cms/keys.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { curveByName } from './curves.ts';
+import { decryptFailed, errorOf, refused } from './failures.ts';
+import { readOriginatorKey } from './originator-key.ts';
+import { RsaDecryptionPool } from './rsa-decryption-pool.ts';
+import { includesScheme, signatureSchemes } from './signature-schemes.ts';
+import { cryptoParameters } from './verify-signature.ts';
+
+/** A private key in this process's memory with one certificate for it, as loaded from a file. */
+export type LoadedKey = {
+  label: string;
+  certificate: Certificate;
+  /** Intermediates, nearest first; no root. */
+  chain: readonly Certificate[];
+  privateKey: KeyObject;
+};
+
+export type SoftwareKeysOptions = {
+  /** Threads for RSA decryption; default 2. */
+  decryptionThreads?: number;
+  /**
+   * Signatures at the same time; default 3. They share libuv's pool (4 threads unless UV_THREADPOOL_SIZE says
+   * otherwise) with file operations, which must not queue up behind RSA.
+   */
+  parallelSignatures?: number;
+};
+
+/** Makes usable keys of loaded ones, and owns the threads they work in. The event loop is never blocked. */
+export class SoftwareKeys {
+  readonly #pool: RsaDecryptionPool;
+  readonly #slots: SigningSlots;
+
+  constructor(options: SoftwareKeysOptions = {}) {
+    this.#pool = new RsaDecryptionPool(options.decryptionThreads ?? 2);
+    this.#slots = new SigningSlots(options.parallelSignatures ?? 3);
+  }
+
+  /** null: the key is of a kind that does not sign (X25519). */
+  signingKey(loaded: LoadedKey): SigningKey | null {
+    const schemes = signatureSchemes(loaded.certificate);
+    return schemes.length === 0 ? null : new SoftwareSigningKey(loaded, schemes, this.#slots);
+  }
+
+  /** null: the key is of a kind that does not decrypt (Ed25519, RSASSA-PSS). */
+  decryptionKey(loaded: LoadedKey): DecryptionKey | null {
+    const key = loaded.privateKey;
+    switch (key.asymmetricKeyType) {
+      case 'rsa':
+      case 'x25519':
+      case 'x448':
+        return new SoftwareDecryptionKey(loaded, this.#pool);
+      case 'ec':
+        return curveByName(key.asymmetricKeyDetails?.namedCurve) === null
+          ? null
+          : new SoftwareDecryptionKey(loaded, this.#pool);
+      default:
+        return null;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+class SoftwareSigningKey implements SigningKey {
+  readonly label: string;
+  readonly certificate: Certificate;
+  readonly chain: readonly Certificate[];
+  readonly schemes: readonly SignatureScheme[];
+  readonly #privateKey: KeyObject;
+  readonly #slots: SigningSlots;
+
+  constructor(loaded: LoadedKey, schemes: readonly SignatureScheme[], slots: SigningSlots) {
+    this.label = loaded.label;
+    this.certificate = loaded.certificate;
+    this.chain = loaded.chain;
+    this.schemes = schemes;
+    this.#privateKey = loaded.privateKey;
+    this.#slots = slots;
+  }
+
+  async sign(scheme: SignatureScheme, data: Uint8Array): Promise<Buffer> {
+    if (!includesScheme(this.schemes, scheme)) throw errorOf(refused(`scheme ${scheme.kind}`));
+    const { digest, options } = cryptoParameters(scheme);
+    await this.#slots.enter();
+    try {
+      return await new Promise((resolve, reject) => {
+        sign(digest, data, { key: this.#privateKey, ...options }, (error, signature) => {
+          if (error === null) resolve(signature);
+          else reject(errorOf(refused(error.message)));
+        });
+      });
+    } finally {
+      this.#slots.leave();
+    }
+  }
+}
+
+class SoftwareDecryptionKey implements DecryptionKey {
+  readonly label: string;
+  readonly certificate: Certificate;
+  readonly #privateKey: KeyObject;
+  readonly #pool: RsaDecryptionPool;
+
+  constructor(loaded: LoadedKey, pool: RsaDecryptionPool) {
+    this.label = loaded.label;
+    this.certificate = loaded.certificate;
+    this.#privateKey = loaded.privateKey;
+    this.#pool = pool;
+  }
+
+  async decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer> {
+    if (this.#privateKey.asymmetricKeyType !== 'rsa') throw errorOf(refused('not an RSA key'));
+    return this.#pool.decrypt(this.#privateKey, scheme, encryptedKey);
+  }
+
+  async agree(originatorPublicKey: Uint8Array): Promise<Buffer> {
+    if (this.#privateKey.asymmetricKeyType === 'rsa') throw errorOf(refused('not a key for agreement'));
+    const publicKey = readOriginatorKey(this.certificate, originatorPublicKey);
+    return new Promise((resolve, reject) => {
+      diffieHellman({ privateKey: this.#privateKey, publicKey }, (error, secret) => {
+        // RFC 7748 §6.1: an all-zero result (a point of small order) is an error of OpenSSL's.
+        if (error === null) resolve(secret);
+        else reject(errorOf(decryptFailed('key agreement')));
+      });
+    });
+  }
+}
+
+/** Lets so many in at a time, in the order they came. */
+class SigningSlots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(slots: number) {
+    this.#free = slots;
+  }
+
+  async enter(): Promise<void> {
+    if (this.#free > 0) {
+      this.#free--;
+      return;
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free++;
+    else next();
+  }
+}
