@@ -31,7 +31,7 @@ export type FromHeader =
   | { kind: 'one'; address: Address }
   | { kind: 'several'; addresses: readonly Address[] }
   | { kind: 'none' }
-  /** More than one From field. */
+  /** More than one field. */
   | { kind: 'duplicate' }
   | { kind: 'malformed' };
 
@@ -40,11 +40,21 @@ export function readAddresses(value: string): readonly Address[] {
   return new AddressReader(decodeUtf8(value)).readList();
 }
 
-/** The author of a message by its header; never throws. */
+/** The author of a message by its header (RFC 5322 §3.6.2); never throws. */
 export function readFrom(fields: readonly HeaderField[]): FromHeader {
+  return readOriginator(fields, 'from');
+}
+
+/** Who sent it on the author's behalf (RFC 5322 §3.6.2); never throws. */
+export function readSender(fields: readonly HeaderField[]): FromHeader {
+  return readOriginator(fields, 'sender');
+}
+
+function readOriginator(fields: readonly HeaderField[], name: 'from' | 'sender'): FromHeader {
   // A line like "From : x" is no field here but one for some clients.
-  if (malformedLines(fields).some((line) => /^\s*from/i.test(line.value))) return { kind: 'malformed' };
-  const found = field(fields, 'from');
+  const lines = malformedLines(fields).map((line) => line.value.trimStart().toLowerCase());
+  if (lines.some((line) => line.startsWith(name))) return { kind: 'malformed' };
+  const found = field(fields, name);
   if (found.kind === 'none') return { kind: 'none' };
   if (found.kind === 'several') return { kind: 'duplicate' };
   let addresses: readonly Address[];

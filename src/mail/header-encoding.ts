@@ -27,11 +27,12 @@ const ADDRESS_FIELDS = new Set([
 export function safeField(octets: Buffer, field: HeaderField): Buffer {
   const raw = octets.subarray(field.range.start, field.range.end);
   const lines = raw.toString('latin1');
+  if (/\0|\r(?!\n)/.test(lines)) throw cannotMakeSafe('NUL or a lone CR in a header');
   if (!/[\x80-\xff]/.test(lines)) {
-    if (!/[ \t]\r?(?:\n|$)/.test(lines)) return canonicalLines(raw);
+    if (!/[ \t](?:\r?\n|$)/.test(lines)) return canonicalLines(raw);
     // A line of blanks only must not become the empty line that ends the header, so it goes.
     const kept = lines.split(/(?<=\n)/).filter((line) => line.trim() !== '');
-    const trimmed = kept.map((line) => line.replace(/[ \t]+(?=\r?\n?$)/, '')).join('');
+    const trimmed = kept.map((line) => line.replace(/[ \t]+(?=(?:\r?\n)?$)/, '')).join('');
     return canonicalLines(Buffer.from(trimmed, 'latin1'));
   }
   const name = field.name.toLowerCase();

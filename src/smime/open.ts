@@ -1,0 +1,222 @@
+import { readContentInfo } from '../cms/content-info.ts';
+import { decrypt } from '../cms/decrypt.ts';
+import type { DecryptionKey } from '../cms/keys.ts';
+import { isUnreadable } from '../cms/malformed.ts';
+import { contentTypes } from '../cms/oids.ts';
+import { readSignedData } from '../cms/signed-data.ts';
+import { SealgateError, unreachable } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { readFrom } from '../mail/address.ts';
+import { canonicalLines } from '../mail/canonical.ts';
+import { readMessage } from '../mail/entity-tree.ts';
+import { asBuffer } from '../mail/header.ts';
+import type { Message } from '../mail/message.ts';
+import { decodeBody } from '../mail/transfer-encoding.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { readClearSigned } from './clear-signed.ts';
+import { isDeclaredCms, recognise } from './recognise.ts';
+import type { Layer, SecurityReport } from './report.ts';
+import { unverifiable, type VerificationContext, verifySigned } from './verify.ts';
+
+/**
+ * Opens a message layer by layer, outermost first: decrypts, unwraps, verifies, and reports what it found.
+ *
+ * Holds: only the root entity is opened, and what that reveals. A protected part next to other parts never is: who put
+ * the others there would get the plaintext into a frame of his own (EFAIL).
+ * Must never happen: plaintext of a layer that failed; a failure that says why (RFC 3218 §2.3); content given out that
+ * no layer of this message held.
+ */
+
+export type OpeningContext = {
+  /** Now. */
+  at: Date;
+  anchors: Iterable<Certificate>;
+  /** Intermediates and signers' certificates that may not be in the message; nothing in it is believed. */
+  pool: Iterable<Certificate>;
+};
+
+export type MessageOpening = {
+  /**
+   * `as-is`: nothing to take off, the original is to be shown; clear-signed mail is verified and stays as it is.
+   * `no-key`: a layer is encrypted to others. `failed`: a layer is damaged.
+   */
+  outcome: 'as-is' | 'opened' | 'no-key' | 'failed';
+  /** What to show: the entity inside (`opened`), else the message itself. */
+  entity: Buffer;
+  report: SecurityReport;
+};
+
+/** One layer taken off, or the end of the way. */
+type Step =
+  /** `shown`: what is inside replaces what is shown. A clear-signed entity is shown whole. */
+  | { kind: 'inside'; layer: Layer; content: Buffer; shown: boolean }
+  | { kind: 'innermost'; layers: readonly Layer[] }
+  | { kind: 'no-key' | 'failed'; layers: readonly Layer[] };
+
+const INNERMOST: Step = { kind: 'innermost', layers: [] };
+
+/**
+ * @param keys every key the reader ever held; empty for mail that is only to be verified
+ * @throws SealgateError only for keys that are away for now (`key.unavailable`, temporary); everything a message can
+ *   contain is an outcome
+ */
+export async function openMessage(
+  octets: Uint8Array,
+  keys: readonly DecryptionKey[],
+  context: OpeningContext,
+): Promise<MessageOpening> {
+  const original = asBuffer(octets);
+  const layers: Layer[] = [];
+  const ends = (outcome: MessageOpening['outcome'], entity: Buffer): MessageOpening => ({
+    outcome,
+    entity,
+    report: { layers },
+  });
+  let shown = original;
+  let content = original;
+  let verification: VerificationContext | null = null;
+  for (let depth = 0; depth <= limits.cms.layers; depth++) {
+    const message = readOrNull(content);
+    // Beyond the bounds of what is read as mail: it has no further layers.
+    if (message === null) return ends(shown === original ? 'as-is' : 'opened', shown);
+    // The author is who the outermost header names: that header is what is shown.
+    verification ??= { ...context, from: readFrom(message.root.fields) };
+    const step = await takeOff(message, keys, verification);
+    switch (step.kind) {
+      case 'inside':
+        layers.push(step.layer);
+        content = step.content;
+        if (step.shown) shown = step.content;
+        break;
+      case 'innermost':
+        layers.push(...step.layers);
+        return ends(shown === original ? 'as-is' : 'opened', shown);
+      case 'no-key':
+      case 'failed':
+        layers.push(...step.layers);
+        return ends(step.kind, original);
+      default:
+        unreachable(step);
+    }
+  }
+  // More layers than anybody needs.
+  return ends('failed', original);
+}
+
+async function takeOff(
+  message: Message,
+  keys: readonly DecryptionKey[],
+  context: VerificationContext,
+): Promise<Step> {
+  const kind = recognise(message);
+  switch (kind) {
+    case 'none':
+      return INNERMOST;
+    case 'signed-clear':
+      return takeOffClearSignature(message, context);
+    case 'enveloped':
+    case 'auth-enveloped':
+    case 'signed-opaque':
+    case 'compressed':
+    case 'certs-only':
+      return takeOffCms(message, keys, context);
+    default:
+      return unreachable(kind);
+  }
+}
+
+function takeOffClearSignature(message: Message, context: VerificationContext): Step {
+  const { octets } = message;
+  const unclear: Step = { kind: 'innermost', layers: [unverifiable(null, 'clear')] };
+  return unlessUnreadable(unclear, () => {
+    const read = readClearSigned(message);
+    if (read === null) return unclear;
+    const signedData = readSignedData(read.signature);
+    const content = octets.subarray(read.content.start, read.content.end);
+    // A signature that brings its own content (RFC 8551 §3.5.3.1 has it detached) invites readers to show that one.
+    if (signedData.content !== null || signedData.signerInfos.length === 0) {
+      return { kind: 'innermost', layers: [unverifiable(signedData, 'clear')] };
+    }
+    const canonical = canonicalLines(content);
+    const contents = canonical === content ? [content] : [content, canonical];
+    const layer = verifySigned(signedData, contents, 'clear', context);
+    return { kind: 'inside', layer, content, shown: false };
+  });
+}
+
+async function takeOffCms(
+  message: Message,
+  keys: readonly DecryptionKey[],
+  context: VerificationContext,
+): Promise<Step> {
+  // A file that only has the name of a CMS object may be anything.
+  const unreadable: Step = isDeclaredCms(message.root.mediaType) ? { kind: 'failed', layers: [] } : INNERMOST;
+  return unlessUnreadable(unreadable, () => {
+    const cms = decodeBody(message.octets, message.root);
+    // What the CMS is counts, not what smime-type says it is.
+    switch (readContentInfo(cms).contentType) {
+      case contentTypes.envelopedData:
+      case contentTypes.authEnvelopedData:
+        return takeOffEncryption(cms, keys);
+      case contentTypes.signedData:
+        return takeOffOpaqueSignature(cms, context);
+      default:
+        return INNERMOST;
+    }
+  });
+}
+
+async function takeOffEncryption(cms: Buffer, keys: readonly DecryptionKey[]): Promise<Step> {
+  try {
+    const opened = await decrypt(cms, keys);
+    const { algorithm, authenticated } = opened;
+    const layer = { kind: 'encrypted', algorithm, authenticated, outcome: opened.outcome } as const;
+    if (opened.outcome !== 'opened') return { kind: opened.outcome, layers: [layer] };
+    // RFC 8551 §3.3: a MIME entity; other contents are not mail.
+    if (opened.contentType !== contentTypes.data) {
+      return { kind: 'failed', layers: [{ ...layer, outcome: 'failed' }] };
+    }
+    return { kind: 'inside', layer, content: opened.content, shown: true };
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    const layer: Layer = { kind: 'encrypted', algorithm: 'unknown', authenticated: false, outcome: 'failed' };
+    return { kind: 'failed', layers: [layer] };
+  }
+}
+
+function takeOffOpaqueSignature(cms: Buffer, context: VerificationContext): Step {
+  const signedData = readSignedData(cms);
+  const { content, contentType, signerInfos } = signedData;
+  if (signerInfos.length === 0 && (content === null || content.length === 0)) {
+    // RFC 8551 §3.8: certificates only.
+    return { kind: 'innermost', layers: [verifySigned(signedData, [], 'opaque', context)] };
+  }
+  if (content === null || contentType !== contentTypes.data) {
+    return { kind: 'innermost', layers: [unverifiable(signedData, 'opaque')] };
+  }
+  const layer = verifySigned(signedData, [content], 'opaque', context);
+  return { kind: 'inside', layer, content, shown: true };
+}
+
+/** null: not readable as mail (bounds). */
+function readOrNull(octets: Buffer): Message | null {
+  try {
+    return readMessage(octets);
+  } catch (error) {
+    if (isMailError(error)) return null;
+    throw error;
+  }
+}
+
+function unlessUnreadable<T extends Step | Promise<Step>>(otherwise: T, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (isUnreadable(error) || isMailError(error)) return otherwise;
+    throw error;
+  }
+}
+
+function isMailError(error: unknown): boolean {
+  return error instanceof SealgateError && error.code.startsWith('mail.');
+}

@@ -1,0 +1,92 @@
+import type { ContentDigestName } from '../cms/digests.ts';
+import type { SigningKey } from '../cms/keys.ts';
+import { signDetached, signingScheme, signOpaque } from '../cms/sign.ts';
+import { contentDigestFor } from '../cms/signatures.ts';
+import { joinMessage, splitMessage } from '../mail/compose.ts';
+import { readMessage } from '../mail/entity-tree.ts';
+import { sevenBitSafe } from '../mail/seven-bit-safe.ts';
+import { encodeBase64 } from '../mail/transfer-encoding.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { newBoundary } from './boundary.ts';
+import { ownCapabilities } from './capabilities.ts';
+import { pkcs7Part } from './pkcs7-part.ts';
+
+/**
+ * Signs a message (RFC 8551 §3.5).
+ *
+ * Holds: the signature covers the MIME entity in a form that no relay has a reason to change; the header fields outside
+ * Content-* stay as they are, in their order, and are not signed.
+ */
+export type SignOptions = {
+  /** `clear`: multipart/signed, readable without S/MIME. `opaque`: application/pkcs7-mime, which survives list servers. */
+  form: 'clear' | 'opaque';
+  /** signingTime. */
+  at: Date;
+  /** Identifiers for sMIMECapabilities, most preferred first; our own when absent. */
+  capabilities?: readonly string[];
+  /** Certificate that replies should be encrypted for, when it is not the signer's own. */
+  encryptionCertificate?: Certificate;
+  /** For tests; a new one when absent. */
+  boundary?: string;
+};
+
+/**
+ * The whole signed message, CRLF. Throws SealgateError of the key, of reading the message (`mail.*`) and of making it
+ * safe (`mail.cannot-make-safe`).
+ */
+export async function signMessage(
+  octets: Uint8Array,
+  signer: SigningKey,
+  options: SignOptions,
+): Promise<Buffer> {
+  const { outer, entity } = splitMessage(readMessage(octets));
+  const content = sevenBitSafe(entity);
+  const request = {
+    signer,
+    signingTime: options.at,
+    capabilities: options.capabilities ?? ownCapabilities,
+    ...(options.encryptionCertificate === undefined
+      ? {}
+      : { encryptionCertificate: options.encryptionCertificate }),
+  };
+  switch (options.form) {
+    case 'opaque': {
+      const part = pkcs7Part('signed-data', await signOpaque({ ...request, content }));
+      return joinMessage(outer, part.header, part.body);
+    }
+    case 'clear': {
+      const boundary = options.boundary ?? newBoundary();
+      if (content.includes(`--${boundary}`)) throw new Error('the boundary occurs in what it is to bound');
+      const cms = await signDetached({ ...request, content });
+      const micalg = MICALG[contentDigestFor(signingScheme({ signer }))];
+      const header =
+        'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n' +
+        ` micalg=${micalg}; boundary="${boundary}"\r\n`;
+      return joinMessage(outer, header, signedBody(boundary, content, cms));
+    }
+  }
+}
+
+/** RFC 8551 §3.5.3.2. */
+const MICALG: Record<ContentDigestName, string> = {
+  sha1: 'sha-1',
+  sha224: 'sha-224',
+  sha256: 'sha-256',
+  sha384: 'sha-384',
+  sha512: 'sha-512',
+  shake256: 'unknown',
+};
+
+function signedBody(boundary: string, content: Buffer, cms: Buffer): Buffer {
+  const signatureHeader =
+    'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n' +
+    'Content-Transfer-Encoding: base64\r\n' +
+    'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n';
+  return Buffer.concat([
+    Buffer.from(`--${boundary}\r\n`),
+    content,
+    Buffer.from(`\r\n--${boundary}\r\n${signatureHeader}`),
+    encodeBase64(cms),
+    Buffer.from(`\r\n--${boundary}--\r\n`),
+  ]);
+}

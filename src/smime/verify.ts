@@ -1,0 +1,169 @@
+import { type ContentDigestName, contentDigest, digest } from '../cms/digests.ts';
+import { certificatesOf, type SignedData, type SignerInfo, signerCandidates } from '../cms/signed-data.ts';
+import { type SignedContent, type VerificationReport, verifySignature } from '../cms/verify.ts';
+import { type FromHeader, namesAnotherAddress } from '../mail/address.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { CertificateSet } from '../pki/certificate-set.ts';
+import { mayCertificateSign } from '../pki/key-purpose.ts';
+import { validatePath } from '../pki/path.ts';
+import type { PathProblem, PathReport } from '../pki/path-report.ts';
+import { speaksFor } from '../pki/speaks-for.ts';
+import type { SignatureReport, SignedLayer } from './report.ts';
+
+/**
+ * Reports what the signatures of one layer are worth, check by check (RFC 8551 §3.5, RFC 8550).
+ *
+ * Must never happen: `good` together with `from` for octets the From address's certificate did not sign. Whatever is
+ * not established stays `unknown`, `null` or `unchecked`.
+ */
+
+export type VerificationContext = {
+  /** Now. */
+  at: Date;
+  anchors: Iterable<Certificate>;
+  /** Certificates that signers and issuers may be found among, besides those in the message; nothing in it is believed. */
+  pool: Iterable<Certificate>;
+  /** The author by the outermost header, the one that is shown. */
+  from: FromHeader;
+};
+
+/** Certificates tried for one SignerInfo: a sender can put any number under the same issuer and serial number. */
+const CANDIDATES = 8;
+
+/**
+ * @param contents what may have been signed: the octets as they are and, where a store has turned line ends, their
+ *   canonical form
+ */
+export function verifySigned(
+  signedData: SignedData,
+  contents: readonly Buffer[],
+  form: SignedLayer['form'],
+  context: VerificationContext,
+): SignedLayer {
+  const certificates = certificatesOf(signedData);
+  const pool = new CertificateSet([...certificates, ...context.pool]);
+  const signed = contents.map((content) => new DigestedContent(content));
+  const signatures = signedData.signerInfos.map((signerInfo) => {
+    const best = bestVerification(signedData, signerInfo, signed, [...pool]);
+    return best === null ? withoutCertificate(signerInfo) : assess(best, pool, context);
+  });
+  return { kind: 'signed', form, signatures, certificates };
+}
+
+/** The same layer where it cannot be said which octets the signatures would be over. */
+export function unverifiable(signedData: SignedData | null, form: SignedLayer['form']): SignedLayer {
+  return {
+    kind: 'signed',
+    form,
+    certificates: signedData === null ? [] : certificatesOf(signedData),
+    signatures: [{ ...NOTHING_KNOWN, signer: null, algorithm: 'unknown', signature: 'unsupported' }],
+  };
+}
+
+const NOTHING_KNOWN = {
+  signedAt: null,
+  path: null,
+  revocation: 'unchecked',
+  speaksFor: 'unknown',
+  capabilities: [],
+} as const;
+
+type Verification = { certificate: Certificate; report: VerificationReport };
+
+/** The first good one; else the first one; null: no certificate fits. */
+function bestVerification(
+  signedData: SignedData,
+  signerInfo: SignerInfo,
+  contents: readonly DigestedContent[],
+  certificates: readonly Certificate[],
+): Verification | null {
+  let first: Verification | null = null;
+  for (const certificate of signerCandidates(signerInfo, certificates).slice(0, CANDIDATES)) {
+    for (const content of contents) {
+      const report = verifySignature(signedData, signerInfo, content.forSigner(signerInfo), certificate);
+      if (report.signature === 'good') return { certificate, report };
+      first ??= { certificate, report };
+    }
+  }
+  return first;
+}
+
+/** Content that is hashed once for each digest, however many signers and candidates there are. */
+class DigestedContent {
+  readonly #content: Buffer;
+  readonly #digests = new Map<ContentDigestName, Buffer>();
+
+  constructor(content: Buffer) {
+    this.#content = content;
+  }
+
+  forSigner({ signedAttributes, digestAlgorithm }: SignerInfo): SignedContent {
+    const name = contentDigest(digestAlgorithm);
+    if (signedAttributes === null || name === null) return this.#content;
+    if (!this.#digests.has(name)) this.#digests.set(name, digest(name, this.#content));
+    return { digests: this.#digests };
+  }
+}
+
+function assess(
+  { certificate, report }: Verification,
+  pool: CertificateSet,
+  context: VerificationContext,
+): SignatureReport {
+  const { algorithm, signedAt, signature, capabilities } = report;
+  const good = signature === 'good';
+  return {
+    signer: certificate,
+    algorithm,
+    signedAt,
+    signature,
+    // What a signature that is not good says about a certificate is not worth looking at.
+    path: good ? pathAt(certificate, judgedAt(signedAt, context.at), pool, context) : null,
+    revocation: 'unchecked',
+    speaksFor: good ? speaksForFrom(certificate, context.from) : 'unknown',
+    capabilities,
+  };
+}
+
+/**
+ * Validity is judged at the signer's own signing time, so that mail stays good after its certificate expired, as every
+ * mail client has it. That time is a claim: whoever holds an expired key can claim an earlier one, and only revocation
+ * tells. A time to come is not believed.
+ */
+function judgedAt(signedAt: Date | null, now: Date): Date {
+  return signedAt !== null && signedAt.getTime() <= now.getTime() ? signedAt : now;
+}
+
+function pathAt(
+  certificate: Certificate,
+  at: Date,
+  pool: CertificateSet,
+  { anchors }: VerificationContext,
+): PathReport {
+  const path = validatePath({ certificate, pool, anchors, at, purpose: 'email-protection' });
+  const purpose = mayCertificateSign(certificate, at);
+  if (purpose.kind === 'may' || path.outcome === 'invalid') return path;
+  const check: PathProblem['check'] =
+    purpose.reason === 'extended-key-usage'
+      ? 'extended-key-usage'
+      : purpose.reason === 'key-usage' || purpose.reason === 'key-type'
+        ? 'key-usage'
+        : 'validity';
+  return { outcome: 'invalid', problems: [{ check, certificate, text: purpose.text }] };
+}
+
+function speaksForFrom(certificate: Certificate, from: FromHeader): SignatureReport['speaksFor'] {
+  if (from.kind !== 'one') return 'unknown';
+  // A reader who is shown the name only sees an author that nobody has proven.
+  if (namesAnotherAddress(from.address)) return 'other';
+  return speaksFor(certificate, from.address.address) ? 'from' : 'other';
+}
+
+function withoutCertificate(signerInfo: SignerInfo): SignatureReport {
+  return {
+    ...NOTHING_KNOWN,
+    signer: null,
+    algorithm: signerInfo.signatureAlgorithm.oid,
+    signature: 'no-certificate',
+  };
+}
