@@ -1,0 +1,229 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ownCapabilities } from '../../src/cms/capabilities.ts';
+import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
+import { decrypt } from '../../src/cms/decrypt.ts';
+import { encrypt } from '../../src/cms/encrypt.ts';
+import type { SignatureScheme } from '../../src/cms/keys.ts';
+import { signDetached, signOpaque } from '../../src/cms/sign.ts';
+import { certificatesOf, readSignedData, signerCandidates } from '../../src/cms/signed-data.ts';
+import { verifySignature } from '../../src/cms/verify.ts';
+import { type Identity, IdentityFolder, type KeyKind } from './support/identities.ts';
+import { decryptionKey, signingKey } from './support/software-keys.ts';
+
+const content = Buffer.from('Content-Type: text/plain\r\n\r\nGood morning.\r\n'.repeat(40));
+const signingTime = new Date('2026-11-05T10:20:30Z');
+
+let at: IdentityFolder;
+const identities = new Map<KeyKind, Identity>();
+const identity = (kind: KeyKind): Identity => {
+  const known = identities.get(kind) ?? at.issue(kind.toLowerCase(), kind);
+  identities.set(kind, known);
+  return known;
+};
+
+beforeAll(() => {
+  at = new IdentityFolder();
+});
+afterAll(() => at.remove());
+
+const signatures: readonly {
+  name: string;
+  kind: KeyKind;
+  scheme: SignatureScheme;
+  options?: readonly string[];
+}[] = [
+  { name: 'rsa-pkcs1-sha256', kind: 'rsa', scheme: { kind: 'rsa-pkcs1', digest: 'sha256' } },
+  {
+    name: 'rsa-pkcs1-sha512',
+    kind: 'rsa',
+    scheme: { kind: 'rsa-pkcs1', digest: 'sha512' },
+    options: ['-md', 'sha512'],
+  },
+  {
+    name: 'rsa-pkcs1-sha1',
+    kind: 'rsa',
+    scheme: { kind: 'rsa-pkcs1', digest: 'sha1' },
+    options: ['-md', 'sha1'],
+  },
+  {
+    name: 'rsa-pss-sha256',
+    kind: 'rsa',
+    scheme: { kind: 'rsa-pss', digest: 'sha256', saltOctets: 32 },
+    options: ['-keyopt', 'rsa_padding_mode:pss'],
+  },
+  {
+    name: 'rsa-pss-sha384',
+    kind: 'rsa',
+    scheme: { kind: 'rsa-pss', digest: 'sha384', saltOctets: 20 },
+    options: ['-md', 'sha384', '-keyopt', 'rsa_padding_mode:pss', '-keyopt', 'rsa_pss_saltlen:20'],
+  },
+  { name: 'ecdsa-sha256', kind: 'P-256', scheme: { kind: 'ecdsa', digest: 'sha256' } },
+  {
+    name: 'ecdsa-sha384',
+    kind: 'P-384',
+    scheme: { kind: 'ecdsa', digest: 'sha384' },
+    options: ['-md', 'sha384'],
+  },
+  {
+    name: 'ecdsa-sha512',
+    kind: 'P-521',
+    scheme: { kind: 'ecdsa', digest: 'sha512' },
+    options: ['-md', 'sha512'],
+  },
+  { name: 'ecdsa-sha256', kind: 'brainpoolP256r1', scheme: { kind: 'ecdsa', digest: 'sha256' } },
+];
+
+describe('signatures, both ways', () => {
+  it.each(signatures)(
+    'openssl verifies our $name with a $kind key, detached and opaque',
+    async ({ kind, scheme }) => {
+      const who = identity(kind);
+      const signer = signingKey(who.privateKey, who.certificate, [scheme]);
+      const request = { signer, signingTime, capabilities: ownCapabilities, content };
+      const verify = ['cms', '-verify', '-inform', 'DER', '-binary', '-CAfile', at.authority.certificateFile];
+      const out = at.path('out');
+
+      const detached = at.file('detached', await signDetached(request));
+      at.openssl(...verify, '-in', detached, '-content', at.file('content', content), '-out', out);
+      expect(readFileSync(out)).toEqual(content);
+
+      const opaque = at.file('opaque', await signOpaque(request));
+      at.openssl(...verify, '-in', opaque, '-out', out);
+      expect(readFileSync(out)).toEqual(content);
+
+      const other = at.file('other', Buffer.concat([content, Buffer.from('x')]));
+      expect(() => at.openssl(...verify, '-in', detached, '-content', other, '-out', out)).toThrow();
+    },
+  );
+
+  it.each(signatures)("we verify openssl's $name with a $kind key", ({ name, kind, options = [] }) => {
+    const who = identity(kind);
+    const sign = ['cms', '-sign', '-binary', '-outform', 'DER', '-in', at.file('content', content)];
+    for (const form of [
+      ['-nodetach'],
+      ['-nodetach', '-keyid'],
+      [],
+      ['-cades'],
+      ['-noattr'],
+      ['-nodetach', '-stream'],
+    ]) {
+      // OpenSSL 3.0 cannot write PSS while streaming.
+      if (name.startsWith('rsa-pss') && form.includes('-stream')) continue;
+      const signer = ['-signer', who.certificateFile, '-inkey', who.keyFile];
+      const octets = at.openssl(...sign, ...signer, ...options, ...form);
+      const signedData = readSignedData(octets);
+      expect(signedData.content).toEqual(form.includes('-nodetach') ? content : null);
+      const [signerInfo] = signedData.signerInfos;
+      if (signerInfo === undefined) throw new Error('no signer');
+      const [certificate] = signerCandidates(signerInfo, certificatesOf(signedData));
+      expect(certificate?.fingerprint).toBe(who.certificate.fingerprint);
+      const good = verifySignature(signedData, signerInfo, content, who.certificate);
+      expect(good).toMatchObject({ signature: 'good', algorithm: name });
+      const bad = verifySignature(signedData, signerInfo, content.subarray(1), who.certificate);
+      expect(bad.signature).toBe('bad');
+    }
+  });
+});
+
+const transports = ['rsa-pkcs1', 'rsa-oaep'] as const;
+const algorithms: readonly ContentEncryptionName[] = ['aes128-cbc', 'aes256-cbc', 'aes128-gcm', 'aes256-gcm'];
+const curves: readonly KeyKind[] = ['P-256', 'P-384', 'P-521', 'brainpoolP256r1'];
+
+describe('encryption, both ways', () => {
+  const opensslDecrypts = (octets: Buffer, who: Identity): Buffer => {
+    const input = ['-inform', 'DER', '-in', at.file('encrypted', octets)];
+    at.openssl(
+      'cms',
+      '-decrypt',
+      '-binary',
+      ...input,
+      '-recip',
+      who.certificateFile,
+      '-inkey',
+      who.keyFile,
+      '-out',
+      at.path('out'),
+    );
+    return readFileSync(at.path('out'));
+  };
+  const opensslEncrypts = (algorithm: string, who: Identity, ...options: readonly string[]): Buffer => {
+    const input = ['-binary', '-outform', 'DER', '-in', at.file('content', content)];
+    return at.openssl(
+      'cms',
+      '-encrypt',
+      `-${algorithm}`,
+      ...input,
+      '-recip',
+      who.certificateFile,
+      ...options,
+    );
+  };
+
+  it.each(algorithms)('openssl opens our %s with RSA, v1.5 and OAEP', async (algorithm) => {
+    const who = identity('rsa');
+    for (const keyTransport of transports) {
+      const octets = await encrypt({
+        content,
+        algorithm,
+        recipients: [{ certificate: who.certificate, keyTransport }],
+      });
+      expect(opensslDecrypts(octets, who)).toEqual(content);
+    }
+  });
+
+  it.each(curves)('openssl opens what we encrypt for a %s key', async (kind) => {
+    const who = identity(kind);
+    for (const algorithm of algorithms) {
+      const octets = await encrypt({ content, algorithm, recipients: [{ certificate: who.certificate }] });
+      expect(opensslDecrypts(octets, who)).toEqual(content);
+    }
+  });
+
+  it.each(['aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc', 'des-ede3-cbc', 'aes-128-gcm', 'aes-256-gcm'])(
+    "we open openssl's %s with RSA, v1.5 and OAEP",
+    async (algorithm) => {
+      const who = identity('rsa');
+      const keys = [decryptionKey(who.privateKey, who.certificate)];
+      const oaep = ['-keyopt', 'rsa_padding_mode:oaep'];
+      const oaep256 = [...oaep, '-keyopt', 'rsa_oaep_md:sha256'];
+      const labelled = [...oaep, '-keyopt', 'rsa_oaep_label:0a0b'];
+      for (const options of [[], ['-keyid'], ['-stream'], oaep, oaep256, labelled]) {
+        const outcome = await decrypt(opensslEncrypts(algorithm, who, ...options), keys);
+        expect(outcome).toMatchObject({ outcome: 'opened', content });
+        expect(outcome.authenticated).toBe(algorithm.endsWith('gcm'));
+      }
+    },
+  );
+
+  it.each(curves)('we open what openssl encrypts for a %s key', async (kind) => {
+    const who = identity(kind);
+    const keys = [decryptionKey(who.privateKey, who.certificate)];
+    const cofactor = ['-keyopt', 'ecdh_cofactor_mode:1'];
+    const variants = [
+      [],
+      ['-keyid'],
+      ['-keyopt', 'ecdh_kdf_md:sha1'],
+      ['-keyopt', 'ecdh_kdf_md:sha512', ...cofactor],
+    ];
+    for (const options of variants) {
+      for (const algorithm of ['aes-128-cbc', 'aes-256-gcm', 'des-ede3-cbc']) {
+        const octets = opensslEncrypts(algorithm, who, ...options);
+        expect(await decrypt(octets, keys)).toMatchObject({ outcome: 'opened', content });
+      }
+    }
+  });
+
+  it('one message for recipients with all kinds of keys', async () => {
+    const everybody = (['rsa', 'P-256', 'P-384', 'x25519', 'x448'] as const).map(identity);
+    const recipients = everybody.map(({ certificate }) => ({ certificate }));
+    const octets = await encrypt({ content, algorithm: 'aes256-cbc', recipients });
+    for (const who of everybody) {
+      const outcome = await decrypt(octets, [decryptionKey(who.privateKey, who.certificate)]);
+      expect(outcome).toMatchObject({ outcome: 'opened', content, recipient: who.certificate });
+    }
+    for (const kind of ['rsa', 'P-256', 'P-384'] as const) {
+      expect(opensslDecrypts(octets, identity(kind))).toEqual(content);
+    }
+  });
+});
