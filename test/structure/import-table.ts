@@ -1,0 +1,74 @@
+/**
+ * Who may import whom: the table of docs/architecture.md as data. A test holds the two against each other and all imports
+ * of src against this one.
+ *
+ * `mayImport` names folders of src or single files without their ending; `→ types` allows `import type` only.
+ * `everything` is for the places that connect parts.
+ */
+export type ImportRow = { layer: number; folder: string; mayImport: readonly string[] };
+
+/** What every folder may import. */
+export const OPEN_TO_ALL: readonly string[] = ['errors', 'ids', 'limits', 'log'];
+
+export const IMPORT_TABLE: readonly ImportRow[] = [
+  { layer: 0, folder: 'asn1', mayImport: [] },
+  { layer: 0, folder: 'mail', mayImport: [] },
+  { layer: 0, folder: 'config', mayImport: [] },
+  { layer: 1, folder: 'smtp', mayImport: ['mail'] },
+  { layer: 1, folder: 'pki', mayImport: ['asn1', 'mail/address'] },
+  { layer: 2, folder: 'cms', mayImport: ['asn1', 'pki'] },
+  { layer: 2, folder: 'store', mayImport: [] },
+  { layer: 3, folder: 'smime', mayImport: ['mail', 'cms', 'pki', 'asn1'] },
+  { layer: 3, folder: 'hsm', mayImport: ['cms/keys', 'pki', 'asn1', 'pipeline/ports → types'] },
+  {
+    layer: 3,
+    folder: 'directory',
+    mayImport: ['pki', 'cms', 'mail/address', 'store', 'pipeline/ports → types'],
+  },
+  {
+    layer: 4,
+    folder: 'policy',
+    mayImport: ['pki → types', 'smime/report → types', 'pipeline/ports → types'],
+  },
+  { layer: 5, folder: 'pipeline', mayImport: ['mail', 'pki', 'smime', 'policy', 'cms/keys → types', 'smtp'] },
+  { layer: 6, folder: 'smtp-out', mayImport: ['smtp', 'mail'] },
+  {
+    layer: 6,
+    folder: 'mail-view',
+    mayImport: ['smtp', 'mail', 'smime/report → types', 'pki → types', 'pipeline/ports → types'],
+  },
+  { layer: 7, folder: 'smtp-in', mayImport: ['pipeline/ports → types', 'smtp', 'mail', 'smtp-out'] },
+  { layer: 7, folder: 'imap-proxy', mayImport: ['pipeline/ports → types', 'mail', 'mail-view', 'smtp'] },
+  { layer: 9, folder: 'evaluation', mayImport: ['everything'] },
+  { layer: 9, folder: 'commands', mayImport: ['everything'] },
+  { layer: 9, folder: 'gateway.ts', mayImport: ['everything'] },
+  { layer: 9, folder: 'main.ts', mayImport: ['everything'] },
+];
+
+/** The row as docs/architecture.md writes it. */
+export function rowText({ layer, folder, mayImport }: ImportRow): string {
+  return `| ${layer} | ${folder} | ${mayImport.length === 0 ? '-' : mayImport.join(', ')} |`;
+}
+
+/**
+ * Whether a file of src may import another.
+ *
+ * @param from, to paths below src with their ending: `smtp-in/session.ts`, `gateway.ts`.
+ * @param typesOnly the import vanishes when types are stripped.
+ */
+export function mayImport(from: string, to: string, typesOnly: boolean): boolean {
+  const target = to.replace(/\.ts$/, '');
+  if (OPEN_TO_ALL.some((open) => covers(open, target))) return true;
+  const home = from.includes('/') ? from.slice(0, from.indexOf('/')) : from;
+  if (target.startsWith(`${home}/`)) return true;
+  const row = IMPORT_TABLE.find(({ folder }) => folder === home);
+  return (row?.mayImport ?? []).some((entry) => {
+    if (entry === 'everything') return true;
+    const [place = '', onlyTypes] = entry.split(' → ');
+    return covers(place, target) && (onlyTypes === undefined || typesOnly);
+  });
+}
+
+function covers(place: string, target: string): boolean {
+  return target === place || target.startsWith(`${place}/`);
+}

@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest';
+import { sourceFiles } from './source-files.ts';
+
+const files = sourceFiles('src');
+
+/** The command line, the configuration, the evaluation profile; and the list of names that the key process inherits. */
+const READS_ENVIRONMENT = /^(main\.ts|config\/|commands\/|evaluation\/|hsm\/key-client\.ts$)/;
+
+describe('the shape of the source', () => {
+  test('no file is longer than 500 lines', () => {
+    const long = files.filter(({ text }) => text.split('\n').length > 501);
+    expect(long.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('no file or folder is named for nothing in particular', () => {
+    const named = ['src', 'test', 'scripts'].flatMap((top) =>
+      sourceFiles(top).map(({ path }) => `${top}/${path}`),
+    );
+    const vague = named.filter((path) =>
+      /(^|[/.-])(utils?|helpers?|common|misc|shared|stuff)([/.-]|$)/.test(path),
+    );
+    expect(vague).toEqual([]);
+  });
+
+  test('the environment is read where the command line and the configuration are read', () => {
+    const reading = files.filter(
+      ({ path, text }) => /\bprocess\.env\b/.test(text) && !READS_ENVIRONMENT.test(path),
+    );
+    expect(reading.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('nothing prints by console: what is told is a declared event', () => {
+    expect(files.filter(({ text }) => /\bconsole\.\w/.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+
+  test('no test is skipped or alone', () => {
+    const marked = sourceFiles('test').filter(
+      ({ path, text }) =>
+        path.endsWith('.test.ts') && /\b(test|it|describe)\.(skip|only|todo|skipIf|runIf)\b/.test(text),
+    );
+    expect(marked.map(({ path }) => path).filter((path) => path !== 'structure/source.test.ts')).toEqual([]);
+  });
+});
