@@ -31,37 +31,33 @@ export function createLog({ level, format, stream }: LogOptions, clock: () => Da
   if (format === 'text') {
     return {
       write(event) {
-        if (lines.isLevelEnabled(event.level)) stream.write(`${textLine(clock(), presentable(event))}\n`);
+        if (lines.isLevelEnabled(event.level))
+          stream.write(
+            `${textLine(
+              clock(),
+              shown(event, (text) => text),
+            )}\n`,
+          );
       },
     };
   }
   return {
     write(event) {
-      const { level: importance, ...fields } = presentable(event);
+      const { level: importance, ...fields } = shown(event, printable);
       lines[importance](fields);
     },
   };
 }
 
 /** The event with nothing in it but values that may be printed. */
-function presentable(event: Event): Event {
-  const fields = Object.entries(event).map(([key, value]) => [key, presentableValue(value)]);
+function shown(event: Event, text: (text: string) => string): Event {
+  const fields = Object.entries(event).map(([key, value]) => [key, shownValue(value, text)]);
   return Object.fromEntries(fields) as Event;
 }
 
-function presentableValue(value: unknown): unknown {
-  switch (typeof value) {
-    case 'string':
-      return printable(value);
-    case 'number':
-    case 'boolean':
-      return value;
-    case 'object':
-      if (value === null) return null;
-      if (value instanceof Uint8Array) return `[${value.length} octets]`;
-      // Secret says `[secret]` of itself; nothing else belongs in an event.
-      return printable(String(value));
-    default:
-      return printable(String(value));
-  }
+function shownValue(value: unknown, text: (text: string) => string): unknown {
+  if (value === null || typeof value === 'number' || typeof value === 'boolean') return value;
+  if (value instanceof Uint8Array) return `[${value.length} octets]`;
+  // Secret says `[secret]` of itself; other objects say no more than that they are one.
+  return text(String(value));
 }

@@ -1,5 +1,5 @@
 import type { Event } from './events.ts';
-import { printable } from './printable.ts';
+import { cut, withoutControls } from './printable.ts';
 
 /**
  * One event as one line for people:
@@ -15,7 +15,7 @@ export function textLine(time: Date, event: Event): string {
 
 function valueText(value: unknown): string {
   if (value === null || value === undefined) return '-';
-  const text = String(value);
+  const text = cut(String(value));
   if (/^[A-Za-z0-9._:/@+<>,-]+$/.test(text) && text !== '-') return text;
-  return `"${printable(text.replace(/["\\]/g, '\\$&'))}"`;
+  return `"${withoutControls(text.replace(/["\\]/g, '\\$&'))}"`;
 }

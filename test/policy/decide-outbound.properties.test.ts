@@ -1,0 +1,283 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decideAtRecipient } from '../../src/policy/decide-at-recipient.ts';
+import { decideOutbound } from '../../src/policy/decide-outbound.ts';
+import { explain, explanationLines } from '../../src/policy/explain.ts';
+import type { CertificateFacts, OutboundFacts, SigningFacts } from '../../src/policy/facts.ts';
+import { matchRule } from '../../src/policy/match.ts';
+import type { CertificateTrust, Rule } from '../../src/policy/rules.ts';
+
+const ladder: readonly CertificateTrust[] = ['harvested', 'verified', 'pinned'];
+const domains = ['a.example', 'sub.a.example', 'b.example'];
+const recipientAddress = fc
+  .tuple(fc.constantFrom('x', 'y', 'z'), fc.constantFrom(...domains))
+  .map((parts) => parts.join('@'));
+const fromAddress = fc.constantFrom('alice@example.org', 'office@example.org', 'boss@example.org');
+
+const someOf = (values: readonly string[]) =>
+  fc.option(fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: 2 }), { nil: null });
+
+const anyRule: fc.Arbitrary<Omit<Rule, 'name'>> = fc.record({
+  when: fc.record({
+    recipient: fc.option(fc.array(recipientAddress, { minLength: 1, maxLength: 2 }), { nil: null, freq: 2 }),
+    recipientDomain: someOf([...domains, '*.a.example', '*']),
+    sender: someOf(['alice@example.org', 'office@example.org']),
+    senderDomain: someOf(['example.org', '*.example.org']),
+    login: someOf(['alice', 'bob']),
+  }),
+  sign: fc.constantFrom('require', 'if-possible', 'never'),
+  encrypt: fc.constantFrom('require', 'if-possible', 'never'),
+  withoutCertificate: fc.constantFrom('refuse-all', 'refuse-recipient', 'send-signed'),
+  form: fc.constantFrom('clear', 'opaque'),
+  alreadyProtected: fc.constantFrom('forward', 'refuse'),
+  minTrust: fc.constantFrom(...ladder),
+});
+
+const anyRules: fc.Arbitrary<Rule[]> = fc
+  .array(anyRule, { maxLength: 5 })
+  .map((rules) => rules.map((rule, i) => ({ ...rule, name: `rule-${i}` })));
+
+const anyCertificates: fc.Arbitrary<CertificateFacts> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('usable' as const),
+      certificates: fc.array(fc.record({ trust: fc.constantFrom(...ladder) }), { maxLength: 3 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.constant({ kind: 'none' as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'lookup-failed' as const }) },
+);
+
+const anySigning: fc.Arbitrary<SigningFacts> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant({ kind: 'available' as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('unavailable' as const),
+      duration: fc.constantFrom('temporary' as const, 'permanent' as const),
+      publicText: fc.string(),
+    }),
+  },
+);
+
+const anyFacts: fc.Arbitrary<OutboundFacts> = fc.record({
+  principal: fc.constant({ login: 'alice' }),
+  from: fc.oneof({ weight: 6, arbitrary: fromAddress }, { weight: 1, arbitrary: fc.constant(null) }),
+  sender: fc.oneof({ weight: 6, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fromAddress }),
+  belongs: fc.constant(['alice@example.org', 'office@example.org']),
+  protection: fc.oneof(
+    { weight: 3, arbitrary: fc.constant('none' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('signed' as const, 'encrypted' as const) },
+  ),
+  signing: anySigning,
+  recipients: fc.array(
+    fc.record({ address: recipientAddress, visible: fc.boolean(), certificates: anyCertificates }),
+    { minLength: 1, maxLength: 6 },
+  ),
+});
+
+/** The rule of a recipient, found by the plainest reading of "first that applies". */
+function ruleOf(facts: OutboundFacts, index: number, rules: readonly Rule[]): Rule | undefined {
+  const correspondence = {
+    login: facts.principal.login,
+    from: facts.from ?? '',
+    recipient: facts.recipients[index]?.address ?? '',
+  };
+  return rules.find(({ when }) => matchRule(when, correspondence).kind === 'applies');
+}
+
+function holds(check: (facts: OutboundFacts, rules: Rule[]) => void): void {
+  fc.assert(fc.property(anyFacts, anyRules, check), { numRuns: 3000 });
+}
+
+describe('for all mails and rules', () => {
+  test('every recipient is in exactly one variant, and every variant has one', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'deliver') return;
+      const all = decision.variants.flatMap(({ recipients }) => recipients);
+      expect(all.toSorted((a, b) => a - b)).toEqual(facts.recipients.map((_, index) => index));
+      expect(decision.variants.every(({ recipients }) => recipients.length > 0)).toBe(true);
+    });
+  });
+
+  test('no variant is less protected than the rule of any of its recipients', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'deliver') return;
+      for (const { recipients, sign, encrypt, rule: names } of decision.variants) {
+        for (const index of recipients) {
+          const rule = ruleOf(facts, index, rules);
+          expect(rule).toBeDefined();
+          if (rule === undefined) return;
+          expect(names.split(', ')).toContain(rule.name);
+          const signed = sign !== null || facts.protection === 'signed';
+          if (rule.sign === 'require') expect(signed).toBe(true);
+          if (rule.sign === 'if-possible' && facts.signing.kind === 'available') expect(signed).toBe(true);
+          if (rule.encrypt === 'require' && encrypt === null) {
+            expect([rule.withoutCertificate, signed]).toEqual(['send-signed', true]);
+          }
+          const { certificates } = facts.recipients[index] ?? { certificates: { kind: 'none' as const } };
+          const good = (trust: CertificateTrust) => ladder.indexOf(trust) >= ladder.indexOf(rule.minTrust);
+          if (rule.encrypt !== 'never' && encrypt === null) {
+            expect(certificates.kind).not.toBe('lookup-failed');
+            expect(
+              certificates.kind === 'usable' && certificates.certificates.some(({ trust }) => good(trust)),
+            ).toBe(false);
+          }
+        }
+      }
+    });
+  });
+
+  test('no variant does what its rule forbids', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'deliver') return;
+      for (const { recipients, sign, encrypt } of decision.variants) {
+        for (const index of recipients) {
+          const rule = ruleOf(facts, index, rules);
+          if (rule?.encrypt === 'never') expect(encrypt).toBeNull();
+          if (sign !== null) expect(sign.form).toBe(rule?.form);
+          if (rule?.sign === 'never' && sign !== null) expect(rule.withoutCertificate).toBe('send-signed');
+        }
+      }
+    });
+  });
+
+  test('every recipient of an encrypted variant has a certificate that its rule trusts', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'deliver') return;
+      for (const { recipients, encrypt } of decision.variants) {
+        if (encrypt === null) continue;
+        expect(encrypt.certificates).toHaveLength(recipients.length);
+        for (const [i, index] of recipients.entries()) {
+          const known = facts.recipients[index]?.certificates;
+          const used =
+            known?.kind === 'usable' ? known.certificates[encrypt.certificates[i] ?? -1] : undefined;
+          const least = ruleOf(facts, index, rules)?.minTrust ?? 'pinned';
+          expect(ladder.indexOf(used?.trust ?? 'harvested')).toBeGreaterThanOrEqual(ladder.indexOf(least));
+          expect(used).toBeDefined();
+        }
+      }
+    });
+  });
+
+  test('a blind copy is alone in its variant', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'deliver') return;
+      for (const { recipients } of decision.variants) {
+        if (recipients.some((index) => facts.recipients[index]?.visible !== true)) {
+          expect(recipients).toHaveLength(1);
+        }
+      }
+    });
+  });
+
+  test('visible recipients with the same protection share one variant', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'deliver') return;
+      const shared = decision.variants.filter(
+        ({ recipients }) => facts.recipients[recipients[0] ?? 0]?.visible,
+      );
+      const kinds = shared.map(({ sign, encrypt }) => `${sign?.form} ${encrypt !== null}`);
+      expect(new Set(kinds).size).toBe(kinds.length);
+    });
+  });
+
+  test('octets are forwarded as they came only where the client has protected them', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'forward-unchanged') return;
+      expect(facts.protection).not.toBe('none');
+      for (const index of facts.recipients.keys()) {
+        const rule = ruleOf(facts, index, rules);
+        expect(rule?.alreadyProtected).toBe('forward');
+        if (facts.protection === 'signed' && rule?.encrypt === 'require') {
+          expect(rule.withoutCertificate).toBe('send-signed');
+        }
+      }
+    });
+  });
+
+  test('nobody sends as somebody else', () => {
+    holds((facts, rules) => {
+      const strange = [facts.from, facts.sender].includes('boss@example.org') || facts.from === null;
+      if (strange) expect(decideOutbound(facts, rules).kind).toBe('refuse');
+    });
+  });
+
+  test('a refusal has a class that fits, one line, and recipients that exist', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'refuse') return;
+      expect(decision.enhancedCode).toMatch(
+        decision.duration === 'temporary' ? /^4\.\d\.\d$/ : /^5\.\d\.\d$/,
+      );
+      expect(decision.publicText).not.toMatch(/\p{Cc}/u);
+      expect(decision.recipients.every((index) => facts.recipients[index] !== undefined)).toBe(true);
+    });
+  });
+
+  test('rules behind the one that decides change nothing', () => {
+    holds((facts, rules) => {
+      const last = Math.max(
+        -1,
+        ...facts.recipients.map((_, index) => {
+          const rule = ruleOf(facts, index, rules);
+          return rule === undefined ? rules.length : rules.indexOf(rule);
+        }),
+      );
+      expect(decideOutbound(facts, rules.slice(0, last + 1))).toEqual(decideOutbound(facts, rules));
+    });
+  });
+
+  test('a recipient more never lowers what the others get', () => {
+    holds((facts, rules) => {
+      const whole = decideOutbound(facts, rules);
+      const fewer = decideOutbound({ ...facts, recipients: facts.recipients.slice(0, -1) }, rules);
+      if (whole.kind !== 'deliver' || fewer.kind !== 'deliver') return;
+      const protectionOf = (decision: typeof whole, index: number) => {
+        const variant = decision.variants.find(({ recipients }) => recipients.includes(index));
+        return { sign: variant?.sign, encrypted: variant?.encrypt !== null };
+      };
+      for (let index = 0; index < facts.recipients.length - 1; index++) {
+        expect(protectionOf(whole, index)).toEqual(protectionOf(fewer, index));
+      }
+    });
+  });
+
+  test('the explanation is the decision, with the way to it', () => {
+    holds((facts, rules) => {
+      const explanation = explain(facts, rules);
+      expect(explanation.decision).toEqual(decideOutbound(facts, rules));
+      for (const [index, { rule, passed }] of explanation.recipients.entries()) {
+        const applied = ruleOf(facts, index, rules);
+        expect(rule).toBe(applied?.name ?? null);
+        expect(passed).toHaveLength(applied === undefined ? rules.length : rules.indexOf(applied));
+      }
+      for (const line of explanationLines(explanation)) expect(line).not.toMatch(/\p{Cc}/u);
+    });
+  });
+
+  test('a recipient refused at RCPT TO would have been refused with the message', () => {
+    holds((facts, rules) => {
+      if (facts.protection !== 'none') return;
+      for (const recipient of facts.recipients) {
+        const early = decideAtRecipient(
+          facts.principal.login,
+          recipient.address,
+          recipient.certificates,
+          rules,
+        );
+        if (early === null) continue;
+        const late = decideOutbound({ ...facts, recipients: [recipient] }, rules);
+        expect(late.kind).toBe('refuse');
+      }
+    });
+  });
+});

@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { decideAtRecipient } from '../../src/policy/decide-at-recipient.ts';
+import { explain, explanationLines } from '../../src/policy/explain.ts';
+import { facts, recipient, rule } from './facts.ts';
+
+const partners = rule({ name: 'partners', when: { recipientDomain: ['partner.example'] } });
+const office = rule({ name: 'office', when: { sender: ['office@example.org'] } });
+const rest = rule({ name: 'rest', sign: 'if-possible', encrypt: 'if-possible' });
+
+test('an explanation reads from the rules tried to what happens', () => {
+  const given = facts({
+    recipients: [recipient('bob@partner.example', 'verified'), recipient('dave@nowhere.example')],
+  });
+  expect(explanationLines(explain(given, [office, partners, rest]))).toEqual([
+    'To bob@partner.example',
+    '  rule office does not apply: the mail is from alice@example.org',
+    '  rule partners applies',
+    '  certificates: verified',
+    '  would be sent signed (clear), encrypted (certificate 1)',
+    'To dave@nowhere.example',
+    '  rule office does not apply: the mail is from alice@example.org',
+    "  rule partners does not apply: the recipient's domain is nowhere.example",
+    '  rule rest applies',
+    '  certificates: none',
+    '  would be sent signed (clear), not encrypted',
+    '2 messages would leave.',
+  ]);
+});
+
+test('an explanation of a mail that the sender may not send is about the sender', () => {
+  const lines = explanationLines(explain(facts({ from: 'boss@example.org' }), [rest]));
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch(/would be refused \(5\.7\.1\).*boss@example\.org/);
+});
+
+test('an explanation of a refusal says why and what to do', () => {
+  const lines = explanationLines(
+    explain(facts({ recipients: [recipient('x@partner.example')] }), [partners]),
+  );
+  expect(lines.join('\n')).toMatch(
+    /would be refused \(permanent\): mail must be encrypted \(rule partners\)/,
+  );
+});
+
+test.each([
+  ['refuse-recipient', { kind: 'none' }, '5.7.1'],
+  ['refuse-recipient', { kind: 'lookup-failed' }, '4.4.3'],
+  ['refuse-recipient', { kind: 'usable', certificates: [{ trust: 'pinned' }] }, null],
+  ['refuse-all', { kind: 'none' }, null],
+  ['send-signed', { kind: 'none' }, null],
+] as const)('at RCPT TO %s with %j answers %s', (withoutCertificate, certificates, code) => {
+  const decision = decideAtRecipient('alice', 'bob@partner.example', certificates, [
+    rule({ withoutCertificate }),
+  ]);
+  expect(decision?.enhancedCode ?? null).toBe(code);
+});
+
+test('at RCPT TO nothing is said where a rule before depends on who the mail is from', () => {
+  const strict = rule({ withoutCertificate: 'refuse-recipient' });
+  expect(decideAtRecipient('alice', 'bob@partner.example', { kind: 'none' }, [office, strict])).toBeNull();
+  const elsewhere = rule({ when: { sender: ['office@example.org'], recipientDomain: ['other.example'] } });
+  expect(
+    decideAtRecipient('alice', 'bob@partner.example', { kind: 'none' }, [elsewhere, strict]),
+  ).not.toBeNull();
+});
