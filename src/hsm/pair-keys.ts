@@ -35,17 +35,32 @@ export function pairKeys(
       reason: `${keys.length} private keys, ${certificates.length} certificates`,
     });
   }
+  const used = new Set<string>();
   return pairs.map(({ key, certificate }, index) => ({
-    label: pairs.length === 1 ? name : `${name}/${key.friendlyName ?? index + 1}`,
+    label: pairs.length === 1 ? name : uniqueLabel(`${name}/${key.friendlyName ?? index + 1}`, used),
     certificate,
     chain: chainOf(certificate, certificates),
     privateKey: key.privateKey,
   }));
 }
 
+/** `alice/smime`, `alice/smime/2`, …: one name for the whole, and each its own in the log. */
+function uniqueLabel(wanted: string, used: Set<string>): string {
+  let label = wanted;
+  for (let i = 2; used.has(label); i++) label = `${wanted}/${i}`;
+  used.add(label);
+  return label;
+}
+
 function isSameKey(certificate: Certificate, publicKey: KeyObject): boolean {
   try {
-    return certificate.publicKey.equals(publicKey);
+    const certified = certificate.publicKey;
+    // KeyObject.equals leaves an error behind for keys of different kinds, which the next import then reports as its own.
+    return (
+      certified.asymmetricKeyType === publicKey.asymmetricKeyType &&
+      certified.asymmetricKeyDetails?.namedCurve === publicKey.asymmetricKeyDetails?.namedCurve &&
+      certified.equals(publicKey)
+    );
   } catch (error) {
     // A CA's key of a kind that is not supported here is not this key.
     if (error instanceof SealgateError) return false;

@@ -13,6 +13,14 @@ const MODULES = [
 export const softhsmModule: string =
   MODULES.find((path) => existsSync(path)) ?? 'libsofthsm2.so is not installed';
 
+export type NewKey = {
+  id: string;
+  label: string;
+  type: 'rsa:2048' | 'EC:prime256v1';
+  /** CKA_ALWAYS_AUTHENTICATE. */
+  alwaysAuthenticate?: boolean;
+};
+
 /** A folder of SoftHSM2 tokens. Its configuration is known only to the programs it is passed to. */
 export class SoftHsm {
   readonly folder = mkdtempSync(join(tmpdir(), 'sealgate-softhsm-'));
@@ -20,87 +28,79 @@ export class SoftHsm {
 
   constructor() {
     const configuration = join(this.folder, 'softhsm2.conf');
-    mkdirSync(join(this.folder, 'tokens'));
+    const tokens = join(this.folder, 'tokens');
+    mkdirSync(tokens);
     writeFileSync(
       configuration,
-      `directories.tokendir = ${join(this.folder, 'tokens')}\nobjectstore.backend = file\nlog.level = ERROR\n`,
+      `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`,
     );
     this.environment = { SOFTHSM2_CONF: configuration };
   }
 
   /** PINs of tests travel in arguments here: these tools have no better way, and the tokens live for seconds. */
   newToken(label: string, pin: string): void {
-    run(
-      'softhsm2-util',
-      ['--init-token', '--free', '--label', label, '--so-pin', `so-${pin}`, '--pin', pin],
-      { env: this.#env() },
-    );
+    const pins = ['--so-pin', `so-${pin}`, '--pin', pin];
+    run('softhsm2-util', ['--init-token', '--free', '--label', label, ...pins], { env: this.#env() });
   }
 
-  tool(label: string, pin: string, ...args: readonly string[]): Buffer {
-    return run(
-      'pkcs11-tool',
-      ['--module', softhsmModule, '--token-label', label, '--login', '--pin', pin, ...args],
-      { env: this.#env() },
-    );
+  tool(token: string, pin: string, ...args: readonly string[]): Buffer {
+    const login = ['--token-label', token, '--login', '--pin', pin];
+    return run('pkcs11-tool', ['--module', softhsmModule, ...login, ...args], { env: this.#env() });
   }
 
   /** A key pair generated inside the token, never extractable, with a certificate next to it. */
-  newKey(
+  newKey(token: string, pin: string, key: NewKey, authority: Authority, wish: CertificateWish): void {
+    const usage = ['--usage-sign', key.type.startsWith('rsa') ? '--usage-decrypt' : '--usage-derive'];
+    if (key.alwaysAuthenticate === true) usage.push('--always-auth');
+    const names = ['--id', key.id, '--label', key.label];
+    this.tool(token, pin, '--keypairgen', '--key-type', key.type, ...names, ...usage, '--sensitive');
+    this.writeCertificate(token, pin, key, this.certify(token, pin, key.id, authority, wish), authority);
+  }
+
+  /** Path of a certificate (PEM) for the public key that the token shows under an id. */
+  certify(token: string, pin: string, id: string, authority: Authority, wish: CertificateWish): string {
+    const name = `${token}-${id}`;
+    const der = authority.path(`${name}.pub.der`);
+    this.tool(token, pin, '--read-object', '--type', 'pubkey', '--id', id, '-o', der);
+    authority.openssl('pkey', '-pubin', '-inform', 'DER', '-in', der, '-out', authority.path(`${name}.pub`));
+    return authority.certifyPublicKey(`${name}.pub`, `${name}.crt`, wish);
+  }
+
+  /** A private key made elsewhere: `${name}.key` of the authority, certified in `${name}.crt`. No public key object. */
+  importKey(
     token: string,
     pin: string,
-    key: {
-      id: string;
-      label: string;
-      type: 'rsa:2048' | 'EC:prime256v1' | 'EC:secp384r1';
-      alwaysAuthenticate?: boolean;
-    },
+    key: { id: string; label: string; name: string },
     authority: Authority,
-    wish: CertificateWish,
   ): void {
-    const name = `${token}-${key.id}`;
-    const usage = key.type.startsWith('rsa') ? '--usage-decrypt' : '--usage-derive';
-    this.tool(
-      token,
-      pin,
-      '--keypairgen',
-      '--key-type',
-      key.type,
-      '--id',
-      key.id,
-      '--label',
-      key.label,
-      '--usage-sign',
-      usage,
-      '--sensitive',
-      ...(key.alwaysAuthenticate === true ? ['--always-auth'] : []),
-    );
-    const publicDer = authority.path(`${name}.pub.der`);
-    this.tool(token, pin, '--read-object', '--type', 'pubkey', '--id', key.id, '-o', publicDer);
-    authority.openssl(
-      'pkey',
-      '-pubin',
-      '-inform',
-      'DER',
-      '-in',
-      publicDer,
-      '-out',
-      authority.path(`${name}.pub`),
-    );
-    const certificate = authority.certifyPublicKey(`${name}.pub`, `${name}.crt`, wish);
-    authority.openssl('x509', '-in', certificate, '-outform', 'DER', '-out', `${certificate}.der`);
+    const der = authority.path(`${key.name}.key.der`);
+    authority.openssl('pkey', '-in', authority.path(`${key.name}.key`), '-outform', 'DER', '-out', der);
+    const names = ['--id', key.id, '--label', key.label];
     this.tool(
       token,
       pin,
       '--write-object',
-      `${certificate}.der`,
+      der,
       '--type',
-      'cert',
-      '--id',
-      key.id,
-      '--label',
-      key.label,
+      'privkey',
+      ...names,
+      '--usage-sign',
+      '--usage-derive',
     );
+    this.writeCertificate(token, pin, key, authority.path(`${key.name}.crt`), authority);
+  }
+
+  writeCertificate(
+    token: string,
+    pin: string,
+    key: { id: string; label: string },
+    certificate: string,
+    authority: Authority,
+  ): void {
+    const der = `${certificate}.der`;
+    authority.openssl('x509', '-in', certificate, '-outform', 'DER', '-out', der);
+    const names = ['--id', key.id, '--label', key.label];
+    this.tool(token, pin, '--write-object', der, '--type', 'cert', ...names);
   }
 
   remove(): void {

@@ -1,0 +1,79 @@
+import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
+import { unreachable } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import type { Secret } from '../log/secret.ts';
+import { loadPemKey } from './pem-key.ts';
+import { loadPkcs12 } from './pkcs12-key.ts';
+import { type LoadedKey, SoftwareKeys } from './software-key.ts';
+import { openToken, type Token } from './token.ts';
+
+/** Where keys come from, as the configuration names it. */
+export type KeySource =
+  | { name: string; kind: 'pkcs12'; file: string; password: Secret }
+  | { name: string; kind: 'pem'; certificate: string; key: string; passphrase: Secret | null }
+  | {
+      name: string;
+      kind: 'pkcs11';
+      module: string;
+      token: string;
+      pin: Secret;
+      environment: Readonly<Record<string, string>>;
+    };
+
+/** Every key of every source, ready for use. */
+export interface KeySources {
+  readonly signing: readonly SigningKey[];
+  readonly decryption: readonly DecryptionKey[];
+  /** Logs out of tokens, ends key processes and threads. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens all sources. One that cannot be opened stops the start: an operator who reads the sentence now is better off than
+ * a user who is refused later.
+ *
+ * @throws SealgateError of the source: `key.pin-incorrect`, `key.passphrase-incorrect`, `key.file-unreadable` …
+ */
+export async function openKeySources(sources: readonly KeySource[], log: Log): Promise<KeySources> {
+  const software = new SoftwareKeys();
+  const tokens: Token[] = [];
+  const loaded: LoadedKey[] = [];
+  const close = async () => {
+    await Promise.all([...tokens.map((token) => token.close()), software.close()]);
+  };
+  try {
+    for (const source of sources) {
+      switch (source.kind) {
+        case 'pkcs12':
+          loaded.push(...(await loadPkcs12(source)));
+          break;
+        case 'pem': {
+          const { name, certificate: certificateFile, key: keyFile, passphrase } = source;
+          loaded.push(...(await loadPemKey({ name, certificateFile, keyFile, passphrase })));
+          break;
+        }
+        case 'pkcs11': {
+          const { name, module, token, pin, environment } = source;
+          tokens.push(await openToken({ name, module, token: { label: token }, pin, environment, log }));
+          break;
+        }
+        default:
+          return unreachable(source);
+      }
+    }
+    return {
+      signing: [
+        ...loaded.flatMap((key) => software.signingKey(key) ?? []),
+        ...tokens.flatMap((token) => token.signingKeys()),
+      ],
+      decryption: [
+        ...loaded.flatMap((key) => software.decryptionKey(key) ?? []),
+        ...tokens.flatMap((token) => token.decryptionKeys()),
+      ],
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
