@@ -93,6 +93,13 @@ class PathValidation {
     });
   }
 
+  /** So that one cause is not told again for every certificate below it. */
+  #told(check: PathProblem['check'], certificate: Certificate | null = null): boolean {
+    return this.#problems.some(
+      (problem) => problem.check === check && (certificate === null || problem.certificate === certificate),
+    );
+  }
+
   #anchor(anchor: Certificate, isAll: boolean): void {
     if (isAll) return;
     // Old roots of version 1 have no extensions; being configured as an anchor is what makes them a CA.
@@ -119,7 +126,7 @@ class PathValidation {
     const policy = this.#readPolicy(certificate);
     if (policy === null) return;
     this.#policies.addCertificate(policy.policies, this.#inhibitAnyPolicy > 0 || (!isLast && selfIssued));
-    if (this.#explicitPolicy === 0 && this.#policies.isNull) {
+    if (this.#explicitPolicy === 0 && this.#policies.isNull && !this.#told('policy')) {
       this.#fail(certificate, 'policy', 'no certificate policy holds along the path, and one is required.');
     }
   }
@@ -211,8 +218,8 @@ class PathValidation {
   #readPolicy(certificate: Certificate): PolicyExtensions | null {
     const { policy } = pathFacts(certificate);
     if (policy !== 'unreadable') return policy;
-    const told = this.#problems.some((one) => one.certificate === certificate && one.check === 'policy');
-    if (!told) this.#fail(certificate, 'policy', 'what it says about certificate policies cannot be read.');
+    if (!this.#told('policy', certificate))
+      this.#fail(certificate, 'policy', 'what it says about certificate policies cannot be read.');
     return null;
   }
 
@@ -245,7 +252,7 @@ class PathValidation {
     this.#explicitPolicy = Math.max(0, this.#explicitPolicy - 1);
     if (this.#readPolicy(end)?.requireExplicitPolicy === 0) this.#explicitPolicy = 0;
     const policies = this.#policies.userConstrainedPolicies(this.#inputs.policy.initialPolicySet);
-    if (this.#explicitPolicy === 0 && policies.size === 0) {
+    if (this.#explicitPolicy === 0 && policies.size === 0 && !this.#told('policy')) {
       this.#fail(end, 'policy', 'no certificate policy that is accepted holds along the path.');
     }
     return policies;

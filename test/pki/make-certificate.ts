@@ -80,6 +80,23 @@ export const generalName = {
   smtpUtf8: (text: string) => generalName.other('1.3.6.1.5.5.7.8.9', utf8String(text)),
 };
 
+export function certificatePolicies(...policies: string[]): Buffer {
+  return extension('2.5.29.32', sequence(...policies.map((policy) => sequence(oid(policy)))), true);
+}
+
+export function policyMappings(...pairs: readonly [issuerDomain: string, subjectDomain: string][]): Buffer {
+  return extension(
+    '2.5.29.33',
+    sequence(...pairs.map(([one, other]) => sequence(oid(one), oid(other)))),
+    true,
+  );
+}
+
+/** SkipCerts of RFC 5280 §4.2.1.11. */
+export function requireExplicitPolicy(skip: number): Buffer {
+  return extension('2.5.29.36', sequence(implicitPrimitive(0, Buffer.from([skip]))), true);
+}
+
 export function subjectAltName(...names: Buffer[]): Buffer {
   return extension('2.5.29.17', sequence(...names));
 }
