@@ -1,0 +1,64 @@
+/**
+ * The allow-list of capabilities. A capability that is not in it is not shown: it could lead the client to a command,
+ * a response or another server that the gateway does not follow (COMPRESS, BINARY, REFERRALS, JMAPACCESS, UIDONLY …).
+ */
+const KEPT: ReadonlySet<string> = new Set(
+  (
+    'IMAP4REV1 ACL CHILDREN NAMESPACE LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS SPECIAL-USE CREATE-SPECIAL-USE XLIST QUOTA ' +
+    'QUOTASET METADATA METADATA-SERVER UNSELECT ENABLE ID WITHIN SAVEDATE OBJECTID STATUS=SIZE X-GM-EXT-1 IDLE ' +
+    'UIDPLUS MOVE CONDSTORE QRESYNC ESEARCH SEARCHRES SORT SORT=DISPLAY UTF8=ACCEPT APPENDLIMIT MULTIAPPEND'
+  ).split(' '),
+);
+const KEPT_FAMILIES = ['RIGHTS=', 'THREAD=', 'QUOTA=', 'I18NLEVEL=', 'APPENDLIMIT='];
+
+function isKept(capability: string): boolean {
+  const name = capability.toUpperCase();
+  return KEPT.has(name) || KEPT_FAMILIES.some((family) => name.startsWith(family));
+}
+
+/** What a client sees after login of the capabilities an upstream has. LITERAL+ (RFC 7888) and SASL-IR are the gateway's own. */
+export function capabilitiesAfterLogin(upstream: readonly string[]): string[] {
+  const kept = upstream.filter(isKept);
+  const base = kept.some((each) => each.toUpperCase() === 'IMAP4REV1') ? kept : ['IMAP4rev1', ...kept];
+  return [...base, 'LITERAL+'];
+}
+
+export type BeforeLogin = {
+  /** Mechanisms the gateway and the upstream both have. */
+  mechanisms: readonly string[];
+  /** Whether STARTTLS is offered on this connection. */
+  startTls: boolean;
+  /** Whether a password may be sent on this connection as it is. */
+  loginAllowed: boolean;
+};
+
+/** The same list in the greeting and in the answer to CAPABILITY. */
+export function capabilitiesBeforeLogin(state: BeforeLogin): string[] {
+  const list = ['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID'];
+  if (state.startTls) list.push('STARTTLS');
+  if (!state.loginAllowed) return [...list, 'LOGINDISABLED'];
+  return [...list, ...state.mechanisms.map((each) => `AUTH=${each}`)];
+}
+
+/** The mechanisms in which the gateway learns who logs in, and can log in upstream in the same name. */
+export const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'] as const;
+export type Mechanism = (typeof MECHANISMS)[number];
+
+/** PLAIN and LOGIN are the same secret to the gateway: one of them, or the LOGIN command, upstream is enough for both. */
+export function offeredMechanisms(upstream: ReadonlySet<string>): Mechanism[] {
+  const password = upstream.has('AUTH=PLAIN') || upstream.has('AUTH=LOGIN') || !upstream.has('LOGINDISABLED');
+  return MECHANISMS.filter((mechanism) => {
+    if (mechanism === 'PLAIN' || mechanism === 'LOGIN') return password;
+    return upstream.has(`AUTH=${mechanism}`);
+  });
+}
+
+/** Upper-case set of a capability list as text. */
+export function readCapabilities(text: string): Set<string> {
+  return new Set(
+    text
+      .split(' ')
+      .filter((each) => each !== '')
+      .map((each) => each.toUpperCase()),
+  );
+}

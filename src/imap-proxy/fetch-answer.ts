@@ -1,0 +1,155 @@
+import { bodyStructure } from '../mail-view/body-structure.ts';
+import type { MessageView } from '../mail-view/message-view.ts';
+import { type FieldNames, fieldsNeed, selectFields, shapeOfFields } from '../mail-view/shape.ts';
+import type { ViewNames } from '../mail-view/view-names.ts';
+import type { FetchItem, MessageText, Section } from './fetch-item.ts';
+import type { FetchCommand } from './fetch-plan.ts';
+import type { ResponseItem } from './fetch-response.ts';
+
+/** A response of the upstream about a message in the shell, read but not passed on. */
+export type StoredAnswer = {
+  msn: number;
+  items: readonly ResponseItem[];
+  /** Octets of the literals that are kept: header fields. */
+  literals: ReadonlyMap<ResponseItem, Buffer>;
+};
+
+/** Whether the answer can only be given from the view. */
+export function needsView(items: readonly ResponseItem[], names: ViewNames): boolean {
+  return items.some(
+    ({ item }) =>
+      item.kind === 'structure' ||
+      item.kind === 'unknown' ||
+      (item.kind === 'section' && shapeFields(item, names) === null),
+  );
+}
+
+/** The asked names of an item that is answered from its own octets; null: another item. */
+function shapeFields(item: FetchItem, names: ViewNames): FieldNames | null {
+  if (item.kind !== 'section' || item.partial !== null) return null;
+  const { section } = item;
+  if (section.kind !== 'fields' || section.not) return null;
+  return fieldsNeed(section.names, names) === 'view' ? null : section.names;
+}
+
+/**
+ * The response as the client gets it, or null when it cannot be given (an item nobody knows).
+ * `view` may be null only where `needsView` is false.
+ */
+export function answerFromView(
+  stored: StoredAnswer,
+  view: MessageView | null,
+  boundary: string,
+  names: ViewNames,
+  command: FetchCommand | null,
+): Buffer | null {
+  const pieces: Buffer[] = [];
+  for (const each of stored.items) {
+    const value = answerItem(each, stored, view, boundary, names, command);
+    if (value === null) return null;
+    pieces.push(Buffer.from(`${pieces.length === 0 ? '' : ' '}${each.label} `, 'latin1'), value);
+  }
+  return Buffer.concat([Buffer.from(`* ${stored.msn} FETCH (`), ...pieces, Buffer.from(')\r\n')]);
+}
+
+function answerItem(
+  each: ResponseItem,
+  stored: StoredAnswer,
+  view: MessageView | null,
+  boundary: string,
+  names: ViewNames,
+  command: FetchCommand | null,
+): Buffer | null {
+  const { item, value } = each;
+  const kept = stored.literals.get(each);
+  const shape = shapeFields(item, names);
+  if (item.kind === 'neutral' || shape !== null) {
+    const octets = value.kind === 'text' ? value.octets : kept;
+    if (octets === undefined) return null;
+    if (value.kind === 'text') return octets;
+    return literal(shape === null ? octets : shapeOfFields(octets, shape, boundary, names));
+  }
+  if (view === null || item.kind === 'unknown') return null;
+  if (item.kind === 'structure') return bodyStructure(view, item.extended);
+  // The message is gone: nothing else makes the whole of it NIL.
+  if (item.section.kind === 'whole' && value.kind === 'text' && isNil(value.octets)) return value.octets;
+  const octets = sectionOf(view, item.section);
+  if (octets === null) return Buffer.from('NIL');
+  if (item.partial === null) return literal(octets);
+  const { origin } = item.partial;
+  const count =
+    item.partial.count ??
+    askedCount(command, item) ??
+    (value.kind === 'literal' ? value.size : octets.length);
+  return literal(octets.subarray(origin, origin + count));
+}
+
+/** A response names only the origin of a piece; its length is in the command. */
+function askedCount(
+  command: FetchCommand | null,
+  item: Extract<FetchItem, { kind: 'section' }>,
+): number | null {
+  for (const asked of command?.items ?? []) {
+    if (asked.kind !== 'section' || asked.partial?.origin !== item.partial?.origin) continue;
+    if (sectionKey(asked.section) === sectionKey(item.section)) return asked.partial?.count ?? null;
+  }
+  return null;
+}
+
+function sectionKey(section: Section | MessageText | { kind: 'mime' }): string {
+  switch (section.kind) {
+    case 'fields':
+      return `fields ${section.not} ${[...section.names].sort().join(' ')}`;
+    case 'part':
+      return `${section.path.join('.')} ${section.text === null ? '' : sectionKey(section.text)}`;
+    default:
+      return section.kind;
+  }
+}
+
+/** null: there is no such part. */
+function sectionOf(view: MessageView, section: Section): Buffer | null {
+  switch (section.kind) {
+    case 'whole':
+      return view.octets;
+    case 'header':
+      return view.header();
+    case 'text':
+      return view.text();
+    case 'fields':
+      return selectFields(view.header(), section.names, section.not);
+    case 'part':
+      return partOf(view, section.path, section.text);
+  }
+}
+
+function partOf(
+  view: MessageView,
+  path: readonly number[],
+  text: MessageText | { kind: 'mime' } | null,
+): Buffer | null {
+  const part = view.part(path);
+  if (part === null) return null;
+  const { entity, message } = part;
+  if (text === null) return view.octets.subarray(entity.body.start, entity.body.end);
+  if (text.kind === 'mime') return view.octets.subarray(entity.header.start, entity.body.start);
+  if (message === null) return null;
+  const { header, body } = message.range;
+  const headerOctets = view.octets.subarray(header.start, body.start);
+  switch (text.kind) {
+    case 'header':
+      return headerOctets;
+    case 'text':
+      return view.octets.subarray(body.start, body.end);
+    case 'fields':
+      return selectFields(headerOctets, text.names, text.not);
+  }
+}
+
+function isNil(octets: Buffer): boolean {
+  return octets.toString('latin1').toUpperCase() === 'NIL';
+}
+
+function literal(octets: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`{${octets.length}}\r\n`), octets]);
+}

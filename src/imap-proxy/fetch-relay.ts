@@ -1,0 +1,390 @@
+import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { withoutForgedStatus } from '../mail-view/forged-status.ts';
+import { classifyHeader, type ViewKind } from '../mail-view/message-class.ts';
+import type { MessageView } from '../mail-view/message-view.ts';
+import { answerFromView, needsView } from './fetch-answer.ts';
+import { needOf } from './fetch-plan.ts';
+import { FetchResponseReader, numberOf, type ResponseItem } from './fetch-response.ts';
+import type { LiteralSize } from './framer.ts';
+import { HeaderPeek } from './header-peek.ts';
+import type { MailboxViews } from './mailbox-views.ts';
+import type { MemoryGate } from './memory-gate.ts';
+import type { Parked, Pending } from './pending.ts';
+
+/** Neutral literals of one response that are held until it is known what its message is. */
+const HELD_OCTETS = 1024 * 1024;
+/** Clear-signed messages up to this size are shown to the story after they have gone to the client. */
+const OBSERVED_OCTETS = 1024 * 1024;
+
+export type RelayContext = {
+  views: MailboxViews;
+  gate: MemoryGate;
+  write(octets: Buffer): Promise<void> | null;
+  /** The client's FETCH that is being answered. */
+  current(): Pending | null;
+  /** UIDs learnt just before a FETCH by message number. */
+  uids: ReadonlyMap<number, number>;
+  /** A clear-signed message that was passed on. */
+  observe(octets: Buffer): void;
+};
+
+type LiteralAction =
+  | { kind: 'pass' }
+  | { kind: 'nested' }
+  | { kind: 'drop' }
+  | { kind: 'collect'; item: ResponseItem; chunks: Buffer[] }
+  | { kind: 'peek'; item: ResponseItem; size: number; peek: HeaderPeek }
+  | { kind: 'gather'; octets: Buffer; filled: number }
+  | { kind: 'observe'; octets: Buffer; filled: number };
+
+/**
+ * One FETCH response on its way to the client.
+ *
+ * Until it is known whether its message is shown as stored, its octets are held (they are few: a message that is
+ * downloaded tells by its header). Then it either streams through, or is read to its end and answered from the view.
+ * Must never happen: a literal of a view announced before all its octets exist, or stored and decrypted octets of one
+ * message in one response.
+ */
+export class FetchRelay {
+  readonly #context: RelayContext;
+  readonly #msn: number;
+  readonly #reader = new FetchResponseReader();
+  #mode: 'undecided' | ViewKind | 'verbatim' | 'dropped' = 'undecided';
+  #raw: Buffer[] = [];
+  #held = 0;
+  #action: LiteralAction = { kind: 'pass' };
+  readonly #literals = new Map<ResponseItem, Buffer>();
+  #original: Buffer | null = null;
+  #leaveGate: (() => void) | null = null;
+  #observed: Buffer | null = null;
+  #tooLarge = false;
+
+  constructor(context: RelayContext, msn: number) {
+    this.#context = context;
+    this.#msn = msn;
+  }
+
+  /** `at`: offset after `FETCH ` in the first line, 0 in others. */
+  line(octets: Buffer, at: number, literal: LiteralSize | null): Promise<void> | null {
+    if (this.#mode === 'verbatim') {
+      this.#action = { kind: 'pass' };
+      return this.#context.write(octets);
+    }
+    const announced = this.#reader.line(octets.subarray(at), literal, at > 0);
+    if (announced === false) return this.#giveUp(octets);
+    this.#emit(octets);
+    if (this.#mode === 'undecided') this.#decideByUid();
+    if (literal === null) return this.#finish();
+    if (announced === null) {
+      this.#action = { kind: 'nested' };
+      return null;
+    }
+    return this.#begin(announced, literal.size);
+  }
+
+  literal(octets: Buffer, remaining: number): Promise<void> | null {
+    const action = this.#action;
+    switch (action.kind) {
+      case 'pass':
+        return this.#emit(octets);
+      case 'nested':
+        this.#reader.nestedLiteral(octets);
+        return this.#emit(octets);
+      case 'drop':
+        return null;
+      case 'collect':
+        action.chunks.push(octets);
+        return remaining === 0 ? this.#collected(action.item, Buffer.concat(action.chunks)) : null;
+      case 'peek': {
+        const seen = action.peek.push(octets, remaining === 0);
+        return seen === null ? null : this.#headerSeen(action, seen.header, seen.rest);
+      }
+      case 'gather':
+        action.filled += octets.copy(action.octets, action.filled);
+        return null;
+      case 'observe':
+        action.filled += octets.copy(action.octets, action.filled);
+        return this.#emit(octets);
+    }
+  }
+
+  /** What a lost connection leaves behind. */
+  abandon(): void {
+    this.#leaveGate?.();
+  }
+
+  /** Not in the grammar: passed on as stored, whatever it is. */
+  #giveUp(octets: Buffer): Promise<void> | null {
+    this.#decide('identity');
+    this.#mode = 'verbatim';
+    this.#action = { kind: 'pass' };
+    return this.#context.write(octets);
+  }
+
+  #emit(octets: Buffer): Promise<void> | null {
+    if (this.#mode === 'identity') return this.#context.write(octets);
+    if (this.#mode === 'undecided') {
+      this.#raw.push(octets);
+      this.#held += octets.length;
+      if (this.#held > limits.imap.upstreamLineOctets + HELD_OCTETS) throw tooMuch();
+    }
+    return null;
+  }
+
+  #decide(kind: ViewKind): void {
+    this.#mode = kind;
+    if (kind === 'identity') for (const octets of this.#raw) this.#context.write(octets);
+    this.#raw = [];
+  }
+
+  #uid(): number | null {
+    return numberOf(this.#reader.items, 'UID') ?? this.#context.uids.get(this.#msn) ?? null;
+  }
+
+  #decideByUid(): void {
+    const uid = this.#uid();
+    const known = uid === null ? null : this.#context.views.known(uid);
+    if (known !== null) this.#decide(known);
+  }
+
+  /** Chooses what is done with the literal that follows. */
+  #begin(item: ResponseItem, size: number): Promise<void> | null {
+    this.#action = this.#actionFor(item, size);
+    if (this.#action.kind === 'gather') return this.#gather(size, []);
+    // An empty literal has no octets to wait for.
+    if (size === 0 && this.#action.kind === 'collect') return this.#collected(item, Buffer.alloc(0));
+    return null;
+  }
+
+  #actionFor(item: ResponseItem, size: number): LiteralAction {
+    const need = needOf(item.item, this.#context.views.names);
+    const small = size <= limits.mail.headerOctets;
+    switch (this.#mode) {
+      case 'identity':
+        if (isWholeFromStart(item)) return { kind: 'peek', item, size, peek: new HeaderPeek() };
+        return small && isHeader(item) ? { kind: 'collect', item, chunks: [] } : { kind: 'pass' };
+      case 'shell':
+        if (need === 'whole')
+          return this.#isCached() ? { kind: 'drop' } : { kind: 'gather', octets: EMPTY, filled: 0 };
+        if ((need === 'nothing' || need === 'shape') && small) return { kind: 'collect', item, chunks: [] };
+        return { kind: 'drop' };
+      case 'undecided':
+        if (need === 'whole') return { kind: 'peek', item, size, peek: new HeaderPeek() };
+        if (need === 'class') return this.#drop();
+        if (need === 'nothing') {
+          if (size > HELD_OCTETS) throw tooMuch();
+          return { kind: 'collect', item, chunks: [] };
+        }
+        if (small) return { kind: 'collect', item, chunks: [] };
+        this.#decide('identity');
+        return { kind: 'pass' };
+      default:
+        return { kind: 'drop' };
+    }
+  }
+
+  /** Nobody can say what this message is, so nothing of it is shown. */
+  #drop(): LiteralAction {
+    this.#mode = 'dropped';
+    this.#raw = [];
+    this.#withhold('SERVERBUG', 'The mail server answered in a way that could not be followed.');
+    return { kind: 'drop' };
+  }
+
+  #isCached(): boolean {
+    const uid = this.#uid();
+    return uid !== null && this.#context.views.cached(uid) !== null;
+  }
+
+  #collected(item: ResponseItem, octets: Buffer): Promise<void> | null {
+    const { views } = this.#context;
+    const clean = withoutForgedStatus(octets, views.names);
+    this.#literals.set(item, clean);
+    const wait = this.#emit(clean);
+    const need = needOf(item.item, views.names);
+    if (this.#mode === 'undecided' && need !== 'nothing') this.#decide(views.kindOf(classifyHeader(clean)));
+    return wait;
+  }
+
+  #headerSeen(
+    action: Extract<LiteralAction, { kind: 'peek' }>,
+    header: Buffer,
+    rest: Buffer,
+  ): Promise<void> | null {
+    const { views } = this.#context;
+    const messageClass = classifyHeader(header);
+    if (this.#mode === 'undecided') this.#decide(views.kindOf(messageClass));
+    if (this.#mode === 'shell') return this.#gather(action.size, [header, rest]);
+    this.#action = { kind: 'pass' };
+    const learnable = messageClass === 'clear-signed' || messageClass === 'certificates';
+    if (learnable && action.size <= OBSERVED_OCTETS && action.item.item.kind === 'section') {
+      const octets = Buffer.allocUnsafe(action.size);
+      const filled = header.copy(octets) + rest.copy(octets, header.length);
+      if (needOf(action.item.item, views.names) === 'whole')
+        this.#action = { kind: 'observe', octets, filled };
+      this.#observed = octets;
+    }
+    this.#emit(withoutForgedStatus(header, views.names));
+    return this.#emit(rest);
+  }
+
+  /** Keeps the whole literal, as soon as there is room for it. */
+  async #gather(size: number, begun: readonly Buffer[]): Promise<void> {
+    if (size > limits.messageOctets) {
+      this.#tooLarge = true;
+      this.#action = { kind: 'drop' };
+      return;
+    }
+    this.#leaveGate?.();
+    this.#leaveGate = await this.#context.gate.enter(size);
+    const octets = Buffer.allocUnsafe(size);
+    let filled = 0;
+    for (const each of begun) filled += each.copy(octets, filled);
+    this.#original = octets;
+    this.#action = { kind: 'gather', octets, filled };
+  }
+
+  #finish(): Promise<void> | null {
+    switch (this.#mode) {
+      case 'undecided':
+        return this.#finishUndecided();
+      case 'identity':
+        this.#learn('identity');
+        if (this.#action.kind === 'observe' && this.#observed !== null) this.#context.observe(this.#observed);
+        return null;
+      case 'shell':
+        return this.#finishShell();
+      case 'verbatim':
+      case 'dropped':
+        return null;
+    }
+  }
+
+  #learn(kind: ViewKind): void {
+    const uid = this.#uid();
+    const { items } = this.#reader;
+    if (uid !== null && items.some((each) => each.item.kind !== 'neutral'))
+      this.#context.views.learn(uid, kind);
+  }
+
+  #finishUndecided(): Promise<void> | null {
+    const { items } = this.#reader;
+    if (items.some(isSuspectStructure)) {
+      this.#park(this.#raw);
+      return null;
+    }
+    const unknown = items.some(
+      (each) => needOf(each.item, this.#context.views.names) === 'class' && !isNilOrEmpty(each),
+    );
+    if (unknown) {
+      this.#drop();
+      return null;
+    }
+    // Nothing in it differs between a message and its view, or its message is gone.
+    this.#decide('identity');
+    return null;
+  }
+
+  async #finishShell(): Promise<void> {
+    const { views } = this.#context;
+    const uid = this.#uid();
+    const { items } = this.#reader;
+    try {
+      if (this.#tooLarge) {
+        this.#withhold('LIMIT', 'A message is too large to be opened by the gateway.');
+        return;
+      }
+      if (
+        uid === null ||
+        (this.#original === null && needsView(items, views.names) && views.cached(uid) === null)
+      ) {
+        if (items.some(isGone)) return;
+        this.#park(null);
+        return;
+      }
+      views.learn(uid, 'shell');
+      const view = await this.#view(uid);
+      if (view !== 'withheld') await this.#answer(uid, view);
+    } finally {
+      this.#leaveGate?.();
+      this.#leaveGate = null;
+    }
+  }
+
+  async #view(uid: number): Promise<MessageView | null | 'withheld'> {
+    const { views } = this.#context;
+    if (!needsView(this.#reader.items, views.names)) return null;
+    const cached = views.cached(uid);
+    if (cached !== null || this.#original === null) return cached;
+    const opened = await views.open(uid, this.#original);
+    if (opened.kind === 'view') return opened.view;
+    this.#withhold(opened.code, opened.text);
+    return 'withheld';
+  }
+
+  async #answer(uid: number, view: MessageView | null): Promise<void> {
+    const { views, current, write } = this.#context;
+    const stored = { msn: this.#msn, items: this.#reader.items, literals: this.#literals };
+    const answer = answerFromView(stored, view, views.boundary(uid), views.names, current()?.fetch ?? null);
+    if (answer === null) this.#withhold('SERVERBUG', 'A part of this message cannot be shown.');
+    else await write(answer);
+  }
+
+  #park(raw: readonly Buffer[] | null): void {
+    const pending = this.#context.current();
+    const parked: Parked = {
+      msn: this.#msn,
+      uid: this.#uid(),
+      items: this.#reader.items,
+      literals: this.#literals,
+      raw,
+    };
+    if (pending?.held) pending.parked.push(parked);
+    else this.#withhold('SERVERBUG', 'A message could not be opened in time.');
+  }
+
+  #withhold(code: 'UNAVAILABLE' | 'LIMIT' | 'SERVERBUG', text: string): void {
+    this.#context.current()?.withhold({ code, text });
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Whether octets of the message's own header begin the literal. */
+function isWholeFromStart({ item }: ResponseItem): boolean {
+  return item.kind === 'section' && item.section.kind === 'whole' && (item.partial?.origin ?? 0) === 0;
+}
+
+function isHeader({ item }: ResponseItem): boolean {
+  return item.kind === 'section' && (item.section.kind === 'header' || item.section.kind === 'fields');
+}
+
+/**
+ * Whether an upstream's structure may be that of a message in the shell. It may: a server can read a Content-Type
+ * differently; the header decides. Multiparts never are.
+ */
+function isSuspectStructure({ item, value }: ResponseItem): boolean {
+  if (item.kind !== 'structure' || value.kind !== 'text') return false;
+  const head = value.octets.toString('latin1', 0, 4_096);
+  if (/^\("application" "(?:x-)?pkcs7-mime"/i.test(head)) return true;
+  return /^\("application" "octet-stream"/i.test(head) && /p7m|"name\*/i.test(head);
+}
+
+function isNilOrEmpty({ value }: ResponseItem): boolean {
+  return value.kind === 'text' && /^(?:NIL|"")$/i.test(value.octets.toString('latin1', 0, 4));
+}
+
+/** A message that is expunged has no octets any more. */
+function isGone({ item, value }: ResponseItem): boolean {
+  return item.kind === 'section' && item.section.kind === 'whole' && value.kind === 'text';
+}
+
+function tooMuch(): SealgateError {
+  return new SealgateError({
+    code: 'imap.framing',
+    publicText: 'The mail server sent more than can be followed.',
+    duration: 'permanent',
+    reason: 'a FETCH response that does not tell what its message is',
+  });
+}

@@ -1,0 +1,293 @@
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
+import { SealgateError } from '../errors.ts';
+import { newSessionId, type SessionId } from '../ids.ts';
+import { limits } from '../limits.ts';
+import type { Log } from '../log/log.ts';
+import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
+import type { InboundStory, Principal } from '../pipeline/ports.ts';
+import { converseBeforeLogin, type LoginOutcome } from './login.ts';
+import { MailboxViews } from './mailbox-views.ts';
+import { MemoryGate } from './memory-gate.ts';
+import { runSession } from './session.ts';
+import { connectUpstream, type ImapUpstream, type UpstreamConnection } from './upstream-connection.ts';
+import { Wire } from './wire.ts';
+
+export type ImapListenerOptions = {
+  /** Name in the configuration; for log lines and errors. */
+  name: string;
+  host: string;
+  /** 0: the system chooses. */
+  port: number;
+  tls: 'implicit' | 'starttls' | 'none';
+  /** Needed unless `tls` is `none`. */
+  secureContext?: SecureContext;
+  upstream: ImapUpstream;
+  story: InboundStory;
+  /** Whether the gateway has any decryption key for the login. */
+  hasKeys(principal: Principal): boolean;
+  /** Makes boundaries that nobody can guess; 32 random octets of the installation. */
+  viewSecret: Buffer;
+  /** 4 to 32 lower-case letters and digits, random for each installation. */
+  installationId: string;
+  log: Log;
+  /** The gateway's own name. */
+  hostname: string;
+  /** Connections at a time. */
+  maxConnections?: number;
+  /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
+  allowPlainAuth?: boolean;
+};
+
+export type ImapListener = { port: number; close(): Promise<void> };
+
+const MAX_CONNECTIONS = 1_000;
+/** Octets of messages that all sessions hold at a time while opening them. */
+const OPENING_OCTETS = 256 * 1024 * 1024;
+
+/**
+ * Listens for IMAP clients. Resolves when connections are taken.
+ * Throws SealgateError `listener.port-in-use`, `listener.not-permitted`, `listener.address`, `listener.no-certificate`.
+ */
+export async function startImapListener(options: ImapListenerOptions): Promise<ImapListener> {
+  if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
+  const names = viewNames(options.installationId, options.hostname);
+  const shared: Shared = { options, names, gate: new MemoryGate(OPENING_OCTETS) };
+  const open = new Set<Socket>();
+  const sessions = new Set<Promise<void>>();
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
+    if (open.size >= (options.maxConnections ?? MAX_CONNECTIONS)) {
+      socket.on('error', () => undefined);
+      socket.destroy();
+      return;
+    }
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    const session = serve(shared, socket).finally(() => sessions.delete(session));
+    sessions.add(session);
+  });
+  const port = await listen(server, options);
+  options.log.write({
+    event: 'gateway.listening',
+    level: 'info',
+    listener: options.name,
+    host: options.host,
+    port,
+  });
+  return {
+    port,
+    async close() {
+      server.close();
+      for (const socket of open) socket.destroy();
+      await Promise.all(sessions);
+    },
+  };
+}
+
+type Shared = { options: ImapListenerOptions; names: ViewNames; gate: MemoryGate };
+
+/** Serves one connection to its end. Never throws. */
+async function serve(shared: Shared, socket: Socket): Promise<void> {
+  const { log, name } = shared.options;
+  const session = newSessionId();
+  socket.on('error', () => undefined);
+  log.write({
+    event: 'imap.connected',
+    level: 'debug',
+    session,
+    remote: socket.remoteAddress ?? '',
+    listener: name,
+  });
+  let cause: string;
+  try {
+    cause = await converse(shared, session, socket);
+  } catch (error) {
+    cause = report(shared, session, error);
+  }
+  log.write({ event: 'imap.closed', level: 'debug', session, cause });
+}
+
+function report({ options: { log } }: Shared, session: SessionId, error: unknown): string {
+  if (!(error instanceof SealgateError)) {
+    log.write({
+      event: 'gateway.defect',
+      level: 'error',
+      where: 'imap-proxy.listener',
+      error: String(error),
+    });
+    return 'defect';
+  }
+  const reason = error.reason ?? error.code;
+  log.write({ event: 'imap.protocol-error', level: 'warn', session, side: sideOf(error), reason });
+  return error.code;
+}
+
+function sideOf(error: SealgateError): 'client' | 'upstream' {
+  return error.code.startsWith('upstream.') ? 'upstream' : 'client';
+}
+
+async function converse(shared: Shared, session: SessionId, socket: Socket): Promise<string> {
+  const { options } = shared;
+  let client = new Wire(
+    options.tls === 'implicit' ? await secured(options, socket) : socket,
+    'client',
+    limits.imap.clientLineOctets,
+  );
+  const timer = setTimeout(() => client.destroy(), limits.imap.beforeAuthTimeoutMs);
+  let upstream: UpstreamConnection | null = null;
+  try {
+    upstream = await connectUpstream(options.upstream);
+    let encrypted = options.tls === 'implicit';
+    let greet = true;
+    for (;;) {
+      const outcome: LoginOutcome = await converseBeforeLogin({
+        client,
+        upstream,
+        startTls: options.tls === 'starttls' && !encrypted,
+        loginAllowed: encrypted || options.allowPlainAuth === true,
+        hostname: options.hostname,
+        greet,
+      });
+      if (outcome.kind === 'closed') return outcome.cause;
+      if (outcome.kind === 'logged-in') {
+        clearTimeout(timer);
+        return await afterLogin(shared, session, client, upstream, outcome);
+      }
+      client = new Wire(await secured(options, client.release()), 'client', limits.imap.clientLineOctets);
+      encrypted = true;
+      greet = false;
+    }
+  } catch (error) {
+    client.write(`* BYE ${byeText(error)}\r\n`);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    upstream?.wire.destroy();
+    client.end();
+  }
+}
+
+function byeText(error: unknown): string {
+  if (!(error instanceof SealgateError)) return '[SERVERBUG] Something went wrong';
+  const code = error.duration === 'temporary' ? '[UNAVAILABLE] ' : '';
+  return code + error.publicText.replace(/[^\x20-\x7e]/g, '?');
+}
+
+function afterLogin(
+  shared: Shared,
+  session: SessionId,
+  client: Wire,
+  upstream: UpstreamConnection,
+  outcome: Extract<LoginOutcome, { kind: 'logged-in' }>,
+): Promise<string> {
+  const { options, names, gate } = shared;
+  const { principal, mechanism } = outcome;
+  const { log, story } = options;
+  log.write({
+    event: 'imap.authenticated',
+    level: 'info',
+    session,
+    principal: principal.login,
+    mechanism,
+  });
+  const views = new MailboxViews({
+    session,
+    principal,
+    hasKeys: options.hasKeys(principal),
+    story,
+    secret: options.viewSecret,
+    names,
+    log,
+  });
+  return runSession({
+    session,
+    client,
+    upstream: upstream.wire,
+    upstreamCapabilities: upstream.capabilities,
+    views,
+    gate,
+    log,
+  });
+}
+
+/** The TLS side of a connection, after its handshake. */
+function secured(options: ImapListenerOptions, socket: Socket): Promise<TLSSocket> {
+  const { secureContext } = options;
+  if (secureContext === undefined) throw noCertificate(options);
+  const secure = new TLSSocket(socket, { isServer: true, secureContext });
+  return new Promise((resolve, reject) => {
+    const failed = (error?: Error): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(handshakeFailed(error?.message ?? 'closed'));
+    };
+    const closed = (): void => failed();
+    const timer = setTimeout(() => secure.destroy(), limits.imap.beforeAuthTimeoutMs);
+    secure.once('error', failed);
+    secure.once('close', closed);
+    secure.once('secure', () => {
+      clearTimeout(timer);
+      secure.off('error', failed);
+      secure.off('close', closed);
+      resolve(secure);
+    });
+  });
+}
+
+async function listen(server: Server, options: ImapListenerOptions): Promise<number> {
+  server.listen(options.port, options.host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw cannotListen(options, error);
+  }
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : options.port;
+}
+
+function cannotListen(options: ImapListenerOptions, cause: unknown): SealgateError {
+  const place = `The IMAP listener "${options.name}" cannot listen on ${options.host}:${options.port}`;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  switch (code) {
+    case 'EADDRINUSE':
+      return new SealgateError({
+        code: 'listener.port-in-use',
+        publicText: `${place}: another program uses this port. Stop it, or choose another port.`,
+        duration: 'permanent',
+        cause,
+      });
+    case 'EACCES':
+      return new SealgateError({
+        code: 'listener.not-permitted',
+        publicText: `${place}: ports below 1024 need a privilege. Choose a higher port, or give CAP_NET_BIND_SERVICE.`,
+        duration: 'permanent',
+        cause,
+      });
+    default:
+      return new SealgateError({
+        code: 'listener.address',
+        publicText: `${place}: this machine has no such address. Check the host of the listener.`,
+        duration: 'permanent',
+        reason: code,
+        cause,
+      });
+  }
+}
+
+function noCertificate(options: ImapListenerOptions): SealgateError {
+  return new SealgateError({
+    code: 'listener.no-certificate',
+    publicText: `The IMAP listener "${options.name}" offers TLS but has no certificate. Name a certificate and its key.`,
+    duration: 'permanent',
+  });
+}
+
+function handshakeFailed(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'imap.tls',
+    publicText: 'TLS could not be started.',
+    duration: 'temporary',
+    reason,
+  });
+}

@@ -1,0 +1,72 @@
+import type { FetchCommand } from './fetch-plan.ts';
+import type { ResponseItem } from './fetch-response.ts';
+
+/** Why messages were left out of a FETCH: the code and the words of its tagged NO (RFC 5530). */
+export type Withheld = { code: 'UNAVAILABLE' | 'LIMIT' | 'SERVERBUG'; text: string };
+
+/** A response that could not be answered when it came, and waits for its message. */
+export type Parked = {
+  msn: number;
+  uid: number | null;
+  items: readonly ResponseItem[];
+  literals: ReadonlyMap<ResponseItem, Buffer>;
+  /** The response as it came, for the case that its message is not S/MIME after all; null: it surely is. */
+  raw: readonly Buffer[] | null;
+};
+
+/** A command that is on its way upstream and not answered. */
+export class Pending {
+  readonly tag: string;
+  readonly kind: 'client' | 'fetch' | 'select' | 'injected';
+  readonly fetch: FetchCommand | null;
+  /** Whether its tagged response is kept for whoever waits on `done` instead of passed on. */
+  readonly held: boolean;
+  readonly parked: Parked[] = [];
+  /** First reason, and how many messages. */
+  withheld: Withheld | null = null;
+  withheldCount = 0;
+  /** Resolves with the tagged response. */
+  readonly done: Promise<TaggedReply>;
+  #resolve: (reply: TaggedReply) => void = () => undefined;
+  #continuation: (() => void) | null = null;
+  settled = false;
+
+  constructor(tag: string, kind: Pending['kind'], fetch: FetchCommand | null, held: boolean) {
+    this.tag = tag;
+    this.kind = kind;
+    this.fetch = fetch;
+    this.held = held;
+    this.done = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  settle(reply: TaggedReply): void {
+    this.settled = true;
+    this.#resolve(reply);
+  }
+
+  /** Leaves one message out of the answer. */
+  withhold(reason: Withheld): void {
+    this.withheld ??= reason;
+    this.withheldCount++;
+  }
+
+  /** Resolves with true at the upstream's next continuation request, with false when the command ends instead. */
+  continuation(): Promise<boolean> {
+    const asked = new Promise<boolean>((resolve) => {
+      this.#continuation = () => resolve(true);
+    });
+    return Promise.race([asked, this.done.then(() => false)]);
+  }
+
+  /** false: nobody waits for one. */
+  continue(): boolean {
+    const waiting = this.#continuation;
+    this.#continuation = null;
+    waiting?.();
+    return waiting !== null;
+  }
+}
+
+export type TaggedReply = { status: 'OK' | 'NO' | 'BAD' | 'lost'; line: Buffer };

@@ -1,0 +1,110 @@
+import { capabilitiesAfterLogin } from './capability.ts';
+
+/** What the first line of a response from the upstream is (RFC 9051 §7). */
+export type ServerLine =
+  | { kind: 'tagged'; tag: string; status: 'OK' | 'NO' | 'BAD' }
+  | { kind: 'continuation' }
+  | { kind: 'status'; status: 'OK' | 'NO' | 'BAD' | 'BYE' | 'PREAUTH' }
+  | { kind: 'capability' }
+  | { kind: 'fetch'; msn: number /** Offset after `FETCH `. */; at: number }
+  | { kind: 'expunge'; msn: number }
+  | { kind: 'vanished'; earlier: boolean; uids: string }
+  /** Passed on as it is. */
+  | { kind: 'data'; name: string }
+  /** Not known, so not passed on. */
+  | { kind: 'unknown' };
+
+const DATA: ReadonlySet<string> = new Set(
+  (
+    'FLAGS LIST LSUB XLIST NAMESPACE STATUS QUOTA QUOTAROOT ACL LISTRIGHTS MYRIGHTS METADATA ENABLED ID SEARCH ESEARCH ' +
+    'SORT THREAD'
+  ).split(' '),
+);
+
+export function readServerLine(line: Buffer): ServerLine {
+  const head = line.toString('latin1', 0, Math.min(line.length - 2, 300));
+  if (head.startsWith('+'))
+    return head === '+' || head[1] === ' ' ? { kind: 'continuation' } : { kind: 'unknown' };
+  if (!head.startsWith('* ')) return readTagged(head);
+  const numbered = /^\* ([1-9][0-9]{0,9}|0) ([A-Za-z]+)(?: |$)/.exec(head);
+  if (numbered !== null)
+    return readNumbered(Number(numbered[1]), (numbered[2] ?? '').toUpperCase(), numbered[0]);
+  const name = (/^\* ([A-Za-z]+)(?: |$)/.exec(head)?.[1] ?? '').toUpperCase();
+  switch (name) {
+    case 'OK':
+    case 'NO':
+    case 'BAD':
+    case 'BYE':
+    case 'PREAUTH':
+      return { kind: 'status', status: name };
+    case 'CAPABILITY':
+      return { kind: 'capability' };
+    case 'VANISHED': {
+      const text = line.toString('latin1', 2, line.length - 2);
+      const found = /^VANISHED (\(EARLIER\) )?([0-9:,]+)$/i.exec(text);
+      if (found === null) return { kind: 'unknown' };
+      return { kind: 'vanished', earlier: found[1] !== undefined, uids: found[2] ?? '' };
+    }
+    default:
+      return DATA.has(name) ? { kind: 'data', name } : { kind: 'unknown' };
+  }
+}
+
+function readTagged(head: string): ServerLine {
+  const found = /^([^ ]{1,256}) (OK|NO|BAD)(?: |$)/i.exec(head);
+  if (found === null) return { kind: 'unknown' };
+  return {
+    kind: 'tagged',
+    tag: found[1] ?? '',
+    status: (found[2] ?? '').toUpperCase() as 'OK' | 'NO' | 'BAD',
+  };
+}
+
+function readNumbered(number: number, name: string, prefix: string): ServerLine {
+  switch (name) {
+    case 'FETCH':
+      return number === 0 ? { kind: 'unknown' } : { kind: 'fetch', msn: number, at: prefix.length };
+    case 'EXPUNGE':
+      return number === 0 ? { kind: 'unknown' } : { kind: 'expunge', msn: number };
+    case 'EXISTS':
+    case 'RECENT':
+      return { kind: 'data', name };
+    default:
+      return { kind: 'unknown' };
+  }
+}
+
+/**
+ * A status response as the client gets it: capabilities filtered, nothing that leads to another server (REFERRAL of
+ * RFC 2193 and RFC 2221), and no end that a careless client would take for a literal.
+ */
+export function cleanStatus(line: Buffer): Buffer {
+  let text = line.toString('latin1', 0, line.length - 2);
+  const before = text;
+  text = text.replace(/^([^ ]+ [A-Za-z]+ )\[CAPABILITY ([^\]]*)\]/i, (_, head: string, list: string) => {
+    return `${head}[CAPABILITY ${capabilitiesAfterLogin(list.split(' ').filter((each) => each !== '')).join(' ')}]`;
+  });
+  text = text.replace(/^([^ ]+ [A-Za-z]+ )\[(?:REFERRAL|BADURL)\b[^\]]*\] ?/i, '$1');
+  text = text.replace(/(\{[0-9]+\+?)\}$/, '$1)');
+  return text === before ? line : Buffer.from(`${text}\r\n`, 'latin1');
+}
+
+/** The untagged CAPABILITY response as the client gets it after login. */
+export function cleanCapability(line: Buffer): Buffer {
+  const list = capabilityList(line) ?? [];
+  return Buffer.from(`* CAPABILITY ${capabilitiesAfterLogin(list).join(' ')}\r\n`, 'latin1');
+}
+
+/** The capabilities a line tells, as data or as a response code; null: none. */
+export function capabilityList(line: Buffer): string[] | null {
+  const text = line.toString('latin1', 0, line.length - 2);
+  const found =
+    /^\* CAPABILITY (.*)$/i.exec(text) ?? /^[^ ]+ (?:OK|PREAUTH|NO|BAD) \[CAPABILITY ([^\]]*)\]/i.exec(text);
+  return found === null ? null : (found[1] ?? '').split(' ').filter((each) => each !== '');
+}
+
+/** The number in `* OK [UIDVALIDITY n]`; null: another line. */
+export function uidValidityOf(line: Buffer): number | null {
+  const found = /^\* OK \[UIDVALIDITY ([0-9]{1,10})\]/i.exec(line.toString('latin1', 0, 64));
+  return found === null ? null : Number(found[1]);
+}

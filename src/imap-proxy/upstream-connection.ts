@@ -1,0 +1,158 @@
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { readCapabilities } from './capability.ts';
+import { capabilityList } from './server-line.ts';
+import { Wire } from './wire.ts';
+
+/** The mail server behind the gateway. */
+export type ImapUpstream = {
+  host: string;
+  port: number;
+  tls: 'implicit' | 'starttls' | 'none';
+  /** Name the certificate must have; `host` without it. */
+  servername?: string;
+  /** Anchors for the certificate, PEM; the system's without them. */
+  ca?: string | Buffer | readonly (string | Buffer)[];
+};
+
+export type UpstreamConnection = {
+  wire: Wire;
+  /** Upper case. */
+  capabilities: Set<string>;
+};
+
+const CONNECT_MS = 15_000;
+
+/**
+ * Connects, with TLS as configured, up to the point where a client can log in.
+ *
+ * Must never happen: anything said before TLS outliving it (RFC 9051 §11.1: an attacker may have said it); a server that
+ * says PREAUTH, for whom nobody has logged in; a connection without the TLS that is configured.
+ *
+ * Throws SealgateError `upstream.unreachable`, `upstream.refused`, `upstream.tls` (temporary).
+ */
+export async function connectUpstream(upstream: ImapUpstream): Promise<UpstreamConnection> {
+  const socket = upstream.tls === 'implicit' ? await openTls(upstream, null) : await openPlain(upstream);
+  let wire = new Wire(socket, 'server', limits.imap.upstreamLineOctets);
+  const timer = setTimeout(() => wire.destroy(), CONNECT_MS);
+  try {
+    let told = await greeting(wire, upstream);
+    if (upstream.tls === 'starttls') {
+      wire = await startTls(wire, upstream);
+      told = null;
+    }
+    return { wire, capabilities: told ?? (await askCapabilities(wire, upstream)) };
+  } catch (error) {
+    wire.destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function greeting(wire: Wire, upstream: ImapUpstream): Promise<Set<string> | null> {
+  const line = await nextLine(wire, upstream);
+  const text = line.toString('latin1', 0, line.length - 2);
+  if (/^\* OK(?: |$)/i.test(text)) {
+    const list = capabilityList(line);
+    return list === null ? null : readCapabilities(list.join(' '));
+  }
+  if (/^\* PREAUTH(?: |$)/i.test(text))
+    throw refused(upstream, 'it greets with PREAUTH, so that nobody logs in');
+  throw refused(upstream, 'it does not greet with OK');
+}
+
+async function startTls(wire: Wire, upstream: ImapUpstream): Promise<Wire> {
+  wire.write('S1 STARTTLS\r\n');
+  for (;;) {
+    const line = await nextLine(wire, upstream);
+    const text = line.toString('latin1');
+    if (/^\* CAPABILITY /i.test(text)) continue;
+    if (!/^S1 OK(?: |\r)/i.test(text)) throw refused(upstream, 'it does not start TLS');
+    break;
+  }
+  if (wire.buffered > 0) throw refused(upstream, 'it sent something between its OK and TLS');
+  return new Wire(await openTls(upstream, wire.release()), 'server', limits.imap.upstreamLineOctets);
+}
+
+async function askCapabilities(wire: Wire, upstream: ImapUpstream): Promise<Set<string>> {
+  wire.write('S2 CAPABILITY\r\n');
+  let found: string[] | null = null;
+  for (;;) {
+    const line = await nextLine(wire, upstream);
+    if (/^S2 OK(?: |\r)/i.test(line.toString('latin1', 0, 8))) break;
+    if (line[0] !== 0x2a) throw refused(upstream, 'it does not tell its capabilities');
+    found = capabilityList(line) ?? found;
+  }
+  return readCapabilities((found ?? []).join(' '));
+}
+
+async function nextLine(wire: Wire, upstream: ImapUpstream): Promise<Buffer> {
+  const event = await wire.next();
+  if (event === null) throw unreachableUpstream(upstream, wire.cause);
+  if (event.type !== 'line' || event.literal !== null)
+    throw refused(upstream, 'it sent a literal before login');
+  return event.octets;
+}
+
+function openPlain(upstream: ImapUpstream): Promise<Socket> {
+  const socket = connect({ host: upstream.host, port: upstream.port });
+  return opened(socket, 'connect', upstream);
+}
+
+function openTls(upstream: ImapUpstream, socket: Socket | null): Promise<Socket> {
+  const name = upstream.servername ?? upstream.host;
+  const secure = connectTls({
+    ...(socket === null ? { host: upstream.host, port: upstream.port } : { socket }),
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+    ...(upstream.ca === undefined ? {} : { ca: upstream.ca as string | Buffer | (string | Buffer)[] }),
+    ...(isIP(name) === 0 ? {} : { host: name }),
+    minVersion: 'TLSv1.2',
+  });
+  return opened<TLSSocket>(secure, 'secureConnect', upstream);
+}
+
+function opened<S extends Socket>(
+  socket: S,
+  event: 'connect' | 'secureConnect',
+  upstream: ImapUpstream,
+): Promise<S> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), CONNECT_MS);
+    const failed = (error?: Error): void => {
+      clearTimeout(timer);
+      reject(unreachableUpstream(upstream, error?.message ?? 'closed'));
+    };
+    const closed = (): void => failed();
+    socket.once('error', failed);
+    socket.once('close', closed);
+    socket.once(event, () => {
+      clearTimeout(timer);
+      socket.off('error', failed);
+      socket.off('close', closed);
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, 60_000);
+      resolve(socket);
+    });
+  });
+}
+
+function unreachableUpstream(upstream: ImapUpstream, reason: string): SealgateError {
+  return new SealgateError({
+    code: 'upstream.unreachable',
+    publicText: `The IMAP server ${upstream.host}:${upstream.port} cannot be reached. Check its address, its certificate and whether it runs.`,
+    duration: 'temporary',
+    reason,
+  });
+}
+
+function refused(upstream: ImapUpstream, reason: string): SealgateError {
+  return new SealgateError({
+    code: 'upstream.refused',
+    publicText: `The IMAP server ${upstream.host}:${upstream.port} cannot be used: ${reason}. Check its address and the TLS setting.`,
+    duration: 'temporary',
+    reason,
+  });
+}

@@ -1,0 +1,258 @@
+import { SealgateError } from '../errors.ts';
+import type { MessageClass } from '../mail-view/message-class.ts';
+import { FetchRelay } from './fetch-relay.ts';
+import type { FramerEvent } from './framer.ts';
+import { type Injected, InjectedFetch } from './injected-fetch.ts';
+import { Pending, type TaggedReply } from './pending.ts';
+import {
+  capabilityList,
+  cleanCapability,
+  cleanStatus,
+  readServerLine,
+  type ServerLine,
+  uidValidityOf,
+} from './server-line.ts';
+import type { Exchange } from './session.ts';
+
+type LineEvent = Extract<FramerEvent, { type: 'line' }>;
+
+/** What is done with the response that is arriving. */
+type Handler =
+  | { kind: 'pass' }
+  /** Its octets go nowhere. */
+  | { kind: 'drop' }
+  | { kind: 'fetch'; fetch: FetchRelay | InjectedFetch };
+
+const DROP: Handler = { kind: 'drop' };
+const PASS: Handler = { kind: 'pass' };
+
+/**
+ * From the mail server to the client. One response at a time, in order; what is not known is not passed on, and a
+ * tagged response to a command nobody sent ends the session.
+ */
+export class UpstreamSide {
+  readonly #exchange: Exchange;
+  #handler: Handler = PASS;
+  /** While a command of the gateway's own is on its way. */
+  #injection: { wants: (messageClass: MessageClass) => boolean; found: (injected: Injected) => void } | null =
+    null;
+  /** Learnt before a FETCH by message number; valid until it is answered. */
+  readonly uids = new Map<number, number>();
+  #observing = false;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  /** Until the upstream ends. Throws SealgateError `imap.framing`, `imap.protocol`. */
+  async run(): Promise<void> {
+    const { upstream } = this.#exchange.parts;
+    try {
+      for (;;) {
+        const event = upstream.take();
+        if (event === null) {
+          if (!(await upstream.more())) return;
+          continue;
+        }
+        const wait = event.type === 'line' ? this.#line(event) : this.#literal(event.octets, event.remaining);
+        if (wait !== null) await wait;
+      }
+    } finally {
+      if (this.#handler.kind === 'fetch') this.#handler.fetch.abandon();
+    }
+  }
+
+  /**
+   * Sends a command of the gateway's own; nothing of the client's may be on its way. `found` is called for each message
+   * that the answer brings.
+   */
+  async inject(
+    command: string,
+    wants: (messageClass: MessageClass) => boolean,
+    found: (injected: Injected) => void,
+  ): Promise<TaggedReply> {
+    const exchange = this.#exchange;
+    const pending = new Pending(exchange.nextTag(), 'injected', null, true);
+    exchange.add(pending);
+    this.#injection = { wants, found };
+    await exchange.parts.upstream.write(`${pending.tag} ${command}\r\n`);
+    const reply = await pending.done;
+    this.#injection = null;
+    return reply;
+  }
+
+  #line(event: LineEvent): Promise<void> | null {
+    if (event.first) return this.#begin(event);
+    return this.#toHandler(event, 0);
+  }
+
+  #literal(octets: Buffer, remaining: number): Promise<void> | null {
+    const handler = this.#handler;
+    switch (handler.kind) {
+      case 'pass':
+        return this.#write(octets);
+      case 'drop':
+        return null;
+      case 'fetch':
+        return handler.fetch.literal(octets, remaining);
+    }
+  }
+
+  #toHandler(event: LineEvent, at: number): Promise<void> | null {
+    const handler = this.#handler;
+    if (handler.kind === 'fetch') {
+      const wait = handler.fetch.line(event.octets, at, event.literal);
+      if (event.literal !== null) return wait;
+      return wait === null ? this.#responseEnded() : wait.then(() => void this.#responseEnded());
+    }
+    const wait = handler.kind === 'pass' ? this.#write(event.octets) : null;
+    if (event.literal === null) this.#responseEnded();
+    return wait;
+  }
+
+  #responseEnded(): null {
+    this.#handler = PASS;
+    this.#exchange.relayingInside = false;
+    return null;
+  }
+
+  #begin(event: LineEvent): Promise<void> | null {
+    const line = readServerLine(event.octets);
+    switch (line.kind) {
+      case 'tagged':
+        return this.#tagged(line, event.octets);
+      case 'continuation':
+        return this.#continuation();
+      case 'status':
+        return this.#status(line, event.octets);
+      case 'capability':
+        this.#learnCapabilities(event.octets);
+        return this.#whole(cleanCapability(event.octets));
+      case 'fetch':
+        return this.#fetch(line, event);
+      case 'expunge':
+      case 'vanished':
+        // Not allowed while messages are asked for by number (RFC 9051 §7.5.1): what was learnt by number is void.
+        this.uids.clear();
+        return this.#whole(event.octets);
+      case 'data':
+        this.#handler = PASS;
+        return this.#toHandler(event, 0);
+      case 'unknown':
+        if (event.octets[0] !== 0x2a) throw protocol('a response that is neither tagged nor untagged');
+        this.#handler = DROP;
+        return this.#toHandler(event, 0);
+    }
+  }
+
+  #fetch(line: Extract<ServerLine, { kind: 'fetch' }>, event: LineEvent): Promise<void> | null {
+    const { octets, literal } = event;
+    const { parts } = this.#exchange;
+    if (this.#injection !== null) {
+      const { wants, found } = this.#injection;
+      const write = (each: Buffer): Promise<void> | null => this.#whole(each);
+      this.#handler = {
+        kind: 'fetch',
+        fetch: new InjectedFetch({ gate: parts.gate, write, wants, found }, line.msn),
+      };
+      return this.#toHandler(event, line.at);
+    }
+    // Flags and the like: nothing to look at.
+    if (literal === null && octets.indexOf('BODY') === -1 && octets.indexOf('RFC822') === -1) {
+      return this.#whole(octets);
+    }
+    const relay = new FetchRelay(
+      {
+        views: parts.views,
+        gate: parts.gate,
+        write: (each) => this.#write(each),
+        current: () => this.#exchange.currentFetch(),
+        uids: this.uids,
+        observe: (each) => this.#observe(each),
+      },
+      line.msn,
+    );
+    this.#handler = { kind: 'fetch', fetch: relay };
+    return this.#toHandler(event, line.at);
+  }
+
+  /** One message at a time and none in reserve: learning a certificate can wait for the next mail. */
+  #observe(octets: Buffer): void {
+    if (this.#observing) return;
+    this.#observing = true;
+    void this.#exchange.parts.views.observe(octets).finally(() => {
+      this.#observing = false;
+    });
+  }
+
+  #tagged(line: Extract<ServerLine, { kind: 'tagged' }>, octets: Buffer): Promise<void> | null {
+    const pending = this.#exchange.pending.get(line.tag);
+    if (pending === undefined) throw protocol('a tagged response to no command');
+    if (pending.kind !== 'injected') this.#learnCapabilities(octets);
+    const reply: TaggedReply = {
+      status: line.status,
+      line: finalReply(pending, line.status, cleanStatus(octets)),
+    };
+    const wait = pending.held ? null : this.#whole(reply.line);
+    this.#exchange.settle(pending, reply);
+    return wait;
+  }
+
+  #continuation(): null {
+    for (const pending of this.#exchange.pending.values()) if (pending.continue()) return null;
+    throw protocol('a continuation request to no command');
+  }
+
+  #status(line: Extract<ServerLine, { kind: 'status' }>, octets: Buffer): Promise<void> | null {
+    if (line.status === 'PREAUTH') throw protocol('PREAUTH in the middle of a session');
+    if (line.status === 'BYE') this.#exchange.byeSent = true;
+    this.#learnCapabilities(octets);
+    const uidValidity = uidValidityOf(octets);
+    if (uidValidity !== null && this.#selecting()) this.#exchange.parts.views.select(uidValidity);
+    return this.#whole(cleanStatus(octets));
+  }
+
+  #selecting(): boolean {
+    for (const pending of this.#exchange.pending.values()) if (pending.kind === 'select') return true;
+    return false;
+  }
+
+  #learnCapabilities(octets: Buffer): void {
+    const list = capabilityList(octets);
+    if (list === null) return;
+    const known = this.#exchange.parts.upstreamCapabilities;
+    known.clear();
+    for (const each of list) known.add(each.toUpperCase());
+  }
+
+  /** A whole response. */
+  #whole(octets: Buffer): Promise<void> | null {
+    return this.#exchange.parts.client.write(octets);
+  }
+
+  /** A piece of a response whose end is still to come. */
+  #write(octets: Buffer): Promise<void> | null {
+    this.#exchange.relayingInside = true;
+    return this.#exchange.parts.client.write(octets);
+  }
+}
+
+/** NO for a FETCH from which messages were left out (RFC 5530 §3), whatever the upstream said of it. */
+export function finalReply(pending: Pending, status: 'OK' | 'NO' | 'BAD', line: Buffer): Buffer {
+  const { withheld, withheldCount } = pending;
+  if (withheld === null || status !== 'OK') return line;
+  const text = withheld.text.replace(/[^\x20-\x7e]/g, '?').replace(/\}$/, ')');
+  return Buffer.from(
+    `${pending.tag} NO [${withheld.code}] ${text} (${withheldCount} left out)\r\n`,
+    'latin1',
+  );
+}
+
+function protocol(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'imap.protocol',
+    publicText: 'The mail server does not follow the IMAP protocol. Connect again.',
+    duration: 'temporary',
+    reason,
+  });
+}

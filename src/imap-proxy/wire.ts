@@ -1,0 +1,169 @@
+import type { Socket } from 'node:net';
+import { Framer, type FramerEvent, type FramerSide } from './framer.ts';
+
+/** Octets read ahead of the consumer before the peer is told to wait. */
+const READ_AHEAD = 256 * 1024;
+
+/** How long a peer may take to read what was written before the end. */
+const LINGER_MS = 30_000;
+
+/**
+ * One leg of a session: a socket, the framer on what it sends, and back-pressure both ways.
+ * After an error or an end `more()` gives false, for good; writes go nowhere.
+ */
+export class Wire {
+  readonly #socket: Socket;
+  readonly #framer: Framer;
+  #waiting: ((open: boolean) => void) | null = null;
+  #ended = false;
+  #corked = false;
+  #draining: Promise<void> | null = null;
+  /** Why the leg ended; for the log. */
+  #cause = 'closed';
+  readonly #onData = (chunk: Buffer): void => this.#arrived(chunk);
+  readonly #onEnd = (): void => this.#finish('closed by the peer');
+  readonly #onClose = (): void => this.#finish('closed');
+  readonly #onError = (error: Error): void => this.#finish(error.message);
+
+  constructor(socket: Socket, side: FramerSide, lineLimit: number) {
+    this.#socket = socket;
+    this.#framer = new Framer(side, lineLimit);
+    socket.on('data', this.#onData);
+    socket.on('end', this.#onEnd);
+    socket.on('close', this.#onClose);
+    socket.on('error', this.#onError);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get cause(): string {
+    return this.#cause;
+  }
+
+  /** Whether the peer is in the middle of a command or response. */
+  get inside(): boolean {
+    return this.#framer.inside;
+  }
+
+  /** Octets that have arrived and are not consumed. */
+  get buffered(): number {
+    return this.#framer.buffered;
+  }
+
+  /** The next event that is here already. Throws SealgateError `imap.framing`. */
+  take(): FramerEvent | null {
+    return this.#framer.next();
+  }
+
+  /** The next event; null at the end. Throws SealgateError `imap.framing`. */
+  async next(): Promise<FramerEvent | null> {
+    for (;;) {
+      const event = this.#framer.next();
+      if (event !== null) return event;
+      if (!(await this.more())) return null;
+    }
+  }
+
+  /** The next line as plain text (SASL answers, DONE); null at the end. */
+  async nextText(): Promise<Buffer | null> {
+    for (;;) {
+      const text = this.#framer.nextText();
+      if (text !== null) return text;
+      if (!(await this.more())) return null;
+    }
+  }
+
+  abandonLiteral(): void {
+    this.#framer.abandonLiteral();
+  }
+
+  /** Waits for octets. false: there will be none. One caller at a time. */
+  more(): Promise<boolean> {
+    if (this.#ended) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+      this.#socket.resume();
+    });
+  }
+
+  /** Writes whole; what is written in one turn leaves in one packet. A promise: wait for it before writing much more. */
+  write(octets: Buffer | string): Promise<void> | null {
+    if (this.#ended || this.#socket.destroyed) return null;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#socket.uncork();
+      });
+    }
+    const room =
+      typeof octets === 'string' ? this.#socket.write(octets, 'latin1') : this.#socket.write(octets);
+    if (room) return null;
+    this.#draining ??= new Promise((resolve) => {
+      const done = (): void => {
+        this.#socket.off('drain', done);
+        this.#socket.off('close', done);
+        this.#draining = null;
+        resolve();
+      };
+      this.#socket.on('drain', done);
+      this.#socket.on('close', done);
+    });
+    return this.#draining;
+  }
+
+  /** Sends what is written and closes. */
+  end(): void {
+    if (!this.#socket.destroyed) {
+      this.#socket.end();
+      this.#socket.setTimeout(LINGER_MS, () => this.#socket.destroy());
+    }
+    this.#finish('ended by the gateway');
+  }
+
+  /** Closes at once, so that the peer cannot take what it has for whole. */
+  destroy(): void {
+    if ('resetAndDestroy' in this.#socket && this.#socket.constructor.name === 'Socket') {
+      this.#socket.resetAndDestroy();
+    } else {
+      this.#socket.destroy();
+    }
+    this.#finish('ended by the gateway');
+  }
+
+  /** Gives the socket away, for STARTTLS. What arrived and was not consumed is forgotten with this object. */
+  release(): Socket {
+    this.#socket.off('data', this.#onData);
+    this.#socket.off('end', this.#onEnd);
+    this.#socket.off('close', this.#onClose);
+    this.#socket.off('error', this.#onError);
+    // TLS around it has its own; an error in between must not end the process.
+    this.#socket.on('error', () => undefined);
+    this.#socket.pause();
+    this.#ended = true;
+    return this.#socket;
+  }
+
+  #arrived(chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#framer.push(chunk);
+    const waiting = this.#waiting;
+    if (waiting !== null) {
+      this.#waiting = null;
+      waiting(true);
+    } else if (this.#framer.buffered > READ_AHEAD) {
+      this.#socket.pause();
+    }
+  }
+
+  #finish(cause: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#cause = cause;
+    this.#waiting?.(false);
+    this.#waiting = null;
+  }
+}

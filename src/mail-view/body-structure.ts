@@ -1,0 +1,100 @@
+import type { Entity, HeaderField } from '../mail/entity.ts';
+import { readEntity } from '../mail/entity-tree.ts';
+import { fieldsNamed } from '../mail/header.ts';
+import { readParameterised } from '../mail/media-type.ts';
+import { envelope } from './envelope.ts';
+import { imapNstring, imapString } from './imap-string.ts';
+import { isMessage, type MessageView } from './message-view.ts';
+
+/**
+ * BODYSTRUCTURE, and BODY without extension data (RFC 9051 §7.5.2), of a view.
+ *
+ * Holds: sizes are those of the octets that BODY[n] gives; a multipart always has a child, a part always a type, text
+ * and message parts their lines, extension data all four fields, because clients fail over each of these.
+ */
+export function bodyStructure(view: MessageView, extended: boolean): Buffer {
+  return Buffer.from(structureOf(view.octets, view.root, extended), 'latin1');
+}
+
+function structureOf(octets: Buffer, entity: Entity, extended: boolean): string {
+  return entity.mediaType.type === 'multipart'
+    ? multipart(octets, entity, extended)
+    : singlePart(octets, entity, extended);
+}
+
+const EMPTY_TEXT = '("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0)';
+const EMPTY_TEXT_EXTENDED = '("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)';
+
+// body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]
+function multipart(octets: Buffer, entity: Entity, extended: boolean): string {
+  const children = entity.parts.map((part) => structureOf(octets, part, extended)).join('');
+  const bodies = children === '' ? (extended ? EMPTY_TEXT_EXTENDED : EMPTY_TEXT) : children;
+  const subtype = imapString(entity.mediaType.subtype);
+  if (!extended) return `(${bodies} ${subtype})`;
+  return `(${bodies} ${subtype} ${parameters(entity.mediaType.parameters)} ${dispositionToLocation(entity)})`;
+}
+
+// body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
+function singlePart(octets: Buffer, entity: Entity, extended: boolean): string {
+  const { type, subtype } = entity.mediaType;
+  const body = octets.subarray(entity.body.start, entity.body.end);
+  const fields = [
+    imapString(type),
+    imapString(subtype),
+    parameters(entity.mediaType.parameters),
+    imapNstring(fieldValue(entity.fields, 'content-id')),
+    imapNstring(fieldValue(entity.fields, 'content-description')),
+    imapString(entity.transferEncoding === 'unknown' ? '7bit' : entity.transferEncoding),
+    String(body.length),
+  ];
+  if (isMessage(entity)) {
+    const inner = readEntity(octets, entity.body);
+    fields.push(envelope(inner.fields), structureOf(octets, inner, extended), String(lines(body)));
+  } else if (type === 'text') fields.push(String(lines(body)));
+  if (extended) {
+    fields.push(imapNstring(fieldValue(entity.fields, 'content-md5')), dispositionToLocation(entity));
+  }
+  return `(${fields.join(' ')})`;
+}
+
+function dispositionToLocation(entity: Entity): string {
+  return [
+    disposition(entity),
+    language(fieldValue(entity.fields, 'content-language')),
+    imapNstring(fieldValue(entity.fields, 'content-location')),
+  ].join(' ');
+}
+
+function disposition(entity: Entity): string {
+  const value = fieldValue(entity.fields, 'content-disposition');
+  const read = value === null ? null : readParameterised(value);
+  return read === null ? 'NIL' : `(${imapString(octetText(read.word))} ${parameters(read.parameters)})`;
+}
+
+function language(value: string | null): string {
+  const tags = value?.split(',').flatMap((tag) => (tag.trim() === '' ? [] : [imapString(tag.trim())])) ?? [];
+  return tags.length === 0 ? 'NIL' : `(${tags.join(' ')})`;
+}
+
+function parameters(map: ReadonlyMap<string, string>): string {
+  const pairs = [...map].map(
+    ([name, value]) => `${imapString(octetText(name))} ${imapString(octetText(value))}`,
+  );
+  return pairs.length === 0 ? 'NIL' : `(${pairs.join(' ')})`;
+}
+
+/** Parameters in RFC 2231's extended form are decoded: characters beyond latin1 go as UTF-8. */
+function octetText(text: string): string {
+  return /^[\0-\xff]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
+}
+
+function fieldValue(fields: readonly HeaderField[], name: string): string | null {
+  return fieldsNamed(fields, name)[0]?.value ?? null;
+}
+
+/** Lines as servers count them: line ends. */
+function lines(octets: Buffer): number {
+  let count = 0;
+  for (let at = octets.indexOf(0x0a); at !== -1; at = octets.indexOf(0x0a, at + 1)) count++;
+  return count;
+}

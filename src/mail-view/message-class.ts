@@ -1,0 +1,87 @@
+import type { HeaderField } from '../mail/entity.ts';
+import { field, readHeader } from '../mail/header.ts';
+import { readMediaType } from '../mail/media-type.ts';
+
+/**
+ * What a stored message is, judged by its root Content-Type alone: a listing that asks for that one field and a
+ * client that fetches the whole message must come to the same answer, or a message would change under its UID.
+ */
+export type MessageClass =
+  | 'none'
+  /** Encrypted: enveloped or authenticated-enveloped data, or pkcs7-mime that does not say what it is. */
+  | 'encrypted'
+  /** signed-data inside pkcs7-mime (RFC 8551 §3.5.2): no client without S/MIME can read it. */
+  | 'opaque-signed'
+  /** multipart/signed (RFC 8551 §3.5.3). */
+  | 'clear-signed'
+  | 'compressed'
+  | 'certificates';
+
+/** `shell`: the client sees the decrypted view; `identity`: the octets as they are stored. */
+export type ViewKind = 'shell' | 'identity';
+
+/**
+ * Without any key of the reader an encrypted message stays what it is, so that a client with a key of its own can
+ * still read it. Opaque signatures need no key.
+ */
+export function viewKind(messageClass: MessageClass, readerHasKeys: boolean): ViewKind {
+  switch (messageClass) {
+    case 'encrypted':
+      return readerHasKeys ? 'shell' : 'identity';
+    case 'opaque-signed':
+      return 'shell';
+    case 'none':
+    case 'clear-signed':
+    case 'compressed':
+    case 'certificates':
+      return 'identity';
+  }
+}
+
+/**
+ * Classifies by header octets: the whole header, or any part of it that holds every Content-Type field.
+ * A Content-Type said twice, or not in the grammar, makes `none`: readers disagree on such a message.
+ */
+export function classifyHeader(header: Buffer): MessageClass {
+  let fields: readonly HeaderField[];
+  try {
+    fields = readHeader(header, 0, header.length).fields;
+  } catch {
+    // Larger than any header the gateway reads: such a message is shown as it is stored.
+    return 'none';
+  }
+  return classifyFields(fields);
+}
+
+export function classifyFields(fields: readonly HeaderField[]): MessageClass {
+  const found = field(fields, 'content-type');
+  if (found.kind !== 'one') return 'none';
+  const mediaType = readMediaType(found.field.value);
+  if (mediaType === null) return 'none';
+  const parameter = (name: string): string => mediaType.parameters.get(name)?.toLowerCase() ?? '';
+  switch (`${mediaType.type}/${mediaType.subtype}`) {
+    case 'application/pkcs7-mime':
+    case 'application/x-pkcs7-mime':
+      return ofSmimeType(parameter('smime-type'), parameter('name'));
+    case 'application/octet-stream':
+      return parameter('name').endsWith('.p7m') ? 'encrypted' : 'none';
+    case 'multipart/signed':
+      return /^application\/(x-)?pkcs7-signature$/.test(parameter('protocol')) ? 'clear-signed' : 'none';
+    default:
+      return 'none';
+  }
+}
+
+// RFC 8551 §3.2.2
+function ofSmimeType(smimeType: string, name: string): MessageClass {
+  switch (smimeType) {
+    case 'signed-data':
+      return 'opaque-signed';
+    case 'compressed-data':
+      return 'compressed';
+    case 'certs-only':
+      return 'certificates';
+    default:
+      return smimeType === '' && name.endsWith('.p7c') ? 'certificates' : 'encrypted';
+  }
+}

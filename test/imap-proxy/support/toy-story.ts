@@ -1,0 +1,69 @@
+import type { InboundStory, OpenOutcome, OpenRequest } from '../../../src/pipeline/ports.ts';
+import type { SecurityReport } from '../../../src/smime/report.ts';
+
+/**
+ * A stand-in for the inbound story: "encryption" is base64 of the entity with its octets reversed, so that tests know what
+ * a view must hold without keys. `control` makes the story behave like a gateway whose key is away, or broken mail.
+ */
+export type ToyControl = {
+  opened: number;
+  observed: number;
+  mode: 'works' | 'unavailable' | 'failed' | 'no-key';
+};
+
+export function toyControl(): ToyControl {
+  return { opened: 0, observed: 0, mode: 'works' };
+}
+
+const OVERHEAD = 700;
+
+const REPORT: SecurityReport = {
+  layers: [{ kind: 'encrypted', algorithm: 'aes256-gcm', authenticated: true, outcome: 'opened' }],
+};
+
+export function toyStory(control: ToyControl): InboundStory {
+  return {
+    async open(request: OpenRequest): Promise<OpenOutcome> {
+      const text = request.octets.toString('latin1');
+      if (/^content-type: *multipart\/signed/im.test(text)) {
+        control.observed++;
+        return { kind: 'as-is', report: null };
+      }
+      control.opened++;
+      switch (control.mode) {
+        case 'unavailable':
+          return { kind: 'unavailable', publicText: 'The key token is not there. Insert it and try again.' };
+        case 'failed':
+          return { kind: 'failed', report: REPORT };
+        case 'no-key':
+          return { kind: 'no-key', report: REPORT };
+        case 'works': {
+          const body = text.slice(text.indexOf('\r\n\r\n') + 4);
+          const entity = Buffer.from(body, 'base64').subarray(OVERHEAD).reverse();
+          return { kind: 'opened', entity, report: REPORT, verdict: { kind: 'trusted' } };
+        }
+      }
+    },
+  };
+}
+
+/** A stored message that the toy story opens to `entity`. Lines of base64 have 64 characters, as OpenSSL writes them. */
+export function toyEncrypted(
+  fields: readonly string[],
+  entity: string | Buffer,
+  smimeType = 'enveloped-data',
+): Buffer {
+  // A real CMS object adds some hundred octets of recipients and certificates.
+  const content = Buffer.isBuffer(entity) ? Buffer.from(entity) : Buffer.from(entity, 'latin1');
+  const sealed = Buffer.concat([Buffer.alloc(OVERHEAD, 'C'), content.reverse()]);
+  const base64 = sealed.toString('base64');
+  const lines = base64.match(/.{1,64}/g) ?? [];
+  const header = [
+    ...fields,
+    'MIME-Version: 1.0',
+    `Content-Type: application/pkcs7-mime; smime-type=${smimeType}; name="smime.p7m"`,
+    'Content-Transfer-Encoding: base64',
+    'Content-Disposition: attachment; filename="smime.p7m"',
+  ];
+  return Buffer.from(`${header.join('\r\n')}\r\n\r\n${lines.join('\r\n')}\r\n`, 'latin1');
+}
