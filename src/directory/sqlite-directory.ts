@@ -35,6 +35,8 @@ export class SqliteDirectory implements CertificateDirectory {
   readonly #log: Log;
   readonly #parsed = new Map<string, Certificate>();
   readonly #seen = new Map<string, number>();
+  /** The last finding under way for an address. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor({ store, pinned = noPinnedFiles, clock, log }: DirectoryParts) {
     this.#store = store;
@@ -70,7 +72,7 @@ export class SqliteDirectory implements CertificateDirectory {
     const now = this.#clock().getTime();
     const seenKey = `${address} ${finding.certificate.fingerprint} ${finding.trust} ${finding.capabilities.join()}`;
     if (now - (this.#seen.get(seenKey) ?? Number.NEGATIVE_INFINITY) < NOTED_EVERY_MS) return;
-    await this.#asking(() => this.#note(address, finding, now));
+    await this.#inTurn(address, () => this.#asking(() => this.#note(address, finding, now)));
     remember(this.#seen, seenKey, now);
   }
 
@@ -106,6 +108,19 @@ export class SqliteDirectory implements CertificateDirectory {
     const statements = reviewStatements(key, fingerprint, decision, reason, now);
     const [journal] = await this.#asking(() => this.#store.transaction(statements));
     return (journal?.length ?? 0) > 0;
+  }
+
+  /** Findings of one address are judged one after the other: only one can be the first. */
+  async #inTurn(address: string, note: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(address) ?? Promise.resolve();
+    // Whether the one before failed is its own caller's affair.
+    const turn = before.then(note, note);
+    this.#turns.set(address, turn);
+    try {
+      await turn;
+    } finally {
+      if (this.#turns.get(address) === turn) this.#turns.delete(address);
+    }
   }
 
   /** One address's finding. Another process may write at the same time: then the judgement is made anew. */
