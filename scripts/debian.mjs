@@ -1,12 +1,12 @@
 // Installs missing Debian packages. Never starts a service, never removes a package, never changes one that is there.
 //
-// Run by itself, `node scripts/debian.mjs swaks isync` installs these; the other scripts call `ensureDebianPackages`.
+// Run by itself, `node scripts/debian.mjs swaks isync` installs these; the other scripts call its functions.
 
 import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runMain, SetupError, step } from './progress.mjs';
+import { runMain, SetupError, say } from './progress.mjs';
 import { run } from './run.mjs';
 
 /** Package -> a file or a program that shows it is there; null where only dpkg can tell. */
@@ -54,6 +54,8 @@ const POLICY = '/usr/sbin/policy-rc.d';
 const POLICY_TEXT =
   '#!/bin/sh\n# sealgate: temporary, keeps new packages from starting their services\nexit 101\n';
 const LOCK = '/run/lock/sealgate-apt.lock';
+/** Says to this script that it holds the lock and is to install. */
+const LOCKED = '--locked';
 
 /** @returns {Promise<string[]>} those of the packages that are neither installed nor there by another way. */
 export async function missingPackages(packages) {
@@ -87,35 +89,43 @@ function isExecutable(path) {
 }
 
 /**
- * Makes sure that the packages are there.
+ * Finds out what is missing and whether it can be installed here; `installDebianPackages` does it.
  *
  * @param {readonly string[]} packages
  * @param {string} purpose "for the tests"
- * @throws SetupError, one sentence that names what is missing, when they are not there and cannot be installed.
+ * @returns {Promise<string[]>} the missing packages.
+ * @throws SetupError, one sentence that names what is missing, when it cannot be installed.
  */
-export async function ensureDebianPackages(packages, purpose) {
+export async function packagesToInstall(packages, purpose) {
   const missing = await missingPackages(packages);
-  if (missing.length === 0) return;
-  const command = `apt-get install --no-install-recommends ${missing.join(' ')}`;
+  if (missing.length === 0) return [];
   if (!isExecutable('/usr/bin/apt-get')) {
     throw new SetupError(
-      `Missing ${purpose}: ${missing.join(', ')} (the names are Debian's); install them, then run again.`,
+      `Missing ${purpose}: ${missing.join(', ')} (Debian's names); install them, then run again.`,
     );
   }
   if (process.getuid?.() !== 0) {
-    throw new SetupError(`Missing ${purpose}: run "${command}" as root, then run again.`);
+    throw new SetupError(`Missing ${purpose}: run "${commandFor(missing)}" as root, then run again.`);
   }
-  await step(`Installing Debian packages ${purpose}: ${missing.join(' ')}`, async () => {
-    // One at a time on this machine: the policy file below is everybody's.
-    const self = [process.execPath, fileURLToPath(import.meta.url), ...missing];
-    const locked = isExecutable('/usr/bin/flock') ? ['/usr/bin/flock', LOCK, ...self] : self;
-    const { code, output } = await run(locked[0], locked.slice(1), { quiet: true });
-    if (code !== 0) {
-      throw new SetupError(
-        `apt-get could not install them: ${lastError(output)}; run "${command}" to see all of it.`,
-      );
-    }
-  });
+  return missing;
+}
+
+/** @throws SetupError */
+export async function installDebianPackages(missing) {
+  if (missing.length === 0) return;
+  say(`Installing Debian packages: ${missing.join(' ')} ...`);
+  // One at a time on this machine: the policy file below is everybody's.
+  const self = [process.execPath, fileURLToPath(import.meta.url), LOCKED, ...missing];
+  const [program, ...args] = isExecutable('/usr/bin/flock') ? ['/usr/bin/flock', LOCK, ...self] : self;
+  const { code, output } = await run(program, args, { quiet: true });
+  if (code === 0) return;
+  throw new SetupError(
+    `apt-get could not install packages: ${lastError(output)}; run "${commandFor(missing)}" to see all of it.`,
+  );
+}
+
+function commandFor(packages) {
+  return `apt-get install --no-install-recommends ${packages.join(' ')}`;
 }
 
 async function install(packages) {
@@ -166,5 +176,9 @@ function lastError(output) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await runMain(install);
+  await runMain(async (args) => {
+    if (args[0] === LOCKED) return install(args.slice(1));
+    await installDebianPackages(await packagesToInstall(args, 'as asked'));
+    return 0;
+  });
 }

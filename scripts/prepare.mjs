@@ -4,8 +4,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { COMPILER_PACKAGES, ensureDebianPackages } from './debian.mjs';
-import { runMain, SetupError, step } from './progress.mjs';
+import { COMPILER_PACKAGES, installDebianPackages, packagesToInstall } from './debian.mjs';
+import { runMain, SetupError, say, seconds } from './progress.mjs';
 import { run } from './run.mjs';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -13,11 +13,38 @@ const FLOOR = [24, 12];
 const BINDING = join(ROOT, 'node_modules/pkcs11js/build/Release/pkcs11.node');
 
 /**
+ * Sets up what is missing: npm packages, the compiled PKCS#11 binding, Debian packages.
+ *
+ * @param {object} [needs]
+ * @param {readonly string[]} [needs.packages] Debian packages that the caller's work needs.
+ * @param {string} [needs.purpose] what for: "for the tests".
+ * @param {string} [needs.otherwise] a sentence for whoever cannot install them.
+ * @param {boolean} [needs.goOnWithout] where they cannot be installed, say so and go on.
  * @returns {Promise<string>} the path of the Node to run TypeScript with.
  * @throws SetupError
  */
-export async function prepare() {
-  if (!isInStep()) await install();
+export async function prepare({ packages = [], purpose = '', otherwise = '', goOnWithout = false } = {}) {
+  const begin = performance.now();
+  const inStep = isInStep();
+  const isCompiled = inStep && existsSync(BINDING);
+  const compiler = isCompiled
+    ? []
+    : await packagesToInstall(COMPILER_PACKAGES, 'to compile the PKCS#11 binding');
+  const others = await packagesToInstall(packages, purpose).catch((error) => {
+    if (!(error instanceof SetupError)) throw error;
+    if (!goOnWithout) throw new SetupError(`${error.message} ${otherwise}`.trim());
+    say(error.message);
+    return [];
+  });
+  const missing = [...compiler, ...others];
+  // Side by side: one waits for the network while the other unpacks. Both end before either's failure is told.
+  const outcomes = await Promise.allSettled([
+    installDebianPackages(missing),
+    inStep ? null : installNpmPackages(),
+  ]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  if (!isCompiled) await compileBinding();
+  if (!isCompiled || missing.length > 0) say(`Set-up took ${seconds(begin)}.`);
   return findNode();
 }
 
@@ -29,7 +56,7 @@ function isInStep() {
     throw new SetupError(
       'package-lock.json is missing or broken: restore it with "git checkout package-lock.json".',
     );
-  if (installed === null || !existsSync(BINDING)) return false;
+  if (installed === null) return false;
   return Object.entries(wanted).every(([path, entry]) => {
     if (path === '') return true;
     const there = installed[path];
@@ -47,33 +74,42 @@ function readLock(file) {
   }
 }
 
-async function install() {
-  await ensureDebianPackages(COMPILER_PACKAGES, 'to compile the PKCS#11 binding');
-  await step('Installing npm packages (npm ci)', async () => {
-    const platformPackage = join(ROOT, 'node_modules', `node-${process.platform}-${process.arch}`);
-    // The platform package brings the headers that the binding is compiled with, so none are fetched. npm ci empties
-    // node_modules first and compiles last, so the folder is there when it is needed.
-    const first = await npmCi({ npm_config_nodedir: platformPackage });
-    if (first.code === 0) return;
-    // Where there is no platform package, the machine's own setting or node-gyp's fetching must do.
-    const second = existsSync(join(platformPackage, 'include')) ? first : await npmCi({});
-    if (second.code !== 0) throw new SetupError(npmSentence(second.output));
-  });
+async function installNpmPackages() {
+  say('Installing npm packages ...');
+  // No package's install script runs; the one that is needed, the binding's, is called by name below.
+  const { code, output } = await npm([
+    'ci',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
+  if (code !== 0) throw new SetupError(npmSentence('npm ci', output));
 }
 
-function npmCi(env) {
+async function compileBinding() {
+  say('Compiling the PKCS#11 binding ...');
+  const args = ['rebuild', 'pkcs11js', '--ignore-scripts=false', '--foreground-scripts', '--loglevel=error'];
+  // The platform package brings the headers, so none are fetched. Where there is none, the machine's own setting or
+  // node-gyp's fetching must do.
+  const headers = join(ROOT, 'node_modules', `node-${process.platform}-${process.arch}`);
+  const env = existsSync(join(headers, 'include/node')) ? { npm_config_nodedir: headers } : {};
+  const { code, output } = await npm(args, env);
+  if (code !== 0 || !existsSync(BINDING)) throw new SetupError(npmSentence('npm rebuild pkcs11js', output));
+}
+
+function npm(args, env = {}) {
   const options = { quiet: true, cwd: ROOT, env: { ...process.env, ...env } };
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
-  const npm = process.env.npm_execpath;
-  return npm?.endsWith('.js') ? run(process.execPath, [npm, ...args], options) : run('npm', args, options);
+  const path = process.env.npm_execpath;
+  return path?.endsWith('.js') ? run(process.execPath, [path, ...args], options) : run('npm', args, options);
 }
 
-function npmSentence(output) {
+function npmSentence(command, output) {
   const errors = output.split('\n').flatMap((line) => /^npm (?:error|ERR!) (.+)$/.exec(line)?.[1] ?? []);
   const telling =
     errors.find((line) => !/^(code|errno|syscall|A complete log)\b/.test(line)) ??
     output.trim().split('\n').at(-1);
-  return `npm ci failed: ${telling || 'no reason given'}; check the network with "npm ping", run "npm ci" to see all of it, then run again.`;
+  return `${command} failed: ${telling || 'no reason given'}; run "${command}" to see all of it, check the network with "npm ping", then run again.`;
 }
 
 async function findNode() {

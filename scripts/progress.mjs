@@ -3,25 +3,9 @@
 /** A failure whose message is all that a person needs: the place and what to do. */
 export class SetupError extends Error {}
 
-/**
- * Says what is being done, does it, and says how long it took.
- *
- * @template T
- * @param {string} text a step in the present: "Installing npm packages"
- * @param {() => T | Promise<T>} work
- * @returns {Promise<T>}
- */
-export async function step(text, work) {
-  const begin = performance.now();
-  process.stdout.write(`${text} ...`);
-  try {
-    const result = await work();
-    process.stdout.write(` done in ${seconds(begin)}\n`);
-    return result;
-  } catch (error) {
-    process.stdout.write(` failed after ${seconds(begin)}\n`);
-    throw error;
-  }
+/** Says what is being done; several things may be going on at once. */
+export function say(text) {
+  process.stdout.write(`${text}\n`);
 }
 
 /** Runs a command's main part; a SetupError becomes one sentence and exit code 1. */

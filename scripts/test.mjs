@@ -6,22 +6,16 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { ensureDebianPackages, TEST_PACKAGES } from './debian.mjs';
+import { TEST_PACKAGES } from './debian.mjs';
 import { endProcesses, processesUsing } from './left-behind.mjs';
 import { prepare, ROOT } from './prepare.mjs';
-import { runMain, SetupError, seconds } from './progress.mjs';
+import { runMain, seconds } from './progress.mjs';
 import { runAsIfExecuted } from './run.mjs';
 
 await runMain(async (args) => {
   const begin = performance.now();
-  const node = await prepare();
-  try {
-    await ensureDebianPackages(TEST_PACKAGES, 'for the tests');
-  } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
-    // The tests that need them fail and say so; the others are still worth running.
-    process.stdout.write(`${error.message}\n`);
-  }
+  // Without them, the tests that need them fail and say so; the others are still worth running.
+  const node = await prepare({ packages: TEST_PACKAGES, purpose: 'for the tests', goOnWithout: true });
   const outcomes = [
     await check('types', node, ['tsc', '--noEmit']),
     await check('lint', node, ['biome', 'check', '--error-on-warnings', '.']),
