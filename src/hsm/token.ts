@@ -82,7 +82,7 @@ export async function openToken(options: OpenTokenOptions): Promise<Token> {
     log,
     times: { ...keyClientTimes, ...options.times },
   });
-  return new OpenedToken(client, options.name ?? client.token.label);
+  return new OpenedToken(client, options.name ?? client.token.label, options.certificates ?? []);
 }
 
 /** Loading happens in the key process; a wrong path is told before one is started. */
@@ -106,11 +106,11 @@ class OpenedToken implements Token {
   readonly #signingKeys: readonly SigningKey[];
   readonly #decryptionKeys: readonly DecryptionKey[];
 
-  constructor(client: KeyClient, name: string) {
+  constructor(client: KeyClient, name: string, certificates: readonly Certificate[]) {
     this.#client = client;
     this.label = client.token.label;
     this.serial = client.token.serial;
-    const entries = readEntries(client.token, name);
+    const entries = readEntries(client.token, name, certificates);
     this.#signingKeys = entries
       .filter((entry) => entry.description.canSign && signatureSchemes(entry.certificate).length > 0)
       .map((entry) => new TokenSigningKey(client, entry));
@@ -143,8 +143,8 @@ type Entry = {
   chain: readonly Certificate[];
 };
 
-function readEntries(token: TokenDescription, name: string): Entry[] {
-  const all = token.certificates.flatMap(parseIfPossible);
+function readEntries(token: TokenDescription, name: string, additional: readonly Certificate[]): Entry[] {
+  const all = [...token.certificates.flatMap(parseIfPossible), ...additional];
   return token.keys.flatMap((description) =>
     parseIfPossible(description.certificate).map((certificate) => ({
       label: `${name}/${description.label}`,
