@@ -3,12 +3,14 @@ import { Command } from 'commander';
 import { addConfigCommands } from './commands/config.ts';
 import { addDirectoryCommands } from './commands/directory.ts';
 import { addPolicyCommands } from './commands/policy.ts';
-import { addServeCommand } from './commands/serve.ts';
 import { reportFailure } from './commands/report-failure.ts';
+import { addServeCommand } from './commands/serve.ts';
 
 /** The command line. Each command is a file in src/commands; this one only names them and ends the process. */
 const program = new Command('sealgate')
-  .description('Secure-mail gateway: signs, encrypts, decrypts and verifies S/MIME between mail clients and mail servers.')
+  .description(
+    'Secure-mail gateway: signs, encrypts, decrypts and verifies S/MIME between mail clients and mail servers.',
+  )
   .showHelpAfterError('(see sealgate --help)')
   .enablePositionalOptions();
 

@@ -1,5 +1,5 @@
-import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/load.ts';
+import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import { SealgateError } from '../errors.ts';
 
@@ -15,4 +15,9 @@ export async function readConfig(file: string): Promise<Config> {
     duration: 'permanent',
     publicText: `${file} has ${count}; the gateway was not started.\n${loaded.problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
   });
+}
+
+/** `--config`, else SEALGATE_CONFIG, else the usual place. */
+export function configPath(option: string | undefined): string {
+  return option ?? process.env.SEALGATE_CONFIG ?? DEFAULT_CONFIG;
 }

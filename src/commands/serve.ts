@@ -35,7 +35,9 @@ async function serve(file: string, stop: AbortSignal): Promise<void> {
 
 async function evaluate(stop: AbortSignal, once: boolean): Promise<void> {
   const say = (text: string) => process.stdout.write(text);
-  say('No configuration file: this is the evaluation profile, with throwaway keys and servers on this machine only.\n');
+  say(
+    'No configuration file: this is the evaluation profile, with throwaway keys and servers on this machine only.\n',
+  );
   const startedAt = performance.now();
   const profile = await startEvaluationProfile();
   let gateway: Gateway | null = null;

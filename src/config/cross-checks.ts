@@ -67,6 +67,14 @@ function listenerChecks(config: Partial<Sections>): CrossProblem[] {
     }
     problems.push(...upstreamChecks([...path, 'upstream'], listener.upstream));
   }
+  for (const [i, { assumeLogin, host }] of (config.submission ?? []).entries()) {
+    if (assumeLogin === null || isLoopback(host)) continue;
+    problems.push({
+      path: ['submission', i, 'assumeLogin'],
+      severity: 'error',
+      text: 'without a password the listener must be reachable from this machine only: listen on 127.0.0.1 or ::1',
+    });
+  }
   return problems;
 }
 

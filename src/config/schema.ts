@@ -1,33 +1,19 @@
 import * as z from 'zod';
-import { Secret } from '../log/secret.ts';
-import type { Files, FileUse } from './files.ts';
+import type { Files } from './files.ts';
+import { rule } from './policy-schema.ts';
+import { sources } from './sources.ts';
 import {
   address,
-  domainPattern,
   host,
   hostname,
   keyName,
-  list,
   listenerPort,
+  maybe,
   name,
   size,
   transport,
   upstreamPort,
 } from './values.ts';
-
-/** What a setting may say beyond its description; shape.ts and reference.ts read it. */
-declare module 'zod' {
-  interface GlobalMeta {
-    /** A value for the example file. */
-    example?: unknown;
-    /** Items of a list that follow the first one in the example file. */
-    furtherExamples?: readonly unknown[];
-    /** Stands in the example file although it is optional. */
-    shown?: boolean;
-    /** What the text is, for the reference page. */
-    what?: string;
-  }
-}
 
 /**
  * The configuration, declared once: shape, meaning, defaults and examples. The reference page, the example file
@@ -36,47 +22,7 @@ declare module 'zod' {
  * A secret is never written in the file itself: it is named by `{ file }` or `{ env }`.
  */
 export function configSchema(files: Files) {
-  const maybe = <T extends z.ZodType>(schema: T) => schema.optional().transform((value) => value ?? null);
-
-  const path = (use: FileUse | null, description: string, example: string) =>
-    z
-      .string()
-      .min(1)
-      .transform((written, context) => {
-        const absolute = files.resolve(written);
-        const problem = use === null ? null : files.problemWith(absolute, use);
-        if (problem !== null) context.addIssue({ code: 'custom', message: problem });
-        return absolute;
-      })
-      .meta({ description, example, what: 'path' });
-
-  const secret = (description: string, example: string) =>
-    z
-      .union(
-        [
-          z.strictObject({ file: z.string().min(1).describe('File that holds the secret in one line.') }),
-          z.strictObject({ env: z.string().min(1).describe('Environment variable that holds it.') }),
-        ],
-        { error: secretSentence },
-      )
-      .transform((source, context) => {
-        const found =
-          'file' in source ? files.readSecret(files.resolve(source.file)) : fromEnvironment(source.env);
-        if (found.kind === 'ok') return new Secret(found.value);
-        context.addIssue({
-          code: 'custom',
-          message: found.text,
-          path: ['file' in source ? 'file' : 'env'],
-        });
-        return z.NEVER;
-      })
-      .meta({ description, example: { file: example } });
-
-  function fromEnvironment(name: string) {
-    const value = files.environment(name);
-    if (value !== undefined && value !== '') return { kind: 'ok' as const, value };
-    return { kind: 'problem' as const, text: `the environment variable ${name} is not set` };
-  }
+  const { path, secret } = sources(files);
 
   const upstream = z
     .strictObject({
@@ -164,6 +110,14 @@ export function configSchema(files: Files) {
         module: path('file', "The vendor's PKCS#11 library.", '/usr/lib/softhsm/libsofthsm2.so'),
         token: z.string().min(1).max(32).meta({ description: 'Label of the token.', example: 'sealgate' }),
         pin: secret('User PIN of the token.', 'keys/hsm.pin'),
+        environment: z
+          .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string())
+          .default({})
+          .meta({
+            description:
+              "Environment variables for the vendor's library, such as where its own configuration is. Nothing else of the gateway's environment reaches it.",
+            example: { SOFTHSM2_CONF: '/etc/softhsm/softhsm2.conf' },
+          }),
       })
       .describe('The keys of a PKCS#11 token (hardware security module or card).'),
   ]);
@@ -192,71 +146,6 @@ export function configSchema(files: Files) {
         shown: true,
       }),
   });
-
-  const condition = z
-    .strictObject({
-      recipient: maybe(list(address, 'The recipient is one of these addresses.', ['carol@partner.example'])),
-      recipientDomain: maybe(
-        list(
-          domainPattern,
-          "The recipient's domain is one of these; `*.example.org` is every domain below example.org, `*` every domain.",
-          ['partner.example', '*.partner.example'],
-        ).meta({ shown: true }),
-      ),
-      sender: maybe(list(address, 'The From address is one of these.', ['alice@example.org'])),
-      senderDomain: maybe(list(domainPattern, "The From address's domain is one of these.", ['example.org'])),
-      login: maybe(list(z.string().min(1).max(255), 'The login is one of these.', ['alice'])),
-    })
-    .describe(
-      'What the rule applies to: all that is said must hold. Without `when` it applies to every recipient.',
-    );
-
-  const rule = z
-    .strictObject({
-      name: name.meta({
-        description: 'Name of the rule in replies, log lines and explanations.',
-        example: 'partners',
-      }),
-      when: condition.prefault({}),
-      sign: z
-        .enum(['require', 'if-possible', 'never'])
-        .describe(
-          '`require`: a mail that cannot be signed is refused. `if-possible`: signed where the login has a key for the From address.',
-        ),
-      encrypt: z
-        .enum(['require', 'if-possible', 'never'])
-        .describe(
-          '`require`: see `withoutCertificate`. `if-possible`: encrypted to those whose certificate is known. An outage of the directory is never a reason to send unencrypted.',
-        ),
-      withoutCertificate: z.enum(['refuse-all', 'refuse-recipient', 'send-signed']).optional().meta({
-        description:
-          'With `encrypt: require` only: what happens when a recipient has no usable certificate. `refuse-all` (default): the mail goes to nobody. `refuse-recipient`: like refuse-all, and said to the client as early as at that recipient. `send-signed`: this recipient gets the mail signed but readable by others.',
-        default: 'refuse-all',
-      }),
-      form: z
-        .enum(['clear', 'opaque'])
-        .default('clear')
-        .describe(
-          'Form of a signature: `clear` (multipart/signed, readable without S/MIME) or `opaque` (survives servers that change text).',
-        ),
-      alreadyProtected: z
-        .enum(['forward', 'refuse'])
-        .default('forward')
-        .describe(
-          'A mail the client itself has encrypted leaves as it is; one it has signed keeps its signature and is encrypted as `encrypt` says. `refuse` refuses both.',
-        ),
-      minTrust: z
-        .enum(['harvested', 'verified', 'pinned'])
-        .default('verified')
-        .describe(
-          'Least trust in a certificate to encrypt to: `harvested` (came with a good signature), `verified` (and leads to a trust anchor), `pinned` (an administrator said so).',
-        ),
-    })
-    .transform((written) => ({
-      ...written,
-      withoutCertificate: written.withoutCertificate ?? ('refuse-all' as const),
-    }))
-    .describe('One rule. The first rule that applies to a recipient decides.');
 
   return z.strictObject({
     hostname: hostname.meta({
@@ -288,6 +177,13 @@ export function configSchema(files: Files) {
           maxMessageSize: size
             .prefault('50 MiB')
             .meta({ description: 'Largest mail accepted: octets, or a number with KiB or MiB.' }),
+          assumeLogin: maybe(
+            z.string().min(1).max(255).meta({
+              description:
+                'For programs on this machine that cannot log in: every client of this listener is taken for this login, without a password. Only on 127.0.0.1 or ::1, and the mail server must take mail from the gateway without a login.',
+              example: 'reports@example.org',
+            }),
+          ),
         }),
       )
       .default([])
@@ -383,12 +279,3 @@ export function configSchema(files: Files) {
 
 /** The parts of the file, each parsed as far as it is well-formed. */
 export type Sections = z.output<ReturnType<typeof configSchema>>;
-
-/** Never says what was written: it may be the secret. */
-function secretSentence(issue: { input?: unknown }): string {
-  if (issue.input === undefined) return 'this is missing: { file: path } or { env: NAME } is expected';
-  if (typeof issue.input === 'object' && issue.input !== null) {
-    return 'exactly one of { file: path } and { env: NAME } is expected';
-  }
-  return 'a secret is not written in this file: put it into a file of its own (mode 0600) and write { file: path }, or { env: NAME }';
-}

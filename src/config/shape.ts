@@ -7,7 +7,7 @@ export type Shape = {
   type?: string;
   description?: string;
   default?: unknown;
-  /** Ours, see schema.ts. */
+  /** Ours, see values.ts. */
   example?: unknown;
   furtherExamples?: readonly unknown[];
   shown?: boolean;

@@ -4,6 +4,20 @@ import * as z from 'zod';
 import { limits } from '../limits.ts';
 import { octetsFrom } from './size.ts';
 
+/** What a setting may say beyond its description; shape.ts and reference.ts read it. */
+declare module 'zod' {
+  interface GlobalMeta {
+    /** A value for the example file. */
+    example?: unknown;
+    /** Items of a list that follow the first one in the example file. */
+    furtherExamples?: readonly unknown[];
+    /** Stands in the example file although it is optional. */
+    shown?: boolean;
+    /** What the text is, for the reference page. */
+    what?: string;
+  }
+}
+
 /** The kinds of value a setting can have, each with the sentence that says what is allowed. */
 
 export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
@@ -91,4 +105,9 @@ function isMailAddress(text: string): boolean {
   const at = text.lastIndexOf('@');
   const localPart = text.slice(0, Math.max(0, at));
   return at > 0 && at <= 64 && !/[\s<>\p{Cc}]/u.test(localPart) && isDomain(text.slice(at + 1));
+}
+
+/** A setting that may be left out; it is null then. */
+export function maybe<T extends z.ZodType>(schema: T) {
+  return schema.optional().transform((value) => value ?? null);
 }

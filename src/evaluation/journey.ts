@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImapFlow } from 'imapflow';
 import { createTransport } from 'nodemailer';
@@ -15,7 +15,7 @@ export type Journey = {
   answer: string;
   /** What went to the mail server. */
   wire: Buffer;
-  /** The file in bob's Maildir: the wire's octets below the trace fields that delivery adds. */
+  /** What the mail server keeps for bob, asked past the gateway: the wire's octets below delivery's trace fields. */
   stored: Buffer;
   /** What bob's client was given. */
   seen: Buffer;
@@ -28,7 +28,8 @@ export type OpensslVerdict = { recipients: number; verification: string; text: B
 export type GatewayPorts = { submission: number; imap: number };
 
 const SUBJECT = 'Lunch on Friday';
-const TEXT = 'Hello Bob,\r\n\r\nshall we meet at noon? The key to the old boathouse is under the third stone.\r\n\r\nAlice\r\n';
+const TEXT =
+  'Hello Bob,\r\n\r\nshall we meet at noon? The key to the old boathouse is under the third stone.\r\n\r\nAlice\r\n';
 
 /**
  * Sends one mail from alice to bob through the gateway with clients that know nothing of S/MIME.
@@ -53,8 +54,8 @@ export async function travel(profile: EvaluationProfile, ports: GatewayPorts): P
   const answer = await send(profile, ports.submission, sent);
   const wire = profile.upstream.received.at(-1)?.octets;
   if (wire === undefined) throw failed('the mail server took no mail');
-  const stored = await storedMail(profile);
-  const seen = await read(profile, ports.imap);
+  const stored = await read(profile, { port: profile.dovecot.imapPort, secure: false });
+  const seen = await read(profile, { port: ports.imap, secure: true });
   return { sent, answer, wire, stored, seen, openssl: await askOpenssl(profile, wire) };
 }
 
@@ -74,21 +75,15 @@ async function send({ alice, bob, pki }: EvaluationProfile, port: number, raw: B
   }
 }
 
-/** LMTP answers after the file is in place, so it is there once the client has its 250. */
-async function storedMail({ dovecot, bob }: EvaluationProfile): Promise<Buffer> {
-  for (const folder of ['new', 'cur']) {
-    const path = join(dovecot.mailFolder(bob.login), folder);
-    const [file] = await readdir(path);
-    if (file !== undefined) return readFile(join(path, file));
-  }
-  throw failed('bob’s mailbox is empty');
-}
-
-async function read({ bob, pki }: EvaluationProfile, port: number): Promise<Buffer> {
+/** The newest mail of bob's INBOX as an IMAP client gets it; without `secure`, STARTTLS comes first. */
+async function read(
+  { bob, pki }: EvaluationProfile,
+  { port, secure }: { port: number; secure: boolean },
+): Promise<Buffer> {
   const client = new ImapFlow({
     host: 'localhost',
     port,
-    secure: true,
+    secure,
     tls: { ca: pki.ca.certificate },
     auth: { user: bob.login, pass: bob.password },
     logger: false,
@@ -115,7 +110,14 @@ async function askOpenssl({ folder, bob, pki }: EvaluationProfile, wire: Buffer)
   const structure = await runProgram('openssl', ['cms', '-cmsout', '-print', '-in', encrypted]);
   const key = ['-recip', bob.identity.certificateFile, '-inkey', bob.identity.keyFile];
   await runProgram('openssl', ['cms', '-decrypt', '-in', encrypted, ...key, '-out', opened]);
-  const verified = await runProgram('openssl', ['cms', '-verify', '-in', opened, '-CAfile', pki.ca.certificateFile]);
+  const verified = await runProgram('openssl', [
+    'cms',
+    '-verify',
+    '-in',
+    opened,
+    '-CAfile',
+    pki.ca.certificateFile,
+  ]);
   return {
     recipients: structure.stdout.toString('latin1').match(/d\.ktri:|d\.kari:/g)?.length ?? 0,
     verification: verified.stderr.trim(),

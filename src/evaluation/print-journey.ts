@@ -27,8 +27,10 @@ export function printJourney(journey: Journey): string {
     `   SHA-256 ${createHash('sha256').update(stored).digest('hex')}`,
     '',
     heading('4', 'bob’s client sees', seen),
-    excerpt(seen, 40),
-    seen.length === stored.length ? '   as many octets as the mailbox holds: every size a client was told stays true' : '',
+    excerpt(seen, 36),
+    seen.length === stored.length
+      ? '   as many octets as the mailbox holds: every size a client was told stays true'
+      : '',
     '',
     `5  openssl cms says of what the wire carried (${openssl.recipients} recipients: bob, and alice for her own copy)`,
     `   openssl cms -decrypt | openssl cms -verify:  ${openssl.verification}`,
@@ -37,7 +39,10 @@ export function printJourney(journey: Journey): string {
 }
 
 /** What to type into a mail client, for as long as the profile runs. */
-export function printSettings({ alice, bob, pki, configFile }: EvaluationProfile, ports: GatewayPorts): string {
+export function printSettings(
+  { alice, bob, pki, configFile }: EvaluationProfile,
+  ports: GatewayPorts,
+): string {
   const account = ({ login, password }: EvaluationProfile['alice']) =>
     `   ${login.padEnd(20)} password ${password}`;
   return [
@@ -64,7 +69,8 @@ function excerpt(octets: Buffer, lines = LINES_SHOWN): string {
   const shown = all.filter((line) => !/^ {20,}$/.test(line));
   const cut = shown.slice(0, lines).map((line) => `   │ ${printable(line)}`);
   if (shown.length > lines) cut.push(`   │ … ${shown.length - lines} more lines`);
-  if (all.length > shown.length) cut.push(`   │ (${all.length - shown.length} lines of padding, which no client shows)`);
+  if (all.length > shown.length)
+    cut.push(`   │ (${all.length - shown.length} lines of padding, which no client shows)`);
   return cut.join('\n');
 }
 

@@ -6,7 +6,12 @@ import { stringify } from 'yaml';
 import { type Dovecot, startDovecot } from './dovecot.ts';
 import { portOr } from './free-port.ts';
 import { type SmtpUpstream, startSmtpUpstream } from './smtp-upstream.ts';
-import { createThrowawayPki, type ServerIdentity, type ThrowawayPki, type UserIdentity } from './throwaway-pki.ts';
+import {
+  createThrowawayPki,
+  type ServerIdentity,
+  type ThrowawayPki,
+  type UserIdentity,
+} from './throwaway-pki.ts';
 
 export type EvaluationUser = { login: string; password: string; identity: UserIdentity };
 
@@ -82,7 +87,12 @@ async function configuration(parts: Omit<EvaluationProfile, 'configFile' | 'stop
       return { name, kind: 'pkcs12', file: identity.pkcs12File, password: { file } };
     }),
   );
-  const toUpstream = { host: '127.0.0.1', serverName: 'localhost', tls: 'starttls', ca: pki.ca.certificateFile };
+  const toUpstream = {
+    host: '127.0.0.1',
+    serverName: 'localhost',
+    tls: 'starttls',
+    ca: pki.ca.certificateFile,
+  };
   return {
     hostname: 'gateway.sealgate.test',
     stateFolder: join(folder, 'state'),

@@ -34,7 +34,11 @@ export async function handOverAll(
       case 'unreachable':
         return {
           kind: 'refused',
-          reply: stopped(outcome, done, rest.slice(index).flatMap(({ recipients }) => recipients)),
+          reply: stopped(
+            outcome,
+            done,
+            rest.slice(index).flatMap(({ recipients }) => recipients),
+          ),
         };
     }
   }
@@ -53,7 +57,8 @@ function stopped(stop: Stop, done: readonly Recipient[], missing: readonly Recip
     stop.kind === 'rejected'
       ? `the mail server said ${stop.reply.code} ${stop.reply.lines.join(' ')}`
       : 'the connection to the mail server was lost before its answer';
-  if (done.length === 0) return { code: 451, lines: [`4.4.2 ${replyText(`Not confirmed: ${cause}. Please send again.`)}`] };
+  if (done.length === 0)
+    return { code: 451, lines: [`4.4.2 ${replyText(`Not confirmed: ${cause}. Please send again.`)}`] };
   const temporary = stop.kind === 'unreachable' || stop.reply.code < 500;
   const facts = `Sent to ${names(done)}, but not to ${names(missing)}: ${cause}.`;
   const advice = temporary ? ' Send again: only the missing ones will get it.' : '';
@@ -65,7 +70,9 @@ function stopped(stop: Stop, done: readonly Recipient[], missing: readonly Recip
 
 function names(recipients: readonly Recipient[]): string {
   const shown = recipients.slice(0, 4).map(({ mailbox }) => `${mailbox.localPart}@${mailbox.domain}`);
-  return recipients.length > shown.length ? `${shown.join(', ')} and ${recipients.length - shown.length} more` : shown.join(', ');
+  return recipients.length > shown.length
+    ? `${shown.join(', ')} and ${recipients.length - shown.length} more`
+    : shown.join(', ');
 }
 
 async function withoutDelivered(
@@ -98,5 +105,7 @@ function submissionDigest({ origin, octets }: Submission): string {
 }
 
 function deliveryKey(digest: string, { mailbox }: Recipient): string {
-  return createHash('sha256').update(`${digest}\0${mailbox.localPart}@${mailbox.domain.toLowerCase()}`).digest('hex');
+  return createHash('sha256')
+    .update(`${digest}\0${mailbox.localPart}@${mailbox.domain.toLowerCase()}`)
+    .digest('hex');
 }

@@ -2,13 +2,20 @@ import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { readFrom } from '../mail/address.ts';
 import { readMessage } from '../mail/entity-tree.ts';
-import { type MessageOpening, openMessage } from '../smime/open.ts';
-import { recognise } from '../smime/recognise.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { decideInbound } from '../policy/decide-inbound.ts';
+import { type MessageOpening, openMessage } from '../smime/open.ts';
+import { recognise } from '../smime/recognise.ts';
 import { harvestSigners } from './harvest.ts';
+import type {
+  CertificateDirectory,
+  Clock,
+  InboundStory,
+  Keyring,
+  OpenOutcome,
+  OpenRequest,
+} from './ports.ts';
 import { comparable } from './sender.ts';
-import type { CertificateDirectory, Clock, InboundStory, Keyring, OpenOutcome, OpenRequest } from './ports.ts';
 
 export type InboundParts = {
   keyring: Keyring;
@@ -41,12 +48,12 @@ export function inboundStory(parts: InboundParts): InboundStory {
   };
 }
 
-async function open({ principal, octets }: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
+async function open({ session, principal, octets }: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
   const message = readMessage(octets);
   const kind = recognise(message);
   if (kind === 'none') return { kind: 'as-is', report: null };
   const encrypted = kind === 'enveloped' || kind === 'auth-enveloped';
-  const keys = encrypted ? await parts.keyring.decryptionKeys(principal) : [];
+  const keys = encrypted ? await parts.keyring.decryptionKeys(principal, session) : [];
   const at = parts.clock();
   const opening = await openMessage(octets, keys, { at, anchors: parts.anchors, pool: parts.intermediates });
   const from = readFrom(message.root.fields);

@@ -7,7 +7,9 @@ import type { CertificateDirectory, KnownCertificate, Origin } from './ports.ts'
 /** What is known of one recipient when the decision falls. */
 export type RecipientCertificates =
   /** Usable now, best first; never empty. */
-  { kind: 'usable'; certificates: readonly KnownCertificate[] } | { kind: 'none' } | { kind: 'lookup-failed' };
+  | { kind: 'usable'; certificates: readonly KnownCertificate[] }
+  | { kind: 'none' }
+  | { kind: 'lookup-failed' };
 
 /** Sessions whose look-ups are kept; the oldest goes first. A session that is dropped looks up again at DATA. */
 const SESSIONS_KEPT = 2_048;
@@ -43,26 +45,45 @@ export class RecipientLookups {
     return Promise.all(
       recipients.map(async (recipient) => {
         const address = addressOf(recipient);
-        const found = await (ofSession?.get(address) ?? this.#find(address));
-        if (found === null) return { kind: 'lookup-failed' };
-        const usable = found.filter(
-          ({ certificate }) =>
-            mayCertificateEncrypt(certificate, at).kind === 'may' && speaksFor(certificate, address),
-        );
-        return usable.length === 0 ? { kind: 'none' } : { kind: 'usable', certificates: usable };
+        return assess(await (ofSession?.get(address) ?? this.#find(address)), address, at);
       }),
     );
   }
 
-  /** null where the directory could not be asked: different from knowing that there is none. */
-  async #find(address: string): Promise<readonly KnownCertificate[] | null> {
-    try {
-      return await this.#directory.find(address);
-    } catch {
-      // The reason is logged by the directory; here only the fact decides (policy/decide-outbound).
-      return null;
-    }
+  #find(address: string): Promise<readonly KnownCertificate[] | null> {
+    return findOrNull(this.#directory, address);
   }
+}
+
+/** What is known of one address now. */
+export async function assessRecipient(
+  directory: CertificateDirectory,
+  address: string,
+  at: Date,
+): Promise<RecipientCertificates> {
+  return assess(await findOrNull(directory, address), address, at);
+}
+
+/** null where the directory could not be asked: different from knowing that there is none. */
+async function findOrNull(
+  directory: CertificateDirectory,
+  address: string,
+): Promise<readonly KnownCertificate[] | null> {
+  try {
+    return await directory.find(address);
+  } catch {
+    // The reason is in the directory's log; here only the fact decides (policy/decide-outbound).
+    return null;
+  }
+}
+
+function assess(found: readonly KnownCertificate[] | null, address: string, at: Date): RecipientCertificates {
+  if (found === null) return { kind: 'lookup-failed' };
+  const usable = found.filter(
+    ({ certificate }) =>
+      mayCertificateEncrypt(certificate, at).kind === 'may' && speaksFor(certificate, address),
+  );
+  return usable.length === 0 ? { kind: 'none' } : { kind: 'usable', certificates: usable };
 }
 
 export function addressOf({ mailbox }: Recipient): string {

@@ -3,11 +3,11 @@ import type { Reply } from '../smtp/reply.ts';
 
 /** Why a mail does not leave, before it becomes a reply. */
 export type Refusal = {
-  /** For the log: `policy.…`, `key.unavailable`, `sender.not-yours` … */
+  /** For the log: `policy.refused`, `key.unavailable` … */
   code: string;
   duration: Duration;
-  /** RFC 3463 subject and detail, such as `7.1`; the class follows from the duration. */
-  detail: string;
+  /** RFC 3463, whole: `5.7.1`. */
+  enhancedCode: string;
   /** A sentence a mail user understands. */
   publicText: string;
 };
@@ -27,29 +27,27 @@ export class MailRefused extends Error {
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof MailRefused) return error.refusal;
   if (error instanceof SealgateError) {
-    return {
-      code: error.code,
-      duration: error.duration,
-      detail: error.code.startsWith('mail.') || error.code.startsWith('mime.') ? '6.0' : '7.5',
-      publicText: error.publicText,
-    };
+    const { code, duration, publicText } = error;
+    // RFC 3463: X.6.0 media error for what cannot be read, X.7.5 cryptographic failure for the rest.
+    const detail = /^(mail|mime|smime)\./.test(code) ? '6.0' : '7.5';
+    return { code, duration, enhancedCode: `${duration === 'temporary' ? 4 : 5}.${detail}`, publicText };
   }
   return {
     code: 'gateway.defect',
     duration: 'temporary',
-    detail: '3.0',
+    enhancedCode: '4.3.0',
     publicText: 'The gateway could not process this message; it was not sent. Please try again later.',
   };
 }
 
-/** RFC 5321 §4.2.5 and RFC 3463: 451/554 after DATA, 550 where the mail's own sender is at fault. */
-export function refusalReply(refusal: Refusal): Reply {
-  const temporary = refusal.duration === 'temporary';
-  const code = temporary ? 451 : refusal.detail === '7.1' ? 550 : 554;
-  return { code, lines: [`${temporary ? 4 : 5}.${refusal.detail} ${replyText(refusal.publicText)}`] };
+/** RFC 5321 §4.2.5: 451 and 554 after DATA; 550 where it is a matter of policy (RFC 3463 X.7.1). */
+export function refusalReply({ duration, enhancedCode, publicText }: Refusal): Reply {
+  const code = duration === 'temporary' ? 451 : enhancedCode === '5.7.1' ? 550 : 554;
+  return { code, lines: [`${enhancedCode} ${replyText(publicText)}`] };
 }
 
 /** Reply text is printable US-ASCII on one line (RFC 5321 §4.2); 480 octets leave room for code and CRLF. */
 export function replyText(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 480);
+  const ascii = text.replace(/[‘’]/g, "'").replace(/[“”]/g, '"');
+  return ascii.replace(/[^\x20-\x7e]/g, '?').slice(0, 480);
 }

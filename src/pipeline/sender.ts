@@ -1,51 +1,36 @@
-import { type Address, readFrom, readSender } from '../mail/address.ts';
+import { type Address, readAddresses, readFrom } from '../mail/address.ts';
 import type { HeaderField } from '../mail/entity.ts';
-import type { Keyring, Principal } from './ports.ts';
-import { MailRefused } from './refusal.ts';
+import { fieldsNamed } from '../mail/header.ts';
 
-/** An address as it is compared: local part exact (RFC 5321 §2.4), domain in lower case. */
-export function comparable(address: Address): string {
-  return `${address.localPart}@${address.domain.toLowerCase()}`;
+/** Who a message says it is from; what may be sent under that name is the policy's to judge (decide-outbound). */
+export type Sender = {
+  /** null: there is not exactly one From address, or clients could read it differently. */
+  from: string | null;
+  /** null: no Sender field. An unreadable one is the empty string, which belongs to nobody. */
+  sender: string | null;
+};
+
+export function senderOf(fields: readonly HeaderField[]): Sender {
+  const from = readFrom(fields);
+  return { from: from.kind === 'one' ? comparable(from.address) : null, sender: senderAddress(fields) };
 }
 
-/**
- * Who writes: exactly one From address, and it belongs to the login; so does Sender where there is one.
- * Anything else is refused, since a signature would vouch for it (smime: the signer speaks for From).
- */
-export function provenSender(fields: readonly HeaderField[], principal: Principal, keyring: Keyring): string {
-  const owned = new Set(keyring.addressesOf(principal));
-  const from = comparable(theOne(readFrom(fields), 'From'));
-  requireOwned(from, 'From', owned, principal);
-  const sender = readSender(fields);
-  if (sender.kind !== 'none') requireOwned(comparable(theOne(sender, 'Sender')), 'Sender', owned, principal);
-  return from;
+/** An address as keys and directory compare it: local part exact (RFC 5321 §2.4), domain in lower case. */
+export function comparable({ localPart, domain }: Pick<Address, 'localPart' | 'domain'>): string {
+  return `${localPart}@${domain.toLowerCase()}`;
 }
 
-function theOne(found: ReturnType<typeof readFrom>, field: string): Address {
-  if (found.kind === 'one') return found.address;
-  const why = {
-    none: `has no ${field} address`,
-    several: `has more than one ${field} address`,
-    duplicate: `has more than one ${field} field`,
-    malformed: `has a ${field} field that cannot be read`,
-  }[found.kind];
-  throw new MailRefused({
-    code: 'sender.ambiguous',
-    duration: 'permanent',
-    detail: '7.1',
-    publicText: `The message ${why}; exactly one is needed so that it can be signed. It was not sent.`,
+/** RFC 5322 §3.6.2: one mailbox. */
+function senderAddress(fields: readonly HeaderField[]): string | null {
+  const found = fieldsNamed(fields, 'sender');
+  if (found.length === 0) return null;
+  const [address, more] = found.flatMap(({ value }) => {
+    try {
+      return readAddresses(value);
+    } catch {
+      // Unreadable is as good as nobody's; the refusal that follows says so.
+      return [];
+    }
   });
-}
-
-function requireOwned(address: string, field: string, owned: ReadonlySet<string>, principal: Principal): void {
-  if (owned.has(address)) return;
-  throw new MailRefused({
-    code: 'sender.not-yours',
-    duration: 'permanent',
-    detail: '7.1',
-    publicText:
-      owned.size === 0
-        ? `No address is assigned to your login "${principal.login}", so you cannot send as ${address}. Ask your administrator.`
-        : `You cannot send as ${address} (${field}): your login "${principal.login}" may use ${[...owned].join(', ')}.`,
-  });
+  return address === undefined || more !== undefined || found.length > 1 ? '' : comparable(address);
 }

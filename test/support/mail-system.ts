@@ -8,7 +8,11 @@ import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { type Dovecot, startDovecot } from '../../src/evaluation/dovecot.ts';
 import { runProgram } from '../../src/evaluation/run-program.ts';
-import { type ReceivedMail, type SmtpUpstream, startSmtpUpstream } from '../../src/evaluation/smtp-upstream.ts';
+import {
+  type ReceivedMail,
+  type SmtpUpstream,
+  startSmtpUpstream,
+} from '../../src/evaluation/smtp-upstream.ts';
 import {
   createThrowawayPki,
   type ServerIdentity,
@@ -30,7 +34,11 @@ export type MailSystemOptions = {
   /** Rules as in gateway.yaml; default: sign require, encrypt if-possible. */
   rules?: readonly object[];
   /** Replaces the `keys` section, for tokens. */
-  keys?: (system: { pki: ThrowawayPki; folder: string; users: ReadonlyMap<string, MailUser> }) => Promise<object[]>;
+  keys?: (system: {
+    pki: ThrowawayPki;
+    folder: string;
+    users: ReadonlyMap<string, MailUser>;
+  }) => Promise<object[]>;
 };
 
 /** A whole mail system on real servers: PKI made by openssl, Dovecot, an SMTP upstream, and the gateway before them. */
@@ -50,8 +58,10 @@ export type MailSystem = {
   send(from: string, mail: SendMailOptions): Promise<string>;
   /** What INBOX shows through the gateway, oldest first. */
   read(user: string): Promise<Buffer[]>;
-  /** The files of the mailbox, as Dovecot keeps them, oldest first. */
+  /** The files of the mailbox, as Dovecot keeps them (LF line ends), oldest first. */
   stored(user: string): Promise<Buffer[]>;
+  /** What INBOX shows without the gateway, oldest first. */
+  readDirect(user: string): Promise<Buffer[]>;
   /** What the upstream took since the last call. */
   taken(): ReceivedMail[];
   stop(): Promise<void>;
@@ -85,7 +95,12 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
     const secrets = join(folder, 'secrets');
     await mkdir(secrets, { mode: 0o700 });
     const withKeys = options.users.filter((name) => !options.withoutKeys?.includes(name));
-    const toUpstream = { host: '127.0.0.1', serverName: 'localhost', tls: 'starttls', ca: pki.ca.certificateFile };
+    const toUpstream = {
+      host: '127.0.0.1',
+      serverName: 'localhost',
+      tls: 'starttls',
+      ca: pki.ca.certificateFile,
+    };
     const user = (name: string): MailUser => {
       const found = users.get(name);
       if (found === undefined) throw new Error(`no user ${name} in this mail system`);
@@ -104,10 +119,22 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       stateFolder: join(folder, 'state'),
       tls: { certificate: server.certFile, key: server.keyFile },
       submission: [
-        { name: 'submission', host: '127.0.0.1', port: 0, tls: 'starttls', upstream: { ...toUpstream, port: upstream.port } },
+        {
+          name: 'submission',
+          host: '127.0.0.1',
+          port: 0,
+          tls: 'starttls',
+          upstream: { ...toUpstream, port: upstream.port },
+        },
       ],
       imap: [
-        { name: 'imaps', host: '127.0.0.1', port: 0, tls: 'implicit', upstream: { ...toUpstream, port: dovecot.imapPort } },
+        {
+          name: 'imaps',
+          host: '127.0.0.1',
+          port: 0,
+          tls: 'implicit',
+          upstream: { ...toUpstream, port: dovecot.imapPort },
+        },
       ],
       keys: await (options.keys?.({ pki, folder: secrets, users }) ?? softwareKeys()),
       principals: {
@@ -157,7 +184,9 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
           client.close();
         }
       },
-      read: (name) => readInbox(imapPort, user(name), pki.ca.certificate),
+      read: (name) => readInbox({ port: imapPort, secure: true }, user(name), pki.ca.certificate),
+      readDirect: (name) =>
+        readInbox({ port: dovecot.imapPort, secure: false }, user(name), pki.ca.certificate),
       stored: (name) => storedMails(dovecot.mailFolder(user(name).login)),
       taken() {
         const fresh = upstream.received.slice(alreadyTaken);
@@ -172,11 +201,14 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
   }
 }
 
-async function readInbox(port: number, user: MailUser, ca: string): Promise<Buffer[]> {
+async function readInbox(
+  server: { port: number; secure: boolean },
+  user: MailUser,
+  ca: string,
+): Promise<Buffer[]> {
   const client = new ImapFlow({
     host: 'localhost',
-    port,
-    secure: true,
+    ...server,
     tls: { ca },
     auth: { user: user.login, pass: user.password },
     logger: false,
@@ -203,7 +235,8 @@ async function readInbox(port: number, user: MailUser, ca: string): Promise<Buff
 async function storedMails(mailFolder: string): Promise<Buffer[]> {
   const files: { name: string; path: string }[] = [];
   for (const folder of ['new', 'cur']) {
-    for (const name of await readdir(join(mailFolder, folder))) files.push({ name, path: join(mailFolder, folder, name) });
+    for (const name of await readdir(join(mailFolder, folder)))
+      files.push({ name, path: join(mailFolder, folder, name) });
   }
   files.sort((a, b) => (a.name < b.name ? -1 : 1));
   return Promise.all(files.map(({ path }) => readFile(path)));

@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requireProgram } from '../../src/evaluation/debian-packages.ts';
 import { runProgram } from '../../src/evaluation/run-program.ts';
-import { requireCommand } from '../support/require-command.ts';
-import { type MailSystem, opensslOpen, startMailSystem } from '../support/mail-system.ts';
+import { addressOf, type MailSystem, opensslOpen, startMailSystem } from '../support/mail-system.ts';
+import { services } from '../support/services/services.ts';
 
 describe('E10: use it from any client, with nothing to install', () => {
   let system: MailSystem;
@@ -14,27 +15,25 @@ describe('E10: use it from any client, with nothing to install', () => {
   afterAll(() => system.stop());
 
   it('swaks sends plain text; the wire carries it signed and encrypted; OpenSSL agrees', async () => {
-    await requireCommand('swaks', 'swaks');
-    const { login, password } = system.user('alice');
-    const message = [
-      `From: ${login}`,
-      'To: bob@sealgate.test',
-      'Subject: from swaks',
-      'Message-ID: <swaks@sealgate.test>',
-      '',
-      'the boathouse key',
-      '',
-    ].join('\n');
-    const options = join(system.folder, 'swaks.conf');
-    // Options in a file: a password on the command line could be read by every user of the machine.
-    await writeFile(options, `auth-user ${login}\nauth-password ${password}\n`, { mode: 0o600 });
-    const mail = join(system.folder, 'swaks.eml');
-    await writeFile(mail, message);
-    await runProgram('swaks', [
-      ...['--config', options, '--server', 'localhost', '--port', String(system.submissionPort)],
-      ...['--tls', '--tls-verify', '--tls-ca-path', system.pki.ca.certificateFile],
-      ...['--from', login, '--to', 'bob@sealgate.test', '--data', `@${mail}`],
-    ]);
+    await using swaks = await services.swaks();
+    const sent = await swaks.send({
+      port: system.submissionPort,
+      from: addressOf('alice'),
+      to: [addressOf('bob')],
+      auth: system.user('alice'),
+      tls: 'starttls',
+      caFile: system.pki.ca.certificateFile,
+      message: [
+        `From: ${addressOf('alice')}`,
+        `To: ${addressOf('bob')}`,
+        'Subject: from swaks',
+        'Message-ID: <swaks@sealgate.test>',
+        '',
+        'the boathouse key',
+        '',
+      ].join('\r\n'),
+    });
+    expect(sent.accepted, sent.transcript).toBe(true);
 
     const [wire] = system.taken();
     expect(wire?.octets.toString()).toContain('application/pkcs7-mime; smime-type=enveloped-data');
@@ -44,53 +43,30 @@ describe('E10: use it from any client, with nothing to install', () => {
   });
 
   it('imapflow shows bob plain, verified text, while the mailbox keeps the encrypted original', async () => {
-    const [stored] = await system.stored('bob');
+    const [stored] = await system.readDirect('bob');
     const [seen] = await system.read('bob');
     expect(stored?.toString()).not.toContain('boathouse');
     expect(seen?.toString()).toContain('the boathouse key');
-    expect(seen?.toString()).toMatch(/^Authentication-Results: [^;]*; smime=pass/m);
+    expect(seen?.toString()).toMatch(/^Authentication-Results: [^;]*;\s+smime=pass/m);
     expect(seen?.length).toBe(stored?.length);
   });
 
   it('mbsync pulls the same plain text', async () => {
-    await requireCommand('mbsync', 'isync');
-    const folder = join(system.folder, 'mbsync');
-    await mkdir(folder);
-    const { login, password } = system.user('bob');
-    const config = join(folder, 'mbsyncrc');
-    await writeFile(
-      config,
-      [
-        'IMAPStore gateway',
-        'Host localhost',
-        `Port ${system.imapPort}`,
-        `User ${login}`,
-        `Pass ${password}`,
-        'SSLType IMAPS',
-        `CertificateFile ${system.pki.ca.certificateFile}`,
-        '',
-        'MaildirStore local',
-        `Inbox ${folder}/INBOX`,
-        'SubFolders Verbatim',
-        '',
-        'Channel pull',
-        'Far :gateway:',
-        'Near :local:',
-        'Sync Pull',
-        'Create Near',
-        `SyncState ${folder}/`,
-        '',
-      ].join('\n'),
-      { mode: 0o600 },
-    );
-    await runProgram('mbsync', ['-c', config, 'pull']);
-    const [file] = await readdir(join(folder, 'INBOX', 'new'));
-    const pulled = await readFile(join(folder, 'INBOX', 'new', file ?? ''));
+    await using mbsync = await services.mbsync({
+      port: system.imapPort,
+      ...system.user('bob'),
+      tls: 'implicit',
+      caFile: system.pki.ca.certificateFile,
+    });
+    const { succeeded, transcript } = await mbsync.sync();
+    expect(succeeded, transcript).toBe(true);
+    const [file] = await readdir(join(mbsync.inbox, 'new'));
+    const pulled = await readFile(join(mbsync.inbox, 'new', file ?? ''));
     expect(pulled.toString()).toContain('the boathouse key');
   });
 
   it('python’s imaplib reads it as well', async () => {
-    await requireCommand('python3', 'python3');
+    const python = await requireProgram('python3', ['python3']);
     const { login, password } = system.user('bob');
     const script = [
       'import imaplib, ssl, sys, json',
@@ -102,9 +78,14 @@ describe('E10: use it from any client, with nothing to install', () => {
       'sys.stdout.buffer.write(data[0][1])',
       'box.logout()',
     ].join('\n');
-    const input = JSON.stringify({ login, password, port: system.imapPort, ca: system.pki.ca.certificateFile });
-    const { stdout } = await runProgram('python3', ['-c', script], { input });
+    const input = JSON.stringify({
+      login,
+      password,
+      port: system.imapPort,
+      ca: system.pki.ca.certificateFile,
+    });
+    const { stdout } = await runProgram(python, ['-c', script], { input });
     expect(stdout.toString()).toContain('the boathouse key');
-    expect(stdout.length).toBe((await system.stored('bob'))[0]?.length);
+    expect(stdout.length).toBe((await system.readDirect('bob'))[0]?.length);
   });
 });

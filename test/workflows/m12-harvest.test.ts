@@ -25,17 +25,37 @@ describe('M12 (first form): a correspondent’s certificate is learned from the 
     await system.send('alice', { to: addressOf('bob'), subject: 'two', text: 'the boathouse key' });
     const [mail] = system.taken();
     expect(mail?.octets.toString()).not.toContain('boathouse');
-    expect((await opensslOpen(system, mail?.octets ?? Buffer.alloc(0), 'bob')).toString()).toContain('the boathouse key');
+    expect((await opensslOpen(system, mail?.octets ?? Buffer.alloc(0), 'bob')).toString()).toContain(
+      'the boathouse key',
+    );
   });
 
   it('`sealgate directory list` shows it with issuer and validity', async () => {
-    const { stdout } = await runProgram(process.execPath, [...SEALGATE, 'directory', 'list', '--config', system.configFile, '--json']);
-    const entries = JSON.parse(stdout.toString()) as { address: string; issuer: string; notAfter: string; trust: string }[];
+    const { stdout } = await runProgram(process.execPath, [
+      ...SEALGATE,
+      'directory',
+      'list',
+      '--config',
+      system.configFile,
+      '--json',
+    ]);
+    const entries = JSON.parse(stdout.toString()) as {
+      address: string;
+      issuer: string;
+      notAfter: string;
+      trust: string;
+    }[];
     const bob = entries.find(({ address }) => address === addressOf('bob'));
     expect(bob?.trust).toBe('verified');
     expect(bob?.issuer).toMatch(/CN=/);
     expect(Date.parse(bob?.notAfter ?? '')).toBeGreaterThan(Date.now());
-    const text = await runProgram(process.execPath, [...SEALGATE, 'directory', 'list', '--config', system.configFile]);
+    const text = await runProgram(process.execPath, [
+      ...SEALGATE,
+      'directory',
+      'list',
+      '--config',
+      system.configFile,
+    ]);
     expect(text.stdout.toString()).toContain(addressOf('bob'));
   });
 
@@ -56,7 +76,14 @@ describe('M12 (first form): a correspondent’s certificate is learned from the 
       smtpUtf8: false,
     });
     await system.read('alice');
-    const { stdout } = await runProgram(process.execPath, [...SEALGATE, 'directory', 'list', '--config', system.configFile, '--json']);
+    const { stdout } = await runProgram(process.execPath, [
+      ...SEALGATE,
+      'directory',
+      'list',
+      '--config',
+      system.configFile,
+      '--json',
+    ]);
     expect(stdout.toString()).not.toContain('victim');
   });
 });

@@ -1,0 +1,61 @@
+import type { Command } from 'commander';
+import { loadPinnedFiles } from '../directory/pinned-files.ts';
+import { SqliteDirectory } from '../directory/sqlite-directory.ts';
+import { openKeySources } from '../hsm/key-sources.ts';
+import { createKeyring } from '../hsm/keyring.ts';
+import { newMailId } from '../ids.ts';
+import { silentLog } from '../log/log.ts';
+import { assessRecipient } from '../pipeline/recipient-certificates.ts';
+import { findSigningKey } from '../pipeline/signing-keys.ts';
+import { explain, explanationLines } from '../policy/explain.ts';
+import { openSqlite } from '../store/sqlite.ts';
+import { configPath, readConfig } from './read-config.ts';
+
+/** `sealgate policy explain`: what would happen to a mail, and why, by the code that would do it. */
+export function addPolicyCommands(program: Command): void {
+  const policy = program.command('policy').description('what the rules say');
+  policy
+    .command('explain')
+    .description('what would happen to a mail, for each recipient, and why')
+    .requiredOption('--from <address>', 'From address')
+    .requiredOption('--to <address...>', 'recipients')
+    .option('--login <login>', 'login; default: the From address')
+    .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
+    .option('--json', 'as JSON')
+    .action((options: ExplainOptions) => explainMail(options));
+}
+
+type ExplainOptions = { from: string; to: string[]; login?: string; config?: string; json?: true };
+
+async function explainMail({ from, to, login, config: file, json }: ExplainOptions): Promise<void> {
+  const config = await readConfig(configPath(file));
+  const clock = () => new Date();
+  const store = await openSqlite(config.directory.file);
+  const sources = await openKeySources(config.keys, silentLog);
+  try {
+    const pinned = await loadPinnedFiles(config.directory.pinned);
+    const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
+    const { loginIsAddress, list: principals } = config.principals;
+    const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
+    const principal = { login: login ?? from };
+    const signing = await findSigningKey(keyring, principal, from, newMailId());
+    const recipients = await Promise.all(
+      to.map(async (address) => ({
+        address,
+        visible: true,
+        certificates: await assessRecipient(directory, address, clock()),
+      })),
+    );
+    const belongs = keyring.addressesOf(principal);
+    const explanation = explain(
+      { principal, from, sender: null, belongs, protection: 'none', signing: signing.facts, recipients },
+      config.policy.rules,
+    );
+    const text =
+      json === true ? JSON.stringify(explanation, null, 2) : explanationLines(explanation).join('\n');
+    process.stdout.write(`${text}\n`);
+  } finally {
+    await sources.close();
+    await store.close();
+  }
+}

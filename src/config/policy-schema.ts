@@ -1,0 +1,70 @@
+import * as z from 'zod';
+import { address, domainPattern, list, maybe, name } from './values.ts';
+
+/** One rule of the outbound policy. Its output is the Rule of src/policy/rules.ts. */
+
+const condition = z
+  .strictObject({
+    recipient: maybe(list(address, 'The recipient is one of these addresses.', ['carol@partner.example'])),
+    recipientDomain: maybe(
+      list(
+        domainPattern,
+        "The recipient's domain is one of these; `*.example.org` is every domain below example.org, `*` every domain.",
+        ['partner.example', '*.partner.example'],
+      ).meta({ shown: true }),
+    ),
+    sender: maybe(list(address, 'The From address is one of these.', ['alice@example.org'])),
+    senderDomain: maybe(list(domainPattern, "The From address's domain is one of these.", ['example.org'])),
+    login: maybe(list(z.string().min(1).max(255), 'The login is one of these.', ['alice'])),
+  })
+  .describe(
+    'What the rule applies to: all that is said must hold. Without `when` it applies to every recipient.',
+  );
+
+/** Names, conditions and what they demand; combinations that make no sense are in cross-checks.ts. */
+export const rule = z
+  .strictObject({
+    name: name.meta({
+      description: 'Name of the rule in replies, log lines and explanations.',
+      example: 'partners',
+    }),
+    when: condition.prefault({}),
+    sign: z
+      .enum(['require', 'if-possible', 'never'])
+      .describe(
+        '`require`: a mail that cannot be signed is refused. `if-possible`: signed where the login has a key for the From address.',
+      ),
+    encrypt: z
+      .enum(['require', 'if-possible', 'never'])
+      .describe(
+        '`require`: see `withoutCertificate`. `if-possible`: encrypted to those whose certificate is known. An outage of the directory is never a reason to send unencrypted.',
+      ),
+    withoutCertificate: z.enum(['refuse-all', 'refuse-recipient', 'send-signed']).optional().meta({
+      description:
+        'With `encrypt: require` only: what happens when a recipient has no usable certificate. `refuse-all` (default): the mail goes to nobody. `refuse-recipient`: like refuse-all, and said to the client as early as at that recipient. `send-signed`: this recipient gets the mail signed but readable by others.',
+      default: 'refuse-all',
+    }),
+    form: z
+      .enum(['clear', 'opaque'])
+      .default('clear')
+      .describe(
+        'Form of a signature: `clear` (multipart/signed, readable without S/MIME) or `opaque` (survives servers that change text).',
+      ),
+    alreadyProtected: z
+      .enum(['forward', 'refuse'])
+      .default('forward')
+      .describe(
+        'A mail the client itself has encrypted leaves as it is; one it has signed keeps its signature and is encrypted as `encrypt` says. `refuse` refuses both.',
+      ),
+    minTrust: z
+      .enum(['harvested', 'verified', 'pinned'])
+      .default('verified')
+      .describe(
+        'Least trust in a certificate to encrypt to: `harvested` (came with a good signature), `verified` (and leads to a trust anchor), `pinned` (an administrator said so).',
+      ),
+  })
+  .transform((written) => ({
+    ...written,
+    withoutCertificate: written.withoutCertificate ?? ('refuse-all' as const),
+  }))
+  .describe('One rule. The first rule that applies to a recipient decides.');

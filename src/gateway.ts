@@ -1,0 +1,179 @@
+import { readFile } from 'node:fs/promises';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { Config } from './config/load.ts';
+import { loadPinnedFiles } from './directory/pinned-files.ts';
+import { SqliteDirectory } from './directory/sqlite-directory.ts';
+import { SealgateError } from './errors.ts';
+import { openKeySources } from './hsm/key-sources.ts';
+import { createKeyring } from './hsm/keyring.ts';
+import { startImapListener } from './imap-proxy/listener.ts';
+import type { ImapUpstream } from './imap-proxy/upstream-connection.ts';
+import type { Log } from './log/log.ts';
+import { inboundStory } from './pipeline/inbound.ts';
+import { outboundStory } from './pipeline/outbound.ts';
+import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
+import type { Certificate } from './pki/certificate.ts';
+import { readCertificates } from './pki/certificate-file.ts';
+import { startSubmissionListener } from './smtp-in/listener.ts';
+import type { UpstreamOptions } from './smtp-out/connect.ts';
+import { deliveredVariants } from './store/delivered.ts';
+import { type Installation, loadInstallation } from './store/installation.ts';
+import { openSqlite } from './store/sqlite.ts';
+
+/** A running gateway. */
+export type Gateway = {
+  /** The port a listener got, by its name: the configured one, or the system's choice for 0. */
+  port(listener: string): number;
+  /** Takes no more connections, ends the open ones in order, then closes keys and stores. */
+  close(): Promise<void>;
+};
+
+type Closable = { close(): Promise<void> };
+
+/**
+ * The only place where the parts meet: opens stores and keys, tells the two stories what they need, starts the listeners.
+ *
+ * @throws SealgateError of the part that cannot be had; what was opened before is closed again.
+ */
+export async function startGateway(config: Config, log: Log): Promise<Gateway> {
+  const open: Closable[] = [];
+  const close = async () => {
+    for (let part = open.pop(); part !== undefined; part = open.pop()) await part.close();
+  };
+  try {
+    const clock: Clock = () => new Date();
+    const installation = await loadInstallation(config.stateFolder);
+    const store = await openSqlite(config.directory.file);
+    open.push(store);
+    const pinned = await loadPinnedFiles(config.directory.pinned);
+    const directory = new SqliteDirectory({ store, pinned, clock, log });
+    const sources = await openKeySources(config.keys, log);
+    open.push(sources);
+    const keyring = createKeyring({
+      principals: config.principals.list,
+      loginIsAddress: config.principals.loginIsAddress,
+      keys: sources,
+      log,
+      clock,
+    });
+    const [anchors, intermediates] = await Promise.all([
+      certificatesOf(config.trust.anchors),
+      certificatesOf(config.trust.intermediates),
+    ]);
+    const outbound = outboundStory({
+      keyring,
+      directory,
+      delivered: deliveredVariants(store, clock),
+      rules: config.policy.rules,
+      clock,
+      log,
+    });
+    const inbound = inboundStory({ keyring, directory, anchors, intermediates, clock, log });
+    const withKeys = new Set(
+      config.principals.list.filter(({ keys }) => keys.length > 0).map(({ login }) => login),
+    );
+    const secureContext = await listenerContext(config);
+    const ports = new Map<string, number>();
+    const shared = { secureContext, log, hostname: config.hostname };
+    for (const listener of config.submission) {
+      const started = await startSubmission(listener, shared, outbound);
+      open.push(started);
+      ports.set(listener.name, started.port);
+    }
+    for (const listener of config.imap) {
+      const started = await startImap(listener, shared, inbound, { installation, withKeys });
+      open.push(started);
+      ports.set(listener.name, started.port);
+    }
+    for (const { name, host } of [...config.submission, ...config.imap]) {
+      log.write({
+        event: 'gateway.listening',
+        level: 'info',
+        listener: name,
+        host,
+        port: ports.get(name) ?? 0,
+      });
+    }
+    return {
+      port(listener) {
+        const port = ports.get(listener);
+        if (port === undefined) throw new Error(`no listener is called ${listener}`);
+        return port;
+      },
+      async close() {
+        await close();
+        log.write({ event: 'gateway.stopped', level: 'info' });
+      },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+type Shared = { secureContext: SecureContext | null; log: Log; hostname: string };
+
+function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
+  const { host, port, tls, allowPlaintext, ca, serverName } = listener.upstream;
+  const upstream: UpstreamOptions = {
+    ...{ host, port, tls, allowPlaintext },
+    ...(ca === null ? {} : { caFile: ca }),
+    ...(serverName === null ? {} : { serverName }),
+  };
+  const { maxMessageSize: maxMessageOctets } = listener;
+  return startSubmissionListener({ ...common(listener, shared), upstream, story, maxMessageOctets });
+}
+
+async function startImap(
+  listener: Config['imap'][number],
+  shared: Shared,
+  story: InboundStory,
+  { installation, withKeys }: { installation: Installation; withKeys: ReadonlySet<string> },
+) {
+  const { host, port, tls, ca, serverName } = listener.upstream;
+  const upstream: ImapUpstream = {
+    ...{ host, port, tls },
+    ...(ca === null ? {} : { ca: await readFile(ca) }),
+    ...(serverName === null ? {} : { servername: serverName }),
+  };
+  return startImapListener({
+    ...common(listener, shared),
+    upstream,
+    story,
+    hasKeys: ({ login }) => withKeys.has(login),
+    viewSecret: installation.viewSecret,
+    installationId: installation.id,
+  });
+}
+
+function common(listener: Config['imap'][number], { secureContext, log, hostname }: Shared) {
+  const { name, host, port, tls, maxConnections, allowPlaintext } = listener;
+  return {
+    ...{ name, host, port, tls, maxConnections, log, hostname },
+    allowPlainAuth: allowPlaintext,
+    ...(secureContext === null ? {} : { secureContext }),
+  };
+}
+
+async function certificatesOf(files: readonly string[]): Promise<Certificate[]> {
+  return (await Promise.all(files.map(async (file) => readCertificates(await readFile(file))))).flat();
+}
+
+async function listenerContext({ tls }: Config): Promise<SecureContext | null> {
+  if (tls === null) return null;
+  try {
+    return createSecureContext({
+      cert: await readFile(tls.certificate),
+      key: await readFile(tls.key),
+      minVersion: 'TLSv1.2',
+      ...(tls.passphrase === null ? {} : { passphrase: tls.passphrase.reveal() }),
+    });
+  } catch (cause) {
+    throw new SealgateError({
+      code: 'listener.tls',
+      duration: 'permanent',
+      publicText: `The certificate ${tls.certificate} and the key ${tls.key} cannot be used for TLS: ${cause instanceof Error ? cause.message : 'unknown error'}. They must belong together and be PEM.`,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,140 @@
+import type { SigningKey } from '../cms/keys.ts';
+import { SealgateError } from '../errors.ts';
+import type { MailId } from '../ids.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
+import { speaksFor } from '../pki/speaks-for.ts';
+import type { OutboundVariant } from '../policy/decide-outbound.ts';
+import type { SignatureForm } from '../policy/rules.ts';
+import { chooseContentEncryption, ownCapabilities } from '../smime/capabilities.ts';
+import { encryptMessage } from '../smime/encrypt.ts';
+import { signMessage } from '../smime/sign.ts';
+import type { Recipient } from '../smtp/envelope.ts';
+import type { Keyring, KnownCertificate, Principal, Variant } from './ports.ts';
+import type { RecipientCertificates } from './recipient-certificates.ts';
+
+export type Findings = {
+  mail: MailId;
+  principal: Principal;
+  recipients: readonly Recipient[];
+  /** In the order of `recipients`. */
+  certificates: readonly RecipientCertificates[];
+  signingKey: SigningKey | null;
+  from: string | null;
+  at: Date;
+};
+
+/**
+ * Makes the message of each variant. The message is signed once for each form and shared: all recipients get the same
+ * signature, and the key is used once.
+ *
+ * Must never happen: a variant that was decided protected and is not. What cannot be done throws.
+ */
+export async function protectVariants(
+  { octets, variants }: { octets: Buffer; variants: readonly OutboundVariant[] },
+  findings: Findings,
+  keyring: Keyring,
+): Promise<Variant[]> {
+  const own = await ownCertificate(
+    findings,
+    keyring,
+    variants.some(({ encrypt }) => encrypt !== null),
+  );
+  const signed = new Map<SignatureForm, Promise<Buffer>>();
+  const signedAs = (form: SignatureForm): Promise<Buffer> => {
+    const made = signed.get(form) ?? sign(octets, form, own, findings);
+    signed.set(form, made);
+    return made;
+  };
+  const made: Variant[] = [];
+  for (const { recipients, sign: signing, encrypt: encrypting } of variants) {
+    const base = signing === null ? octets : await signedAs(signing.form);
+    made.push({
+      recipients: recipients.map((index) => at(findings.recipients, index)),
+      octets:
+        encrypting === null ? base : await encrypt(base, recipients, encrypting.certificates, own, findings),
+      protection: { signed: signing !== null, encrypted: encrypting !== null },
+    });
+  }
+  return made;
+}
+
+async function sign(
+  octets: Buffer,
+  form: SignatureForm,
+  own: Certificate | null,
+  findings: Findings,
+): Promise<Buffer> {
+  if (findings.signingKey === null) throw broken('decided to sign without a key');
+  return signMessage(octets, findings.signingKey, {
+    form,
+    at: findings.at,
+    capabilities: ownCapabilities,
+    ...(own === null ? {} : { encryptionCertificate: own }),
+  });
+}
+
+async function encrypt(
+  octets: Buffer,
+  recipients: readonly number[],
+  choices: readonly number[],
+  own: Certificate | null,
+  { certificates }: Findings,
+): Promise<Buffer> {
+  if (choices.length !== recipients.length) throw broken('decided to encrypt to only some of the recipients');
+  const chosen = recipients.map((index, place): KnownCertificate => {
+    const known = at(certificates, index);
+    if (known.kind !== 'usable') throw broken('decided to encrypt without a certificate');
+    return at(known.certificates, at(choices, place));
+  });
+  const algorithm = chooseContentEncryption(chosen.map(({ capabilities }) => capabilities));
+  const readers = chosen.map(({ certificate }) => certificate);
+  // The sender's own copy can be read too; without a certificate of hers it is encrypted to the recipients alone.
+  const all = own === null ? readers : [...readers, own];
+  return encryptMessage(
+    octets,
+    all.map((certificate) => ({ certificate })),
+    algorithm,
+  );
+}
+
+/**
+ * The sender's newest certificate that others may encrypt to. For a signature alone it is a courtesy (replies can use
+ * it), so a token that is away does not stop the mail; an encrypted mail must be readable for its sender.
+ */
+async function ownCertificate(
+  { mail, principal, from, at: now }: Findings,
+  keyring: Keyring,
+  needed: boolean,
+): Promise<Certificate | null> {
+  if (from === null) return null;
+  const certificates = await keyring.decryptionKeys(principal, mail).then(
+    (keys) => keys.map(({ certificate }) => certificate),
+    (error: unknown) => {
+      if (needed || !(error instanceof SealgateError)) throw error;
+      return [];
+    },
+  );
+  const usable = certificates.filter(
+    (certificate) => mayCertificateEncrypt(certificate, now).kind === 'may' && speaksFor(certificate, from),
+  );
+  usable.sort((one, other) => other.notBefore.getTime() - one.notBefore.getTime());
+  return usable[0] ?? null;
+}
+
+function at<T>(items: readonly T[], index: number): T {
+  const item = items[index];
+  if (item === undefined) throw broken(`no item ${index} of ${items.length}`);
+  return item;
+}
+
+/** The decision and what it rests on do not fit together: a defect, and never a reason to send. */
+function broken(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'gateway.defect',
+    duration: 'temporary',
+    publicText:
+      'The gateway could not protect this message as its rules say; it was not sent. Please try again later.',
+    reason,
+  });
+}
