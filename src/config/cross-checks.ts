@@ -67,13 +67,30 @@ function listenerChecks(config: Partial<Sections>): CrossProblem[] {
     }
     problems.push(...upstreamChecks([...path, 'upstream'], listener.upstream));
   }
+  return [...problems, ...assumedLoginChecks(config)];
+}
+
+function assumedLoginChecks(config: Partial<Sections>): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const { principals } = config;
   for (const [i, { assumeLogin, host }] of (config.submission ?? []).entries()) {
-    if (assumeLogin === null || isLoopback(host)) continue;
-    problems.push({
-      path: ['submission', i, 'assumeLogin'],
-      severity: 'error',
-      text: 'without a password the listener must be reachable from this machine only: listen on 127.0.0.1 or ::1',
-    });
+    if (assumeLogin === null) continue;
+    const path = ['submission', i, 'assumeLogin'];
+    if (!isLoopback(host)) {
+      problems.push({
+        path,
+        severity: 'error',
+        text: 'without a password the listener must be reachable from this machine only: listen on 127.0.0.1 or ::1',
+      });
+    }
+    const listed = principals?.list.some(({ login }) => login === assumeLogin);
+    if (listed === false && !(principals?.loginIsAddress === true && assumeLogin.includes('@'))) {
+      problems.push({
+        path,
+        severity: 'warning',
+        text: 'principals.list does not have this login: it has no address, and every mail will be refused',
+      });
+    }
   }
   return problems;
 }

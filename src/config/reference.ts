@@ -120,6 +120,8 @@ function kindText(shape: Shape): string {
       return `whole number${shape.minimum === undefined ? '' : `, ${shape.minimum} to ${shape.maximum}`}`;
     case 'boolean':
       return '`true` · `false`';
+    case 'object':
+      return 'map of texts';
     default:
       return shape.what ?? 'text';
   }

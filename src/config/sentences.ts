@@ -31,6 +31,8 @@ export const sentence: z.core.$ZodErrorMap = (issue) => {
     case 'too_big':
       if (issue.origin === 'string') return `at most ${issue.maximum} characters are allowed`;
       return `at most ${issue.maximum} is allowed`;
+    case 'invalid_key':
+      return 'this name is not allowed here';
     default:
       return 'this value is not allowed here';
   }

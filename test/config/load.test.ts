@@ -326,6 +326,20 @@ describe('settings that contradict each other', () => {
       'warning',
       /each can read/,
     ],
+    [
+      'a login without password beyond this machine',
+      SOUND.replace('host: 127.0.0.1\n', 'host: 0.0.0.0\n    allowPlaintext: true\n    assumeLogin: alice\n'),
+      'submission[0].assumeLogin',
+      'error',
+      /this machine only/,
+    ],
+    [
+      'a login without password that nobody has',
+      SOUND.replace('host: 127.0.0.1\n', 'host: 127.0.0.1\n    assumeLogin: eve\n'),
+      'submission[0].assumeLogin',
+      'warning',
+      /no address/,
+    ],
     ['a key of nobody', SOUND.replace(', keys: [alice]', ''), 'keys[0]', 'warning', /no login/],
     [
       'a login without address',
