@@ -3,10 +3,19 @@ import { describe, expect, it } from 'vitest';
 import { bitString, explicit, integer, oid, sequence } from '../../src/asn1/writer.ts';
 import { type Certificate, parseCertificate } from '../../src/pki/certificate.ts';
 import { certificateSignature } from '../../src/pki/certificate-signature.ts';
+import { validateAlongPath } from '../../src/pki/path-validation.ts';
 import { certificateSignatureScheme } from '../../src/pki/signature-algorithm.ts';
-import { ownWorkingKey } from '../../src/pki/working-key.ts';
+import { ownWorkingKey, workingKeyOnPath } from '../../src/pki/working-key.ts';
 import { pkitsCertificate } from './corpora.ts';
-import { ecKey, type KeyPair, makeCertificate, makeDer, type Scheme } from './make-certificate.ts';
+import {
+  basicConstraints,
+  ecKey,
+  type KeyPair,
+  makeCertificate,
+  makeDer,
+  now,
+  type Scheme,
+} from './make-certificate.ts';
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const smallRsa = generateKeyPairSync('rsa', { modulusLength: 1024 });
@@ -97,6 +106,46 @@ describe('signatures of CAs', () => {
   it('by DSA with inherited parameters are left to the path', () => {
     expect(ownWorkingKey(pkitsCertificate('DSAParametersInheritedCACert'))).toBeNull();
     expect(ownWorkingKey(pkitsCertificate('DSACACert'))).not.toBeNull();
+    const inheriting = pkitsCertificate('DSAParametersInheritedCACert');
+    expect(workingKeyOnPath(inheriting, [pkitsCertificate('DSACACert')])?.keyObject().asymmetricKeyType).toBe(
+      'dsa',
+    );
+    // Nobody to inherit from, or only an issuer with another kind of key (RFC 5280 §6.1.4 (f)).
+    expect(workingKeyOnPath(inheriting, [])).toBeNull();
+    expect(workingKeyOnPath(inheriting, [pkitsCertificate('GoodCACert')])).toBeNull();
+  });
+});
+
+describe('validation along a given path', () => {
+  const inputs = {
+    at: now,
+    purpose: null,
+    policy: {
+      initialPolicySet: null,
+      initialPolicyMappingInhibit: false,
+      initialExplicitPolicy: false,
+      initialAnyPolicyInhibit: false,
+    },
+    acceptLegacyAlgorithms: true,
+  };
+  const anchor = makeCertificate({
+    subject: 'Root',
+    key: rsa,
+    scheme: 'rsa-sha256',
+    extensions: [basicConstraints(true)],
+  });
+  const checks = (end: Certificate, left = 10) =>
+    validateAlongPath([anchor, end], inputs, { left }).problems.map(({ check }) => check);
+  const end = (scheme: Scheme, issuerKey = rsa) =>
+    makeCertificate({ subject: 'End', issuer: 'Root', key: rsa, issuerKey, scheme });
+
+  it('takes only good signatures, legacy ones where asked for, and none unverified', () => {
+    expect(checks(end('rsa-pss'), 0)).toEqual(['too-complex']);
+    expect(checks(end('rsa-sha256'))).toEqual([]);
+    expect(checks(end('rsa-sha1'))).toEqual([]);
+    expect(checks(end('rsa-md5'))).toEqual(['signature']);
+    expect(checks(end('ecdsa-sha256', ecKey('root')))).toEqual(['signature']);
+    expect(checks(end('rsa-sha256', smallRsa))).toEqual(['signature']);
   });
 });
 

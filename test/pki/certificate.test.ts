@@ -1,4 +1,5 @@
-import { X509Certificate } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -220,11 +221,12 @@ describe('a parsed certificate', () => {
   });
 
   it('refuses a curve with parameters of its own (RFC 5480 §2.1.1, CVE-2020-0601)', () => {
-    const explicitCurve = sequence(
-      sequence(oid('1.2.840.10045.2.1'), sequence(Buffer.from('020101', 'hex'))),
-      Buffer.from('03020004', 'hex'),
-    );
-    const certificate = makeCertificate({ subject: 'X', key: explicitCurve, issuerKey: ecKey('someone') });
+    const curve = ['-pkeyopt', 'ec_paramgen_curve:P-256', '-pkeyopt', 'ec_param_enc:explicit'];
+    const privateKey = execFileSync('openssl', ['genpkey', '-algorithm', 'EC', ...curve]);
+    const spki = execFileSync('openssl', ['pkey', '-pubout', '-outform', 'DER'], { input: privateKey });
+    // node:crypto itself would take it.
+    expect(createPublicKey({ key: spki, format: 'der', type: 'spki' }).asymmetricKeyType).toBe('ec');
+    const certificate = makeCertificate({ subject: 'X', key: spki, issuerKey: ecKey('someone') });
     expect(() => certificate.publicKey).toThrowError(
       expect.objectContaining({ code: 'pki.unsupported-key' }),
     );

@@ -76,6 +76,13 @@ describe('policies along a path', () => {
     expect(outcome(makeEnd('End', 'CA'), [ca])).toBe('policy');
   });
 
+  it('must hold where the end entity itself requires it (RFC 5280 §6.1.5 (b))', () => {
+    const ca = makeCa('CA', 'Root', [certificatePolicies('1.2.1')]);
+    expect(outcome(makeEnd('End', 'CA', [certificatePolicies('1.2.2')]), [ca])).toBe('valid');
+    const strict = [certificatePolicies('1.2.2'), requireExplicitPolicy(0)];
+    expect(outcome(makeEnd('End', 'CA', strict), [ca])).toBe('policy');
+  });
+
   it.each<[string, Buffer[]]>([
     ['a mapping from any policy', [certificatePolicies('1.2.1'), policyMappings([oidAnyPolicy, '1.2.1'])]],
     ['a mapping to any policy', [certificatePolicies('1.2.1'), policyMappings(['1.2.1', oidAnyPolicy])]],
