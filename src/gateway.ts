@@ -120,8 +120,12 @@ function startSubmission(listener: Config['submission'][number], shared: Shared,
     ...(ca === null ? {} : { caFile: ca }),
     ...(serverName === null ? {} : { serverName }),
   };
-  const { maxMessageSize: maxMessageOctets } = listener;
-  return startSubmissionListener({ ...common(listener, shared), upstream, story, maxMessageOctets });
+  const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
+  return startSubmissionListener({
+    ...common(listener, shared),
+    ...{ upstream, story, maxMessageOctets },
+    ...(assumeLogin === null ? {} : { assumeLogin }),
+  });
 }
 
 async function startImap(

@@ -15,6 +15,8 @@ export type SessionSettings = {
   maxMessageOctets: number;
   /** Logins without TLS, from other machines too. */
   allowPlainAuth: boolean;
+  /** The login that clients of this machine are taken for without AUTH; null: they log in. */
+  assumeLogin: string | null;
 };
 
 /** What a session needs of the world; no socket, clock or chance of its own. */

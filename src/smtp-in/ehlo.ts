@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import { offeredExtensions } from '../smtp/extensions.ts';
 import { reply } from '../smtp/reply.ts';
 import { isLoopback } from '../smtp-out/loopback.ts';
+import { takeAssumedLogin } from './assumed-login.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { replyFromError } from './reply-from-error.ts';
 
@@ -23,21 +24,9 @@ export async function ehlo(conversation: Conversation): Promise<Step> {
   const { settings } = conversation.ports;
   conversation.transaction = null;
   const authentication = mayAuthenticate(conversation);
-  if (authentication && conversation.upstream === null) {
-    try {
-      conversation.upstream = await conversation.ports.openUpstream();
-    } catch (error) {
-      const reason = error instanceof SealgateError ? (error.reason ?? error.code) : String(error);
-      conversation.ports.log.write({
-        event: 'smtp.upstream-lost',
-        level: 'warn',
-        session: conversation.id,
-        upstream: '',
-        reason,
-      });
-      return { kind: 'end', reply: replyFromError(error) };
-    }
-  }
+  const failure = authentication ? await callUpstream(conversation) : null;
+  if (failure !== null) return failure;
+  if (authentication) takeAssumedLogin(conversation);
   conversation.greeted = 'ehlo';
   const lines = offeredExtensions({
     upstream: conversation.upstream?.extensions ?? null,
@@ -48,9 +37,34 @@ export async function ehlo(conversation: Conversation): Promise<Step> {
   return { kind: 'reply', reply: { code: 250, lines: [settings.hostname, ...lines] } };
 }
 
-/** HELO (RFC 5321 §4.1.1.1): greeted, but without AUTH no mail can follow. */
-export function helo(conversation: Conversation): Step {
+/** HELO (RFC 5321 §4.1.1.1): greeted, but without AUTH no mail can follow, unless the listener assumes a login. */
+export async function helo(conversation: Conversation): Promise<Step> {
+  const { settings } = conversation.ports;
   conversation.transaction = null;
+  if (settings.assumeLogin !== null && mayAuthenticate(conversation)) {
+    const failure = await callUpstream(conversation);
+    if (failure !== null) return failure;
+    takeAssumedLogin(conversation);
+  }
   conversation.greeted = 'helo';
-  return { kind: 'reply', reply: reply(250, null, conversation.ports.settings.hostname) };
+  return { kind: 'reply', reply: reply(250, null, settings.hostname) };
+}
+
+/** The session's upstream connection; null: it is there. */
+async function callUpstream(conversation: Conversation): Promise<Step | null> {
+  if (conversation.upstream !== null) return null;
+  try {
+    conversation.upstream = await conversation.ports.openUpstream();
+    return null;
+  } catch (error) {
+    const reason = error instanceof SealgateError ? (error.reason ?? error.code) : String(error);
+    conversation.ports.log.write({
+      event: 'smtp.upstream-lost',
+      level: 'warn',
+      session: conversation.id,
+      upstream: '',
+      reason,
+    });
+    return { kind: 'end', reply: replyFromError(error) };
+  }
 }

@@ -30,6 +30,8 @@ export type SubmissionListenerOptions = {
   maxMessageOctets?: number;
   /** Logins without TLS, from other machines too. Default false. */
   allowPlainAuth?: boolean;
+  /** Clients of this machine need no AUTH and are this login. */
+  assumeLogin?: string;
   /** Clients served at once. Default 1000. */
   maxConnections?: number;
 };
@@ -57,6 +59,7 @@ export async function startSubmissionListener(
       tls: options.tls,
       maxMessageOctets: Math.min(options.maxMessageOctets ?? limits.messageOctets, limits.messageOctets),
       allowPlainAuth: options.allowPlainAuth ?? false,
+      assumeLogin: options.assumeLogin ?? null,
     },
     story: options.story,
     log: options.log,
