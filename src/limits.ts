@@ -26,7 +26,7 @@ export const limits = {
     /** Steps of path building (a certificate looked at as an issuer) for one certificate. */
     buildingSteps: 1_000,
     /** Signatures verified anew for one certificate; verdicts that are remembered cost nothing. */
-    signatureChecks: 200,
+    signatureChecks: 100,
     /** Verdicts on signatures that are remembered, in the whole process. */
     rememberedSignatures: 50_000,
     certificateOctets: 128 * 1024,

@@ -14,7 +14,7 @@ import {
   parseSubjectAltName,
   parseSubjectKeyIdentifier,
 } from './certificate-extensions.ts';
-import type { GeneralName } from './general-name.ts';
+import { type GeneralName, isMailbox } from './general-name.ts';
 import { malformed } from './malformed.ts';
 import { isEmptyName, parseName } from './name.ts';
 import { importPublicKey, parseSubjectPublicKeyInfo } from './public-key.ts';
@@ -168,9 +168,7 @@ class ParsedCertificate implements Certificate {
     this.subjectKeyIdentifier = parseSubjectKeyIdentifier(extensions);
     this.authorityKeyIdentifier = parseAuthorityKeyIdentifier(extensions);
     this.subjectAltName = parseSubjectAltName(extensions);
-    this.mailboxes = this.subjectAltName.flatMap((name) =>
-      name.kind === 'rfc822Name' || name.kind === 'smtpUtf8Mailbox' ? [name.text] : [],
-    );
+    this.mailboxes = this.subjectAltName.filter(isMailbox).map(({ text }) => text);
     this.subjectMailboxes = this.subject.attributes.flatMap(({ type, value }) =>
       type === oidEmailAddress ? [value] : [],
     );

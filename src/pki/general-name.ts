@@ -80,11 +80,17 @@ function parseOtherName(element: Element): GeneralName {
   if (value.tagClass !== 'universal' || value.tag !== universal.utf8String) {
     throw malformed('a SmtpUTF8Mailbox that is not a UTF8String');
   }
-  const text = characterString(value, 'DER');
-  // RFC 9598 §3: no byte order mark, and never for a local part of ASCII only, which is what rfc822Name is for.
-  if (text.includes('\u{FEFF}')) throw malformed('a SmtpUTF8Mailbox with a byte order mark');
-  if (/^[\0-\x7f]*$/.test(text.slice(0, Math.max(0, text.lastIndexOf('@'))))) {
-    throw malformed('a SmtpUTF8Mailbox whose local part is ASCII');
-  }
-  return { kind: 'smtpUtf8Mailbox', text };
+  return { kind: 'smtpUtf8Mailbox', text: characterString(value, 'DER') };
+}
+
+/**
+ * Whether the name is a mailbox of its holder. RFC 9598 §3: a SmtpUTF8Mailbox has no byte order mark, and never a local
+ * part of ASCII only, which is what rfc822Name is for: a CA that does not know this form has not verified it.
+ */
+export function isMailbox(
+  name: GeneralName,
+): name is Extract<GeneralName, { kind: 'rfc822Name' | 'smtpUtf8Mailbox' }> {
+  if (name.kind !== 'smtpUtf8Mailbox') return name.kind === 'rfc822Name';
+  const localPart = name.text.slice(0, Math.max(0, name.text.lastIndexOf('@')));
+  return !name.text.includes('\u{FEFF}') && !/^[\0-\x7f]*$/.test(localPart);
 }

@@ -1,3 +1,4 @@
+import { SealgateError } from '../errors.ts';
 import type { Certificate, KeyUsage } from './certificate.ts';
 
 /** Why a certificate may not be used; for people in `text`, for code in `reason`. */
@@ -11,6 +12,8 @@ export type KeyPurposeVerdict =
 
 export const oidEmailProtection = '1.3.6.1.5.5.7.3.4';
 export const oidAnyExtendedKeyUsage = '2.5.29.37.0';
+
+const MIN_RSA_BITS = 2048;
 
 const SIGNING_KEYS: ReadonlySet<string> = new Set([
   '1.2.840.113549.1.1.1', // rsaEncryption
@@ -46,6 +49,8 @@ export function mayCertificateSign(certificate: Certificate, at: Date): KeyPurpo
   if (!SIGNING_KEYS.has(certificate.keyAlgorithm)) {
     return mayNot('key-type', 'The key of this certificate is of a kind that cannot sign mail.');
   }
+  const weak = weakKey(certificate);
+  if (weak !== null) return weak;
   if (!allows(certificate, 'digitalSignature') && !allows(certificate, 'nonRepudiation')) {
     return mayNot('key-usage', 'The key usage of this certificate does not include signing.');
   }
@@ -63,6 +68,8 @@ export function mayCertificateEncrypt(certificate: Certificate, at: Date): KeyPu
   if (needed === undefined) {
     return mayNot('key-type', 'The key of this certificate is of a kind that mail cannot be encrypted to.');
   }
+  const weak = weakKey(certificate);
+  if (weak !== null) return weak;
   // RFC 5280 §4.2.1.3: decipherOnly with keyAgreement takes the enciphering use away.
   const decipherOnly = needed === 'keyAgreement' && certificate.keyUsage?.has('decipherOnly') === true;
   if (!allows(certificate, needed) || decipherOnly) {
@@ -101,6 +108,22 @@ function outsideValidity(certificate: Certificate, at: Date): KeyPurposeVerdict 
   // An invalid Date compares false with everything; it is no time at which anything is allowed.
   if (Number.isNaN(at.getTime())) return mayNot('expired', 'The time of the check is unknown.');
   return null;
+}
+
+/** RFC 8551 §4.2, §4.4: RSA keys below 2048 bits are for mail of old times; no message is protected with one. */
+function weakKey(certificate: Certificate): KeyPurposeVerdict | null {
+  let bits: number | undefined;
+  try {
+    bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength;
+  } catch (error) {
+    if (!(error instanceof SealgateError)) throw error;
+    return mayNot(
+      'key-type',
+      'The key of this certificate cannot be used: it is damaged or of an unsupported kind.',
+    );
+  }
+  if (bits === undefined || bits >= MIN_RSA_BITS) return null;
+  return mayNot('key-type', `The key of this certificate has only ${bits} bits; ${MIN_RSA_BITS} are needed.`);
 }
 
 function allows(certificate: Certificate, usage: KeyUsage): boolean {

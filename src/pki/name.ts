@@ -63,6 +63,14 @@ export function parseName(element: Element): DistinguishedName {
   return { der: element.raw, attributes, text: texts.reverse().join(',') };
 }
 
+const MESSAGE_CHARACTERS = 160;
+
+/** The text of a name for messages: somebody else wrote it, so it is escaped (RFC 4514) and never long. */
+export function nameForPeople(name: DistinguishedName): string {
+  if (name.text === '') return 'the certificate without a name';
+  return name.text.length > MESSAGE_CHARACTERS ? `${name.text.slice(0, MESSAGE_CHARACTERS)}…` : name.text;
+}
+
 /** Whether two names are the same by RFC 5280 §7.1. */
 export function sameName(one: DistinguishedName, other: DistinguishedName): boolean {
   return one === other || one.der.equals(other.der) || nameKey(one) === nameKey(other);

@@ -16,7 +16,7 @@ export type PathProblem = {
     | 'no-path'
     | 'too-complex';
   certificate: Certificate;
-  /** For people. */
+  /** For people; foreign names in it are escaped and shortened. */
   text: string;
 };
 

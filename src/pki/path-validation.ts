@@ -2,7 +2,7 @@ import type { Certificate } from './certificate.ts';
 import { extensionOids } from './certificate-extensions.ts';
 import { certificateSignature, type SignatureBudget } from './certificate-signature.ts';
 import { allowsEmailProtection } from './key-purpose.ts';
-import { sameName } from './name.ts';
+import { nameForPeople, sameName } from './name.ts';
 import { NameConstraintState } from './name-constraints.ts';
 import { pathFacts } from './path-facts.ts';
 import type { PathProblem } from './path-report.ts';
@@ -89,7 +89,7 @@ class PathValidation {
     this.#problems.push({
       check,
       certificate,
-      text: `${certificate.subject.text || 'The certificate'}: ${text}`,
+      text: `${nameForPeople(certificate.subject)}: ${text}`,
     });
   }
 
@@ -116,7 +116,11 @@ class PathValidation {
     if (issuer === undefined) return;
     this.#signature(certificate, this.#path.slice(0, i).reverse());
     if (!sameName(certificate.issuer, issuer.subject)) {
-      this.#fail(certificate, 'issuer-name', `it names another issuer than ${issuer.subject.text}.`);
+      this.#fail(
+        certificate,
+        'issuer-name',
+        `it names another issuer than ${nameForPeople(issuer.subject)}.`,
+      );
     }
     const selfIssued = isSelfIssued(certificate);
     if (isLast || !selfIssued) {

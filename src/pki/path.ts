@@ -2,6 +2,7 @@ import { limits } from '../limits.ts';
 import type { Certificate } from './certificate.ts';
 import { CertificateSet } from './certificate-set.ts';
 import type { SignatureBudget } from './certificate-signature.ts';
+import { nameForPeople } from './name.ts';
 import { PathSearch } from './path-building.ts';
 import type { PathProblem, PathReport } from './path-report.ts';
 import { type PolicyInputs, type ValidationInputs, validateAlongPath } from './path-validation.ts';
@@ -96,13 +97,13 @@ function noPath(certificate: Certificate, search: PathSearch): PathProblem {
     return {
       check: 'signature',
       certificate: end.certificate,
-      text: `${end.certificate.subject.text}: none of the certificates of its issuer has signed it.`,
+      text: `${nameForPeople(end.certificate.subject)}: none of the certificates of its issuer has signed it.`,
     };
   }
   const last = end?.certificate ?? certificate;
   return {
     check: 'no-path',
     certificate: last,
-    text: `${last.subject.text}: its issuer, ${last.issuer.text}, is neither a trust anchor nor among the known certificates.`,
+    text: `${nameForPeople(last.subject)}: its issuer, ${nameForPeople(last.issuer)}, is neither a trust anchor nor among the known certificates.`,
   };
 }

@@ -30,7 +30,8 @@ export function readPem(text: string): PemObject[] {
   let label: string | null = null;
   let base64 = '';
   let number = 0;
-  for (const raw of text.split(/\r\n|\n|\r/)) {
+  // A byte order mark, read as UTF-8 or octet by octet, stands before the text and is not part of it.
+  for (const raw of text.replace(/^(?:\u{FEFF}|\u{EF}\u{BB}\u{BF})/u, '').split(/\r\n|\n|\r/)) {
     number++;
     const line = raw.trimEnd();
     const boundary = line.startsWith('-----') ? BOUNDARY.exec(line) : null;
@@ -44,7 +45,8 @@ export function readPem(text: string): PemObject[] {
     }
     const [, side, name = ''] = boundary;
     if (side === 'BEGIN') {
-      if (label !== null) throw malformed(number, `"END ${label}" is missing before it`);
+      if (label !== null)
+        throw malformed(number, 'the END line that belongs to the BEGIN line above is missing');
       if (objects.length >= limits.pki.bundleCertificates)
         throw malformed(number, 'it holds too many objects');
       label = name;
@@ -52,11 +54,11 @@ export function readPem(text: string): PemObject[] {
       continue;
     }
     if (label === null) throw malformed(number, 'an END line without its BEGIN line');
-    if (label !== name) throw malformed(number, `"END ${label}" is expected here`);
+    if (label !== name) throw malformed(number, 'the END line names something else than the BEGIN line');
     objects.push({ label, der: decodeBase64(base64, number) });
     label = null;
   }
-  if (label !== null) throw malformed(number, `"END ${label}" is missing at the end of the text`);
+  if (label !== null) throw malformed(number, 'the last END line is missing');
   return objects;
 }
 

@@ -57,9 +57,10 @@ export function importPublicKey(der: Buffer): KeyObject {
   } catch (cause) {
     throw unsupported(`algorithm ${info.algorithm}`, cause);
   }
-  if ((key.asymmetricKeyDetails?.modulusLength ?? 0) > limits.pki.modulusBits) {
-    throw unsupported('a key that is too large');
-  }
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength > limits.pki.modulusBits) throw unsupported('a key that is too large');
+  // A long exponent makes verifying as slow as signing.
+  if (publicExponent >= 2n ** 64n) throw unsupported('a public exponent that is too large');
   return key;
 }
 

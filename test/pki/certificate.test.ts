@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { boolean, octetString, oid, sequence } from '../../src/asn1/writer.ts';
+import { boolean, ia5String, octetString, oid, sequence } from '../../src/asn1/writer.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { type Certificate, parseCertificate } from '../../src/pki/certificate.ts';
@@ -152,12 +152,11 @@ describe('parseCertificate refuses what RFC 5280 forbids', () => {
       }),
     ],
     [
-      'a SmtpUTF8Mailbox of ASCII (RFC 9598 §3)',
-      makeDer({ ...base, extensions: [subjectAltName(generalName.smtpUtf8('a@b.example'))] }),
-    ],
-    [
-      'a SmtpUTF8Mailbox with a byte order mark',
-      makeDer({ ...base, extensions: [subjectAltName(generalName.smtpUtf8('\u{FEFF}ä@b.example'))] }),
+      'a SmtpUTF8Mailbox that is no UTF8String (RFC 9598 §3)',
+      makeDer({
+        ...base,
+        extensions: [subjectAltName(generalName.other('1.3.6.1.5.5.7.8.9', ia5String('a@b.example')))],
+      }),
     ],
     [
       'an rfc822Name that is not ASCII',
@@ -202,6 +201,17 @@ describe('parseCertificate refuses what RFC 5280 forbids', () => {
 });
 
 describe('a parsed certificate', () => {
+  it('has no mailbox in a SmtpUTF8Mailbox that must not be one (RFC 9598 §3)', () => {
+    const names = ['a@b.example', '\u{FEFF}ä@b.example', 'ä', 'ö@b.example'].map(generalName.smtpUtf8);
+    const certificate = makeCertificate({
+      subject: 'X',
+      key: ecKey('someone'),
+      extensions: [subjectAltName(...names)],
+    });
+    expect(certificate.mailboxes).toEqual(['ö@b.example']);
+    expect(certificate.subjectAltName).toHaveLength(4);
+  });
+
   it('keeps octets of its own, so that it neither holds nor follows the message it came from', () => {
     const der = makeDer({ subject: 'Someone', key: ecKey('someone'), extensions: [basicConstraints(false)] });
     const message = Buffer.concat([Buffer.alloc(100_000), der]);
@@ -215,6 +225,18 @@ describe('a parsed certificate', () => {
   it('says which key it cannot use instead of crashing', () => {
     const broken = sequence(sequence(oid('1.2.840.113549.1.1.1')), Buffer.from('03020000', 'hex'));
     const certificate = makeCertificate({ subject: 'X', key: broken, issuerKey: ecKey('someone') });
+    expect(() => certificate.publicKey).toThrowError(
+      expect.objectContaining({ code: 'pki.unsupported-key' }),
+    );
+  });
+
+  it('refuses a public exponent that makes verifying slow', () => {
+    const modulus =
+      generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' }).n ?? '';
+    const e = Buffer.alloc(200, 0x55).toString('base64url');
+    const key = createPublicKey({ key: { kty: 'RSA', n: modulus, e }, format: 'jwk' });
+    const spki = key.export({ format: 'der', type: 'spki' });
+    const certificate = makeCertificate({ subject: 'X', key: spki, issuerKey: ecKey('someone') });
     expect(() => certificate.publicKey).toThrowError(
       expect.objectContaining({ code: 'pki.unsupported-key' }),
     );

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { oid, sequence } from '../../src/asn1/writer.ts';
 import { mayCertificateEncrypt, mayCertificateSign } from '../../src/pki/key-purpose.ts';
 import { corpusCertificate, rfc9216At } from './corpora.ts';
 import { ecKey, extendedKeyUsage, keyUsage, makeCertificate, now, until } from './make-certificate.ts';
@@ -8,6 +9,7 @@ const email = '1.3.6.1.5.5.7.3.4';
 const serverAuth = '1.3.6.1.5.5.7.3.1';
 const ec = ecKey('somebody');
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const smallRsa = generateKeyPairSync('rsa', { modulusLength: 1024 });
 const x25519 = generateKeyPairSync('x25519');
 const ed25519 = generateKeyPairSync('ed25519');
 const dsa = generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160 });
@@ -15,6 +17,11 @@ const dsa = generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160
 function make(key: typeof ec, ...extensions: Buffer[]) {
   return makeCertificate({ subject: 'Somebody', key, issuerKey: ec, extensions });
 }
+const broken = makeCertificate({
+  subject: 'Somebody',
+  key: sequence(sequence(oid('1.2.840.113549.1.1.1')), Buffer.from('03020000', 'hex')),
+  issuerKey: ec,
+});
 const reason = (verdict: ReturnType<typeof mayCertificateSign>) =>
   verdict.kind === 'may' ? 'may' : verdict.reason;
 
@@ -33,6 +40,8 @@ describe('mayCertificateSign', () => {
     ['a web server', make(ec, extendedKeyUsage(false, serverAuth)), 'extended-key-usage'],
     ['X25519', make(x25519), 'key-type'],
     ['DSA', make(dsa), 'key-type'],
+    ['RSA of 1024 bits', make(smallRsa), 'key-type'],
+    ['a key that cannot be read', broken, 'key-type'],
   ])('%s', (_, certificate, expected) => {
     expect(reason(mayCertificateSign(certificate, now))).toBe(expected);
   });
@@ -52,6 +61,8 @@ describe('mayCertificateEncrypt', () => {
     ['a web server', make(rsa, keyUsage(2), extendedKeyUsage(false, serverAuth)), 'extended-key-usage'],
     ['Ed25519', make(ed25519), 'key-type'],
     ['DSA', make(dsa), 'key-type'],
+    ['RSA of 1024 bits', make(smallRsa), 'key-type'],
+    ['a key that cannot be read', broken, 'key-type'],
   ])('%s', (_, certificate, expected) => {
     expect(reason(mayCertificateEncrypt(certificate, now))).toBe(expected);
   });

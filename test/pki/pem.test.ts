@@ -30,6 +30,11 @@ describe('RFC 7468 text', () => {
     expect(readPem(text).map(({ label }) => label)).toEqual(['CERTIFICATE', 'CERTIFICATE', 'X.509 CRL']);
   });
 
+  it('may begin with a byte order mark', () => {
+    expect(readPem(`\u{FEFF}${object}`)).toHaveLength(1);
+    expect(readPem(Buffer.from(`\u{FEFF}${object}`).toString('latin1'))).toHaveLength(1);
+  });
+
   it.each([
     ['an end without its beginning', '-----END CERTIFICATE-----'],
     ['a beginning without its end', '-----BEGIN CERTIFICATE-----\nAQID\n'],
