@@ -84,7 +84,7 @@ const schemes: Record<'alice' | 'carol', readonly SignatureScheme[]> = {
  * A private key as gpg-agent keeps it: a canonical S-expression. gpgsm 2.2 crashes on PKCS#12 with EC keys and refuses
  * some with RSA keys.
  */
-export function agentKey(key: KeyObject): Buffer {
+function agentKey(key: KeyObject): Buffer {
   const jwk = key.export({ format: 'jwk' });
   const atom = (octets: Buffer): Buffer => Buffer.concat([Buffer.from(`${octets.length}:`), octets]);
   const list = (...parts: readonly Buffer[]): Buffer =>
@@ -166,23 +166,21 @@ describe('gpgsm', () => {
     expect(verifyWith(opaque, null, who).signature).toBe('good');
   });
 
+  // gpgsm 2.2 opens no key agreement of anybody's and fails to write one.
   it.each(['aes128-cbc', 'aes256-cbc'] as const)(
-    'decrypts our %s, for RSA and for P-256',
-    async (algorithm) => {
-      for (const who of [alice, carol]) {
-        const octets = await encrypt({ content, algorithm, recipients: [{ certificate: who.certificate }] });
-        expect(gpgsm('--decrypt', at.file('gpgsm.enc', octets))).toEqual(content);
-      }
+    'decrypts our %s, also beside an EC recipient',
+    async (name) => {
+      const recipients = [{ certificate: alice.certificate }, { certificate: carol.certificate }];
+      const octets = await encrypt({ content, algorithm: name, recipients });
+      expect(gpgsm('--decrypt', at.file('gpgsm.enc', octets))).toEqual(content);
     },
   );
 
   it.each(['AES128', 'AES256', '3DES'])('encrypts with %s and is decrypted here', async (cipher) => {
-    for (const who of [alice, carol]) {
-      const recipient = ['--recipient', `${who.name}@example.org`];
-      const octets = gpgsm('--cipher-algo', cipher, ...recipient, '--encrypt', at.file('gpgsm.in', content));
-      const outcome = await decrypt(octets, [decryptionKey(who.privateKey, who.certificate)]);
-      expect(outcome).toMatchObject({ outcome: 'opened', content, authenticated: false });
-    }
+    const recipient = ['--recipient', 'alice@example.org'];
+    const octets = gpgsm('--cipher-algo', cipher, ...recipient, '--encrypt', at.file('gpgsm.in', content));
+    const outcome = await decrypt(octets, [decryptionKey(alice.privateKey, alice.certificate)]);
+    expect(outcome).toMatchObject({ outcome: 'opened', content, authenticated: false });
   });
 });
 
