@@ -21,6 +21,6 @@ await runMain(async (args) => {
 
 function runsEvaluation(args) {
   const only = args.some((arg) => ['-h', '--help', '-V', '--version'].includes(arg));
-  const given = args.some((arg) => arg === '-c' || arg === '--config' || arg.startsWith('--config='));
+  const given = args.some((arg) => /^(-c|--config(=|$))/.test(arg));
   return !only && !given && !process.env.SEALGATE_CONFIG && !existsSync(join(ROOT, 'config/gateway.yaml'));
 }
