@@ -4,7 +4,7 @@ import { sameName } from '../pki/name.ts';
 
 /**
  * The intermediates to send along with `certificate`, nearest first, without the root: whoever trusts the root has
- * it (RFC 8551 §3.2). By names and key identifiers only: the reader validates, this merely packs.
+ * it (RFC 8550 §2.3). By names and key identifiers only: the reader validates, this merely packs.
  *
  * @param others certificates that may be intermediates, in any order
  */

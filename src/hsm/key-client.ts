@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { type SealgateError, unreachable } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Secret } from '../log/secret.ts';
@@ -6,13 +6,19 @@ import { errorOf, unavailable } from './failures.ts';
 import {
   type Failure,
   type FromKeyProcess,
-  KEY_PROCESS,
   type Operation,
   parseFromKeyProcess,
-  type ToKeyProcess,
   type TokenDescription,
   type TokenSelector,
 } from './messages.ts';
+
+import {
+  endChild,
+  inheritedEnvironment,
+  keyProcessProgram,
+  post,
+  startKeyProcess,
+} from './start-key-process.ts';
 
 /**
  * The gateway's side of a key process: starts it, queues requests, watches the time, starts it anew after a crash.
@@ -65,9 +71,6 @@ export const keyClientTimes: KeyClientTimes = {
 
 /** More than this and waiting is hopeless: the answer is a 4xx at once. */
 const MAX_WAITING = 2_000;
-
-/** Passed on to the module; everything else of the gateway's environment stays out of the key process. */
-const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'XDG_RUNTIME_DIR', 'XDG_CACHE_HOME'];
 
 type Request = {
   operation: Operation;
@@ -173,17 +176,10 @@ export class KeyClient {
 
   #start(): State {
     const { module, pin, threads, environment, times, program } = this.#options;
-    const child = fork(
-      program ?? new URL(import.meta.url.replace(/key-client(\.[jt]s)$/, 'key-process$1')),
-      [KEY_PROCESS],
-      {
-        serialization: 'advanced',
-        execArgv: [],
-        env: { ...inherited(), ...environment },
-        // A module's own output may hold anything; it goes nowhere.
-        stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-      },
-    );
+    const child = startKeyProcess(program ?? keyProcessProgram, {
+      ...inheritedEnvironment(process.env),
+      ...environment,
+    });
     child.on('message', (value) => this.#receive(child, value));
     child.once('exit', (code, signal) => this.#ended(child, signal ?? `exit code ${code}`));
     child.once('error', (error) => this.#ended(child, error.message));
@@ -385,32 +381,6 @@ export class KeyClient {
 function fail(request: Request, error: SealgateError): void {
   clearTimeout(request.timer);
   request.reject(error);
-}
-
-function post(child: ChildProcess, message: ToKeyProcess): void {
-  // A closed channel shows as the end of the process, which fails the requests.
-  if (child.connected) child.send(message, () => undefined);
-}
-
-/** @param grace milliseconds until it is killed */
-async function endChild(child: ChildProcess, grace: number): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => child.kill('SIGKILL'), grace);
-    child.once('exit', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
-}
-
-function inherited(): Record<string, string> {
-  const environment: Record<string, string> = {};
-  for (const name of ENVIRONMENT) {
-    const value = process.env[name];
-    if (value !== undefined) environment[name] = value;
-  }
-  return environment;
 }
 
 function isPinFailure(failure: Failure): boolean {

@@ -81,7 +81,7 @@ export class KeyThread {
   }
 
   #join(shared: Shared): void {
-    // The same library in the same process: it is initialised and logged in (PKCS#11 v2.40 §2.6, sessions of one application).
+    // The same library in the same process: it is initialised and logged in (PKCS#11 v2.40: sessions of one application share the login).
     const module = loadModule(shared.module);
     const session = module.C_OpenSession(Buffer.from(shared.slot), pkcs11.CKF_SERIAL_SESSION);
     this.#state = { module, session, shared };
@@ -167,7 +167,7 @@ export class KeyThread {
   }
 }
 
-/** A read-only session of a user who is logged in (PKCS#11 v2.40 §3.3, CK_STATE). */
+/** A read-only session of a user who is logged in (PKCS#11 v2.40, CK_STATE). */
 const CKS_RO_USER_FUNCTIONS = 1;
 
 function notOpen(reason: string): Failure {

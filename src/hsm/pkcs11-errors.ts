@@ -3,7 +3,7 @@ import { decryptFailed, refused, unavailable } from './failures.ts';
 import type { Failure } from './messages.ts';
 
 /**
- * Return values of a PKCS#11 module (PKCS#11 v2.40 §5.1) as failures that mean something to the gateway.
+ * Return values of a PKCS#11 module (PKCS#11 v2.40, CK_RV) as failures that mean something to the gateway.
  * The module's own words (the CKR name) go to the log, never to a mail user.
  */
 

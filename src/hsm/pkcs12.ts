@@ -69,7 +69,7 @@ const DIGEST_OCTETS: Readonly<Record<DigestName, number>> = {
   sha384: 48,
   sha512: 64,
 };
-/** RFC 9579 §3. */
+/** RFC 9579 (in RFC 8018 §A.5). */
 const PBMAC1 = '1.2.840.113549.1.5.14';
 /** RFC 8018 §B.1: the same identifiers as the functions of PBKDF2. */
 const HMACS: Readonly<Record<string, DigestName>> = {
@@ -123,7 +123,7 @@ async function derivePbmac1(
   const oid = objectIdentifier(scheme.next('algorithm'));
   const digest = HMACS[oid];
   if (digest === undefined) throw unsupportedKeyFile(`the message authentication ${oid}`);
-  // RFC 9579 §4: keyLength is there, and is that of the digest in all files there are.
+  // RFC 9579 wants keyLength to be there; it is that of the digest in all files there are.
   return { key: await deriveKey(derivation, DIGEST_OCTETS[digest], password), digest };
 }
 

@@ -114,6 +114,10 @@ class SoftwareDecryptionKey implements DecryptionKey {
 
   async decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer> {
     if (this.#privateKey.asymmetricKeyType !== 'rsa') throw errorOf(refused('not an RSA key'));
+    // RFC 8017 §7.1.2 step 1b, §7.2.2 step 1; OpenSSL takes shorter ones, so that one message had two encodings.
+    const bits = this.#privateKey.asymmetricKeyDetails?.modulusLength ?? 0;
+    if (encryptedKey.length !== Math.ceil(bits / 8))
+      throw errorOf(decryptFailed('length of the encrypted key'));
     return this.#pool.decrypt(this.#privateKey, scheme, encryptedKey);
   }
 

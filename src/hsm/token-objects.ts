@@ -167,7 +167,7 @@ export function publicKeyOf(certificate: Uint8Array): PublicKey | null {
   }
 }
 
-/** CKA_EC_POINT is a DER OCTET STRING around the point (PKCS#11 v2.40 §2.3.3); some tokens leave the wrapping off. */
+/** CKA_EC_POINT is a DER OCTET STRING around the point (PKCS#11 v2.40, ECDSA public key objects); some tokens leave the wrapping off. */
 function rawPoint(value: Buffer | null): Buffer | null {
   if (value === null || value.length < 3) return null;
   const wrapped =

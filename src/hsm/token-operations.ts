@@ -11,7 +11,7 @@ import { isRefusal, isReturnValue } from './pkcs11-errors.ts';
 import type { KeyHandle } from './thread-messages.ts';
 
 /**
- * One use of one private key inside the token (PKCS#11 v2.40 §5.9, §5.11, §5.14). Runs in a thread of the key
+ * One use of one private key inside the token (PKCS#11 v2.40, C_Sign, C_Decrypt, C_DeriveKey). Runs in a thread of the key
  * process; every call blocks it until the token has answered.
  */
 
@@ -102,7 +102,7 @@ function signWith(
   return Buffer.from(on.module.C_Sign(on.session, input, Buffer.alloc(resultOctets + 64)));
 }
 
-/** Ecdsa-Sig-Value (RFC 3279 §2.2.3) from r and s side by side (PKCS#11 v2.40 §2.3.1). */
+/** Ecdsa-Sig-Value (RFC 3279 §2.2.3) from r and s side by side (PKCS#11 v2.40, EC signatures). */
 function ecdsaSigValue(raw: Buffer): Buffer {
   if (raw.length === 0 || raw.length % 2 !== 0) {
     throw new FailureError(refused(`an ECDSA signature of ${raw.length} octets`));
@@ -170,14 +170,14 @@ function decryptWith(on: TokenSession, key: KeyHandle, mechanism: pkcs11.Mechani
   return Buffer.from(on.module.C_Decrypt(on.session, input, Buffer.alloc(key.octets + 64)));
 }
 
-/** ECDH without a KDF (PKCS#11 v2.40 §2.3.8): Z is the x-coordinate, `secretOctets` long. */
+/** ECDH without a KDF (PKCS#11 v2.40, CKM_ECDH1_DERIVE): Z is the x-coordinate, `secretOctets` long. */
 function agree(on: TokenSession, key: KeyHandle, point: Buffer, secretOctets: number): Buffer {
   requireType(key, 'ec');
   let derived: Buffer;
   try {
     derived = derive(on, key, point, secretOctets);
   } catch (error) {
-    // §2.3.8: a token takes the point bare or as DER OCTET STRING; it says so by refusing the other.
+    // CK_ECDH1_DERIVE_PARAMS: a token takes the point bare or as DER OCTET STRING; it says so by refusing the other.
     const other =
       isReturnValue(error, pkcs11.CKR_MECHANISM_PARAM_INVALID) ||
       isReturnValue(error, pkcs11.CKR_ARGUMENTS_BAD);
@@ -219,9 +219,9 @@ function requireType(key: KeyHandle, type: KeyHandle['type']): void {
   if (key.type !== type) throw new FailureError(refused(`a ${key.type} key for an ${type} operation`));
 }
 
-/** PKCS#11 v2.40 §2.1.7, CK_RSA_PKCS_OAEP_SOURCE_TYPE. */
+/** CK_RSA_PKCS_OAEP_SOURCE_TYPE of PKCS#11 v2.40. */
 const CKZ_DATA_SPECIFIED = 1;
-/** PKCS#11 v2.40 §2.3.5, CK_EC_KDF_TYPE. */
+/** CK_EC_KDF_TYPE of PKCS#11 v2.40. */
 const CKD_NULL = 1;
 
 const HASHES: Readonly<Record<DigestName, { mechanism: number; mask: number }>> = {

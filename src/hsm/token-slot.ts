@@ -4,7 +4,7 @@ import type { Failure, Open, TokenSelector } from './messages.ts';
 import { isReturnValue, returnValueOf } from './pkcs11-errors.ts';
 
 /**
- * Loading a module, finding the token and logging in (PKCS#11 v2.40 §5.4 - §5.6).
+ * Loading a module, finding the token and logging in (PKCS#11 v2.40, slot, token and session management).
  *
  * Must never happen: a PIN is sent to a token that is not the one named, is sent twice after a refusal, or is
  * sent unproven when one try is left.
@@ -188,7 +188,7 @@ function pinLocked(name: string): Failure {
   };
 }
 
-/** PKCS#11 has no counter; three flags are all a token tells (§3.2, CK_TOKEN_INFO). */
+/** PKCS#11 has no counter; three flags are all a token tells (CK_TOKEN_INFO). */
 function triesLeft(module: pkcs11.PKCS11, slot: Buffer): string {
   const info = tokenInfo(module, slot);
   if (info === null) return '';
@@ -198,7 +198,7 @@ function triesLeft(module: pkcs11.PKCS11, slot: Buffer): string {
   return '';
 }
 
-/** Token strings are padded with blanks (§3.2); some tokens pad with NUL. */
+/** Token strings are padded with blanks (CK_TOKEN_INFO); some tokens pad with NUL. */
 function unpadded(text: string): string {
   const end = text.indexOf('\0');
   return (end < 0 ? text : text.slice(0, end)).trimEnd();

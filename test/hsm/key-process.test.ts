@@ -134,7 +134,7 @@ describe('a crash', () => {
       visiting.newToken('visiting', PIN);
       const key = { id: '01', label: 'alice', type: 'EC:prime256v1' } as const;
       visiting.newKey('visiting', PIN, key, authority, { address: 'alice@example.org' });
-      const configuration = present(visiting.environment['SOFTHSM2_CONF']);
+      const configuration = present(visiting.environment.SOFTHSM2_CONF);
       const text = readFileSync(configuration, 'utf8');
       const changes = {
         token: { by: 'label', label: 'visiting' },

@@ -1,4 +1,4 @@
-import { createHmac, createPublicKey } from 'node:crypto';
+import { createHmac, createPublicKey, pbkdf2Sync } from 'node:crypto';
 import { chmodSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
@@ -19,7 +19,7 @@ import { present, refusal } from './support/key-behaviour.ts';
 
 const authority = new Authority();
 const PASSWORD = 'Grüße an 東京';
-const corpora = process.env['SEALGATE_CORPORA'] ?? join(import.meta.dirname, '../../../shared/corpora');
+const corpora = process.env.SEALGATE_CORPORA ?? join(import.meta.dirname, '../../../shared/corpora');
 
 beforeAll(() => {
   for (const kind of ['rsa', 'p256'] as const) {
@@ -128,6 +128,38 @@ describe('files of OpenSSL', () => {
       'pass:x',
     ]);
     expect((await refusal(keysOfPkcs12(key, new Secret('x'), 'a'))).code).toBe('key.no-certificate');
+  });
+});
+
+describe('PBMAC1 (RFC 9579)', () => {
+  const salt = Buffer.from('eight or more');
+
+  /** The same contents under another MAC. */
+  function withPbmac1(password: string, hmac: string, digest: string, prf: Buffer, octets: number): Buffer {
+    const authSafe = authSafeOf(exported('p256', password));
+    const key = pbkdf2Sync(password, salt, 2048, octets, 'sha256');
+    const derivation = sequence(
+      oid('1.2.840.113549.1.5.12'),
+      sequence(octetString(salt), integer(2048), integer(octets), sequence(prf, nullValue())),
+    );
+    const scheme = sequence(oid(hmac), nullValue());
+    const algorithm = sequence(oid('1.2.840.113549.1.5.14'), sequence(derivation, scheme));
+    const mac = createHmac(digest, key).update(authSafe).digest();
+    return sequence(
+      integer(3),
+      sequence(oid('1.2.840.113549.1.7.1'), explicit(0, octetString(authSafe))),
+      sequence(sequence(algorithm, octetString(mac)), octetString(Buffer.from('NOT USED')), integer(1)),
+    );
+  }
+
+  test.each([
+    ['SHA-256', '1.2.840.113549.2.9', 'sha256', 32],
+    ['SHA-512', '1.2.840.113549.2.11', 'sha512', 64],
+  ])('with HMAC-%s', async (_, hmac, digest, octets) => {
+    const file = withPbmac1(PASSWORD, hmac, digest, oid('1.2.840.113549.2.9'), octets);
+    await expectKey(file, PASSWORD, 'p256');
+    const error = await refusal(keysOfPkcs12(file, new Secret('wrong'), 'alice'));
+    expect(error.code).toBe('key.passphrase-incorrect');
   });
 });
 

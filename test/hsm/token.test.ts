@@ -295,7 +295,7 @@ describe('the PIN', () => {
   });
 
   test('the key process gets nothing of the gateway’s environment but what it needs', async () => {
-    process.env['SEALGATE_TEST_SECRET'] = 'a password in a variable';
+    process.env.SEALGATE_TEST_SECRET = 'a password in a variable';
     try {
       await withToken({}, async (token) => {
         const environment = readOrEmpty(`/proc/${token.processId}/environ`);
@@ -303,7 +303,7 @@ describe('the PIN', () => {
         expect(environment).not.toContain('SEALGATE_TEST_SECRET');
       });
     } finally {
-      delete process.env['SEALGATE_TEST_SECRET'];
+      delete process.env.SEALGATE_TEST_SECRET;
     }
   });
 });

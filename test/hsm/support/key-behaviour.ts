@@ -189,6 +189,22 @@ function keyTransport(get: () => KeyUnderTest): void {
     }
   });
 
+  test('RFC 8017 §7.1.2 step 1b: an encrypted key without its leading zero is refused', async () => {
+    const key = present(get().decryption);
+    let encrypted = Buffer.alloc(256, 1);
+    while (encrypted[0] !== 0) {
+      encrypted = publicEncrypt(
+        { key: key.certificate.publicKey, padding: constants.RSA_PKCS1_OAEP_PADDING },
+        cek,
+      );
+    }
+    const scheme = { kind: 'rsa-oaep', digest: 'sha1', maskDigest: 'sha1', label: Buffer.alloc(0) } as const;
+    expect(await key.decryptKey(scheme, encrypted)).toEqual(cek);
+    for (const wrong of [scheme, { kind: 'rsa-pkcs1' } as const]) {
+      expect((await refusal(key.decryptKey(wrong, encrypted.subarray(1)))).code).toBe('key.decrypt-failed');
+    }
+  });
+
   test('damaged PKCS#1 v1.5 never gives the key, and leaves the key usable', async () => {
     const key = present(get().decryption);
     const good = publicEncrypt({ key: key.certificate.publicKey, padding: constants.RSA_PKCS1_PADDING }, cek);
