@@ -13,10 +13,10 @@ export type Attribute = { type: string; values: readonly Element[] };
 export type CoveredAttributes = {
   list: readonly Attribute[];
   /**
-   * Encodings as `SET OF` that may have been covered, most likely first: DER as RFC 5652 §5.4 and RFC 5083 §2.2 ask,
-   * then the octets as sent with the tag replaced, as writers that do not sort compute it.
+   * Encodings as `SET OF` that may have been covered: the octets as sent with the tag replaced, which is DER for nearly
+   * every writer, and where they are not DER what RFC 5652 §5.4 and RFC 5083 §2.2 ask for.
    */
-  encodings: readonly Buffer[];
+  encodings(): Iterable<Buffer>;
 };
 
 /**
@@ -27,11 +27,14 @@ export type CoveredAttributes = {
 export function readCoveredAttributes(element: Element): CoveredAttributes {
   const elements = children(element, 'BER');
   if (elements.length === 0) throw malformed('an empty set of attributes');
-  const asSent = der.element(0x31, element.content);
-  const canonical = der.setOf(elements.map((attribute) => definiteLengths(attribute)));
   return {
     list: elements.map(readAttribute),
-    encodings: canonical.equals(asSent) ? [canonical] : [canonical, asSent],
+    *encodings() {
+      const asSent = der.element(0x31, element.content);
+      yield asSent;
+      const canonical = der.setOf(elements.map((attribute) => definiteLengths(attribute)));
+      if (!canonical.equals(asSent)) yield canonical;
+    },
   };
 }
 

@@ -95,7 +95,9 @@ function openableOf(enveloped: EnvelopedData): OpenableContent | null {
     // RFC 5083 §2.1: content-type must be among them and be right.
     if (contentTypeOf(authenticatedAttributes.list) !== contentType) return null;
   }
-  return openableContent(algorithm, ciphertext, mac, authenticatedAttributes?.encodings ?? [Buffer.alloc(0)]);
+  return openableContent(algorithm, ciphertext, mac, [
+    ...(authenticatedAttributes?.encodings() ?? [Buffer.alloc(0)]),
+  ]);
 }
 
 /** Content-encryption keys that a RecipientInfo may hold, each of the right length; empty: none. */

@@ -5,6 +5,7 @@ import { definiteLengths } from '../asn1/transcode.ts';
 import { integerOctets, octetString } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import { keyIdentifier } from '../pki/key-identifier.ts';
 import { parseName, sameName } from '../pki/name.ts';
 import { isUnreadable } from './malformed.ts';
 
@@ -12,7 +13,7 @@ import { isUnreadable } from './malformed.ts';
 export type CertificateIdentifier =
   | {
       kind: 'issuer-and-serial';
-      /** Encoded Name. */
+      /** Name as encoded in the message, BER or DER. */
       issuer: Buffer;
       /** Content octets of the INTEGER. */
       serialNumber: Buffer;
@@ -25,7 +26,7 @@ export function readIssuerAndSerial(element: Element): CertificateIdentifier {
   const issuer = reader.universal(universal.sequence, 'issuer');
   const serialNumber = integerOctets(reader.next('serialNumber'));
   reader.end();
-  return { kind: 'issuer-and-serial', issuer: definiteLengths(issuer), serialNumber };
+  return { kind: 'issuer-and-serial', issuer: issuer.raw, serialNumber };
 }
 
 /** SignerIdentifier and RecipientIdentifier: IssuerAndSerialNumber or `[0] SubjectKeyIdentifier`. */
@@ -38,12 +39,17 @@ export function readCertificateIdentifier(element: Element): CertificateIdentifi
 /** Whether `identifier` names `certificate`. Names are compared by RFC 5280 §7.1, since writers re-encode them. */
 export function identifies(identifier: CertificateIdentifier, certificate: Certificate): boolean {
   if (identifier.kind === 'subject-key-identifier') {
-    return certificate.subjectKeyIdentifier?.equals(identifier.value) ?? false;
+    // Without the extension: the identifier that writers compute for themselves (RFC 5280 §4.2.1.2, method 1).
+    const known = certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.subjectPublicKeyInfo);
+    return known.equals(identifier.value);
   }
   if (!identifier.serialNumber.equals(certificate.serialNumber)) return false;
   if (identifier.issuer.equals(certificate.issuer.der)) return true;
   try {
-    return sameName(parseName(readWhole(identifier.issuer, 'DER')), certificate.issuer);
+    return sameName(
+      parseName(readWhole(definiteLengths(readWhole(identifier.issuer, 'BER')), 'DER')),
+      certificate.issuer,
+    );
   } catch (error) {
     // A name that cannot be read is nobody's name.
     if (isUnreadable(error)) return false;
