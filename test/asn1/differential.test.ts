@@ -7,6 +7,7 @@ import { decodeOid, encodeOid } from '../../src/asn1/oid.ts';
 import { children, type Rules, readWhole } from '../../src/asn1/reader.ts';
 import { characterString } from '../../src/asn1/strings.ts';
 import { timeValue } from '../../src/asn1/times.ts';
+import { definiteLengths } from '../../src/asn1/transcode.ts';
 import { bigInteger, bitString, booleanValue, objectIdentifier, octetString } from '../../src/asn1/values.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { SealgateError } from '../../src/errors.ts';
@@ -36,6 +37,42 @@ const { tree } = fc.letrec<{ tree: Buffer }>((tie) => ({
     fc.tuple(fc.nat(30), tie('tree')).map(([tag, part]) => der.explicit(tag, part)),
   ),
 }));
+
+/** The same element as a streaming writer may put it: indefinite lengths, strings in segments, long length forms. */
+function asBer(element: Element, choices: readonly number[], depth = 0): Buffer {
+  const choice = choices[(element.offset + depth) % choices.length] ?? 0;
+  const identifier = element.raw[0] ?? 0;
+  const wrap = (octets: Buffer, constructed: boolean): Buffer => {
+    const first = Buffer.from([constructed ? identifier | 0x20 : identifier]);
+    if (constructed && choice % 2 === 0)
+      return Buffer.concat([first, Buffer.from([0x80]), octets, Buffer.alloc(2)]);
+    const length = Buffer.alloc(5);
+    length[0] = 0x84;
+    length.writeUInt32BE(octets.length, 1);
+    return Buffer.concat([first, length, octets]);
+  };
+  if (element.constructed) {
+    return wrap(
+      Buffer.concat(children(element, 'DER').map((child) => asBer(child, choices, depth + 1))),
+      true,
+    );
+  }
+  if (element.tagClass === 'universal' && element.tag === 4 && choice % 3 === 0) {
+    const middle = element.content.length >> 1;
+    const parts = [element.content.subarray(0, middle), element.content.subarray(middle)];
+    return wrap(Buffer.concat(parts.map((part) => der.octetString(part))), true);
+  }
+  if (
+    element.tagClass === 'universal' &&
+    element.tag === 3 &&
+    choice % 3 === 0 &&
+    element.content.length > 1
+  ) {
+    const parts = [der.bitString(Buffer.alloc(0)), element.raw];
+    return wrap(Buffer.concat(parts), true);
+  }
+  return wrap(element.content, false);
+}
 
 type Row = string;
 
@@ -85,9 +122,18 @@ function asn1jsRead(octets: Buffer): asn1js.BaseBlock | null {
   }
 }
 
+function refusable(run: () => unknown): void {
+  try {
+    run();
+  } catch (error) {
+    if (!(error instanceof SealgateError) || error.code !== 'asn1.malformed') throw error;
+  }
+}
+
 /** Everything a decoder can do to an element; only our own error may come out. */
 function exercise(octets: Buffer, rules: Rules): 'read' | 'refused' {
   const walk = (element: Element): void => {
+    if (element.tagClass === 'universal') refusable(() => definiteLengths(element));
     const decoders = [
       bigInteger,
       objectIdentifier,
@@ -97,13 +143,7 @@ function exercise(octets: Buffer, rules: Rules): 'read' | 'refused' {
       characterString,
       timeValue,
     ];
-    for (const decode of decoders) {
-      try {
-        decode(element, rules);
-      } catch (error) {
-        if (!(error instanceof SealgateError) || error.code !== 'asn1.malformed') throw error;
-      }
-    }
+    for (const decode of decoders) refusable(() => decode(element, rules));
     if (element.constructed) for (const child of children(element, rules)) walk(child);
   };
   try {
@@ -156,6 +196,18 @@ describe('the same octets, other readers', () => {
         const other = asn1jsRead(mutated);
         if (other === null) return;
         expect(rows(readWhole(mutated, 'DER'), 'DER')).toEqual(asn1jsRows(other));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('BER', () => {
+  it('comes back as the DER it was made from', () => {
+    fc.assert(
+      fc.property(tree, fc.array(fc.nat(11), { minLength: 1, maxLength: 8 }), (octets, choices) => {
+        const ber = asBer(readWhole(octets, 'DER'), choices);
+        expect(definiteLengths(readWhole(ber, 'BER'))).toEqual(octets);
       }),
       { numRuns: 500 },
     );

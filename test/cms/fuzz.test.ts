@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
 import { readContentInfo } from '../../src/cms/content-info.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
@@ -106,6 +107,21 @@ async function exercise(octets: Buffer): Promise<void> {
     if (!(error instanceof SealgateError) || error.code !== 'cms.malformed') throw error;
   }
 }
+
+describe('any content', () => {
+  it('comes back from every algorithm, for every kind of key', async () => {
+    const recipients = keys.map(({ certificate }) => ({ certificate }));
+    const algorithm = fc.constantFrom('aes128-cbc', 'aes256-cbc', 'aes128-gcm', 'aes256-gcm');
+    const run = async (octets: Uint8Array, name: ContentEncryptionName): Promise<void> => {
+      const encryptedOctets = await encrypt({ content: octets, algorithm: name, recipients });
+      for (const key of keys) {
+        const outcome = await decrypt(encryptedOctets, [key]);
+        expect(outcome).toMatchObject({ outcome: 'opened', algorithm: name, content: Buffer.from(octets) });
+      }
+    };
+    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), algorithm, run), { numRuns: 60 });
+  });
+});
 
 describe('damaged messages', () => {
   it('give an outcome or cms.malformed', async () => {
