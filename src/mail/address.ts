@@ -75,8 +75,8 @@ function readOriginator(fields: readonly HeaderField[], name: 'from' | 'sender')
  * Many clients show the name alone.
  */
 export function namesAnotherAddress(address: Address): boolean {
-  const shown =
-    address.displayName?.normalize('NFKC').match(/[^\s<>"'(),:;[\]@]+@[^\s<>"'(),:;[\]@]+/gu) ?? [];
+  const words = (address.displayName ?? '').normalize('NFKC').split(/[\s<>"'(),:;[\]]+/u);
+  const shown = words.filter((word) => /[^@]@[^@]/u.test(word));
   return shown.some((each) => each.replace(/\.$/, '').toLowerCase() !== address.address.toLowerCase());
 }
 

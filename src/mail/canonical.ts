@@ -15,14 +15,13 @@ export function canonicalLines(octets: Uint8Array): Buffer {
   if (bare === 0) return buffer;
   const out = Buffer.allocUnsafe(buffer.length + bare);
   let to = 0;
-  let from = 0;
-  for (let at = buffer.indexOf(LF); at !== -1; at = buffer.indexOf(LF, at + 1)) {
-    if (at > 0 && buffer[at - 1] === CR) continue;
-    to += buffer.copy(out, to, from, at);
-    out[to++] = CR;
-    from = at;
+  let before = 0;
+  for (let i = 0; i < buffer.length; i++) {
+    const octet = buffer[i] ?? 0;
+    if (octet === LF && before !== CR) out[to++] = CR;
+    out[to++] = octet;
+    before = octet;
   }
-  buffer.copy(out, to, from);
   return out;
 }
 
@@ -50,24 +49,20 @@ export function hazardsIn(octets: Uint8Array): Hazards {
     fromLine: false,
   };
   let lineStart = 0;
-  let before = 0;
   const { length } = octets;
   for (let i = 0; i < length; i++) {
     const octet = octets[i] ?? 0;
-    if (octet > 0x20 && octet < 0x7f) {
-      if (before === CR) found.bareLineEnd = true;
-    } else if (octet === LF) {
-      if (before !== CR) found.bareLineEnd = true;
-      const end = before === CR ? i - 1 : i;
-      endLine(octets, lineStart, end, found);
+    // Nearly every octet is of this kind.
+    if (octet > CR && octet < 0x80) continue;
+    if (octet === LF) {
+      const afterCr = i > 0 && octets[i - 1] === CR;
+      if (!afterCr) found.bareLineEnd = true;
+      endLine(octets, lineStart, afterCr ? i - 1 : i, found);
       lineStart = i + 1;
-    } else {
-      if (before === CR) found.bareLineEnd = true;
-      if (octet === 0 || octet > 0x7f) found.eightBit = true;
-    }
-    before = octet;
+    } else if (octet === CR) {
+      if (octets[i + 1] !== LF) found.bareLineEnd = true;
+    } else if (octet === 0 || octet > 0x7f) found.eightBit = true;
   }
-  if (before === CR) found.bareLineEnd = true;
   endLine(octets, lineStart, length, found);
   return found;
 }

@@ -48,23 +48,46 @@ class Scanner {
   readonly octets: Buffer;
   /** Boundaries of the open multiparts, outermost first (a Set keeps the order of insertion). */
   readonly open = new Set<string>();
+  /** First octets and lengths of boundary lines, so that a body full of lines with dashes costs little. */
+  private readonly firsts = new Set<number>();
+  private readonly lengths = new Set<number>();
   entities = 0;
 
   constructor(octets: Buffer) {
     this.octets = octets;
   }
 
+  enter(boundary: string): void {
+    this.open.add(boundary);
+    this.measure();
+  }
+
+  leave(boundary: string): void {
+    this.open.delete(boundary);
+    this.measure();
+  }
+
+  private measure(): void {
+    this.firsts.clear();
+    this.lengths.clear();
+    for (const boundary of this.open) {
+      this.firsts.add(boundary.charCodeAt(0));
+      this.lengths.add(boundary.length + 2).add(boundary.length + 4);
+    }
+  }
+
   /** The delimiter on the line that begins at `lineStart`, if it is one of an open multipart. */
   delimiterAt(lineStart: number): Delimiter | null {
     const { octets } = this;
     if (octets[lineStart] !== DASH || octets[lineStart + 1] !== DASH) return null;
+    if (!this.firsts.has(octets[lineStart + 2] ?? -1)) return null;
     const next = lineAfter(octets, lineStart, octets.length);
     let end = next;
     if (end > lineStart && octets[end - 1] === LF) end--;
     if (end > lineStart && octets[end - 1] === CR) end--;
     // transport-padding := *LWSP-char
     while (end > lineStart && (octets[end - 1] === 0x20 || octets[end - 1] === 0x09)) end--;
-    if (end - lineStart > BOUNDARY_OCTETS + 4) return null;
+    if (!this.lengths.has(end - lineStart)) return null;
     const text = octets.toString('latin1', lineStart + 2, end);
     const stem = text.endsWith('--') ? text.slice(0, -2) : '';
     const opens = this.open.has(text);
@@ -148,14 +171,14 @@ function readParts(
 ): { parts: Entity[]; ended: Delimiter | null } {
   const parts: Entity[] = [];
   const defaultType = mediaType.subtype === 'digest' ? MESSAGE_RFC822 : TEXT_PLAIN;
-  scanner.open.add(boundary);
+  scanner.enter(boundary);
   let delimiter = scanner.nextDelimiter(header.bodyStart);
   while (delimiter !== null && delimiter.boundary === boundary && !delimiter.closes) {
     const part = readOne(scanner, delimiter.next, depth + 1, defaultType);
     parts.push(part.entity);
     delimiter = part.ended;
   }
-  scanner.open.delete(boundary);
+  scanner.leave(boundary);
   // After the close delimiter comes the epilogue, in which only enclosing multiparts have a say.
   const closed = delimiter !== null && delimiter.boundary === boundary;
   return { parts, ended: closed && delimiter !== null ? scanner.nextDelimiter(delimiter.next) : delimiter };

@@ -37,8 +37,9 @@ CLASSES[0x3d] = PAD;
 export function decodeBase64(octets: Uint8Array): Buffer {
   let characters = 0;
   let pads = 0;
-  for (const octet of octets) {
-    const kind = CLASSES[octet];
+  const { length } = octets;
+  for (let i = 0; i < length; i++) {
+    const kind = CLASSES[octets[i] ?? 0];
     if (kind === ALPHABET) {
       characters++;
       if (pads > 0) throw malformed('base64 goes on after its padding');

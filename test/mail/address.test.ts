@@ -113,6 +113,15 @@ describe('address lists (RFC 5322 §3.4)', () => {
 });
 
 describe('who a message is from', () => {
+  it.each(['a', 'a@', '=?a?b?', '=?a?b?x?= ', '\\"'])(
+    'is found in time in a long name made of %j',
+    (piece) => {
+      const found = from(`From: "${piece.repeat(Math.floor(200_000 / piece.length))}" <a@x.test>`);
+      if (found.kind === 'one') expect(namesAnotherAddress(found.address)).toBe(piece === 'a@');
+      else expect(found.kind).toBe('malformed');
+    },
+  );
+
   it('is one address', () => {
     expect(from('From: "Alice" <alice@example.com>')).toMatchObject({
       kind: 'one',
