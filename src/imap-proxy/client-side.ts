@@ -105,10 +105,9 @@ export class ClientSide {
     await this.#exchange.idle();
     const pending = new Pending(start.tag, 'client', null, false);
     this.#exchange.add(pending);
-    const accepted = pending.continuation();
+    const accepted = pending.continuation(true);
     await upstream.write(event.octets);
     if (!(await accepted)) return;
-    await client.write('+ idling\r\n');
     const text = await client.nextText();
     if (text === null) return;
     // RFC 2177 §3: nothing but DONE may follow.
@@ -264,14 +263,13 @@ export class ClientSide {
       }
       const { size, nonSync } = line.literal;
       const direct = nonSync && this.#takesNonSync(size);
-      const accepted = direct ? Promise.resolve(true) : pending.continuation();
+      const accepted = direct ? Promise.resolve(true) : pending.continuation(!nonSync);
       await upstream.write(nonSync && !direct ? withoutPlus(line.octets) : line.octets);
       if (!(await accepted)) {
         if (nonSync) await this.#drain(line);
         else client.abandonLiteral();
         return false;
       }
-      if (!nonSync) await client.write('+ OK\r\n');
       await this.#relayLiteral(size);
       const next = await client.next();
       if (next === null) throw closed();

@@ -74,7 +74,8 @@ function answerItem(
   // The message is gone: nothing else makes the whole of it NIL.
   if (item.section.kind === 'whole' && value.kind === 'text' && isNil(value.octets)) return value.octets;
   const octets = sectionOf(view, item.section);
-  if (octets === null) return Buffer.from('NIL');
+  // Some servers say NIL of a part that is not there, some an empty string: as this one does.
+  if (octets === null) return value.kind === 'text' && isNil(value.octets) ? value.octets : literal(EMPTY);
   if (item.partial === null) return literal(octets);
   const { origin } = item.partial;
   const count =
@@ -149,6 +150,8 @@ function partOf(
 function isNil(octets: Buffer): boolean {
   return octets.toString('latin1').toUpperCase() === 'NIL';
 }
+
+const EMPTY = Buffer.alloc(0);
 
 function literal(octets: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`{${octets.length}}\r\n`), octets]);

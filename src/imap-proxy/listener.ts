@@ -68,13 +68,6 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
     sessions.add(session);
   });
   const port = await listen(server, options);
-  options.log.write({
-    event: 'gateway.listening',
-    level: 'info',
-    listener: options.name,
-    host: options.host,
-    port,
-  });
   return {
     port,
     async close() {
@@ -137,7 +130,9 @@ async function converse(shared: Shared, session: SessionId, socket: Socket): Pro
   const timer = setTimeout(() => client.destroy(), limits.imap.beforeAuthTimeoutMs);
   let upstream: UpstreamConnection | null = null;
   try {
-    upstream = await connectUpstream(options.upstream);
+    upstream = await connectUpstream(options.upstream, client.signal);
+    const { wire } = upstream;
+    client.signal.addEventListener('abort', () => wire.destroy());
     let encrypted = options.tls === 'implicit';
     let greet = true;
     for (;;) {
@@ -155,6 +150,7 @@ async function converse(shared: Shared, session: SessionId, socket: Socket): Pro
         return await afterLogin(shared, session, client, upstream, outcome);
       }
       client = new Wire(await secured(options, client.release()), 'client', limits.imap.clientLineOctets);
+      client.signal.addEventListener('abort', () => wire.destroy());
       encrypted = true;
       greet = false;
     }

@@ -28,7 +28,7 @@ export class Pending {
   /** Resolves with the tagged response. */
   readonly done: Promise<TaggedReply>;
   #resolve: (reply: TaggedReply) => void = () => undefined;
-  #continuation: (() => void) | null = null;
+  #continuation: { resolve: () => void; relay: boolean } | null = null;
   settled = false;
 
   constructor(tag: string, kind: Pending['kind'], fetch: FetchCommand | null, held: boolean) {
@@ -52,20 +52,24 @@ export class Pending {
     this.withheldCount++;
   }
 
-  /** Resolves with true at the upstream's next continuation request, with false when the command ends instead. */
-  continuation(): Promise<boolean> {
+  /**
+   * Resolves with true at the upstream's next continuation request, with false when the command ends instead.
+   * `relay`: the client waits for it too, and gets it at once, before anything the upstream says next.
+   */
+  continuation(relay: boolean): Promise<boolean> {
     const asked = new Promise<boolean>((resolve) => {
-      this.#continuation = () => resolve(true);
+      this.#continuation = { resolve: () => resolve(true), relay };
     });
     return Promise.race([asked, this.done.then(() => false)]);
   }
 
-  /** false: nobody waits for one. */
-  continue(): boolean {
+  /** What a continuation request means to this command. */
+  continue(): 'relay' | 'consumed' | 'not-waiting' {
     const waiting = this.#continuation;
     this.#continuation = null;
-    waiting?.();
-    return waiting !== null;
+    if (waiting === null) return 'not-waiting';
+    waiting.resolve();
+    return waiting.relay ? 'relay' : 'consumed';
   }
 }
 

@@ -31,16 +31,23 @@ const CONNECT_MS = 15_000;
  * Must never happen: anything said before TLS outliving it (RFC 9051 §11.1: an attacker may have said it); a server that
  * says PREAUTH, for whom nobody has logged in; a connection without the TLS that is configured.
  *
- * Throws SealgateError `upstream.unreachable`, `upstream.refused`, `upstream.tls` (temporary).
+ * `signal`: the client has gone, nobody needs the connection any more.
+ * Throws SealgateError `upstream.unreachable`, `upstream.refused` (temporary).
  */
-export async function connectUpstream(upstream: ImapUpstream): Promise<UpstreamConnection> {
-  const socket = upstream.tls === 'implicit' ? await openTls(upstream, null) : await openPlain(upstream);
+export async function connectUpstream(
+  upstream: ImapUpstream,
+  signal: AbortSignal,
+): Promise<UpstreamConnection> {
+  const socket =
+    upstream.tls === 'implicit' ? await openTls(upstream, null, signal) : await openPlain(upstream, signal);
   let wire = new Wire(socket, 'server', limits.imap.upstreamLineOctets);
+  const abandon = (): void => wire.destroy();
+  signal.addEventListener('abort', abandon);
   const timer = setTimeout(() => wire.destroy(), CONNECT_MS);
   try {
     let told = await greeting(wire, upstream);
     if (upstream.tls === 'starttls') {
-      wire = await startTls(wire, upstream);
+      wire = await startTls(wire, upstream, signal);
       told = null;
     }
     return { wire, capabilities: told ?? (await askCapabilities(wire, upstream)) };
@@ -49,6 +56,7 @@ export async function connectUpstream(upstream: ImapUpstream): Promise<UpstreamC
     throw error;
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener('abort', abandon);
   }
 }
 
@@ -64,7 +72,7 @@ async function greeting(wire: Wire, upstream: ImapUpstream): Promise<Set<string>
   throw refused(upstream, 'it does not greet with OK');
 }
 
-async function startTls(wire: Wire, upstream: ImapUpstream): Promise<Wire> {
+async function startTls(wire: Wire, upstream: ImapUpstream, signal: AbortSignal): Promise<Wire> {
   wire.write('S1 STARTTLS\r\n');
   for (;;) {
     const line = await nextLine(wire, upstream);
@@ -74,7 +82,7 @@ async function startTls(wire: Wire, upstream: ImapUpstream): Promise<Wire> {
     break;
   }
   if (wire.buffered > 0) throw refused(upstream, 'it sent something between its OK and TLS');
-  return new Wire(await openTls(upstream, wire.release()), 'server', limits.imap.upstreamLineOctets);
+  return new Wire(await openTls(upstream, wire.release(), signal), 'server', limits.imap.upstreamLineOctets);
 }
 
 async function askCapabilities(wire: Wire, upstream: ImapUpstream): Promise<Set<string>> {
@@ -97,12 +105,12 @@ async function nextLine(wire: Wire, upstream: ImapUpstream): Promise<Buffer> {
   return event.octets;
 }
 
-function openPlain(upstream: ImapUpstream): Promise<Socket> {
+function openPlain(upstream: ImapUpstream, signal: AbortSignal): Promise<Socket> {
   const socket = connect({ host: upstream.host, port: upstream.port });
-  return opened(socket, 'connect', upstream);
+  return opened(socket, 'connect', upstream, signal);
 }
 
-function openTls(upstream: ImapUpstream, socket: Socket | null): Promise<Socket> {
+function openTls(upstream: ImapUpstream, socket: Socket | null, signal: AbortSignal): Promise<Socket> {
   const name = upstream.servername ?? upstream.host;
   const secure = connectTls({
     ...(socket === null ? { host: upstream.host, port: upstream.port } : { socket }),
@@ -111,18 +119,25 @@ function openTls(upstream: ImapUpstream, socket: Socket | null): Promise<Socket>
     ...(isIP(name) === 0 ? {} : { host: name }),
     minVersion: 'TLSv1.2',
   });
-  return opened<TLSSocket>(secure, 'secureConnect', upstream);
+  return opened<TLSSocket>(secure, 'secureConnect', upstream, signal);
 }
 
 function opened<S extends Socket>(
   socket: S,
   event: 'connect' | 'secureConnect',
   upstream: ImapUpstream,
+  signal: AbortSignal,
 ): Promise<S> {
   return new Promise((resolve, reject) => {
+    const abandon = (): void => {
+      socket.destroy();
+    };
+    signal.addEventListener('abort', abandon);
+    if (signal.aborted) abandon();
     const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), CONNECT_MS);
     const failed = (error?: Error): void => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', abandon);
       reject(unreachableUpstream(upstream, error?.message ?? 'closed'));
     };
     const closed = (): void => failed();
@@ -130,6 +145,7 @@ function opened<S extends Socket>(
     socket.once('close', closed);
     socket.once(event, () => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', abandon);
       socket.off('error', failed);
       socket.off('close', closed);
       socket.setNoDelay(true);

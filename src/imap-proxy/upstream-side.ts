@@ -198,8 +198,12 @@ export class UpstreamSide {
     return wait;
   }
 
-  #continuation(): null {
-    for (const pending of this.#exchange.pending.values()) if (pending.continue()) return null;
+  #continuation(): Promise<void> | null {
+    for (const pending of this.#exchange.pending.values()) {
+      const meaning = pending.continue();
+      if (meaning === 'relay') return this.#whole(Buffer.from('+ Go on\r\n'));
+      if (meaning === 'consumed') return null;
+    }
     throw protocol('a continuation request to no command');
   }
 

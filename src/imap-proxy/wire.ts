@@ -20,6 +20,7 @@ export class Wire {
   #draining: Promise<void> | null = null;
   /** Why the leg ended; for the log. */
   #cause = 'closed';
+  readonly #whenEnded = new AbortController();
   readonly #onData = (chunk: Buffer): void => this.#arrived(chunk);
   readonly #onEnd = (): void => this.#finish('closed by the peer');
   readonly #onClose = (): void => this.#finish('closed');
@@ -36,6 +37,11 @@ export class Wire {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Aborted when the leg has ended. */
+  get signal(): AbortSignal {
+    return this.#whenEnded.signal;
   }
 
   get cause(): string {
@@ -165,5 +171,6 @@ export class Wire {
     this.#cause = cause;
     this.#waiting?.(false);
     this.#waiting = null;
+    this.#whenEnded.abort();
   }
 }

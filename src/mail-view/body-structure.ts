@@ -41,7 +41,7 @@ function singlePart(octets: Buffer, entity: Entity, extended: boolean): string {
   const fields = [
     imapString(type),
     imapString(subtype),
-    parameters(entity.mediaType.parameters),
+    parameters(withCharset(entity.mediaType)),
     imapNstring(fieldValue(entity.fields, 'content-id')),
     imapNstring(fieldValue(entity.fields, 'content-description')),
     imapString(entity.transferEncoding === 'unknown' ? '7bit' : entity.transferEncoding),
@@ -55,6 +55,11 @@ function singlePart(octets: Buffer, entity: Entity, extended: boolean): string {
     fields.push(imapNstring(fieldValue(entity.fields, 'content-md5')), dispositionToLocation(entity));
   }
   return `(${fields.join(' ')})`;
+}
+
+/** RFC 2046 §4.1.2: text without a charset is us-ascii; servers say so. */
+function withCharset({ type, parameters: given }: Entity['mediaType']): ReadonlyMap<string, string> {
+  return type !== 'text' || given.has('charset') ? given : new Map([['charset', 'us-ascii'], ...given]);
 }
 
 function dispositionToLocation(entity: Entity): string {

@@ -56,7 +56,7 @@ export function isClean(octets: Buffer): boolean {
   let start = 0;
   let cr = octets.indexOf(CR);
   for (let lf = octets.indexOf(LF); lf !== -1; lf = octets.indexOf(LF, start)) {
-    if (cr !== lf - 1 || cr - start > LINE_OCTETS) return false;
+    if (cr === -1 || cr !== lf - 1 || cr - start > LINE_OCTETS) return false;
     start = lf + 1;
     cr = octets.indexOf(CR, start);
   }

@@ -1,0 +1,100 @@
+import { expect, test } from 'vitest';
+import { readFetchItem } from '../../src/imap-proxy/fetch-item.ts';
+import { planFetch, readFetchCommand } from '../../src/imap-proxy/fetch-plan.ts';
+import { FetchResponseReader } from '../../src/imap-proxy/fetch-response.ts';
+import { Framer } from '../../src/imap-proxy/framer.ts';
+import { viewNames } from '../../src/mail-view/view-names.ts';
+
+const names = viewNames('7f3a9c2e', 'gw.example.net');
+
+/** Items as `label=value`; literals as `{size}`. null: not in the grammar. */
+function read(response: string): string[] | null {
+  const framer = new Framer('server', 1_000_000);
+  framer.push(Buffer.from(response, 'latin1'));
+  const reader = new FetchResponseReader();
+  for (let event = framer.next(); event !== null; event = framer.next()) {
+    if (event.type === 'literal') {
+      if (reader.nested) reader.nestedLiteral(event.octets);
+      continue;
+    }
+    const at = event.first ? '* 1 FETCH '.length : 0;
+    if (reader.line(event.octets.subarray(at), event.literal, event.first) === false) return null;
+  }
+  expect(reader.ended).toBe(true);
+  return reader.items.map(
+    ({ label, value }) =>
+      `${label}=${value.kind === 'text' ? value.octets.toString('latin1') : `{${value.size}}`}`,
+  );
+}
+
+test('items of every kind, in any order', () => {
+  expect(
+    read(
+      '* 1 FETCH (FLAGS (\\Seen $X) UID 7 RFC822.SIZE 3 INTERNALDATE "a ) b" BODY[HEADER.FIELDS (From "To")] {3}\r\na)b' +
+        ' BODY[]<0> {2}\r\nxy BODY[1.2.MIME] NIL ENVELOPE ("d" {4}\r\n(")" ((NIL NIL "a" "b")) NIL) BODY[TEXT] "q\\"x)" MODSEQ (5))\r\n',
+    ),
+  ).toEqual([
+    'FLAGS=(\\Seen $X)',
+    'UID=7',
+    'RFC822.SIZE=3',
+    'INTERNALDATE="a ) b"',
+    'BODY[HEADER.FIELDS (From "To")]={3}',
+    'BODY[]<0>={2}',
+    'BODY[1.2.MIME]=NIL',
+    'ENVELOPE=("d" {4}\r\n(")" ((NIL NIL "a" "b")) NIL)',
+    'BODY[TEXT]="q\\"x)"',
+    'MODSEQ=(5)',
+  ]);
+});
+
+test.each([
+  '* 1 FETCH UID 7\r\n',
+  '* 1 FETCH (UID)\r\n',
+  '* 1 FETCH (UID 7\r\n',
+  '* 1 FETCH (UID 7) \r\n',
+  '* 1 FETCH (FLAGS (a)\r\n',
+  '* 1 FETCH (X "unfinished)\r\n',
+  '* 1 FETCH (BODY[HEADER 7)\r\n',
+])('not in the grammar: %j', (response) => {
+  expect(read(response)).toBeNull();
+});
+
+test('item labels', () => {
+  expect(readFetchItem('body.peek[1.2.header.fields.not (a "b c")]<5.10>')).toEqual({
+    kind: 'section',
+    section: {
+      kind: 'part',
+      path: [1, 2],
+      text: { kind: 'fields', names: new Set(['a', 'b c']), not: true },
+    },
+    partial: { origin: 5, count: 10 },
+  });
+  expect(readFetchItem('BINARY[1]')).toEqual({ kind: 'unknown' });
+  expect(readFetchItem('BODY[0]')).toEqual({ kind: 'unknown' });
+});
+
+test.each<[string, boolean, { classifyFirst: boolean; alone: boolean }]>([
+  ['1:* (UID FLAGS RFC822.SIZE ENVELOPE)', false, { classifyFirst: false, alone: false }],
+  [
+    '1:* (FLAGS BODY.PEEK[HEADER.FIELDS (From Subject X-TUID)])',
+    false,
+    { classifyFirst: false, alone: false },
+  ],
+  ['1:* (UID BODY.PEEK[HEADER.FIELDS (From Content-Type)])', false, { classifyFirst: false, alone: false }],
+  ['7 (BODY.PEEK[])', true, { classifyFirst: false, alone: false }],
+  ['7 (BODY.PEEK[] BODYSTRUCTURE)', true, { classifyFirst: false, alone: false }],
+  ['7 (BODY.PEEK[])', false, { classifyFirst: true, alone: true }],
+  ['7 RFC822', false, { classifyFirst: true, alone: true }],
+  ['7 (UID BODYSTRUCTURE)', false, { classifyFirst: false, alone: true }],
+  ['7 FULL', true, { classifyFirst: false, alone: true }],
+  ['7 ALL', false, { classifyFirst: false, alone: false }],
+  ['7 BODY.PEEK[]<0.65536>', true, { classifyFirst: true, alone: true }],
+  ['7 BODY.PEEK[HEADER.FIELDS (Content-Disposition)]', true, { classifyFirst: true, alone: true }],
+  ['7 (UID BODY.PEEK[HEADER.FIELDS (Authentication-Results)])', false, { classifyFirst: true, alone: true }],
+  ['7 BODY.PEEK[1]', true, { classifyFirst: true, alone: true }],
+  ['7 BINARY.PEEK[1]', true, { classifyFirst: true, alone: true }],
+])('plan for FETCH %s', (argument, byUid, expected) => {
+  const command = readFetchCommand(byUid, argument);
+  expect(command).not.toBeNull();
+  expect(planFetch(command, names)).toEqual(expected);
+});

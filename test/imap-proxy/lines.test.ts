@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest';
+import {
+  capabilitiesAfterLogin,
+  capabilitiesBeforeLogin,
+  offeredMechanisms,
+} from '../../src/imap-proxy/capability.ts';
+import { readArguments, readCommandStart } from '../../src/imap-proxy/client-command.ts';
+import { commandKind, enableArguments } from '../../src/imap-proxy/command-table.ts';
+import {
+  canonicalLogin,
+  decodeBase64,
+  readOauthBearer,
+  readPlain,
+  readXoauth2,
+} from '../../src/imap-proxy/sasl.ts';
+import { cleanCapability, cleanStatus, readServerLine } from '../../src/imap-proxy/server-line.ts';
+
+function latin1(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
+}
+
+test('capabilities that lead around the gateway are not shown', () => {
+  const upstream =
+    'IMAP4rev1 IMAP4rev2 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFS MULTIAPPEND URL-PARTIAL CATENATE ' +
+    'UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN ' +
+    'CONTEXT=SEARCH LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE COMPRESS=DEFLATE LITERAL+ ' +
+    'NOTIFY SPECIAL-USE QUOTA AUTH=PLAIN JMAPACCESS UIDONLY UNAUTHENTICATE XYZZY';
+  expect(capabilitiesAfterLogin(upstream.split(' ')).join(' ')).toBe(
+    'IMAP4rev1 ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFS MULTIAPPEND UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED ' +
+      'I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN LIST-STATUS MOVE STATUS=SIZE SAVEDATE SPECIAL-USE QUOTA LITERAL+',
+  );
+});
+
+test('before login only mechanisms that both sides have, and none without TLS', () => {
+  const mechanisms = offeredMechanisms(new Set(['AUTH=PLAIN', 'AUTH=XOAUTH2', 'AUTH=SCRAM-SHA-256-PLUS']));
+  expect(mechanisms).toEqual(['PLAIN', 'LOGIN', 'XOAUTH2']);
+  expect(offeredMechanisms(new Set(['LOGINDISABLED', 'AUTH=OAUTHBEARER']))).toEqual(['OAUTHBEARER']);
+  const state = { mechanisms, startTls: true, loginAllowed: false };
+  expect(capabilitiesBeforeLogin(state).join(' ')).toBe(
+    'IMAP4rev1 SASL-IR LITERAL- ID STARTTLS LOGINDISABLED',
+  );
+});
+
+test('free text cannot look like a literal, and nobody is sent to another server', () => {
+  const clean = (text: string): string => cleanStatus(latin1(`${text}\r\n`)).toString('latin1');
+  expect(clean('* OK text {5}')).toBe('* OK text {5)\r\n');
+  expect(clean('t1 NO text {5+}')).toBe('t1 NO text {5+)\r\n');
+  expect(clean('t1 NO [REFERRAL imap://evil.example/x] gone')).toBe('t1 NO gone\r\n');
+  expect(clean('t1 OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE IDLE] in')).toBe(
+    't1 OK [CAPABILITY IMAP4rev1 IDLE LITERAL+] in\r\n',
+  );
+  expect(clean('* OK [UIDVALIDITY 7] ok')).toBe('* OK [UIDVALIDITY 7] ok\r\n');
+  expect(cleanCapability(latin1('* CAPABILITY IMAP4rev1 NOTIFY\r\n')).toString()).toBe(
+    '* CAPABILITY IMAP4rev1 LITERAL+\r\n',
+  );
+});
+
+test('server lines', () => {
+  const kind = (text: string): string => readServerLine(latin1(`${text}\r\n`)).kind;
+  expect(kind('* 12 FETCH (UID 1)')).toBe('fetch');
+  expect(kind('* 3 EXPUNGE')).toBe('expunge');
+  expect(kind('* VANISHED (EARLIER) 1:5')).toBe('vanished');
+  expect(kind('* 3 EXISTS')).toBe('data');
+  expect(kind('* SEARCH 1 2')).toBe('data');
+  expect(kind('* BYE x')).toBe('status');
+  expect(kind('* XSOMETHING x')).toBe('unknown');
+  expect(kind('* 0 FETCH (UID 1)')).toBe('unknown');
+  expect(kind('+ go')).toBe('continuation');
+  expect(kind('t1 OK')).toBe('tagged');
+  expect(kind('t1 HUH')).toBe('unknown');
+});
+
+test('commands', () => {
+  expect(readCommandStart(latin1('a1 uid fetch 1 (FLAGS)\r\n'))).toEqual({
+    tag: 'a1',
+    name: 'UID FETCH',
+    argument: '1 (FLAGS)',
+  });
+  expect(readCommandStart(latin1('a+1 NOOP\r\n'))).toBeNull();
+  expect(readCommandStart(latin1('* NOOP\r\n'))).toBeNull();
+  expect(commandKind('COMPRESS')).toBeNull();
+  expect(commandKind('XAPPLE')).toBeNull();
+  expect(commandKind('UID EXPUNGE')).toBe('pass');
+  expect(enableArguments('condstore IMAP4rev2 UTF8=ACCEPT')).toEqual(['CONDSTORE', 'UTF8=ACCEPT']);
+});
+
+test('arguments: atoms, quoted strings, literals', () => {
+  const strings = readArguments([
+    { kind: 'text', text: 'bob "a \\"b\\\\" ' },
+    { kind: 'literal', octets: latin1('x y') },
+    { kind: 'text', text: '' },
+  ])?.map((each) => (each.kind === 'string' ? each.octets.toString() : each.text));
+  expect(strings).toEqual(['bob', 'a "b\\', 'x y']);
+  expect(readArguments([{ kind: 'text', text: 'bob "open' }])).toBeNull();
+  expect(readArguments([{ kind: 'text', text: 'bob  two' }])).toBeNull();
+});
+
+test('SASL: who logs in', () => {
+  expect(readPlain(latin1('\0bob\0pw'))).toMatchObject({ kind: 'password', login: 'bob' });
+  expect(readPlain(latin1('bob\0bob\0pw'))).toMatchObject({ login: 'bob' });
+  expect(readPlain(latin1('alice\0bob\0pw'))).toBe('other-identity');
+  expect(readPlain(latin1('\0bob\0p\0w'))).toBe('malformed');
+  expect(readPlain(latin1('\0bob\r\n\0pw'))).toBe('malformed');
+  expect(readPlain(latin1('\0\xff\0pw'))).toBe('malformed');
+  expect(readXoauth2(latin1('user=bob@x\x01auth=Bearer tok\x01\x01'))).toMatchObject({ login: 'bob@x' });
+  expect(readXoauth2(latin1('auth=Bearer tok\x01\x01'))).toBe('malformed');
+  expect(readOauthBearer(latin1('n,a=b=2Cc@x,\x01host=h\x01auth=Bearer tok\x01\x01'))).toMatchObject({
+    login: 'b,c@x',
+  });
+  expect(readOauthBearer(latin1('n,,\x01auth=Bearer tok\x01\x01'))).toBe('no-identity');
+  expect(canonicalLogin('Bob@EXAMPLE.org')).toBe('Bob@example.org');
+  expect(canonicalLogin('bob@example.org*master')).toBe('bob@example.org*master');
+  expect(decodeBase64('Ym9i')?.toString()).toBe('bob');
+  expect(decodeBase64('Ym9')).toBeNull();
+});
