@@ -26,6 +26,7 @@ export function serveClient(
   let socket: Socket = raw;
   let cause = 'the client closed the connection';
   let shouldRead = true;
+  let handshaking = false;
   let ended = false;
   let farewell: NodeJS.Timeout | null = null;
 
@@ -38,6 +39,10 @@ export function serveClient(
     startTls: () => secure(() => session.secured()),
     end: () => {
       ended = true;
+      if (handshaking) {
+        raw.destroy();
+        return;
+      }
       socket.end();
       // What the client still sends is read and dropped: closing over unread octets would reset the connection and lose the last reply.
       socket.resume();
@@ -73,7 +78,11 @@ export function serveClient(
     const tls = new TLSSocket(raw, { isServer: true, secureContext: context });
     socket = tls;
     listen();
-    tls.once('secure', done);
+    handshaking = true;
+    tls.once('secure', () => {
+      handshaking = false;
+      done();
+    });
     tls.once('close', () => raw.destroy());
   }
 
