@@ -33,9 +33,9 @@ export type Hazards = {
   bareLineEnd: boolean;
   /** A line of more than 998 octets (RFC 5322 §2.1.1). */
   longLine: boolean;
-  /** A blank before a line end or at the end (RFC 8551 §3.1.2). */
+  /** A blank before a line end or at the end: some relays pad lines, some strip them (RFC 2045 §6.7 rule 3). */
   trailingBlank: boolean;
-  /** A line that starts with `From `. */
+  /** A line that starts with `From `, which programs that keep mailboxes in one file quote with `>`. */
   fromLine: boolean;
 };
 

@@ -60,8 +60,8 @@ export type QuotedPrintableInput =
   | 'binary';
 
 /**
- * Quoted-printable (RFC 2045 §6.7) that survives every relay: blanks at line ends and `From ` at line starts are
- * encoded (RFC 8551 §3.1.2, RFC 5322 mailbox formats), and so is everything that is not printable ASCII.
+ * Quoted-printable (RFC 2045 §6.7) that survives every relay and mailbox file: blanks at line ends and `From ` at line
+ * starts are encoded, and so is everything that is not printable ASCII.
  */
 export function encodeQuotedPrintable(octets: Uint8Array, input: QuotedPrintableInput): Buffer {
   let out = Buffer.allocUnsafe(octets.byteLength + (octets.byteLength >> 1) + 256);

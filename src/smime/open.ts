@@ -35,6 +35,9 @@ export type OpeningContext = {
   pool: Iterable<Certificate>;
 };
 
+/** Every key the reader ever held; asked for only when a layer is encrypted, where it is a function. */
+export type ReaderKeys = readonly DecryptionKey[] | (() => Promise<readonly DecryptionKey[]>);
+
 export type MessageOpening = {
   /**
    * `as-is`: nothing to take off, the original is to be shown; clear-signed mail is verified and stays as it is.
@@ -56,13 +59,13 @@ type Step =
 const INNERMOST: Step = { kind: 'innermost', layers: [] };
 
 /**
- * @param keys every key the reader ever held; empty for mail that is only to be verified
+ * @param keys empty for mail that is only to be verified
  * @throws SealgateError only for keys that are away for now (`key.unavailable`, temporary); everything a message can
  *   contain is an outcome
  */
 export async function openMessage(
   octets: Uint8Array,
-  keys: readonly DecryptionKey[],
+  keys: ReaderKeys,
   context: OpeningContext,
 ): Promise<MessageOpening> {
   const original = asBuffer(octets);
@@ -103,11 +106,7 @@ export async function openMessage(
   return ends('failed', original);
 }
 
-async function takeOff(
-  message: Message,
-  keys: readonly DecryptionKey[],
-  context: VerificationContext,
-): Promise<Step> {
+async function takeOff(message: Message, keys: ReaderKeys, context: VerificationContext): Promise<Step> {
   const kind = recognise(message);
   switch (kind) {
     case 'none':
@@ -144,11 +143,7 @@ function takeOffClearSignature(message: Message, context: VerificationContext): 
   });
 }
 
-async function takeOffCms(
-  message: Message,
-  keys: readonly DecryptionKey[],
-  context: VerificationContext,
-): Promise<Step> {
+async function takeOffCms(message: Message, keys: ReaderKeys, context: VerificationContext): Promise<Step> {
   // A file that only has the name of a CMS object may be anything.
   const unreadable: Step = isDeclaredCms(message.root.mediaType) ? { kind: 'failed', layers: [] } : INNERMOST;
   return unlessUnreadable(unreadable, () => {
@@ -166,9 +161,10 @@ async function takeOffCms(
   });
 }
 
-async function takeOffEncryption(cms: Buffer, keys: readonly DecryptionKey[]): Promise<Step> {
+async function takeOffEncryption(cms: Buffer, keys: ReaderKeys): Promise<Step> {
+  const held = typeof keys === 'function' ? await keys() : keys;
   try {
-    const opened = await decrypt(cms, keys);
+    const opened = await decrypt(cms, held);
     const { algorithm, authenticated } = opened;
     const layer = { kind: 'encrypted', algorithm, authenticated, outcome: opened.outcome } as const;
     if (opened.outcome !== 'opened') return { kind: opened.outcome, layers: [layer] };

@@ -4,6 +4,7 @@ import { limits } from '../../src/limits.ts';
 import { readMessage } from '../../src/mail/entity-tree.ts';
 import { decodeBody, encodeBase64 } from '../../src/mail/transfer-encoding.ts';
 import { encryptMessage } from '../../src/smime/encrypt.ts';
+import { openMessage } from '../../src/smime/open.ts';
 import { signMessage } from '../../src/smime/sign.ts';
 import { crlf, People } from './support/people.ts';
 
@@ -163,6 +164,23 @@ describe('layers', () => {
       report: { layers: [{ outcome: 'opened' }, { outcome: 'no-key' }] },
     });
     expect(opening.entity).toBe(outer);
+  });
+
+  it('ask for keys only where a layer is encrypted', async () => {
+    let asked = 0;
+    const keys = () => {
+      asked++;
+      return Promise.resolve([people.key('bob')]);
+    };
+    const context = { at: new Date(), anchors: [], pool: [] };
+    const signed = await signMessage(captured['aes256-cbc'], people.signer('alice'), {
+      form: 'clear',
+      at: new Date(),
+    });
+    await openMessage(crlf('From: alice@example.org\n\nHello\n'), keys, context);
+    expect(asked).toBe(0);
+    expect((await openMessage(signed, keys, context)).outcome).toBe('opened');
+    expect(asked).toBe(1);
   });
 
   it('wait for a key that is away instead of failing', async () => {
