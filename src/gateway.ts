@@ -7,7 +7,7 @@ import { SealgateError } from './errors.ts';
 import { openKeySources } from './hsm/key-sources.ts';
 import { createKeyring } from './hsm/keyring.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
-import type { ImapUpstream } from './imap-proxy/upstream-connection.ts';
+import { connectUpstream as connectImap, type ImapUpstream } from './imap-proxy/upstream-connection.ts';
 import type { Log } from './log/log.ts';
 import { inboundStory } from './pipeline/inbound.ts';
 import { outboundStory } from './pipeline/outbound.ts';
@@ -15,7 +15,7 @@ import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
-import type { UpstreamOptions } from './smtp-out/connect.ts';
+import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
 import { deliveredVariants } from './store/delivered.ts';
 import { type Installation, loadInstallation } from './store/installation.ts';
 import { openSqlite } from './store/sqlite.ts';
@@ -114,16 +114,10 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
 type Shared = { secureContext: SecureContext | null; log: Log; hostname: string };
 
 function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
-  const { host, port, tls, allowPlaintext, ca, serverName } = listener.upstream;
-  const upstream: UpstreamOptions = {
-    ...{ host, port, tls, allowPlaintext },
-    ...(ca === null ? {} : { caFile: ca }),
-    ...(serverName === null ? {} : { serverName }),
-  };
   const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
   return startSubmissionListener({
     ...common(listener, shared),
-    ...{ upstream, story, maxMessageOctets },
+    ...{ upstream: smtpUpstream(listener), story, maxMessageOctets },
     ...(assumeLogin === null ? {} : { assumeLogin }),
   });
 }
@@ -134,20 +128,71 @@ async function startImap(
   story: InboundStory,
   { installation, withKeys }: { installation: Installation; withKeys: ReadonlySet<string> },
 ) {
-  const { host, port, tls, ca, serverName } = listener.upstream;
-  const upstream: ImapUpstream = {
-    ...{ host, port, tls },
-    ...(ca === null ? {} : { ca: await readFile(ca) }),
-    ...(serverName === null ? {} : { servername: serverName }),
-  };
   return startImapListener({
     ...common(listener, shared),
-    upstream,
+    upstream: await imapUpstream(listener),
     story,
     hasKeys: ({ login }) => withKeys.has(login),
     viewSecret: installation.viewSecret,
     installationId: installation.id,
   });
+}
+
+/**
+ * Calls every upstream once, as a session would, and hangs up.
+ *
+ * @throws SealgateError `upstream.check-failed` with the listener, the server and what to do.
+ */
+export async function checkUpstreams(config: Config): Promise<void> {
+  await Promise.all([
+    ...config.submission.map((listener) =>
+      checked(listener, async () => {
+        const client = await connectSmtp(await prepareUpstream(smtpUpstream(listener)), config.hostname);
+        client.quit();
+      }),
+    ),
+    ...config.imap.map((listener) =>
+      checked(listener, async () => {
+        const { wire } = await connectImap(await imapUpstream(listener), new AbortController().signal);
+        wire.destroy();
+      }),
+    ),
+  ]);
+}
+
+async function checked(
+  { name, upstream: { host, port, tls } }: Config['imap'][number],
+  call: () => Promise<void>,
+): Promise<void> {
+  try {
+    await call();
+  } catch (cause) {
+    if (!(cause instanceof SealgateError)) throw cause;
+    throw new SealgateError({
+      code: 'upstream.check-failed',
+      duration: 'permanent',
+      publicText: `The mail server ${host}:${port} behind the listener "${name}" cannot be used (${cause.reason ?? cause.publicText}). Check upstream.host, port and tls: ${tls} in the configuration, or start with --no-upstream-check.`,
+      cause,
+    });
+  }
+}
+
+function smtpUpstream({ upstream }: Config['submission'][number]): UpstreamOptions {
+  const { host, port, tls, allowPlaintext, ca, serverName } = upstream;
+  return {
+    ...{ host, port, tls, allowPlaintext },
+    ...(ca === null ? {} : { caFile: ca }),
+    ...(serverName === null ? {} : { serverName }),
+  };
+}
+
+async function imapUpstream({ upstream }: Config['imap'][number]): Promise<ImapUpstream> {
+  const { host, port, tls, ca, serverName } = upstream;
+  return {
+    ...{ host, port, tls },
+    ...(ca === null ? {} : { ca: await readFile(ca) }),
+    ...(serverName === null ? {} : { servername: serverName }),
+  };
 }
 
 function common(listener: Config['imap'][number], { secureContext, log, hostname }: Shared) {

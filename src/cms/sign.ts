@@ -110,10 +110,11 @@ type Template = {
   signatureAlgorithm: Buffer;
 };
 
-/** Few per key: more means that somebody varies capabilities by mail, and then keeping them is no use. */
-const TEMPLATES_PER_KEY = 16;
+/** Few per certificate: more means that somebody varies capabilities by mail, and then keeping them is no use. */
+const TEMPLATES_PER_CERTIFICATE = 16;
 
-const templates = new WeakMap<SigningKey, Map<string, Template>>();
+/** By certificate and not by key: wrappers of one key come and go with each mail. */
+const templates = new WeakMap<Certificate, Map<string, Template>>();
 
 function templateFor(request: SignRequest): Template {
   const scheme = signingScheme(request);
@@ -121,11 +122,12 @@ function templateFor(request: SignRequest): Template {
   const time = der.time(request.signingTime);
   const salt = scheme.kind === 'rsa-pss' ? scheme.saltOctets : '';
   const encryption = request.encryptionCertificate?.fingerprint ?? '';
-  const key = `${schemeName(scheme)} ${salt} ${time.length} ${encryption} ${request.capabilities.join(' ')}`;
-  let known = templates.get(request.signer);
-  if (known === undefined || known.size >= TEMPLATES_PER_KEY) {
+  const chain = request.signer.chain.map(({ fingerprint }) => fingerprint).join(' ');
+  const key = `${schemeName(scheme)} ${salt} ${time.length} ${encryption} ${chain} ${request.capabilities.join(' ')}`;
+  let known = templates.get(request.signer.certificate);
+  if (known === undefined || known.size >= TEMPLATES_PER_CERTIFICATE) {
     known = new Map();
-    templates.set(request.signer, known);
+    templates.set(request.signer.certificate, known);
   }
   let template = known.get(key);
   if (template === undefined) {

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { travel } from '../evaluation/journey.ts';
 import { printJourney, printSettings } from '../evaluation/print-journey.ts';
 import { startEvaluationProfile } from '../evaluation/profile.ts';
-import { type Gateway, startGateway } from '../gateway.ts';
+import { checkUpstreams, type Gateway, startGateway } from '../gateway.ts';
 import { createLog } from '../log/pino-log.ts';
 import { DEFAULT_CONFIG, readConfig } from './read-config.ts';
 import { stopSignal, untilStopped } from './stop-signal.ts';
@@ -15,16 +15,20 @@ export function addServeCommand(program: Command): void {
     .description(`run the gateway; without a configuration file (${DEFAULT_CONFIG}), the evaluation profile`)
     .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
     .option('--once', 'evaluation profile: end after the journey is shown')
-    .action(async ({ config, once }: { config?: string; once?: true }) => {
+    .option('--no-upstream-check', 'start although a mail server does not answer yet')
+    .action(async ({ config, once, upstreamCheck }: ServeOptions) => {
       const file = config ?? process.env.SEALGATE_CONFIG ?? (await existing(DEFAULT_CONFIG));
       const stop = stopSignal();
       if (file === null) await evaluate(stop, once === true);
-      else await serve(file, stop);
+      else await serve(file, stop, upstreamCheck);
     });
 }
 
-async function serve(file: string, stop: AbortSignal): Promise<void> {
+type ServeOptions = { config?: string; once?: true; upstreamCheck: boolean };
+
+async function serve(file: string, stop: AbortSignal, upstreamCheck: boolean): Promise<void> {
   const config = await readConfig(file);
+  if (upstreamCheck) await checkUpstreams(config);
   const gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
   try {
     await untilStopped(stop);

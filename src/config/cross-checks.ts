@@ -117,6 +117,7 @@ function principalChecks(config: Partial<Sections>): CrossProblem[] {
   const principals = config.principals;
   if (principals === undefined) return problems;
   const known = config.keys === undefined ? null : new Set(config.keys.map((key) => key.name));
+  const tokens = new Set((config.keys ?? []).flatMap((key) => (key.kind === 'pkcs11' ? [key.name] : [])));
   const logins = new Map<string, number>();
   const used = new Map<string, string>();
   for (const [i, principal] of principals.list.entries()) {
@@ -130,7 +131,8 @@ function principalChecks(config: Partial<Sections>): CrossProblem[] {
       });
     }
     logins.set(principal.login, i);
-    for (const [j, name] of principal.keys.entries()) {
+    for (const [j, reference] of principal.keys.entries()) {
+      const name = sourceOf(reference);
       if (known !== null && !known.has(name)) {
         problems.push({
           path: [...path, 'keys', j],
@@ -138,15 +140,18 @@ function principalChecks(config: Partial<Sections>): CrossProblem[] {
           text: `there is no key of the name ${name}: ${known.size === 0 ? 'keys is empty' : `keys has ${[...known].join(', ')}`}`,
         });
       }
-      const other = used.get(name);
+      const other = used.get(reference);
       if (other !== undefined && other !== principal.login) {
+        const wholeToken = reference === name && tokens.has(name);
         problems.push({
           path: [...path, 'keys', j],
-          severity: 'warning',
-          text: `the key ${name} is also given to the login ${other}: each can read what is encrypted to the other`,
+          severity: wholeToken ? 'error' : 'warning',
+          text: wholeToken
+            ? `the whole token ${name} is also given to the login ${other}: name one key of it, ${name}/LABEL, or each could read what is encrypted to the other`
+            : `the key ${reference} is also given to the login ${other}: each can read what is encrypted to the other`,
         });
       }
-      used.set(name, principal.login);
+      used.set(reference, principal.login);
     }
     if (principal.addresses.length === 0 && !(principals.loginIsAddress && principal.login.includes('@'))) {
       problems.push({
@@ -157,7 +162,7 @@ function principalChecks(config: Partial<Sections>): CrossProblem[] {
     }
   }
   for (const [i, key] of (config.keys ?? []).entries()) {
-    if (!used.has(key.name)) {
+    if (![...used.keys()].some((reference) => sourceOf(reference) === key.name)) {
       problems.push({ path: ['keys', i], severity: 'warning', text: 'no login may use this key' });
     }
   }
@@ -253,4 +258,9 @@ function hostsMeet(one: string, other: string): boolean {
 /** Only what cannot leave this machine whatever its name service says, and the name RFC 6761 §6.3 reserves for it. */
 function isLoopback(host: string): boolean {
   return host === '::1' || host.toLowerCase() === 'localhost' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** `hsm` of `hsm/alice`. */
+function sourceOf(reference: string): string {
+  return reference.split('/', 1)[0] ?? reference;
 }

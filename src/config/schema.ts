@@ -7,6 +7,7 @@ import {
   host,
   hostname,
   keyName,
+  keyReference,
   listenerPort,
   maybe,
   name,
@@ -137,11 +138,11 @@ export function configSchema(files: Files) {
         shown: true,
       }),
     keys: z
-      .array(name)
+      .array(keyReference)
       .default([])
       .meta({
         description:
-          'Keys the login may use, by name: to sign where the certificate names the From address, to decrypt always.',
+          'Keys the login may use: `name`, or `name/label` for one of several keys in a token or file. To sign where the certificate names the From address, to decrypt always.',
         example: ['alice'],
         shown: true,
       }),

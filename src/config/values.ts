@@ -28,6 +28,11 @@ export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
 export const keyName = (example: string) =>
   name.meta({ description: 'Name of the key: principals refer to it, log lines show it.', example });
 
+/** `name` or `name/label`; a label is the token's or file's own word. */
+export const keyReference = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[^\p{Cc}]{1,255})?$/u, {
+  error: 'the name of a key is expected, or name/label for one of several keys in a token or file',
+});
+
 export const transport = z.enum(['starttls', 'implicit', 'none']);
 
 const portSentence = 'a port is a whole number from 1 to 65535';

@@ -20,11 +20,9 @@ describe('a signature made by a SoftHSM2 key', () => {
         const pin = join(folder, 'token.pin');
         await writeFile(pin, token.pin, { mode: 0o600 });
         const source = { kind: 'pkcs11', module: token.module, token: token.tokenLabel, pin: { file: pin } };
-        return [
-          { name: 'alice', ...source, environment: token.env, only: addressOf('alice') },
-          { name: 'bob', ...source, environment: token.env, only: addressOf('bob') },
-        ].map(({ only: _, ...key }) => key);
+        return [{ name: 'hsm', ...source, environment: token.env }];
       },
+      keyOf: (name) => `hsm/${addressOf(name)}`,
     });
   });
   afterAll(async () => {

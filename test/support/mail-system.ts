@@ -39,6 +39,8 @@ export type MailSystemOptions = {
     folder: string;
     users: ReadonlyMap<string, MailUser>;
   }) => Promise<object[]>;
+  /** With `keys`: what principals name as their key; default: the user's name. */
+  keyOf?: (name: string) => string;
 };
 
 /** A whole mail system on real servers: PKI made by openssl, Dovecot, an SMTP upstream, and the gateway before them. */
@@ -141,7 +143,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
         list: options.users.map((name) => ({
           login: addressOf(name),
           addresses: [addressOf(name)],
-          keys: withKeys.includes(name) ? [name] : [],
+          keys: withKeys.includes(name) ? [options.keyOf?.(name) ?? name] : [],
         })),
       },
       trust: { anchors: [pki.ca.certificateFile] },
