@@ -1,11 +1,9 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import { readFrom } from '../mail/address.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { decideInbound } from '../policy/decide-inbound.ts';
 import { type MessageOpening, openMessage } from '../smime/open.ts';
-import { recognise } from '../smime/recognise.ts';
 import { harvestSigners } from './harvest.ts';
 import type {
   CertificateDirectory,
@@ -15,7 +13,7 @@ import type {
   OpenOutcome,
   OpenRequest,
 } from './ports.ts';
-import { comparable } from './sender.ts';
+import { senderOf } from './sender.ts';
 
 export type InboundParts = {
   keyring: Keyring;
@@ -49,25 +47,27 @@ export function inboundStory(parts: InboundParts): InboundStory {
 }
 
 async function open({ session, principal, octets }: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
-  const message = readMessage(octets);
-  const kind = recognise(message);
-  if (kind === 'none') return { kind: 'as-is', report: null };
-  const encrypted = kind === 'enveloped' || kind === 'auth-enveloped';
-  const keys = encrypted ? await parts.keyring.decryptionKeys(principal, session) : [];
   const at = parts.clock();
+  // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
+  const keys = () => parts.keyring.decryptionKeys(principal, session);
   const opening = await openMessage(octets, keys, { at, anchors: parts.anchors, pool: parts.intermediates });
-  const from = readFrom(message.root.fields);
-  if (from.kind === 'one') {
-    await harvestSigners(comparable(from.address), opening.report, at, parts.directory, parts.log);
-  }
+  const from = signedFrom(octets, opening);
+  if (from !== null) await harvestSigners(from, opening.report, at, parts.directory, parts.log);
   return outcomeOf(opening);
+}
+
+/** The one From address, where there is a signature to learn from. */
+function signedFrom(octets: Buffer, { report }: MessageOpening): string | null {
+  return report.layers.some(({ kind }) => kind === 'signed')
+    ? senderOf(readMessage(octets).root.fields).from
+    : null;
 }
 
 function outcomeOf(opening: MessageOpening): OpenOutcome {
   const { report } = opening;
   switch (opening.outcome) {
     case 'as-is':
-      return { kind: 'as-is', report };
+      return { kind: 'as-is', report: report.layers.length === 0 ? null : report };
     case 'opened':
       return { kind: 'opened', entity: opening.entity, report, verdict: decideInbound(report) };
     case 'no-key':

@@ -72,7 +72,7 @@ async function findOrNull(
   try {
     return await directory.find(address);
   } catch {
-    // The reason is in the directory's log; here only the fact decides (policy/decide-outbound).
+    // Here only the fact decides (policy/decide-outbound).
     return null;
   }
 }

@@ -69,6 +69,10 @@ function doubtAbout(report: SignatureReport, policy: InboundPolicy): string | nu
     case 'good':
       break;
   }
+  // Two mails with one SHA-1 digest can be made by anybody (RFC 8551 §2.1 calls it historic).
+  if (report.algorithm.endsWith('-sha1')) {
+    return 'The signature uses the outdated SHA-1 and could belong to another mail.';
+  }
   if (report.revocation === 'revoked') return `The certificate of ${signerOf(report)} has been revoked.`;
   if (report.speaksFor === 'other') {
     return `The mail is signed by ${signerOf(report)}, who is not the one it says it is from.`;

@@ -72,6 +72,7 @@ describe('a mail is not trusted', () => {
     ['by a path that was not checked', [signed({ path: null })], /was not checked/],
     ['by a revoked certificate', [signed({ revocation: 'revoked' })], /revoked/],
     ['by an algorithm that is not accepted', [signed({ signature: 'unsupported', algorithm: 'md5' })], /md5/],
+    ['with SHA-1', [signed({ algorithm: 'rsa-pkcs1-sha1' })], /SHA-1/],
     [
       'by a certificate that is not there',
       [signed({ signature: 'no-certificate', signer: null })],
