@@ -115,3 +115,36 @@ export function needOf(item: FetchItem, names: ViewNames): 'nothing' | 'whole' |
     }
   }
 }
+
+type Need = ReturnType<typeof needOf>;
+
+/** Labels remembered; a client uses a handful. */
+const REMEMBERED = 100;
+
+/** Items by their label, read once: the same few stand in every response of a listing. */
+export class FetchItems {
+  readonly #names: ViewNames;
+  readonly #items = new Map<string, FetchItem>();
+  readonly #needs = new Map<FetchItem, Need>();
+
+  constructor(names: ViewNames) {
+    this.#names = names;
+  }
+
+  read(label: string): FetchItem {
+    const known = this.#items.get(label);
+    if (known !== undefined) return known;
+    const item = readFetchItem(label);
+    if (this.#items.size >= REMEMBERED) {
+      this.#items.clear();
+      this.#needs.clear();
+    }
+    this.#items.set(label, item);
+    this.#needs.set(item, needOf(item, this.#names));
+    return item;
+  }
+
+  need(item: FetchItem): Need {
+    return this.#needs.get(item) ?? needOf(item, this.#names);
+  }
+}

@@ -4,7 +4,7 @@ import { withoutForgedStatus } from '../mail-view/forged-status.ts';
 import { classifyHeader, type ViewKind } from '../mail-view/message-class.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
 import { answerFromView, needsView } from './fetch-answer.ts';
-import { needOf } from './fetch-plan.ts';
+import type { FetchItems } from './fetch-plan.ts';
 import { FetchResponseReader, numberOf, type ResponseItem } from './fetch-response.ts';
 import type { LiteralSize } from './framer.ts';
 import { HeaderPeek } from './header-peek.ts';
@@ -20,6 +20,7 @@ const OBSERVED_OCTETS = 1024 * 1024;
 export type RelayContext = {
   views: MailboxViews;
   gate: MemoryGate;
+  items: FetchItems;
   write(octets: Buffer): Promise<void> | null;
   /** The client's FETCH that is being answered. */
   current(): Pending | null;
@@ -49,7 +50,7 @@ type LiteralAction =
 export class FetchRelay {
   readonly #context: RelayContext;
   readonly #msn: number;
-  readonly #reader = new FetchResponseReader();
+  readonly #reader: FetchResponseReader;
   #mode: 'undecided' | ViewKind | 'verbatim' | 'dropped' = 'undecided';
   #raw: Buffer[] = [];
   #held = 0;
@@ -63,6 +64,7 @@ export class FetchRelay {
   constructor(context: RelayContext, msn: number) {
     this.#context = context;
     this.#msn = msn;
+    this.#reader = new FetchResponseReader(context.items);
   }
 
   /** `at`: offset after `FETCH ` in the first line, 0 in others. */
@@ -158,7 +160,7 @@ export class FetchRelay {
   }
 
   #actionFor(item: ResponseItem, size: number): LiteralAction {
-    const need = needOf(item.item, this.#context.views.names);
+    const need = this.#context.items.need(item.item);
     const small = size <= limits.mail.headerOctets;
     switch (this.#mode) {
       case 'identity':
@@ -202,7 +204,7 @@ export class FetchRelay {
     const clean = withoutForgedStatus(octets, views.names);
     this.#literals.set(item, clean);
     const wait = this.#emit(clean);
-    const need = needOf(item.item, views.names);
+    const need = this.#context.items.need(item.item);
     if (this.#mode === 'undecided' && need !== 'nothing') this.#decide(views.kindOf(classifyHeader(clean)));
     return wait;
   }
@@ -221,7 +223,7 @@ export class FetchRelay {
     if (learnable && action.size <= OBSERVED_OCTETS && action.item.item.kind === 'section') {
       const octets = Buffer.allocUnsafe(action.size);
       const filled = header.copy(octets) + rest.copy(octets, header.length);
-      if (needOf(action.item.item, views.names) === 'whole')
+      if (this.#context.items.need(action.item.item) === 'whole')
         this.#action = { kind: 'observe', octets, filled };
       this.#observed = octets;
     }
@@ -275,7 +277,7 @@ export class FetchRelay {
       return null;
     }
     const unknown = items.some(
-      (each) => needOf(each.item, this.#context.views.names) === 'class' && !isNilOrEmpty(each),
+      (each) => this.#context.items.need(each.item) === 'class' && !isNilOrEmpty(each),
     );
     if (unknown) {
       this.#drop();

@@ -1,4 +1,5 @@
-import { type FetchItem, labelLength, readFetchItem } from './fetch-item.ts';
+import { type FetchItem, labelLength } from './fetch-item.ts';
+import type { FetchItems } from './fetch-plan.ts';
 import type { LiteralSize } from './framer.ts';
 
 /** One item of a FETCH response as it arrived. */
@@ -19,11 +20,16 @@ export type ResponseItem = {
  * is announced by `line` and its octets are the caller's.
  */
 export class FetchResponseReader {
+  readonly #known: FetchItems;
   readonly items: ResponseItem[] = [];
   /** Label whose value is being read, and the pieces of a list so far. */
   #label: { text: string; pieces: Buffer[] } | null = null;
   #depth = 0;
   #ended = false;
+
+  constructor(known: FetchItems) {
+    this.#known = known;
+  }
 
   /** Whether the closing parenthesis has been read. */
   get ended(): boolean {
@@ -91,7 +97,7 @@ export class FetchResponseReader {
   #finish(value: ResponseItem['value']): ResponseItem {
     const text = this.#label?.text ?? '';
     this.#label = null;
-    const item = { label: text, item: readFetchItem(text), value };
+    const item = { label: text, item: this.#known.read(text), value };
     this.items.push(item);
     return item;
   }

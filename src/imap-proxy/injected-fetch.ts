@@ -1,5 +1,6 @@
 import { limits } from '../limits.ts';
 import { classifyHeader, type MessageClass } from '../mail-view/message-class.ts';
+import type { FetchItems } from './fetch-plan.ts';
 import { FetchResponseReader, numberOf, type ResponseItem } from './fetch-response.ts';
 import type { LiteralSize } from './framer.ts';
 import { HeaderPeek } from './header-peek.ts';
@@ -19,6 +20,7 @@ export type Injected = {
 
 export type InjectedContext = {
   gate: MemoryGate;
+  items: FetchItems;
   write(octets: Buffer): Promise<void> | null;
   /** Whether the whole of a message of that class is wanted. */
   wants(messageClass: MessageClass): boolean;
@@ -32,7 +34,7 @@ export type InjectedContext = {
 export class InjectedFetch {
   readonly #context: InjectedContext;
   readonly #msn: number;
-  readonly #reader = new FetchResponseReader();
+  readonly #reader: FetchResponseReader;
   #raw: Buffer[] = [];
   #section = false;
   #peek: HeaderPeek | null = null;
@@ -46,6 +48,7 @@ export class InjectedFetch {
   constructor(context: InjectedContext, msn: number) {
     this.#context = context;
     this.#msn = msn;
+    this.#reader = new FetchResponseReader(context.items);
   }
 
   line(octets: Buffer, at: number, literal: LiteralSize | null): Promise<void> | null {

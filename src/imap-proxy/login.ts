@@ -6,8 +6,8 @@ import type { FramerEvent } from './framer.ts';
 import {
   type CredentialProblem,
   type Credentials,
-  canonicalLogin,
   decodeBase64,
+  principalLogin,
   readOauthBearer,
   readPassword,
   readPlain,
@@ -131,7 +131,7 @@ async function logIn(
     return { kind: 'closed', cause: 'mail server closed during login' };
   }
   if (verdict.status !== 'OK') return 'failed';
-  return { kind: 'logged-in', principal: { login: canonicalLogin(credentials.login) }, mechanism };
+  return { kind: 'logged-in', principal: { login: principalLogin(credentials) }, mechanism };
 }
 
 type Given = { credentials: Credentials | CredentialProblem; mechanism: string };

@@ -98,7 +98,11 @@ export class MailboxViews {
       return { kind: 'view', view: this.#render(uid, uidValidity, original, outcome) };
     } catch (error) {
       if (error instanceof SealgateError) {
-        return { kind: 'withheld', code: 'LIMIT', text: error.publicText };
+        return {
+          kind: 'withheld',
+          code: error.code === 'view.changed' ? 'UNAVAILABLE' : 'LIMIT',
+          text: error.publicText,
+        };
       }
       this.#defect('imap-proxy.render', error);
       return { kind: 'withheld', code: 'SERVERBUG', text: 'This message could not be shown.' };

@@ -60,7 +60,39 @@ function readLogin(octets: Buffer): string | null {
   return exact && text !== '' && text.length <= 320 && !/\p{Cc}/u.test(text) ? text : null;
 }
 
-/** The name under which keys are looked up: as written, the domain in lower case. Nothing is trimmed or added. */
+/**
+ * The name under which keys are looked up. With a token it is the login only where the token does not name somebody
+ * else: servers let a delegate open another user's mailbox with a token of his own, and the owner's keys are not for
+ * the delegate. Then it is a name that nobody has keys under.
+ */
+export function principalLogin(credentials: Credentials): string {
+  const login = canonicalLogin(credentials.login);
+  if (credentials.kind === 'password') return login;
+  const subjects = tokenSubjects(credentials.response).map(canonicalLogin);
+  const own = subjects.length === 0 || subjects.some((each) => each.toLowerCase() === login.toLowerCase());
+  return own ? login : `${login}*${subjects[0] ?? ''}`;
+}
+
+/** Whom a bearer token in JWT form (RFC 7519 §3) names. Read, not verified: the upstream does that. */
+function tokenSubjects(response: Buffer): string[] {
+  const payload = /\x01auth=Bearer [\w-]+\.([\w-]+)\.[\w-]*\x01/i.exec(response.toString('latin1'))?.[1];
+  if (payload === undefined) return [];
+  let claims: unknown;
+  try {
+    claims = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+  } catch {
+    // A token of another form; it names nobody that could be read.
+    return [];
+  }
+  if (typeof claims !== 'object' || claims === null) return [];
+  return Object.entries(claims).flatMap(([name, value]) =>
+    SUBJECT_CLAIMS.has(name) && typeof value === 'string' && value !== '' ? [value] : [],
+  );
+}
+
+const SUBJECT_CLAIMS: ReadonlySet<string> = new Set(['upn', 'preferred_username', 'unique_name', 'email']);
+
+/** As written, the domain in lower case. Nothing is trimmed or added. */
 export function canonicalLogin(login: string): string {
   const at = login.lastIndexOf('@');
   return at === -1 ? login : login.slice(0, at + 1) + login.slice(at + 1).toLowerCase();

@@ -22,6 +22,27 @@ const DATA: ReadonlySet<string> = new Set(
 );
 
 export function readServerLine(line: Buffer): ServerLine {
+  return readFetch(line) ?? readOther(line);
+}
+
+const FETCH = Buffer.from(' FETCH ');
+
+/** `* n FETCH `, by far the most frequent line of a listing; without a string for it. */
+function readFetch(line: Buffer): ServerLine | null {
+  if (line[0] !== 0x2a || line[1] !== 0x20) return null;
+  let msn = 0;
+  let at = 2;
+  for (; at < 12; at++) {
+    const digit = (line[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) break;
+    msn = msn * 10 + digit;
+  }
+  if (msn === 0 || line[2] === 0x30 || line.compare(FETCH, 0, FETCH.length, at, at + FETCH.length) !== 0)
+    return null;
+  return { kind: 'fetch', msn, at: at + FETCH.length };
+}
+
+function readOther(line: Buffer): ServerLine {
   const head = line.toString('latin1', 0, Math.min(line.length - 2, 300));
   if (head.startsWith('+'))
     return head === '+' || head[1] === ' ' ? { kind: 'continuation' } : { kind: 'unknown' };

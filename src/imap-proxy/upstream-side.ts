@@ -1,6 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { MessageClass } from '../mail-view/message-class.ts';
-import { FetchRelay } from './fetch-relay.ts';
+import { FetchItems } from './fetch-plan.ts';
+import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
 import { type Injected, InjectedFetch } from './injected-fetch.ts';
 import { Pending, type TaggedReply } from './pending.ts';
@@ -39,9 +40,22 @@ export class UpstreamSide {
   /** Learnt before a FETCH by message number; valid until it is answered. */
   readonly uids = new Map<number, number>();
   #observing = false;
+  readonly #items: FetchItems;
+  readonly #relayContext: RelayContext;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
+    const { views, gate } = exchange.parts;
+    this.#items = new FetchItems(views.names);
+    this.#relayContext = {
+      views,
+      gate,
+      items: this.#items,
+      write: (each) => this.#write(each),
+      current: () => exchange.currentFetch(),
+      uids: this.uids,
+      observe: (each) => this.#observe(each),
+    };
   }
 
   /** Until the upstream ends. Throws SealgateError `imap.framing`, `imap.protocol`. */
@@ -153,7 +167,7 @@ export class UpstreamSide {
       const write = (each: Buffer): Promise<void> | null => this.#whole(each);
       this.#handler = {
         kind: 'fetch',
-        fetch: new InjectedFetch({ gate: parts.gate, write, wants, found }, line.msn),
+        fetch: new InjectedFetch({ gate: parts.gate, items: this.#items, write, wants, found }, line.msn),
       };
       return this.#toHandler(event, line.at);
     }
@@ -161,17 +175,7 @@ export class UpstreamSide {
     if (literal === null && octets.indexOf('BODY') === -1 && octets.indexOf('RFC822') === -1) {
       return this.#whole(octets);
     }
-    const relay = new FetchRelay(
-      {
-        views: parts.views,
-        gate: parts.gate,
-        write: (each) => this.#write(each),
-        current: () => this.#exchange.currentFetch(),
-        uids: this.uids,
-        observe: (each) => this.#observe(each),
-      },
-      line.msn,
-    );
+    const relay = new FetchRelay(this.#relayContext, line.msn);
     this.#handler = { kind: 'fetch', fetch: relay };
     return this.#toHandler(event, line.at);
   }

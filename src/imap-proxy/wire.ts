@@ -1,9 +1,12 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { Framer, type FramerEvent, type FramerSide } from './framer.ts';
 
 /** Octets read ahead of the consumer before the peer is told to wait. */
 const READ_AHEAD = 256 * 1024;
 
+/** Pieces are joined up to this many octets; larger ones are not copied. */
+const JOINED_OCTETS = 64 * 1024;
 /** How long a peer may take to read what was written before the end. */
 const LINGER_MS = 30_000;
 
@@ -16,7 +19,8 @@ export class Wire {
   readonly #framer: Framer;
   #waiting: ((open: boolean) => void) | null = null;
   #ended = false;
-  #corked = false;
+  #outgoing: Buffer[] = [];
+  #outgoingOctets = 0;
   #draining: Promise<void> | null = null;
   /** Why the leg ended; for the log. */
   #cause = 'closed';
@@ -94,21 +98,30 @@ export class Wire {
     });
   }
 
-  /** Writes whole; what is written in one turn leaves in one packet. A promise: wait for it before writing much more. */
+  /**
+   * Writes whole; what is written in one turn leaves in one packet, small pieces joined. A promise: wait for it before
+   * writing much more.
+   */
   write(octets: Buffer | string): Promise<void> | null {
     if (this.#ended || this.#socket.destroyed) return null;
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#socket.uncork();
-      });
-    }
-    const room =
-      typeof octets === 'string' ? this.#socket.write(octets, 'latin1') : this.#socket.write(octets);
-    if (room) return null;
-    this.#draining ??= new Promise((resolve) => {
+    const piece = typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets;
+    if (this.#outgoing.length === 0) process.nextTick(() => this.#flush());
+    this.#outgoing.push(piece);
+    this.#outgoingOctets += piece.length;
+    if (this.#outgoingOctets >= JOINED_OCTETS) this.#flush();
+    return this.#draining;
+  }
+
+  #flush(): void {
+    const pieces = this.#outgoing;
+    const [only] = pieces;
+    if (only === undefined) return;
+    this.#outgoing = [];
+    this.#outgoingOctets = 0;
+    if (this.#socket.destroyed || this.#socket.writableEnded) return;
+    const room = this.#socket.write(pieces.length === 1 ? only : Buffer.concat(pieces));
+    if (room || this.#draining !== null) return;
+    this.#draining = new Promise((resolve) => {
       const done = (): void => {
         this.#socket.off('drain', done);
         this.#socket.off('close', done);
@@ -118,12 +131,12 @@ export class Wire {
       this.#socket.on('drain', done);
       this.#socket.on('close', done);
     });
-    return this.#draining;
   }
 
   /** Sends what is written and closes. */
   end(): void {
     if (!this.#socket.destroyed) {
+      this.#flush();
       this.#socket.end();
       this.#socket.setTimeout(LINGER_MS, () => this.#socket.destroy());
     }
@@ -132,16 +145,14 @@ export class Wire {
 
   /** Closes at once, so that the peer cannot take what it has for whole. */
   destroy(): void {
-    if ('resetAndDestroy' in this.#socket && this.#socket.constructor.name === 'Socket') {
-      this.#socket.resetAndDestroy();
-    } else {
-      this.#socket.destroy();
-    }
+    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
     this.#finish('ended by the gateway');
   }
 
   /** Gives the socket away, for STARTTLS. What arrived and was not consumed is forgotten with this object. */
   release(): Socket {
+    this.#flush();
     this.#socket.off('data', this.#onData);
     this.#socket.off('end', this.#onEnd);
     this.#socket.off('close', this.#onClose);

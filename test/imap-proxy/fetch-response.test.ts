@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { readFetchItem } from '../../src/imap-proxy/fetch-item.ts';
-import { planFetch, readFetchCommand } from '../../src/imap-proxy/fetch-plan.ts';
+import { FetchItems, planFetch, readFetchCommand } from '../../src/imap-proxy/fetch-plan.ts';
 import { FetchResponseReader } from '../../src/imap-proxy/fetch-response.ts';
 import { Framer } from '../../src/imap-proxy/framer.ts';
 import { viewNames } from '../../src/mail-view/view-names.ts';
@@ -11,7 +11,7 @@ const names = viewNames('7f3a9c2e', 'gw.example.net');
 function read(response: string): string[] | null {
   const framer = new Framer('server', 1_000_000);
   framer.push(Buffer.from(response, 'latin1'));
-  const reader = new FetchResponseReader();
+  const reader = new FetchResponseReader(new FetchItems(names));
   for (let event = framer.next(); event !== null; event = framer.next()) {
     if (event.type === 'literal') {
       if (reader.nested) reader.nestedLiteral(event.octets);

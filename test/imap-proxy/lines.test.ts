@@ -9,6 +9,7 @@ import { commandKind, enableArguments } from '../../src/imap-proxy/command-table
 import {
   canonicalLogin,
   decodeBase64,
+  principalLogin,
   readOauthBearer,
   readPlain,
   readXoauth2,
@@ -112,4 +113,18 @@ test('SASL: who logs in', () => {
   expect(canonicalLogin('bob@example.org*master')).toBe('bob@example.org*master');
   expect(decodeBase64('Ym9i')?.toString()).toBe('bob');
   expect(decodeBase64('Ym9')).toBeNull();
+});
+
+test("attack: a delegate's token for somebody else's mailbox does not bring the owner's keys", () => {
+  const claims = (upn: string): string =>
+    ['{"alg":"none"}', JSON.stringify({ upn })]
+      .map((each) => Buffer.from(each).toString('base64url'))
+      .join('.');
+  const login = (token: string): string => {
+    const read = readXoauth2(latin1(`user=alice@Example.org\x01auth=Bearer ${token}\x01\x01`));
+    return typeof read === 'string' ? read : principalLogin(read);
+  };
+  expect(login(`${claims('Alice@example.org')}.sig`)).toBe('alice@example.org');
+  expect(login(`${claims('bob@example.org')}.sig`)).toBe('alice@example.org*bob@example.org');
+  expect(login('opaque')).toBe('alice@example.org');
 });

@@ -340,3 +340,40 @@ test('clear-signed messages pass unchanged, and are shown to the story afterward
   expect(proxy.control.observed).toBe(1);
   expect(proxy.control.opened).toBe(0);
 });
+
+test('a key that is away while a part is asked for: NO, and no octet of the ciphertext', async () => {
+  proxy.control.mode = 'unavailable';
+  client.send('f UID FETCH 9 (BODYSTRUCTURE)\r\n');
+  await server.until(/BODYSTRUCTURE\)\r\n/);
+  server.send(
+    '* 3 FETCH (UID 9 BODYSTRUCTURE ("application" "pkcs7-mime" NIL NIL NIL "base64" 99))\r\nf OK\r\n',
+  );
+  const injected = await server.until(/\r\n/);
+  server.send(`* 3 FETCH (UID 9 BODY[] ${literal(ENCRYPTED)})\r\n${injected.split(' ')[0]} OK\r\n`);
+  expect(await client.until(/f [^\r\n]*\r\n/)).toMatch(/^f NO \[UNAVAILABLE\] /);
+});
+
+test('a message for somebody else is shown with its ciphertext attached, whole or in pieces', async () => {
+  proxy.control.mode = 'no-key';
+  client.send('f UID FETCH 9 (BODY.PEEK[])\r\n');
+  await server.until(/f [^\r\n]*\r\n/);
+  server.send(`* 3 FETCH (UID 9 BODY[] ${literal(ENCRYPTED)})\r\nf OK\r\n`);
+  const whole = await client.until(/\)\r\nf OK\r\n/);
+  const size = Number(/\{([0-9]+)\}/.exec(whole)?.[1]);
+  expect(size).toBeGreaterThan(ENCRYPTED.length);
+  expect(whole).toContain(ENCRYPTED.toString('latin1').split('\r\n\r\n')[1]);
+  client.send('g UID FETCH 9 (BODY.PEEK[]<0.65536>)\r\n');
+  await server.until(/g [^\r\n]*\r\n/);
+  server.send(`* 3 FETCH (UID 9 BODY[]<0> ${literal(ENCRYPTED)})\r\ng OK\r\n`);
+  expect(await client.until(/g OK\r\n/)).toContain(whole.slice(whole.indexOf('{'), -'f OK\r\n'.length));
+});
+
+test('the story breaks: the client is asked to come back, and the session goes on', async () => {
+  client.send('f UID FETCH 9 (BODY.PEEK[])\r\n');
+  await server.until(/f [^\r\n]*\r\n/);
+  proxy.control.mode = 'breaks';
+  server.send(`* 3 FETCH (UID 9 BODY[] ${literal(ENCRYPTED)})\r\nf OK\r\n`);
+  expect(await client.until(/f [^\r\n]*\r\n/)).toMatch(/^f NO \[UNAVAILABLE\] /);
+  expect(proxy.events.some((each) => each.event === 'gateway.defect')).toBe(true);
+  expect(await everything()).toBe('zz OK\r\n');
+});

@@ -8,7 +8,7 @@ import type { SecurityReport } from '../../../src/smime/report.ts';
 export type ToyControl = {
   opened: number;
   observed: number;
-  mode: 'works' | 'unavailable' | 'failed' | 'no-key';
+  mode: 'works' | 'unavailable' | 'failed' | 'no-key' | 'breaks';
 };
 
 export function toyControl(): ToyControl {
@@ -37,6 +37,8 @@ export function toyStory(control: ToyControl): InboundStory {
           return { kind: 'failed', report: REPORT };
         case 'no-key':
           return { kind: 'no-key', report: REPORT };
+        case 'breaks':
+          throw new Error('a defect of the story');
         case 'works': {
           const body = text.slice(text.indexOf('\r\n\r\n') + 4);
           const entity = Buffer.from(body, 'base64').subarray(OVERHEAD).reverse();
