@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ImapFlow } from 'imapflow';
 import { describe, expect, test } from 'vitest';
 import { awaitGreeting } from '../../src/evaluation/await-greeting.ts';
@@ -99,6 +101,18 @@ describe('a throwaway Dovecot', () => {
     const closed = once(client, 'close');
     await dovecot.stop();
     await closed;
+  });
+
+  test('does not outlive a process that was killed before it could stop it', async () => {
+    const script = fileURLToPath(new URL('./support/start-dovecot.ts', import.meta.url));
+    const owner = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = await once(owner.stdout, 'data');
+    const { port, mail } = JSON.parse(String(line));
+    expect(await awaitGreeting(port, () => true, 5_000)).toContain('Dovecot ready');
+    owner.kill('SIGKILL');
+    while ((await awaitGreeting(port, () => true, 100)) !== null);
+    // What was killed cannot remove its files.
+    await rm(dirname(dirname(dirname(mail))), { recursive: true, maxRetries: 20, retryDelay: 50 });
   });
 
   test('a folder that the mail server cannot reach is named, and so is a login that cannot be', async () => {
