@@ -73,7 +73,7 @@ export function principalLogin(credentials: Credentials): string {
   return own ? login : `${login}*${subjects[0] ?? ''}`;
 }
 
-/** Whom a bearer token in JWT form (RFC 7519 §3) names. Read, not verified: the upstream does that. */
+/** Whom a bearer token in JWT form (header.payload.signature) names. Read, not verified: the upstream does that. */
 function tokenSubjects(response: Buffer): string[] {
   const payload = /\x01auth=Bearer [\w-]+\.([\w-]+)\.[\w-]*\x01/i.exec(response.toString('latin1'))?.[1];
   if (payload === undefined) return [];
