@@ -36,8 +36,10 @@ export type Transaction = {
   mailParameters: readonly Parameter[];
   /** Those the upstream has accepted, in order. */
   recipients: Recipient[];
-  /** The upstream has accepted MAIL; until then its reply is under way. */
+  /** The upstream has accepted MAIL. */
   accepted: boolean;
+  /** Its reply to MAIL is there and has been judged: replies to RCPT of the same pipeline are not looked at before. */
+  opening: Promise<unknown>;
 };
 
 /** The state of one session, which the verbs read and change. */

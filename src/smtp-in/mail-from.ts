@@ -37,13 +37,16 @@ export function mailFrom(
     mailParameters: parameters,
     recipients: [],
     accepted: false,
+    opening: Promise.resolve(),
   };
   conversation.transaction = transaction;
   const reset = conversation.upstreamOpen ? upstream.command('RSET') : null;
   conversation.upstreamOpen = true;
   const limit = maxSizeOf(upstream.extensions) ?? Number.MAX_SAFE_INTEGER;
   const mail = upstream.command(mailCommand(reversePath, parameters, Math.min(sizeAfterGrowth(size), limit)));
-  return { kind: 'relay', reply: opened() };
+  const judged = opened();
+  transaction.opening = judged;
+  return { kind: 'relay', reply: judged };
 
   async function opened(): Promise<Reply> {
     const [cleared, answer] = [reset === null ? null : await reset, await mail];

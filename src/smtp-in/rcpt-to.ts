@@ -31,11 +31,13 @@ export function rcptTo(
     return refusal(conversation, reply(553, '5.6.7', 'The address needs the parameter SMTPUTF8 in MAIL'));
   }
   const recipient: Recipient = { mailbox: command.mailbox, parameters: command.parameters };
+  const { opening } = transaction;
   const answer = upstream.command(rcptCommand(recipient));
   return { kind: 'relay', reply: answered() };
 
   async function answered(): Promise<Reply> {
     const result = relayed(conversation, await answer);
+    await opening;
     // MAIL was refused but this was not: the transaction is no longer ours, so nobody may be in it.
     if (isCompleted(result) && (!transaction?.accepted || conversation.transaction !== transaction)) {
       return reply(503, '5.5.1', 'Send MAIL first');
