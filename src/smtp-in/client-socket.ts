@@ -5,6 +5,9 @@ import { limits } from '../limits.ts';
 import type { SessionPorts } from './conversation.ts';
 import { type ClientPort, SubmissionSession } from './session.ts';
 
+/** Milliseconds. */
+export type Timeouts = { command: number; beforeAuth: number };
+
 /** A client that is being served. */
 export type Served = {
   /** Its socket is closed. */
@@ -19,6 +22,7 @@ export function serveClient(
   context: SecureContext | null,
   ports: SessionPorts,
   id: SessionId,
+  timeouts: Timeouts,
 ): Served {
   const remote = plainAddress(raw.remoteAddress ?? '');
   const { settings, log } = ports;
@@ -68,7 +72,7 @@ export function serveClient(
     socket.on('timeout', () => {
       if (session.waitsForClient) session.timedOut();
     });
-    socket.setTimeout(limits.smtp.commandTimeoutMs);
+    socket.setTimeout(timeouts.command);
   }
 
   function secure(done: () => void): void {
@@ -94,7 +98,7 @@ export function serveClient(
   const beforeAuth = setTimeout(() => {
     if (session.authenticated) return;
     session.timedOut();
-  }, limits.smtp.beforeAuthTimeoutMs);
+  }, timeouts.beforeAuth);
 
   const closed = new Promise<void>((resolve) => {
     raw.once('close', () => {

@@ -7,7 +7,7 @@ import type { Log } from '../log/log.ts';
 import type { OutboundStory } from '../pipeline/ports.ts';
 import { formatReply, reply } from '../smtp/reply.ts';
 import { connectUpstream, prepareUpstream, type UpstreamOptions } from '../smtp-out/connect.ts';
-import { type Served, serveClient } from './client-socket.ts';
+import { type Served, serveClient, type Timeouts } from './client-socket.ts';
 import type { SessionPorts } from './conversation.ts';
 
 export type SubmissionListenerOptions = {
@@ -34,11 +34,16 @@ export type SubmissionListenerOptions = {
   assumeLogin?: string;
   /** Clients served at once. Default 1000. */
   maxConnections?: number;
+  /** Milliseconds; default: limits.smtp. `command`: silence of a client; `beforeAuth`: from connecting to the login. */
+  timeouts?: Partial<Timeouts>;
 };
 
 export type SubmissionListener = {
   port: number;
-  /** Takes no more clients, ends the sessions (a message being handed over is waited for) and resolves when all are gone. */
+  /**
+   * Takes no more clients, ends the sessions with 421, and resolves when all connections are closed. A message that is being handed
+   * over is waited for, limits.smtp.closeTimeoutMs at most; after that it goes on without its client.
+   */
   close(): Promise<void>;
 };
 
@@ -66,6 +71,10 @@ export async function startSubmissionListener(
     openUpstream: () => connectUpstream(target, options.hostname),
     newMailId,
   };
+  const timeouts: Timeouts = {
+    command: options.timeouts?.command ?? limits.smtp.commandTimeoutMs,
+    beforeAuth: options.timeouts?.beforeAuth ?? limits.smtp.beforeAuthTimeoutMs,
+  };
   const served = new Set<Served>();
   const maxConnections = options.maxConnections ?? 1_000;
   // TLS begins in client-socket.ts, implicit or not: those who are too many are told before a handshake is spent on them.
@@ -74,7 +83,7 @@ export async function startSubmissionListener(
       turnAway(socket, options.tls);
       return;
     }
-    const client = serveClient(socket, context, ports, newSessionId());
+    const client = serveClient(socket, context, ports, newSessionId(), timeouts);
     served.add(client);
     void client.closed.then(() => served.delete(client));
   });

@@ -27,9 +27,12 @@ export function readExtensions(ehlo: Reply): Extensions {
  */
 export const growth = { factor: 1.4, octets: 65_536 } as const;
 
-/** Largest message from a client that still fits an upstream of `upstreamOctets` when it is protected. */
+/**
+ * Largest message from a client that still fits an upstream of `upstreamOctets` when it is protected. At least 1: a SIZE of 0
+ * would say that there is no limit (RFC 1870 §4).
+ */
 export function sizeBeforeGrowth(upstreamOctets: number): number {
-  return Math.max(0, Math.floor((upstreamOctets - growth.octets) / growth.factor));
+  return Math.max(1, Math.floor((upstreamOctets - growth.octets) / growth.factor));
 }
 
 /** The size to declare upstream (RFC 1870 §5) for a message of `octets` that may become protected. */

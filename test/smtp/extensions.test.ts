@@ -73,7 +73,8 @@ test('SIZE leaves room for the growth by protection, and never exceeds ours', ()
   );
   expect(offer(['SIZE 26214400'], { maxMessageOctets: 1_000 })).toContain('SIZE 1000');
   for (const unlimited of ['SIZE', 'SIZE 0', 'SIZE x']) expect(offer([unlimited])).toContain('SIZE 67108864');
-  expect(offer(['SIZE 100'])).toContain('SIZE 0');
+  // Not 0, which would be no limit.
+  expect(offer(['SIZE 100'])).toContain('SIZE 1');
   for (const octets of [0, 1, 65_536, 10_000_000]) {
     expect(sizeAfterGrowth(sizeBeforeGrowth(100_000 + octets))).toBeLessThanOrEqual(100_001 + octets);
   }
