@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addConfigCommands } from './commands/config.ts';
 import { addDirectoryCommands } from './commands/directory.ts';
@@ -11,6 +12,7 @@ const program = new Command('sealgate')
   .description(
     'Secure-mail gateway: signs, encrypts, decrypts and verifies S/MIME between mail clients and mail servers.',
   )
+  .version(version())
   .showHelpAfterError('(see sealgate --help)')
   .enablePositionalOptions();
 
@@ -23,4 +25,13 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = reportFailure(error, process.stderr);
+}
+
+function version(): string {
+  const { version: found } = JSON.parse(
+    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+  ) as {
+    version: string;
+  };
+  return found;
 }

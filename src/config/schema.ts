@@ -150,7 +150,7 @@ export function configSchema(files: Files) {
 
   return z.strictObject({
     hostname: hostname.meta({
-      description: 'Name of this gateway in greetings, Received fields and Authentication-Results.',
+      description: 'Name of this gateway in greetings and in Authentication-Results.',
       example: 'gateway.example.org',
     }),
     stateFolder: path(null, 'Folder for what the gateway learns and remembers.', '/var/lib/sealgate')
