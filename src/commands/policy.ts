@@ -30,32 +30,29 @@ type ExplainOptions = { from: string; to: string[]; login?: string; config?: str
 async function explainMail({ from, to, login, config: file, json }: ExplainOptions): Promise<void> {
   const config = await readConfig(configPath(file));
   const clock = () => new Date();
-  const store = await openSqlite(config.directory.file);
-  const sources = await openKeySources(config.keys, silentLog);
-  try {
-    const pinned = await loadPinnedFiles(config.directory.pinned);
-    const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
-    const { loginIsAddress, list: principals } = config.principals;
-    const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
-    const principal = { login: login ?? from };
-    const signing = await findSigningKey(keyring, principal, from, newMailId());
-    const recipients = await Promise.all(
-      to.map(async (address) => ({
-        address,
-        visible: true,
-        certificates: await assessRecipient(directory, address, clock()),
-      })),
-    );
-    const belongs = keyring.addressesOf(principal);
-    const explanation = explain(
-      { principal, from, sender: null, belongs, protection: 'none', signing: signing.facts, recipients },
-      config.policy.rules,
-    );
-    const text =
-      json === true ? JSON.stringify(explanation, null, 2) : explanationLines(explanation).join('\n');
-    process.stdout.write(`${text}\n`);
-  } finally {
-    await sources.close();
-    await store.close();
-  }
+  await using opened = new AsyncDisposableStack();
+  // Whatever fails from here on, no thread or key process may keep the command from ending.
+  const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
+  const sources = opened.adopt(await openKeySources(config.keys, silentLog), (one) => one.close());
+  const pinned = await loadPinnedFiles(config.directory.pinned);
+  const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
+  const { loginIsAddress, list: principals } = config.principals;
+  const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
+  const principal = { login: login ?? from };
+  const signing = await findSigningKey(keyring, principal, from, newMailId());
+  const recipients = await Promise.all(
+    to.map(async (address) => ({
+      address,
+      visible: true,
+      certificates: await assessRecipient(directory, address, clock(), silentLog),
+    })),
+  );
+  const belongs = keyring.addressesOf(principal);
+  const explanation = explain(
+    { principal, from, sender: null, belongs, protection: 'none', signing: signing.facts, recipients },
+    config.policy.rules,
+  );
+  const text =
+    json === true ? JSON.stringify(explanation, null, 2) : explanationLines(explanation).join('\n');
+  process.stdout.write(`${text}\n`);
 }

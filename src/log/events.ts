@@ -35,8 +35,18 @@ type SubmissionEvent =
       encrypted: boolean;
       octets: number;
     }
-  | { event: 'mail.handed-over'; level: 'info'; mail: MailId; upstream: string; reply: string }
-  | { event: 'mail.refused'; level: 'warn'; mail: MailId; code: string; reason: string };
+  /** One variant that the upstream has taken, and what it said. */
+  | {
+      event: 'mail.handed-over';
+      level: 'info';
+      mail: MailId;
+      listener: string;
+      recipients: number;
+      reply: string;
+    }
+  | { event: 'mail.refused'; level: 'warn'; mail: MailId; code: string; reason: string }
+  /** Who has a mail that went to some could not be written down, or not be crossed out: a retry may bring a second copy, or none. */
+  | { event: 'mail.delivery-not-noted'; level: 'error'; mail: MailId; reason: string };
 
 type ReadingEvent =
   | { event: 'imap.connected'; level: 'debug'; session: SessionId; remote: string; listener: string }
@@ -77,4 +87,6 @@ type KeyEvent =
 type DirectoryEvent =
   | { event: 'directory.harvested'; level: 'info'; address: string; fingerprint: string; trust: string }
   | { event: 'directory.harvest-failed'; level: 'warn'; address: string; reason: string }
+  /** A recipient's certificates could not be looked up: mail there is refused for now. */
+  | { event: 'directory.lookup-failed'; level: 'warn'; reason: string }
   | { event: 'directory.change-pending'; level: 'warn'; address: string; fingerprint: string };

@@ -1,111 +1,143 @@
-import { createHash } from 'node:crypto';
+import type { Log } from '../log/log.ts';
 import type { Recipient } from '../smtp/envelope.ts';
-import type { Reply } from '../smtp/reply.ts';
-import type { DeliveredVariants, HandOver, Submission, SubmissionOutcome, Variant } from './ports.ts';
-import { replyText } from './refusal.ts';
+import { type Reply, summary } from '../smtp/reply.ts';
+import { DeliveryMemory } from './delivery-memory.ts';
+import { type Stop, stopReply } from './partial-hand-over.ts';
+import type {
+  DeliveredVariants,
+  HandOver,
+  HandOverOutcome,
+  Submission,
+  SubmissionOutcome,
+  Variant,
+} from './ports.ts';
+import type { PreparedVariant } from './protect.ts';
+import { ownReply, refusalOf } from './refusal.ts';
 
 /**
  * Hands the variants of one mail over, one after another, and answers for the whole.
  *
  * Holds: a 250 means every recipient's variant was accepted upstream. After a partial hand-over the client gets 451 or 554
- * with the names; what was delivered is remembered, so that the client's retry delivers only the rest.
- * Must never happen: a recipient that nobody accepted is covered by a 250; a recipient gets the mail twice because of us.
+ * with the names; what was delivered is remembered until the rest is, so that the client's retry delivers only the rest.
+ * Must never happen: a recipient that nobody accepted is covered by a 250; a recipient gets the mail twice because of us;
+ * a reply that says nothing was sent when something was.
+ *
+ * As with any SMTP server, a client that does not hear our reply sends the whole mail again (RFC 5321 §6.1).
+ *
+ * Throws only what keeps the first variant from being handed over.
  */
 export async function handOverAll(
   submission: Submission,
-  variants: readonly Variant[],
+  variants: readonly PreparedVariant[],
   upstream: HandOver,
-  delivered: DeliveredVariants,
+  { delivered, log }: { delivered: DeliveredVariants; log: Log },
 ): Promise<SubmissionOutcome> {
+  const all = variants.flatMap(({ recipients }) => recipients);
+  const memory = new DeliveryMemory(submission, delivered, log);
   // One recipient is never delivered in part: the common case pays for no look-up.
-  const divisible = submission.envelope.recipients.length > 1;
-  const rest = divisible ? await withoutDelivered(submission, variants, delivered) : variants;
-  const done: Recipient[] = [];
+  const earlier = all.length > 1 ? await memory.whoHasIt(all) : new Set<Recipient>();
+  const rest = largestFirst(without(earlier, variants));
+  const done: Recipient[] = all.filter((one) => earlier.has(one));
+  const retry = { safe: true };
   let last: Reply | null = null;
-  for (const [index, variant] of rest.entries()) {
-    const outcome = await upstream.deliver(variant);
-    switch (outcome.kind) {
-      case 'accepted':
-        last = outcome.reply;
-        done.push(...variant.recipients);
-        if (rest.length > 1) await rememberDelivered(submission, variant, delivered);
-        break;
-      case 'rejected':
-      case 'unreachable':
-        return {
-          kind: 'refused',
-          reply: stopped(
-            outcome,
-            done,
-            rest.slice(index).flatMap(({ recipients }) => recipients),
-          ),
-        };
+  for (const [index, prepared] of rest.entries()) {
+    const outcome = await handOver(prepared, submission, done.length === 0, upstream, log);
+    if (outcome.kind !== 'accepted') {
+      const missing = rest.slice(index).flatMap(({ recipients }) => recipients);
+      const reply = stopReply(outcome, { done, missing, retryIsSafe: retry.safe }, submission.id);
+      log.write({
+        event: 'mail.refused',
+        level: 'warn',
+        mail: submission.id,
+        code: `upstream.${outcome.kind}`,
+        reason: outcome.kind === 'unreachable' ? `${summary(reply)} (${outcome.reason})` : summary(reply),
+      });
+      return { kind: 'refused', reply };
     }
+    last = outcome.reply;
+    done.push(...prepared.recipients);
+    const more = index + 1 < rest.length;
+    if (more) retry.safe = (await memory.remember(prepared.recipients)) && retry.safe;
   }
-  return {
-    kind: 'accepted',
-    reply: last ?? { code: 250, lines: ['2.0.0 Every recipient already has this message'] },
-  };
+  if (rest.length > 1 || earlier.size > 0) await memory.forget(all);
+  const reply = last ?? ownReply(250, '2.0.0', 'Every recipient already has this message', submission.id);
+  return { kind: 'accepted', reply };
 }
 
-type Stop = { kind: 'rejected'; reply: Reply } | { kind: 'unreachable'; reason: string };
-
-/** What the client is told when the hand-over stopped; the upstream's own reply where that is the whole truth. */
-function stopped(stop: Stop, done: readonly Recipient[], missing: readonly Recipient[]): Reply {
-  if (stop.kind === 'rejected' && done.length === 0) return stop.reply;
-  const cause =
-    stop.kind === 'rejected'
-      ? `the mail server said ${stop.reply.code} ${stop.reply.lines.join(' ')}`
-      : 'the connection to the mail server was lost before its answer';
-  if (done.length === 0)
-    return { code: 451, lines: [`4.4.2 ${replyText(`Not confirmed: ${cause}. Please send again.`)}`] };
-  const temporary = stop.kind === 'unreachable' || stop.reply.code < 500;
-  const facts = `Sent to ${names(done)}, but not to ${names(missing)}: ${cause}.`;
-  const advice = temporary ? ' Send again: only the missing ones will get it.' : '';
-  return {
-    code: temporary ? 451 : 554,
-    lines: [`${temporary ? '4.4.2' : '5.4.0'} ${replyText(`${facts}${advice}`)}`],
-  };
-}
-
-function names(recipients: readonly Recipient[]): string {
-  const shown = recipients.slice(0, 4).map(({ mailbox }) => `${mailbox.localPart}@${mailbox.domain}`);
-  return recipients.length > shown.length
-    ? `${shown.join(', ')} and ${recipients.length - shown.length} more`
-    : shown.join(', ');
-}
-
-async function withoutDelivered(
-  submission: Submission,
-  variants: readonly Variant[],
-  delivered: DeliveredVariants,
-): Promise<Variant[]> {
-  const rest: Variant[] = [];
-  const digest = submissionDigest(submission);
-  for (const variant of variants) {
-    const known = await Promise.all(variant.recipients.map((one) => delivered.has(deliveryKey(digest, one))));
-    const recipients = variant.recipients.filter((_, index) => known[index] === false);
-    if (recipients.length > 0) rest.push({ ...variant, recipients });
+/** One variant. While nobody has anything a failure to make it is thrown; after that it is a reason to stop. */
+async function handOver(
+  { make, rule, ...variant }: PreparedVariant,
+  { id: mail, origin }: Submission,
+  isFirst: boolean,
+  upstream: HandOver,
+  log: Log,
+): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' }>> {
+  let octets: Buffer;
+  try {
+    octets = await make();
+  } catch (error) {
+    if (isFirst) throw error;
+    logDefect(log, error);
+    return { kind: 'failed', refusal: refusalOf(error) };
   }
-  return rest;
+  const recipients = variant.recipients.length;
+  const { protection } = variant;
+  const size = octets.length;
+  log.write({
+    event: 'mail.protected',
+    level: 'info',
+    ...{ mail, rule, recipients },
+    ...protection,
+    octets: size,
+  });
+  const outcome = await deliver(upstream, { ...variant, octets }, log);
+  if (outcome.kind === 'accepted') {
+    const { listener } = origin;
+    log.write({
+      event: 'mail.handed-over',
+      level: 'info',
+      ...{ mail, listener, recipients },
+      reply: summary(outcome.reply),
+    });
+  }
+  return outcome;
 }
 
-async function rememberDelivered(
-  submission: Submission,
-  variant: Variant,
-  delivered: DeliveredVariants,
-): Promise<void> {
-  const digest = submissionDigest(submission);
-  await Promise.all(variant.recipients.map((one) => delivered.record(deliveryKey(digest, one))));
+/** HandOver throws nothing; if it does all the same, nobody knows whether the upstream has the message. */
+async function deliver(upstream: HandOver, variant: Variant, log: Log): Promise<HandOverOutcome> {
+  try {
+    return await upstream.deliver(variant);
+  } catch (error) {
+    logDefect(log, error);
+    return { kind: 'unreachable', reason: 'the hand-over failed' };
+  }
 }
 
-/** Login and octets: another user's or a changed mail is never taken for a retry. */
-function submissionDigest({ origin, octets }: Submission): string {
-  return createHash('sha256').update(origin.principal.login).update('\0').update(octets).digest('hex');
+/**
+ * What is most likely to be refused goes first, while nobody has anything yet: encrypted messages are larger than others
+ * and grow with every recipient, and not every server takes them.
+ */
+function largestFirst(variants: readonly PreparedVariant[]): readonly PreparedVariant[] {
+  const rank = ({ protection, recipients }: PreparedVariant): number =>
+    (protection.encrypted ? 1_000_000 : 0) + recipients.length;
+  return [...variants].sort((one, other) => rank(other) - rank(one));
 }
 
-function deliveryKey(digest: string, { mailbox }: Recipient): string {
-  return createHash('sha256')
-    .update(`${digest}\0${mailbox.localPart}@${mailbox.domain.toLowerCase()}`)
-    .digest('hex');
+function without(
+  earlier: ReadonlySet<Recipient>,
+  variants: readonly PreparedVariant[],
+): readonly PreparedVariant[] {
+  if (earlier.size === 0) return variants;
+  return variants
+    .map((variant) => ({ ...variant, recipients: variant.recipients.filter((one) => !earlier.has(one)) }))
+    .filter(({ recipients }) => recipients.length > 0);
+}
+
+function logDefect(log: Log, error: unknown): void {
+  log.write({
+    event: 'gateway.defect',
+    level: 'error',
+    where: 'pipeline/hand-over',
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
 }

@@ -1,7 +1,9 @@
+import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
 import type { Rule } from '../policy/rules.ts';
+import { withoutBlindCopies } from './blind-copies.ts';
 import { clientProtection } from './client-protection.ts';
 import { handOverAll } from './hand-over.ts';
 import type {
@@ -13,10 +15,9 @@ import type {
   OutboundStory,
   Submission,
   SubmissionOutcome,
-  Variant,
 } from './ports.ts';
-import { protectVariants } from './protect.ts';
-import { addressOf, RecipientLookups } from './recipient-certificates.ts';
+import { type Findings, type PreparedVariant, prepareVariants } from './protect.ts';
+import { addressOf, distinct, RecipientLookups } from './recipient-certificates.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
 import { senderOf } from './sender.ts';
 import { findSigningKey } from './signing-keys.ts';
@@ -35,50 +36,60 @@ export type OutboundParts = {
  * The way out: find certificates -> assess -> decide -> sign -> encrypt -> hand over.
  *
  * Holds: the client's end of data is answered with a 250 only when every recipient's variant was accepted upstream.
- * Must never happen: a mail that leaves less protected than its rule says; a key used for another login's address.
+ * Must never happen: a mail that leaves less protected than its rule says; a key used for another login's address; a
+ * header that tells who got a blind copy.
  */
 export function outboundStory(parts: OutboundParts): OutboundStory {
-  const lookups = new RecipientLookups(parts.directory);
+  const lookups = new RecipientLookups(parts.directory, parts.log);
   return {
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
     async submit(submission: Submission, upstream: HandOver): Promise<SubmissionOutcome> {
       try {
-        const variants = await decideAndProtect(submission, lookups, parts);
-        return await handOverAll(submission, variants, upstream, parts.delivered);
+        const variants = await decideAndPrepare(submission, lookups, parts);
+        return await handOverAll(submission, variants, upstream, parts);
       } catch (error) {
-        const refusal = refusalOf(error);
-        const { code, publicText } = refusal;
-        const reason = code === 'gateway.defect' ? String(error) : publicText;
-        parts.log.write({ event: 'mail.refused', level: 'warn', mail: submission.id, code, reason });
-        return { kind: 'refused', reply: refusalReply(refusal) };
+        return refused(submission, error, parts.log);
       }
     },
   };
 }
 
-async function decideAndProtect(
-  submission: Submission,
+/** Nothing was handed over. */
+function refused({ id: mail }: Submission, error: unknown, log: Log): SubmissionOutcome {
+  const refusal = refusalOf(error);
+  if (!(error instanceof SealgateError || error instanceof MailRefused)) {
+    const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    log.write({ event: 'gateway.defect', level: 'error', where: 'pipeline/outbound', error: trace });
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  log.write({ event: 'mail.refused', level: 'warn', mail, code: refusal.code, reason });
+  return { kind: 'refused', reply: refusalReply(refusal, mail) };
+}
+
+async function decideAndPrepare(
+  { id: mail, origin, envelope, octets }: Submission,
   lookups: RecipientLookups,
   parts: OutboundParts,
-): Promise<Variant[]> {
-  const { origin, envelope, octets } = submission;
+): Promise<PreparedVariant[]> {
+  const { principal } = origin;
   const at = parts.clock();
+  const recipients = distinct(envelope.recipients);
   const message = readMessage(octets);
   const { from, sender } = senderOf(message.root.fields);
   const [certificates, signing] = await Promise.all([
-    lookups.settle(origin, envelope.recipients, at),
-    findSigningKey(parts.keyring, origin.principal, from, submission.id),
+    lookups.settle(origin, recipients, at),
+    findSigningKey(parts.keyring, principal, from, mail),
   ]);
   const shown = visibleRecipients(message.root.fields);
   const decision = decideOutbound(
     {
-      principal: origin.principal,
+      principal,
       from,
       sender,
-      belongs: parts.keyring.addressesOf(origin.principal),
+      belongs: parts.keyring.addressesOf(principal),
       protection: clientProtection(message),
       signing: signing.facts,
-      recipients: envelope.recipients.map((recipient, index) => ({
+      recipients: recipients.map((recipient, index) => ({
         address: addressOf(recipient),
         visible: shown.has(addressOf(recipient)),
         certificates: certificates[index] ?? { kind: 'lookup-failed' },
@@ -86,48 +97,27 @@ async function decideAndProtect(
     },
     parts.rules,
   );
-  const variants = await carryOut(
-    decision,
-    submission,
-    { mail: submission.id, certificates, signingKey: signing.key, from, at },
-    parts,
-  );
-  for (const variant of variants) logProtected(submission, decision, variant, parts.log);
-  return variants;
+  const findings = { mail, principal, recipients, certificates, signingKey: signing.key, from, at };
+  return carryOut(decision, withoutBlindCopies(message), findings, parts.keyring);
 }
-
-type Findings = Omit<Parameters<typeof protectVariants>[1], 'principal' | 'recipients'>;
 
 async function carryOut(
   decision: OutboundDecision,
-  { envelope, octets, origin }: Submission,
+  octets: Buffer,
   findings: Findings,
-  parts: OutboundParts,
-): Promise<Variant[]> {
+  keyring: Keyring,
+): Promise<PreparedVariant[]> {
   switch (decision.kind) {
     case 'refuse': {
       const { duration, enhancedCode, publicText } = decision;
       throw new MailRefused({ code: 'policy.refused', duration, enhancedCode, publicText });
     }
-    case 'forward-unchanged':
-      return [{ recipients: envelope.recipients, octets, protection: { signed: false, encrypted: false } }];
-    case 'deliver': {
-      const known = { ...findings, principal: origin.principal, recipients: envelope.recipients };
-      return protectVariants({ octets, variants: decision.variants }, known, parts.keyring);
+    case 'forward-unchanged': {
+      const { recipients } = findings;
+      const protection = { signed: false, encrypted: false };
+      return [{ recipients, protection, rule: decision.rule, make: async () => octets }];
     }
+    case 'deliver':
+      return prepareVariants({ octets, variants: decision.variants }, findings, keyring);
   }
-}
-
-function logProtected(submission: Submission, decision: OutboundDecision, variant: Variant, log: Log): void {
-  const rule =
-    decision.kind === 'deliver' ? [...new Set(decision.variants.map((one) => one.rule))].join(', ') : '';
-  log.write({
-    event: 'mail.protected',
-    level: 'info',
-    mail: submission.id,
-    rule: decision.kind === 'forward-unchanged' ? decision.rule : rule,
-    recipients: variant.recipients.length,
-    ...variant.protection,
-    octets: variant.octets.length,
-  });
 }

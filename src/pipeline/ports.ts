@@ -136,11 +136,14 @@ export interface Keyring {
 
 /**
  * Which recipients already have a mail whose hand-over stopped half way, so that the client's retry delivers only the rest.
- * Keys are opaque hashes; entries expire after some days.
+ * Keys are opaque hashes; entries expire after some days, and are forgotten once everybody has the mail: the same octets
+ * handed in after that are a new mail.
  */
 export interface DeliveredVariants {
   has(key: string): Promise<boolean>;
   record(key: string): Promise<void>;
+  /** Keys that are not there are none to forget. */
+  forget(keys: readonly string[]): Promise<void>;
 }
 
 /** So that tests decide the time. */

@@ -24,17 +24,27 @@ export type Findings = {
   at: Date;
 };
 
+/** A variant whose message is made when its turn comes. */
+export type PreparedVariant = Omit<Variant, 'octets'> & {
+  /** Names of the rules that said so. */
+  rule: string;
+  /** The message. Throws only what could not be foreseen. */
+  make: () => Promise<Buffer>;
+};
+
 /**
- * Makes the message of each variant. The message is signed once for each form and shared: all recipients get the same
- * signature, and the key is used once.
+ * Prepares the message of each variant. The message is signed once for each form and shared: all recipients get the same
+ * signature, and the key is used once. Encrypted messages are made one at a time, when they are handed over: a mail with
+ * a hundred blind copies is a hundred messages, which must not be in memory together.
  *
- * Must never happen: a variant that was decided protected and is not. What cannot be done throws.
+ * Must never happen: a variant that was decided protected and is not; a part of the variants has gone when it shows
+ * that another cannot be made. What cannot be done throws here, before anything is handed over.
  */
-export async function protectVariants(
+export async function prepareVariants(
   { octets, variants }: { octets: Buffer; variants: readonly OutboundVariant[] },
   findings: Findings,
   keyring: Keyring,
-): Promise<Variant[]> {
+): Promise<PreparedVariant[]> {
   const own = await ownCertificate(
     findings,
     keyring,
@@ -46,18 +56,27 @@ export async function protectVariants(
     signed.set(form, made);
     return made;
   };
-  const made: Variant[] = [];
-  for (const { recipients, sign: signing, encrypt: encrypting } of variants) {
+  const prepared: PreparedVariant[] = [];
+  for (const { recipients, sign: signing, encrypt: encrypting, rule } of variants) {
     const base = signing === null ? octets : await signedAs(signing.form);
-    made.push({
+    let make = async (): Promise<Buffer> => base;
+    if (encrypting !== null) {
+      const encryption = encryptionFor(recipients, encrypting.certificates, own, findings);
+      if (variants.length > 1) await encryption(REHEARSAL);
+      make = () => encryption(base);
+    }
+    prepared.push({
       recipients: recipients.map((index) => at(findings.recipients, index)),
-      octets:
-        encrypting === null ? base : await encrypt(base, recipients, encrypting.certificates, own, findings),
       protection: { signed: signing !== null, encrypted: encrypting !== null },
+      rule,
+      make,
     });
   }
-  return made;
+  return prepared;
 }
+
+/** Encrypted and thrown away, it shows that all recipients' keys can be used. */
+const REHEARSAL = Buffer.from('Content-Type: text/plain\r\n\r\n\r\n');
 
 async function sign(
   octets: Buffer,
@@ -74,13 +93,12 @@ async function sign(
   });
 }
 
-async function encrypt(
-  octets: Buffer,
+function encryptionFor(
   recipients: readonly number[],
   choices: readonly number[],
   own: Certificate | null,
   { certificates }: Findings,
-): Promise<Buffer> {
+): (octets: Buffer) => Promise<Buffer> {
   if (choices.length !== recipients.length) throw broken('decided to encrypt to only some of the recipients');
   const chosen = recipients.map((index, place): KnownCertificate => {
     const known = at(certificates, index);
@@ -90,12 +108,8 @@ async function encrypt(
   const algorithm = chooseContentEncryption(chosen.map(({ capabilities }) => capabilities));
   const readers = chosen.map(({ certificate }) => certificate);
   // The sender's own copy can be read too; without a certificate of hers it is encrypted to the recipients alone.
-  const all = own === null ? readers : [...readers, own];
-  return encryptMessage(
-    octets,
-    all.map((certificate) => ({ certificate })),
-    algorithm,
-  );
+  const all = (own === null ? readers : [...readers, own]).map((certificate) => ({ certificate }));
+  return (octets) => encryptMessage(octets, all, algorithm);
 }
 
 /**

@@ -1,8 +1,10 @@
 import type { SessionId } from '../ids.ts';
+import type { Log } from '../log/log.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import type { CertificateDirectory, KnownCertificate, Origin } from './ports.ts';
+import { comparable } from './sender.ts';
 
 /** What is known of one recipient when the decision falls. */
 export type RecipientCertificates =
@@ -11,48 +13,55 @@ export type RecipientCertificates =
   | { kind: 'none' }
   | { kind: 'lookup-failed' };
 
-/** Sessions whose look-ups are kept; the oldest goes first. A session that is dropped looks up again at DATA. */
-const SESSIONS_KEPT = 2_048;
+/** Look-ups kept in the whole process; the oldest goes first, and is made again at DATA. */
+const LOOKUPS_KEPT = 20_000;
+
+/** null where the directory could not be asked: different from knowing that there is none. */
+type Found = readonly KnownCertificate[] | null;
 
 /**
  * Looks certificates up from RCPT TO on, so that a slow directory costs no time after DATA.
- * A look-up belongs to one session: what is learned later is seen by the next mail.
+ * A look-up belongs to one RCPT of one session: each RCPT looks anew, so what was learned since is seen.
  */
 export class RecipientLookups {
   readonly #directory: CertificateDirectory;
-  readonly #pending = new Map<SessionId, Map<string, Promise<readonly KnownCertificate[] | null>>>();
+  readonly #log: Log;
+  readonly #pending = new Map<string, Promise<Found>>();
 
-  constructor(directory: CertificateDirectory) {
+  constructor(directory: CertificateDirectory, log: Log) {
     this.#directory = directory;
+    this.#log = log;
   }
 
+  /** Never throws, and nothing it starts is rejected. */
   expect(origin: Origin, recipient: Recipient): void {
-    let ofSession = this.#pending.get(origin.session);
-    if (ofSession === undefined) {
-      ofSession = new Map();
-      this.#pending.set(origin.session, ofSession);
-      const oldest = this.#pending.size > SESSIONS_KEPT ? this.#pending.keys().next().value : undefined;
-      if (oldest !== undefined) this.#pending.delete(oldest);
-    }
-    const address = addressOf(recipient);
-    if (!ofSession.has(address)) ofSession.set(address, this.#find(address));
+    const key = pendingKey(origin.session, addressOf(recipient));
+    // Put in anew, so that the order is the order of age.
+    this.#pending.delete(key);
+    this.#pending.set(key, this.#find(addressOf(recipient)));
+    const oldest = this.#pending.size > LOOKUPS_KEPT ? this.#pending.keys().next().value : undefined;
+    if (oldest !== undefined) this.#pending.delete(oldest);
   }
 
   /** Takes the session's look-ups; those that are missing are made now. In the order of `recipients`. */
   async settle(origin: Origin, recipients: readonly Recipient[], at: Date): Promise<RecipientCertificates[]> {
-    const ofSession = this.#pending.get(origin.session);
-    this.#pending.delete(origin.session);
-    return Promise.all(
-      recipients.map(async (recipient) => {
-        const address = addressOf(recipient);
-        return assess(await (ofSession?.get(address) ?? this.#find(address)), address, at);
-      }),
-    );
+    const taken = recipients.map((recipient) => {
+      const address = addressOf(recipient);
+      const key = pendingKey(origin.session, address);
+      const found = this.#pending.get(key) ?? this.#find(address);
+      this.#pending.delete(key);
+      return { address, found };
+    });
+    return Promise.all(taken.map(async ({ address, found }) => assess(await found, address, at)));
   }
 
-  #find(address: string): Promise<readonly KnownCertificate[] | null> {
-    return findOrNull(this.#directory, address);
+  #find(address: string): Promise<Found> {
+    return findOrNull(this.#directory, address, this.#log);
   }
+}
+
+function pendingKey(session: SessionId, address: string): string {
+  return `${session} ${address}`;
 }
 
 /** What is known of one address now. */
@@ -60,24 +69,22 @@ export async function assessRecipient(
   directory: CertificateDirectory,
   address: string,
   at: Date,
+  log: Log,
 ): Promise<RecipientCertificates> {
-  return assess(await findOrNull(directory, address), address, at);
+  return assess(await findOrNull(directory, address, log), address, at);
 }
 
-/** null where the directory could not be asked: different from knowing that there is none. */
-async function findOrNull(
-  directory: CertificateDirectory,
-  address: string,
-): Promise<readonly KnownCertificate[] | null> {
+async function findOrNull(directory: CertificateDirectory, address: string, log: Log): Promise<Found> {
   try {
     return await directory.find(address);
-  } catch {
-    // Here only the fact decides (policy/decide-outbound).
+  } catch (error) {
+    // Only the fact decides (policy/decide-outbound); the reason is the operator's.
+    log.write({ event: 'directory.lookup-failed', level: 'warn', reason: String(error) });
     return null;
   }
 }
 
-function assess(found: readonly KnownCertificate[] | null, address: string, at: Date): RecipientCertificates {
+function assess(found: Found, address: string, at: Date): RecipientCertificates {
   if (found === null) return { kind: 'lookup-failed' };
   const usable = found.filter(
     ({ certificate }) =>
@@ -86,6 +93,16 @@ function assess(found: readonly KnownCertificate[] | null, address: string, at: 
   return usable.length === 0 ? { kind: 'none' } : { kind: 'usable', certificates: usable };
 }
 
+/** The recipient's address in the spelling in which it is looked up, matched against rules and told from others. */
 export function addressOf({ mailbox }: Recipient): string {
-  return `${mailbox.localPart}@${mailbox.domain}`;
+  return comparable(mailbox);
+}
+
+/** Each mailbox once, as it came first: a second RCPT for it must not bring it a second copy. */
+export function distinct(recipients: readonly Recipient[]): readonly Recipient[] {
+  const first = new Map<string, Recipient>();
+  for (const recipient of recipients) {
+    if (!first.has(addressOf(recipient))) first.set(addressOf(recipient), recipient);
+  }
+  return first.size === recipients.length ? recipients : [...first.values()];
 }

@@ -1,4 +1,5 @@
 import { type Duration, SealgateError } from '../errors.ts';
+import type { MailId } from '../ids.ts';
 import type { Reply } from '../smtp/reply.ts';
 
 /** Why a mail does not leave, before it becomes a reply. */
@@ -28,9 +29,12 @@ export function refusalOf(error: unknown): Refusal {
   if (error instanceof MailRefused) return error.refusal;
   if (error instanceof SealgateError) {
     const { code, duration, publicText } = error;
-    // RFC 3463: X.6.0 media error for what cannot be read, X.7.5 cryptographic failure for the rest.
-    const detail = /^(mail|mime|smime)\./.test(code) ? '6.0' : '7.5';
-    return { code, duration, enhancedCode: `${duration === 'temporary' ? 4 : 5}.${detail}`, publicText };
+    return {
+      code,
+      duration,
+      enhancedCode: `${duration === 'temporary' ? 4 : 5}.${detailOf(code)}`,
+      publicText,
+    };
   }
   return {
     code: 'gateway.defect',
@@ -40,14 +44,43 @@ export function refusalOf(error: unknown): Refusal {
   };
 }
 
-/** RFC 5321 §4.2.5: 451 and 554 after DATA; 550 where it is a matter of policy (RFC 3463 X.7.1). */
-export function refusalReply({ duration, enhancedCode, publicText }: Refusal): Reply {
-  const code = duration === 'temporary' ? 451 : enhancedCode === '5.7.1' ? 550 : 554;
-  return { code, lines: [`${enhancedCode} ${replyText(publicText)}`] };
+/** Subject and detail of RFC 3463 by the part that failed. */
+function detailOf(code: string): string {
+  // X.6.0: other or undefined media error, for what cannot be read.
+  if (/^(mail|mime|smime)\./.test(code)) return '6.0';
+  // X.7.5: cryptographic failure.
+  if (/^(key|cms|pki)\./.test(code)) return '7.5';
+  // X.4.3: directory server failure.
+  if (code.startsWith('directory.')) return '4.3';
+  return '3.0';
 }
 
-/** Reply text is printable US-ASCII on one line (RFC 5321 §4.2); 480 octets leave room for code and CRLF. */
-export function replyText(text: string): string {
-  const ascii = text.replace(/[‘’]/g, "'").replace(/[“”]/g, '"');
-  return ascii.replace(/[^\x20-\x7e]/g, '?').slice(0, 480);
+/** RFC 5321 §4.3.2: 451 and 554 after the end of data, 550 for reasons of policy (RFC 3463 X.7.1). */
+export function refusalReply({ duration, enhancedCode, publicText }: Refusal, mail: MailId): Reply {
+  const code = duration === 'temporary' ? 451 : enhancedCode === '5.7.1' ? 550 : 554;
+  return ownReply(code, enhancedCode, publicText, mail);
+}
+
+/** A reply line is at most 512 octets with code and CRLF (RFC 5321 §4.5.3.1.5); clients show long ones badly. */
+const LONGEST_LINE = 490;
+
+/**
+ * A reply of the gateway itself about one mail: one line of printable US-ASCII (RFC 5321 §4.2) that ends with the mail's
+ * id, by which an operator finds it in the log. The upstream's own replies are never changed.
+ */
+export function ownReply(code: number, enhancedCode: string, text: string, mail: MailId): Reply {
+  const id = ` (mail ${mail})`;
+  const room = LONGEST_LINE - `${code} ${enhancedCode} ${id}`.length;
+  return { code, lines: [`${enhancedCode} ${shortened(asciiText(text), room)}${id}`] };
+}
+
+/** Printable US-ASCII; what is not becomes a question mark. */
+export function asciiText(text: string): string {
+  const plain = text.replace(/[‘’]/g, "'").replace(/[“”]/g, '"').replace(/…/g, '...').replace(/\s+/g, ' ');
+  return plain.replace(/[^\x20-\x7e]/gu, '?');
+}
+
+/** At most `longest` characters; a cut is seen. */
+export function shortened(text: string, longest: number): string {
+  return text.length <= longest ? text : `${text.slice(0, Math.max(0, longest - 3))}...`;
 }

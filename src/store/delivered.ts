@@ -7,10 +7,11 @@ const KEPT_MS = 3 * 24 * 60 * 60 * 1000;
 export interface DeliveredVariants {
   has(key: string): Promise<boolean>;
   record(key: string): Promise<void>;
+  forget(keys: readonly string[]): Promise<void>;
 }
 
 /**
- * Which variants of which mails the upstream has accepted, so that a client's retry after a partial failure brings
+ * Who has a mail that the upstream has accepted for some of its recipients only, so that a client's retry brings
  * nobody a second copy. Keys are opaque hashes: nothing here tells who wrote to whom.
  */
 export function deliveredVariants(store: SqlStore, clock: () => Date): DeliveredVariants {
@@ -29,6 +30,9 @@ export function deliveredVariants(store: SqlStore, clock: () => Date): Delivered
         sql`INSERT INTO delivered_variant (key, recorded_at) VALUES (${key}, ${now})
             ON CONFLICT (key) DO UPDATE SET recorded_at = excluded.recorded_at`,
       ]);
+    },
+    async forget(keys) {
+      await store.transaction(keys.map((key) => sql`DELETE FROM delivered_variant WHERE key = ${key}`));
     },
   };
 }

@@ -21,6 +21,19 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+test('what is forgotten is not known any more, and the rest is', async () => {
+  const delivered = deliveredVariants(store, clock);
+  for (const key of ['kept', 'gone', 'gone too']) await delivered.record(key);
+  await delivered.forget(['gone', 'never there', 'gone too']);
+  await delivered.forget([]);
+  expect(await Promise.all(['kept', 'gone', 'gone too'].map((key) => delivered.has(key)))).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  await delivered.forget(['kept']);
+});
+
 test('a variant that was accepted is known for three days, over a restart, and then forgotten', async () => {
   const delivered = deliveredVariants(store, clock);
   expect(await delivered.has('one')).toBe(false);

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import type { Log } from '../log/log.ts';
+import type { Recipient } from '../smtp/envelope.ts';
+import type { DeliveredVariants, Submission } from './ports.ts';
+import { addressOf } from './recipient-certificates.ts';
+
+/**
+ * What is remembered of one mail's hand-over, by login and octets: another user's or a changed mail is never taken for a
+ * retry.
+ */
+export class DeliveryMemory {
+  readonly #submission: Submission;
+  readonly #delivered: DeliveredVariants;
+  readonly #log: Log;
+  #digest: string | null = null;
+
+  constructor(submission: Submission, delivered: DeliveredVariants, log: Log) {
+    this.#submission = submission;
+    this.#delivered = delivered;
+    this.#log = log;
+  }
+
+  /**
+   * Who of them has the mail from an earlier attempt. Throws what the store throws: as long as that is not known, nobody
+   * gets anything.
+   */
+  async whoHasIt(recipients: readonly Recipient[]): Promise<ReadonlySet<Recipient>> {
+    const known = await Promise.all(recipients.map((one) => this.#delivered.has(this.#key(one))));
+    return new Set(recipients.filter((_, index) => known[index] === true));
+  }
+
+  /** False where it could not be written down: the mail has gone all the same. */
+  remember(recipients: readonly Recipient[]): Promise<boolean> {
+    return this.#noted(async () => {
+      for (const one of recipients) await this.#delivered.record(this.#key(one));
+    });
+  }
+
+  /** Everybody has the mail: the same octets from the same login are a new mail from now on. */
+  forget(recipients: readonly Recipient[]): Promise<boolean> {
+    return this.#noted(() => this.#delivered.forget(recipients.map((one) => this.#key(one))));
+  }
+
+  async #noted(write: () => Promise<void>): Promise<boolean> {
+    try {
+      await write();
+      return true;
+    } catch (error) {
+      this.#log.write({
+        event: 'mail.delivery-not-noted',
+        level: 'error',
+        mail: this.#submission.id,
+        reason: String(error),
+      });
+      return false;
+    }
+  }
+
+  #key(recipient: Recipient): string {
+    return sha256(this.#mailDigest(), '\0', addressOf(recipient));
+  }
+
+  #mailDigest(): string {
+    const { origin, octets } = this.#submission;
+    this.#digest ??= sha256(origin.principal.login, '\0', octets);
+    return this.#digest;
+  }
+}
+
+function sha256(...parts: readonly (string | Buffer)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+}

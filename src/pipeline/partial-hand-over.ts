@@ -1,0 +1,87 @@
+import type { MailId } from '../ids.ts';
+import type { Recipient } from '../smtp/envelope.ts';
+import { type Reply, replyClass } from '../smtp/reply.ts';
+import type { HandOverOutcome } from './ports.ts';
+import { addressOf } from './recipient-certificates.ts';
+import { asciiText, ownReply, type Refusal, shortened } from './refusal.ts';
+
+/** Why the hand-over of a mail's variants ended before the last one. */
+export type Stop =
+  | Exclude<HandOverOutcome, { kind: 'accepted' }>
+  /** The message of a later variant could not be made. */
+  | { kind: 'failed'; refusal: Refusal };
+
+export type Standing = {
+  /** Who has the mail, from this attempt or an earlier one. */
+  done: readonly Recipient[];
+  missing: readonly Recipient[];
+  /** What was delivered is remembered: a retry brings nobody a second copy. */
+  retryIsSafe: boolean;
+};
+
+/**
+ * What the client is told when the hand-over stopped: the upstream's own reply where that is the whole truth, otherwise
+ * who has the mail and who has not. Temporary only where the client may try again by itself.
+ */
+export function stopReply(stop: Stop, { done, missing, retryIsSafe }: Standing, mail: MailId): Reply {
+  if (stop.kind === 'rejected' && done.length === 0) return stop.reply;
+  const cause = causeOf(stop);
+  if (done.length === 0) return ownReply(451, '4.4.2', `Not confirmed: ${cause}. Please send again.`, mail);
+  const temporary = isTemporary(stop) && retryIsSafe;
+  const not = stop.kind === 'unreachable' ? 'not confirmed for' : 'not to';
+  const facts = `Sent to ${names(done)}, but ${not} ${names(missing)}: ${cause}.`;
+  const advice = temporary ? 'Send again: only the missing ones will get it.' : adviceAfter(retryIsSafe);
+  return ownReply(temporary ? 451 : 554, enhancedCode(stop, temporary), `${facts} ${advice}`, mail);
+}
+
+function adviceAfter(retryIsSafe: boolean): string {
+  return retryIsSafe ? 'Only these are missing.' : 'Send it again to the missing ones only.';
+}
+
+function isTemporary(stop: Stop): boolean {
+  switch (stop.kind) {
+    case 'rejected':
+      return replyClass(stop.reply) !== 'permanent';
+    case 'unreachable':
+      return true;
+    case 'failed':
+      return stop.refusal.duration === 'temporary';
+  }
+}
+
+function causeOf(stop: Stop): string {
+  switch (stop.kind) {
+    case 'rejected':
+      return `the mail server said ${shortened(asciiText(`${stop.reply.code} ${stop.reply.lines.join(' ')}`), 120).replace(/\.$/, '')}`;
+    case 'unreachable':
+      return 'the connection to the mail server was lost before its answer';
+    case 'failed':
+      return 'the gateway could not make the message for them';
+  }
+}
+
+/** The upstream's own enhanced code where it fits what we say; RFC 3463 X.4.2 (bad connection), X.3.0 (mail system) otherwise. */
+function enhancedCode(stop: Stop, temporary: boolean): string {
+  const wanted = temporary ? '4' : '5';
+  if (stop.kind === 'unreachable') return `${wanted}.4.2`;
+  if (stop.kind === 'failed') return `${wanted}${stop.refusal.enhancedCode.slice(1)}`;
+  const theirs = /^([45])(\.\d{1,3}\.\d{1,3}) /.exec(stop.reply.lines[0] ?? '');
+  return theirs?.[1] === wanted ? `${wanted}${theirs[2]}` : `${wanted}.3.0`;
+}
+
+/** Room for the names of one side in a reply line. */
+const NAMES = 100;
+
+/** As many names as fit, one at least, and how many more there are. */
+function names(recipients: readonly Recipient[]): string {
+  const shown: string[] = [];
+  let length = 0;
+  for (const recipient of recipients) {
+    const name = shortened(asciiText(addressOf(recipient).replace(/@$/, '')), NAMES);
+    if (shown.length > 0 && length + name.length + 2 > NAMES) break;
+    shown.push(name);
+    length += name.length + 2;
+  }
+  const more = recipients.length - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
+}
