@@ -181,7 +181,7 @@ export function configSchema(files: Files) {
           assumeLogin: maybe(
             z.string().min(1).max(255).meta({
               description:
-                'For programs on this machine that cannot log in: every client of this listener is taken for this login, without a password. Only on 127.0.0.1 or ::1, and the mail server must take mail from the gateway without a login.',
+                'For programs on this machine that cannot log in: every client of this listener is taken for this login, without a password. Only on 127.0.0.1 or ::1, where every local user and whatever forwards to this machine (a tunnel, stunnel) has it too; the mail server must take mail from the gateway without a login.',
               example: 'reports@example.org',
             }),
           ),

@@ -1,3 +1,5 @@
+import { type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
+
 /**
  * The allow-list of capabilities. A capability that is not in it is not shown: it could lead the client to a command,
  * a response or another server that the gateway does not follow (COMPRESS, BINARY, REFERRALS, JMAPACCESS, UIDONLY …).
@@ -40,17 +42,12 @@ export function capabilitiesBeforeLogin(state: BeforeLogin): string[] {
   return [...list, ...state.mechanisms.map((each) => `AUTH=${each}`)];
 }
 
-/** The mechanisms in which the gateway learns who logs in, and can log in upstream in the same name. */
-export const MECHANISMS = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'] as const;
-export type Mechanism = (typeof MECHANISMS)[number];
-
 /** PLAIN and LOGIN are the same secret to the gateway: one of them, or the LOGIN command, upstream is enough for both. */
-export function offeredMechanisms(upstream: ReadonlySet<string>): Mechanism[] {
-  const password = upstream.has('AUTH=PLAIN') || upstream.has('AUTH=LOGIN') || !upstream.has('LOGINDISABLED');
-  return MECHANISMS.filter((mechanism) => {
-    if (mechanism === 'PLAIN' || mechanism === 'LOGIN') return password;
-    return upstream.has(`AUTH=${mechanism}`);
-  });
+export function offeredMechanisms(upstream: ReadonlySet<string>): readonly Mechanism[] {
+  const offered = [...upstream].flatMap((each) =>
+    each.startsWith('AUTH=') ? [each.slice('AUTH='.length)] : [],
+  );
+  return mechanismsToOffer(upstream.has('LOGINDISABLED') ? offered : [...offered, 'PLAIN']);
 }
 
 /** Upper-case set of a capability list as text. */

@@ -1,18 +1,20 @@
 import { SealgateError } from '../errors.ts';
 import type { Principal } from '../pipeline/ports.ts';
-import { capabilitiesBeforeLogin, type Mechanism, offeredMechanisms } from './capability.ts';
-import { type CommandStart, type Piece, readArguments, readCommandStart } from './client-command.ts';
-import type { FramerEvent } from './framer.ts';
+import { decodeBase64 } from '../sasl/base64.ts';
 import {
-  type CredentialProblem,
   type Credentials,
-  decodeBase64,
-  principalLogin,
+  MALFORMED,
+  readLogin,
   readOauthBearer,
-  readPassword,
   readPlain,
   readXoauth2,
-} from './sasl.ts';
+  type SaslRefusal,
+} from '../sasl/credentials.ts';
+import type { Mechanism } from '../sasl/mechanism.ts';
+import { principalLogin } from '../sasl/principal-login.ts';
+import { capabilitiesBeforeLogin, offeredMechanisms } from './capability.ts';
+import { type CommandStart, type Piece, readArguments, readCommandStart } from './client-command.ts';
+import type { FramerEvent } from './framer.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import { loginUpstream } from './upstream-login.ts';
 import type { Wire } from './wire.ts';
@@ -120,11 +122,11 @@ async function logIn(
   const given = start.name === 'LOGIN' ? readLoginCommand(pieces) : await readSasl(state, tag, pieces);
   if (given === 'closed') return { kind: 'closed', cause: client.cause };
   if (given === 'answered') return 'failed';
-  if (typeof given.credentials === 'string') {
-    client.write(`${tag} ${problemText(given.credentials)}\r\n`);
+  const { credentials, mechanism } = given;
+  if (credentials.kind === 'refused') {
+    client.write(`${tag} ${refusalText(credentials)}\r\n`);
     return 'failed';
   }
-  const { credentials, mechanism } = given;
   const verdict = await loginUpstream(upstream, tag, credentials, client);
   if (verdict.status === 'lost') {
     client.write('* BYE [UNAVAILABLE] Connection to the mail server was closed.\r\n');
@@ -134,16 +136,16 @@ async function logIn(
   return { kind: 'logged-in', principal: { login: principalLogin(credentials) }, mechanism };
 }
 
-type Given = { credentials: Credentials | CredentialProblem; mechanism: string };
+type Given = { credentials: Credentials | SaslRefusal; mechanism: string };
 
-function problemText(problem: CredentialProblem): string {
-  switch (problem) {
+function refusalText({ reason, why }: SaslRefusal): string {
+  switch (reason) {
     case 'malformed':
-      return 'BAD Malformed credentials';
-    case 'other-identity':
-      return 'NO [AUTHORIZATIONFAILED] Log in as yourself: acting for another user is not possible here';
+      return `BAD ${why}`;
+    case 'on-behalf':
+      return `NO [AUTHORIZATIONFAILED] ${why}`;
     case 'no-identity':
-      return 'NO [AUTHENTICATIONFAILED] The login name is missing';
+      return `NO [AUTHENTICATIONFAILED] ${why}`;
   }
 }
 
@@ -152,9 +154,9 @@ function readLoginCommand(pieces: readonly Piece[]): Given {
   const [login, password, more] = readArguments(pieces) ?? [];
   const mechanism = 'LOGIN command';
   if (login?.kind !== 'string' || password?.kind !== 'string' || more !== undefined) {
-    return { credentials: 'malformed', mechanism };
+    return { credentials: MALFORMED, mechanism };
   }
-  return { credentials: readPassword(login.octets, password.octets), mechanism };
+  return { credentials: readLogin(login.octets, password.octets), mechanism };
 }
 
 // authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp] *(CRLF base64)
@@ -174,16 +176,12 @@ async function readSasl(
   const first = initial === undefined ? await ask(client, tag, '') : decoded(client, tag, initial);
   if (first === 'closed' || first === 'answered') return first;
   if (mechanism !== 'LOGIN') return { credentials: readResponse(mechanism, first), mechanism };
-  const login = initial === undefined && first.length === 0 ? 'malformed' : first;
   const password = await ask(client, tag, 'Password:');
   if (password === 'closed' || password === 'answered') return password;
-  return { credentials: login === 'malformed' ? login : readPassword(login, password), mechanism };
+  return { credentials: readLogin(first, password), mechanism };
 }
 
-function readResponse(
-  mechanism: Exclude<Mechanism, 'LOGIN'>,
-  response: Buffer,
-): Credentials | CredentialProblem {
+function readResponse(mechanism: Exclude<Mechanism, 'LOGIN'>, response: Buffer): Credentials | SaslRefusal {
   switch (mechanism) {
     case 'PLAIN':
       return readPlain(response);
@@ -203,7 +201,8 @@ async function ask(client: Wire, tag: string, challenge: string): Promise<Buffer
 
 function decoded(client: Wire, tag: string, text: string): Buffer | 'answered' {
   // "*" takes the attempt back (RFC 9051 §6.2.2).
-  const octets = text === '*' ? null : decodeBase64(text);
+  // "=" alone stands for an empty response (RFC 4959 §3).
+  const octets = text === '*' ? null : decodeBase64(Buffer.from(text === '=' ? '' : text, 'latin1'));
   if (octets !== null) return octets;
   client.write(`${tag} BAD ${text === '*' ? 'Cancelled' : 'Not base64'}\r\n`);
   return 'answered';

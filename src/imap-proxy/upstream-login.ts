@@ -1,5 +1,5 @@
 import { SealgateError } from '../errors.ts';
-import type { Credentials } from './sasl.ts';
+import { type Credentials, plainMessage } from '../sasl/credentials.ts';
 import { capabilityList, cleanCapability, cleanStatus, readServerLine } from './server-line.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { Wire } from './wire.ts';
@@ -59,18 +59,17 @@ function firstCommand(
   const { wire, capabilities } = upstream;
   const initial = capabilities.has('SASL-IR');
   if (credentials.kind === 'token') {
-    const response = credentials.response.toString('base64');
+    const response = Buffer.from(credentials.secret.reveal(), 'latin1').toString('base64');
     wire.write(`${tag} AUTHENTICATE ${credentials.mechanism}${initial ? ` ${response}` : ''}\r\n`);
     return initial ? [] : [`${response}\r\n`];
   }
-  const login = Buffer.from(credentials.login, 'utf8');
-  const { password } = credentials;
   if (capabilities.has('AUTH=PLAIN')) {
-    const nul = Buffer.alloc(1);
-    const response = Buffer.concat([nul, login, nul, password]).toString('base64');
+    const response = plainMessage(credentials).toString('base64');
     wire.write(`${tag} AUTHENTICATE PLAIN${initial ? ` ${response}` : ''}\r\n`);
     return initial ? [] : [`${response}\r\n`];
   }
+  const login = Buffer.from(credentials.login, 'utf8');
+  const password = Buffer.from(credentials.secret.reveal(), 'latin1');
   if (capabilities.has('AUTH=LOGIN')) {
     wire.write(`${tag} AUTHENTICATE LOGIN\r\n`);
     return [`${login.toString('base64')}\r\n`, `${password.toString('base64')}\r\n`];

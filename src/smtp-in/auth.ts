@@ -1,18 +1,17 @@
 import { unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { type Reply, reply } from '../smtp/reply.ts';
+import { decodeBase64 } from '../sasl/base64.ts';
 import {
-  asMechanism,
   type Credentials,
-  decodeBase64,
-  type Mechanism,
-  mechanismsToOffer,
   readLogin,
   readOauthBearer,
   readPlain,
   readXoauth2,
   type SaslRefusal,
-} from '../smtp/sasl.ts';
+} from '../sasl/credentials.ts';
+import { asMechanism, type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
+import { principalLogin } from '../sasl/principal-login.ts';
+import { type Reply, reply } from '../smtp/reply.ts';
 import { type AuthOutcome, authenticate } from '../smtp-out/auth.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { mayAuthenticate } from './ehlo.ts';
@@ -107,21 +106,23 @@ async function verify(
 function judged(conversation: Conversation, credentials: Credentials, outcome: AuthOutcome): Step {
   const { log, settings } = conversation.ports;
   switch (outcome.kind) {
-    case 'accepted':
+    case 'accepted': {
+      const login = principalLogin(credentials);
       conversation.origin = {
         session: conversation.id,
         listener: settings.listener,
-        principal: { login: credentials.login },
+        principal: { login },
         remote: conversation.remote,
       };
       log.write({
         event: 'smtp.authenticated',
         level: 'info',
         session: conversation.id,
-        principal: credentials.login,
+        principal: login,
         mechanism: credentials.mechanism,
       });
       return { kind: 'reply', reply: outcome.reply };
+    }
     case 'rejected':
       return failed(conversation, outcome.reply);
     case 'challenge':

@@ -1,5 +1,6 @@
+import { type Credentials, plainMessage } from '../sasl/credentials.ts';
+import { upstreamMechanism } from '../sasl/mechanism.ts';
 import { isCompleted, type Reply } from '../smtp/reply.ts';
-import { type Credentials, plainMessage, upstreamMechanism } from '../smtp/sasl.ts';
 import type { Answer, Upstream } from './client.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
 import type { Reply } from './reply.ts';
-import { type Mechanism, mechanismsToOffer } from './sasl.ts';
 
 /** EHLO keywords (upper case) with their parameters. RFC 5321 §4.1.1.1. */
 export type Extensions = ReadonlyMap<string, readonly string[]>;

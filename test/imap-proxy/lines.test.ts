@@ -6,14 +6,6 @@ import {
 } from '../../src/imap-proxy/capability.ts';
 import { readArguments, readCommandStart } from '../../src/imap-proxy/client-command.ts';
 import { commandKind, enableArguments } from '../../src/imap-proxy/command-table.ts';
-import {
-  canonicalLogin,
-  decodeBase64,
-  principalLogin,
-  readOauthBearer,
-  readPlain,
-  readXoauth2,
-} from '../../src/imap-proxy/sasl.ts';
 import { cleanCapability, cleanStatus, readServerLine } from '../../src/imap-proxy/server-line.ts';
 
 function latin1(text: string): Buffer {
@@ -94,37 +86,4 @@ test('arguments: atoms, quoted strings, literals', () => {
   expect(strings).toEqual(['bob', 'a "b\\', 'x y']);
   expect(readArguments([{ kind: 'text', text: 'bob "open' }])).toBeNull();
   expect(readArguments([{ kind: 'text', text: 'bob  two' }])).toBeNull();
-});
-
-test('SASL: who logs in', () => {
-  expect(readPlain(latin1('\0bob\0pw'))).toMatchObject({ kind: 'password', login: 'bob' });
-  expect(readPlain(latin1('bob\0bob\0pw'))).toMatchObject({ login: 'bob' });
-  expect(readPlain(latin1('alice\0bob\0pw'))).toBe('other-identity');
-  expect(readPlain(latin1('\0bob\0p\0w'))).toBe('malformed');
-  expect(readPlain(latin1('\0bob\r\n\0pw'))).toBe('malformed');
-  expect(readPlain(latin1('\0\xff\0pw'))).toBe('malformed');
-  expect(readXoauth2(latin1('user=bob@x\x01auth=Bearer tok\x01\x01'))).toMatchObject({ login: 'bob@x' });
-  expect(readXoauth2(latin1('auth=Bearer tok\x01\x01'))).toBe('malformed');
-  expect(readOauthBearer(latin1('n,a=b=2Cc@x,\x01host=h\x01auth=Bearer tok\x01\x01'))).toMatchObject({
-    login: 'b,c@x',
-  });
-  expect(readOauthBearer(latin1('n,,\x01auth=Bearer tok\x01\x01'))).toBe('no-identity');
-  expect(canonicalLogin('Bob@EXAMPLE.org')).toBe('Bob@example.org');
-  expect(canonicalLogin('bob@example.org*master')).toBe('bob@example.org*master');
-  expect(decodeBase64('Ym9i')?.toString()).toBe('bob');
-  expect(decodeBase64('Ym9')).toBeNull();
-});
-
-test("attack: a delegate's token for somebody else's mailbox does not bring the owner's keys", () => {
-  const claims = (upn: string): string =>
-    ['{"alg":"none"}', JSON.stringify({ upn })]
-      .map((each) => Buffer.from(each).toString('base64url'))
-      .join('.');
-  const login = (token: string): string => {
-    const read = readXoauth2(latin1(`user=alice@Example.org\x01auth=Bearer ${token}\x01\x01`));
-    return typeof read === 'string' ? read : principalLogin(read);
-  };
-  expect(login(`${claims('Alice@example.org')}.sig`)).toBe('alice@example.org');
-  expect(login(`${claims('bob@example.org')}.sig`)).toBe('alice@example.org*bob@example.org');
-  expect(login('opaque')).toBe('alice@example.org');
 });

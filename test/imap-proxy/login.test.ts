@@ -87,7 +87,7 @@ test.each([
 ])("%s: the upstream decides, in its own words, under the client's tag", async (_, text) => {
   const { client, server } = await begin();
   client.send(text);
-  expect(await server.until(/\r\n/)).toBe(`l AUTHENTICATE PLAIN ${base64('\0bob@EXAMPLE.org\0secret')}\r\n`);
+  expect(await server.until(/\r\n/)).toBe(`l AUTHENTICATE PLAIN ${base64('\0bob@example.org\0secret')}\r\n`);
   server.send(
     '* CAPABILITY IMAP4rev1 COMPRESS=DEFLATE MOVE\r\nl OK [CAPABILITY IMAP4rev1 NOTIFY MOVE] Welcome {5}\r\n',
   );

@@ -1,15 +1,15 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { decodeBase64 } from '../../src/sasl/base64.ts';
+import { canonicalLogin } from '../../src/sasl/canonical-login.ts';
 import {
-  canonicalLogin,
-  decodeBase64,
   plainMessage,
   readLogin,
   readOauthBearer,
   readPlain,
   readXoauth2,
-} from '../../src/smtp/sasl.ts';
+} from '../../src/sasl/credentials.ts';
 
 const bytes = (text: string) => Buffer.from(text, 'utf8');
 const loginOf = (outcome: ReturnType<typeof readPlain>) =>

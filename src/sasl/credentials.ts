@@ -1,57 +1,42 @@
-import { isUtf8 } from 'node:buffer';
 import { Secret } from '../log/secret.ts';
+import { canonicalLogin } from './canonical-login.ts';
 
 /**
- * Credentials as SASL mechanisms carry them, read just far enough to know whose they are.
+ * Credentials as SASL mechanisms carry them, read just far enough to know whose they are. One reader for every protocol:
+ * what is one login in SMTP is the same login in IMAP.
  *
  * What never happens: the login that we take the client for differs from the one the upstream sees. Hence one identity per exchange
  * (no authorization identity of its own, no field twice), no NUL, no control character, no form that Unicode
  * would normalize to another name.
  */
-export type Mechanism = 'PLAIN' | 'LOGIN' | 'XOAUTH2' | 'OAUTHBEARER';
-
 export type Credentials =
   /** The secret is the password, one character per octet (Latin-1), because old clients do not write UTF-8. */
   | { kind: 'password'; mechanism: 'PLAIN' | 'LOGIN'; login: string; secret: Secret }
   /** The secret is the client's whole first message, one character per octet: it is passed on unchanged. */
   | { kind: 'token'; mechanism: 'XOAUTH2' | 'OAUTHBEARER'; login: string; secret: Secret };
 
-export type SaslRefusal = { kind: 'refused'; why: string };
+export type SaslRefusal = {
+  kind: 'refused';
+  reason: 'malformed' | 'on-behalf' | 'no-identity';
+  /** For people. */
+  why: string;
+};
 
-const MECHANISMS: readonly Mechanism[] = ['PLAIN', 'LOGIN', 'XOAUTH2', 'OAUTHBEARER'];
-
-export function asMechanism(name: string): Mechanism | null {
-  const upper = name.toUpperCase();
-  return MECHANISMS.find((mechanism) => mechanism === upper) ?? null;
-}
-
-/** How to say to the upstream what the client said: the same mechanism, or PLAIN for LOGIN and the reverse. */
-export function upstreamMechanism(client: Mechanism, upstream: readonly string[]): Mechanism | null {
-  const offered = new Set(upstream.map((name) => name.toUpperCase()));
-  if (offered.has(client)) return client;
-  if (client === 'PLAIN' && offered.has('LOGIN')) return 'LOGIN';
-  if (client === 'LOGIN' && offered.has('PLAIN')) return 'PLAIN';
-  return null;
-}
-
-/** Ours ∩ the upstream's, conversions counted in. */
-export function mechanismsToOffer(upstream: readonly string[]): readonly Mechanism[] {
-  return MECHANISMS.filter((mechanism) => upstreamMechanism(mechanism, upstream) !== null);
-}
-
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-
-/** RFC 4648 §4 with padding and nothing else; null where it is malformed. Unused bits must be zero (§3.5). */
-export function decodeBase64(octets: Buffer): Buffer | null {
-  const text = octets.toString('latin1');
-  if (!BASE64.test(text)) return null;
-  const decoded = Buffer.from(text, 'base64');
-  return decoded.toString('base64') === text ? decoded : null;
-}
-
-const refused = (why: string): SaslRefusal => ({ kind: 'refused', why });
-const MALFORMED = refused('The credentials are malformed');
-const ON_BEHALF = refused('Logging in on behalf of another user is not supported');
+export const MALFORMED: SaslRefusal = {
+  kind: 'refused',
+  reason: 'malformed',
+  why: 'The credentials are malformed',
+};
+const ON_BEHALF: SaslRefusal = {
+  kind: 'refused',
+  reason: 'on-behalf',
+  why: 'Logging in on behalf of another user is not supported',
+};
+const NO_IDENTITY: SaslRefusal = {
+  kind: 'refused',
+  reason: 'no-identity',
+  why: 'The user name is missing in the token login',
+};
 
 /** RFC 4616 §2: `[authzid] NUL authcid NUL passwd`. */
 export function readPlain(message: Buffer): Credentials | SaslRefusal {
@@ -67,14 +52,15 @@ export function readPlain(message: Buffer): Credentials | SaslRefusal {
 /** The two answers of LOGIN (draft-murchison-sasl-login): user name, password. */
 export function readLogin(user: Buffer, secret: Buffer): Credentials | SaslRefusal {
   const login = canonicalLogin(user);
-  // LOGIN could carry a NUL, PLAIN cannot: it would end up as another user's name or password.
-  if (login === null || secret.includes(0)) return MALFORMED;
+  if (login === null) return MALFORMED;
   return password('LOGIN', login, secret);
 }
 
 function password(mechanism: 'PLAIN' | 'LOGIN', login: string, secret: Buffer): Credentials | SaslRefusal {
-  if (secret.length === 0) return MALFORMED;
-  return { kind: 'password', mechanism, login, secret: new Secret(secret.toString('latin1')) };
+  const text = secret.toString('latin1');
+  // A NUL would end up as another user's name or password; a line end in a line of the upstream's protocol.
+  if (text === '' || /[\0\r\n]/.test(text)) return MALFORMED;
+  return { kind: 'password', mechanism, login, secret: new Secret(text) };
 }
 
 /** `user=…^Aauth=Bearer …^A^A`: the message that Google and Microsoft document for XOAUTH2. */
@@ -93,7 +79,7 @@ export function readOauthBearer(message: Buffer): Credentials | SaslRefusal {
   const header = /^[ny],(?:a=([^,\x00-\x20]*))?,\x01/.exec(text);
   if (header === null) return MALFORMED;
   if (header[1] === undefined || header[1] === '') {
-    return refused('OAUTHBEARER needs the user name in "a="');
+    return NO_IDENTITY;
   }
   // saslname: "=2C" and "=3D" stand for "," and "="; no other use of "=" is valid.
   if (/=(?!2C|3D)/.test(header[1])) return MALFORMED;
@@ -124,26 +110,6 @@ function keyValues(message: Buffer, from: number): ReadonlyMap<string, string> |
 
 function isBearer(auth: string | undefined): boolean {
   return auth !== undefined && /^bearer +[A-Za-z0-9\-._~+/]+=*$/i.test(auth);
-}
-
-/** Longest login in octets. */
-const MAX_LOGIN = 1_024;
-
-/**
- * The form in which a login is looked up: as the client wrote it, ASCII letters of the domain in lower case. Null for what must not be
- * taken for anybody: not UTF-8, empty, control characters, blanks at the ends, or not in Unicode's form C, where two different
- * logins of the upstream could become one of ours.
- */
-export function canonicalLogin(octets: Buffer): string | null {
-  if (octets.length === 0 || octets.length > MAX_LOGIN || !isUtf8(octets)) return null;
-  const login = octets.toString('utf8');
-  if (/[\x00-\x1f\x7f-\x9f]/.test(login) || login.trim() !== login || login.normalize('NFC') !== login)
-    return null;
-  const at = login.lastIndexOf('@');
-  return (
-    login.slice(0, at + 1) +
-    login.slice(at + 1).replace(/[A-Z]/g, (letter) => (at === -1 ? letter : letter.toLowerCase()))
-  );
 }
 
 /** The message of `PLAIN` for the upstream; no authorization identity. */
