@@ -3,9 +3,24 @@ import { readWhole } from '../asn1/reader.ts';
 import { type SequenceReader, sequenceOf } from '../asn1/sequence-reader.ts';
 import { bitString, booleanValue, objectIdentifier, octetString, smallInteger } from '../asn1/values.ts';
 import { limits } from '../limits.ts';
-import type { Certificate, Extension, KeyUsage } from './certificate.ts';
 import { type GeneralName, parseGeneralNames } from './general-name.ts';
 import { malformed } from './malformed.ts';
+
+export type KeyUsage =
+  | 'digitalSignature'
+  | 'nonRepudiation'
+  | 'keyEncipherment'
+  | 'dataEncipherment'
+  | 'keyAgreement'
+  | 'keyCertSign'
+  | 'cRLSign'
+  | 'encipherOnly'
+  | 'decipherOnly';
+
+export type Extension = { oid: string; critical: boolean; value: Buffer };
+
+/** RFC 5280 §4.2.1.9; null: no limit. */
+export type BasicConstraints = { cA: boolean; pathLength: number | null };
 
 /** RFC 5280 §4.2.1 and §4.2.2. */
 export const extensionOids = {
@@ -70,7 +85,7 @@ export function extensionElement(extensions: readonly Extension[], oid: string):
 }
 
 /** RFC 5280 §4.2.1.3. An empty BIT STRING allows nothing. */
-export function parseKeyUsage(extensions: readonly Extension[]): Certificate['keyUsage'] {
+export function parseKeyUsage(extensions: readonly Extension[]): ReadonlySet<KeyUsage> | null {
   const element = extensionElement(extensions, extensionOids.keyUsage);
   if (element === null) return null;
   const { octets, unusedBits } = bitString(element, 'DER');
@@ -86,7 +101,7 @@ export function parseKeyUsage(extensions: readonly Extension[]): Certificate['ke
 }
 
 /** RFC 5280 §4.2.1.12. */
-export function parseExtendedKeyUsage(extensions: readonly Extension[]): Certificate['extendedKeyUsage'] {
+export function parseExtendedKeyUsage(extensions: readonly Extension[]): readonly string[] | null {
   const element = extensionElement(extensions, extensionOids.extendedKeyUsage);
   if (element === null) return null;
   const list = sequenceOf(element, 'DER', 'extKeyUsage');
@@ -97,7 +112,7 @@ export function parseExtendedKeyUsage(extensions: readonly Extension[]): Certifi
 }
 
 /** RFC 5280 §4.2.1.9. */
-export function parseBasicConstraints(extensions: readonly Extension[]): Certificate['basicConstraints'] {
+export function parseBasicConstraints(extensions: readonly Extension[]): BasicConstraints | null {
   const element = extensionElement(extensions, extensionOids.basicConstraints);
   if (element === null) return null;
   const constraints = sequenceOf(element, 'DER', 'basicConstraints');

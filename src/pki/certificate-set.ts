@@ -1,4 +1,5 @@
-import type { Certificate, DistinguishedName } from './certificate.ts';
+import type { Certificate } from './certificate.ts';
+import type { DistinguishedName } from './name.ts';
 import { nameKey } from './name.ts';
 
 /**

@@ -6,6 +6,9 @@ import { timeValue } from '../asn1/times.ts';
 import { integerOctets, smallInteger, wholeBitString } from '../asn1/values.ts';
 import { limits } from '../limits.ts';
 import {
+  type BasicConstraints,
+  type Extension,
+  type KeyUsage,
   parseAuthorityKeyIdentifier,
   parseBasicConstraints,
   parseExtendedKeyUsage,
@@ -16,32 +19,8 @@ import {
 } from './certificate-extensions.ts';
 import { type GeneralName, isMailbox } from './general-name.ts';
 import { malformed } from './malformed.ts';
-import { isEmptyName, parseName } from './name.ts';
+import { type DistinguishedName, isEmptyName, parseName } from './name.ts';
 import { importPublicKey, parseSubjectPublicKeyInfo } from './public-key.ts';
-
-/** One attribute of a distinguished name. */
-export type NameAttribute = { type: string; value: string };
-
-export type DistinguishedName = {
-  /** The Name as encoded; comparison by RFC 5280 §7.1 is in name.ts. */
-  der: Buffer;
-  attributes: readonly NameAttribute[];
-  /** RFC 4514 string for people. */
-  text: string;
-};
-
-export type KeyUsage =
-  | 'digitalSignature'
-  | 'nonRepudiation'
-  | 'keyEncipherment'
-  | 'dataEncipherment'
-  | 'keyAgreement'
-  | 'keyCertSign'
-  | 'cRLSign'
-  | 'encipherOnly'
-  | 'decipherOnly';
-
-export type Extension = { oid: string; critical: boolean; value: Buffer };
 
 /** A parsed X.509 v3 certificate (RFC 5280 §4.1). Parsed once, immutable, kept. */
 export interface Certificate {
@@ -66,7 +45,7 @@ export interface Certificate {
   readonly keyUsage: ReadonlySet<KeyUsage> | null;
   /** OIDs; null: absent. */
   readonly extendedKeyUsage: readonly string[] | null;
-  readonly basicConstraints: { cA: boolean; pathLength: number | null } | null;
+  readonly basicConstraints: BasicConstraints | null;
   readonly subjectKeyIdentifier: Buffer | null;
   readonly authorityKeyIdentifier: Buffer | null;
   /** Empty: the extension is absent. */
@@ -112,7 +91,7 @@ class ParsedCertificate implements Certificate {
   readonly extensions: readonly Extension[];
   readonly keyUsage: ReadonlySet<KeyUsage> | null;
   readonly extendedKeyUsage: readonly string[] | null;
-  readonly basicConstraints: { cA: boolean; pathLength: number | null } | null;
+  readonly basicConstraints: BasicConstraints | null;
   readonly subjectKeyIdentifier: Buffer | null;
   readonly authorityKeyIdentifier: Buffer | null;
   readonly subjectAltName: readonly GeneralName[];

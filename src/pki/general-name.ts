@@ -3,9 +3,8 @@ import { explicitly, SequenceReader, sequenceOf } from '../asn1/sequence-reader.
 import { characterString } from '../asn1/strings.ts';
 import { objectIdentifier, octetString } from '../asn1/values.ts';
 import { limits } from '../limits.ts';
-import type { DistinguishedName } from './certificate.ts';
 import { malformed } from './malformed.ts';
-import { parseName } from './name.ts';
+import { type DistinguishedName, parseName } from './name.ts';
 
 /** id-on-SmtpUTF8Mailbox, RFC 9598 §3. */
 const oidSmtpUtf8Mailbox = '1.3.6.1.5.5.7.8.9';

@@ -1,5 +1,6 @@
 import { SealgateError } from '../errors.ts';
-import type { Certificate, KeyUsage } from './certificate.ts';
+import type { Certificate } from './certificate.ts';
+import type { KeyUsage } from './certificate-extensions.ts';
 
 /** Why a certificate may not be used; for people in `text`, for code in `reason`. */
 export type KeyPurposeVerdict =

@@ -3,8 +3,18 @@ import { children, readWhole } from '../asn1/reader.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { characterString } from '../asn1/strings.ts';
 import { objectIdentifier } from '../asn1/values.ts';
-import type { DistinguishedName, NameAttribute } from './certificate.ts';
 import { malformed } from './malformed.ts';
+
+/** One attribute of a distinguished name. */
+export type NameAttribute = { type: string; value: string };
+
+export type DistinguishedName = {
+  /** The Name as encoded; comparison by RFC 5280 §7.1 is below. */
+  der: Buffer;
+  attributes: readonly NameAttribute[];
+  /** RFC 4514 string for people. */
+  text: string;
+};
 
 /** RFC 4514 §3 and the registered descriptors that certificates use. */
 const SHORT_NAMES: ReadonlyMap<string, string> = new Map([

@@ -2,7 +2,7 @@ import { type Element, implicitly, universal } from '../asn1/element.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { objectIdentifier, smallInteger } from '../asn1/values.ts';
 import { limits } from '../limits.ts';
-import type { Extension } from './certificate.ts';
+import type { Extension } from './certificate-extensions.ts';
 import { extensionElement, extensionOids } from './certificate-extensions.ts';
 import { malformed } from './malformed.ts';
 
