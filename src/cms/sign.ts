@@ -45,7 +45,8 @@ export type DetachedContent = Uint8Array | { digest: ReadonlyMap<ContentDigestNa
  * @throws SealgateError of the key; `cms.no-scheme` when the key offers nothing or the digest is missing
  */
 export async function signDetached(request: SignRequest & { content: DetachedContent }): Promise<Buffer> {
-  const template = templateFor(request);
+  const time = der.time(request.signingTime);
+  const template = templateFor(request, time);
   const { content } = request;
   const contentDigest =
     content instanceof Uint8Array
@@ -53,7 +54,7 @@ export async function signDetached(request: SignRequest & { content: DetachedCon
       : content.digest.get(template.contentDigest);
   if (contentDigest?.length !== digestOctets(template.contentDigest))
     throw noScheme('the content digest is missing');
-  const signed = await signAttributes(request, template, contentDigest);
+  const signed = await signAttributes(request.signer, template, time, contentDigest);
   return assemble(template, signed, null);
 }
 
@@ -64,9 +65,10 @@ export async function signDetached(request: SignRequest & { content: DetachedCon
  * @throws as `signDetached`
  */
 export async function signOpaque(request: SignRequest & { content: Uint8Array }): Promise<Buffer> {
-  const template = templateFor(request);
+  const time = der.time(request.signingTime);
+  const template = templateFor(request, time);
   const contentDigest = digest(template.contentDigest, request.content);
-  const signed = await signAttributes(request, template, contentDigest);
+  const signed = await signAttributes(request.signer, template, time, contentDigest);
   return assemble(template, signed, request.content);
 }
 
@@ -116,10 +118,9 @@ const TEMPLATES_PER_CERTIFICATE = 16;
 /** By certificate and not by key: wrappers of one key come and go with each mail. */
 const templates = new WeakMap<Certificate, Map<string, Template>>();
 
-function templateFor(request: SignRequest): Template {
+/** @param time encoded; its length is part of the template: UTCTime or GeneralizedTime (RFC 5652 §11.3) */
+function templateFor(request: SignRequest, time: Buffer): Template {
   const scheme = signingScheme(request);
-  // The length of the encoded time is part of the template: UTCTime or GeneralizedTime (RFC 5652 §11.3).
-  const time = der.time(request.signingTime);
   const salt = scheme.kind === 'rsa-pss' ? scheme.saltOctets : '';
   const encryption = request.encryptionCertificate?.fingerprint ?? '';
   const chain = request.signer.chain.map(({ fingerprint }) => fingerprint).join(' ');
@@ -189,38 +190,44 @@ function certificateSet(certificates: readonly Certificate[]): Buffer {
 type SignedAttributes = { attributes: Buffer; signature: Buffer };
 
 async function signAttributes(
-  request: SignRequest,
+  signer: SigningKey,
   template: Template,
+  time: Uint8Array,
   contentDigest: Uint8Array,
 ): Promise<SignedAttributes> {
   const attributes = Buffer.from(template.attributes);
   attributes.set(contentDigest, template.digestAt);
-  attributes.set(der.time(request.signingTime), template.timeAt);
-  const signature = await request.signer.sign(template.scheme, attributes);
+  attributes.set(time, template.timeAt);
+  const signature = await signer.sign(template.scheme, attributes);
   return { attributes, signature };
 }
 
+const SEQUENCE = 0x30;
+const SET = 0x31;
+const OCTET_STRING = 0x04;
+const CONTEXT_0 = 0xa0;
+const ID_DATA = der.oid(contentTypes.data);
+const ID_SIGNED_DATA = der.oid(contentTypes.signedData);
+
 /** Joins all parts in one copy; lengths are computed from the inside out. */
 function assemble(template: Template, signed: SignedAttributes, content: Uint8Array | null): Buffer {
-  const SEQUENCE = 0x30;
-  const CONTEXT_0 = 0xa0;
   const signature = der.octetString(signed.signature);
   // signedAttrs [0] IMPLICIT: the same octets under another tag.
   signed.attributes[0] = CONTEXT_0;
   const signerParts = [template.signerHead, signed.attributes, template.signatureAlgorithm, signature];
   const signerInfo = [der.header(SEQUENCE, total(signerParts)), ...signerParts];
-  const signerInfos = [der.header(0x31, total(signerInfo)), ...signerInfo];
+  const signerInfos = [der.header(SET, total(signerInfo)), ...signerInfo];
 
-  const encapsulatedParts: Uint8Array[] = [der.oid(contentTypes.data)];
+  const encapsulatedParts: Uint8Array[] = [ID_DATA];
   if (content !== null) {
-    const octets = [der.header(0x04, content.length), content];
+    const octets = [der.header(OCTET_STRING, content.length), content];
     encapsulatedParts.push(der.header(CONTEXT_0, total(octets)), ...octets);
   }
   const encapsulated = [der.header(SEQUENCE, total(encapsulatedParts)), ...encapsulatedParts];
 
   const bodyParts = [template.head, ...encapsulated, template.certificates, ...signerInfos];
   const body = [der.header(SEQUENCE, total(bodyParts)), ...bodyParts];
-  const outerParts = [der.oid(contentTypes.signedData), der.header(CONTEXT_0, total(body)), ...body];
+  const outerParts = [ID_SIGNED_DATA, der.header(CONTEXT_0, total(body)), ...body];
   return Buffer.concat([der.header(SEQUENCE, total(outerParts)), ...outerParts]);
 }
 

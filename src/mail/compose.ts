@@ -42,9 +42,16 @@ export function splitMessage({ octets, root }: Message): SplitMessage {
   };
 }
 
-/** `contentHeader`: Content-* fields of the new root entity, each with CRLF. MIME-Version is written once, before them. */
-export function joinMessage(outer: Uint8Array, contentHeader: string, body: Uint8Array): Buffer {
-  return Buffer.concat([outer, Buffer.from(`MIME-Version: 1.0\r\n${contentHeader}\r\n`, 'latin1'), body]);
+/**
+ * `contentHeader`: Content-* fields of the new root entity, each with CRLF. MIME-Version is written once, before them.
+ * The body comes in pieces, so that the octets of a mail are copied once.
+ */
+export function joinMessage(
+  outer: Uint8Array,
+  contentHeader: string,
+  ...body: readonly Uint8Array[]
+): Buffer {
+  return Buffer.concat([outer, Buffer.from(`MIME-Version: 1.0\r\n${contentHeader}\r\n`, 'latin1'), ...body]);
 }
 
 function isContentField(field: HeaderField): boolean {

@@ -77,7 +77,8 @@ export function field(fields: readonly HeaderField[], name: string): FieldLookup
 /** All fields of that name in their order, without regard to case. */
 export function fieldsNamed(fields: readonly HeaderField[], name: string): readonly HeaderField[] {
   const wanted = name.toLowerCase();
-  return fields.filter((each) => each.name.toLowerCase() === wanted);
+  // Names are ASCII, so their length tells most of them apart before a lower-case copy is made.
+  return fields.filter((each) => each.name.length === wanted.length && each.name.toLowerCase() === wanted);
 }
 
 /** Lines that are neither a field nor a continuation; a message with any is not RFC 5322. */
@@ -87,7 +88,9 @@ export function malformedLines(fields: readonly HeaderField[]): readonly HeaderF
 
 /** RFC 5322 §2.2.3: unfolding removes a line end that is followed by a blank. `text` is latin1. */
 export function unfold(text: string): string {
-  return text.replace(/\r?\n(?=[ \t])/g, '').replace(/\r?\n$/, '');
+  const line = text.slice(0, text.endsWith('\r\n') ? -2 : text.endsWith('\n') ? -1 : undefined);
+  // Nearly every field is one line.
+  return line.includes('\n') ? line.replace(/\r?\n(?=[ \t])/g, '') : line;
 }
 
 // field-name = 1*ftext ; %d33-57 / %d59-126 (RFC 5322 §3.6.8)

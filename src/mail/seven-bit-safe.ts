@@ -1,5 +1,5 @@
 import { limits } from '../limits.ts';
-import { canonicalLines, hazardsIn, isSafe, startsFrom } from './canonical.ts';
+import { canonicalLines, canonicalText, hazardsIn, isSafe, startsFrom } from './canonical.ts';
 import type { Entity } from './entity.ts';
 import { readEntity, tooComplex } from './entity-tree.ts';
 import { asBuffer, fieldsNamed } from './header.ts';
@@ -58,8 +58,8 @@ function writeMultipart(octets: Buffer, entity: Entity, depth: number, out: Uint
 /** Boundary lines with preamble or epilogue. Those are nobody's content: unsafe ones go (RFC 2046 §5.1.1). */
 function safeOr(lines: Buffer | null, replacement: string): Buffer {
   if (lines === null) return Buffer.from(replacement, 'latin1');
-  const canonical = canonicalLines(lines);
-  return isSafe(hazardsIn(canonical)) ? canonical : Buffer.from(replacement, 'latin1');
+  const { lines: canonical, hazards } = canonicalText(lines);
+  return isSafe(hazards) ? canonical : Buffer.from(replacement, 'latin1');
 }
 
 function writeLeaf(octets: Buffer, entity: Entity, out: Uint8Array[]): void {
@@ -75,23 +75,22 @@ function writeLeaf(octets: Buffer, entity: Entity, out: Uint8Array[]): void {
       return;
     }
     case 'quoted-printable': {
-      const canonical = canonicalLines(body);
+      const { lines, hazards } = canonicalText(body);
       writeHeader(octets, entity, null, out);
-      out.push(isSafe(hazardsIn(canonical)) ? canonical : repairQuotedPrintable(canonical));
+      out.push(isSafe(hazards) ? lines : repairQuotedPrintable(lines));
       return;
     }
     case 'base64': {
-      const canonical = canonicalLines(body);
+      const { lines, hazards } = canonicalText(body);
       writeHeader(octets, entity, null, out);
-      out.push(isSafe(hazardsIn(canonical)) ? canonical : rewrapBase64(canonical));
+      out.push(isSafe(hazards) ? lines : rewrapBase64(lines));
       return;
     }
     default: {
-      const canonical = canonicalLines(body);
-      const hazards = hazardsIn(canonical);
+      const { lines, hazards } = canonicalText(body);
       if (hazards.eightBit || hazards.bareLineEnd) throw cannotMakeSafe('an encoding that is not known');
       writeHeader(octets, entity, null, out);
-      out.push(canonical);
+      out.push(lines);
     }
   }
 }
@@ -102,9 +101,8 @@ function encodeLeaf(body: Buffer, entity: Entity): EncodedLeaf {
   const { type } = entity.mediaType;
   const wide = /^utf-?(16|32)|^ucs-?[24]/i.test(entity.mediaType.parameters.get('charset') ?? '');
   // In a binary part that is no text, LF is an octet like any other.
-  const lines =
-    entity.transferEncoding === 'binary' && (type !== 'text' || wide) ? body : canonicalLines(body);
-  const hazards = hazardsIn(lines);
+  const asData = entity.transferEncoding === 'binary' && (type !== 'text' || wide);
+  const { lines, hazards } = asData ? { lines: body, hazards: hazardsIn(body) } : canonicalText(body);
   if (isSafe(hazards)) return { encoding: null, body: lines };
   if (!entity.declared && fieldsNamed(entity.fields, 'content-type').length > 0) {
     if (hazards.eightBit || hazards.bareLineEnd) throw cannotMakeSafe('a Content-Type that cannot be read');

@@ -62,7 +62,7 @@ export async function signMessage(
       const header =
         'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n' +
         ` micalg=${micalg}; boundary="${boundary}"\r\n`;
-      return joinMessage(outer, header, signedBody(boundary, content, cms));
+      return joinMessage(outer, header, ...signedBody(boundary, content, cms));
     }
   }
 }
@@ -77,16 +77,17 @@ const MICALG: Record<ContentDigestName, string> = {
   shake256: 'unknown',
 };
 
-function signedBody(boundary: string, content: Buffer, cms: Buffer): Buffer {
-  const signatureHeader =
-    'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n' +
-    'Content-Transfer-Encoding: base64\r\n' +
-    'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n';
-  return Buffer.concat([
-    Buffer.from(`--${boundary}\r\n`),
+const SIGNATURE_HEADER =
+  'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n' +
+  'Content-Transfer-Encoding: base64\r\n' +
+  'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n';
+
+function signedBody(boundary: string, content: Buffer, cms: Buffer): Buffer[] {
+  return [
+    Buffer.from(`--${boundary}\r\n`, 'latin1'),
     content,
-    Buffer.from(`\r\n--${boundary}\r\n${signatureHeader}`),
+    Buffer.from(`\r\n--${boundary}\r\n${SIGNATURE_HEADER}`, 'latin1'),
     encodeBase64(cms),
-    Buffer.from(`\r\n--${boundary}--\r\n`),
-  ]);
+    Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1'),
+  ];
 }

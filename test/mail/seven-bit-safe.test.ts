@@ -52,6 +52,22 @@ describe('canonical lines', () => {
     expect(found(`${'x'.repeat(998)}\r\n`)).toEqual([]);
     expect(found(`${'x'.repeat(999)}\r\n`)).toEqual(['longLine']);
   });
+
+  it('sees every octet wherever it lies in memory', () => {
+    const octet = fc.oneof(fc.constantFrom(0, 9, 10, 13, 14, 32, 70, 127, 128, 255), fc.nat(255));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 3 }), fc.array(octet, { maxLength: 60 }), (before, octets) => {
+        // `before` moves the octets off the borders of words.
+        const moved = Buffer.concat([before, Buffer.from(octets)]).subarray(before.length);
+        const text = Buffer.from(octets).toString('latin1');
+        const found = hazardsIn(moved);
+        expect(found.eightBit).toBe(/[\0\x80-\xff]/.test(text));
+        expect(found.bareLineEnd).toBe(/\r(?!\n)|(?<!\r)\n/.test(text));
+        expect(found.trailingBlank).toBe(/[ \t](?:\r?\n|$)/.test(text));
+        expect(found.fromLine).toBe(/(?:^|\n)From /.test(text));
+      }),
+    );
+  });
 });
 
 describe('making an entity safe to sign (RFC 8551 §3.1)', () => {
