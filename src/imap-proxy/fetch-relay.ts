@@ -1,6 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { withoutForgedStatus } from '../mail-view/forged-status.ts';
+import { HeaderCleaner, withoutForgedStatus } from '../mail-view/forged-status.ts';
 import { classifyHeader, type ViewKind } from '../mail-view/message-class.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
 import { answerFromView, needsView } from './fetch-answer.ts';
@@ -36,6 +36,8 @@ type LiteralAction =
   | { kind: 'drop' }
   | { kind: 'collect'; item: ResponseItem; chunks: Buffer[] }
   | { kind: 'peek'; item: ResponseItem; size: number; peek: HeaderPeek }
+  /** Shown as stored, but still in its header: beyond what is read as one, or a piece of it. */
+  | { kind: 'clean'; item: ResponseItem; cleaner: HeaderCleaner; end: number }
   | { kind: 'gather'; octets: Buffer; filled: number }
   | { kind: 'observe'; octets: Buffer; filled: number };
 
@@ -102,6 +104,8 @@ export class FetchRelay {
         const seen = action.peek.push(octets, remaining === 0);
         return seen === null ? null : this.#headerSeen(action, seen.header, seen.rest);
       }
+      case 'clean':
+        return this.#emit(action.cleaner.clean(octets));
       case 'gather':
         action.filled += octets.copy(action.octets, action.filled);
         return null;
@@ -165,7 +169,9 @@ export class FetchRelay {
     switch (this.#mode) {
       case 'identity':
         if (isWholeFromStart(item)) return { kind: 'peek', item, size, peek: new HeaderPeek() };
-        return small && isHeader(item) ? { kind: 'collect', item, chunks: [] } : { kind: 'pass' };
+        if (isPieceFromHeader(item)) return this.#laterPiece(item, size);
+        if (!isHeader(item)) return { kind: 'pass' };
+        return small ? { kind: 'collect', item, chunks: [] } : this.#longHeader(item, size);
       case 'shell':
         if (need === 'whole')
           return this.#isCached() ? { kind: 'drop' } : { kind: 'gather', octets: EMPTY, filled: 0 };
@@ -180,10 +186,24 @@ export class FetchRelay {
         }
         if (small) return { kind: 'collect', item, chunks: [] };
         this.#decide('identity');
-        return { kind: 'pass' };
+        return this.#longHeader(item, size);
       default:
         return { kind: 'drop' };
     }
+  }
+
+  /** Larger than any header that is looked at as a whole. */
+  #longHeader(item: ResponseItem, size: number): LiteralAction {
+    const cleaner = new HeaderCleaner(this.#context.views.names);
+    return { kind: 'clean', item, cleaner, end: originOf(item) + size };
+  }
+
+  /** A piece that begins where the one before stopped in the middle of the header. */
+  #laterPiece(item: ResponseItem, size: number): LiteralAction {
+    const origin = originOf(item);
+    const uid = this.#uid();
+    const cleaner = uid === null ? null : this.#context.views.headers.take(uid, origin);
+    return cleaner === null ? { kind: 'pass' } : { kind: 'clean', item, cleaner, end: origin + size };
   }
 
   /** Nobody can say what this message is, so nothing of it is shown. */
@@ -218,8 +238,11 @@ export class FetchRelay {
     const messageClass = classifyHeader(header);
     if (this.#mode === 'undecided') this.#decide(views.kindOf(messageClass));
     if (this.#mode === 'shell') return this.#gather(action.size, [header, rest]);
-    this.#action = { kind: 'pass' };
-    const learnable = messageClass === 'clear-signed' || messageClass === 'certificates';
+    const cleaner = new HeaderCleaner(views.names);
+    const clean = cleaner.clean(header);
+    const end = originOf(action.item) + action.size;
+    this.#action = cleaner.ended ? { kind: 'pass' } : { kind: 'clean', item: action.item, cleaner, end };
+    const learnable = cleaner.ended && (messageClass === 'clear-signed' || messageClass === 'certificates');
     if (learnable && action.size <= OBSERVED_OCTETS && action.item.item.kind === 'section') {
       const octets = Buffer.allocUnsafe(action.size);
       const filled = header.copy(octets) + rest.copy(octets, header.length);
@@ -227,8 +250,9 @@ export class FetchRelay {
         this.#action = { kind: 'observe', octets, filled };
       this.#observed = octets;
     }
-    this.#emit(withoutForgedStatus(header, views.names));
-    return this.#emit(rest);
+    this.#emit(clean);
+    // Cut in the middle of its last line a header looks longer to one reader than to the other.
+    return this.#emit(cleaner.ended ? rest : cleaner.clean(rest));
   }
 
   /** Keeps the whole literal, as soon as there is room for it. */
@@ -253,6 +277,7 @@ export class FetchRelay {
         return this.#finishUndecided();
       case 'identity':
         this.#learn('identity');
+        this.#rememberHeader();
         if (this.#action.kind === 'observe' && this.#observed !== null) this.#context.observe(this.#observed);
         return null;
       case 'shell':
@@ -260,6 +285,16 @@ export class FetchRelay {
       case 'verbatim':
       case 'dropped':
         return null;
+    }
+  }
+
+  /** For the next piece, where this one ended inside the header. */
+  #rememberHeader(): void {
+    const uid = this.#uid();
+    const action = this.#action;
+    if (uid === null || action.kind !== 'clean' || action.cleaner.ended) return;
+    if (action.item.item.kind === 'section' && action.item.item.partial !== null) {
+      this.#context.views.headers.keep(uid, action.end, action.cleaner);
     }
   }
 
@@ -356,6 +391,16 @@ const EMPTY = Buffer.alloc(0);
 /** Whether octets of the message's own header begin the literal. */
 function isWholeFromStart({ item }: ResponseItem): boolean {
   return item.kind === 'section' && item.section.kind === 'whole' && (item.partial?.origin ?? 0) === 0;
+}
+
+/** Whether the literal's octets are counted from the beginning of the message. */
+function isPieceFromHeader({ item }: ResponseItem): boolean {
+  if (item.kind !== 'section' || originOf({ item }) === 0) return false;
+  return item.section.kind === 'whole' || item.section.kind === 'header';
+}
+
+function originOf({ item }: Pick<ResponseItem, 'item'>): number {
+  return item.kind === 'section' ? (item.partial?.origin ?? 0) : 0;
 }
 
 function isHeader({ item }: ResponseItem): boolean {

@@ -7,6 +7,7 @@ import { type Annotation, renderView } from '../mail-view/render.ts';
 import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
 import type { ViewOutcome } from '../mail-view/view-outcome.ts';
 import type { InboundStory, OpenOutcome, Principal } from '../pipeline/ports.ts';
+import { UnfinishedHeaders } from './unfinished-headers.ts';
 
 /** Views kept for clients that fetch a message in pieces. */
 const CACHED_VIEWS = 4;
@@ -41,6 +42,8 @@ export class MailboxViews {
   readonly #kinds = new Map<number, ViewKind>();
   readonly #annotations = new Map<number, Annotation>();
   readonly #cache = new Map<number, MessageView>();
+  /** Of messages shown as stored. */
+  readonly headers = new UnfinishedHeaders();
 
   constructor(options: ViewsOptions) {
     this.#options = options;
@@ -56,6 +59,7 @@ export class MailboxViews {
     this.#kinds.clear();
     this.#annotations.clear();
     this.#cache.clear();
+    this.headers.clear();
   }
 
   kindOf(messageClass: MessageClass): ViewKind {

@@ -1,5 +1,6 @@
 import type { HeaderField } from '../mail/entity.ts';
 import { readHeader } from '../mail/header.ts';
+import { withoutForgedStatus } from './forged-status.ts';
 import type { ViewNames } from './view-names.ts';
 
 /**
@@ -26,20 +27,16 @@ function fateOf(field: HeaderField, octets: Buffer, names: ViewNames): Fate {
   const name = field.name.toLowerCase();
   // A line that is no field would end the header for some readers.
   if (name === '' || name === 'mime-version' || name.startsWith('content-')) return 'drop';
-  if (name === names.statusField.toLowerCase()) return 'drop';
-  if (claimsOurResult(field, octets, names)) return 'drop';
+  if (claimsToBeOurs(field, octets, names)) return 'drop';
   // They cover the stored body: on the view they could only fail.
   if (name.startsWith('dkim-') || name.startsWith('arc-')) return 'rename';
   return 'keep';
 }
 
-/** RFC 8601 §5: a result under our own authserv-id that we did not add. */
-function claimsOurResult(field: HeaderField, octets: Buffer, names: ViewNames): boolean {
-  if (field.name.toLowerCase() !== 'authentication-results') return false;
-  return octets
-    .toString('latin1', field.range.start, field.range.end)
-    .toLowerCase()
-    .includes(names.installationId);
+/** RFC 8601 §5: a result under our own authserv-id, or a status field of ours, that we did not add. */
+function claimsToBeOurs(field: HeaderField, octets: Buffer, names: ViewNames): boolean {
+  const stored = octets.subarray(field.range.start, field.range.end);
+  return withoutForgedStatus(stored, names) !== stored;
 }
 
 /** The stored header's fields as the view shows them: in their order, CRLF line ends, no lone CR or LF, no NUL. */
@@ -71,7 +68,8 @@ export type FieldNames = ReadonlySet<string>;
 export function fieldsNeed(asked: FieldNames, names: ViewNames): 'as-stored' | 'shape' | 'view' {
   let need: 'as-stored' | 'shape' = 'as-stored';
   for (const name of asked) {
-    if (name === 'authentication-results' || name === names.statusField.toLowerCase()) return 'view';
+    if (name === 'authentication-results' || name.startsWith(`x-sealgate-${names.installationId}`))
+      return 'view';
     if (name.startsWith('x-orig-')) return 'view';
     if (
       name.startsWith('content-') ||

@@ -322,9 +322,9 @@ test('forged status of a plain message is made harmless, same length', async () 
   server.send(`${response}f OK\r\n`);
   const answer = await client.until(/f OK\r\n/);
   expect(answer.length).toBe(response.length + 6);
-  expect(answer).not.toMatch(/\nX-Sealgate|\nAuthentication/);
+  expect(answer).not.toContain('7f3a9c2e');
   expect(
-    answer.match(/\nZ-Sealgate-7f3a9c2e-Status: v=1; verdict=trusted\r\nXuthentication-Results/g)?.length,
+    answer.match(/\nX-Sealgate-7f3a9c2--Status: v=1; verdict=trusted\r\nAuth[^\r]*-7f3a9c2-; /g)?.length,
   ).toBe(2);
 });
 
