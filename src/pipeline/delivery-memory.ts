@@ -62,7 +62,9 @@ export class DeliveryMemory {
 
   #mailDigest(): string {
     const { origin, octets } = this.#submission;
-    this.#digest ??= sha256(origin.principal.login, '\0', octets);
+    const { login } = origin.principal;
+    // The length keeps the end of a login from being taken for the beginning of a mail.
+    this.#digest ??= sha256(`${login.length} `, login, octets);
     return this.#digest;
   }
 }

@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
+import { mayEncrypt } from '../policy/may-encrypt.ts';
 import type { Rule } from '../policy/rules.ts';
 import { withoutBlindCopies } from './blind-copies.ts';
 import { clientProtection } from './client-protection.ts';
@@ -40,7 +41,8 @@ export type OutboundParts = {
  * header that tells who got a blind copy.
  */
 export function outboundStory(parts: OutboundParts): OutboundStory {
-  const lookups = new RecipientLookups(parts.directory, parts.log);
+  const { directory, log, rules } = parts;
+  const lookups = new RecipientLookups(directory, log, (login, address) => mayEncrypt(login, address, rules));
   return {
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
     async submit(submission: Submission, upstream: HandOver): Promise<SubmissionOutcome> {

@@ -26,15 +26,23 @@ type Found = readonly KnownCertificate[] | null;
 export class RecipientLookups {
   readonly #directory: CertificateDirectory;
   readonly #log: Log;
+  readonly #isNeeded: (login: string, address: string) => boolean;
   readonly #pending = new Map<string, Promise<Found>>();
 
-  constructor(directory: CertificateDirectory, log: Log) {
+  /** @param isNeeded whether a decision can depend on the certificates of `address`; where not, none are looked for */
+  constructor(
+    directory: CertificateDirectory,
+    log: Log,
+    isNeeded: (login: string, address: string) => boolean = () => true,
+  ) {
     this.#directory = directory;
     this.#log = log;
+    this.#isNeeded = isNeeded;
   }
 
   /** Never throws, and nothing it starts is rejected. */
   expect(origin: Origin, recipient: Recipient): void {
+    if (!this.#isNeeded(origin.principal.login, addressOf(recipient))) return;
     const key = pendingKey(origin.session, addressOf(recipient));
     // Put in anew, so that the order is the order of age.
     this.#pending.delete(key);
@@ -47,6 +55,7 @@ export class RecipientLookups {
   async settle(origin: Origin, recipients: readonly Recipient[], at: Date): Promise<RecipientCertificates[]> {
     const taken = recipients.map((recipient) => {
       const address = addressOf(recipient);
+      if (!this.#isNeeded(origin.principal.login, address)) return { address, found: [] };
       const key = pendingKey(origin.session, address);
       const found = this.#pending.get(key) ?? this.#find(address);
       this.#pending.delete(key);

@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { KnownCertificate } from '../../src/pipeline/ports.ts';
+import { distinct, RecipientLookups } from '../../src/pipeline/recipient-certificates.ts';
+import { type Person, Town } from './support/people.ts';
+import { away, FakeDirectory, FakeLog, origin, recipient } from './support/ports.ts';
+
+const BOB = 'bob@example.org';
+let NOW: Date;
+
+let town: Town;
+let bob: Person;
+beforeAll(async () => {
+  town = await Town.found();
+  bob = await town.person(BOB, { days: 2 });
+  NOW = new Date();
+});
+afterAll(() => town?.end());
+
+let directory: FakeDirectory;
+let log: FakeLog;
+let lookups: RecipientLookups;
+beforeEach(() => {
+  directory = new FakeDirectory();
+  log = new FakeLog();
+  lookups = new RecipientLookups(directory, log);
+});
+
+describe('certificates of recipients', () => {
+  it('are looked up at RCPT, and not once more at DATA', async () => {
+    directory.knows(bob);
+    const from = origin('alice@example.org');
+    lookups.expect(from, recipient(BOB));
+    expect(directory.lookups).toEqual([BOB]);
+    const [found] = await lookups.settle(from, [recipient(BOB)], NOW);
+    expect(found?.kind).toBe('usable');
+    expect(directory.lookups).toEqual([BOB]);
+  });
+
+  it('are looked up at DATA where RCPT did not', async () => {
+    directory.knows(bob);
+    const found = await lookups.settle(origin('a'), [recipient(BOB), recipient('x@example.org')], NOW);
+    expect(found.map(({ kind }) => kind)).toEqual(['usable', 'none']);
+  });
+
+  it('come in the order of the recipients, whatever order the directory answers in', async () => {
+    const { promise, resolve } = Promise.withResolvers<readonly KnownCertificate[]>();
+    directory.knows(bob);
+    const find = directory.find.bind(directory);
+    directory.find = (address) => (address === 'slow@example.org' ? promise : find(address));
+    const from = origin('a');
+    for (const address of ['slow@example.org', BOB]) lookups.expect(from, recipient(address));
+    const settled = lookups.settle(from, [recipient('slow@example.org'), recipient(BOB)], NOW);
+    resolve([]);
+    expect((await settled).map(({ kind }) => kind)).toEqual(['none', 'usable']);
+  });
+
+  it.each([
+    ['another mailbox', () => recipient('Bob@example.org')],
+    ['the right one, but the certificate has expired by then', () => recipient(BOB)],
+  ])('that do not fit are none: %s', async (_, to) => {
+    directory.known.set('Bob@example.org', directory.knows(bob).known.get(BOB) ?? []);
+    const late = new Date(NOW.getTime() + 3 * 24 * 60 * 60 * 1000);
+    expect(await lookups.settle(origin('a'), [to()], late)).toEqual([{ kind: 'none' }]);
+  });
+
+  it('that cannot be looked up are not none; the operator learns why', async () => {
+    directory.trouble = away('directory.unavailable', 'The directory is away.');
+    const from = origin('a');
+    lookups.expect(from, recipient(BOB));
+    expect(await lookups.settle(from, [recipient(BOB)], NOW)).toEqual([{ kind: 'lookup-failed' }]);
+    expect(log.events).toMatchObject([
+      { event: 'directory.lookup-failed', reason: expect.stringContaining('The directory is away.') },
+    ]);
+    expect(JSON.stringify(log.events)).not.toContain(BOB);
+  });
+
+  it('belong to one session: what another found or failed to find is not used', async () => {
+    const [one, other] = [origin('alice@example.org'), origin('mallory@example.org')];
+    directory.trouble = away('directory.unavailable');
+    lookups.expect(other, recipient(BOB));
+    directory.trouble = null;
+    directory.knows(bob);
+    const [found] = await lookups.settle(one, [recipient(BOB)], NOW);
+    expect(found?.kind).toBe('usable');
+  });
+
+  it('are looked up anew by the next RCPT: an abandoned transaction leaves nothing old behind', async () => {
+    const from = origin('alice@example.org');
+    lookups.expect(from, recipient(BOB));
+    directory.knows(bob);
+    lookups.expect(from, recipient(BOB));
+    const [found] = await lookups.settle(from, [recipient(BOB)], NOW);
+    expect(found?.kind).toBe('usable');
+  });
+
+  it('of a mail are not those of the next one', async () => {
+    const from = origin('alice@example.org');
+    lookups.expect(from, recipient(BOB));
+    await lookups.settle(from, [recipient(BOB)], NOW);
+    directory.knows(bob);
+    const [found] = await lookups.settle(from, [recipient(BOB)], NOW);
+    expect(found?.kind).toBe('usable');
+  });
+
+  it('of clients that never send DATA are kept within a bound, and those that fell out are looked up again', async () => {
+    const [first, crowd] = [origin('alice@example.org'), origin('mallory@example.org')];
+    lookups.expect(first, recipient(BOB));
+    for (let n = 0; n < 20_000; n++) lookups.expect(crowd, recipient(`r${n}@example.org`));
+    const before = directory.lookups.length;
+    await lookups.settle(first, [recipient(BOB)], NOW);
+    await lookups.settle(crowd, [recipient('r19999@example.org')], NOW);
+    expect(directory.lookups.slice(before)).toEqual([BOB]);
+  });
+});
+
+describe('each mailbox once', () => {
+  it.each([
+    [
+      ['a@x.org', 'b@x.org', 'a@X.ORG', '"a"@x.org', 'a@x.org'],
+      ['a@x.org', 'b@x.org'],
+    ],
+    [
+      ['a@x.org', 'A@x.org'],
+      ['a@x.org', 'A@x.org'],
+    ],
+    [
+      ['a@x.org', '"a b"@x.org', 'ab@x.org'],
+      ['a@x.org', '"a b"@x.org', 'ab@x.org'],
+    ],
+  ])('%j', (given, once) => {
+    expect(distinct(given.map(recipient))).toEqual(once.map(recipient));
+  });
+});
