@@ -5,7 +5,7 @@ import { printJourney, printSettings } from '../evaluation/print-journey.ts';
 import { startEvaluationProfile } from '../evaluation/profile.ts';
 import { checkUpstreams, type Gateway, startGateway } from '../gateway.ts';
 import { createLog } from '../log/pino-log.ts';
-import { DEFAULT_CONFIG, readConfig } from './read-config.ts';
+import { configInEnvironment, DEFAULT_CONFIG, readConfig } from './read-config.ts';
 import { stopSignal, untilStopped } from './stop-signal.ts';
 
 /** `sealgate serve`: the gateway; without any configuration, the evaluation profile. */
@@ -17,7 +17,7 @@ export function addServeCommand(program: Command): void {
     .option('--once', 'evaluation profile: end after the journey is shown')
     .option('--no-upstream-check', 'start although a mail server does not answer yet')
     .action(async ({ config, once, upstreamCheck }: ServeOptions) => {
-      const file = config ?? process.env.SEALGATE_CONFIG ?? (await existing(DEFAULT_CONFIG));
+      const file = config ?? configInEnvironment() ?? (await existing(DEFAULT_CONFIG));
       const stop = stopSignal();
       if (file === null) await evaluate(stop, once === true);
       else await serve(file, stop, upstreamCheck);
@@ -27,7 +27,7 @@ export function addServeCommand(program: Command): void {
 type ServeOptions = { config?: string; once?: true; upstreamCheck: boolean };
 
 async function serve(file: string, stop: AbortSignal, upstreamCheck: boolean): Promise<void> {
-  const config = await readConfig(file);
+  const config = await readConfig(file, (line) => process.stderr.write(`${line}\n`));
   if (upstreamCheck) await checkUpstreams(config);
   const gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
   try {
@@ -67,8 +67,8 @@ async function existing(file: string): Promise<string | null> {
   try {
     await access(file);
     return file;
-  } catch {
-    // Not there: that is the question.
-    return null;
+  } catch (error) {
+    // Not there is the one reason to go without: what cannot be looked at must not be passed over for throwaway keys.
+    return error instanceof Error && 'code' in error && error.code === 'ENOENT' ? null : file;
   }
 }
