@@ -12,7 +12,7 @@ import type { Message } from '../mail/message.ts';
  */
 export function withoutBlindCopies({ octets, root }: Message): Buffer {
   // obs-bcc = "Bcc" *WSP ":" (RFC 5322 §4.5.3)
-  if (malformedLines(root.fields).some(({ value }) => /^(?:resent-)?bcc[ \t]*:/i.test(value))) {
+  if (malformedLines(root.fields).some(({ value }) => /^[ \t]*(?:resent-)?bcc[ \t]*:/i.test(value))) {
     throw new SealgateError({
       code: 'mail.malformed-header',
       duration: 'permanent',

@@ -56,13 +56,14 @@ export async function prepareVariants(
     signed.set(form, made);
     return made;
   };
+  const messages = sharing(variants);
   const prepared: PreparedVariant[] = [];
-  for (const { recipients, sign: signing, encrypt: encrypting, rule } of variants) {
+  for (const { recipients, sign: signing, encrypt: encrypting, rule } of messages) {
     const base = signing === null ? octets : await signedAs(signing.form);
     let make = async (): Promise<Buffer> => base;
     if (encrypting !== null) {
       const encryption = encryptionFor(recipients, encrypting.certificates, own, findings);
-      if (variants.length > 1) await encryption(REHEARSAL);
+      if (messages.length > 1) await encryption(REHEARSAL);
       make = () => encryption(base);
     }
     prepared.push({
@@ -73,6 +74,27 @@ export async function prepareVariants(
     });
   }
   return prepared;
+}
+
+/**
+ * Variants that are not encrypted and signed alike are one message: they go in one transaction, blind copies too, as the
+ * client would have sent them. Nothing in such a message names its recipients. Fewer transactions fail less often in part.
+ */
+function sharing(variants: readonly OutboundVariant[]): readonly OutboundVariant[] {
+  const shared: OutboundVariant[] = [];
+  for (const variant of variants) {
+    const { recipients, sign: signing, encrypt: encrypting, rule } = variant;
+    const place = shared.findIndex(
+      (other) => encrypting === null && other.encrypt === null && other.sign?.form === signing?.form,
+    );
+    const other = shared[place];
+    if (other === undefined) shared.push(variant);
+    else {
+      const rules = [...new Set([...other.rule.split(', '), ...rule.split(', ')])].join(', ');
+      shared[place] = { ...other, recipients: [...other.recipients, ...recipients], rule: rules };
+    }
+  }
+  return shared;
 }
 
 /** Encrypted and thrown away, it shows that all recipients' keys can be used. */

@@ -18,6 +18,7 @@ import {
   ruleFor,
   submission,
   TEMPORARY,
+  textOf,
 } from './support/ports.ts';
 
 const ALICE = 'alice@example.org';
@@ -182,6 +183,17 @@ describe('blind copies', () => {
     }
   });
 
+  it('share the one message of those who are not encrypted to, which names nobody', async () => {
+    directory.known.clear();
+    directory.knows(bob);
+    await send([BOB, CAROL, DAVE, ERIN], mail(header([BOB], `Cc: ${DAVE}`)));
+    expect(upstream.taken.map(({ recipients }) => recipients.map(textOf).sort())).toEqual([
+      [BOB],
+      [CAROL, DAVE, ERIN],
+    ]);
+    expect(upstream.messageFor(CAROL).toString()).not.toContain(CAROL);
+  });
+
   it.each([
     ['Bcc', [`Bcc: ${CAROL}`]],
     ['folded, in other letters, and twice', [`bCC: x@example.org,\r\n ${CAROL}`, `BCC: ${DAVE}`]],
@@ -215,8 +227,11 @@ describe('blind copies', () => {
     expect(keyring.signatures).toBe(0);
   });
 
-  it('a field that only some readers take for Bcc is refused', async () => {
-    const { reply } = await send([BOB, CAROL], mail(header([BOB], `Bcc : ${CAROL}`)), {
+  it.each([
+    ['a blank before the colon', header([BOB], `Bcc : ${CAROL}`)],
+    ['a blank before the first line', [` Bcc: ${CAROL}`, ...header([BOB])]],
+  ])('a field that only some readers take for Bcc is refused: %s', async (_, fields) => {
+    const { reply } = await send([BOB, CAROL], mail(fields), {
       rules: [rule({ sign: 'never', encrypt: 'never' })],
     });
     expect(reply.code).toBe(554);
