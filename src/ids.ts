@@ -16,7 +16,7 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
  */
 function sortableId(): string {
   const chance = randomUUID();
-  // The fixed bits of a UUID (RFC 9562 §5.4) are in the groups between.
+  // The bits of a UUID that are not chance are in the groups between.
   const [first, last] = [chance.slice(0, 8), chance.slice(28)];
   return (
     base32(Date.now(), 10) + base32(Number.parseInt(first, 16), 5) + base32(Number.parseInt(last, 16), 5)

@@ -57,12 +57,10 @@ export function hazardsIn(octets: Uint8Array): Hazards {
   const words = wordsOf(octets);
   let lineStart = 0;
   let i = 0;
-  while (i < length) {
-    const at = i - words.start;
-    if (at >= 0 && (at & 3) === 0 && isPlain(words.view[at >> 2])) {
-      i += 4;
-      continue;
-    }
+  for (;;) {
+    // Never before the first word: that is at most three octets away.
+    if (((i - words.start) & 3) === 0) i = words.start + 4 * afterPlain(words.view, (i - words.start) >> 2);
+    if (i >= length) break;
     const octet = octets[i] ?? 0;
     if (octet === LF) {
       const afterCr = i > 0 && octets[i - 1] === CR;
@@ -78,19 +76,25 @@ export function hazardsIn(octets: Uint8Array): Hazards {
   return found;
 }
 
-/** The octets in groups of four, from the first one that memory alignment allows. */
+/** The octets in groups of four, from the first one that memory alignment allows; the last ones may be in none. */
 function wordsOf({ buffer, byteOffset, byteLength }: Uint8Array): { start: number; view: Int32Array } {
   const start = -byteOffset & 3;
   const count = Math.max(0, (byteLength - start) >> 2);
-  return { start, view: count === 0 ? new Int32Array(0) : new Int32Array(buffer, byteOffset + start, count) };
+  return { start, view: new Int32Array(buffer, count === 0 ? 0 : byteOffset + start, count) };
 }
 
 /**
- * Whether all four octets lie above CR and below 0x80. Where an octet is smaller than 0x0e its subtraction borrows and
- * sets the highest bit; a borrow that reaches the next octet can only make this say no without need.
+ * The first word from `index` on in which an octet is not above CR and below 0x80; `words.length` at the end. An octet below
+ * 0x0e borrows in the subtraction and so sets its highest bit; a borrow from the next octet can only stop here without need.
  */
-function isPlain(word: number | undefined): boolean {
-  return word !== undefined && (((word - 0x0e0e0e0e) | word) & 0x80808080) === 0;
+function afterPlain(words: Int32Array, index: number): number {
+  let at = index;
+  while (at < words.length) {
+    const word = words[at] ?? 0;
+    if ((((word - 0x0e0e0e0e) | word) & 0x80808080) !== 0) break;
+    at++;
+  }
+  return at;
 }
 
 function endLine(octets: Uint8Array, start: number, end: number, found: Hazards): void {

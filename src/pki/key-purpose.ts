@@ -111,8 +111,20 @@ function outsideValidity(certificate: Certificate, at: Date): KeyPurposeVerdict 
   return null;
 }
 
-/** RFC 8551 §4.2, §4.4: RSA keys below 2048 bits are for mail of old times; no message is protected with one. */
+/** A certificate's key never changes, and asking OpenSSL for its size costs more than the rest of the check. */
+const weakKeys = new WeakMap<Certificate, KeyPurposeVerdict | null>();
+
 function weakKey(certificate: Certificate): KeyPurposeVerdict | null {
+  let verdict = weakKeys.get(certificate);
+  if (verdict === undefined) {
+    verdict = judgeKeySize(certificate);
+    weakKeys.set(certificate, verdict);
+  }
+  return verdict;
+}
+
+/** RFC 8551 §4.2, §4.4: RSA keys below 2048 bits are for mail of old times; no message is protected with one. */
+function judgeKeySize(certificate: Certificate): KeyPurposeVerdict | null {
   let bits: number | undefined;
   try {
     bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength;

@@ -27,12 +27,28 @@ export function speaksFor(
 ): boolean {
   const wanted = parseMailbox(address);
   if (wanted === null) return false;
-  if (certificate.mailboxes.some((mailbox) => isSameMailbox(mailbox, wanted))) return true;
+  if (mailboxesOf(certificate).some((mailbox) => isSameMailbox(mailbox, wanted))) return true;
   if (options.subjectEmailAddress !== true || certificate.mailboxes.length > 0) return false;
-  return certificate.subjectMailboxes.some((mailbox) => isSameMailbox(mailbox, wanted));
+  return readable(certificate.subjectMailboxes).some((mailbox) => isSameMailbox(mailbox, wanted));
 }
 
-function isSameMailbox(text: string, wanted: Mailbox): boolean {
-  const mailbox = parseMailbox(text);
-  return mailbox !== null && mailbox.localPart === wanted.localPart && mailbox.domain === wanted.domain;
+/** Read once for each certificate: this is asked for every key and recipient of every mail. */
+const mailboxes = new WeakMap<Certificate, readonly Mailbox[]>();
+
+function mailboxesOf(certificate: Certificate): readonly Mailbox[] {
+  let known = mailboxes.get(certificate);
+  if (known === undefined) {
+    known = readable(certificate.mailboxes);
+    mailboxes.set(certificate, known);
+  }
+  return known;
+}
+
+/** A text that is not exactly one address has no form and equals nothing. */
+function readable(texts: readonly string[]): readonly Mailbox[] {
+  return texts.map(parseMailbox).filter((mailbox) => mailbox !== null);
+}
+
+function isSameMailbox(one: Mailbox, other: Mailbox): boolean {
+  return one.localPart === other.localPart && one.domain === other.domain;
 }
