@@ -17,6 +17,13 @@ export const limits = {
     certificates: 200,
     /** Private-key operations for one encrypted layer; each may be a slow token's. */
     keyOperations: 32,
+    /** Octets that compressed content may always unpack to; beyond that only so many times what was sent. */
+    inflatedOctets: 4 * 1024 * 1024,
+    inflation: 100,
+    /** PBKDF2 rounds that one message may ask for, over all its recipients and all passwords tried. */
+    passwordIterations: 2_000_000,
+    /** Content under RC2, which is computed here and not by OpenSSL, on the event loop. */
+    rc2Octets: 1024 * 1024,
   },
   pki: {
     /** Certificates in one path, anchor included. */

@@ -1,3 +1,4 @@
+import { decompress } from '../cms/compressed-data.ts';
 import { readContentInfo } from '../cms/content-info.ts';
 import { decrypt } from '../cms/decrypt.ts';
 import type { DecryptionKey } from '../cms/keys.ts';
@@ -155,6 +156,8 @@ async function takeOffCms(message: Message, keys: ReaderKeys, context: Verificat
         return takeOffEncryption(cms, keys);
       case contentTypes.signedData:
         return takeOffOpaqueSignature(cms, context);
+      case contentTypes.compressedData:
+        return takeOffCompression(cms);
       default:
         return INNERMOST;
     }
@@ -177,6 +180,20 @@ async function takeOffEncryption(cms: Buffer, keys: ReaderKeys): Promise<Step> {
     if (!isUnreadable(error)) throw error;
     const layer: Layer = { kind: 'encrypted', algorithm: 'unknown', authenticated: false, outcome: 'failed' };
     return { kind: 'failed', layers: [layer] };
+  }
+}
+
+/** RFC 8551 §3.6. A layer in a layer is held to what a message may be as well, so that layers do not multiply. */
+async function takeOffCompression(cms: Buffer): Promise<Step> {
+  const failed: Step = { kind: 'failed', layers: [{ kind: 'compressed', outcome: 'failed' }] };
+  try {
+    const unpacked = await decompress(cms, limits.messageOctets);
+    if (unpacked.outcome === 'failed' || unpacked.contentType !== contentTypes.data) return failed;
+    const layer: Layer = { kind: 'compressed', outcome: 'opened' };
+    return { kind: 'inside', layer, content: unpacked.content, shown: true };
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return failed;
   }
 }
 
