@@ -1,4 +1,5 @@
 import { SealgateError } from '../errors.ts';
+import { readMessage } from '../mail/entity-tree.ts';
 import { fieldsNamed, malformedLines } from '../mail/header.ts';
 import type { Message } from '../mail/message.ts';
 
@@ -6,11 +7,12 @@ import type { Message } from '../mail/message.ts';
  * The message without its Bcc and Resent-Bcc fields, as it may go to anybody (RFC 5322 §3.6.3, §3.6.6). Most clients leave them out;
  * of those that do not, every recipient would see who got a blind copy. The envelope alone says who gets one.
  *
- * All other octets stay: signatures cover the MIME entity, and not these fields. The same octets where there are none.
+ * All other octets stay: signatures cover the MIME entity, and not these fields. The same message where there are none.
  *
  * @throws SealgateError `mail.malformed-header` for a field that only some readers take for one of these (`Bcc :`)
  */
-export function withoutBlindCopies({ octets, root }: Message): Buffer {
+export function withoutBlindCopies(message: Message): Message {
+  const { octets, root } = message;
   // obs-bcc = "Bcc" *WSP ":" (RFC 5322 §4.5.3)
   if (malformedLines(root.fields).some(({ value }) => /^[ \t]*(?:resent-)?bcc[ \t]*:/i.test(value))) {
     throw new SealgateError({
@@ -21,12 +23,12 @@ export function withoutBlindCopies({ octets, root }: Message): Buffer {
     });
   }
   const named = [...fieldsNamed(root.fields, 'bcc'), ...fieldsNamed(root.fields, 'resent-bcc')];
-  if (named.length === 0) return octets;
+  if (named.length === 0) return message;
   const kept: Buffer[] = [];
   let from = 0;
   for (const { range } of named.sort((one, other) => one.range.start - other.range.start)) {
     kept.push(octets.subarray(from, range.start));
     from = range.end;
   }
-  return Buffer.concat([...kept, octets.subarray(from)]);
+  return readMessage(Buffer.concat([...kept, octets.subarray(from)]));
 }

@@ -1,6 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { readMessage } from '../mail/entity-tree.ts';
+import type { Message } from '../mail/message.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
 import { mayEncrypt } from '../policy/may-encrypt.ts';
 import type { Rule } from '../policy/rules.ts';
@@ -105,7 +106,7 @@ async function decideAndPrepare(
 
 async function carryOut(
   decision: OutboundDecision,
-  octets: Buffer,
+  message: Message,
   findings: Findings,
   keyring: Keyring,
 ): Promise<PreparedVariant[]> {
@@ -117,9 +118,9 @@ async function carryOut(
     case 'forward-unchanged': {
       const { recipients } = findings;
       const protection = { signed: false, encrypted: false };
-      return [{ recipients, protection, rule: decision.rule, make: async () => octets }];
+      return [{ recipients, protection, rule: decision.rule, make: async () => message.octets }];
     }
     case 'deliver':
-      return prepareVariants({ octets, variants: decision.variants }, findings, keyring);
+      return prepareVariants({ message, variants: decision.variants }, findings, keyring);
   }
 }

@@ -1,6 +1,7 @@
 import type { SigningKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
+import type { Message } from '../mail/message.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
@@ -41,7 +42,7 @@ export type PreparedVariant = Omit<Variant, 'octets'> & {
  * that another cannot be made. What cannot be done throws here, before anything is handed over.
  */
 export async function prepareVariants(
-  { octets, variants }: { octets: Buffer; variants: readonly OutboundVariant[] },
+  { message, variants }: { message: Message; variants: readonly OutboundVariant[] },
   findings: Findings,
   keyring: Keyring,
 ): Promise<PreparedVariant[]> {
@@ -52,14 +53,14 @@ export async function prepareVariants(
   );
   const signed = new Map<SignatureForm, Promise<Buffer>>();
   const signedAs = (form: SignatureForm): Promise<Buffer> => {
-    const made = signed.get(form) ?? sign(octets, form, own, findings);
+    const made = signed.get(form) ?? sign(message, form, own, findings);
     signed.set(form, made);
     return made;
   };
   const messages = sharing(variants);
   const prepared: PreparedVariant[] = [];
   for (const { recipients, sign: signing, encrypt: encrypting, rule } of messages) {
-    const base = signing === null ? octets : await signedAs(signing.form);
+    const base = signing === null ? message.octets : await signedAs(signing.form);
     let make = async (): Promise<Buffer> => base;
     if (encrypting !== null) {
       const encryption = encryptionFor(recipients, encrypting.certificates, own, findings);
@@ -101,13 +102,13 @@ function sharing(variants: readonly OutboundVariant[]): readonly OutboundVariant
 const REHEARSAL = Buffer.from('Content-Type: text/plain\r\n\r\n\r\n');
 
 async function sign(
-  octets: Buffer,
+  message: Message,
   form: SignatureForm,
   own: Certificate | null,
   findings: Findings,
 ): Promise<Buffer> {
   if (findings.signingKey === null) throw broken('decided to sign without a key');
-  return signMessage(octets, findings.signingKey, {
+  return signMessage(message, findings.signingKey, {
     form,
     at: findings.at,
     capabilities: ownCapabilities,

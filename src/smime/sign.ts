@@ -4,6 +4,7 @@ import { signDetached, signingScheme, signOpaque } from '../cms/sign.ts';
 import { contentDigestFor } from '../cms/signatures.ts';
 import { joinMessage, splitMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
+import type { Message } from '../mail/message.ts';
 import { sevenBitSafe } from '../mail/seven-bit-safe.ts';
 import { encodeBase64 } from '../mail/transfer-encoding.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -31,15 +32,15 @@ export type SignOptions = {
 };
 
 /**
- * The whole signed message, CRLF. Throws SealgateError of the key, of reading the message (`mail.*`) and of making it
- * safe (`mail.cannot-make-safe`).
+ * The whole signed message, CRLF. A message that has been read already is not read again. Throws SealgateError of the
+ * key, of reading the message (`mail.*`) and of making it safe (`mail.cannot-make-safe`).
  */
 export async function signMessage(
-  octets: Uint8Array,
+  message: Uint8Array | Message,
   signer: SigningKey,
   options: SignOptions,
 ): Promise<Buffer> {
-  const { outer, entity } = splitMessage(readMessage(octets));
+  const { outer, entity } = splitMessage(message instanceof Uint8Array ? readMessage(message) : message);
   const content = sevenBitSafe(entity);
   const request = {
     signer,
