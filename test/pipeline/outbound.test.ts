@@ -367,6 +367,25 @@ describe('fails closed', () => {
   });
 });
 
+describe('the directory', () => {
+  it('is not asked where no rule encrypts, so its outage stops nothing there', async () => {
+    directory.trouble = away('directory.unavailable');
+    const rules = [ruleFor([CAROL], { encrypt: 'require' }), rule({ encrypt: 'never' })];
+    expect((await send([BOB], mail(header([BOB])), { rules })).kind).toBe('accepted');
+    expect(directory.lookups).toEqual([]);
+    expect((await send([BOB, CAROL], mail(header([BOB])), { rules })).reply.code).toBe(451);
+  });
+
+  it('is asked where only the sender decides, as he is not known at RCPT', async () => {
+    directory.knows(bob);
+    const when = { recipient: null, recipientDomain: null, sender: [ALICE], senderDomain: null, login: null };
+    await send([BOB], mail(header([BOB])), {
+      rules: [rule({ name: 'alice', when, encrypt: 'require' }), rule({ encrypt: 'never' })],
+    });
+    expect(upstream.taken[0]?.protection.encrypted).toBe(true);
+  });
+});
+
 describe('a partial hand-over', () => {
   it('is a 451, and the retry of the client brings the rest with what is known by then', async () => {
     directory.knows(bob);
