@@ -36,19 +36,19 @@ export function readHeader(
   endsHeader: (lineStart: number) => boolean = () => false,
 ): Header {
   const buffer = asBuffer(octets);
-  const fields: HeaderField[] = [];
+  const ranges: Range[] = [];
   let at = start;
   let fieldStart = start;
   const finish = (end: number): void => {
-    if (end > fieldStart) fields.push(readField(buffer, fieldStart, end));
-    if (fields.length > limits.mail.headerFields) throw tooLarge('more fields than allowed');
+    if (end > fieldStart) ranges.push({ start: fieldStart, end });
+    if (ranges.length > limits.mail.headerFields) throw tooLarge('more fields than allowed');
     fieldStart = end;
   };
   while (at < limitEnd) {
     const next = lineAfter(buffer, at, limitEnd);
     if (isEmptyLine(buffer, at, next)) {
       finish(at);
-      return { range: { start, end: at }, fields, bodyStart: next };
+      return { range: { start, end: at }, fields: readFields(buffer, ranges), bodyStart: next };
     }
     if (endsHeader(at)) break;
     if (next - start > limits.mail.headerOctets) throw tooLarge('more octets than allowed');
@@ -57,7 +57,7 @@ export function readHeader(
     at = next;
   }
   finish(at);
-  return { range: { start, end: at }, fields, bodyStart: at };
+  return { range: { start, end: at }, fields: readFields(buffer, ranges), bodyStart: at };
 }
 
 /** What a header says under one name; a second field of a name that may occur once is never overlooked. */
@@ -93,15 +93,20 @@ export function unfold(text: string): string {
   return line.includes('\n') ? line.replace(/\r?\n(?=[ \t])/g, '') : line;
 }
 
-// field-name = 1*ftext ; %d33-57 / %d59-126 (RFC 5322 §3.6.8)
-function readField(buffer: Buffer, start: number, end: number): HeaderField {
-  const range = { start, end };
-  const colon = nameEnd(buffer, start, end);
-  if (colon === -1) return { name: '', value: unfold(buffer.toString('latin1', start, end)), range };
-  const value = unfold(buffer.toString('latin1', colon + 1, end)).replace(/^[ \t]+/, '');
-  return { name: buffer.toString('latin1', start, colon), value, range };
+/** Decodes the header once and cuts it: `ranges` follow each other without a gap. */
+function readFields(buffer: Buffer, ranges: readonly Range[]): HeaderField[] {
+  const start = ranges[0]?.start ?? 0;
+  const text = buffer.toString('latin1', start, ranges.at(-1)?.end ?? start);
+  return ranges.map((range) => {
+    const colon = nameEnd(buffer, range.start, range.end);
+    const value = unfold(text.slice((colon === -1 ? range.start : colon + 1) - start, range.end - start));
+    if (colon === -1) return { name: '', value, range };
+    const name = text.slice(range.start - start, colon - start);
+    return { name, value: value.replace(/^[ \t]+/, ''), range };
+  });
 }
 
+// field-name = 1*ftext ; %d33-57 / %d59-126 (RFC 5322 §3.6.8)
 /** Offset of the colon after a well-formed field name, else -1. A blank before the colon (obs) is not well-formed. */
 function nameEnd(buffer: Buffer, start: number, end: number): number {
   for (let i = start; i < end; i++) {

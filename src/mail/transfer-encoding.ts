@@ -59,6 +59,11 @@ export type QuotedPrintableInput =
   /** Every CR and LF is data. */
   | 'binary';
 
+/** Printable ASCII without "=" and blanks: stands for itself wherever there is room, but for the F of a `From `. */
+const STANDS_FOR_ITSELF = new Uint8Array(256).fill(1, 0x21, 0x7f);
+STANDS_FOR_ITSELF[0x3d] = 0;
+const LETTER_F = 0x46;
+
 /**
  * Quoted-printable (RFC 2045 §6.7) that survives every relay and mailbox file: blanks at line ends and `From ` at line
  * starts are encoded, and so is everything that is not printable ASCII.
@@ -71,6 +76,15 @@ export function encodeQuotedPrintable(octets: Uint8Array, input: QuotedPrintable
   for (let i = 0; i < length; i++) {
     if (out.length - to < 16) out = Buffer.concat([out, Buffer.allocUnsafe(out.length)]);
     const octet = octets[i] ?? 0;
+    // Most of a text: nothing that follows can change what becomes of it.
+    if (column < QP_COLUMNS - 1) {
+      const inWord = STANDS_FOR_ITSELF[octet] === 1 && (column > 0 || octet !== LETTER_F);
+      if (inWord || (octet === 0x20 && STANDS_FOR_ITSELF[octets[i + 1] ?? 0] === 1)) {
+        out[to++] = octet;
+        column++;
+        continue;
+      }
+    }
     if (input === 'text') {
       const breakOctets = lineBreakAt(octets, i);
       if (breakOctets > 0) {

@@ -19,6 +19,8 @@ const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\u{A1}-\\u{D7FF}\\u{E000}-\\u{FDCF}\\
 const DOT_ATOM = new RegExp(`^${ATOM}(?:\\.${ATOM})*$`, 'u');
 // RFC 5321 §4.1.2 Quoted-string: qtextSMTP and quoted pairs of printable characters.
 const QUOTED = /^"(?:[ !#-[\]-~]|\\[ -~])*"$/;
+const PLAIN_LABEL = '(?![Xx][Nn]--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+const PLAIN_DOMAIN = new RegExp(`^${PLAIN_LABEL}(?:\\.${PLAIN_LABEL})*$`);
 const LDH_LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
 
 /** null: not exactly one address of local part, "@" and domain name. Domain literals have no form. */
@@ -39,6 +41,8 @@ export function parseMailbox(text: string): Mailbox | null {
  */
 export function canonicalDomain(text: string): string | null {
   if (text.length === 0 || text.length > 255) return null;
+  // Nearly every domain is of this kind, and it is in its canonical form but for letter case.
+  if (PLAIN_DOMAIN.test(text) && text.length <= 253) return text.toLowerCase();
   const labels: string[] = [];
   for (const label of text.split('.')) {
     const canonical = canonicalLabel(label);

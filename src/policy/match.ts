@@ -58,7 +58,9 @@ export function matchRule(when: Condition, { login, from, recipient }: Correspon
  * §2.4). For what gives a right.
  */
 export function sameMailbox(one: string, other: string): boolean {
-  return localPartOf(one) === localPartOf(other) && domainOf(one) === domainOf(other) && domainOf(one) !== '';
+  if (localPartOf(one) !== localPartOf(other)) return false;
+  const domain = domainOf(one);
+  return domain !== '' && domain === domainOf(other);
 }
 
 /**
