@@ -14,7 +14,7 @@ import { outboundStory } from './pipeline/outbound.ts';
 import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
-import { canonicalLogin } from './sasl/canonical-login.ts';
+import { configuredLogin, withConfiguredLogins } from './sasl/configured-login.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
 import { deliveredVariants } from './store/delivered.ts';
@@ -50,7 +50,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     const directory = new SqliteDirectory({ store, pinned, clock, log });
     const sources = await openKeySources(config.keys, log);
     open.push(sources);
-    const principals = config.principals.list.map((one) => ({ ...one, login: asProven(one.login) }));
+    const principals = config.principals.list.map((one) => ({ ...one, login: configuredLogin(one.login) }));
     const keyring = createKeyring({
       principals,
       loginIsAddress: config.principals.loginIsAddress,
@@ -66,10 +66,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       keyring,
       directory,
       delivered: deliveredVariants(store, clock),
-      rules: config.policy.rules.map(({ when, ...rule }) => ({
-        ...rule,
-        when: { ...when, login: when.login?.map(asProven) ?? null },
-      })),
+      rules: withConfiguredLogins(config.policy.rules),
       clock,
       log,
     });
@@ -114,21 +111,6 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
   }
 }
 
-/**
- * A login of the configuration in the form in which a proven one is looked up.
- *
- * @throws SealgateError `config.login` for one that no client could log in with.
- */
-function asProven(login: string): string {
-  const canonical = canonicalLogin(Buffer.from(login, 'utf8'));
-  if (canonical !== null) return canonical;
-  throw new SealgateError({
-    code: 'config.login',
-    duration: 'permanent',
-    publicText: `The login ${JSON.stringify(login)} in the configuration can never log in: it begins or ends with a blank, or holds control characters or letters in decomposed form. Write it as the mail server knows it.`,
-  });
-}
-
 type Shared = { secureContext: SecureContext | null; log: Log; hostname: string };
 
 function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
@@ -136,7 +118,7 @@ function startSubmission(listener: Config['submission'][number], shared: Shared,
   return startSubmissionListener({
     ...common(listener, shared),
     ...{ upstream: smtpUpstream(listener), story, maxMessageOctets },
-    ...(assumeLogin === null ? {} : { assumeLogin: asProven(assumeLogin) }),
+    ...(assumeLogin === null ? {} : { assumeLogin: configuredLogin(assumeLogin) }),
   });
 }
 

@@ -8,6 +8,7 @@ import { silentLog } from '../log/log.ts';
 import { assessRecipient } from '../pipeline/recipient-certificates.ts';
 import { findSigningKey } from '../pipeline/signing-keys.ts';
 import { explain, explanationLines } from '../policy/explain.ts';
+import { configuredLogin, withConfiguredLogins } from '../sasl/configured-login.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { configPath, readConfig } from './read-config.ts';
 
@@ -38,7 +39,7 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
   const { loginIsAddress, list: principals } = config.principals;
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
-  const principal = { login: login ?? from };
+  const principal = { login: configuredLogin(login ?? from) };
   const signing = await findSigningKey(keyring, principal, from, newMailId());
   const recipients = await Promise.all(
     to.map(async (address) => ({
@@ -50,7 +51,7 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const belongs = keyring.addressesOf(principal);
   const explanation = explain(
     { principal, from, sender: null, belongs, protection: 'none', signing: signing.facts, recipients },
-    config.policy.rules,
+    withConfiguredLogins(config.policy.rules),
   );
   const text =
     json === true ? JSON.stringify(explanation, null, 2) : explanationLines(explanation).join('\n');

@@ -41,6 +41,8 @@ export type MailSystemOptions = {
   }) => Promise<object[]>;
   /** With `keys`: what principals name as their key; default: the user's name. */
   keyOf?: (name: string) => string;
+  /** How the configuration spells a login, where that is not as the servers know it. */
+  spell?: (login: string) => string;
 };
 
 /** A whole mail system on real servers: PKI made by openssl, Dovecot, an SMTP upstream, and the gateway before them. */
@@ -141,7 +143,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       keys: await (options.keys?.({ pki, folder: secrets, users }) ?? softwareKeys()),
       principals: {
         list: options.users.map((name) => ({
-          login: addressOf(name),
+          login: options.spell?.(addressOf(name)) ?? addressOf(name),
           addresses: [addressOf(name)],
           keys: withKeys.includes(name) ? [options.keyOf?.(name) ?? name] : [],
         })),
