@@ -1,26 +1,52 @@
-import { type CipherGCMTypes, createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { sequenceOf } from '../asn1/sequence-reader.ts';
-import { octetString, smallInteger } from '../asn1/values.ts';
+import { createCipheriv, randomBytes } from 'node:crypto';
+import { octetString } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
+import { limits } from '../limits.ts';
+import { type AeadCipher, readAeadParameters, seal, unseal } from './aead.ts';
 import { type AlgorithmIdentifier, algorithmIdentifier } from './algorithm-identifier.ts';
+import { openCbc, openRc2, readRc2Parameters } from './cbc.ts';
 
 /** What new messages are encrypted with. */
-export type ContentEncryptionName = 'aes128-cbc' | 'aes256-cbc' | 'aes128-gcm' | 'aes256-gcm';
+const WRITTEN = [
+  'aes256-gcm',
+  'aes192-gcm',
+  'aes128-gcm',
+  'chacha20-poly1305',
+  'aes256-ccm',
+  'aes192-ccm',
+  'aes128-ccm',
+  'aes256-cbc',
+  'aes192-cbc',
+  'aes128-cbc',
+] as const;
+export type ContentEncryptionName = (typeof WRITTEN)[number];
 
-/** One row a content-encryption algorithm (RFC 3565 §2, RFC 5084 §3.2, RFC 3370 §5.1). */
+type Cbc = { mode: 'cbc'; cipher: string; blockOctets: number };
 type Row = {
-  name: ContentEncryptionName | 'aes192-cbc' | 'aes192-gcm' | 'des-ede3-cbc';
+  name: ContentEncryptionName | 'des-ede3-cbc';
   oid: string;
   keyOctets: number;
-} & ({ mode: 'cbc'; cipher: string; blockOctets: number } | { mode: 'gcm'; cipher: CipherGCMTypes });
+} & (Cbc | AeadCipher);
 
+const aes = '2.16.840.1.101.3.4.1.';
+
+/** One row a content-encryption algorithm (RFC 3565 §2, RFC 5084 §3, RFC 8103 §3, RFC 3370 §5.1). */
 const TABLE: readonly Row[] = [
-  { name: 'aes256-gcm', oid: '2.16.840.1.101.3.4.1.46', keyOctets: 32, mode: 'gcm', cipher: 'aes-256-gcm' },
-  { name: 'aes192-gcm', oid: '2.16.840.1.101.3.4.1.26', keyOctets: 24, mode: 'gcm', cipher: 'aes-192-gcm' },
-  { name: 'aes128-gcm', oid: '2.16.840.1.101.3.4.1.6', keyOctets: 16, mode: 'gcm', cipher: 'aes-128-gcm' },
+  { name: 'aes256-gcm', oid: `${aes}46`, keyOctets: 32, mode: 'gcm', cipher: 'aes-256-gcm' },
+  { name: 'aes192-gcm', oid: `${aes}26`, keyOctets: 24, mode: 'gcm', cipher: 'aes-192-gcm' },
+  { name: 'aes128-gcm', oid: `${aes}6`, keyOctets: 16, mode: 'gcm', cipher: 'aes-128-gcm' },
+  {
+    name: 'chacha20-poly1305',
+    oid: '1.2.840.113549.1.9.16.3.18',
+    keyOctets: 32,
+    mode: 'chacha20-poly1305',
+  },
+  { name: 'aes256-ccm', oid: `${aes}47`, keyOctets: 32, mode: 'ccm', cipher: 'aes-256-ccm' },
+  { name: 'aes192-ccm', oid: `${aes}27`, keyOctets: 24, mode: 'ccm', cipher: 'aes-192-ccm' },
+  { name: 'aes128-ccm', oid: `${aes}7`, keyOctets: 16, mode: 'ccm', cipher: 'aes-128-ccm' },
   {
     name: 'aes256-cbc',
-    oid: '2.16.840.1.101.3.4.1.42',
+    oid: `${aes}42`,
     keyOctets: 32,
     mode: 'cbc',
     cipher: 'aes-256-cbc',
@@ -28,20 +54,13 @@ const TABLE: readonly Row[] = [
   },
   {
     name: 'aes192-cbc',
-    oid: '2.16.840.1.101.3.4.1.22',
+    oid: `${aes}22`,
     keyOctets: 24,
     mode: 'cbc',
     cipher: 'aes-192-cbc',
     blockOctets: 16,
   },
-  {
-    name: 'aes128-cbc',
-    oid: '2.16.840.1.101.3.4.1.2',
-    keyOctets: 16,
-    mode: 'cbc',
-    cipher: 'aes-128-cbc',
-    blockOctets: 16,
-  },
+  { name: 'aes128-cbc', oid: `${aes}2`, keyOctets: 16, mode: 'cbc', cipher: 'aes-128-cbc', blockOctets: 16 },
   {
     name: 'des-ede3-cbc',
     oid: '1.2.840.113549.3.7',
@@ -52,15 +71,15 @@ const TABLE: readonly Row[] = [
   },
 ];
 
-/** Known and refused: named in reports, never computed. */
-const REFUSED = new Map([
-  ['1.2.840.113549.3.2', 'rc2-cbc'],
+/** Only read. Its parameters say how long the key is (RFC 3370 §5.2). */
+const rc2Cbc = '1.2.840.113549.3.2';
+
+/** Known and not computed here: named in reports. */
+const NAMED = new Map([
+  [rc2Cbc, 'rc2-cbc'],
   ['1.3.14.3.2.7', 'des-cbc'],
   ['1.2.840.113549.3.4', 'rc4'],
 ]);
-
-const TAG_OCTETS = 16;
-const NONCE_OCTETS = 12;
 
 /** Encrypted content with its parameters, ready for a key of `keyOctets`. */
 export type OpenableContent = {
@@ -74,8 +93,8 @@ export type ContentAlgorithm = { name: string; authenticated: boolean };
 
 export function describeContentEncryption(algorithm: AlgorithmIdentifier): ContentAlgorithm {
   const row = TABLE.find((candidate) => candidate.oid === algorithm.oid);
-  if (row === undefined) return { name: REFUSED.get(algorithm.oid) ?? algorithm.oid, authenticated: false };
-  return { name: row.name, authenticated: row.mode === 'gcm' };
+  if (row === undefined) return { name: NAMED.get(algorithm.oid) ?? algorithm.oid, authenticated: false };
+  return { name: row.name, authenticated: row.mode !== 'cbc' };
 }
 
 /** Object identifier for sMIMECapabilities (RFC 8551 §2.5.2). */
@@ -85,18 +104,13 @@ export function contentEncryptionOid(name: ContentEncryptionName): string {
 
 /** The usual name of an identifier of sMIMECapabilities; null: not a content encryption that we write. */
 export function contentEncryptionByOid(oid: string): ContentEncryptionName | null {
-  switch (oid) {
-    case rowOf('aes256-gcm').oid:
-      return 'aes256-gcm';
-    case rowOf('aes128-gcm').oid:
-      return 'aes128-gcm';
-    case rowOf('aes256-cbc').oid:
-      return 'aes256-cbc';
-    case rowOf('aes128-cbc').oid:
-      return 'aes128-cbc';
-    default:
-      return null;
-  }
+  const name = TABLE.find((row) => row.oid === oid)?.name;
+  return WRITTEN.find((written) => written === name) ?? null;
+}
+
+/** Whether messages under it are AuthEnvelopedData. */
+export function authenticates(name: ContentEncryptionName): boolean {
+  return rowOf(name).mode !== 'cbc';
 }
 
 export type EncryptedContent = {
@@ -111,13 +125,9 @@ export type EncryptedContent = {
 export function encryptContent(name: ContentEncryptionName, content: Uint8Array): EncryptedContent {
   const row = rowOf(name);
   const key = randomBytes(row.keyOctets);
-  if (row.mode === 'gcm') {
-    const nonce = randomBytes(NONCE_OCTETS);
-    const cipher = createCipheriv(row.cipher, key, nonce, { authTagLength: TAG_OCTETS });
-    const ciphertext = Buffer.concat([cipher.update(content), cipher.final()]);
-    // GCMParameters ::= SEQUENCE { aes-nonce OCTET STRING, aes-ICVlen INTEGER DEFAULT 12 } (RFC 5084 §3.2)
-    const parameters = der.sequence(der.octetString(nonce), der.integer(TAG_OCTETS));
-    return { algorithm: algorithmIdentifier(row.oid, parameters), key, ciphertext, mac: cipher.getAuthTag() };
+  if (row.mode !== 'cbc') {
+    const { parameters, ciphertext, tag } = seal(row, key, content);
+    return { algorithm: algorithmIdentifier(row.oid, parameters), key, ciphertext, mac: tag };
   }
   const iv = randomBytes(row.blockOctets);
   const cipher = createCipheriv(row.cipher, key, iv);
@@ -137,36 +147,51 @@ export function openableContent(
   mac: Buffer | null,
   associated: readonly Buffer[],
 ): OpenableContent | null {
-  const row = TABLE.find((candidate) => candidate.oid === algorithm.oid);
-  if (row === undefined || algorithm.parameters === null) return null;
-  if (row.mode === 'cbc') {
-    // An unauthenticated algorithm in AuthEnvelopedData is somebody's attempt to pass it off as an authenticated one.
-    if (mac !== null) return null;
-    const iv = octetString(algorithm.parameters, 'BER');
-    if (iv.length !== row.blockOctets) return null;
-    if (ciphertext.length === 0 || ciphertext.length % row.blockOctets !== 0) return null;
-    return { keyOctets: row.keyOctets, open: (key) => openCbc(row.cipher, key, iv, ciphertext) };
+  const { oid, parameters } = algorithm;
+  if (parameters === null) return null;
+  const row = TABLE.find((candidate) => candidate.oid === oid);
+  if (row !== undefined && row.mode !== 'cbc') {
+    return openableAead(row, algorithm, ciphertext, mac, associated);
   }
-  const reader = sequenceOf(algorithm.parameters, 'BER', 'GCMParameters');
-  const nonce = octetString(reader.next('aes-nonce'), 'BER');
-  const tagOctets = reader.atEnd ? 12 : smallInteger(reader.next('aes-ICVlen'));
-  reader.end();
-  // RFC 5084 §3.2: 12 to 16 octets of tag. A shorter one is a forger's, so the parameter alone decides nothing.
-  if (tagOctets < 12 || tagOctets > 16 || nonce.length < 8 || nonce.length > 64) return null;
+  // An unauthenticated algorithm in AuthEnvelopedData is somebody's attempt to pass it off as an authenticated one.
+  if (mac !== null) return null;
+  if (oid === rc2Cbc) {
+    const rc2 = readRc2Parameters(parameters);
+    if (rc2 === null || !isWholeBlocks(ciphertext, 8) || ciphertext.length > limits.cms.rc2Octets)
+      return null;
+    return { keyOctets: rc2.effectiveBits / 8, open: (key) => openRc2(key, rc2, ciphertext) };
+  }
+  if (row === undefined) return null;
+  const iv = octetString(parameters, 'BER');
+  if (iv.length !== row.blockOctets || !isWholeBlocks(ciphertext, row.blockOctets)) return null;
+  return { keyOctets: row.keyOctets, open: (key) => openCbc(row.cipher, key, iv, ciphertext) };
+}
+
+function openableAead(
+  row: AeadCipher & { keyOctets: number },
+  algorithm: AlgorithmIdentifier,
+  ciphertext: Buffer,
+  mac: Buffer | null,
+  associated: readonly Buffer[],
+): OpenableContent | null {
+  const parameters = algorithm.parameters === null ? null : readAeadParameters(row, algorithm.parameters);
+  if (parameters === null) return null;
   let tag = mac;
   let body = ciphertext;
   if (tag === null) {
-    if (ciphertext.length < tagOctets) return null;
-    body = ciphertext.subarray(0, ciphertext.length - tagOctets);
-    tag = ciphertext.subarray(ciphertext.length - tagOctets);
+    // Senders put GCM into EnvelopedData; of the others RFC 5084 §1 and RFC 8103 §1 are obeyed.
+    const end = ciphertext.length - parameters.tagOctets;
+    if (row.mode !== 'gcm' || end < 0) return null;
+    body = ciphertext.subarray(0, end);
+    tag = ciphertext.subarray(end);
   }
-  if (tag.length !== tagOctets) return null;
-  const authenticationTag = tag;
+  if (tag.length !== parameters.tagOctets) return null;
+  const sealed = { ciphertext: body, tag };
   return {
     keyOctets: row.keyOctets,
     open: (key) => {
-      for (const aad of associated) {
-        const opened = openGcm(row.cipher, key, nonce, body, authenticationTag, aad);
+      for (const covered of associated) {
+        const opened = unseal(row, key, parameters, sealed, covered);
         if (opened !== null) return opened;
       }
       return null;
@@ -174,39 +199,8 @@ export function openableContent(
   };
 }
 
-function openCbc(cipher: string, key: Uint8Array, iv: Buffer, ciphertext: Buffer): Buffer | null {
-  const decipher = createDecipheriv(cipher, key, iv);
-  const head = decipher.update(ciphertext);
-  try {
-    return Buffer.concat([head, decipher.final()]);
-  } catch {
-    // One answer for every reason; what the reason was is told to nobody (RFC 3218 §2.3).
-    head.fill(0);
-    return null;
-  }
-}
-
-/** Nothing of the content is given out before the tag has been checked. */
-function openGcm(
-  cipher: CipherGCMTypes,
-  key: Uint8Array,
-  nonce: Buffer,
-  ciphertext: Buffer,
-  tag: Buffer,
-  associated: Buffer,
-): Buffer | null {
-  const decipher = createDecipheriv(cipher, key, nonce, { authTagLength: tag.length });
-  decipher.setAuthTag(tag);
-  if (associated.length > 0) decipher.setAAD(associated);
-  const head = decipher.update(ciphertext);
-  try {
-    decipher.final();
-    return head;
-  } catch {
-    // One answer for every reason; what the reason was is told to nobody (RFC 3218 §2.3).
-    head.fill(0);
-    return null;
-  }
+function isWholeBlocks(ciphertext: Buffer, blockOctets: number): boolean {
+  return ciphertext.length > 0 && ciphertext.length % blockOctets === 0;
 }
 
 function rowOf(name: ContentEncryptionName): Row {

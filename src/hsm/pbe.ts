@@ -7,7 +7,7 @@ import { objectIdentifier, octetString, smallInteger } from '../asn1/values.ts';
 import type { DigestName } from '../cms/keys.ts';
 import { malformedKeyFile, passphraseIncorrect, unsupportedKeyFile } from './key-file-error.ts';
 import { bmpPassword, derivePkcs12 } from './pkcs12-kdf.ts';
-import { decryptRc2Cbc } from './rc2.ts';
+import { decryptRc2Cbc } from '../cms/rc2.ts';
 
 /**
  * Password-based decryption of key files: PBES2 (RFC 8018 §6.2) and the schemes of PKCS#12 (RFC 7292 §C).

@@ -1,4 +1,4 @@
-import type { ContentEncryptionName } from '../cms/content-encryption.ts';
+import { authenticates, type ContentEncryptionName } from '../cms/content-encryption.ts';
 import { encrypt, type RecipientRequest } from '../cms/encrypt.ts';
 import { joinMessage, splitMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
@@ -27,7 +27,6 @@ export async function encryptMessage(
     recipients,
     algorithm,
   });
-  const authenticated = algorithm === 'aes256-gcm' || algorithm === 'aes128-gcm';
-  const part = pkcs7Part(authenticated ? 'authEnveloped-data' : 'enveloped-data', cms);
+  const part = pkcs7Part(authenticates(algorithm) ? 'authEnveloped-data' : 'enveloped-data', cms);
   return joinMessage(outer, part.header, part.body);
 }

@@ -38,7 +38,7 @@ beforeAll(async () => {
   const by = ['-signer', alice.certificateFile, '-inkey', alice.keyFile];
   signed.push(at.openssl('cms', '-sign', '-nodetach', '-stream', ...input, ...by));
   const recipients = [alice, bob].map(({ certificate }) => ({ certificate }));
-  for (const algorithm of ['aes256-cbc', 'aes256-gcm'] as const) {
+  for (const algorithm of ['aes256-cbc', 'aes256-gcm', 'aes128-ccm', 'chacha20-poly1305'] as const) {
     encrypted.push(await encrypt({ content, algorithm, recipients }));
   }
   const to = [alice, bob].map(({ certificateFile }) => certificateFile);
@@ -111,7 +111,18 @@ async function exercise(octets: Buffer): Promise<void> {
 describe('any content', () => {
   it('comes back from every algorithm, for every kind of key', async () => {
     const recipients = keys.map(({ certificate }) => ({ certificate }));
-    const algorithm = fc.constantFrom('aes128-cbc', 'aes256-cbc', 'aes128-gcm', 'aes256-gcm');
+    const algorithm = fc.constantFrom<ContentEncryptionName>(
+      'aes128-cbc',
+      'aes192-cbc',
+      'aes256-cbc',
+      'aes128-gcm',
+      'aes192-gcm',
+      'aes256-gcm',
+      'aes128-ccm',
+      'aes192-ccm',
+      'aes256-ccm',
+      'chacha20-poly1305',
+    );
     const run = async (octets: Uint8Array, name: ContentEncryptionName): Promise<void> => {
       const encryptedOctets = await encrypt({ content: octets, algorithm: name, recipients });
       for (const key of keys) {

@@ -127,7 +127,14 @@ describe('signatures, both ways', () => {
 });
 
 const transports = ['rsa-pkcs1', 'rsa-oaep'] as const;
-const algorithms: readonly ContentEncryptionName[] = ['aes128-cbc', 'aes256-cbc', 'aes128-gcm', 'aes256-gcm'];
+const algorithms: readonly ContentEncryptionName[] = [
+  'aes128-cbc',
+  'aes192-cbc',
+  'aes256-cbc',
+  'aes128-gcm',
+  'aes192-gcm',
+  'aes256-gcm',
+];
 const curves: readonly KeyKind[] = ['P-256', 'P-384', 'P-521', 'brainpoolP256r1'];
 
 describe('encryption, both ways', () => {
@@ -180,19 +187,38 @@ describe('encryption, both ways', () => {
     }
   });
 
-  it.each(['aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc', 'des-ede3-cbc', 'aes-128-gcm', 'aes-256-gcm'])(
-    "we open openssl's %s with RSA, v1.5 and OAEP",
+  it.each([
+    'aes-128-cbc',
+    'aes-192-cbc',
+    'aes-256-cbc',
+    'des-ede3-cbc',
+    'aes-128-gcm',
+    'aes-192-gcm',
+    'aes-256-gcm',
+  ])("we open openssl's %s with RSA, v1.5 and OAEP", async (algorithm) => {
+    const who = identity('rsa');
+    const keys = [decryptionKey(who.privateKey, who.certificate)];
+    const oaep = ['-keyopt', 'rsa_padding_mode:oaep'];
+    const oaep256 = [...oaep, '-keyopt', 'rsa_oaep_md:sha256'];
+    const labelled = [...oaep, '-keyopt', 'rsa_oaep_label:0a0b'];
+    for (const options of [[], ['-keyid'], ['-stream'], oaep, oaep256, labelled]) {
+      const outcome = await decrypt(opensslEncrypts(algorithm, who, ...options), keys);
+      expect(outcome).toMatchObject({ outcome: 'opened', content });
+      expect(outcome.authenticated).toBe(algorithm.endsWith('gcm'));
+    }
+  });
+
+  it.each(['rc2-40-cbc', 'rc2-64-cbc', 'rc2-cbc'])(
+    "we read openssl's %s, which is never written",
     async (algorithm) => {
       const who = identity('rsa');
-      const keys = [decryptionKey(who.privateKey, who.certificate)];
-      const oaep = ['-keyopt', 'rsa_padding_mode:oaep'];
-      const oaep256 = [...oaep, '-keyopt', 'rsa_oaep_md:sha256'];
-      const labelled = [...oaep, '-keyopt', 'rsa_oaep_label:0a0b'];
-      for (const options of [[], ['-keyid'], ['-stream'], oaep, oaep256, labelled]) {
-        const outcome = await decrypt(opensslEncrypts(algorithm, who, ...options), keys);
-        expect(outcome).toMatchObject({ outcome: 'opened', content });
-        expect(outcome.authenticated).toBe(algorithm.endsWith('gcm'));
-      }
+      const key = decryptionKey(who.privateKey, who.certificate);
+      const octets = opensslEncrypts(algorithm, who, '-provider', 'legacy', '-provider', 'default');
+      const opened = { outcome: 'opened', content, algorithm: 'rc2-cbc', authenticated: false };
+      expect(await decrypt(octets, [key])).toMatchObject(opened);
+      const damaged = Buffer.from(octets);
+      damaged[octets.length - 1] = (damaged[octets.length - 1] ?? 0) ^ 1;
+      expect(await decrypt(damaged, [key])).toMatchObject({ outcome: 'failed' });
     },
   );
 

@@ -70,7 +70,11 @@ describe('what a signature of ours says', () => {
     expect(contentEncryptions(report.capabilities)).toEqual([
       'aes256-gcm',
       'aes128-gcm',
+      'chacha20-poly1305',
+      'aes256-ccm',
+      'aes128-ccm',
       'aes256-cbc',
+      'aes192-cbc',
       'aes128-cbc',
     ]);
   });

@@ -20,7 +20,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   { layer: 2, folder: 'cms', mayImport: ['asn1', 'pki'] },
   { layer: 2, folder: 'store', mayImport: [] },
   { layer: 3, folder: 'smime', mayImport: ['mail', 'cms', 'pki', 'asn1'] },
-  { layer: 3, folder: 'hsm', mayImport: ['cms/keys', 'pki', 'asn1', 'pipeline/ports → types'] },
+  { layer: 3, folder: 'hsm', mayImport: ['cms/keys', 'cms/rc2', 'pki', 'asn1', 'pipeline/ports → types'] },
   {
     layer: 3,
     folder: 'directory',

@@ -1,6 +1,6 @@
 /**
- * RC2 decryption in CBC mode (RFC 2268), for reading old PKCS#12 files only: node:crypto does not have it. It is weak,
- * and nothing is ever encrypted with it.
+ * RC2 decryption in CBC mode (RFC 2268), for reading old PKCS#12 files and mails of the last century: node:crypto does
+ * not have it. It is weak, and nothing is ever encrypted with it.
  */
 
 /** RFC 2268 §2: PITABLE. */
@@ -34,12 +34,16 @@ export function decryptRc2Cbc(
 ): Buffer {
   const round = expandKey(key, effectiveBits);
   const result = Buffer.alloc(encrypted.length);
-  let previous = iv;
+  const words = new Uint16Array(4);
   for (let at = 0; at + BLOCK_OCTETS <= encrypted.length; at += BLOCK_OCTETS) {
-    const block = encrypted.subarray(at, at + BLOCK_OCTETS);
-    const plain = decryptBlock(round, block);
-    for (let i = 0; i < BLOCK_OCTETS; i++) result[at + i] = (plain[i] ?? 0) ^ (previous[i] ?? 0);
-    previous = block;
+    for (let i = 0; i < 4; i++) {
+      words[i] = (encrypted[at + 2 * i] ?? 0) | ((encrypted[at + 2 * i + 1] ?? 0) << 8);
+    }
+    decryptBlock(round, words);
+    for (let i = 0; i < BLOCK_OCTETS; i++) {
+      const plain = (words[i >> 1] ?? 0) >> (8 * (i & 1));
+      result[at + i] = plain ^ ((at === 0 ? iv[i] : encrypted[at + i - BLOCK_OCTETS]) ?? 0);
+    }
   }
   return result;
 }
@@ -64,28 +68,20 @@ function expandKey(key: Uint8Array, effectiveBits: number): Uint16Array {
 /** Rotations of the four words in a mixing round (RFC 2268 §3.1). */
 const ROTATION = [1, 2, 3, 5] as const;
 
-/** RFC 2268 §4: five reverse mixing rounds, one of reverse mashing, six, one, five. */
-function decryptBlock(key: Uint16Array, block: Uint8Array): Buffer {
-  const words = new Uint16Array(4);
-  const input = Buffer.from(block);
-  for (let i = 0; i < 4; i++) words[i] = input.readUInt16LE(2 * i);
-  const word = (index: number): number => words[index & 3] ?? 0;
+/** RFC 2268 §4, in place: five reverse mixing rounds, one of reverse mashing, six, one, five. */
+function decryptBlock(key: Uint16Array, words: Uint16Array): void {
   let next = 63;
-  for (const [index, rounds] of [5, 6, 5].entries()) {
-    if (index > 0) {
-      for (let i = 3; i >= 0; i--) words[i] = word(i) - (key[word(i + 3) & 63] ?? 0);
+  for (let round = 15; round >= 0; round--) {
+    for (let i = 3; i >= 0; i--) {
+      const by = ROTATION[i as 0 | 1 | 2 | 3];
+      const word = words[i] ?? 0;
+      const turned = (word >> by) | (word << (16 - by));
+      const before = words[(i + 3) & 3] ?? 0;
+      const chosen = (before & (words[(i + 2) & 3] ?? 0)) + (~before & (words[(i + 1) & 3] ?? 0));
+      words[i] = turned - (key[next] ?? 0) - chosen;
+      next--;
     }
-    for (let round = 0; round < rounds; round++) {
-      for (let i = 3; i >= 0; i--) {
-        const by = ROTATION[i as 0 | 1 | 2 | 3];
-        const turned = (word(i) >> by) | (word(i) << (16 - by));
-        const before = word(i + 3);
-        words[i] = turned - (key[next] ?? 0) - (before & word(i + 2)) - (~before & word(i + 1));
-        next--;
-      }
-    }
+    if (round !== 11 && round !== 5) continue;
+    for (let i = 3; i >= 0; i--) words[i] = (words[i] ?? 0) - (key[(words[(i + 3) & 3] ?? 0) & 63] ?? 0);
   }
-  const output = Buffer.alloc(BLOCK_OCTETS);
-  for (let i = 0; i < 4; i++) output.writeUInt16LE(word(i), 2 * i);
-  return output;
 }

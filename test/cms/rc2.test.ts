@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { decryptRc2Cbc } from '../../src/hsm/rc2.ts';
-import { run } from './support/authority.ts';
+import { decryptRc2Cbc } from '../../src/cms/rc2.ts';
+import { run } from '../hsm/support/authority.ts';
 
 /** RFC 2268 §5: key, effective bits, plaintext, ciphertext of one block. */
 const VECTORS: readonly [string, number, string, string][] = [
