@@ -28,6 +28,27 @@ export function element(identifier: number, ...parts: readonly Uint8Array[]): Bu
   return Buffer.concat([header(identifier, length), ...parts]);
 }
 
+/**
+ * One element as pieces that are not joined yet. Where elements lie in one another around a whole mail, joining at each
+ * level would copy the mail at each level; so the outermost one is joined, once, by `Buffer.concat`.
+ */
+export function pieces(identifier: number, parts: readonly Uint8Array[]): Uint8Array[] {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  return [header(identifier, length), ...parts];
+}
+
+/** Identifier octets for `pieces`. */
+export const identifiers = {
+  sequence: universal.sequence | CONSTRUCTED,
+  setOf: universal.set | CONSTRUCTED,
+  octetString: universal.octetString,
+  /** `[0]`, constructed: EXPLICIT, or IMPLICIT of a SEQUENCE, SET or SET OF. */
+  constructed0: CONTEXT | CONSTRUCTED,
+  /** `[0] IMPLICIT` of a primitive type. */
+  primitive0: CONTEXT,
+} as const;
+
 export function sequence(...parts: readonly Uint8Array[]): Buffer {
   return element(universal.sequence | CONSTRUCTED, ...parts);
 }
@@ -96,8 +117,19 @@ export function enumerated(value: number): Buffer {
   return element(universal.enumerated, integerContent(BigInt(value)));
 }
 
+/** Encoding one costs as much as copying a mail of 10 KB, and those of our own tables, some dozens, come again and again. */
+const encodedOids = new Map<string, Buffer>();
+const MOST_ENCODED_OIDS = 256;
+
+/** Shared: not to be written to. */
 export function oid(dotted: string): Buffer {
-  return element(universal.objectIdentifier, encodeOid(dotted));
+  let encoded = encodedOids.get(dotted);
+  if (encoded === undefined) {
+    encoded = element(universal.objectIdentifier, encodeOid(dotted));
+    if (encodedOids.size >= MOST_ENCODED_OIDS) encodedOids.clear();
+    encodedOids.set(dotted, encoded);
+  }
+  return encoded;
 }
 
 export function nullValue(): Buffer {

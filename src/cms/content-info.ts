@@ -34,7 +34,9 @@ export function contentOfType(octets: Buffer, contentType: string, what: string)
   return info.content;
 }
 
-/** @param content encoded */
-export function contentInfo(contentType: string, content: Uint8Array): Buffer {
-  return der.sequence(der.oid(contentType), der.explicit(0, content));
+/** @param content encoded; in pieces if it is large, since they are joined here, in the only copy */
+export function contentInfo(contentType: string, ...content: readonly Uint8Array[]): Buffer {
+  const { sequence, constructed0 } = der.identifiers;
+  const parts = [der.oid(contentType), ...der.pieces(constructed0, content)];
+  return Buffer.concat(der.pieces(sequence, parts));
 }

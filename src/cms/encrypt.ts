@@ -36,19 +36,22 @@ export async function encrypt(request: EncryptRequest): Promise<Buffer> {
   encrypted.key.fill(0);
 
   const recipientInfos = der.setOf(infos.map(({ octets }) => octets));
-  const content = der.sequence(
+  const { sequence, primitive0 } = der.identifiers;
+  const content = der.pieces(sequence, [
     der.oid(contentTypes.data),
     encrypted.algorithm,
-    der.implicitPrimitive(0, encrypted.ciphertext),
-  );
+    ...der.pieces(primitive0, [encrypted.ciphertext]),
+  ]);
   if (encrypted.mac !== null) {
     // RFC 5083 §2.1: the version is always 0, and id-data needs no authAttrs.
-    const body = der.sequence(der.integer(0), recipientInfos, content, der.octetString(encrypted.mac));
-    return contentInfo(contentTypes.authEnvelopedData, body);
+    const mac = der.octetString(encrypted.mac);
+    const body = der.pieces(sequence, [der.integer(0), recipientInfos, ...content, mac]);
+    return contentInfo(contentTypes.authEnvelopedData, ...body);
   }
   // RFC 5652 §6.1: 0 when all RecipientInfos have version 0.
   const version = infos.every((info) => info.version === 0) ? 0 : 2;
-  return contentInfo(contentTypes.envelopedData, der.sequence(der.integer(version), recipientInfos, content));
+  const body = der.pieces(sequence, [der.integer(version), recipientInfos, ...content]);
+  return contentInfo(contentTypes.envelopedData, ...body);
 }
 
 type WrittenInfo = { version: number; octets: Buffer };

@@ -2,6 +2,7 @@ import * as der from '../asn1/writer.ts';
 import { SealgateError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { attribute } from './attributes.ts';
+import { contentInfo } from './content-info.ts';
 import { type ContentDigestName, digest, digestAlgorithm, digestOctets } from './digests.ts';
 import { issuerAndSerial } from './identifiers.ts';
 import type { SignatureScheme, SigningKey } from './keys.ts';
@@ -202,37 +203,28 @@ async function signAttributes(
   return { attributes, signature };
 }
 
-const SEQUENCE = 0x30;
-const SET = 0x31;
-const OCTET_STRING = 0x04;
-const CONTEXT_0 = 0xa0;
-const ID_DATA = der.oid(contentTypes.data);
-const ID_SIGNED_DATA = der.oid(contentTypes.signedData);
-
-/** Joins all parts in one copy; lengths are computed from the inside out. */
+/** Joins all parts in one copy. */
 function assemble(template: Template, signed: SignedAttributes, content: Uint8Array | null): Buffer {
-  const signature = der.octetString(signed.signature);
+  const { sequence, setOf, octetString, constructed0 } = der.identifiers;
   // signedAttrs [0] IMPLICIT: the same octets under another tag.
-  signed.attributes[0] = CONTEXT_0;
-  const signerParts = [template.signerHead, signed.attributes, template.signatureAlgorithm, signature];
-  const signerInfo = [der.header(SEQUENCE, total(signerParts)), ...signerParts];
-  const signerInfos = [der.header(SET, total(signerInfo)), ...signerInfo];
-
-  const encapsulatedParts: Uint8Array[] = [ID_DATA];
-  if (content !== null) {
-    const octets = [der.header(OCTET_STRING, content.length), content];
-    encapsulatedParts.push(der.header(CONTEXT_0, total(octets)), ...octets);
-  }
-  const encapsulated = [der.header(SEQUENCE, total(encapsulatedParts)), ...encapsulatedParts];
-
-  const bodyParts = [template.head, ...encapsulated, template.certificates, ...signerInfos];
-  const body = [der.header(SEQUENCE, total(bodyParts)), ...bodyParts];
-  const outerParts = [ID_SIGNED_DATA, der.header(CONTEXT_0, total(body)), ...body];
-  return Buffer.concat([der.header(SEQUENCE, total(outerParts)), ...outerParts]);
-}
-
-function total(parts: readonly Uint8Array[]): number {
-  return parts.reduce((sum, part) => sum + part.length, 0);
+  signed.attributes[0] = constructed0;
+  const signerInfo = der.pieces(sequence, [
+    template.signerHead,
+    signed.attributes,
+    template.signatureAlgorithm,
+    der.octetString(signed.signature),
+  ]);
+  const encapsulated = der.pieces(sequence, [
+    der.oid(contentTypes.data),
+    ...(content === null ? [] : der.pieces(constructed0, der.pieces(octetString, [content]))),
+  ]);
+  const body = der.pieces(sequence, [
+    template.head,
+    ...encapsulated,
+    template.certificates,
+    ...der.pieces(setOf, signerInfo),
+  ]);
+  return contentInfo(contentTypes.signedData, ...body);
 }
 
 function noScheme(reason: string): SealgateError {
