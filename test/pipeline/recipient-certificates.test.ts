@@ -113,6 +113,20 @@ describe('certificates of recipients', () => {
   });
 });
 
+describe('the bound on look-ups', () => {
+  it('lets the oldest go first, and a mailbox that is named again is young again', async () => {
+    const [first, crowd] = [origin('alice@example.org'), origin('mallory@example.org')];
+    lookups.expect(first, recipient(BOB));
+    for (let n = 0; n < 19_999; n++) lookups.expect(crowd, recipient(`r${n}@example.org`));
+    lookups.expect(first, recipient(BOB));
+    lookups.expect(crowd, recipient('last@example.org'));
+    const before = directory.lookups.length;
+    await lookups.settle(first, [recipient(BOB)], NOW);
+    await lookups.settle(crowd, [recipient('r0@example.org')], NOW);
+    expect(directory.lookups.slice(before)).toEqual(['r0@example.org']);
+  });
+});
+
 describe('each mailbox once', () => {
   it.each([
     [
