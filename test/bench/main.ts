@@ -3,12 +3,13 @@ import { cpus } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Benchmark } from './benchmark.ts';
+import { engineEncrypted, engineSigned } from './engine/engine.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
 import { runRounds } from './rounds.ts';
 import { summarise, table } from './summary.ts';
 
 /** Each benchmark is one function that makes it; later ones are added here. */
-const BENCHMARKS: readonly (() => Benchmark)[] = [relayPlain, relaySigned];
+const BENCHMARKS: readonly (() => Benchmark)[] = [relayPlain, relaySigned, engineSigned, engineEncrypted];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -10,6 +10,8 @@ export type Row = {
   /** Ours divided by this one, round by round; null for ours. */
   oursRatio: Spread | null;
   cpuMicrosecondsPerUnit: Spread | null;
+  /** Our CPU less that of a limit, round by round: what we spend beyond what nobody can save. null for all others. */
+  oursBeyondMicroseconds: Spread | null;
 };
 
 export type Summary = { name: string; about: string; unit: string; rounds: number; rows: Row[] };
@@ -18,9 +20,13 @@ export type Summary = { name: string; about: string; unit: string; rounds: numbe
 export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summary {
   const ours = results.find(({ contender }) => contender.role === 'ours')?.samples ?? [];
   const rows = results.map(({ contender, samples }): Row => {
-    const cpu = samples.flatMap(({ cpuSeconds, units }) =>
-      cpuSeconds === null ? [] : [(cpuSeconds / units) * 1e6],
-    );
+    const cpu = samples.flatMap((sample) => microseconds(sample) ?? []);
+    const beyond = samples.flatMap((sample, round) => {
+      const [ownCpu, itsCpu] = [ours[round], sample].map((one) =>
+        one === undefined ? null : microseconds(one),
+      );
+      return ownCpu == null || itsCpu == null ? [] : [ownCpu - itsCpu];
+    });
     return {
       name: contender.name,
       role: contender.role,
@@ -30,9 +36,14 @@ export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summ
           ? null
           : spread(samples.map((sample, round) => rate(ours[round] ?? sample) / rate(sample))),
       cpuMicrosecondsPerUnit: cpu.length === 0 ? null : spread(cpu),
+      oursBeyondMicroseconds: contender.role === 'limit' && beyond.length > 0 ? spread(beyond) : null,
     };
   });
   return { name: benchmark.name, about: benchmark.about, unit: benchmark.unit, rounds, rows };
+}
+
+function microseconds({ cpuSeconds, units }: Sample): number | null {
+  return cpuSeconds === null ? null : (cpuSeconds / units) * 1e6;
 }
 
 function rate({ units, seconds }: Sample): number {
@@ -50,7 +61,14 @@ export function spread(values: readonly number[]): Spread {
   };
 }
 
-const HEAD = ['', '', 'per second (min median max)', 'ours / this (min median max)', 'CPU us each (median)'];
+const HEAD = [
+  '',
+  '',
+  'per second (min median max)',
+  'ours / this (min median max)',
+  'CPU us each (median)',
+  'ours beyond it',
+];
 
 export function table({ name, about, unit, rounds, rows }: Summary): string {
   const cells = rows.map((row) => [
@@ -59,6 +77,7 @@ export function table({ name, about, unit, rounds, rows }: Summary): string {
     spreadText(row.unitsPerSecond, 0),
     row.oursRatio === null ? '' : spreadText(row.oursRatio, 2),
     row.cpuMicrosecondsPerUnit === null ? '-' : row.cpuMicrosecondsPerUnit.median.toFixed(0),
+    row.oursBeyondMicroseconds === null ? '' : row.oursBeyondMicroseconds.median.toFixed(0),
   ]);
   const widths = HEAD.map((head, column) =>
     Math.max(head.length, ...cells.map((row) => row[column]?.length ?? 0)),
