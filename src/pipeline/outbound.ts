@@ -21,6 +21,7 @@ import type {
 import { type Findings, type PreparedVariant, prepareVariants } from './protect.ts';
 import { addressOf, distinct, RecipientLookups } from './recipient-certificates.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
+import { judgeRecipient } from './refuse-recipient.ts';
 import { senderOf } from './sender.ts';
 import { findSigningKey } from './signing-keys.ts';
 import { visibleRecipients } from './visible-recipients.ts';
@@ -45,6 +46,7 @@ export function outboundStory(parts: OutboundParts): OutboundStory {
   const { directory, log, rules } = parts;
   const lookups = new RecipientLookups(directory, log, (login, address) => mayEncrypt(login, address, rules));
   return {
+    judgeRecipient: (origin, recipient) => judgeRecipient(origin, recipient, lookups, parts),
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
     async submit(submission: Submission, upstream: HandOver): Promise<SubmissionOutcome> {
       try {

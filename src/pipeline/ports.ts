@@ -57,6 +57,11 @@ export type SubmissionOutcome = { kind: 'accepted' | 'refused'; reply: Reply };
 
 /** The outbound story as smtp-in sees it. */
 export interface OutboundStory {
+  /**
+   * Called at RCPT TO, before the upstream hears of the recipient. null, the usual answer: nothing stands against it. A promise:
+   * a rule wants to judge here (`refuse-recipient`); it gives the refusal, or null. Never throws, never rejects.
+   */
+  judgeRecipient(origin: Origin, recipient: Recipient): Promise<Reply | null> | null;
   /** Called at RCPT TO, after the upstream accepted the recipient: certificates are looked up ahead of DATA. Never throws. */
   expectRecipient(origin: Origin, recipient: Recipient): void;
   /** Called when all octets are there. Never throws: every failure is a reply. */

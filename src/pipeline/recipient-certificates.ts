@@ -51,6 +51,13 @@ export class RecipientLookups {
     if (oldest !== undefined) this.#pending.delete(oldest);
   }
 
+  /** What is known of one recipient, before DATA; a look-up that was begun at its RCPT is kept for then. */
+  async known(origin: Origin, recipient: Recipient, at: Date): Promise<RecipientCertificates> {
+    this.expect(origin, recipient);
+    const address = addressOf(recipient);
+    return assess(await (this.#pending.get(pendingKey(origin.session, address)) ?? []), address, at);
+  }
+
   /** Takes the session's look-ups; those that are missing are made now. In the order of `recipients`. */
   async settle(origin: Origin, recipients: readonly Recipient[], at: Date): Promise<RecipientCertificates[]> {
     const taken = recipients.map((recipient) => {

@@ -3,6 +3,7 @@ import type { Mailbox, Parameter, Recipient } from '../smtp/envelope.ts';
 import { hasParameter, refusedParameter, writeParameters } from '../smtp/parameters.ts';
 import { needsSmtpUtf8, writePath } from '../smtp/path.ts';
 import { isCompleted, type Reply, reply } from '../smtp/reply.ts';
+import type { Upstream } from '../smtp-out/client.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { logRefusal, relayed } from './relay.ts';
 import { replyFromError, upstreamLost } from './reply-from-error.ts';
@@ -32,11 +33,18 @@ export function rcptTo(
   }
   const recipient: Recipient = { mailbox: command.mailbox, parameters: command.parameters };
   const { opening } = transaction;
-  const answer = upstream.command(rcptCommand(recipient));
-  return { kind: 'relay', reply: answered() };
+  const judgement = conversation.ports.story.judgeRecipient(origin, recipient);
+  return { kind: 'relay', reply: judgement === null ? asked(upstream) : judged(judgement, upstream) };
 
-  async function answered(): Promise<Reply> {
-    const result = relayed(conversation, await answer);
+  async function judged(waiting: Promise<Reply | null>, server: Upstream): Promise<Reply> {
+    const refusal = await waiting;
+    if (refusal === null) return asked(server);
+    logRefusal(conversation, refusal, null);
+    return refusal;
+  }
+
+  async function asked(server: Upstream): Promise<Reply> {
+    const result = relayed(conversation, await server.command(rcptCommand(recipient)));
     await opening;
     // MAIL was refused but this was not: the transaction is no longer ours, so nobody may be in it.
     if (isCompleted(result) && (!transaction?.accepted || conversation.transaction !== transaction)) {

@@ -8,6 +8,7 @@ import {
   opensslVerify,
   startMailSystem,
 } from '../support/mail-system.ts';
+import { services } from '../support/services/services.ts';
 
 describe('M16 (first form): one mail to several recipients', () => {
   let system: MailSystem;
@@ -90,6 +91,36 @@ describe('M16 (first form): one mail to several recipients', () => {
         strict.send('alice', { to: [addressOf('bob'), addressOf('carol')], subject: 'never', text: 'x' }),
       ).rejects.toThrow(/5\d\d 5\.\d\.\d .*carol@sealgate\.test/s);
       expect(strict.taken()).toHaveLength(0);
+    } finally {
+      await strict.stop();
+    }
+  });
+
+  it('a rule with refuse-recipient says so at the recipient, and the others get the mail', async () => {
+    const strict = await startMailSystem({
+      users: ['alice', 'bob', 'carol'],
+      pinned: ['bob'],
+      rules: [
+        { name: 'strict', sign: 'require', encrypt: 'require', withoutCertificate: 'refuse-recipient' },
+      ],
+    });
+    try {
+      await using swaks = await services.swaks();
+      const { transcript } = await swaks.send({
+        port: strict.submissionPort,
+        from: addressOf('alice'),
+        to: [addressOf('carol'), addressOf('bob')],
+        auth: strict.user('alice'),
+        tls: 'starttls',
+        caFile: strict.pki.ca.certificateFile,
+        message: `From: ${addressOf('alice')}\r\nTo: ${addressOf('bob')}, ${addressOf('carol')}\r\nSubject: x\r\n\r\nthe boathouse key\r\n`,
+      });
+      expect(transcript).toMatch(
+        /RCPT TO:<carol@sealgate\.test>\r?\n<~\* 550 5\.7\.1 .*carol@sealgate\.test/,
+      );
+      const taken = strict.taken();
+      expect(taken.map(({ envelope }) => envelope.recipients)).toEqual([[addressOf('bob')]]);
+      expect((await opensslOpen(strict, theOne(taken), 'bob')).toString()).toContain('the boathouse key');
     } finally {
       await strict.stop();
     }

@@ -21,6 +21,10 @@ export class ForwardingStory implements OutboundStory {
   readonly submissions: Submission[] = [];
   readonly outcomes: HandOverOutcome[] = [];
 
+  judgeRecipient(): null {
+    return null;
+  }
+
   expectRecipient(_origin: Submission['origin'], recipient: Recipient): void {
     this.expected.push(recipient);
   }
