@@ -23,7 +23,7 @@ export const limits = {
     /** PBKDF2 rounds that one message may ask for, over all its recipients and all passwords tried. */
     passwordIterations: 2_000_000,
     /** Content under RC2, which is computed here and not by OpenSSL, on the event loop. */
-    rc2Octets: 1024 * 1024,
+    rc2Octets: 512 * 1024,
   },
   pki: {
     /** Certificates in one path, anchor included. */
@@ -51,6 +51,23 @@ export const limits = {
     /** A file of certificates. */
     bundleOctets: 8 * 1024 * 1024,
     bundleCertificates: 2_000,
+    crlOctets: 32 * 1024 * 1024,
+    crlEntries: 500_000,
+    /** Distribution points of one certificate, names of one of them. */
+    distributionPoints: 64,
+    /** CRLs and responses looked at for one certificate; the newest come first. */
+    revocationCandidates: 64,
+    /** Certificates in a row whose revocation rests on another signer's: signer of a CRL, of its signer's CRL … */
+    revocationDepth: 6,
+    /** Signatures verified anew for the revocation of one path. */
+    revocationSignatureChecks: 200,
+    ocspResponseOctets: 128 * 1024,
+    ocspSingleResponses: 100,
+    ocspCertificates: 10,
+    /** How far another clock may be ahead of ours. */
+    clockSkewMs: 300_000,
+    /** How long a CRL or response counts as new that does not say when the next one comes. */
+    ageWithoutNextUpdateMs: 3_600_000,
   },
   mail: {
     headerOctets: 256 * 1024,

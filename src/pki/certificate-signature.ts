@@ -9,6 +9,9 @@ import {
 } from './signature-algorithm.ts';
 import type { WorkingKey } from './working-key.ts';
 
+/** What a signature of a CA or a responder stands under: a certificate, a CRL, an OCSP response. */
+export type SignedOctets = Pick<Certificate, 'tbs' | 'signatureAlgorithm' | 'signature' | 'fingerprint'>;
+
 /**
  * Whether a key has signed a certificate.
  *
@@ -38,20 +41,20 @@ const CURVES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Verdicts, the least recently used leave first. The name of an entry holds the whole key and the whole certificate
+ * Verdicts, the least recently used leave first. The name of an entry holds the whole key and all that is signed
  * (both by SHA-256), and a verdict on octets never changes, so nothing here can become wrong.
  */
 const remembered = new Map<string, SignatureVerdict>();
 
 /**
- * The verdict on `certificate` signed with `key`; null: the budget is used up.
+ * The verdict on `signed` with `key`; null: the budget is used up.
  */
 export function certificateSignature(
-  certificate: Certificate,
+  signed: SignedOctets,
   key: WorkingKey,
   budget: SignatureBudget,
 ): SignatureVerdict | null {
-  const entry = `${key.id}${certificate.fingerprint}`;
+  const entry = `${key.id}${signed.fingerprint}`;
   const known = remembered.get(entry);
   if (known !== undefined) {
     remembered.delete(entry);
@@ -60,7 +63,7 @@ export function certificateSignature(
   }
   if (budget.left <= 0) return null;
   budget.left--;
-  const verdict = judge(certificate, key);
+  const verdict = judge(signed, key);
   if (remembered.size >= limits.pki.rememberedSignatures) {
     const [oldest] = remembered.keys();
     if (oldest !== undefined) remembered.delete(oldest);
@@ -69,14 +72,14 @@ export function certificateSignature(
   return verdict;
 }
 
-function judge(certificate: Certificate, key: WorkingKey): SignatureVerdict {
+function judge(signed: SignedOctets, key: WorkingKey): SignatureVerdict {
   try {
-    const scheme = certificateSignatureScheme(certificate.signatureAlgorithm);
+    const scheme = certificateSignatureScheme(signed.signatureAlgorithm);
     if (scheme === null) return 'unsupported';
     const keyObject = key.keyObject();
     const strength = keyStrength(keyObject, scheme);
     if (strength === 'unsupported') return 'unsupported';
-    if (!verifies(certificate, keyObject, scheme)) return 'bad';
+    if (!verifies(signed, keyObject, scheme)) return 'bad';
     return strength === 'weak' || isLegacyScheme(scheme) ? 'legacy' : 'good';
   } catch (error) {
     // A key or an algorithm identifier that cannot be read proves nothing.
@@ -108,8 +111,8 @@ function keyStrength(key: KeyObject, scheme: CertificateSignatureScheme): 'stron
   }
 }
 
-function verifies(certificate: Certificate, key: KeyObject, scheme: CertificateSignatureScheme): boolean {
-  const { tbs, signature } = certificate;
+function verifies(signed: SignedOctets, key: KeyObject, scheme: CertificateSignatureScheme): boolean {
+  const { tbs, signature } = signed;
   switch (scheme.kind) {
     case 'rsa-pkcs1':
       return verify(scheme.digest, tbs, { key, padding: constants.RSA_PKCS1_PADDING }, signature);

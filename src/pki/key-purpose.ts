@@ -12,6 +12,7 @@ export type KeyPurposeVerdict =
     };
 
 export const oidEmailProtection = '1.3.6.1.5.5.7.3.4';
+export const oidOcspSigning = '1.3.6.1.5.5.7.3.9';
 export const oidAnyExtendedKeyUsage = '2.5.29.37.0';
 
 const MIN_RSA_BITS = 2048;
@@ -85,6 +86,11 @@ export function allowsEmailProtection(certificate: Certificate): boolean {
   return (
     purposes === null || purposes.includes(oidEmailProtection) || purposes.includes(oidAnyExtendedKeyUsage)
   );
+}
+
+/** id-kp-OCSPSigning, RFC 6960 §4.2.2.2: it must be named; nothing stands for it. */
+export function namesOcspSigning(certificate: Certificate): boolean {
+  return certificate.extendedKeyUsage?.includes(oidOcspSigning) === true;
 }
 
 function emailProtection(certificate: Certificate): KeyPurposeVerdict {

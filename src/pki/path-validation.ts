@@ -1,7 +1,7 @@
 import type { Certificate } from './certificate.ts';
 import { extensionOids } from './certificate-extensions.ts';
 import { certificateSignature, type SignatureBudget } from './certificate-signature.ts';
-import { allowsEmailProtection } from './key-purpose.ts';
+import { allowsEmailProtection, namesOcspSigning } from './key-purpose.ts';
 import { nameForPeople, sameName } from './name.ts';
 import { NameConstraintState } from './name-constraints.ts';
 import { pathFacts } from './path-facts.ts';
@@ -22,7 +22,7 @@ export type PolicyInputs = {
 export type ValidationInputs = {
   at: Date;
   /** What the end entity is to be used for; null: only the path is asked for. */
-  purpose: 'email-protection' | null;
+  purpose: 'email-protection' | 'ocsp-signing' | null;
   policy: PolicyInputs;
   /** SHA-1 signatures and keys of 1024 bits in the path are believed: for old mail only. */
   acceptLegacyAlgorithms: boolean;
@@ -246,6 +246,11 @@ class PathValidation {
     }
     if (this.#inputs.purpose === 'email-protection' && !allowsEmailProtection(certificate)) {
       this.#fail(certificate, 'extended-key-usage', 'it was not issued for mail.');
+    }
+    // RFC 6960 §4.2.2.2: the certificate itself must name the purpose; any purpose is not enough.
+    const isEnd = certificate === this.#path.at(-1);
+    if (this.#inputs.purpose === 'ocsp-signing' && isEnd && !namesOcspSigning(certificate)) {
+      this.#fail(certificate, 'extended-key-usage', 'it was not issued for OCSP.');
     }
   }
 

@@ -1,0 +1,230 @@
+import { createHash } from 'node:crypto';
+import { contentOffset, type Element, isUniversal, universal } from '../asn1/element.ts';
+import { readElement, readWhole } from '../asn1/reader.ts';
+import { sequenceOf } from '../asn1/sequence-reader.ts';
+import { isTime, timeValue } from '../asn1/times.ts';
+import { integerOctets, smallInteger, wholeBitString } from '../asn1/values.ts';
+import { limits } from '../limits.ts';
+import { parseExtensions } from './certificate-extensions.ts';
+import {
+  type CrlExtensions,
+  type EntryExtensions,
+  noEntryExtensions,
+  readCrlExtensions,
+  readEntryExtensions,
+} from './crl-extensions.ts';
+import { type ComparableName, directoryKey } from './distribution-point.ts';
+import { malformed } from './malformed.ts';
+import { type DistinguishedName, isEmptyName, parseName } from './name.ts';
+import type { RevocationReason } from './revocation-reason.ts';
+
+/** One revoked certificate (RFC 5280 §5.1.2.6). */
+export type RevokedEntry = {
+  revocationDate: Date;
+  reason: RevocationReason;
+  /** When the key was last known to be good, by the CA's word (RFC 5280 §5.3.2). */
+  invalidityDate: Date | null;
+};
+
+/** A parsed CertificateList (RFC 5280 §5.1). Parsed once, immutable, kept; nothing of it is verified. */
+export interface CertificateRevocationList extends CrlExtensions {
+  readonly der: Buffer;
+  readonly tbs: Buffer;
+  readonly signatureAlgorithm: Buffer;
+  readonly signature: Buffer;
+  readonly issuer: DistinguishedName;
+  readonly thisUpdate: Date;
+  /** RFC 5280 §5.1.2.5 asks for it; null: absent. */
+  readonly nextUpdate: Date | null;
+  /** Number of entries. */
+  readonly size: number;
+  /** SHA-256 over `der`, lower-case hex. */
+  readonly fingerprint: string;
+  /**
+   * The entry of one certificate; null: not listed. Where it is listed more than once, an entry that revokes comes
+   * before one that takes a hold back.
+   *
+   * @param serialNumber content octets of the INTEGER
+   * @param issuer of the certificate: entries of an indirect CRL belong to several (RFC 5280 §5.3.3)
+   */
+  find(serialNumber: Buffer, issuer: DistinguishedName): RevokedEntry | null;
+}
+
+/**
+ * Reads one CRL in DER, strictly. Every entry is looked at once, so that a critical extension of any of them is known
+ * (it makes the whole CRL unusable, RFC 5280 §5.3) and a look-up costs the same however long the CRL is.
+ *
+ * An empty list of entries, which §5.1.2.6 wants absent, is in use and is read. The result keeps a copy of its own.
+ *
+ * @throws SealgateError `asn1.malformed`, `pki.malformed`
+ */
+export function parseCrl(der: Buffer): CertificateRevocationList {
+  if (der.length > limits.pki.crlOctets) throw malformed('a CRL that is too long');
+  return new ParsedCrl(Buffer.from(der));
+}
+
+type Entry = { revocationDate: Element; extensions: EntryExtensions; issuers: readonly string[] };
+
+class ParsedCrl implements CertificateRevocationList {
+  readonly der: Buffer;
+  readonly tbs: Buffer;
+  readonly signatureAlgorithm: Buffer;
+  readonly signature: Buffer;
+  readonly issuer: DistinguishedName;
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date | null;
+  readonly fingerprint: string;
+  readonly authorityKeyIdentifier: CrlExtensions['authorityKeyIdentifier'];
+  readonly cRLNumber: CrlExtensions['cRLNumber'];
+  readonly baseCRLNumber: CrlExtensions['baseCRLNumber'];
+  readonly issuingDistributionPoint: CrlExtensions['issuingDistributionPoint'];
+  readonly issuingDistributionPointValue: CrlExtensions['issuingDistributionPointValue'];
+  readonly hasDeltas: boolean;
+  readonly unknownCritical: readonly string[];
+  readonly size: number;
+  readonly #entries: EntryIndex;
+
+  constructor(der: Buffer) {
+    const outer = sequenceOf(readWhole(der, 'DER'), 'DER', 'a CertificateList');
+    const toBeSigned = outer.universal(universal.sequence, 'tbsCertList');
+    this.signatureAlgorithm = outer.universal(universal.sequence, 'signatureAlgorithm').raw;
+    this.signature = wholeBitString(outer.next('signatureValue'), 'DER');
+    outer.end();
+
+    const tbs = sequenceOf(toBeSigned, 'DER', 'tbsCertList');
+    const version = tbs.optionalUniversal(universal.integer);
+    // RFC 5280 §5.1.2.1: absent (version 1) or 1 (version 2).
+    if (version !== null && smallInteger(version) !== 1) throw malformed('a CRL version that does not exist');
+    if (!tbs.universal(universal.sequence, 'signature').raw.equals(this.signatureAlgorithm)) {
+      throw malformed('signatureAlgorithm differs from tbsCertList.signature');
+    }
+    this.issuer = parseName(tbs.next('issuer'));
+    if (isEmptyName(this.issuer)) throw malformed('a CRL with an empty issuer');
+    this.thisUpdate = timeValue(tbs.next('thisUpdate'), 'DER');
+    const next = tbs.peek();
+    this.nextUpdate = next !== null && isTime(next) ? timeValue(tbs.next(), 'DER') : null;
+    const entries = tbs.optionalUniversal(universal.sequence);
+    const list = tbs.optionalExplicit(0);
+    tbs.end();
+    if (list !== null && version === null) throw malformed('extensions in a CRL of version 1');
+
+    const own = readCrlExtensions(list === null ? [] : parseExtensions(list));
+    this.authorityKeyIdentifier = own.authorityKeyIdentifier;
+    this.cRLNumber = own.cRLNumber;
+    this.baseCRLNumber = own.baseCRLNumber;
+    this.issuingDistributionPoint = own.issuingDistributionPoint;
+    this.issuingDistributionPointValue = own.issuingDistributionPointValue;
+    this.hasDeltas = own.hasDeltas;
+    const isIndirect = own.issuingDistributionPoint?.indirectCRL ?? false;
+    this.#entries = new EntryIndex(entries, this.issuer, version !== null, isIndirect);
+    this.size = this.#entries.size;
+    this.unknownCritical = [...new Set([...own.unknownCritical, ...this.#entries.unknownCritical])];
+    this.der = der;
+    this.tbs = toBeSigned.raw;
+    this.fingerprint = createHash('sha256').update(der).digest('hex');
+  }
+
+  find(serialNumber: Buffer, issuer: DistinguishedName): RevokedEntry | null {
+    const key = directoryKey(issuer);
+    const mine = this.#entries.bySerial(serialNumber).filter(({ issuers }) => issuers.includes(key));
+    const entry = mine.find(({ extensions }) => extensions.reason !== 'removeFromCRL') ?? mine[0];
+    if (entry === undefined) return null;
+    const { reason, invalidityDate } = entry.extensions;
+    return { revocationDate: timeValue(entry.revocationDate, 'DER'), reason, invalidityDate };
+  }
+}
+
+/** Distinct encodings of entry extensions that are remembered while one CRL is read: most entries give a reason only. */
+const REMEMBERED_EXTENSIONS = 256;
+
+/** Where the entries of a CRL are, by serial number. Only places are kept; an entry is read again when it is asked for. */
+class EntryIndex {
+  readonly unknownCritical = new Set<string>();
+  size = 0;
+  readonly #content: Buffer;
+  readonly #places = new Map<string, number | number[]>();
+  /** From which place on entries belong to whom, in the order of places (RFC 5280 §5.3.3). */
+  readonly #issuers: { from: number; keys: readonly string[] }[];
+  readonly #mayHaveExtensions: boolean;
+  readonly #isIndirect: boolean;
+  readonly #remembered = new Map<string, EntryExtensions>();
+
+  constructor(
+    entries: Element | null,
+    issuer: DistinguishedName,
+    mayHaveExtensions: boolean,
+    isIndirect: boolean,
+  ) {
+    this.#content = entries?.content ?? Buffer.alloc(0);
+    this.#issuers = [{ from: 0, keys: [directoryKey(issuer)] }];
+    this.#mayHaveExtensions = mayHaveExtensions;
+    this.#isIndirect = isIndirect;
+    const base = entries === null ? 0 : contentOffset(entries);
+    for (let place = 0; place < this.#content.length; ) place += this.#add(place, base);
+    this.#remembered.clear();
+  }
+
+  bySerial(serialNumber: Buffer): Entry[] {
+    const places = this.#places.get(serialNumber.toString('latin1')) ?? [];
+    return (typeof places === 'number' ? [places] : places).map((place) => {
+      const { revocationDate, extensions } = this.#read(readElement(this.#content, 'DER', place));
+      return { revocationDate, extensions, issuers: this.#issuersAt(place) };
+    });
+  }
+
+  /** @returns the octets that the entry takes */
+  #add(place: number, base: number): number {
+    if (++this.size > limits.pki.crlEntries) throw malformed('a CRL with too many entries');
+    const element = readElement(this.#content, 'DER', place, base);
+    const { serialNumber, revocationDate, extensions } = this.#read(element);
+    timeValue(revocationDate, 'DER');
+    for (const oid of extensions.unknownCritical) this.unknownCritical.add(oid);
+    if (extensions.certificateIssuer !== null) this.#changeIssuer(place, extensions.certificateIssuer);
+    const key = serialNumber.toString('latin1');
+    const known = this.#places.get(key);
+    if (known === undefined) this.#places.set(key, place);
+    else if (typeof known === 'number') this.#places.set(key, [known, place]);
+    else known.push(place);
+    return element.raw.length;
+  }
+
+  #changeIssuer(place: number, names: readonly ComparableName[]): void {
+    if (!this.#isIndirect) throw malformed('a certificateIssuer in a CRL that is not indirect');
+    const keys = names.flatMap(({ name, key }) => (name.kind === 'directoryName' ? [key] : []));
+    this.#issuers.push({ from: place, keys });
+  }
+
+  #issuersAt(place: number): readonly string[] {
+    let low = 0;
+    let high = this.#issuers.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if ((this.#issuers[middle]?.from ?? 0) <= place) low = middle;
+      else high = middle;
+    }
+    return this.#issuers[low]?.keys ?? [];
+  }
+
+  #read(element: Element): { serialNumber: Buffer; revocationDate: Element; extensions: EntryExtensions } {
+    if (!isUniversal(element, universal.sequence)) throw malformed('an entry of a CRL that is no SEQUENCE');
+    const entry = sequenceOf(element, 'DER', 'an entry of a CRL');
+    const serialNumber = integerOctets(entry.next('userCertificate'));
+    const revocationDate = entry.next('revocationDate');
+    const list = entry.atEnd ? null : entry.universal(universal.sequence, 'crlEntryExtensions');
+    entry.end();
+    if (list === null) return { serialNumber, revocationDate, extensions: noEntryExtensions };
+    if (!this.#mayHaveExtensions) throw malformed('entry extensions in a CRL of version 1');
+    return { serialNumber, revocationDate, extensions: this.#extensions(list) };
+  }
+
+  #extensions(list: Element): EntryExtensions {
+    const octets = list.raw.length <= 64 ? list.raw.toString('latin1') : null;
+    const known = octets === null ? undefined : this.#remembered.get(octets);
+    if (known !== undefined) return known;
+    const extensions = readEntryExtensions(parseExtensions(list));
+    if (octets !== null && this.#remembered.size < REMEMBERED_EXTENSIONS) {
+      this.#remembered.set(octets, extensions);
+    }
+    return extensions;
+  }
+}

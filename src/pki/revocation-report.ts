@@ -1,0 +1,45 @@
+import type { Certificate } from './certificate.ts';
+import type { RevocationReason } from './revocation-reason.ts';
+
+/** Why a CRL, a response or all of them together did not settle the question. */
+export type RevocationProblem = {
+  check:
+    | 'no-information'
+    | 'scope'
+    | 'freshness'
+    | 'signer'
+    | 'signature'
+    | 'unknown-critical-extension'
+    | 'nonce'
+    | 'unknown-certificate'
+    | 'unreadable'
+    | 'too-complex';
+  /** For people; foreign names in it are escaped and shortened. */
+  text: string;
+};
+
+/** `freshUntil`: until when the evidence counts as new. */
+export type CertificateRevocation =
+  | { status: 'good'; by: 'crl' | 'ocsp'; freshUntil: Date }
+  | {
+      status: 'revoked';
+      by: 'crl' | 'ocsp';
+      revocationDate: Date;
+      reason: RevocationReason;
+      /** When the key was last known to be good, by the CA's word; null: not said. */
+      invalidityDate: Date | null;
+    }
+  | { status: 'undetermined'; problems: readonly RevocationProblem[] };
+
+/**
+ * Revocation of every certificate of one path, end entity first. The anchor is not among them: nobody stands above it
+ * who could revoke it, and whoever configured it takes it away.
+ *
+ * `verdict`: `revoked` if one is; `good` only if all are and there is one; else `unchecked`.
+ */
+export type RevocationReport = {
+  verdict: 'good' | 'revoked' | 'unchecked';
+  certificates: readonly { certificate: Certificate; revocation: CertificateRevocation }[];
+  /** The earliest `freshUntil`; null unless the verdict is `good`. */
+  freshUntil: Date | null;
+};
