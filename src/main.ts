@@ -21,6 +21,12 @@ addConfigCommands(program);
 addDirectoryCommands(program);
 addPolicyCommands(program);
 
+// A reader that has seen enough (`sealgate directory list | head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
