@@ -13,21 +13,22 @@ import { isMessage, type MessageView } from './message-view.ts';
  * and message parts their lines, extension data all four fields, because clients fail over each of these.
  */
 export function bodyStructure(view: MessageView, extended: boolean): Buffer {
-  return Buffer.from(structureOf(view.octets, view.root, extended), 'latin1');
+  return Buffer.from(structureOf(view.octets, view.root, extended, 0), 'latin1');
 }
 
-function structureOf(octets: Buffer, entity: Entity, extended: boolean): string {
+/** `messages`: how many messages are around the entity, the view itself not counted. */
+function structureOf(octets: Buffer, entity: Entity, extended: boolean, messages: number): string {
   return entity.mediaType.type === 'multipart'
-    ? multipart(octets, entity, extended)
-    : singlePart(octets, entity, extended);
+    ? multipart(octets, entity, extended, messages)
+    : singlePart(octets, entity, extended, messages);
 }
 
 const EMPTY_TEXT = '("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0)';
 const EMPTY_TEXT_EXTENDED = '("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)';
 
 // body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]
-function multipart(octets: Buffer, entity: Entity, extended: boolean): string {
-  const children = entity.parts.map((part) => structureOf(octets, part, extended)).join('');
+function multipart(octets: Buffer, entity: Entity, extended: boolean, messages: number): string {
+  const children = entity.parts.map((part) => structureOf(octets, part, extended, messages)).join('');
   const bodies = children === '' ? (extended ? EMPTY_TEXT_EXTENDED : EMPTY_TEXT) : children;
   const subtype = imapString(entity.mediaType.subtype);
   if (!extended) return `(${bodies} ${subtype})`;
@@ -35,8 +36,9 @@ function multipart(octets: Buffer, entity: Entity, extended: boolean): string {
 }
 
 // body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
-function singlePart(octets: Buffer, entity: Entity, extended: boolean): string {
-  const { type, subtype } = entity.mediaType;
+function singlePart(octets: Buffer, entity: Entity, extended: boolean, messages: number): string {
+  const message = isMessage(entity, messages);
+  const { type, subtype } = shownType(entity, message);
   const body = octets.subarray(entity.body.start, entity.body.end);
   const fields = [
     imapString(type),
@@ -47,14 +49,25 @@ function singlePart(octets: Buffer, entity: Entity, extended: boolean): string {
     imapString(entity.transferEncoding === 'unknown' ? '7bit' : entity.transferEncoding),
     String(body.length),
   ];
-  if (isMessage(entity)) {
+  if (message) {
     const inner = readEntity(octets, entity.body);
-    fields.push(envelope(inner.fields), structureOf(octets, inner, extended), String(lines(body)));
+    fields.push(
+      envelope(inner.fields),
+      structureOf(octets, inner, extended, messages + 1),
+      String(lines(body)),
+    );
   } else if (type === 'text') fields.push(String(lines(body)));
   if (extended) {
     fields.push(imapNstring(fieldValue(entity.fields, 'content-md5')), dispositionToLocation(entity));
   }
   return `(${fields.join(' ')})`;
+}
+
+/** body-type-msg has to tell of the message in it: one that is not looked into is shown as octets. */
+function shownType({ mediaType }: Entity, message: boolean): { type: string; subtype: string } {
+  const { type, subtype } = mediaType;
+  const opaque = !message && type === 'message' && subtype === 'rfc822';
+  return opaque ? { type: 'application', subtype: 'octet-stream' } : { type, subtype };
 }
 
 /** RFC 2046 §4.1.2: text without a charset is us-ascii; servers say so. */

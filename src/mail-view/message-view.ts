@@ -28,15 +28,17 @@ export class MessageView {
   /** The part with that number; null: there is none. */
   part(path: readonly number[]): ViewPart | null {
     let at: ViewPart = { entity: this.root, message: { range: this.root, octets: this.octets } };
+    let messages = 0;
     for (const number of path) {
-      const next = this.#child(at, number);
+      const next = this.#child(at, number, messages);
       if (next === null) return null;
+      if (next.message !== null) messages++;
       at = next;
     }
     return at;
   }
 
-  #child(parent: ViewPart, number: number): ViewPart | null {
+  #child(parent: ViewPart, number: number, messages: number): ViewPart | null {
     const container = parent.message?.range ?? parent.entity;
     const entity =
       container.parts.length > 0
@@ -46,11 +48,11 @@ export class MessageView {
           ? container
           : undefined;
     if (entity === undefined) return null;
-    return { entity, message: entity === container ? null : this.#enclosed(entity) };
+    return { entity, message: this.#enclosed(entity, messages) };
   }
 
-  #enclosed(entity: Entity): ViewPart['message'] {
-    if (!isMessage(entity)) return null;
+  #enclosed(entity: Entity, messages: number): ViewPart['message'] {
+    if (!isMessage(entity, messages)) return null;
     return { range: readEntity(this.octets, entity.body), octets: this.octets };
   }
 }
@@ -61,10 +63,17 @@ export type ViewPart = {
   message: { range: Entity; octets: Buffer } | null;
 };
 
-/** RFC 2046 §5.2.1: a message/rfc822 that is encoded all the same is not looked into. */
-export function isMessage(entity: Entity): boolean {
+/** Messages inside messages that are looked into. Each level is read anew, and clients follow recursively. */
+const MESSAGES_DEEP = 20;
+
+/**
+ * Whether the message in a part is looked into: not one that is encoded all the same (RFC 2046 §5.2.1), nor one below
+ * too many others. `around`: messages it is inside of, the view itself not counted.
+ */
+export function isMessage(entity: Entity, around: number): boolean {
   const { type, subtype } = entity.mediaType;
   return (
+    around < MESSAGES_DEEP &&
     type === 'message' &&
     subtype === 'rfc822' &&
     entity.transferEncoding !== 'base64' &&

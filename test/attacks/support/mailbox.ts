@@ -90,3 +90,35 @@ export async function shownOf(system: MailSystem, name: string, octets: Buffer):
 function unfolded(header: string): string {
   return header.replace(/\r?\n[ \t]+/g, ' ');
 }
+
+/**
+ * One command of a client that takes what it gets and looks only at its end, so that answers of many megabytes cost it
+ * nothing. Octets without the tagged line, and that line.
+ */
+export async function bulkCommand(
+  client: ImapConversation,
+  text: string,
+): Promise<{ octets: Buffer; end: string }> {
+  const chunks: Buffer[] = [];
+  let tail = '';
+  const { socket } = client;
+  const listeners = socket.listeners('data') as ((chunk: Buffer) => void)[];
+  socket.removeAllListeners('data');
+  try {
+    return await new Promise((resolve, reject) => {
+      socket.on('close', () => reject(new Error(`ended after ${tail}`)));
+      socket.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        tail = (tail + chunk.toString('latin1')).slice(-500);
+        const end = /(?:^|\r\n)(b1 (?:OK|NO|BAD)[^\r\n]*)\r\n$/.exec(tail)?.[1];
+        if (end === undefined) return;
+        const all = Buffer.concat(chunks);
+        resolve({ octets: all.subarray(0, all.length - end.length - 2), end });
+      });
+      socket.write(`b1 ${text}\r\n`);
+    });
+  } finally {
+    socket.removeAllListeners('data');
+    for (const listener of listeners) socket.on('data', listener);
+  }
+}
