@@ -1,0 +1,205 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createTransport } from 'nodemailer';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { addressOf, type MailSystem, startMailSystem } from '../support/mail-system.ts';
+import type { Started } from '../support/services/disposable.ts';
+import { services } from '../support/services/services.ts';
+import type { SoftHsm } from '../support/services/softhsm.ts';
+import { bulkCommand, strangerAt } from './support/mailbox.ts';
+
+/**
+ * A whole run as an operator has it (`serve --config`, log level debug), with keys on a token and in files; then every
+ * place where a secret could have got to is searched for each of them.
+ */
+
+let token: Started<SoftHsm>;
+let system: MailSystem;
+let gateway: ChildProcess;
+let output = '';
+let ports: Map<string, number>;
+const TOKEN_VARIABLE = 'SEALGATE_TEST_UNRELATED_SECRET';
+const VALUES = new Map<string, Buffer>();
+
+beforeAll(async () => {
+  token = await services.softhsm();
+  system = await startMailSystem({
+    users: ['alice', 'bob'],
+    // Alice's certificate is on her token: bob's gateway learns it from her mail.
+    pinned: ['bob'],
+    async keys({ pki, folder, users }) {
+      await token.generateKey(pki, { address: addressOf('alice') });
+      const pin = join(folder, 'token.pin');
+      const password = join(folder, 'bob.password');
+      await writeFile(pin, token.pin, { mode: 0o600 });
+      await writeFile(password, users.get('bob')?.identity.password ?? '', { mode: 0o600 });
+      const source = { kind: 'pkcs11', module: token.module, token: token.tokenLabel, pin: { file: pin } };
+      return [
+        { name: 'alice', ...source, environment: token.env },
+        {
+          name: 'bob',
+          kind: 'pkcs12',
+          file: users.get('bob')?.identity.pkcs12File,
+          password: { file: password },
+        },
+      ];
+    },
+  });
+  await startByHand();
+}, 120_000);
+afterAll(async () => {
+  gateway?.kill('SIGTERM');
+  await system?.stop();
+  await token?.stop();
+});
+
+/** A second gateway from the same file, in a process of its own, with the operator's environment around it. */
+async function startByHand(): Promise<void> {
+  const settings = parse(await readFile(system.configFile, 'utf8')) as Record<string, unknown>;
+  const file = join(system.folder, 'by-hand.yaml');
+  const more = { stateFolder: join(system.folder, 'state-by-hand'), log: { level: 'debug', format: 'json' } };
+  await writeFile(file, stringify({ ...settings, ...more }), { mode: 0o600 });
+  gateway = spawn(process.execPath, ['src/main.ts', 'serve', '--config', file], {
+    stdio: 'pipe',
+    env: { ...process.env, [TOKEN_VARIABLE]: 'unrelated-4711-secret' },
+  });
+  for (const stream of [gateway.stdout, gateway.stderr]) {
+    stream?.on('data', (text: Buffer) => (output += text.toString('latin1')));
+  }
+  ports = new Map();
+  for (;;) {
+    for (const line of output.split('\n').filter((each) => each.includes('gateway.listening'))) {
+      const { listener, port } = JSON.parse(line) as { listener: string; port: number };
+      ports.set(listener, port);
+    }
+    if (ports.size === 2) return;
+    if (gateway.exitCode !== null) throw new Error(output);
+    await once(gateway.stdout ?? gateway, 'data');
+  }
+}
+
+/** The processes that the gateway started. */
+async function children(): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^[0-9]+$/.test(name))) {
+    const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
+    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === gateway.pid) found.push(Number(pid));
+  }
+  return found;
+}
+
+it('a run: mails by both, read by both; wrong passwords', async () => {
+  await expect(send('alice', 'bob', 'mistyped-hunter2')).rejects.toThrow();
+  await send('alice', 'bob');
+  expect(await read('bob')).toContain('secret body');
+  // By now alice's certificate is known: this one only her token opens.
+  await send('bob', 'alice');
+  expect(await read('alice')).toMatch(/view=opened; enc=aes/);
+  expect(output).toMatch(/"event":"key.used".*"operation":"decrypt"/);
+});
+
+async function send(from: string, to: string, pass = system.user(from).password): Promise<void> {
+  const client = createTransport({
+    host: 'localhost',
+    port: ports.get('submission') ?? 0,
+    requireTLS: true,
+    tls: { ca: system.pki.ca.certificate },
+    auth: { user: system.user(from).login, pass },
+  });
+  try {
+    const mail = { from: addressOf(from), to: addressOf(to), subject: 'secret subject', text: 'secret body' };
+    await client.sendMail(mail);
+  } finally {
+    client.close();
+  }
+}
+
+/** All of INBOX. */
+async function read(name: string): Promise<string> {
+  const client = await strangerAt({ ...system, imapPort: ports.get('imaps') ?? 0 });
+  await client.command(`LOGIN ${system.user(name).login} mistyped-hunter2`);
+  await client.command(`LOGIN ${system.user(name).login} ${system.user(name).password}`);
+  await client.command('SELECT INBOX');
+  const { octets } = await bulkCommand(client, 'FETCH 1:* (BODY.PEEK[])');
+  client.close();
+  return octets.toString('latin1');
+}
+
+describe('none of the secrets', () => {
+  beforeAll(async () => {
+    const text = (name: string, value: string) => {
+      VALUES.set(name, Buffer.from(value));
+      VALUES.set(
+        `${name}, Base64`,
+        Buffer.from(Buffer.from(value).toString('base64').replace(/=+$/, '').slice(0, -1)),
+      );
+    };
+    text('PIN', token.pin);
+    text('SO PIN', token.soPin);
+    for (const name of ['alice', 'bob']) {
+      text(`password of ${name}`, system.user(name).password);
+      text(`SASL of ${name}`, `\0${system.user(name).login}\0${system.user(name).password}`);
+      text(`PKCS#12 password of ${name}`, system.user(name).identity.password);
+    }
+    text('mistyped password', 'mistyped-hunter2');
+    text('Subject', 'secret subject');
+    text('body', 'secret body');
+    const pem = system.user('bob').identity.key;
+    VALUES.set('private key, PEM', Buffer.from(pem.split('\n')[5] ?? ''));
+    const der = Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64');
+    VALUES.set('private key, DER', der.subarray(-200, -168));
+    VALUES.set('private key, hexadecimal', Buffer.from(der.subarray(-200, -168).toString('hex')));
+  });
+
+  function found(place: string, octets: Buffer): string[] {
+    return [...VALUES].flatMap(([name, value]) => (octets.includes(value) ? [`${name} in ${place}`] : []));
+  }
+
+  it('is in what the gateway prints', () => {
+    expect(found('output', Buffer.from(output, 'latin1'))).toEqual([]);
+  });
+
+  it('is in the events of the gateway inside the test', async () => {
+    await system.send('alice', { to: addressOf('bob'), subject: 'secret subject', text: 'secret body' });
+    await system.read('bob');
+    expect(found('events', Buffer.from(JSON.stringify(system.events)))).toEqual([]);
+  });
+
+  it('is in arguments or environment of the gateway or of what it started', async () => {
+    const started = await children();
+    expect(started.length).toBeGreaterThan(0);
+    for (const pid of [gateway.pid ?? 0, ...started]) {
+      const [args, environment] = await Promise.all([
+        readFile(`/proc/${pid}/cmdline`),
+        readFile(`/proc/${pid}/environ`),
+      ]);
+      expect(found(`arguments of ${pid}`, args)).toEqual([]);
+      expect(found(`environment of ${pid}`, environment)).toEqual([]);
+      if (pid !== gateway.pid) expect(environment.toString()).not.toContain(TOKEN_VARIABLE);
+    }
+  });
+
+  it('is in the state folder, which nobody else can read', async () => {
+    const folder = join(system.folder, 'state-by-hand');
+    const files = await readdir(folder, { recursive: true, withFileTypes: true });
+    expect(files.length).toBeGreaterThan(0);
+    for (const file of files.filter((each) => each.isFile())) {
+      const path = join(file.parentPath, file.name);
+      expect(found(path, await readFile(path))).toEqual([]);
+      expect([path, (await stat(path)).mode & 0o077]).toEqual([path, 0]);
+      expect((await stat(file.parentPath)).mode & 0o077).toBe(0);
+    }
+  });
+
+  it('is in what is left after the end; the key process is gone too', async () => {
+    const started = await children();
+    gateway.kill('SIGTERM');
+    await once(gateway, 'close');
+    expect(gateway.exitCode).toBe(0);
+    expect(found('output', Buffer.from(output, 'latin1'))).toEqual([]);
+    for (const pid of started) expect(() => process.kill(pid, 0)).toThrow(/ESRCH/);
+  });
+});
