@@ -22,6 +22,7 @@ const WRITTEN = [
 export type ContentEncryptionName = (typeof WRITTEN)[number];
 
 type Cbc = { mode: 'cbc'; cipher: string; blockOctets: number };
+export type CbcCipher = { cipher: string; keyOctets: number; blockOctets: number };
 type Row = {
   name: ContentEncryptionName | 'des-ede3-cbc';
   oid: string;
@@ -106,6 +107,12 @@ export function contentEncryptionOid(name: ContentEncryptionName): string {
 export function contentEncryptionByOid(oid: string): ContentEncryptionName | null {
   const name = TABLE.find((row) => row.oid === oid)?.name;
   return WRITTEN.find((written) => written === name) ?? null;
+}
+
+/** A block cipher in CBC mode that serves another algorithm as its part; null: unknown. */
+export function cbcByOid(oid: string): CbcCipher | null {
+  const row = TABLE.find((candidate) => candidate.oid === oid);
+  return row?.mode === 'cbc' ? row : null;
 }
 
 /** Whether messages under it are AuthEnvelopedData. */

@@ -40,12 +40,15 @@ export function readEnvelopedData(octets: Buffer): EnvelopedData {
 }
 
 /**
- * Whom a message is encrypted for, without decrypting anything: for classification.
+ * Whom a message is encrypted for, without decrypting anything: for classification. Recipients without a certificate
+ * are left out.
  *
  * @throws SealgateError `cms.malformed`
  */
 export function peekRecipients(octets: Buffer): CertificateIdentifier[] {
-  return readEnvelopedData(octets).recipientInfos.map(({ identifier }) => identifier);
+  return readEnvelopedData(octets).recipientInfos.flatMap((info) =>
+    info.kind === 'shared-key' || info.kind === 'password' ? [] : [info.identifier],
+  );
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Certificate } from '../pki/certificate.ts';
  * key process and a card are the same to it. Implementations: src/hsm.
  *
  * Both throw SealgateError: `key.unavailable` (temporary: token away, process restarting), `key.refused`
- * (permanent: mechanism not offered, key usage), and decryptKey/agree throw `key.decrypt-failed` where the
+ * (permanent: mechanism not offered, key usage), and decryptKey/agree/decapsulate throw `key.decrypt-failed` where the
  * implementation cannot hide it; the caller makes all decryption failures look alike (RFC 3218).
  */
 
@@ -16,7 +16,8 @@ export type SignatureScheme =
   | { kind: 'rsa-pkcs1'; digest: DigestName }
   | { kind: 'rsa-pss'; digest: DigestName; saltOctets: number }
   | { kind: 'ecdsa'; digest: DigestName }
-  | { kind: 'eddsa'; curve: 'Ed25519' | 'Ed448' };
+  | { kind: 'eddsa'; curve: 'Ed25519' | 'Ed448' }
+  | { kind: 'ml-dsa'; parameterSet: 'ML-DSA-44' | 'ML-DSA-65' | 'ML-DSA-87' };
 
 export interface SigningKey {
   /** Name in the configuration; for log lines. */
@@ -44,4 +45,9 @@ export interface DecryptionKey {
   decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer>;
   /** Raw ECDH/X25519/X448 shared secret Z with the originator's SubjectPublicKeyInfo (DER). */
   agree(originatorPublicKey: Uint8Array): Promise<Buffer>;
+  /**
+   * Shared secret of an ML-KEM ciphertext (FIPS 203 §7.3), 32 octets. A ciphertext that was changed gives another
+   * secret, not an error.
+   */
+  decapsulate(ciphertext: Uint8Array): Promise<Buffer>;
 }

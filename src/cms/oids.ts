@@ -29,3 +29,9 @@ export const attributeTypes = {
   /** RFC 6211 §2. */
   algorithmProtection: '1.2.840.113549.1.9.52',
 } as const;
+
+/** oriType of an OtherRecipientInfo. */
+export const otherRecipientTypes = {
+  /** RFC 9629 §3. */
+  kem: '1.2.840.113549.1.9.16.13.3',
+} as const;

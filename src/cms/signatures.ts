@@ -1,9 +1,9 @@
-import { constants, type KeyObject, verify as verifyNow } from 'node:crypto';
 import type { Element } from '../asn1/element.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { smallInteger } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
 import { unreachable } from '../errors.ts';
+import { oidDsa } from '../pki/public-key.ts';
 import {
   type AlgorithmIdentifier,
   algorithmIdentifier,
@@ -13,12 +13,12 @@ import {
 import { type ContentDigestName, contentDigest, digestAlgorithmWithNull, digestName } from './digests.ts';
 import type { DigestName, SignatureScheme } from './keys.ts';
 
-/** RFC 8017 §A.1, §A.2; RFC 5754 §3; RFC 8419 §2. */
+/** RFC 8017 §A.1, §A.2; RFC 5754 §3; RFC 8419 §2; RFC 9882 §2. */
 export const rsaEncryption = '1.2.840.113549.1.1.1';
 export const mgf1 = '1.2.840.113549.1.1.8';
 const rsassaPss = '1.2.840.113549.1.1.10';
 
-type Family = 'rsa-pkcs1' | 'ecdsa';
+type Family = 'rsa-pkcs1' | 'ecdsa' | 'dsa';
 
 /** Signature algorithms whose identifier names the digest. */
 const WITH_DIGEST: readonly { oid: string; family: Family; digest: DigestName }[] = [
@@ -32,22 +32,43 @@ const WITH_DIGEST: readonly { oid: string; family: Family; digest: DigestName }[
   { oid: '1.2.840.10045.4.3.2', family: 'ecdsa', digest: 'sha256' },
   { oid: '1.2.840.10045.4.3.3', family: 'ecdsa', digest: 'sha384' },
   { oid: '1.2.840.10045.4.3.4', family: 'ecdsa', digest: 'sha512' },
+  { oid: '1.2.840.10040.4.3', family: 'dsa', digest: 'sha1' },
+  { oid: '2.16.840.1.101.3.4.3.1', family: 'dsa', digest: 'sha224' },
+  { oid: '2.16.840.1.101.3.4.3.2', family: 'dsa', digest: 'sha256' },
 ];
+
+/** Keys named in place of the signature algorithm: the digest is that of the content. */
+const OF_KEY = new Map<string, 'rsa-pkcs1' | 'dsa'>([
+  [rsaEncryption, 'rsa-pkcs1'],
+  [oidDsa, 'dsa'],
+]);
 
 const EDWARDS: readonly { oid: string; curve: 'Ed25519' | 'Ed448'; contentDigest: ContentDigestName }[] = [
   { oid: '1.3.101.112', curve: 'Ed25519', contentDigest: 'sha512' },
   { oid: '1.3.101.113', curve: 'Ed448', contentDigest: 'shake256' },
 ];
 
+type MlDsa = SignatureScheme & { kind: 'ml-dsa' };
+const ML_DSA: readonly { oid: string; parameterSet: MlDsa['parameterSet'] }[] = [
+  { oid: '2.16.840.1.101.3.4.3.17', parameterSet: 'ML-DSA-44' },
+  { oid: '2.16.840.1.101.3.4.3.18', parameterSet: 'ML-DSA-65' },
+  { oid: '2.16.840.1.101.3.4.3.19', parameterSet: 'ML-DSA-87' },
+];
+
 /** Known and refused: named in reports, never computed. */
 const REFUSED = new Map([
   ['1.2.840.113549.1.1.2', 'rsa-pkcs1-md2'],
   ['1.2.840.113549.1.1.4', 'rsa-pkcs1-md5'],
-  ['1.2.840.10040.4.3', 'dsa-sha1'],
 ]);
 
+/** What is verified is more than what is signed: DSA, and PSS with two digests (RFC 4055 §3.1). */
+export type VerifiableScheme =
+  | Exclude<SignatureScheme, { kind: 'rsa-pss' }>
+  | (SignatureScheme & { kind: 'rsa-pss' } & { maskDigest: DigestName })
+  | { kind: 'dsa'; digest: DigestName };
+
 export type ResolvedSignature =
-  | { kind: 'supported'; scheme: SignatureScheme; contentDigest: ContentDigestName; name: string }
+  | { kind: 'supported'; scheme: VerifiableScheme; contentDigest: ContentDigestName; name: string }
   | { kind: 'unsupported'; name: string }
   /** The two algorithm identifiers contradict each other. */
   | { kind: 'contradictory'; name: string };
@@ -69,19 +90,21 @@ export function resolveSignature(
     };
   }
 
-  const edwards = EDWARDS.find((row) => row.oid === signature.oid);
-  if (edwards !== undefined) {
-    // RFC 8419 §3.1 fixes the digest of the content; SHA-1 next to EdDSA would only weaken it.
-    const scheme: SignatureScheme = { kind: 'eddsa', curve: edwards.curve };
-    if (!hasNoParameters(signature) || digest === 'sha1')
-      return { kind: 'contradictory', name: schemeName(scheme) };
-    return { kind: 'supported', scheme, contentDigest: digest, name: schemeName(scheme) };
+  const whole = resolveUnhashed(signature.oid);
+  if (whole !== null) {
+    // What these sign may be attributes that hold a digest of the content, and SHA-1 there would only weaken them
+    // (RFC 8419 §3.1, RFC 9882 §3.3).
+    const name = schemeName(whole);
+    const tooWeak = digest === 'sha1' || (whole.kind === 'ml-dsa' && digest === 'sha224');
+    if (!hasNoParameters(signature) || tooWeak) return { kind: 'contradictory', name };
+    return { kind: 'supported', scheme: whole, contentDigest: digest, name };
   }
   if (digest === 'shake256') return { kind: 'unsupported', name: `${signature.oid} with shake256` };
 
-  let scheme: Exclude<SignatureScheme, { kind: 'eddsa' }>;
-  if (signature.oid === rsaEncryption) {
-    scheme = { kind: 'rsa-pkcs1', digest };
+  let scheme: Extract<VerifiableScheme, { digest: DigestName }>;
+  const family = OF_KEY.get(signature.oid);
+  if (family !== undefined) {
+    scheme = { kind: family, digest };
   } else if (signature.oid === rsassaPss) {
     const pss = readPssParameters(signature.parameters);
     if (pss === null) return { kind: 'unsupported', name: 'rsa-pss' };
@@ -98,26 +121,51 @@ export function resolveSignature(
   return { kind: 'supported', scheme, contentDigest: digest, name };
 }
 
-/** Usual name, e.g. `rsa-pkcs1-sha256`, `rsa-pss-sha256`, `ecdsa-sha384`, `ed25519`. */
-export function schemeName(scheme: SignatureScheme): string {
-  return scheme.kind === 'eddsa' ? scheme.curve.toLowerCase() : `${scheme.kind}-${scheme.digest}`;
+/** Schemes that take what is signed as a whole; null: not one of them. */
+function resolveUnhashed(oid: string): Extract<SignatureScheme, { kind: 'eddsa' | 'ml-dsa' }> | null {
+  const edwards = EDWARDS.find((row) => row.oid === oid);
+  if (edwards !== undefined) return { kind: 'eddsa', curve: edwards.curve };
+  const lattice = ML_DSA.find((row) => row.oid === oid);
+  return lattice === undefined ? null : { kind: 'ml-dsa', parameterSet: lattice.parameterSet };
 }
 
-/** The digest of the content that goes with a scheme (RFC 5754 §3, RFC 8419 §3.1). */
+/** Usual name, e.g. `rsa-pkcs1-sha256`, `rsa-pss-sha256`, `ecdsa-sha384`, `ed25519`, `ml-dsa-65`. */
+export function schemeName(scheme: SignatureScheme | VerifiableScheme): string {
+  switch (scheme.kind) {
+    case 'eddsa':
+      return scheme.curve.toLowerCase();
+    case 'ml-dsa':
+      return scheme.parameterSet.toLowerCase();
+    default:
+      return `${scheme.kind}-${scheme.digest}`;
+  }
+}
+
+/** The digest of the content that goes with a scheme (RFC 5754 §3, RFC 8419 §3.1, RFC 9882 §3.3). */
 export function contentDigestFor(scheme: SignatureScheme): ContentDigestName {
-  if (scheme.kind !== 'eddsa') return scheme.digest;
-  return scheme.curve === 'Ed25519' ? 'sha512' : 'shake256';
+  switch (scheme.kind) {
+    case 'eddsa':
+      return scheme.curve === 'Ed25519' ? 'sha512' : 'shake256';
+    case 'ml-dsa':
+      return 'sha512';
+    default:
+      return scheme.digest;
+  }
 }
 
-/** signatureAlgorithm of a SignerInfo. */
-export function signatureAlgorithm(scheme: SignatureScheme): Buffer {
+/**
+ * signatureAlgorithm of a SignerInfo.
+ *
+ * @param maskDigest for PSS; the scheme's own digest when absent
+ */
+export function signatureAlgorithm(scheme: SignatureScheme, maskDigest?: DigestName): Buffer {
   switch (scheme.kind) {
     case 'rsa-pkcs1':
       // Every reader knows this form, as the digest stands in digestAlgorithm (RFC 3370 §3.2, RFC 5754 §3.2).
       return algorithmIdentifier(rsaEncryption, der.nullValue());
     case 'rsa-pss': {
       const hash = digestAlgorithmWithNull(scheme.digest);
-      const mask = algorithmIdentifier(mgf1, hash);
+      const mask = algorithmIdentifier(mgf1, digestAlgorithmWithNull(maskDigest ?? scheme.digest));
       const salt = der.explicit(2, der.integer(scheme.saltOctets));
       const parameters = der.sequence(der.explicit(0, hash), der.explicit(1, mask), salt);
       return algorithmIdentifier(rsassaPss, parameters);
@@ -132,6 +180,11 @@ export function signatureAlgorithm(scheme: SignatureScheme): Buffer {
       if (row === undefined) throw new Error(`no EdDSA row for ${scheme.curve}`);
       return algorithmIdentifier(row.oid);
     }
+    case 'ml-dsa': {
+      const row = ML_DSA.find(({ parameterSet }) => parameterSet === scheme.parameterSet);
+      if (row === undefined) throw new Error(`no ML-DSA row for ${scheme.parameterSet}`);
+      return algorithmIdentifier(row.oid);
+    }
     default:
       return unreachable(scheme);
   }
@@ -139,9 +192,9 @@ export function signatureAlgorithm(scheme: SignatureScheme): Buffer {
 
 /**
  * `RSASSA-PSS-params` (RFC 8017 §A.2.3), defaults: SHA-1, MGF1 with SHA-1, 20, 1. null: a combination nobody computes
- * (another mask function, another digest in it, another trailer).
+ * (another mask function, another trailer).
  */
-function readPssParameters(parameters: Element | null): (SignatureScheme & { kind: 'rsa-pss' }) | null {
+function readPssParameters(parameters: Element | null): (VerifiableScheme & { kind: 'rsa-pss' }) | null {
   if (parameters === null) return null;
   const reader = sequenceOf(parameters, 'BER', 'RSASSA-PSS-params');
   const hash = reader.optionalExplicit(0);
@@ -153,8 +206,8 @@ function readPssParameters(parameters: Element | null): (SignatureScheme & { kin
   const maskDigest = readMaskDigest(mask);
   const saltOctets = salt === null ? 20 : smallInteger(salt);
   if (trailer !== null && smallInteger(trailer) !== 1) return null;
-  if (digest === null || maskDigest !== digest || saltOctets < 0 || saltOctets > 512) return null;
-  return { kind: 'rsa-pss', digest, saltOctets };
+  if (digest === null || maskDigest === null || saltOctets < 0 || saltOctets > 512) return null;
+  return { kind: 'rsa-pss', digest, saltOctets, maskDigest };
 }
 
 /** The digest in a MaskGenAlgorithm (RFC 8017 §A.2.1); absent means MGF1 with SHA-1; null: not MGF1 or unknown. */
@@ -163,44 +216,4 @@ export function readMaskDigest(mask: Element | null): DigestName | null {
   const { oid, parameters } = readAlgorithmIdentifier(mask);
   if (oid !== mgf1 || parameters === null) return null;
   return digestName(readAlgorithmIdentifier(parameters));
-}
-
-/** Key types of node:crypto by scheme: a key never serves another algorithm than its own. */
-const KEY_TYPES: Record<SignatureScheme['kind'], readonly string[]> = {
-  'rsa-pkcs1': ['rsa'],
-  'rsa-pss': ['rsa', 'rsa-pss'],
-  ecdsa: ['ec'],
-  eddsa: ['ed25519', 'ed448'],
-};
-
-/** Whether `signature` is one over `data` by the holder of `key`. Never throws: what cannot be verified is not good. */
-export function verifyScheme(
-  scheme: SignatureScheme,
-  data: Uint8Array,
-  key: KeyObject,
-  signature: Uint8Array,
-): boolean {
-  const type = key.asymmetricKeyType ?? '';
-  if (!KEY_TYPES[scheme.kind].includes(type)) return false;
-  if (scheme.kind === 'eddsa' && type !== scheme.curve.toLowerCase()) return false;
-  try {
-    switch (scheme.kind) {
-      case 'rsa-pkcs1':
-        return verifyNow(scheme.digest, data, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
-      case 'rsa-pss': {
-        const { saltOctets: saltLength } = scheme;
-        const options = { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength };
-        return verifyNow(scheme.digest, data, options, signature);
-      }
-      case 'ecdsa':
-        return verifyNow(scheme.digest, data, { key, dsaEncoding: 'der' }, signature);
-      case 'eddsa':
-        return verifyNow(null, data, key, signature);
-      default:
-        return unreachable(scheme);
-    }
-  } catch {
-    // OpenSSL reports some impossible signatures (wrong length, salt longer than the key) by an error.
-    return false;
-  }
 }

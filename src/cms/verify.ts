@@ -2,13 +2,14 @@ import { type KeyObject, timingSafeEqual } from 'node:crypto';
 import { readWhole } from '../asn1/reader.ts';
 import { SealgateError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import { workingKeyOnPath } from '../pki/working-key.ts';
 import { sameAlgorithm } from './algorithm-identifier.ts';
 import { type Attribute, hasDuplicates, looksLikeAttributes } from './attributes.ts';
 import { type ContentDigestName, digest, digestOctets } from './digests.ts';
 import type { CertificateIdentifier } from './identifiers.ts';
 import { isUnreadable } from './malformed.ts';
 import { contentTypes } from './oids.ts';
-import { type ResolvedSignature, resolveSignature, verifyScheme } from './signatures.ts';
+import { type ResolvedSignature, resolveSignature } from './signatures.ts';
 import {
   contentTypeOf,
   isNamedBy,
@@ -20,6 +21,7 @@ import {
   readSigningTime,
 } from './signed-attributes.ts';
 import type { SignedData, SignerInfo } from './signed-data.ts';
+import { verifyScheme } from './verify-scheme.ts';
 
 /**
  * Verifies one signature of a SignedData over its octets (RFC 5652 §5.6). Says nothing about whom the certificate
@@ -65,6 +67,7 @@ export type SignedContent = Uint8Array | { digests: ReadonlyMap<ContentDigestNam
  * @param signedData the message, for its content type
  * @param content what was signed: `signedData.content`, or the other part of a multipart/signed
  * @param certificate of the signer, one of `signerCandidates`
+ * @param issuers whose parameters a DSA key without any inherits (RFC 5280 §6.1.4 (d) to (f)), nearest first
  * @returns a report for whatever the octets are; throws for nothing that a message can contain
  */
 export function verifySignature(
@@ -72,6 +75,7 @@ export function verifySignature(
   signerInfo: SignerInfo,
   content: SignedContent,
   certificate: Certificate,
+  issuers: readonly Certificate[] = [],
 ): VerificationReport {
   const checks: SignatureCheck[] = [];
   const attributes = signerInfo.signedAttributes?.list ?? [];
@@ -90,7 +94,7 @@ export function verifySignature(
     checks.push({ check: 'algorithms', outcome: 'failed' });
     return report('bad');
   }
-  const key = resolved.kind === 'supported' ? publicKeyOf(certificate) : null;
+  const key = resolved.kind === 'supported' ? publicKeyOf(certificate, issuers) : null;
   if (resolved.kind === 'unsupported' || key === null) {
     checks.push({ check: 'algorithms', outcome: 'unsupported' });
     return report('unsupported');
@@ -148,9 +152,9 @@ function resolve(signerInfo: SignerInfo): ResolvedSignature {
   }
 }
 
-function publicKeyOf(certificate: Certificate): KeyObject | null {
+function publicKeyOf(certificate: Certificate, issuers: readonly Certificate[]): KeyObject | null {
   try {
-    return certificate.publicKey;
+    return workingKeyOnPath(certificate, issuers)?.keyObject() ?? null;
   } catch (error) {
     if (error instanceof SealgateError) return null;
     throw error;

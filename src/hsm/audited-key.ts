@@ -52,6 +52,10 @@ export class AuditedDecryptionKey implements DecryptionKey {
   agree(originatorPublicKey: Uint8Array): Promise<Buffer> {
     return audited(this.#audit, this.label, 'decrypt', () => this.#key.agree(originatorPublicKey));
   }
+
+  decapsulate(ciphertext: Uint8Array): Promise<Buffer> {
+    return audited(this.#audit, this.label, 'decrypt', () => this.#key.decapsulate(ciphertext));
+  }
 }
 
 async function audited(

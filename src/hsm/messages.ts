@@ -16,6 +16,7 @@ const signatureScheme = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('rsa-pss'), digest, saltOctets: z.number().int().nonnegative() }),
   z.object({ kind: z.literal('ecdsa'), digest }),
   z.object({ kind: z.literal('eddsa'), curve: z.enum(['Ed25519', 'Ed448']) }),
+  z.object({ kind: z.literal('ml-dsa'), parameterSet: z.enum(['ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87']) }),
 ]);
 
 const keyTransportScheme = z.discriminatedUnion('kind', [

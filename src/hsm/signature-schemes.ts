@@ -24,8 +24,19 @@ const ECDSA_256: SignatureScheme = { kind: 'ecdsa', digest: 'sha256' };
 const ECDSA_384: SignatureScheme = { kind: 'ecdsa', digest: 'sha384' };
 const ECDSA_512: SignatureScheme = { kind: 'ecdsa', digest: 'sha512' };
 
-/** Empty: not a key for signatures. */
-export function signatureSchemes(certificate: Certificate): readonly SignatureScheme[] {
+/** RFC 9882. */
+const ML_DSA = new Map<string | undefined, SignatureScheme>([
+  ['ml-dsa-44', { kind: 'ml-dsa', parameterSet: 'ML-DSA-44' }],
+  ['ml-dsa-65', { kind: 'ml-dsa', parameterSet: 'ML-DSA-65' }],
+  ['ml-dsa-87', { kind: 'ml-dsa', parameterSet: 'ML-DSA-87' }],
+]);
+
+/**
+ * Empty: not a key for signatures.
+ *
+ * @param postQuantum whether ML-DSA is offered: few readers can verify it yet
+ */
+export function signatureSchemes(certificate: Certificate, postQuantum = false): readonly SignatureScheme[] {
   const key = certificate.publicKey;
   switch (key.asymmetricKeyType) {
     case 'rsa':
@@ -43,14 +54,19 @@ export function signatureSchemes(certificate: Certificate): readonly SignatureSc
       return [{ kind: 'eddsa', curve: 'Ed25519' }];
     case 'ed448':
       return [{ kind: 'eddsa', curve: 'Ed448' }];
-    default:
-      return [];
+    default: {
+      const scheme = postQuantum ? ML_DSA.get(key.asymmetricKeyType) : undefined;
+      return scheme === undefined ? [] : [scheme];
+    }
   }
 }
 
 /** Whether `scheme` is one of `schemes`, parameters included. */
 export function includesScheme(schemes: readonly SignatureScheme[], scheme: SignatureScheme): boolean {
   return schemes.some((each) => {
+    if (each.kind === 'ml-dsa' || scheme.kind === 'ml-dsa') {
+      return each.kind === 'ml-dsa' && scheme.kind === 'ml-dsa' && each.parameterSet === scheme.parameterSet;
+    }
     if (each.kind === 'eddsa' || scheme.kind === 'eddsa') {
       return each.kind === 'eddsa' && scheme.kind === 'eddsa' && each.curve === scheme.curve;
     }

@@ -1,4 +1,4 @@
-import { diffieHellman, type KeyObject, sign } from 'node:crypto';
+import { decapsulate, diffieHellman, type KeyObject, sign } from 'node:crypto';
 import type { DecryptionKey, KeyTransportScheme, SignatureScheme, SigningKey } from '../cms/keys.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { curveByName } from './curves.ts';
@@ -27,21 +27,25 @@ export type SoftwareKeysOptions = {
    * between two signatures and have to be woken, which costs a tenth of the CPU of a signed mail.
    */
   parallelSignatures?: number;
+  /** Whether keys for ML-DSA sign; default false, as few readers can verify it yet. */
+  postQuantum?: boolean;
 };
 
 /** Makes usable keys of loaded ones, and owns the threads they work in. The event loop is never blocked. */
 export class SoftwareKeys {
   readonly #pool: RsaDecryptionPool;
   readonly #slots: SigningSlots;
+  readonly #postQuantum: boolean;
 
   constructor(options: SoftwareKeysOptions = {}) {
+    this.#postQuantum = options.postQuantum ?? false;
     this.#pool = new RsaDecryptionPool(options.decryptionThreads ?? 2);
     this.#slots = new SigningSlots(options.parallelSignatures ?? 6);
   }
 
   /** null: the key is of a kind that does not sign (X25519). */
   signingKey(loaded: LoadedKey): SigningKey | null {
-    const schemes = signatureSchemes(loaded.certificate);
+    const schemes = signatureSchemes(loaded.certificate, this.#postQuantum);
     return schemes.length === 0 ? null : new SoftwareSigningKey(loaded, schemes, this.#slots);
   }
 
@@ -52,6 +56,9 @@ export class SoftwareKeys {
       case 'rsa':
       case 'x25519':
       case 'x448':
+      case 'ml-kem-512':
+      case 'ml-kem-768':
+      case 'ml-kem-1024':
         return new SoftwareDecryptionKey(loaded, this.#pool);
       case 'ec':
         return curveByName(key.asymmetricKeyDetails?.namedCurve) === null
@@ -101,6 +108,9 @@ class SoftwareSigningKey implements SigningKey {
   }
 }
 
+const AGREEING: ReadonlySet<string | undefined> = new Set(['ec', 'x25519', 'x448']);
+const ENCAPSULATED: ReadonlySet<string | undefined> = new Set(['ml-kem-512', 'ml-kem-768', 'ml-kem-1024']);
+
 class SoftwareDecryptionKey implements DecryptionKey {
   readonly label: string;
   readonly certificate: Certificate;
@@ -124,13 +134,23 @@ class SoftwareDecryptionKey implements DecryptionKey {
   }
 
   async agree(originatorPublicKey: Uint8Array): Promise<Buffer> {
-    if (this.#privateKey.asymmetricKeyType === 'rsa') throw errorOf(refused('not a key for agreement'));
+    if (!AGREEING.has(this.#privateKey.asymmetricKeyType)) throw errorOf(refused('not a key for agreement'));
     const publicKey = readOriginatorKey(this.certificate, originatorPublicKey);
     return new Promise((resolve, reject) => {
       diffieHellman({ privateKey: this.#privateKey, publicKey }, (error, secret) => {
         // RFC 7748 §6.1: an all-zero result (a point of small order) is an error of OpenSSL's.
         if (error === null) resolve(secret);
         else reject(errorOf(decryptFailed('key agreement')));
+      });
+    });
+  }
+
+  async decapsulate(ciphertext: Uint8Array): Promise<Buffer> {
+    if (!ENCAPSULATED.has(this.#privateKey.asymmetricKeyType)) throw errorOf(refused('not an ML-KEM key'));
+    return new Promise((resolve, reject) => {
+      decapsulate(this.#privateKey, ciphertext, (error, secret) => {
+        if (error === null) resolve(secret);
+        else reject(errorOf(decryptFailed('length of the ciphertext')));
       });
     });
   }

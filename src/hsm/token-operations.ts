@@ -43,7 +43,7 @@ export function performOperation(on: TokenSession, key: KeyHandle, operation: Op
 }
 
 function digestOf(scheme: SignatureScheme): DigestName {
-  if (scheme.kind === 'eddsa') throw new FailureError(refused('EdDSA on a token'));
+  if (!('digest' in scheme)) throw new FailureError(refused(`${scheme.kind} on a token`));
   return scheme.digest;
 }
 
@@ -83,7 +83,8 @@ function sign(on: TokenSession, key: KeyHandle, scheme: SignatureScheme, value: 
       return ecdsaSigValue(raw);
     }
     case 'eddsa':
-      throw new FailureError(refused('EdDSA on a token'));
+    case 'ml-dsa':
+      throw new FailureError(refused(`${scheme.kind} on a token`));
     default:
       return unreachable(scheme);
   }

@@ -186,7 +186,7 @@ class TokenSigningKey implements SigningKey {
 
   async sign(scheme: SignatureScheme, data: Uint8Array): Promise<Buffer> {
     if (!includesScheme(this.schemes, scheme)) throw errorOf(refused(`scheme ${scheme.kind}`));
-    const long = data.length > LONGEST_MESSAGE && scheme.kind !== 'eddsa';
+    const long = data.length > LONGEST_MESSAGE && 'digest' in scheme;
     const signature = await this.#client.perform({
       kind: 'sign',
       key: this.#key,
@@ -241,6 +241,10 @@ class TokenDecryptionKey implements DecryptionKey {
       point,
       secretOctets: octets,
     });
+  }
+
+  async decapsulate(): Promise<Buffer> {
+    throw errorOf(refused('ML-KEM on a token'));
   }
 }
 

@@ -18,6 +18,7 @@ export function cryptoParameters(scheme: SignatureScheme): {
     case 'ecdsa':
       return { digest: scheme.digest, options: { dsaEncoding: 'der' } };
     case 'eddsa':
+    case 'ml-dsa':
       return { digest: null, options: {} };
     default:
       return unreachable(scheme);

@@ -2,6 +2,7 @@ import {
   constants,
   createPrivateKey,
   createPublicKey,
+  decapsulate,
   diffieHellman,
   type KeyObject,
   privateDecrypt,
@@ -46,6 +47,7 @@ export function signingKey(
         case 'ecdsa':
           return Promise.resolve(signNow(scheme.digest, data, { key: privateKey, dsaEncoding: 'der' }));
         case 'eddsa':
+        case 'ml-dsa':
           return Promise.resolve(signNow(null, data, privateKey));
       }
     },
@@ -61,6 +63,7 @@ export function decryptionKey(privateKey: KeyObject, certificate: Certificate): 
       const publicKey = createPublicKey({ key: Buffer.from(originator), format: 'der', type: 'spki' });
       return diffieHellman({ privateKey, publicKey });
     },
+    decapsulate: async (ciphertext) => decapsulate(privateKey, ciphertext),
   };
 }
 
