@@ -41,6 +41,8 @@ export type MailSystemOptions = {
   }) => Promise<object[]>;
   /** With `keys`: what principals name as their key; default: the user's name. */
   keyOf?: (name: string) => string;
+  /** With `keys`: what principals name besides. */
+  furtherKeys?: (name: string) => readonly string[];
   /** How the configuration spells a login, where that is not as the servers know it. */
   spell?: (login: string) => string;
 };
@@ -145,7 +147,9 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
         list: options.users.map((name) => ({
           login: options.spell?.(addressOf(name)) ?? addressOf(name),
           addresses: [addressOf(name)],
-          keys: withKeys.includes(name) ? [options.keyOf?.(name) ?? name] : [],
+          keys: withKeys.includes(name)
+            ? [options.keyOf?.(name) ?? name, ...(options.furtherKeys?.(name) ?? [])]
+            : [],
         })),
       },
       trust: { anchors: [pki.ca.certificateFile] },
