@@ -12,7 +12,10 @@ import type { CertificateRevocation, RevocationProblem, RevocationReport } from 
 export type RevocationRequest = {
   /** Of a PathReport that is `valid`: the end entity first, the anchor last. */
   path: readonly Certificate[];
-  /** A CrlSet keeps its index between requests. */
+  /**
+   * A CrlSet keeps its index between requests. Of a stranger's, take few: in numbers they use up the limits, and the
+   * status is then not known.
+   */
   crls: Iterable<CertificateRevocationList>;
   ocspResponses: Iterable<OcspEvidence>;
   /** Where signers of CRLs and responses may be found besides the path; nothing in it is believed. */

@@ -117,7 +117,7 @@ export type Scheme =
   | 'ml-dsa-65';
 
 const sha256 = sequence(oid('2.16.840.1.101.3.4.2.1'), nullValue());
-const ALGORITHMS: Record<Scheme, Buffer> = {
+export const ALGORITHMS: Record<Scheme, Buffer> = {
   'ecdsa-sha256': sequence(oid('1.2.840.10045.4.3.2')),
   'rsa-sha256': sequence(oid('1.2.840.113549.1.1.11'), nullValue()),
   'rsa-sha1': sequence(oid('1.2.840.113549.1.1.5'), nullValue()),
@@ -134,7 +134,7 @@ const ALGORITHMS: Record<Scheme, Buffer> = {
   'ml-dsa-65': sequence(oid('2.16.840.1.101.3.4.3.18')),
 };
 
-function signWith(scheme: Scheme, tbs: Buffer, key: KeyObject): Buffer {
+export function signWith(scheme: Scheme, tbs: Buffer, key: KeyObject): Buffer {
   switch (scheme) {
     case 'ecdsa-sha256':
     case 'rsa-sha256':
