@@ -5,9 +5,9 @@ import { universal } from '../asn1/element.ts';
 import { type SequenceReader, sequenceOf } from '../asn1/sequence-reader.ts';
 import { objectIdentifier, octetString, smallInteger } from '../asn1/values.ts';
 import type { DigestName } from '../cms/keys.ts';
+import { decryptRc2Cbc } from '../cms/rc2.ts';
 import { malformedKeyFile, passphraseIncorrect, unsupportedKeyFile } from './key-file-error.ts';
 import { bmpPassword, derivePkcs12 } from './pkcs12-kdf.ts';
-import { decryptRc2Cbc } from '../cms/rc2.ts';
 
 /**
  * Password-based decryption of key files: PBES2 (RFC 8018 §6.2) and the schemes of PKCS#12 (RFC 7292 §C).

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownCapabilities } from '../../src/cms/capabilities.ts';
 import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
@@ -8,6 +8,7 @@ import type { SignatureScheme } from '../../src/cms/keys.ts';
 import { signDetached, signOpaque } from '../../src/cms/sign.ts';
 import { certificatesOf, readSignedData, signerCandidates } from '../../src/cms/signed-data.ts';
 import { verifySignature } from '../../src/cms/verify.ts';
+import type { Certificate } from '../../src/pki/certificate.ts';
 import { type Identity, IdentityFolder, type KeyKind } from './support/identities.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 
@@ -122,6 +123,58 @@ describe('signatures, both ways', () => {
       expect(good).toMatchObject({ signature: 'good', algorithm: name });
       const bad = verifySignature(signedData, signerInfo, content.subarray(1), who.certificate);
       expect(bad.signature).toBe('bad');
+    }
+  });
+});
+
+describe('signatures that are only read', () => {
+  const verified = (octets: Buffer, certificate: Certificate, signedContent = content) => {
+    const signedData = readSignedData(octets);
+    const [signerInfo] = signedData.signerInfos;
+    if (signerInfo === undefined) throw new Error('no signer');
+    return verifySignature(signedData, signerInfo, signedContent, certificate);
+  };
+
+  it.each([
+    ['sha256', 'sha1', '20'],
+    ['sha512', 'sha256', '64'],
+    ['sha1', 'sha256', '20'],
+  ])('PSS with %s, and %s in its mask function', (md, mask, salt) => {
+    const who = identity('rsa');
+    const options = ['-md', md, '-keyopt', 'rsa_padding_mode:pss', '-keyopt', `rsa_mgf1_md:${mask}`];
+    const octets = at.openssl(
+      ...['cms', '-sign', '-binary', '-nodetach', '-outform', 'DER', '-in', at.file('content', content)],
+      ...['-signer', who.certificateFile, '-inkey', who.keyFile],
+      ...options,
+      ...['-keyopt', `rsa_pss_saltlen:${salt}`],
+    );
+    expect(verified(octets, who.certificate)).toMatchObject({
+      signature: 'good',
+      algorithm: `rsa-pss-${md}`,
+    });
+    expect(verified(octets, who.certificate, content.subarray(1)).signature).toBe('bad');
+    expect(verified(octets, identity('P-256').certificate).signature).toBe('bad');
+  });
+
+  it.each(['sha1', 'sha224', 'sha256'])('DSA with %s', (md) => {
+    const [parameters, key, certificate] = ['dsa.params', 'dsa.key', 'dsa.crt'].map((name) => at.path(name));
+    if (parameters === undefined || key === undefined || certificate === undefined) throw new Error('names');
+    const size = ['-pkeyopt', 'dsa_paramgen_bits:1024', '-pkeyopt', 'dsa_paramgen_q_bits:160'];
+    if (!existsSync(certificate)) {
+      at.openssl('genpkey', '-genparam', '-algorithm', 'DSA', ...size, '-out', parameters);
+      at.openssl('genpkey', '-paramfile', parameters, '-out', key);
+      at.openssl('req', '-x509', '-key', key, '-subj', '/CN=Dora', '-sha256', '-out', certificate);
+    }
+    for (const form of [[], ['-noattr']]) {
+      const octets = at.openssl(
+        ...['cms', '-sign', '-binary', '-nodetach', '-outform', 'DER', '-in', at.file('content', content)],
+        ...['-signer', certificate, '-inkey', key, '-md', md],
+        ...form,
+      );
+      const [dora] = certificatesOf(readSignedData(octets));
+      if (dora === undefined) throw new Error('no certificate');
+      expect(verified(octets, dora)).toMatchObject({ signature: 'good', algorithm: `dsa-${md}` });
+      expect(verified(octets, dora, content.subarray(1)).signature).toBe('bad');
     }
   });
 });
