@@ -9,13 +9,15 @@ export function principalLogin(credentials: Credentials): string {
   const { login } = credentials;
   if (credentials.kind === 'password') return login;
   const subjects = tokenSubjects(credentials.secret.reveal());
-  const own = subjects.length === 0 || subjects.some((each) => each.toLowerCase() === login.toLowerCase());
-  return own ? login : `${login}*${subjects[0] ?? ''}`;
+  const other = subjects.find((each) => each.toLowerCase() !== login.toLowerCase());
+  return other === undefined ? login : `${login}*${other}`;
 }
 
 /** Whom a bearer token in JWT form (header.payload.signature) names. Read, not verified: the upstream does that. */
 function tokenSubjects(message: string): string[] {
-  const payload = /\x01auth=Bearer [\w-]+\.([\w-]+)\.[\w-]*\x01/i.exec(message)?.[1];
+  // As wide as what is accepted as a token (RFC 6750 §2.1): written in another way it must not become unreadable here.
+  const token = /\x01auth=bearer +([A-Za-z0-9\-._~+/]+)=*\x01/i.exec(message)?.[1];
+  const payload = token?.split('.')[1];
   if (payload === undefined) return [];
   let claims: unknown;
   try {
@@ -25,9 +27,15 @@ function tokenSubjects(message: string): string[] {
     return [];
   }
   if (typeof claims !== 'object' || claims === null) return [];
-  return Object.entries(claims).flatMap(([name, value]) =>
-    SUBJECT_CLAIMS.has(name) && typeof value === 'string' && value !== '' ? [value] : [],
-  );
+  const named = new Map(Object.entries(claims));
+  const texts = (names: readonly string[]): string[] =>
+    names.map((name) => named.get(name)).filter((value) => typeof value === 'string' && value !== '');
+  return SUBJECT_CLAIMS.map(texts).find((found) => found.length > 0) ?? [];
 }
 
-const SUBJECT_CLAIMS: ReadonlySet<string> = new Set(['upn', 'preferred_username', 'unique_name', 'email']);
+/** The first group that is there decides. Users can change what is in the last one, so all of it has to fit. */
+const SUBJECT_CLAIMS: readonly (readonly string[])[] = [
+  ['upn'],
+  ['unique_name'],
+  ['preferred_username', 'email'],
+];

@@ -1,14 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
 import { addressOf, type MailSystem, startMailSystem } from '../support/mail-system.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { services } from '../support/services/services.ts';
 import type { SoftHsm } from '../support/services/softhsm.ts';
+import { type GatewayProcess, startByHand } from './support/gateway-process.ts';
 import { bulkCommand, strangerAt } from './support/mailbox.ts';
 
 /**
@@ -18,9 +16,7 @@ import { bulkCommand, strangerAt } from './support/mailbox.ts';
 
 let token: Started<SoftHsm>;
 let system: MailSystem;
-let gateway: ChildProcess;
-let output = '';
-let ports: Map<string, number>;
+let gateway: GatewayProcess;
 const TOKEN_VARIABLE = 'SEALGATE_TEST_UNRELATED_SECRET';
 const VALUES = new Map<string, Buffer>();
 
@@ -48,48 +44,14 @@ beforeAll(async () => {
       ];
     },
   });
-  await startByHand();
+  const state = { stateFolder: join(system.folder, 'state-by-hand') };
+  gateway = await startByHand(system, 'by-hand', state, { [TOKEN_VARIABLE]: 'unrelated-4711-secret' });
 }, 120_000);
 afterAll(async () => {
-  gateway?.kill('SIGTERM');
+  gateway?.child.kill('SIGTERM');
   await system?.stop();
   await token?.stop();
 });
-
-/** A second gateway from the same file, in a process of its own, with the operator's environment around it. */
-async function startByHand(): Promise<void> {
-  const settings = parse(await readFile(system.configFile, 'utf8')) as Record<string, unknown>;
-  const file = join(system.folder, 'by-hand.yaml');
-  const more = { stateFolder: join(system.folder, 'state-by-hand'), log: { level: 'debug', format: 'json' } };
-  await writeFile(file, stringify({ ...settings, ...more }), { mode: 0o600 });
-  gateway = spawn(process.execPath, ['src/main.ts', 'serve', '--config', file], {
-    stdio: 'pipe',
-    env: { ...process.env, [TOKEN_VARIABLE]: 'unrelated-4711-secret' },
-  });
-  for (const stream of [gateway.stdout, gateway.stderr]) {
-    stream?.on('data', (text: Buffer) => (output += text.toString('latin1')));
-  }
-  ports = new Map();
-  for (;;) {
-    for (const line of output.split('\n').filter((each) => each.includes('gateway.listening'))) {
-      const { listener, port } = JSON.parse(line) as { listener: string; port: number };
-      ports.set(listener, port);
-    }
-    if (ports.size === 2) return;
-    if (gateway.exitCode !== null) throw new Error(output);
-    await once(gateway.stdout ?? gateway, 'data');
-  }
-}
-
-/** The processes that the gateway started. */
-async function children(): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir('/proc')).filter((name) => /^[0-9]+$/.test(name))) {
-    const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === gateway.pid) found.push(Number(pid));
-  }
-  return found;
-}
 
 it('a run: mails by both, read by both; wrong passwords', async () => {
   await expect(send('alice', 'bob', 'mistyped-hunter2')).rejects.toThrow();
@@ -98,13 +60,13 @@ it('a run: mails by both, read by both; wrong passwords', async () => {
   // By now alice's certificate is known: this one only her token opens.
   await send('bob', 'alice');
   expect(await read('alice')).toMatch(/view=opened; enc=aes/);
-  expect(output).toMatch(/"event":"key.used".*"operation":"decrypt"/);
+  expect(gateway.output()).toMatch(/"event":"key.used".*"operation":"decrypt"/);
 });
 
 async function send(from: string, to: string, pass = system.user(from).password): Promise<void> {
   const client = createTransport({
     host: 'localhost',
-    port: ports.get('submission') ?? 0,
+    port: gateway.port('submission'),
     requireTLS: true,
     tls: { ca: system.pki.ca.certificate },
     auth: { user: system.user(from).login, pass },
@@ -119,7 +81,7 @@ async function send(from: string, to: string, pass = system.user(from).password)
 
 /** All of INBOX. */
 async function read(name: string): Promise<string> {
-  const client = await strangerAt({ ...system, imapPort: ports.get('imaps') ?? 0 });
+  const client = await strangerAt({ ...system, imapPort: gateway.port('imaps') });
   await client.command(`LOGIN ${system.user(name).login} mistyped-hunter2`);
   await client.command(`LOGIN ${system.user(name).login} ${system.user(name).password}`);
   await client.command('SELECT INBOX');
@@ -159,7 +121,7 @@ describe('none of the secrets', () => {
   }
 
   it('is in what the gateway prints', () => {
-    expect(found('output', Buffer.from(output, 'latin1'))).toEqual([]);
+    expect(found('output', Buffer.from(gateway.output(), 'latin1'))).toEqual([]);
   });
 
   it('is in the events of the gateway inside the test', async () => {
@@ -169,16 +131,16 @@ describe('none of the secrets', () => {
   });
 
   it('is in arguments or environment of the gateway or of what it started', async () => {
-    const started = await children();
+    const started = await gateway.children();
     expect(started.length).toBeGreaterThan(0);
-    for (const pid of [gateway.pid ?? 0, ...started]) {
+    for (const pid of [gateway.child.pid ?? 0, ...started]) {
       const [args, environment] = await Promise.all([
         readFile(`/proc/${pid}/cmdline`),
         readFile(`/proc/${pid}/environ`),
       ]);
       expect(found(`arguments of ${pid}`, args)).toEqual([]);
       expect(found(`environment of ${pid}`, environment)).toEqual([]);
-      if (pid !== gateway.pid) expect(environment.toString()).not.toContain(TOKEN_VARIABLE);
+      if (pid !== gateway.child.pid) expect(environment.toString()).not.toContain(TOKEN_VARIABLE);
     }
   });
 
@@ -195,11 +157,9 @@ describe('none of the secrets', () => {
   });
 
   it('is in what is left after the end; the key process is gone too', async () => {
-    const started = await children();
-    gateway.kill('SIGTERM');
-    await once(gateway, 'close');
-    expect(gateway.exitCode).toBe(0);
-    expect(found('output', Buffer.from(output, 'latin1'))).toEqual([]);
+    const started = await gateway.children();
+    expect(await gateway.stop()).toBe(0);
+    expect(found('output', Buffer.from(gateway.output(), 'latin1'))).toEqual([]);
     for (const pid of started) expect(() => process.kill(pid, 0)).toThrow(/ESRCH/);
   });
 });
