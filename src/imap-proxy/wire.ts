@@ -9,6 +9,8 @@ const READ_AHEAD = 256 * 1024;
 const JOINED_OCTETS = 64 * 1024;
 /** How long a peer may take to read what was written before the end. */
 const LINGER_MS = 30_000;
+/** How long a peer may take nothing of what is written: it holds room that all sessions share. */
+const STALLED_MS = 120_000;
 
 /**
  * One leg of a session: a socket, the framer on what it sends, and back-pressure both ways.
@@ -17,6 +19,7 @@ const LINGER_MS = 30_000;
 export class Wire {
   readonly #socket: Socket;
   readonly #framer: Framer;
+  readonly #stalledMs: number;
   #waiting: ((open: boolean) => void) | null = null;
   #ended = false;
   #outgoing: Buffer[] = [];
@@ -30,7 +33,9 @@ export class Wire {
   readonly #onClose = (): void => this.#finish('closed');
   readonly #onError = (error: Error): void => this.#finish(error.message);
 
-  constructor(socket: Socket, side: FramerSide, lineLimit: number) {
+  /** `stalledMs`: time in which a peer has to take something of what is written; then the leg is closed. */
+  constructor(socket: Socket, side: FramerSide, lineLimit: number, stalledMs: number = STALLED_MS) {
+    this.#stalledMs = stalledMs;
     this.#socket = socket;
     this.#framer = new Framer(side, lineLimit);
     socket.on('data', this.#onData);
@@ -121,13 +126,22 @@ export class Wire {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
     const room = this.#socket.write(pieces.length === 1 ? only : Buffer.concat(pieces));
     if (room || this.#draining !== null) return;
+    // Node counts the octets that the system takes: a slow peer is no stalled one.
+    this.#socket.setTimeout(this.#stalledMs);
     this.#draining = new Promise((resolve) => {
+      const stalled = (): void => {
+        this.#finish('the peer takes nothing');
+        this.destroy();
+      };
       const done = (): void => {
+        this.#socket.setTimeout(0);
+        this.#socket.off('timeout', stalled);
         this.#socket.off('drain', done);
         this.#socket.off('close', done);
         this.#draining = null;
         resolve();
       };
+      this.#socket.on('timeout', stalled);
       this.#socket.on('drain', done);
       this.#socket.on('close', done);
     });
