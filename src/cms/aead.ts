@@ -48,28 +48,25 @@ export function readAeadParameters({ mode }: AeadCipher, element: Element): Aead
   return nonce.length >= 7 && nonce.length <= 13 && tagOctets % 2 === 0 ? { nonce, tagOctets } : null;
 }
 
-export type Sealed = {
-  /** Encoded, for the AlgorithmIdentifier. */
-  parameters: Buffer;
-  ciphertext: Buffer;
-  tag: Buffer;
-};
-
-/** Encrypts under a fresh nonce; `key` has to be a fresh one too, so that a nonce can never meet a key again. */
-export function seal(aead: AeadCipher, key: Uint8Array, content: Uint8Array): Sealed {
-  const nonce = randomBytes(nonceOctets(aead));
-  const cipher = cipherFor(aead, key, nonce);
-  const ciphertext = Buffer.concat([cipher.update(content), cipher.final()]);
-  const parameters =
-    aead.mode === 'chacha20-poly1305'
-      ? der.octetString(nonce)
-      : der.sequence(der.octetString(nonce), der.integer(TAG_OCTETS));
-  return { parameters, ciphertext, tag: cipher.getAuthTag() };
+/** A fresh nonce and the parameters that say so, encoded. */
+export function newAeadParameters({ mode }: AeadCipher): { nonce: Buffer; encoded: Buffer } {
+  // CCM counts the content's octets in what the nonce leaves of 15: 4 of them are enough for any mail.
+  const nonce = randomBytes(mode === 'ccm' ? 11 : 12);
+  const aesNonce = der.octetString(nonce);
+  const encoded = mode === 'chacha20-poly1305' ? aesNonce : der.sequence(aesNonce, der.integer(TAG_OCTETS));
+  return { nonce, encoded };
 }
 
-function nonceOctets({ mode }: AeadCipher): number {
-  // CCM counts the content's octets in what the nonce leaves of 15: 4 of them are enough for any mail.
-  return mode === 'ccm' ? 11 : 12;
+/** Encrypts. Key and nonce have to be fresh, so that a nonce can never meet a key again. */
+export function seal(
+  aead: AeadCipher,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  content: Uint8Array,
+): { ciphertext: Buffer; tag: Buffer } {
+  const cipher = cipherFor(aead, key, nonce);
+  const ciphertext = Buffer.concat([cipher.update(content), cipher.final()]);
+  return { ciphertext, tag: cipher.getAuthTag() };
 }
 
 function cipherFor(aead: AeadCipher, key: Uint8Array, nonce: Uint8Array) {

@@ -1,10 +1,9 @@
 import { createCipheriv, randomBytes } from 'node:crypto';
-import { octetString } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
-import { limits } from '../limits.ts';
-import { type AeadCipher, readAeadParameters, seal, unseal } from './aead.ts';
+import { type AeadCipher, newAeadParameters, seal } from './aead.ts';
 import { type AlgorithmIdentifier, algorithmIdentifier } from './algorithm-identifier.ts';
-import { openCbc, openRc2, readRc2Parameters } from './cbc.ts';
+import { algorithmOfDerivedKey, deriveContentKey, derivedKeyAlgorithm } from './derived-content-key.ts';
+import { isUnreadable } from './malformed.ts';
 
 /** What new messages are encrypted with. */
 const WRITTEN = [
@@ -73,7 +72,7 @@ const TABLE: readonly Row[] = [
 ];
 
 /** Only read. Its parameters say how long the key is (RFC 3370 §5.2). */
-const rc2Cbc = '1.2.840.113549.3.2';
+export const rc2Cbc = '1.2.840.113549.3.2';
 
 /** Known and not computed here: named in reports. */
 const NAMED = new Map([
@@ -82,20 +81,24 @@ const NAMED = new Map([
   ['1.2.840.113549.3.4', 'rc4'],
 ]);
 
-/** Encrypted content with its parameters, ready for a key of `keyOctets`. */
-export type OpenableContent = {
-  keyOctets: number;
-  /** The content, or null: wrong key or damaged, which nobody can tell apart. */
-  open(key: Uint8Array): Buffer | null;
-};
-
 /** What a reader of this message says of its algorithm, whether or not it can open it. */
 export type ContentAlgorithm = { name: string; authenticated: boolean };
 
-export function describeContentEncryption(algorithm: AlgorithmIdentifier): ContentAlgorithm {
-  const row = TABLE.find((candidate) => candidate.oid === algorithm.oid);
+export function describeContentEncryption(outer: AlgorithmIdentifier): ContentAlgorithm {
+  const algorithm = innerOrNull(outer) ?? outer;
+  const row = rowByOid(algorithm.oid);
   if (row === undefined) return { name: NAMED.get(algorithm.oid) ?? algorithm.oid, authenticated: false };
   return { name: row.name, authenticated: row.mode !== 'cbc' };
+}
+
+function innerOrNull(algorithm: AlgorithmIdentifier): AlgorithmIdentifier | null {
+  try {
+    return algorithmOfDerivedKey(algorithm);
+  } catch (error) {
+    // A description has no outcome of its own: the message fails where it is opened.
+    if (isUnreadable(error)) return null;
+    throw error;
+  }
 }
 
 /** Object identifier for sMIMECapabilities (RFC 8551 §2.5.2). */
@@ -105,13 +108,13 @@ export function contentEncryptionOid(name: ContentEncryptionName): string {
 
 /** The usual name of an identifier of sMIMECapabilities; null: not a content encryption that we write. */
 export function contentEncryptionByOid(oid: string): ContentEncryptionName | null {
-  const name = TABLE.find((row) => row.oid === oid)?.name;
+  const name = rowByOid(oid)?.name;
   return WRITTEN.find((written) => written === name) ?? null;
 }
 
 /** A block cipher in CBC mode that serves another algorithm as its part; null: unknown. */
 export function cbcByOid(oid: string): CbcCipher | null {
-  const row = TABLE.find((candidate) => candidate.oid === oid);
+  const row = rowByOid(oid);
   return row?.mode === 'cbc' ? row : null;
 }
 
@@ -122,92 +125,57 @@ export function authenticates(name: ContentEncryptionName): boolean {
 
 export type EncryptedContent = {
   algorithm: Buffer;
+  /** For the recipients. */
   key: Buffer;
   ciphertext: Buffer;
   /** null: the algorithm does not authenticate. */
   mac: Buffer | null;
 };
 
-/** Encrypts under a fresh key and a fresh nonce, so a nonce can never meet a key again. */
-export function encryptContent(name: ContentEncryptionName, content: Uint8Array): EncryptedContent {
+/**
+ * Encrypts under a fresh key and a fresh nonce, so a nonce can never meet a key again.
+ *
+ * @param bound whether the key is bound to the algorithm (RFC 9709)
+ */
+export function encryptContent(
+  name: ContentEncryptionName,
+  content: Uint8Array,
+  bound = false,
+): EncryptedContent {
   const row = rowOf(name);
   const key = randomBytes(row.keyOctets);
+  const start = newParameters(row);
+  const algorithm = algorithmIdentifier(row.oid, start.encoded);
+  const contentKey = bound ? deriveContentKey(key, algorithm) : key;
+  const sealed = encryptWith(row, contentKey, start.nonce, content);
+  if (bound) contentKey.fill(0);
+  return { algorithm: bound ? derivedKeyAlgorithm(algorithm) : algorithm, key, ...sealed };
+}
+
+/** A fresh nonce or initialisation vector, and the parameters that say so. */
+function newParameters(row: Row): { nonce: Buffer; encoded: Buffer } {
+  if (row.mode !== 'cbc') return newAeadParameters(row);
+  const nonce = randomBytes(row.blockOctets);
+  return { nonce, encoded: der.octetString(nonce) };
+}
+
+function encryptWith(
+  row: Row,
+  key: Buffer,
+  nonce: Buffer,
+  content: Uint8Array,
+): { ciphertext: Buffer; mac: Buffer | null } {
   if (row.mode !== 'cbc') {
-    const { parameters, ciphertext, tag } = seal(row, key, content);
-    return { algorithm: algorithmIdentifier(row.oid, parameters), key, ciphertext, mac: tag };
+    const { ciphertext, tag } = seal(row, key, nonce, content);
+    return { ciphertext, mac: tag };
   }
-  const iv = randomBytes(row.blockOctets);
-  const cipher = createCipheriv(row.cipher, key, iv);
-  const ciphertext = Buffer.concat([cipher.update(content), cipher.final()]);
-  return { algorithm: algorithmIdentifier(row.oid, der.octetString(iv)), key, ciphertext, mac: null };
+  const cipher = createCipheriv(row.cipher, key, nonce);
+  return { ciphertext: Buffer.concat([cipher.update(content), cipher.final()]), mac: null };
 }
 
-/**
- * @param mac of an AuthEnvelopedData; null for an EnvelopedData, where GCM carries its tag at the end of the content
- * @param associated the encodings of authAttrs that may have been authenticated; one empty one without authAttrs
- * @returns null: an algorithm or parameters that are not supported
- * @throws SealgateError `asn1.malformed`
- */
-export function openableContent(
-  algorithm: AlgorithmIdentifier,
-  ciphertext: Buffer,
-  mac: Buffer | null,
-  associated: readonly Buffer[],
-): OpenableContent | null {
-  const { oid, parameters } = algorithm;
-  if (parameters === null) return null;
-  const row = TABLE.find((candidate) => candidate.oid === oid);
-  if (row !== undefined && row.mode !== 'cbc') {
-    return openableAead(row, algorithm, ciphertext, mac, associated);
-  }
-  // An unauthenticated algorithm in AuthEnvelopedData is somebody's attempt to pass it off as an authenticated one.
-  if (mac !== null) return null;
-  if (oid === rc2Cbc) {
-    const rc2 = readRc2Parameters(parameters);
-    if (rc2 === null || !isWholeBlocks(ciphertext, 8) || ciphertext.length > limits.cms.rc2Octets)
-      return null;
-    return { keyOctets: rc2.effectiveBits / 8, open: (key) => openRc2(key, rc2, ciphertext) };
-  }
-  if (row === undefined) return null;
-  const iv = octetString(parameters, 'BER');
-  if (iv.length !== row.blockOctets || !isWholeBlocks(ciphertext, row.blockOctets)) return null;
-  return { keyOctets: row.keyOctets, open: (key) => openCbc(row.cipher, key, iv, ciphertext) };
-}
-
-function openableAead(
-  row: AeadCipher & { keyOctets: number },
-  algorithm: AlgorithmIdentifier,
-  ciphertext: Buffer,
-  mac: Buffer | null,
-  associated: readonly Buffer[],
-): OpenableContent | null {
-  const parameters = algorithm.parameters === null ? null : readAeadParameters(row, algorithm.parameters);
-  if (parameters === null) return null;
-  let tag = mac;
-  let body = ciphertext;
-  if (tag === null) {
-    // Senders put GCM into EnvelopedData; of the others RFC 5084 §1 and RFC 8103 §1 are obeyed.
-    const end = ciphertext.length - parameters.tagOctets;
-    if (row.mode !== 'gcm' || end < 0) return null;
-    body = ciphertext.subarray(0, end);
-    tag = ciphertext.subarray(end);
-  }
-  if (tag.length !== parameters.tagOctets) return null;
-  const sealed = { ciphertext: body, tag };
-  return {
-    keyOctets: row.keyOctets,
-    open: (key) => {
-      for (const covered of associated) {
-        const opened = unseal(row, key, parameters, sealed, covered);
-        if (opened !== null) return opened;
-      }
-      return null;
-    },
-  };
-}
-
-function isWholeBlocks(ciphertext: Buffer, blockOctets: number): boolean {
-  return ciphertext.length > 0 && ciphertext.length % blockOctets === 0;
+/** The row of what a message names; undefined: unknown, or only read. */
+export function rowByOid(oid: string): Row | undefined {
+  return TABLE.find((row) => row.oid === oid);
 }
 
 function rowOf(name: ContentEncryptionName): Row {

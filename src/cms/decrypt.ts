@@ -1,12 +1,13 @@
 import type { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { describeContentEncryption, type OpenableContent, openableContent } from './content-encryption.ts';
+import { describeContentEncryption } from './content-encryption.ts';
 import { type Attempt, contentKeysOf, isOfTheKeyAlone } from './content-keys.ts';
 import { type EnvelopedData, readEnvelopedData } from './enveloped-data.ts';
 import { identifies } from './identifiers.ts';
 import type { DecryptionKey } from './keys.ts';
 import { isUnreadable } from './malformed.ts';
+import { type OpenableContent, openableContent } from './openable-content.ts';
 import { contentTypeOf } from './signed-attributes.ts';
 
 /**

@@ -24,6 +24,8 @@ export type EncryptRequest = {
    * read such messages yet.
    */
   postQuantum?: boolean;
+  /** Whether the content key is bound to its algorithm (RFC 9709); false when absent: few programs read that yet. */
+  boundKey?: boolean;
 };
 
 /**
@@ -39,7 +41,7 @@ export async function encrypt(request: EncryptRequest): Promise<Buffer> {
   const { secrets = [], postQuantum = false } = request;
   const recipients = new Map(request.recipients.map((one) => [one.certificate.fingerprint, one]));
   if (recipients.size === 0 && secrets.length === 0) throw unsupportedRecipient('no recipient');
-  const encrypted = encryptContent(request.algorithm, request.content);
+  const encrypted = encryptContent(request.algorithm, request.content, request.boundKey);
   const infos = await Promise.all([
     ...[...recipients.values()].map((one) => certificateRecipientInfo(one, encrypted.key, postQuantum)),
     ...secrets.map((one) => secretRecipientInfo(one, encrypted.key)),

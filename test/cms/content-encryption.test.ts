@@ -12,8 +12,11 @@ import {
   type ContentEncryptionName,
   describeContentEncryption,
   encryptContent,
-  openableContent,
 } from '../../src/cms/content-encryption.ts';
+import { decrypt } from '../../src/cms/decrypt.ts';
+import { deriveContentKey } from '../../src/cms/derived-content-key.ts';
+import { encrypt } from '../../src/cms/encrypt.ts';
+import { openableContent } from '../../src/cms/openable-content.ts';
 import { limits } from '../../src/limits.ts';
 
 const content = Buffer.from('Content-Type: text/plain\r\n\r\nGood morning.\r\n');
@@ -109,6 +112,72 @@ describe('AES-CCM (RFC 5084 §3.1)', () => {
       NOTHING,
     );
     expect(openable?.open(key)).toBeNull();
+  });
+});
+
+describe('a content key that is bound to its algorithm (RFC 9709)', () => {
+  const cekHkdf = '1.2.840.113549.1.9.16.3.31';
+
+  it.each([
+    ['301b0609608648016503040106300e040c5c79058ba2f43447639d29e2', '2124ffb29fac4e0fbbc7d5d87492bff3'],
+  ])("is the RFC's (appendix B)", (algorithm, derived) => {
+    const key = Buffer.from('c702e7d0a9e064b09ba55245fb733cf3', 'hex');
+    expect(deriveContentKey(key, Buffer.from(algorithm, 'hex')).toString('hex')).toBe(derived);
+  });
+
+  it.each(['aes128-gcm', 'aes256-cbc', 'chacha20-poly1305', 'aes192-ccm'] as const)(
+    'opens %s, and not where the algorithm inside was changed',
+    (name) => {
+      const { algorithm, key, ciphertext, mac } = encryptContent(name, content, true);
+      const outer = read(algorithm);
+      expect(outer.oid).toBe(cekHkdf);
+      expect(describeContentEncryption(outer)).toEqual({ name, authenticated: authenticates(name) });
+      expect(openableContent(outer, ciphertext, mac, NOTHING)?.open(key)).toEqual(content);
+      // The same without the outer identifier: the content is under another key.
+      if (outer.parameters === null) throw new Error('no algorithm inside');
+      const inner = readAlgorithmIdentifier(outer.parameters);
+      expect(openableContent(inner, ciphertext, mac, NOTHING)?.open(key) ?? null).not.toEqual(content);
+    },
+  );
+
+  it('AES-GCM rewritten to AES-CBC, which is how its key is got at, gives nothing of the content', () => {
+    const { algorithm, key, ciphertext } = encryptContent('aes128-gcm', Buffer.alloc(64, 'x'), true);
+    const outer = read(algorithm);
+    const cbc = algorithmIdentifier('2.16.840.1.101.3.4.1.2', der.octetString(Buffer.alloc(16)));
+    const rewritten = read(algorithmIdentifier(cekHkdf, cbc));
+    const withGcm = openableContent(outer, Buffer.from(ciphertext), Buffer.alloc(16), NOTHING)?.open(key);
+    expect(withGcm).toBeNull();
+    const opened = openableContent(rewritten, ciphertext, null, NOTHING)?.open(key) ?? Buffer.alloc(0);
+    expect(opened.includes('x'.repeat(4))).toBe(false);
+  });
+
+  it('inside of itself, without an algorithm or with nonsense is not supported or malformed', () => {
+    const inner = algorithmIdentifier('2.16.840.1.101.3.4.1.2', der.octetString(Buffer.alloc(16)));
+    const twice = read(algorithmIdentifier(cekHkdf, algorithmIdentifier(cekHkdf, inner)));
+    expect(openableContent(twice, Buffer.alloc(16), null, NOTHING)).toBeNull();
+    expect(openableContent(read(algorithmIdentifier(cekHkdf)), Buffer.alloc(16), null, NOTHING)).toBeNull();
+    const nonsense = read(algorithmIdentifier(cekHkdf, der.integer(1)));
+    expect(describeContentEncryption(nonsense)).toEqual({ name: cekHkdf, authenticated: false });
+    expect(() => openableContent(nonsense, Buffer.alloc(16), null, NOTHING)).toThrow(
+      expect.objectContaining({ code: 'asn1.malformed' }),
+    );
+  });
+
+  it('serves whole messages, where it is asked for', async () => {
+    const key = randomBytes(16);
+    const identifier = Buffer.from('k');
+    for (const boundKey of [true, false]) {
+      const secrets = [{ kind: 'shared-key', identifier, key }] as const;
+      const request = { content, algorithm: 'aes256-gcm', recipients: [], secrets, boundKey } as const;
+      const octets = await encrypt(request);
+      expect(octets.includes(der.oid(cekHkdf))).toBe(boundKey);
+      expect(await decrypt(octets, [], { sharedKeys: [{ identifier, key }] })).toMatchObject({
+        outcome: 'opened',
+        content,
+        algorithm: 'aes256-gcm',
+        authenticated: true,
+      });
+    }
   });
 });
 
