@@ -37,7 +37,8 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const sources = opened.adopt(await openKeySources(config.keys, silentLog), (one) => one.close());
   const pinned = await loadPinnedFiles(config.directory.pinned);
   const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
-  const { loginIsAddress, list: principals } = config.principals;
+  const { loginIsAddress, list } = config.principals;
+  const principals = list.map((one) => ({ ...one, login: configuredLogin(one.login) }));
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = { login: configuredLogin(login ?? from) };
   const signing = await findSigningKey(keyring, principal, from, newMailId());

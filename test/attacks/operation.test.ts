@@ -30,6 +30,7 @@ beforeAll(async () => {
       return [{ name: 'hsm', ...source, environment: token.env }];
     },
     keyOf: (name) => `hsm/${addressOf(name)}`,
+    spell: (login) => login.replace('sealgate.test', 'SEALGATE.test'),
   });
 }, 120_000);
 afterAll(async () => {
