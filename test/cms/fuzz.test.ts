@@ -1,3 +1,4 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
@@ -10,6 +11,7 @@ import { signOpaque } from '../../src/cms/sign.ts';
 import { certificatesOf, readSignedData } from '../../src/cms/signed-data.ts';
 import { verifySignature } from '../../src/cms/verify.ts';
 import { SealgateError } from '../../src/errors.ts';
+import { ecKey, makeCertificate } from '../pki/make-certificate.ts';
 import { type Identity, IdentityFolder } from './support/identities.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 
@@ -41,6 +43,15 @@ beforeAll(async () => {
   for (const algorithm of ['aes256-cbc', 'aes256-gcm', 'aes128-ccm', 'chacha20-poly1305'] as const) {
     encrypted.push(await encrypt({ content, algorithm, recipients }));
   }
+  const { privateKey } = generateKeyPairSync('ml-kem-512');
+  const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+  const kem = makeCertificate({ subject: 'Bob', issuer: 'CA', issuerKey: ecKey('ca'), key: spki });
+  keys.push(decryptionKey(privateKey, kem));
+  const postQuantum = [{ certificate: kem }];
+  encrypted.push(
+    await encrypt({ content, algorithm: 'aes128-gcm', recipients: postQuantum, postQuantum: true }),
+    await encrypt({ content, algorithm: 'aes256-gcm', recipients, boundKey: true }),
+  );
   const to = [alice, bob].map(({ certificateFile }) => certificateFile);
   encrypted.push(at.openssl('cms', '-encrypt', '-aes-128-cbc', '-stream', ...input, ...to));
   encrypted.push(at.openssl('cms', '-encrypt', '-aes-128-gcm', '-keyid', ...input, ...to));
@@ -111,6 +122,7 @@ async function exercise(octets: Buffer): Promise<void> {
 describe('any content', () => {
   it('comes back from every algorithm, for every kind of key', async () => {
     const recipients = keys.map(({ certificate }) => ({ certificate }));
+    const request = { recipients, postQuantum: true };
     const algorithm = fc.constantFrom<ContentEncryptionName>(
       'aes128-cbc',
       'aes192-cbc',
@@ -123,14 +135,16 @@ describe('any content', () => {
       'aes256-ccm',
       'chacha20-poly1305',
     );
-    const run = async (octets: Uint8Array, name: ContentEncryptionName): Promise<void> => {
-      const encryptedOctets = await encrypt({ content: octets, algorithm: name, recipients });
+    const run = async (octets: Uint8Array, name: ContentEncryptionName, boundKey: boolean): Promise<void> => {
+      const encryptedOctets = await encrypt({ ...request, content: octets, algorithm: name, boundKey });
       for (const key of keys) {
         const outcome = await decrypt(encryptedOctets, [key]);
         expect(outcome).toMatchObject({ outcome: 'opened', algorithm: name, content: Buffer.from(octets) });
       }
     };
-    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), algorithm, run), { numRuns: 60 });
+    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), algorithm, fc.boolean(), run), {
+      numRuns: 60,
+    });
   });
 });
 
