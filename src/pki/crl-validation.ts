@@ -6,7 +6,7 @@ import { distributionPoints, isDeltaOf, namesDeltas, reasonsInScope } from './cr
 import type { CrlSet } from './crl-set.ts';
 import { crlForPeople, crlSigner } from './crl-signer.ts';
 import type { DistributionPoint } from './distribution-point.ts';
-import { nameForPeople, sameName } from './name.ts';
+import { nameForPeople, nameKey, sameName } from './name.ts';
 import { type Chain, chainSignature, freshness, type RevocationContext } from './revocation-context.ts';
 import { allReasons, type ReasonMask } from './revocation-reason.ts';
 import type { CertificateRevocation, RevocationProblem } from './revocation-report.ts';
@@ -44,6 +44,11 @@ export function revocationByCrls(
   return new CrlCheck(certificate, target, crls, context).run(points);
 }
 
+/**
+ * One series of CRLs (same issuer, same scope) speaks by its newest that can be used. RFC 5280 §6.3.3 stops where every
+ * reason is covered; here every series that may speak about the certificate is heard, so that a revocation that was seen
+ * is never hidden by another CRL.
+ */
 class CrlCheck {
   readonly #certificate: Certificate;
   readonly #target: Chain;
@@ -51,6 +56,7 @@ class CrlCheck {
   readonly #context: RevocationContext;
   readonly #problems = new Map<string, RevocationProblem>();
   #looked = 0;
+  readonly #heard = new Set<string>();
   /** reasons_mask of RFC 5280 §6.3.2 (a). */
   #covered: ReasonMask = 0;
   #freshUntil = Infinity;
@@ -65,7 +71,6 @@ class CrlCheck {
   run(points: readonly DistributionPoint[]): CertificateRevocation {
     for (const point of points) {
       for (const crl of this.#completeCrls(point)) {
-        if (this.#covered === allReasons) break;
         const revoked = this.#consult(crl, point);
         if (revoked !== null) return { status: 'revoked', by: 'crl', ...revoked };
       }
@@ -90,8 +95,10 @@ class CrlCheck {
       this.#tell({ check: 'scope', text: `${crlForPeople(crl)} ${reasons}` });
       return null;
     }
-    // (e)
-    if ((reasons & ~this.#covered) === 0) return null;
+    // (e), but a series of CRLs that has not spoken yet is heard even if it can cover nothing new: see the class.
+    const series = seriesOf(crl);
+    const nothingNew = (reasons & ~this.#covered) === 0;
+    if (reasons === 0 || (nothingNew && this.#heard.has(series))) return null;
     if (++this.#looked > limits.pki.revocationCandidates) {
       this.#tell({ check: 'too-complex', text: 'There are too many CRLs for this certificate.' });
       return null;
@@ -104,6 +111,7 @@ class CrlCheck {
         this.#tell(statement.problem);
         return null;
       case 'unrevoked':
+        this.#heard.add(series);
         // (l)
         this.#covered |= reasons;
         this.#freshUntil = Math.min(this.#freshUntil, statement.freshUntil.getTime());
@@ -149,7 +157,10 @@ class CrlCheck {
   /** (a): a complete CRL may have grown old where deltas are published and a new one is at hand. */
   #freshness(crl: CertificateRevocationList, delta: CertificateRevocationList | null) {
     const mayBeOld = delta !== null && (crl.hasDeltas || namesDeltas(this.#certificate));
-    return freshness(mayBeOld ? delta : crl, this.#context, crlForPeople(crl));
+    if (!mayBeOld) return freshness(crl, this.#context, crlForPeople(crl));
+    // Old, but not from the future.
+    const thisUpdate = crl.thisUpdate > delta.thisUpdate ? crl.thisUpdate : delta.thisUpdate;
+    return freshness({ thisUpdate, nextUpdate: delta.nextUpdate }, this.#context, crlForPeople(crl));
   }
 
   /**
@@ -179,6 +190,10 @@ class CrlCheck {
     const text = `${nameForPeople(this.#certificate.subject)}: there is no CRL of its issuer.`;
     return [{ check: 'no-information', text }];
   }
+}
+
+function seriesOf(crl: CertificateRevocationList): string {
+  return `${crl.issuingDistributionPointValue?.toString('hex') ?? ''} ${nameKey(crl.issuer)}`;
 }
 
 function someReasons(certificate: Certificate): RevocationProblem {

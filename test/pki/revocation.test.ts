@@ -297,6 +297,19 @@ describe('reasons', () => {
   });
 });
 
+describe('several CRLs that may speak', () => {
+  it('one that says revoked is believed, although another one covers every reason', () => {
+    const userOnly = crl('CA', { scope: { only: 'user' }, thisUpdate: later(-60_000) });
+    expect(verdict(end(), [userOnly, crl('CA', listed)])).toBe('revoked');
+    expect(verdict(end(), [crl('CA', { scope: { only: 'user' }, ...listed }), crl('CA')])).toBe('revoked');
+  });
+
+  it('of one scope: the newest speaks, so a hold can end', () => {
+    const hold = crl('CA', { thisUpdate: later(-9 * hour), entries: [{ serial: SERIAL, reason: 6 }] });
+    expect(verdict(end(), [hold, crl('CA')])).toBe('good');
+  });
+});
+
 describe('indirect CRLs', () => {
   const issuer = makeCertificate({
     subject: 'CRL Issuer',
@@ -382,6 +395,8 @@ describe('delta CRLs', () => {
     expect(verdict(end(named), [base(old), delta()])).toBe('good');
     expect(verdict(end(), [base({ ...old, extensions: [named] }), delta()])).toBe('good');
     expect(why(end(named), [base(old)])).toEqual(['freshness']);
+    // A delta excuses age, not a date in the future.
+    expect(why(end(named), [base({ thisUpdate: later(hour) }), delta()])).toEqual(['freshness']);
   });
 });
 
