@@ -15,6 +15,16 @@ export type DecompressOutcome =
   | { outcome: 'opened'; contentType: string; content: Buffer }
   | { outcome: 'failed' };
 
+/**
+ * How large content may become that a message of `octets` carries, however often it is packed in itself.
+ *
+ * Must never happen: a small mail that makes us hold, scan and render a very large one each time it is read.
+ */
+export function inflationBound(octets: number): number {
+  const { inflatedOctets, inflation } = limits.cms;
+  return Math.min(limits.messageOctets, Math.max(inflatedOctets, octets * inflation));
+}
+
 /** On the thread pool: a stranger decides how long it takes. */
 const unpack = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate);
 
@@ -22,23 +32,16 @@ const unpack = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate);
  * Reads CompressedData (RFC 3274 §1.1): `SEQUENCE { version, compressionAlgorithm, encapContentInfo }`. Content that is
  * larger than allowed has failed like content that is damaged; nothing is truncated.
  *
- * Must never happen: a small mail that makes us hold, scan and render a very large one each time it is read. Beyond
- * `limits.cms.inflatedOctets` content may be only so many times as large as what was sent.
- *
  * @param octets ContentInfo, BER or DER
- * @param maxOctets of the content
+ * @param maxOctets of the content, 1 or more; see `inflationBound`
  * @throws SealgateError `cms.malformed`
  */
 export async function decompress(octets: Buffer, maxOctets: number): Promise<DecompressOutcome> {
   const { algorithm, contentType, compressed } = reading('CompressedData', () => readCompressedData(octets));
   if (algorithm !== zlib) return { outcome: 'failed' };
-  const { inflatedOctets, inflation } = limits.cms;
-  const plausible = Math.max(inflatedOctets, compressed.length * inflation);
-  const maxOutputLength = Math.min(maxOctets, plausible);
-  // zlib takes no bound of 0.
-  if (maxOutputLength < 1) return { outcome: 'failed' };
   try {
-    return { outcome: 'opened', contentType, content: await unpack(compressed, { maxOutputLength }) };
+    const content = await unpack(compressed, { maxOutputLength: maxOctets });
+    return { outcome: 'opened', contentType, content };
   } catch {
     // zlib's only answer to damage and to the bound.
     return { outcome: 'failed' };

@@ -1,4 +1,4 @@
-import { decompress } from '../cms/compressed-data.ts';
+import { decompress, inflationBound } from '../cms/compressed-data.ts';
 import { readContentInfo } from '../cms/content-info.ts';
 import { decrypt } from '../cms/decrypt.ts';
 import type { DecryptionKey } from '../cms/keys.ts';
@@ -79,13 +79,14 @@ export async function openMessage(
   let shown = original;
   let content = original;
   let verification: VerificationContext | null = null;
+  const maxInflated = inflationBound(original.length);
   for (let depth = 0; depth <= limits.cms.layers; depth++) {
     const message = readOrNull(content);
     // Beyond the bounds of what is read as mail: it has no further layers.
     if (message === null) return ends(shown === original ? 'as-is' : 'opened', shown);
     // The author is who the outermost header names: that header is what is shown.
     verification ??= { ...context, from: readFrom(message.root.fields) };
-    const step = await takeOff(message, keys, verification);
+    const step = await takeOff(message, { keys, verification, maxInflated });
     switch (step.kind) {
       case 'inside':
         layers.push(step.layer);
@@ -107,19 +108,22 @@ export async function openMessage(
   return ends('failed', original);
 }
 
-async function takeOff(message: Message, keys: ReaderKeys, context: VerificationContext): Promise<Step> {
+/** What stays the same from layer to layer. */
+type Reading = { keys: ReaderKeys; verification: VerificationContext; maxInflated: number };
+
+async function takeOff(message: Message, reading: Reading): Promise<Step> {
   const kind = recognise(message);
   switch (kind) {
     case 'none':
       return INNERMOST;
     case 'signed-clear':
-      return takeOffClearSignature(message, context);
+      return takeOffClearSignature(message, reading.verification);
     case 'enveloped':
     case 'auth-enveloped':
     case 'signed-opaque':
     case 'compressed':
     case 'certs-only':
-      return takeOffCms(message, keys, context);
+      return takeOffCms(message, reading);
     default:
       return unreachable(kind);
   }
@@ -144,7 +148,7 @@ function takeOffClearSignature(message: Message, context: VerificationContext): 
   });
 }
 
-async function takeOffCms(message: Message, keys: ReaderKeys, context: VerificationContext): Promise<Step> {
+async function takeOffCms(message: Message, reading: Reading): Promise<Step> {
   // A file that only has the name of a CMS object may be anything.
   const unreadable: Step = isDeclaredCms(message.root.mediaType) ? { kind: 'failed', layers: [] } : INNERMOST;
   return unlessUnreadable(unreadable, () => {
@@ -153,11 +157,11 @@ async function takeOffCms(message: Message, keys: ReaderKeys, context: Verificat
     switch (readContentInfo(cms).contentType) {
       case contentTypes.envelopedData:
       case contentTypes.authEnvelopedData:
-        return takeOffEncryption(cms, keys);
+        return takeOffEncryption(cms, reading.keys);
       case contentTypes.signedData:
-        return takeOffOpaqueSignature(cms, context);
+        return takeOffOpaqueSignature(cms, reading.verification);
       case contentTypes.compressedData:
-        return takeOffCompression(cms);
+        return takeOffCompression(cms, reading.maxInflated);
       default:
         return INNERMOST;
     }
@@ -183,11 +187,11 @@ async function takeOffEncryption(cms: Buffer, keys: ReaderKeys): Promise<Step> {
   }
 }
 
-/** RFC 8551 §3.6. A layer in a layer is held to what a message may be as well, so that layers do not multiply. */
-async function takeOffCompression(cms: Buffer): Promise<Step> {
+/** RFC 8551 §3.6. The bound is that of the whole message, so that layers in layers do not multiply. */
+async function takeOffCompression(cms: Buffer, maxOctets: number): Promise<Step> {
   const failed: Step = { kind: 'failed', layers: [{ kind: 'compressed', outcome: 'failed' }] };
   try {
-    const unpacked = await decompress(cms, limits.messageOctets);
+    const unpacked = await decompress(cms, maxOctets);
     if (unpacked.outcome === 'failed' || unpacked.contentType !== contentTypes.data) return failed;
     const layer: Layer = { kind: 'compressed', outcome: 'opened' };
     return { kind: 'inside', layer, content: unpacked.content, shown: true };

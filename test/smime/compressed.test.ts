@@ -1,4 +1,4 @@
-import { deflateSync } from 'node:zlib';
+import { deflateSync, type ZlibOptions } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as der from '../../src/asn1/writer.ts';
 import { algorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
@@ -21,8 +21,13 @@ Good morning.
 `);
 
 /** A compressed mail (RFC 8551 §3.6) with this entity inside. */
-function compressed(entity: Buffer, header = HEADER, contentType: string = contentTypes.data): Buffer {
-  const octets = der.explicit(0, der.octetString(deflateSync(entity)));
+function compressed(
+  entity: Buffer,
+  header = HEADER,
+  contentType: string = contentTypes.data,
+  options: ZlibOptions = {},
+): Buffer {
+  const octets = der.explicit(0, der.octetString(deflateSync(entity, options)));
   const algorithm = algorithmIdentifier('1.2.840.113549.1.9.16.3.8');
   const body = der.sequence(der.integer(0), algorithm, der.sequence(der.oid(contentType), octets));
   return crlf(`${header}Content-Type: application/pkcs7-mime; smime-type=compressed-data; name=smime.p7z
@@ -72,6 +77,20 @@ describe('compressed mail', () => {
       expect(await people.open(mail)).toMatchObject({ ...failed, entity: mail });
     }
     expect(await people.open(damaged)).toMatchObject({ outcome: 'failed', entity: damaged });
+  });
+
+  it('that reaches its size in two steps, each of them plausible, is a bomb as well', async () => {
+    const large = Buffer.alloc(24 * 1024 * 1024, 'a');
+    // Hardly packed: many small blocks, which pack well in their turn.
+    const middle = compressed(large, HEADER, contentTypes.data, { memLevel: 1, level: 1 });
+    const small = compressed(middle);
+    expect(small.length * 100).toBeLessThan(large.length);
+    expect(await people.open(small)).toMatchObject({ outcome: 'failed', entity: small });
+    // Sent as large as it says, it is no bomb.
+    const padded = Buffer.concat([small, Buffer.alloc(300_000, '\r\n')]);
+    const header = padded.subarray(0, padded.indexOf('\r\n\r\n')).toString('latin1');
+    expect(header).toContain('compressed-data');
+    expect(await people.open(padded)).toMatchObject({ outcome: 'opened' });
   });
 
   it('packed in itself again and again ends at the bound of layers', async () => {
