@@ -237,10 +237,12 @@ describe('the audit trail', () => {
     await refusal(sign.sign({ kind: 'rsa-pkcs1', digest: 'sha256' }, Buffer.from('x')));
     await refusal(decrypt.agree(Buffer.from('nonsense')));
     await refusal(decrypt.decryptKey({ kind: 'rsa-pkcs1' }, Buffer.alloc(256)));
+    await refusal(decrypt.decapsulate(Buffer.alloc(768)));
     const common = { event: 'key.used', level: 'info', principal: 'alice' };
     expect(events).toEqual([
       { ...common, key: sign.label, operation: 'sign', mail: 'mail-1', outcome: 'done' },
       { ...common, key: sign.label, operation: 'sign', mail: 'mail-1', outcome: 'failed' },
+      { ...common, key: decrypt.label, operation: 'decrypt', mail: '-', outcome: 'failed' },
       { ...common, key: decrypt.label, operation: 'decrypt', mail: '-', outcome: 'failed' },
       { ...common, key: decrypt.label, operation: 'decrypt', mail: '-', outcome: 'failed' },
     ]);

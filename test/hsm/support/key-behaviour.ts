@@ -218,6 +218,11 @@ function keyTransport(get: () => KeyUnderTest): void {
     expect(await key.decryptKey({ kind: 'rsa-pkcs1' }, good)).toEqual(cek);
   });
 
+  test('an RSA key refuses decapsulation', async () => {
+    const error = await refusal(present(get().decryption).decapsulate(Buffer.alloc(1_088)));
+    expect([error.code, error.duration]).toEqual(['key.refused', 'permanent']);
+  });
+
   test('an RSA key refuses key agreement', async () => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const error = await refusal(
@@ -320,6 +325,11 @@ function keyAgreement(kind: 'ec' | 'x25519', get: () => KeyUnderTest): void {
       },
     );
   }
+
+  test('a key for agreement refuses decapsulation', async () => {
+    const error = await refusal(present(get().decryption).decapsulate(Buffer.alloc(1_088)));
+    expect([error.code, error.duration]).toEqual(['key.refused', 'permanent']);
+  });
 
   test('a key for agreement refuses RSA decryption', async () => {
     const error = await refusal(
