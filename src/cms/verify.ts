@@ -67,7 +67,8 @@ export type SignedContent = Uint8Array | { digests: ReadonlyMap<ContentDigestNam
  * @param signedData the message, for its content type
  * @param content what was signed: `signedData.content`, or the other part of a multipart/signed
  * @param certificate of the signer, one of `signerCandidates`
- * @param issuers whose parameters a DSA key without any inherits (RFC 5280 §6.1.4 (d) to (f)), nearest first
+ * @param issuers whose parameters a DSA key without any inherits (RFC 5280 §6.1.4 (d) to (f)), nearest first; only those
+ *   of a validated path: under parameters of his own choice anybody can sign for any key
  * @returns a report for whatever the octets are; throws for nothing that a message can contain
  */
 export function verifySignature(

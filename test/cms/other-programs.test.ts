@@ -167,7 +167,7 @@ describe('gpgsm', () => {
   });
 
   // gpgsm 2.2 opens no key agreement of anybody's and fails to write one.
-  it.each(['aes128-cbc', 'aes256-cbc'] as const)(
+  it.each(['aes128-cbc', 'aes192-cbc', 'aes256-cbc'] as const)(
     'decrypts our %s, also beside an EC recipient',
     async (name) => {
       const recipients = [{ certificate: alice.certificate }, { certificate: carol.certificate }];
@@ -176,12 +176,15 @@ describe('gpgsm', () => {
     },
   );
 
-  it.each(['AES128', 'AES256', '3DES'])('encrypts with %s and is decrypted here', async (cipher) => {
-    const recipient = ['--recipient', 'alice@example.org'];
-    const octets = gpgsm('--cipher-algo', cipher, ...recipient, '--encrypt', at.file('gpgsm.in', content));
-    const outcome = await decrypt(octets, [decryptionKey(alice.privateKey, alice.certificate)]);
-    expect(outcome).toMatchObject({ outcome: 'opened', content, authenticated: false });
-  });
+  it.each(['AES128', 'AES192', 'AES256', '3DES'])(
+    'encrypts with %s and is decrypted here',
+    async (cipher) => {
+      const recipient = ['--recipient', 'alice@example.org'];
+      const octets = gpgsm('--cipher-algo', cipher, ...recipient, '--encrypt', at.file('gpgsm.in', content));
+      const outcome = await decrypt(octets, [decryptionKey(alice.privateKey, alice.certificate)]);
+      expect(outcome).toMatchObject({ outcome: 'opened', content, authenticated: false });
+    },
+  );
 });
 
 describe('NSS cmsutil', () => {
@@ -230,7 +233,7 @@ describe('NSS cmsutil', () => {
     expect(verifyWith(cmsutil(...sign, '-T'), content, who).signature).toBe('good');
   });
 
-  const readable: readonly ContentEncryptionName[] = ['aes128-cbc', 'aes256-cbc'];
+  const readable: readonly ContentEncryptionName[] = ['aes128-cbc', 'aes192-cbc', 'aes256-cbc'];
 
   // NSS 3.87 knows no key agreement in CMS, in neither direction and with nobody's messages.
   it.each(readable)('decrypts our %s', async (algorithm) => {
