@@ -1,12 +1,14 @@
 import type { Command } from 'commander';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
 import { SqliteDirectory } from '../directory/sqlite-directory.ts';
+import { SealgateError } from '../errors.ts';
 import { openKeySources } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
 import { newMailId } from '../ids.ts';
 import { silentLog } from '../log/log.ts';
 import { assessRecipient } from '../pipeline/recipient-certificates.ts';
 import { findSigningKey } from '../pipeline/signing-keys.ts';
+import { parseMailbox } from '../pki/mailbox.ts';
 import { explain, explanationLines } from '../policy/explain.ts';
 import { configuredLogin, withConfiguredLogins } from '../sasl/configured-login.ts';
 import { openSqlite } from '../store/sqlite.ts';
@@ -29,6 +31,7 @@ export function addPolicyCommands(program: Command): void {
 type ExplainOptions = { from: string; to: string[]; login?: string; config?: string; json?: true };
 
 async function explainMail({ from, to, login, config: file, json }: ExplainOptions): Promise<void> {
+  for (const address of [from, ...to]) requireAddress(address);
   const config = await readConfig(configPath(file));
   const clock = () => new Date();
   await using opened = new AsyncDisposableStack();
@@ -57,4 +60,13 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const text =
     json === true ? JSON.stringify(explanation, null, 2) : explanationLines(explanation).join('\n');
   process.stdout.write(`${text}\n`);
+}
+
+function requireAddress(text: string): void {
+  if (parseMailbox(text) !== null) return;
+  throw new SealgateError({
+    code: 'command.address',
+    duration: 'permanent',
+    publicText: `${JSON.stringify(text)} is not a mail address; one like alice@example.org is expected.`,
+  });
 }

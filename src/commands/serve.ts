@@ -11,7 +11,7 @@ import { stopSignal, untilStopped } from './stop-signal.ts';
 /** `sealgate serve`: the gateway; without any configuration, the evaluation profile. */
 export function addServeCommand(program: Command): void {
   program
-    .command('serve', { isDefault: true })
+    .command('serve')
     .description(`run the gateway; without a configuration file (${DEFAULT_CONFIG}), the evaluation profile`)
     .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
     .option('--once', 'evaluation profile: end after the journey is shown')

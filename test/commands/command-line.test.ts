@@ -79,6 +79,12 @@ describe('sealgate policy explain', () => {
   const explain = (file: string, ...args: readonly string[]) =>
     run(['policy', 'explain', '--config', file, '--from', ALICE, '--to', BOB, ...args]);
 
+  it('refuses what is no address before anything is opened', async () => {
+    const { code, error } = await run(['policy', 'explain', '--from', 'nonsense', '--to', BOB]);
+    expect(code).toBe(1);
+    expect(error).toContain('"nonsense" is not a mail address');
+  });
+
   it('says what would happen, by the code that would do it', async () => {
     const { code, out } = await explain(await config({ pinned: [bob.certificateFile] }), '--json');
     expect(code).toBe(0);
@@ -157,4 +163,10 @@ describe('a configuration', () => {
     expect(error).toMatch(/config\/gateway\.yaml/);
     expect(out).not.toMatch(/evaluation/);
   });
+});
+
+it('an unknown command is called that', async () => {
+  const { code, error } = await run(['bogus']);
+  expect(code).toBe(1);
+  expect(error).toContain("unknown command 'bogus'");
 });
