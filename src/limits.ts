@@ -15,6 +15,9 @@ export const limits = {
     recipientInfos: 2_000,
     signerInfos: 32,
     certificates: 200,
+    /** CRLs that a message carries, and their octets together; further ones are not read. */
+    crls: 16,
+    crlOctets: 1024 * 1024,
     /** Private-key operations for one encrypted layer; each may be a slow token's. */
     keyOperations: 32,
     /** Octets that compressed content may always unpack to; beyond that only so many times what was sent. */

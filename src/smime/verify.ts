@@ -4,10 +4,13 @@ import { type SignedContent, type VerificationReport, verifySignature } from '..
 import { type FromHeader, namesAnotherAddress } from '../mail/address.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { CertificateSet } from '../pki/certificate-set.ts';
+import type { CrlSet } from '../pki/crl-set.ts';
 import { mayCertificateSign } from '../pki/key-purpose.ts';
 import { validatePath } from '../pki/path.ts';
 import type { PathProblem, PathReport } from '../pki/path-report.ts';
+import { checkRevocation } from '../pki/revocation.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
+import { carriedCrls } from './carried-crls.ts';
 import type { SignatureReport, SignedLayer } from './report.ts';
 
 /**
@@ -42,10 +45,11 @@ export function verifySigned(
 ): SignedLayer {
   const certificates = certificatesOf(signedData);
   const pool = new CertificateSet([...certificates, ...context.pool]);
+  const crls = carriedCrls(signedData);
   const signed = contents.map((content) => new DigestedContent(content));
   const signatures = signedData.signerInfos.map((signerInfo) => {
     const best = bestVerification(signedData, signerInfo, signed, [...pool]);
-    return best === null ? withoutCertificate(signerInfo) : assess(best, pool, context);
+    return best === null ? withoutCertificate(signerInfo) : assess(best, pool, crls, context);
   });
   return { kind: 'signed', form, signatures, certificates };
 }
@@ -108,18 +112,20 @@ class DigestedContent {
 function assess(
   { certificate, report }: Verification,
   pool: CertificateSet,
+  crls: CrlSet,
   context: VerificationContext,
 ): SignatureReport {
   const { algorithm, signedAt, signature, capabilities } = report;
   const good = signature === 'good';
+  // What a signature that is not good says about a certificate is not worth looking at.
+  const path = good ? pathAt(certificate, judgedAt(signedAt, context.at), pool, context) : null;
   return {
     signer: certificate,
     algorithm,
     signedAt,
     signature,
-    // What a signature that is not good says about a certificate is not worth looking at.
-    path: good ? pathAt(certificate, judgedAt(signedAt, context.at), pool, context) : null,
-    revocation: 'unchecked',
+    path,
+    revocation: revocationOf(path, crls, pool, context.at),
     speaksFor: good ? speaksForFrom(certificate, context.from) : 'unknown',
     capabilities,
   };
@@ -150,6 +156,17 @@ function pathAt(
         ? 'key-usage'
         : 'validity';
   return { outcome: 'invalid', problems: [{ check, certificate, text: purpose.text }] };
+}
+
+/** By the CRLs that the message carries. They must be new now, whatever time the signer claims. */
+function revocationOf(
+  path: PathReport | null,
+  crls: CrlSet,
+  pool: CertificateSet,
+  at: Date,
+): SignatureReport['revocation'] {
+  if (path?.outcome !== 'valid' || crls.size === 0) return 'unchecked';
+  return checkRevocation({ path: path.path, crls, ocspResponses: [], pool, at }).verdict;
 }
 
 function speaksForFrom(certificate: Certificate, from: FromHeader): SignatureReport['speaksFor'] {
