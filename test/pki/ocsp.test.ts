@@ -112,6 +112,17 @@ describe('an OCSP response signed by the issuer', () => {
   });
 });
 
+describe('a CA that has two names for one key', () => {
+  it('says nothing about the certificate with the same serial number under the other name', () => {
+    const serial = 4711;
+    const make = (issuer: string) =>
+      makeCertificate({ subject: 'End', issuer, key: ecKey('End'), issuerKey: ecKey('Root'), serial });
+    const path = [make('Root'), root];
+    expect(why([answer({ certificate: make('Root') })], { path })).toBe('good');
+    expect(why([answer({ certificate: make('Root Two') })], { path })).toBe('no-information');
+  });
+});
+
 describe('the age of an OCSP response', () => {
   it.each<[string, Partial<OcspRecipe>]>([
     ['expired', { nextUpdate: later(-1) }],

@@ -214,6 +214,21 @@ describe('who may sign a CRL', () => {
     const stranger = makeCa('Stranger');
     const pool = [stranger, crlKey(6, 500, 'Stranger')];
     expect(why(end(), [byOtherKey(), crl('Stranger')], { pool })).toEqual(['signer']);
+    // Not even bad news, which a signer without any known status would be believed.
+    expect(why(end(), [byOtherKey(listed), crl('Stranger')], { pool })).toEqual(['signer']);
+  });
+
+  it('not one whose certificate has expired', () => {
+    const old = makeCertificate({
+      subject: 'CA',
+      issuer: 'Root',
+      key: ecKey('CA for CRLs'),
+      issuerKey: ecKey('Root'),
+      notAfter: later(-hour),
+      extensions: [keyUsage(6)],
+    });
+    expect(why(end(), [byOtherKey()], { pool: [old] })).toEqual(['signer']);
+    expect(why(end(), [byOtherKey(listed)], { pool: [old] })).toEqual(['signer']);
   });
 
   it('nobody speaks for himself: a stolen CRL key cannot say that it was not revoked', () => {
