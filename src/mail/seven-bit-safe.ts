@@ -117,8 +117,12 @@ function encodeLeaf(body: Buffer, entity: Entity): EncodedLeaf {
     const trimmed = Buffer.from(lines.toString('latin1').replace(/[ \t]+(?=\r\n|$)/g, ''), 'latin1');
     if (isSafe(hazardsIn(trimmed))) return { encoding: null, body: trimmed };
   }
-  if (type === 'text' && !wide)
-    return { encoding: 'quoted-printable', body: encodeQuotedPrintable(lines, 'text') };
+  if (type === 'text' && !wide) {
+    const readable = encodeQuotedPrintable(lines, 'text');
+    // Mostly 8-bit text (Cyrillic, Greek, CJK) triples in quoted-printable and nobody reads it there anyway.
+    if (readable.length <= lines.length * 2) return { encoding: 'quoted-printable', body: readable };
+    return { encoding: 'base64', body: encodeBase64(lines) };
+  }
   if (type === 'message') return { encoding: 'quoted-printable', body: encodeQuotedPrintable(lines, 'text') };
   return { encoding: 'base64', body: encodeBase64(lines) };
 }

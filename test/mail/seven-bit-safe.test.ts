@@ -123,6 +123,16 @@ epilogue
     );
   });
 
+  it('encodes text that is mostly 8bit as base64, which is less than half of it in quoted-printable', () => {
+    const words = 'Увидимся в пятницу у старого лодочного сарая.\r\n'.repeat(100);
+    const made = safe(
+      `Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${words}`,
+    );
+    expect(made).toContain('Content-Transfer-Encoding: base64');
+    expect(made.length).toBeLessThan(Buffer.byteLength(words) * 1.4);
+    expect(Buffer.from(made.slice(made.indexOf('\r\n\r\n')), 'base64').toString()).toBe(words);
+  });
+
   it('only turns line ends where nothing else is wrong', () => {
     expect(safe('Content-Type: text/plain\n\na\nb\n')).toBe('Content-Type: text/plain\r\n\r\na\r\nb\r\n');
   });
