@@ -154,6 +154,9 @@ function opensslAccepts(certificates: readonly Certificate[]): { accepted: boole
   return { accepted: run.status === 0, said: run.stdout + run.stderr };
 }
 
+/** The same cases in every run, since OpenSSL departs from RFC 5280 in places that chance may find; SEALGATE_TEST_SEED tries others. */
+const SEED = Number(process.env.SEALGATE_TEST_SEED ?? 20_261_122);
+
 describe('openssl verify', () => {
   it('comes to the same judgement on chains made by chance', () => {
     const seen = { valid: 0, invalid: 0 };
@@ -175,7 +178,7 @@ describe('openssl verify', () => {
         seen[ours.outcome]++;
         expect(ours.outcome, why).toBe(theirs.accepted ? 'valid' : 'invalid');
       }),
-      { numRuns: 250 },
+      { numRuns: 250, seed: SEED },
     );
     // The generator must give both, or the comparison says nothing.
     expect(Math.min(seen.valid, seen.invalid)).toBeGreaterThan(25);
