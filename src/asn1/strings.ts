@@ -32,18 +32,6 @@ export function characterString(element: Element, rules: Rules): string {
   throw malformed(element.offset, 'a character string was expected');
 }
 
-export function isCharacterString(element: Element): boolean {
-  const { tag } = element;
-  return (
-    element.tagClass === 'universal' &&
-    (ASCII.has(tag) ||
-      tag === universal.utf8String ||
-      tag === universal.t61String ||
-      tag === universal.bmpString ||
-      tag === universal.universalString)
-  );
-}
-
 /** Text of an IA5String, e.g. the names in a subjectAltName (after `implicitly`). */
 export function ia5Text(element: Element, rules: Rules): string {
   if (element.tagClass !== 'universal' || element.tag !== universal.ia5String) {

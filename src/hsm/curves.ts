@@ -17,8 +17,3 @@ const CURVES: readonly Curve[] = [
 export function curveByName(name: string | undefined): Curve | null {
   return CURVES.find((curve) => curve.name === name) ?? null;
 }
-
-/** null: a curve this gateway does not use. */
-export function curveByOid(oid: string): Curve | null {
-  return CURVES.find((curve) => curve.oid === oid) ?? null;
-}

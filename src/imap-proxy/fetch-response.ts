@@ -138,12 +138,6 @@ function quotedEnd(octets: Buffer, at: number, end: number): number {
   return -1;
 }
 
-/** The content of a `text` value: a string without its quotes, null for NIL. */
-export function stringValue(octets: Buffer): Buffer | null {
-  if (octets[0] !== 0x22) return null;
-  return Buffer.from(octets.toString('latin1', 1, octets.length - 1).replace(/\\(.)/gs, '$1'), 'latin1');
-}
-
 /** The number of an item, e.g. UID; null: absent or no number. */
 export function numberOf(items: readonly ResponseItem[], name: string): number | null {
   for (const { item, value } of items) {
