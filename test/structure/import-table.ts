@@ -11,15 +11,16 @@ export type ImportRow = { layer: number; folder: string; mayImport: readonly str
 export const OPEN_TO_ALL: readonly string[] = ['errors', 'ids', 'limits', 'log'];
 
 export const IMPORT_TABLE: readonly ImportRow[] = [
-  { layer: 0, folder: 'asn1', mayImport: [] },
-  { layer: 0, folder: 'mail', mayImport: [] },
+  { layer: 0, folder: 'octets', mayImport: [] },
+  { layer: 0, folder: 'asn1', mayImport: ['octets'] },
+  { layer: 0, folder: 'mail', mayImport: ['octets'] },
   { layer: 0, folder: 'config', mayImport: [] },
   { layer: 0, folder: 'sasl', mayImport: [] },
   { layer: 1, folder: 'smtp', mayImport: ['mail', 'sasl'] },
   { layer: 1, folder: 'pki', mayImport: ['asn1', 'mail/address'] },
-  { layer: 2, folder: 'cms', mayImport: ['asn1', 'pki'] },
+  { layer: 2, folder: 'cms', mayImport: ['octets', 'asn1', 'pki'] },
   { layer: 2, folder: 'store', mayImport: [] },
-  { layer: 3, folder: 'smime', mayImport: ['mail', 'cms', 'pki', 'asn1'] },
+  { layer: 3, folder: 'smime', mayImport: ['octets', 'mail', 'cms', 'pki', 'asn1'] },
   { layer: 3, folder: 'hsm', mayImport: ['cms/keys', 'cms/rc2', 'pki', 'asn1', 'pipeline/ports → types'] },
   {
     layer: 3,
