@@ -14,6 +14,7 @@ import { asBuffer } from '../mail/header.ts';
 import type { Message } from '../mail/message.ts';
 import { decodeBody } from '../mail/transfer-encoding.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { readClearSigned } from './clear-signed.ts';
 import { isDeclaredCms, recognise } from './recognise.ts';
 import type { Layer, SecurityReport } from './report.ts';
@@ -34,6 +35,8 @@ export type OpeningContext = {
   anchors: Iterable<Certificate>;
   /** Intermediates and signers' certificates that may not be in the message; nothing in it is believed. */
   pool: Iterable<Certificate>;
+  /** Who finds evidence of revocation; absent: only the CRLs that the message carries are asked. */
+  revocation?: RevocationChecker;
 };
 
 /** Every key the reader ever held; asked for only when a layer is encrypted, where it is a function. */
@@ -129,10 +132,10 @@ async function takeOff(message: Message, reading: Reading): Promise<Step> {
   }
 }
 
-function takeOffClearSignature(message: Message, context: VerificationContext): Step {
+function takeOffClearSignature(message: Message, context: VerificationContext): Promise<Step> {
   const { octets } = message;
   const unclear: Step = { kind: 'innermost', layers: [unverifiable(null, 'clear')] };
-  return unlessUnreadable(unclear, () => {
+  return unlessUnreadable(unclear, async () => {
     const read = readClearSigned(message);
     if (read === null) return unclear;
     const signedData = readSignedData(read.signature);
@@ -143,7 +146,7 @@ function takeOffClearSignature(message: Message, context: VerificationContext): 
     }
     const canonical = canonicalLines(content);
     const contents = canonical === content ? [content] : [content, canonical];
-    const layer = verifySigned(signedData, contents, 'clear', context);
+    const layer = await verifySigned(signedData, contents, 'clear', context);
     return { kind: 'inside', layer, content, shown: false };
   });
 }
@@ -151,7 +154,7 @@ function takeOffClearSignature(message: Message, context: VerificationContext): 
 async function takeOffCms(message: Message, reading: Reading): Promise<Step> {
   // A file that only has the name of a CMS object may be anything.
   const unreadable: Step = isDeclaredCms(message.root.mediaType) ? { kind: 'failed', layers: [] } : INNERMOST;
-  return unlessUnreadable(unreadable, () => {
+  return unlessUnreadable(unreadable, async () => {
     const cms = decodeBody(message.octets, message.root);
     // What the CMS is counts, not what smime-type says it is.
     switch (readContentInfo(cms).contentType) {
@@ -201,17 +204,17 @@ async function takeOffCompression(cms: Buffer, maxOctets: number): Promise<Step>
   }
 }
 
-function takeOffOpaqueSignature(cms: Buffer, context: VerificationContext): Step {
+async function takeOffOpaqueSignature(cms: Buffer, context: VerificationContext): Promise<Step> {
   const signedData = readSignedData(cms);
   const { content, contentType, signerInfos } = signedData;
   if (signerInfos.length === 0 && (content === null || content.length === 0)) {
     // RFC 8551 §3.8: certificates only.
-    return { kind: 'innermost', layers: [verifySigned(signedData, [], 'opaque', context)] };
+    return { kind: 'innermost', layers: [await verifySigned(signedData, [], 'opaque', context)] };
   }
   if (content === null || contentType !== contentTypes.data) {
     return { kind: 'innermost', layers: [unverifiable(signedData, 'opaque')] };
   }
-  const layer = verifySigned(signedData, [content], 'opaque', context);
+  const layer = await verifySigned(signedData, [content], 'opaque', context);
   return { kind: 'inside', layer, content, shown: true };
 }
 
@@ -225,9 +228,9 @@ function readOrNull(octets: Buffer): Message | null {
   }
 }
 
-function unlessUnreadable<T extends Step | Promise<Step>>(otherwise: T, run: () => T): T {
+async function unlessUnreadable(otherwise: Step, run: () => Promise<Step>): Promise<Step> {
   try {
-    return run();
+    return await run();
   } catch (error) {
     if (isUnreadable(error) || isMailError(error)) return otherwise;
     throw error;

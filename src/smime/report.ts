@@ -38,6 +38,8 @@ export type SignatureReport = {
   signature: 'good' | 'bad' | 'unsupported' | 'no-certificate';
   path: PathReport | null;
   revocation: 'good' | 'revoked' | 'unchecked';
+  /** For people: which certificate was revoked, when and why, or what kept the check from an answer; null: nothing to add. */
+  revocationDetail: string | null;
   /** One From address and it is an rfc822Name/SmtpUTF8Mailbox of the signer. */
   speaksFor: 'from' | 'other' | 'unknown';
   /** sMIMECapabilities (RFC 8551 §2.5.2) as OIDs in order of preference; empty when absent. */

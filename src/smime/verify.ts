@@ -9,6 +9,8 @@ import { mayCertificateSign } from '../pki/key-purpose.ts';
 import { validatePath } from '../pki/path.ts';
 import type { PathProblem, PathReport } from '../pki/path-report.ts';
 import { checkRevocation } from '../pki/revocation.ts';
+import type { RevocationChecker } from '../pki/revocation-checker.ts';
+import { revocationForPeople } from '../pki/revocation-for-people.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
 import { carriedCrls } from './carried-crls.ts';
 import type { SignatureReport, SignedLayer } from './report.ts';
@@ -28,6 +30,8 @@ export type VerificationContext = {
   pool: Iterable<Certificate>;
   /** The author by the outermost header, the one that is shown. */
   from: FromHeader;
+  /** Who finds evidence of revocation; absent: only the CRLs that the message carries are asked. */
+  revocation?: RevocationChecker;
 };
 
 /** Certificates tried for one SignerInfo: a sender can put any number under the same issuer and serial number. */
@@ -37,20 +41,21 @@ const CANDIDATES = 8;
  * @param contents what may have been signed: the octets as they are and, where a store has turned line ends, their
  *   canonical form
  */
-export function verifySigned(
+export async function verifySigned(
   signedData: SignedData,
   contents: readonly Buffer[],
   form: SignedLayer['form'],
   context: VerificationContext,
-): SignedLayer {
+): Promise<SignedLayer> {
   const certificates = certificatesOf(signedData);
   const pool = new CertificateSet([...certificates, ...context.pool]);
   const crls = carriedCrls(signedData);
   const signed = contents.map((content) => new DigestedContent(content));
-  const signatures = signedData.signerInfos.map((signerInfo) => {
+  const signatures: SignatureReport[] = [];
+  for (const signerInfo of signedData.signerInfos) {
     const best = bestVerification(signedData, signerInfo, signed, [...pool]);
-    return best === null ? withoutCertificate(signerInfo) : assess(best, pool, crls, context);
-  });
+    signatures.push(best === null ? withoutCertificate(signerInfo) : await assess(best, pool, crls, context));
+  }
   return { kind: 'signed', form, signatures, certificates };
 }
 
@@ -68,6 +73,7 @@ const NOTHING_KNOWN = {
   signedAt: null,
   path: null,
   revocation: 'unchecked',
+  revocationDetail: null,
   speaksFor: 'unknown',
   capabilities: [],
 } as const;
@@ -109,12 +115,12 @@ class DigestedContent {
   }
 }
 
-function assess(
+async function assess(
   { certificate, report }: Verification,
   pool: CertificateSet,
   crls: CrlSet,
   context: VerificationContext,
-): SignatureReport {
+): Promise<SignatureReport> {
   const { algorithm, signedAt, signature, capabilities } = report;
   const good = signature === 'good';
   // What a signature that is not good says about a certificate is not worth looking at.
@@ -125,7 +131,7 @@ function assess(
     signedAt,
     signature,
     path,
-    revocation: revocationOf(path, crls, pool, context.at),
+    ...(await revocationOf(path, crls, pool, context)),
     speaksFor: good ? speaksForFrom(certificate, context.from) : 'unknown',
     capabilities,
   };
@@ -158,15 +164,20 @@ function pathAt(
   return { outcome: 'invalid', problems: [{ check, certificate, text: purpose.text }] };
 }
 
-/** By the CRLs that the message carries. They must be new now, whatever time the signer claims. */
-function revocationOf(
+/** The evidence must be new now, whatever time the signer claims. */
+async function revocationOf(
   path: PathReport | null,
   crls: CrlSet,
   pool: CertificateSet,
-  at: Date,
-): SignatureReport['revocation'] {
-  if (path?.outcome !== 'valid' || crls.size === 0) return 'unchecked';
-  return checkRevocation({ path: path.path, crls, ocspResponses: [], pool, at }).verdict;
+  { at, revocation }: VerificationContext,
+): Promise<Pick<SignatureReport, 'revocation' | 'revocationDetail'>> {
+  if (path?.outcome !== 'valid') return { revocation: 'unchecked', revocationDetail: null };
+  const question = { path: path.path, crls, pool, at };
+  const report =
+    revocation === undefined
+      ? checkRevocation({ ...question, ocspResponses: [] })
+      : await revocation.check(question);
+  return { revocation: report.verdict, revocationDetail: revocationForPeople(report) };
 }
 
 function speaksForFrom(certificate: Certificate, from: FromHeader): SignatureReport['speaksFor'] {

@@ -59,6 +59,7 @@ function signedLayer(changes: Partial<SignedLayer['signatures'][number]> = {}): 
         signature: 'good',
         path: null,
         revocation: 'unchecked',
+        revocationDetail: null,
         speaksFor: 'from',
         capabilities: [],
         ...changes,

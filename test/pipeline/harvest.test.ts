@@ -22,6 +22,7 @@ beforeAll(async () => {
     signature: 'good',
     path: { outcome: 'valid', path: [alice.certificate], problems: [] } as unknown as SignatureReport['path'],
     revocation: 'unchecked',
+    revocationDetail: null,
     speaksFor: 'from',
     capabilities: ['2.16.840.1.101.3.4.1.46'],
   };

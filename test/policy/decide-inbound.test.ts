@@ -19,6 +19,7 @@ const good: SignatureReport = {
   signature: 'good',
   path: { outcome: 'valid', anchor: certificate(), path: [bob] },
   revocation: 'good',
+  revocationDetail: null,
   speaksFor: 'from',
   capabilities: [],
 };
