@@ -9,14 +9,21 @@ const CR = 0x0d;
 const LF = 0x0a;
 const BASE64_COLUMNS = 76;
 
-/** Base64 in lines of 76 columns, each with CRLF (RFC 2045 §6.8). The whole block is encoded first: that is fastest. */
+/**
+ * Base64 in lines of 76 columns, each with CRLF (RFC 2045 §6.8). The whole block is encoded first, at the end of the room, and
+ * its rows are then moved to their places: that is fastest.
+ */
 export function encodeBase64(octets: Uint8Array): Buffer {
-  const block = Buffer.from(asBuffer(octets).toString('base64'), 'latin1');
-  const rows = Math.ceil(block.length / BASE64_COLUMNS);
-  const out = Buffer.allocUnsafe(block.length + rows * 2);
+  const block = asBuffer(octets).toString('base64');
+  const out = Buffer.allocUnsafe(block.length + Math.ceil(block.length / BASE64_COLUMNS) * 2);
+  let from = out.length - block.length;
+  out.write(block, from, 'latin1');
   let to = 0;
-  for (let from = 0; from < block.length; from += BASE64_COLUMNS) {
-    to += block.copy(out, to, from, Math.min(from + BASE64_COLUMNS, block.length));
+  while (from < out.length) {
+    const end = Math.min(from + BASE64_COLUMNS, out.length);
+    out.copyWithin(to, from, end);
+    to += end - from;
+    from = end;
     out[to++] = CR;
     out[to++] = LF;
   }

@@ -4,12 +4,20 @@ import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Benchmark } from './benchmark.ts';
 import { engineEncrypted, engineSigned } from './engine/engine.ts';
+import { smimeEncrypted, smimeSigned } from './engine/smime.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
 import { runRounds } from './rounds.ts';
 import { summarise, table } from './summary.ts';
 
 /** Each benchmark is one function that makes it; later ones are added here. */
-const BENCHMARKS: readonly (() => Benchmark)[] = [relayPlain, relaySigned, engineSigned, engineEncrypted];
+const BENCHMARKS: readonly (() => Benchmark)[] = [
+  relayPlain,
+  relaySigned,
+  engineSigned,
+  engineEncrypted,
+  smimeSigned,
+  smimeEncrypted,
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
