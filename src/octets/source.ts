@@ -9,9 +9,19 @@
 /** Chunks in their order, none of them empty. A chunk belongs to whoever took it and never changes. */
 export type OctetStream = AsyncIterable<Buffer>;
 
-/** Octets that can be read again and again, from any place. */
-export interface OctetSource {
+/** Octets that can be read again and again from their beginning; how many they are shows at their end. */
+export interface RereadableOctets {
+  /** Every call begins anew; several may run at the same time. */
+  read(): OctetStream;
+}
+
+/** The same where the length is known in front. */
+export interface SizedOctets extends RereadableOctets {
   readonly length: number;
+}
+
+/** Octets that can be read again and again, from any place. */
+export interface OctetSource extends SizedOctets {
   /**
    * The octets from `start` to before `end`, both counted from 0, in chunks of at most `CHUNK_OCTETS`; all of them when absent.
    * Every call begins anew; several may run at the same time.
