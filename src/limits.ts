@@ -18,6 +18,9 @@ export const limits = {
     /** CRLs that a message carries, and their octets together; further ones are not read. */
     crls: 16,
     crlOctets: 1024 * 1024,
+    /** sMIMECapabilities of one signer, and octets of one's parameters; further ones are not read. */
+    capabilities: 64,
+    capabilityOctets: 128,
     /** Private-key operations for one encrypted layer; each may be a slow token's. */
     keyOperations: 32,
     /** Octets that compressed content may always unpack to; beyond that only so many times what was sent. */

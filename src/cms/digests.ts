@@ -43,6 +43,10 @@ export function digestAlgorithmWithNull(name: DigestName): Buffer {
   return algorithmIdentifier(digestRow(name).oid, der.nullValue());
 }
 
+export function digestOid(name: ContentDigestName): string {
+  return digestRow(name).oid;
+}
+
 export function digestOctets(name: ContentDigestName): number {
   return digestRow(name).octets;
 }

@@ -11,11 +11,11 @@ import {
   readAlgorithmIdentifier,
 } from './algorithm-identifier.ts';
 import { digestAlgorithmWithNull, digestName } from './digests.ts';
-import type { KeyTransportScheme } from './keys.ts';
+import type { DigestName, KeyTransportScheme } from './keys.ts';
 import { mgf1, readMaskDigest, rsaEncryption } from './signatures.ts';
 
 /** RFC 8017 §A.2.1. */
-const rsaesOaep = '1.2.840.113549.1.1.7';
+export const rsaesOaep = '1.2.840.113549.1.1.7';
 const pSpecified = '1.2.840.113549.1.1.9';
 
 export type KeyTransportName = KeyTransportScheme['kind'];
@@ -72,14 +72,17 @@ export function transportKey(
       return { algorithm: algorithmIdentifier(rsaEncryption, der.nullValue()), encryptedKey };
     }
     case 'rsa-oaep': {
-      const hash = digestAlgorithmWithNull('sha256');
-      const mask = algorithmIdentifier(mgf1, hash);
-      const parameters = der.sequence(der.explicit(0, hash), der.explicit(1, mask));
       const padding = constants.RSA_PKCS1_OAEP_PADDING;
       const encryptedKey = publicEncrypt({ key: publicKey, padding, oaepHash: 'sha256' }, key);
-      return { algorithm: algorithmIdentifier(rsaesOaep, parameters), encryptedKey };
+      return { algorithm: algorithmIdentifier(rsaesOaep, oaepParameters('sha256')), encryptedKey };
     }
     default:
       return unreachable(name);
   }
+}
+
+/** RSAES-OAEP-params with one digest in both places and an empty label (RFC 4055 §4.1). */
+export function oaepParameters(digest: DigestName): Buffer {
+  const hash = digestAlgorithmWithNull(digest);
+  return der.sequence(der.explicit(0, hash), der.explicit(1, algorithmIdentifier(mgf1, hash)));
 }

@@ -30,7 +30,7 @@ export type SignRequest = {
   scheme?: SignatureScheme;
   /** Whole seconds are kept. */
   signingTime: Date;
-  /** Identifiers for sMIMECapabilities, most preferred first; see capabilities.ts. Empty: no such attribute. */
+  /** For sMIMECapabilities, most preferred first; see capabilities.ts. Empty: no such attribute. */
   capabilities: readonly string[];
   /** Certificate that replies should be encrypted for, when it is not the signer's own. It is sent along. */
   encryptionCertificate?: Certificate;

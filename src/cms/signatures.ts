@@ -16,7 +16,7 @@ import type { DigestName, SignatureScheme } from './keys.ts';
 /** RFC 8017 §A.1, §A.2; RFC 5754 §3; RFC 8419 §2; RFC 9882 §2. */
 export const rsaEncryption = '1.2.840.113549.1.1.1';
 export const mgf1 = '1.2.840.113549.1.1.8';
-const rsassaPss = '1.2.840.113549.1.1.10';
+export const rsassaPss = '1.2.840.113549.1.1.10';
 
 type Family = 'rsa-pkcs1' | 'ecdsa' | 'dsa';
 

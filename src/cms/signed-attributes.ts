@@ -1,5 +1,4 @@
 import { implicitly, isContext, isUniversal, universal } from '../asn1/element.ts';
-import { children } from '../asn1/reader.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { timeValue } from '../asn1/times.ts';
 import { integerOctets, objectIdentifier, octetString } from '../asn1/values.ts';
@@ -7,6 +6,7 @@ import * as der from '../asn1/writer.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { type AlgorithmIdentifier, readAlgorithmIdentifier } from './algorithm-identifier.ts';
 import { type Attribute, attribute, singleValue } from './attributes.ts';
+import { type Capability, encodeCapabilityList, readCapabilityList } from './capabilities.ts';
 import { digest, digestName } from './digests.ts';
 import { type CertificateIdentifier, issuerAndSerial, readIssuerAndSerial } from './identifiers.ts';
 import type { DigestName } from './keys.ts';
@@ -24,12 +24,10 @@ export function readSigningTime(attributes: readonly Attribute[]): Date | null {
   return value === null ? null : timeValue(value, 'BER');
 }
 
-/** sMIMECapabilities (RFC 8551 §2.5.2): identifiers in order of preference; parameters are left out. */
-export function readCapabilities(attributes: readonly Attribute[]): string[] {
+/** sMIMECapabilities (RFC 8551 §2.5.2) in order of preference. */
+export function readCapabilities(attributes: readonly Attribute[]): Capability[] {
   const value = singleValue(attributes, attributeTypes.smimeCapabilities);
-  if (value === null) return [];
-  sequenceOf(value, 'BER', 'SMIMECapabilities');
-  return children(value, 'BER').map((capability) => readAlgorithmIdentifier(capability).oid);
+  return value === null ? [] : readCapabilityList(value);
 }
 
 /**
@@ -123,10 +121,9 @@ export function messageDigestOf(attributes: readonly Attribute[]): Buffer | null
   return isUniversal(value, universal.octetString) ? octetString(value, 'BER') : null;
 }
 
-/** @param capabilities identifiers without parameters, most preferred first */
-export function capabilitiesAttribute(capabilities: readonly string[]): Buffer {
-  const list = capabilities.map((capability) => der.sequence(der.oid(capability)));
-  return attribute(attributeTypes.smimeCapabilities, der.sequence(...list));
+/** @param capabilities most preferred first */
+export function capabilitiesAttribute(capabilities: readonly Capability[]): Buffer {
+  return attribute(attributeTypes.smimeCapabilities, encodeCapabilityList(capabilities));
 }
 
 export function encryptionKeyPreferenceAttribute(certificate: Certificate): Buffer {

@@ -1,5 +1,5 @@
 import { authenticates, type ContentEncryptionName } from '../cms/content-encryption.ts';
-import { encrypt, type RecipientRequest } from '../cms/encrypt.ts';
+import { type EncryptRequest, encrypt, type RecipientRequest } from '../cms/encrypt.ts';
 import { joinMessage, splitMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import { sevenBitSafe } from '../mail/seven-bit-safe.ts';
@@ -12,6 +12,7 @@ import { pkcs7Part } from './pkcs7-part.ts';
  * header fields, Subject among them.
  *
  * @param recipients certificates, the sender's own among them; everybody who reads the message can read this list
+ * @param options as `cms/encrypt.ts` has them
  * @returns the whole message, CRLF
  * @throws SealgateError `cms.unsupported-recipient`, `mail.*`
  */
@@ -19,6 +20,7 @@ export async function encryptMessage(
   octets: Uint8Array,
   recipients: readonly RecipientRequest[],
   algorithm: ContentEncryptionName,
+  options: Pick<EncryptRequest, 'postQuantum' | 'boundKey'> = {},
 ): Promise<Buffer> {
   const { outer, entity } = splitMessage(readMessage(octets));
   const cms = await encrypt({
@@ -26,6 +28,7 @@ export async function encryptMessage(
     content: sevenBitSafe(entity),
     recipients,
     algorithm,
+    ...options,
   });
   const part = pkcs7Part(authenticates(algorithm) ? 'authEnveloped-data' : 'enveloped-data', cms);
   return joinMessage(outer, part.header, part.body);

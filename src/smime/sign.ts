@@ -1,5 +1,5 @@
 import type { ContentDigestName } from '../cms/digests.ts';
-import type { SigningKey } from '../cms/keys.ts';
+import type { SignatureScheme, SigningKey } from '../cms/keys.ts';
 import { signDetached, signingScheme, signOpaque } from '../cms/sign.ts';
 import { contentDigestFor } from '../cms/signatures.ts';
 import { joinMessage, splitMessage } from '../mail/compose.ts';
@@ -23,7 +23,9 @@ export type SignOptions = {
   form: 'clear' | 'opaque';
   /** signingTime. */
   at: Date;
-  /** Identifiers for sMIMECapabilities, most preferred first; our own when absent. */
+  /** One of the key's; its first one when absent. */
+  scheme?: SignatureScheme;
+  /** For sMIMECapabilities, most preferred first (cms/capabilities.ts); our own when absent. */
   capabilities?: readonly string[];
   /** Certificate that replies should be encrypted for, when it is not the signer's own. */
   encryptionCertificate?: Certificate;
@@ -44,6 +46,7 @@ export async function signMessage(
   const content = sevenBitSafe(entity);
   const request = {
     signer,
+    ...(options.scheme === undefined ? {} : { scheme: options.scheme }),
     signingTime: options.at,
     capabilities: options.capabilities ?? ownCapabilities,
     ...(options.encryptionCertificate === undefined
@@ -59,7 +62,7 @@ export async function signMessage(
       const boundary = options.boundary ?? newBoundary();
       if (content.includes(`--${boundary}`)) throw new Error('the boundary occurs in what it is to bound');
       const cms = await signDetached({ ...request, content });
-      const micalg = MICALG[contentDigestFor(signingScheme({ signer }))];
+      const micalg = MICALG[contentDigestFor(signingScheme(request))];
       const header =
         'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n' +
         ` micalg=${micalg}; boundary="${boundary}"\r\n`;
