@@ -1,19 +1,14 @@
 import { createHash } from 'node:crypto';
-import { contentOffset, type Element, isUniversal, universal } from '../asn1/element.ts';
-import { readElement, readWhole } from '../asn1/reader.ts';
+import { universal } from '../asn1/element.ts';
+import { readWhole } from '../asn1/reader.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { isTime, timeValue } from '../asn1/times.ts';
-import { integerOctets, smallInteger, wholeBitString } from '../asn1/values.ts';
+import { smallInteger, wholeBitString } from '../asn1/values.ts';
 import { limits } from '../limits.ts';
 import { parseExtensions } from './certificate-extensions.ts';
-import {
-  type CrlExtensions,
-  type EntryExtensions,
-  noEntryExtensions,
-  readCrlExtensions,
-  readEntryExtensions,
-} from './crl-extensions.ts';
-import { type ComparableName, directoryKey } from './distribution-point.ts';
+import { CrlEntryIndex } from './crl-entry-index.ts';
+import { type CrlExtensions, readCrlExtensions } from './crl-extensions.ts';
+import { directoryKey } from './distribution-point.ts';
 import { malformed } from './malformed.ts';
 import { type DistinguishedName, isEmptyName, parseName } from './name.ts';
 import type { RevocationReason } from './revocation-reason.ts';
@@ -63,8 +58,6 @@ export function parseCrl(der: Buffer): CertificateRevocationList {
   return new ParsedCrl(Buffer.from(der));
 }
 
-type Entry = { revocationDate: Element; extensions: EntryExtensions; issuers: readonly string[] };
-
 class ParsedCrl implements CertificateRevocationList {
   readonly der: Buffer;
   readonly tbs: Buffer;
@@ -82,7 +75,7 @@ class ParsedCrl implements CertificateRevocationList {
   readonly hasDeltas: boolean;
   readonly unknownCritical: readonly string[];
   readonly size: number;
-  readonly #entries: EntryIndex;
+  readonly #entries: CrlEntryIndex;
 
   constructor(der: Buffer) {
     const outer = sequenceOf(readWhole(der, 'DER'), 'DER', 'a CertificateList');
@@ -116,7 +109,10 @@ class ParsedCrl implements CertificateRevocationList {
     this.issuingDistributionPointValue = own.issuingDistributionPointValue;
     this.hasDeltas = own.hasDeltas;
     const isIndirect = own.issuingDistributionPoint?.indirectCRL ?? false;
-    this.#entries = new EntryIndex(entries, this.issuer, version !== null, isIndirect);
+    this.#entries = new CrlEntryIndex(entries, this.issuer, {
+      mayHaveExtensions: version !== null,
+      isIndirect,
+    });
     this.size = this.#entries.size;
     this.unknownCritical = [...new Set([...own.unknownCritical, ...this.#entries.unknownCritical])];
     this.der = der;
@@ -131,100 +127,5 @@ class ParsedCrl implements CertificateRevocationList {
     if (entry === undefined) return null;
     const { reason, invalidityDate } = entry.extensions;
     return { revocationDate: timeValue(entry.revocationDate, 'DER'), reason, invalidityDate };
-  }
-}
-
-/** Distinct encodings of entry extensions that are remembered while one CRL is read: most entries give a reason only. */
-const REMEMBERED_EXTENSIONS = 256;
-
-/** Where the entries of a CRL are, by serial number. Only places are kept; an entry is read again when it is asked for. */
-class EntryIndex {
-  readonly unknownCritical = new Set<string>();
-  size = 0;
-  readonly #content: Buffer;
-  readonly #places = new Map<string, number | number[]>();
-  /** From which place on entries belong to whom, in the order of places (RFC 5280 §5.3.3). */
-  readonly #issuers: { from: number; keys: readonly string[] }[];
-  readonly #mayHaveExtensions: boolean;
-  readonly #isIndirect: boolean;
-  readonly #remembered = new Map<string, EntryExtensions>();
-
-  constructor(
-    entries: Element | null,
-    issuer: DistinguishedName,
-    mayHaveExtensions: boolean,
-    isIndirect: boolean,
-  ) {
-    this.#content = entries?.content ?? Buffer.alloc(0);
-    this.#issuers = [{ from: 0, keys: [directoryKey(issuer)] }];
-    this.#mayHaveExtensions = mayHaveExtensions;
-    this.#isIndirect = isIndirect;
-    const base = entries === null ? 0 : contentOffset(entries);
-    for (let place = 0; place < this.#content.length; ) place += this.#add(place, base);
-    this.#remembered.clear();
-  }
-
-  bySerial(serialNumber: Buffer): Entry[] {
-    const places = this.#places.get(serialNumber.toString('latin1')) ?? [];
-    return (typeof places === 'number' ? [places] : places).map((place) => {
-      const { revocationDate, extensions } = this.#read(readElement(this.#content, 'DER', place));
-      return { revocationDate, extensions, issuers: this.#issuersAt(place) };
-    });
-  }
-
-  /** @returns the octets that the entry takes */
-  #add(place: number, base: number): number {
-    if (++this.size > limits.pki.crlEntries) throw malformed('a CRL with too many entries');
-    const element = readElement(this.#content, 'DER', place, base);
-    const { serialNumber, revocationDate, extensions } = this.#read(element);
-    timeValue(revocationDate, 'DER');
-    for (const oid of extensions.unknownCritical) this.unknownCritical.add(oid);
-    if (extensions.certificateIssuer !== null) this.#changeIssuer(place, extensions.certificateIssuer);
-    const key = serialNumber.toString('latin1');
-    const known = this.#places.get(key);
-    if (known === undefined) this.#places.set(key, place);
-    else if (typeof known === 'number') this.#places.set(key, [known, place]);
-    else known.push(place);
-    return element.raw.length;
-  }
-
-  #changeIssuer(place: number, names: readonly ComparableName[]): void {
-    if (!this.#isIndirect) throw malformed('a certificateIssuer in a CRL that is not indirect');
-    const keys = names.flatMap(({ name, key }) => (name.kind === 'directoryName' ? [key] : []));
-    this.#issuers.push({ from: place, keys });
-  }
-
-  #issuersAt(place: number): readonly string[] {
-    let low = 0;
-    let high = this.#issuers.length;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if ((this.#issuers[middle]?.from ?? 0) <= place) low = middle;
-      else high = middle;
-    }
-    return this.#issuers[low]?.keys ?? [];
-  }
-
-  #read(element: Element): { serialNumber: Buffer; revocationDate: Element; extensions: EntryExtensions } {
-    if (!isUniversal(element, universal.sequence)) throw malformed('an entry of a CRL that is no SEQUENCE');
-    const entry = sequenceOf(element, 'DER', 'an entry of a CRL');
-    const serialNumber = integerOctets(entry.next('userCertificate'));
-    const revocationDate = entry.next('revocationDate');
-    const list = entry.atEnd ? null : entry.universal(universal.sequence, 'crlEntryExtensions');
-    entry.end();
-    if (list === null) return { serialNumber, revocationDate, extensions: noEntryExtensions };
-    if (!this.#mayHaveExtensions) throw malformed('entry extensions in a CRL of version 1');
-    return { serialNumber, revocationDate, extensions: this.#extensions(list) };
-  }
-
-  #extensions(list: Element): EntryExtensions {
-    const octets = list.raw.length <= 64 ? list.raw.toString('latin1') : null;
-    const known = octets === null ? undefined : this.#remembered.get(octets);
-    if (known !== undefined) return known;
-    const extensions = readEntryExtensions(parseExtensions(list));
-    if (octets !== null && this.#remembered.size < REMEMBERED_EXTENSIONS) {
-      this.#remembered.set(octets, extensions);
-    }
-    return extensions;
   }
 }
