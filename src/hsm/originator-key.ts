@@ -4,8 +4,8 @@ import { SequenceReader } from '../asn1/sequence-reader.ts';
 import { bitString, sequence } from '../asn1/writer.ts';
 import type { SealgateError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import { curveByName } from '../pki/curves.ts';
 import { importPublicKey, oidEcPublicKey, parseSubjectPublicKeyInfo } from '../pki/public-key.ts';
-import { curveByName } from './curves.ts';
 import { decryptFailed, errorOf } from './failures.ts';
 
 /**

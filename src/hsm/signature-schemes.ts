@@ -1,6 +1,6 @@
 import type { SignatureScheme } from '../cms/keys.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { curveByName } from './curves.ts';
+import { curveByName } from '../pki/curves.ts';
 
 /**
  * The schemes a key of a certificate can be used with, most preferred first. RSA with PKCS#1 v1.5 stands before

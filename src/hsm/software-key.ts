@@ -1,7 +1,7 @@
 import { decapsulate, diffieHellman, type KeyObject, sign } from 'node:crypto';
 import type { DecryptionKey, KeyTransportScheme, SignatureScheme, SigningKey } from '../cms/keys.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { curveByName } from './curves.ts';
+import { curveByName } from '../pki/curves.ts';
 import { decryptFailed, errorOf, refused } from './failures.ts';
 import { readOriginatorKey } from './originator-key.ts';
 import { RsaDecryptionPool } from './rsa-decryption-pool.ts';

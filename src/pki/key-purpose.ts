@@ -1,6 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import type { KeyUsage } from './certificate-extensions.ts';
+import { unusableForEncryption } from './encryption-key.ts';
 
 /** Why a certificate may not be used; for people in `text`, for code in `reason`. */
 export type KeyPurposeVerdict =
@@ -28,6 +29,12 @@ const SIGNING_KEYS: ReadonlySet<string> = new Set([
   '2.16.840.1.101.3.4.3.19', // id-ml-dsa-87
 ]);
 
+const ML_KEM: ReadonlySet<string> = new Set([
+  '2.16.840.1.101.3.4.4.1', // id-alg-ml-kem-512 (RFC 9935)
+  '2.16.840.1.101.3.4.4.2',
+  '2.16.840.1.101.3.4.4.3',
+]);
+
 /** Which key usage lets a key of this algorithm carry a content-encryption key. */
 const ENCRYPTION_KEYS: ReadonlyMap<string, 'keyEncipherment' | 'keyAgreement'> = new Map([
   ['1.2.840.113549.1.1.1', 'keyEncipherment'],
@@ -36,9 +43,7 @@ const ENCRYPTION_KEYS: ReadonlyMap<string, 'keyEncipherment' | 'keyAgreement'> =
   ['1.3.132.1.12', 'keyAgreement'], // id-ecDH (RFC 5480 §2.1.2)
   ['1.3.101.110', 'keyAgreement'], // id-X25519
   ['1.3.101.111', 'keyAgreement'], // id-X448
-  ['2.16.840.1.101.3.4.4.1', 'keyEncipherment'], // id-alg-ml-kem-512 (RFC 9935)
-  ['2.16.840.1.101.3.4.4.2', 'keyEncipherment'],
-  ['2.16.840.1.101.3.4.4.3', 'keyEncipherment'],
+  ...[...ML_KEM].map((oid) => [oid, 'keyEncipherment'] as const),
 ]);
 
 /**
@@ -62,16 +67,27 @@ export function mayCertificateSign(certificate: Certificate, at: Date): KeyPurpo
 /**
  * Whether mail may be encrypted to the key at `at`: validity, kind of key, key usage by the kind of key (RFC 8550
  * §4.4.2: keyEncipherment for RSA, keyAgreement for elliptic curves) and extended key usage.
+ *
+ * @param postQuantum whether keys for ML-KEM count; a setting decides that where mail is sent
  */
-export function mayCertificateEncrypt(certificate: Certificate, at: Date): KeyPurposeVerdict {
+export function mayCertificateEncrypt(
+  certificate: Certificate,
+  at: Date,
+  postQuantum = true,
+): KeyPurposeVerdict {
   const early = outsideValidity(certificate, at);
   if (early !== null) return early;
   const needed = ENCRYPTION_KEYS.get(certificate.keyAlgorithm);
   if (needed === undefined) {
     return mayNot('key-type', 'The key of this certificate is of a kind that mail cannot be encrypted to.');
   }
+  if (!postQuantum && ML_KEM.has(certificate.keyAlgorithm)) {
+    return mayNot('key-type', 'The key of this certificate is for ML-KEM, which is not turned on.');
+  }
   const weak = weakKey(certificate);
   if (weak !== null) return weak;
+  const unusable = unusableForEncryption(certificate);
+  if (unusable !== null) return mayNot('key-type', unusable);
   // RFC 5280 §4.2.1.3: decipherOnly with keyAgreement takes the enciphering use away.
   const decipherOnly = needed === 'keyAgreement' && certificate.keyUsage?.has('decipherOnly') === true;
   if (!allows(certificate, needed) || decipherOnly) {

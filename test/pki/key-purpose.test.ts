@@ -1,6 +1,6 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { oid, sequence } from '../../src/asn1/writer.ts';
+import { bitString, oid, sequence } from '../../src/asn1/writer.ts';
 import { mayCertificateEncrypt, mayCertificateSign } from '../../src/pki/key-purpose.ts';
 import { corpusCertificate, rfc9216At } from './corpora.ts';
 import { ecKey, extendedKeyUsage, keyUsage, makeCertificate, now, until } from './make-certificate.ts';
@@ -12,6 +12,20 @@ const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const smallRsa = generateKeyPairSync('rsa', { modulusLength: 1024 });
 const x25519 = generateKeyPairSync('x25519');
 const ed25519 = generateKeyPairSync('ed25519');
+const secp256k1 = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
+const brainpool = generateKeyPairSync('ec', { namedCurve: 'brainpoolP320r1' });
+const mlKem = generateKeyPairSync('ml-kem-768');
+const exponentOne = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const rsaNumbers = exponentOne.publicKey.export({ format: 'jwk' });
+const withExponentOne = {
+  ...exponentOne,
+  publicKey: createPublicKey({ key: { ...rsaNumbers, e: 'AQ' }, format: 'jwk' }),
+};
+/** A point of order 4: with it every shared secret is zero (RFC 7748 §6.1). */
+const smallOrder = sequence(
+  sequence(oid('1.3.101.110')),
+  bitString(Buffer.from('01'.padEnd(64, '0'), 'hex')),
+);
 const dsa = generateKeyPairSync('dsa', { modulusLength: 1024, divisorLength: 160 });
 
 function make(key: typeof ec, ...extensions: Buffer[]) {
@@ -54,6 +68,15 @@ describe('mayCertificateEncrypt', () => {
     ['EC with keyAgreement', make(ec, keyUsage(4)), 'may'],
     ['EC with keyAgreement and encipherOnly', make(ec, keyUsage(4, 7)), 'may'],
     ['X25519', make(x25519, keyUsage(4)), 'may'],
+    ['ML-KEM', make(mlKem, keyUsage(2)), 'may'],
+    ['a curve that mail is not encrypted to', make(secp256k1, keyUsage(4)), 'key-type'],
+    ['a brainpool curve of 320 bits', make(brainpool, keyUsage(4)), 'key-type'],
+    ['RSA whose ciphertext is the plaintext', make(withExponentOne, keyUsage(2)), 'key-type'],
+    [
+      'X25519 whose secrets everybody knows',
+      makeCertificate({ subject: 'Somebody', key: smallOrder, issuerKey: ec, extensions: [keyUsage(4)] }),
+      'key-type',
+    ],
     ['RSA with keyAgreement', make(rsa, keyUsage(4)), 'key-usage'],
     ['EC with keyEncipherment', make(ec, keyUsage(2)), 'key-usage'],
     ['EC with decipherOnly', make(ec, keyUsage(4, 8)), 'key-usage'],
@@ -65,6 +88,19 @@ describe('mayCertificateEncrypt', () => {
     ['a key that cannot be read', broken, 'key-type'],
   ])('%s', (_, certificate, expected) => {
     expect(reason(mayCertificateEncrypt(certificate, now))).toBe(expected);
+  });
+
+  it('counts ML-KEM only where it is turned on, and says so', () => {
+    expect(mayCertificateEncrypt(make(mlKem), now, false)).toMatchObject({
+      reason: 'key-type',
+      text: expect.stringContaining('ML-KEM'),
+    });
+  });
+
+  it('names the curve', () => {
+    expect(mayCertificateEncrypt(make(secp256k1), now)).toMatchObject({
+      text: expect.stringContaining('secp256k1'),
+    });
   });
 });
 
