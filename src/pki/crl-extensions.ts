@@ -5,6 +5,7 @@ import { bigInteger } from '../asn1/values.ts';
 import { type Extension, extensionElement, extensionOids } from './certificate-extensions.ts';
 import {
   type ComparableName,
+  type DistributionPoint,
   type IssuingDistributionPoint,
   parseComparableNames,
   parseDistributionPoints,
@@ -35,8 +36,8 @@ export type CrlExtensions = {
   issuingDistributionPoint: IssuingDistributionPoint | null;
   /** The value of issuingDistributionPoint, for comparison. */
   issuingDistributionPointValue: Buffer | null;
-  /** freshestCRL is there: deltas are published. */
-  hasDeltas: boolean;
+  /** Where deltas are published (freshestCRL, RFC 5280 §5.2.6); empty: there are none. */
+  freshestPoints: readonly DistributionPoint[];
   /** OIDs of critical extensions that nothing here processes: the CRL proves nothing. */
   unknownCritical: readonly string[];
 };
@@ -57,14 +58,13 @@ export function readCrlExtensions(extensions: readonly Extension[]): CrlExtensio
   const { issuingDistributionPoint, freshestCRL } = crlExtensionOids;
   const point = extensionElement(extensions, issuingDistributionPoint);
   const freshest = extensionElement(extensions, freshestCRL);
-  if (freshest !== null) parseDistributionPoints(freshest);
   return {
     authorityKeyIdentifier: extensionValue(extensions, extensionOids.authorityKeyIdentifier),
     cRLNumber: crlNumber(extensions, crlExtensionOids.cRLNumber),
     baseCRLNumber: crlNumber(extensions, crlExtensionOids.deltaCRLIndicator),
     issuingDistributionPoint: point === null ? null : parseIssuingDistributionPoint(point),
     issuingDistributionPointValue: extensionValue(extensions, issuingDistributionPoint),
-    hasDeltas: freshest !== null,
+    freshestPoints: freshest === null ? [] : parseDistributionPoints(freshest),
     unknownCritical: criticalOutside(extensions, PROCESSED),
   };
 }

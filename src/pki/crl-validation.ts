@@ -156,7 +156,7 @@ class CrlCheck {
 
   /** (a): a complete CRL may have grown old where deltas are published and a new one is at hand. */
   #freshness(crl: CertificateRevocationList, delta: CertificateRevocationList | null) {
-    const mayBeOld = delta !== null && (crl.hasDeltas || namesDeltas(this.#certificate));
+    const mayBeOld = delta !== null && (crl.freshestPoints.length > 0 || namesDeltas(this.#certificate));
     if (!mayBeOld) return freshness(crl, this.#context, crlForPeople(crl));
     // Old, but not from the future.
     const thisUpdate = crl.thisUpdate > delta.thisUpdate ? crl.thisUpdate : delta.thisUpdate;
@@ -201,7 +201,8 @@ function someReasons(certificate: Certificate): RevocationProblem {
   return { check: 'scope', text };
 }
 
-function unknownCritical(crl: CertificateRevocationList): RevocationProblem | null {
+/** Why a CRL with critical extensions that nothing here processes proves nothing (RFC 5280 §5.2); null: it has none. */
+export function unknownCritical(crl: CertificateRevocationList): RevocationProblem | null {
   const [oid] = crl.unknownCritical;
   if (oid === undefined) return null;
   const text = `${crlForPeople(crl)}: its critical extension ${oid} is not understood.`;

@@ -72,7 +72,7 @@ class ParsedCrl implements CertificateRevocationList {
   readonly baseCRLNumber: CrlExtensions['baseCRLNumber'];
   readonly issuingDistributionPoint: CrlExtensions['issuingDistributionPoint'];
   readonly issuingDistributionPointValue: CrlExtensions['issuingDistributionPointValue'];
-  readonly hasDeltas: boolean;
+  readonly freshestPoints: CrlExtensions['freshestPoints'];
   readonly unknownCritical: readonly string[];
   readonly size: number;
   readonly #entries: CrlEntryIndex;
@@ -107,7 +107,7 @@ class ParsedCrl implements CertificateRevocationList {
     this.baseCRLNumber = own.baseCRLNumber;
     this.issuingDistributionPoint = own.issuingDistributionPoint;
     this.issuingDistributionPointValue = own.issuingDistributionPointValue;
-    this.hasDeltas = own.hasDeltas;
+    this.freshestPoints = own.freshestPoints;
     const isIndirect = own.issuingDistributionPoint?.indirectCRL ?? false;
     this.#entries = new CrlEntryIndex(entries, this.issuer, {
       mayHaveExtensions: version !== null,

@@ -67,9 +67,41 @@ function judge(
   context: RevocationContext,
   name: string,
 ): CertificateRevocation {
+  const speaker = speakerOf(basic, single, nonce, target, context, name);
+  if ('check' in speaker) return { status: 'undetermined', problems: [speaker] };
   const nothing = (check: RevocationProblem['check'], text: string): CertificateRevocation => ({
     status: 'undetermined',
     problems: [{ check, text: `${name} ${text}` }],
+  });
+  const trust = responderStatus(speaker.responder, target, context);
+  if (trust === 'revoked') return nothing('signer', 'is signed by a responder that has been revoked.');
+  const { status } = single;
+  switch (status.kind) {
+    case 'revoked': {
+      const { revocationTime, reason } = status;
+      return { status: 'revoked', by: 'ocsp', revocationDate: revocationTime, reason, invalidityDate: null };
+    }
+    case 'unknown':
+      return nothing('unknown-certificate', 'says that the responder does not know it.');
+    case 'good':
+      return trust === 'good'
+        ? { status: 'good', by: 'ocsp', freshUntil: speaker.until }
+        : nothing('signer', 'is signed by a responder of whom it is not known whether it has been revoked.');
+  }
+}
+
+/** Who has signed, until when the answer is new; or why nobody has to believe it. */
+function speakerOf(
+  basic: BasicOcspResponse,
+  single: SingleResponse,
+  nonce: Buffer | null,
+  target: Chain,
+  context: RevocationContext,
+  name: string,
+): { responder: Chain; until: Date } | RevocationProblem {
+  const nothing = (check: RevocationProblem['check'], text: string): RevocationProblem => ({
+    check,
+    text: `${name} ${text}`,
   });
   const [critical] = [...basic.unknownCritical, ...single.unknownCritical];
   if (critical !== undefined) {
@@ -82,27 +114,37 @@ function judge(
     return nothing('nonce', 'does not repeat the nonce of its request.');
   }
   const age = freshness(single, context, name);
-  if ('problem' in age) return { status: 'undetermined', problems: [age.problem] };
+  if ('problem' in age) return age.problem;
   if (basic.producedAt.getTime() > context.at.getTime() + limits.pki.clockSkewMs) {
     return nothing('freshness', 'is from the future.');
   }
   const responder = ocspResponder(basic, target, context);
-  if ('check' in responder) return nothing(responder.check, responder.text);
-  const trust = responderStatus(responder, target, context);
-  if (trust === 'revoked') return nothing('signer', 'is signed by a responder that has been revoked.');
-  const { status } = single;
-  switch (status.kind) {
-    case 'revoked': {
-      const { revocationTime, reason } = status;
-      return { status: 'revoked', by: 'ocsp', revocationDate: revocationTime, reason, invalidityDate: null };
-    }
-    case 'unknown':
-      return nothing('unknown-certificate', 'says that the responder does not know it.');
-    case 'good':
-      return trust === 'good'
-        ? { status: 'good', by: 'ocsp', freshUntil: age.until }
-        : nothing('signer', 'is signed by a responder of whom it is not known whether it has been revoked.');
+  return 'check' in responder ? nothing(responder.check, responder.text) : { responder, until: age.until };
+}
+
+/**
+ * Why a response says nothing about the certificate that has to be believed; null: it is new, in scope and signed by one
+ * who may speak. Whether the responder has been revoked is not looked at.
+ */
+export function ocspProblem(
+  target: Chain,
+  evidence: OcspEvidence,
+  context: RevocationContext,
+): RevocationProblem | null {
+  const [certificate, issuer] = target;
+  const name = `The OCSP response about ${certificate === undefined ? 'nobody' : nameForPeople(certificate.subject)}`;
+  if (evidence.response.kind === 'refused') {
+    return { check: 'no-information', text: `${name} is a refusal (${evidence.response.status}).` };
   }
+  const answers =
+    certificate === undefined || issuer === undefined ? [] : answersAbout(certificate, issuer, [evidence]);
+  let problem: RevocationProblem = { check: 'no-information', text: `${name} is about another certificate.` };
+  for (const { basic, single, nonce } of answers) {
+    const speaker = speakerOf(basic, single, nonce, target, context, name);
+    if (!('check' in speaker)) return null;
+    problem = speaker;
+  }
+  return problem;
 }
 
 /** RFC 6960 §4.2.2.2: the issuer itself, or one whose certificate the issuer has signed with that same key. */

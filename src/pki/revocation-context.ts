@@ -22,6 +22,8 @@ export type RevocationContext = {
   acceptLegacyAlgorithms: boolean;
   /** Evidence older than this is not believed, whatever it says; null: it says itself how long. */
   maxAgeMs: number | null;
+  /** How long evidence is still believed after it stopped being new; 0: not at all. */
+  graceMs: number;
   budget: SignatureBudget;
   /** Of a signer who is not on the path above the certificate that is asked for. */
   signerStatus: (signer: Chain, above: Chain) => CertificateRevocation['status'];
@@ -38,7 +40,7 @@ export type Freshness = { until: Date } | { problem: RevocationProblem };
  */
 export function freshness(
   evidence: { thisUpdate: Date; nextUpdate: Date | null },
-  context: Pick<RevocationContext, 'at' | 'maxAgeMs'>,
+  context: Pick<RevocationContext, 'at' | 'maxAgeMs' | 'graceMs'>,
   what: string,
 ): Freshness {
   const at = context.at.getTime();
@@ -48,7 +50,7 @@ export function freshness(
   const stale = (text: string): Freshness => ({ problem: { check: 'freshness', text: `${what} ${text}` } });
   // Written so that an invalid Date fails.
   if (!(at >= from - limits.pki.clockSkewMs)) return stale('is from the future.');
-  if (!(at <= until)) return stale(`was new only until ${new Date(until).toISOString()}.`);
+  if (!(at <= until + context.graceMs)) return stale(`was new only until ${new Date(until).toISOString()}.`);
   return { until: new Date(until) };
 }
 

@@ -5,6 +5,7 @@ import type { RevocationReason } from './revocation-reason.ts';
 export type RevocationProblem = {
   check:
     | 'no-information'
+    | 'not-fetched'
     | 'scope'
     | 'freshness'
     | 'signer'
@@ -20,7 +21,8 @@ export type RevocationProblem = {
 
 /** `freshUntil`: until when the evidence counts as new. */
 export type CertificateRevocation =
-  | { status: 'good'; by: 'crl' | 'ocsp'; freshUntil: Date }
+  /** `no-revocation-available`: its issuer never publishes anything about it (RFC 9608). */
+  | { status: 'good'; by: 'crl' | 'ocsp' | 'no-revocation-available'; freshUntil: Date }
   | {
       status: 'revoked';
       by: 'crl' | 'ocsp';
@@ -42,4 +44,9 @@ export type RevocationReport = {
   certificates: readonly { certificate: Certificate; revocation: CertificateRevocation }[];
   /** The earliest `freshUntil`; null unless the verdict is `good`. */
   freshUntil: Date | null;
+  /**
+   * What evidence is missing for: certificates of the path, and signers of evidence, each followed by its issuers up to
+   * the anchor.
+   */
+  missing: readonly (readonly Certificate[])[];
 };

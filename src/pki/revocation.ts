@@ -7,6 +7,7 @@ import { revocationByCrls } from './crl-validation.ts';
 import { nameForPeople } from './name.ts';
 import { type OcspEvidence, revocationByOcsp } from './ocsp-validation.ts';
 import { type Chain, isAmong, type RevocationContext } from './revocation-context.ts';
+import { hasNoRevocationAvailable } from './revocation-locations.ts';
 import type { CertificateRevocation, RevocationProblem, RevocationReport } from './revocation-report.ts';
 
 export type RevocationRequest = {
@@ -24,6 +25,8 @@ export type RevocationRequest = {
   at: Date;
   /** Evidence older than this is not believed, whatever it says of itself; absent: it says itself how long. */
   maxAgeMs?: number;
+  /** How long evidence is still believed after it stopped being new; absent: not at all. */
+  graceMs?: number;
   /** As for the path; absent: no. */
   acceptLegacyAlgorithms?: boolean;
 };
@@ -36,21 +39,22 @@ export type RevocationRequest = {
  */
 export function checkRevocation(request: RevocationRequest): RevocationReport {
   const anchor = request.path.at(-1);
-  if (anchor === undefined) return { verdict: 'unchecked', certificates: [], freshUntil: null };
+  if (anchor === undefined) return { verdict: 'unchecked', certificates: [], freshUntil: null, missing: [] };
   const check = new RevocationCheck(request, anchor);
   const certificates = request.path.slice(0, -1).map((certificate, i) => ({
     certificate,
     revocation: check.statusOf(request.path.slice(i)),
   }));
+  const missing = check.missing();
   const all = certificates.map(({ revocation }) => revocation);
   if (all.some(({ status }) => status === 'revoked')) {
-    return { verdict: 'revoked', certificates, freshUntil: null };
+    return { verdict: 'revoked', certificates, freshUntil: null, missing };
   }
   const ends = all.flatMap((one) => (one.status === 'good' ? [one.freshUntil.getTime()] : []));
   if (ends.length === 0 || ends.length < all.length) {
-    return { verdict: 'unchecked', certificates, freshUntil: null };
+    return { verdict: 'unchecked', certificates, freshUntil: null, missing };
   }
-  return { verdict: 'good', certificates, freshUntil: new Date(Math.min(...ends)) };
+  return { verdict: 'good', certificates, freshUntil: new Date(Math.min(...ends)), missing };
 }
 
 class RevocationCheck {
@@ -59,6 +63,7 @@ class RevocationCheck {
   readonly #context: RevocationContext;
   /** By the fingerprints of the whole chain; null: being looked at further up in the call. */
   readonly #known = new Map<string, CertificateRevocation | null>();
+  readonly #missing = new Map<string, Chain>();
   #depth = 0;
 
   constructor(request: RevocationRequest, anchor: Certificate) {
@@ -70,6 +75,7 @@ class RevocationCheck {
       pool: poolWith(request.path, request.pool),
       acceptLegacyAlgorithms: request.acceptLegacyAlgorithms ?? false,
       maxAgeMs: request.maxAgeMs ?? null,
+      graceMs: request.graceMs ?? 0,
       budget: { left: limits.pki.revocationSignatureChecks },
       signerStatus: (signer, above) => this.#signerStatus(signer, above),
     };
@@ -88,7 +94,12 @@ class RevocationCheck {
     const status = this.#judge(target);
     this.#depth--;
     this.#known.set(key, status);
+    if (status.status === 'undetermined') this.#missing.set(key, target);
     return status;
+  }
+
+  missing(): Chain[] {
+    return [...this.#missing.values()];
   }
 
   #judge(target: Chain): CertificateRevocation {
@@ -97,7 +108,10 @@ class RevocationCheck {
     const byCrls = revocationByCrls(target, this.#crls, this.#context);
     if (byCrls.status === 'revoked' || byOcsp.status === 'undetermined') {
       return byCrls.status === 'undetermined' && byOcsp.status === 'undetermined'
-        ? { status: 'undetermined', problems: [...byOcsp.problems, ...byCrls.problems] }
+        ? (withoutEvidence(target) ?? {
+            status: 'undetermined',
+            problems: [...byOcsp.problems, ...byCrls.problems],
+          })
         : byCrls;
     }
     return byOcsp;
@@ -123,6 +137,12 @@ class RevocationCheck {
 function poolWith(path: Chain, pool: Iterable<Certificate>): CertificateSet {
   const set = CertificateSet.of(pool);
   return path.every((certificate) => set.has(certificate)) ? set : new CertificateSet([...path, ...set]);
+}
+
+/** RFC 9608: nothing is ever published about it. */
+function withoutEvidence([certificate]: Chain): CertificateRevocation | null {
+  if (certificate === undefined || !hasNoRevocationAvailable(certificate)) return null;
+  return { status: 'good', by: 'no-revocation-available', freshUntil: certificate.notAfter };
 }
 
 function undetermined(check: RevocationProblem['check'], target: Chain, text: string): CertificateRevocation {

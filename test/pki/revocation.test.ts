@@ -116,7 +116,7 @@ describe('revocation of a path', () => {
 
   it('of an anchor alone is unchecked: nobody could revoke it', () => {
     const report = checkRevocation({ path: [root], crls: [rootCrl], ocspResponses: [], pool: [], at: now });
-    expect(report).toEqual({ verdict: 'unchecked', certificates: [], freshUntil: null });
+    expect(report).toEqual({ verdict: 'unchecked', certificates: [], freshUntil: null, missing: [] });
   });
 
   it('does not change with the order of the CRLs', () => {
