@@ -11,6 +11,8 @@ export type RecipientCertificates =
   /** Usable now, best first; never empty. */
   | { kind: 'usable'; certificates: readonly KnownCertificate[] }
   | { kind: 'none' }
+  /** Those for the address cannot be encrypted to; a sentence about the best of them. */
+  | { kind: 'unusable'; because: string }
   | { kind: 'lookup-failed' };
 
 /** Look-ups kept in the whole process; the oldest goes first, and is made again at DATA. */
@@ -27,17 +29,23 @@ export class RecipientLookups {
   readonly #directory: CertificateDirectory;
   readonly #log: Log;
   readonly #isNeeded: (login: string, address: string) => boolean;
+  readonly #postQuantum: boolean;
   readonly #pending = new Map<string, Promise<Found>>();
 
-  /** @param isNeeded whether a decision can depend on the certificates of `address`; where not, none are looked for */
+  /**
+   * @param isNeeded whether a decision can depend on the certificates of `address`; where not, none are looked for
+   * @param postQuantum whether keys for ML-KEM can be encrypted to
+   */
   constructor(
     directory: CertificateDirectory,
     log: Log,
     isNeeded: (login: string, address: string) => boolean = () => true,
+    postQuantum = false,
   ) {
     this.#directory = directory;
     this.#log = log;
     this.#isNeeded = isNeeded;
+    this.#postQuantum = postQuantum;
   }
 
   /** Never throws, and nothing it starts is rejected. */
@@ -55,7 +63,12 @@ export class RecipientLookups {
   async known(origin: Origin, recipient: Recipient, at: Date): Promise<RecipientCertificates> {
     this.expect(origin, recipient);
     const address = addressOf(recipient);
-    return assess(await (this.#pending.get(pendingKey(origin.session, address)) ?? []), address, at);
+    return assess(
+      await (this.#pending.get(pendingKey(origin.session, address)) ?? []),
+      address,
+      at,
+      this.#postQuantum,
+    );
   }
 
   /** Takes the session's look-ups; those that are missing are made now. In the order of `recipients`. */
@@ -68,7 +81,9 @@ export class RecipientLookups {
       this.#pending.delete(key);
       return { address, found };
     });
-    return Promise.all(taken.map(async ({ address, found }) => assess(await found, address, at)));
+    return Promise.all(
+      taken.map(async ({ address, found }) => assess(await found, address, at, this.#postQuantum)),
+    );
   }
 
   #find(address: string): Promise<Found> {
@@ -86,8 +101,9 @@ export async function assessRecipient(
   address: string,
   at: Date,
   log: Log,
+  postQuantum = false,
 ): Promise<RecipientCertificates> {
-  return assess(await findOrNull(directory, address, log), address, at);
+  return assess(await findOrNull(directory, address, log), address, at, postQuantum);
 }
 
 async function findOrNull(directory: CertificateDirectory, address: string, log: Log): Promise<Found> {
@@ -100,13 +116,18 @@ async function findOrNull(directory: CertificateDirectory, address: string, log:
   }
 }
 
-function assess(found: Found, address: string, at: Date): RecipientCertificates {
+function assess(found: Found, address: string, at: Date, postQuantum: boolean): RecipientCertificates {
   if (found === null) return { kind: 'lookup-failed' };
-  const usable = found.filter(
-    ({ certificate }) =>
-      mayCertificateEncrypt(certificate, at).kind === 'may' && speaksFor(certificate, address),
-  );
-  return usable.length === 0 ? { kind: 'none' } : { kind: 'usable', certificates: usable };
+  const usable: KnownCertificate[] = [];
+  let because: string | null = null;
+  for (const known of found) {
+    if (!speaksFor(known.certificate, address)) continue;
+    const verdict = mayCertificateEncrypt(known.certificate, at, postQuantum);
+    if (verdict.kind === 'may') usable.push(known);
+    else because ??= verdict.text;
+  }
+  if (usable.length > 0) return { kind: 'usable', certificates: usable };
+  return because === null ? { kind: 'none' } : { kind: 'unusable', because };
 }
 
 /** The recipient's address in the spelling in which it is looked up, matched against rules and told from others. */

@@ -74,7 +74,7 @@ export function decideEncryption(rule: Rule, certificates: CertificateFacts): En
       return { kind: 'signed-only' };
     case 'refuse-all':
     case 'refuse-recipient':
-      return { kind: 'refuse', ...withoutCertificate(rule, known.length > 0) };
+      return { kind: 'refuse', ...withoutCertificate(rule, certificates) };
     default:
       return unreachable(rule.withoutCertificate);
   }
@@ -128,7 +128,17 @@ function noRule(from: string): RecipientOutcome {
   };
 }
 
-function withoutCertificate(rule: Rule, someKnown: boolean): Refusal {
+function withoutCertificate(rule: Rule, certificates: CertificateFacts): Refusal {
+  if (certificates.kind === 'unusable') {
+    return {
+      duration: 'permanent',
+      enhancedCode: '5.7.1',
+      problem: `mail must be encrypted (rule ${rule.name}), and the certificate that is known cannot be used for it: ${quoted(certificates.because, 300).replace(/\.$/, '')}`,
+      remedy:
+        'Ask for a digitally signed mail from there that brings another certificate. Then send yours again.',
+    };
+  }
+  const someKnown = certificates.kind === 'usable';
   return {
     duration: 'permanent',
     enhancedCode: '5.7.1',

@@ -95,6 +95,8 @@ function certificatesText(facts: CertificateFacts): string {
         : facts.certificates.map(({ trust }) => trust).join(', ');
     case 'none':
       return 'none';
+    case 'unusable':
+      return `none that can be encrypted to: ${quoted(facts.because, 300)}`;
     case 'lookup-failed':
       return 'could not be looked up';
     default:

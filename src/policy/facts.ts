@@ -34,5 +34,7 @@ export type CertificateFacts =
   /** Valid now, fit for encryption and for this address; preferred first. */
   | { kind: 'usable'; certificates: readonly { trust: CertificateTrust }[] }
   | { kind: 'none' }
+  /** There are some, valid now and for this address, and none can be encrypted to. `because`: a sentence for people. */
+  | { kind: 'unusable'; because: string }
   /** Nobody knows whether there is one. */
   | { kind: 'lookup-failed' };

@@ -1,7 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
 import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.ts';
 import type { SubmissionOutcome } from '../../src/pipeline/ports.ts';
+import type { Certificate } from '../../src/pki/certificate.ts';
+import { mayCertificateEncrypt } from '../../src/pki/key-purpose.ts';
 import { ownCapabilities } from '../../src/smime/capabilities.ts';
 import { parsePem } from '../smime/support/pem.ts';
 import { type Person, Town } from './support/people.ts';
@@ -340,14 +343,36 @@ describe('fails closed', () => {
     expect(upstream.offered).toEqual([]);
   });
 
-  it('a certificate that turns out to be useless stops the mail before anybody has it', async () => {
+  it('a certificate on a curve that mail is not encrypted to is a refusal that names recipient and curve', async () => {
     directory.knows(bob);
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
     const certificate = parsePem(await town.pki.issueForPublicKey(pem, { address: CAROL }));
     directory.known.set(CAROL, [{ certificate, trust: 'pinned', capabilities: [], source: 'file' }]);
+    const { reply } = await send([BOB, CAROL], mail(header([BOB])), strict);
+    expect(reply.lines[0]).toMatch(/^5\.7\.1 To carol@example\.org: .*secp256k1.*Nothing was sent/);
+    expect(upstream.offered).toEqual([]);
+  });
+
+  it('a certificate that turns out to be useless stops the mail before anybody has it', async () => {
+    directory.knows(bob);
+    let broken = false;
+    const certificate: Certificate = Object.create(carol.certificate, {
+      publicKey: {
+        get() {
+          if (broken) {
+            throw new SealgateError({ code: 'pki.unsupported-key', publicText: '-', duration: 'permanent' });
+          }
+          return carol.certificate.publicKey;
+        },
+      },
+    });
+    // Judged while it is good; what is known of a key is not asked again.
+    expect(mayCertificateEncrypt(certificate, new Date()).kind).toBe('may');
+    broken = true;
+    directory.known.set(CAROL, [{ certificate, trust: 'pinned', capabilities: [], source: 'file' }]);
     const { reply } = await send([BOB, CAROL], mail(header([BOB])));
-    expect(reply.lines[0]).toMatch(/^5\.7\.5 /);
+    expect(reply.code).toBe(554);
     expect(upstream.offered).toEqual([]);
   });
 

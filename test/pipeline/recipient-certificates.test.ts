@@ -54,13 +54,18 @@ describe('certificates of recipients', () => {
     expect((await settled).map(({ kind }) => kind)).toEqual(['none', 'usable']);
   });
 
-  it.each([
-    ['another mailbox', () => recipient('Bob@example.org')],
-    ['the right one, but the certificate has expired by then', () => recipient(BOB)],
-  ])('that do not fit are none: %s', async (_, to) => {
+  it('of another mailbox are none', async () => {
     directory.known.set('Bob@example.org', directory.knows(bob).known.get(BOB) ?? []);
+    const found = await lookups.settle(origin('a'), [recipient('Bob@example.org')], NOW);
+    expect(found).toEqual([{ kind: 'none' }]);
+  });
+
+  it('that have expired by then are there and cannot be used, which is said', async () => {
+    directory.knows(bob);
     const late = new Date(NOW.getTime() + 3 * 24 * 60 * 60 * 1000);
-    expect(await lookups.settle(origin('a'), [to()], late)).toEqual([{ kind: 'none' }]);
+    expect(await lookups.settle(origin('a'), [recipient(BOB)], late)).toEqual([
+      { kind: 'unusable', because: expect.stringMatching(/^This certificate expired at /) },
+    ]);
   });
 
   it('that cannot be looked up are not none; the operator learns why', async () => {

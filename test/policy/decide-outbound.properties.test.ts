@@ -46,6 +46,7 @@ const anyCertificates: fc.Arbitrary<CertificateFacts> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.constant({ kind: 'none' as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'unusable' as const, because: 'No.' }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'lookup-failed' as const }) },
 );
 
