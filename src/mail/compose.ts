@@ -3,6 +3,7 @@ import { SealgateError } from '../errors.ts';
 import { canonicalLines, hazardsIn } from './canonical.ts';
 import type { HeaderField } from './entity.ts';
 import { fieldsNamed, malformedLines } from './header.ts';
+import { type HeaderProtection, protectHeader, withProtectionParameter } from './header-protection.ts';
 import type { Message } from './message.ts';
 
 /**
@@ -13,33 +14,80 @@ import type { Message } from './message.ts';
 export type SplitMessage = {
   /** Fields that stay outside, in their order, CRLF, without the empty line. */
   outer: Buffer;
+  /**
+   * Copies of them that are protected with the entity: lines to be put before its first octet, after it was made safe.
+   * Empty where the header is not protected.
+   */
+  inner: Buffer;
   /** Content-* fields, empty line, body: an entity with a declared Content-Type. */
   entity: Buffer;
 };
 
 /**
- * Throws SealgateError `mail.malformed-header` where a line is no field, and where two Content-Type or
- * Content-Transfer-Encoding fields leave it open what would be signed.
+ * @param protection how the header is protected together with the entity (RFC 9788); null: not at all, as for an entity
+ *   that is signed or encrypted already, whose payload is out of reach
+ * @throws SealgateError `mail.malformed-header` where a line is no field, where two Content-Type or
+ *   Content-Transfer-Encoding fields leave it open what would be signed, and where fields are to be hidden behind a
+ *   Content-Type that cannot be read; those of `protectHeader`
  */
-export function splitMessage({ octets, root }: Message): SplitMessage {
-  if (malformedLines(root.fields).length > 0)
+export function splitMessage(
+  { octets, root }: Message,
+  protection: HeaderProtection | null = null,
+): SplitMessage {
+  const { outer, inner, header } = splitHeader(
+    octets,
+    root.fields,
+    () => octets.subarray(root.body.start, root.body.end),
+    protection,
+  );
+  return { outer, inner, entity: Buffer.concat([header, octets.subarray(root.body.start, root.body.end)]) };
+}
+
+/**
+ * The same for a body that is elsewhere. `header` is that of the entity, with the empty line. Throws what `splitMessage` does.
+ *
+ * @param octets what the ranges of `fields` are in
+ * @param body asked for only where no Content-Type is declared: enough of it to tell its charset
+ */
+export function splitHeader(
+  octets: Buffer,
+  fields: readonly HeaderField[],
+  body: () => Buffer,
+  protection: HeaderProtection | null = null,
+): { outer: Buffer; inner: Buffer; header: Buffer } {
+  if (malformedLines(fields).length > 0)
     throw malformedHeader('a line is neither a field nor a continuation');
   for (const name of ['content-type', 'content-transfer-encoding']) {
-    if (fieldsNamed(root.fields, name).length > 1)
-      throw malformedHeader(`${name} stands there more than once`);
+    if (fieldsNamed(fields, name).length > 1) throw malformedHeader(`${name} stands there more than once`);
   }
   const slice = (field: HeaderField): Buffer => octets.subarray(field.range.start, field.range.end);
-  const stays = root.fields.filter(
+  const stays = fields.filter(
     (field) => !isContentField(field) && field.name.toLowerCase() !== 'mime-version',
   );
-  const moves = root.fields.filter(isContentField);
-  const body = octets.subarray(root.body.start, root.body.end);
-  const declared = fieldsNamed(moves, 'content-type').length > 0;
-  const header = [...(declared ? [] : [Buffer.from(defaultContentType(body))]), ...moves.map(slice)];
-  return {
-    outer: headerLines(stays.map(slice)),
-    entity: Buffer.concat([headerLines(header), Buffer.from('\r\n'), body]),
-  };
+  const moves = fields.filter(isContentField);
+  const declared = fieldsNamed(moves, 'content-type')[0];
+  const type = declared === undefined ? Buffer.from(defaultContentType(body())) : slice(declared);
+  const others = moves.filter((field) => field !== declared).map(slice);
+  const marked = protection === null ? null : withProtectionParameter(type, protection.kind);
+  if (protection === null || marked === null) {
+    if (protection?.kind === 'cipher' && protection.confidentiality !== 'none') {
+      throw malformedHeader('its Content-Type cannot be read');
+    }
+    const header = declared === undefined ? [type, ...others] : moves.map(slice);
+    return { outer: headerLines(stays.map(slice)), inner: EMPTY, header: withEmptyLine(header) };
+  }
+  const { outer, inner } = protectHeader(octets, stays, protection);
+  const header =
+    declared === undefined
+      ? [marked, ...others]
+      : moves.map((field) => (field === declared ? marked : slice(field)));
+  return { outer: headerLines([outer]), inner, header: withEmptyLine(header) };
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function withEmptyLine(fields: readonly Buffer[]): Buffer {
+  return Buffer.concat([headerLines(fields), Buffer.from('\r\n')]);
 }
 
 /**

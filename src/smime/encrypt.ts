@@ -2,17 +2,23 @@ import { authenticates, type ContentEncryptionName } from '../cms/content-encryp
 import { type EncryptRequest, encrypt, type RecipientRequest } from '../cms/encrypt.ts';
 import { joinMessage, splitMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
+import type { HeaderProtection } from '../mail/header-protection.ts';
 import { sevenBitSafe } from '../mail/seven-bit-safe.ts';
 import { pkcs7Part } from './pkcs7-part.ts';
+
+export type EncryptMessageOptions = Pick<EncryptRequest, 'postQuantum' | 'boundKey'> & {
+  headerProtection?: HeaderProtection | null;
+};
 
 /**
  * Encrypts a message for all recipients or for none (RFC 8551 §3.3, §3.4).
  *
- * Holds: the body and every Content-* field are inside. Outside, and readable by everybody on the way, stay the other
- * header fields, Subject among them.
+ * Holds: the body and every Content-* field are inside, and copies of the header fields where those are protected (RFC
+ * 9788). Outside, and readable by everybody on the way, stay the header fields that are not hidden.
  *
  * @param recipients certificates, the sender's own among them; everybody who reads the message can read this list
- * @param options as `cms/encrypt.ts` has them
+ * @param options as `cms/encrypt.ts` has them. `headerProtection` absent or null: not here; where the message is signed, that
+ *   signature has to have done it, since only the innermost payload counts
  * @returns the whole message, CRLF
  * @throws SealgateError `cms.unsupported-recipient`, `mail.*`
  */
@@ -20,15 +26,17 @@ export async function encryptMessage(
   octets: Uint8Array,
   recipients: readonly RecipientRequest[],
   algorithm: ContentEncryptionName,
-  options: Pick<EncryptRequest, 'postQuantum' | 'boundKey'> = {},
+  options: EncryptMessageOptions = {},
 ): Promise<Buffer> {
-  const { outer, entity } = splitMessage(readMessage(octets));
+  const { headerProtection = null, ...cmsOptions } = options;
+  const { outer, inner, entity } = splitMessage(readMessage(octets), headerProtection);
+  const safe = sevenBitSafe(entity);
   const cms = await encrypt({
     // Readers that hand the content on need not be able to carry 8bit (RFC 8551 §3.1.2).
-    content: sevenBitSafe(entity),
+    content: inner.length === 0 ? safe : Buffer.concat([inner, safe]),
     recipients,
     algorithm,
-    ...options,
+    ...cmsOptions,
   });
   const part = pkcs7Part(authenticates(algorithm) ? 'authEnveloped-data' : 'enveloped-data', cms);
   return joinMessage(outer, part.header, part.body);

@@ -4,6 +4,7 @@ import { signDetached, signingScheme, signOpaque } from '../cms/sign.ts';
 import { contentDigestFor } from '../cms/signatures.ts';
 import { joinMessage, splitMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
+import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Message } from '../mail/message.ts';
 import { sevenBitSafe } from '../mail/seven-bit-safe.ts';
 import { encodeBase64 } from '../mail/transfer-encoding.ts';
@@ -15,12 +16,15 @@ import { pkcs7Part } from './pkcs7-part.ts';
 /**
  * Signs a message (RFC 8551 §3.5).
  *
- * Holds: the signature covers the MIME entity in a form that no relay has a reason to change; the header fields outside
- * Content-* stay as they are, in their order, and are not signed.
+ * Holds: the signature covers the MIME entity in a form that no relay has a reason to change, and copies of the header
+ * fields in it where they are protected (RFC 9788). The fields outside stay as they are, in their order; those that are
+ * hidden for an encryption to come are gone from there.
  */
 export type SignOptions = {
   /** `clear`: multipart/signed, readable without S/MIME. `opaque`: application/pkcs7-mime, which survives list servers. */
   form: 'clear' | 'opaque';
+  /** How the header is protected by this signature, and by an encryption around it; absent or null: not at all. */
+  headerProtection?: HeaderProtection | null;
   /** signingTime. */
   at: Date;
   /** One of the key's; its first one when absent. */
@@ -42,8 +46,12 @@ export async function signMessage(
   signer: SigningKey,
   options: SignOptions,
 ): Promise<Buffer> {
-  const { outer, entity } = splitMessage(message instanceof Uint8Array ? readMessage(message) : message);
-  const content = sevenBitSafe(entity);
+  const { outer, inner, entity } = splitMessage(
+    message instanceof Uint8Array ? readMessage(message) : message,
+    options.headerProtection ?? null,
+  );
+  const safe = sevenBitSafe(entity);
+  const content = inner.length === 0 ? safe : Buffer.concat([inner, safe]);
   const request = {
     signer,
     ...(options.scheme === undefined ? {} : { scheme: options.scheme }),

@@ -1,0 +1,178 @@
+import { SealgateError, unreachable } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { HeaderField } from './entity.ts';
+import { safeField } from './header-encoding.ts';
+import { isStructural } from './header-protection-fields.ts';
+import { readMediaType, readParameterised } from './media-type.ts';
+
+/**
+ * Header protection as RFC 9788 §5.2 has it: the header fields are copied into the root of the cryptographic payload,
+ * its Content-Type says so, and what an encrypted message is to keep for its readers is taken out of the header outside.
+ *
+ * Holds: what stays outside stays in its order and byte for byte; a field that is hidden is nowhere outside.
+ * Must never happen: a blind copy inside; a field hidden that its readers would not find inside; a record of the outer
+ * header that its author has not written.
+ */
+export type HeaderProtection =
+  /** The payload is signed only: nothing is hidden. */
+  | { kind: 'clear' }
+  /** The payload is encrypted, signed or not. */
+  | { kind: 'cipher'; confidentiality: HeaderConfidentiality };
+
+/**
+ * RFC 9788 §3.2. `none`: hcp_no_confidentiality. `baseline`: hcp_baseline, and Thread-Topic goes too, in which some mail
+ * programs repeat the Subject.
+ */
+export type HeaderConfidentiality = 'baseline' | 'none';
+
+/** What hcp_baseline (RFC 9788 §3.2.1) puts in the place of the Subject. */
+export const HIDDEN_SUBJECT = '[...]';
+
+export type ProtectedHeader = {
+  /** Fields that stay outside, CRLF where they had it, without the empty line. */
+  outer: Buffer;
+  /** Lines that go before the Content-* fields of the payload's root: CRLF; ASCII but for addresses beyond it. */
+  inner: Buffer;
+};
+
+/**
+ * @param octets what the ranges of `fields` are in
+ * @param fields the header's fields without the structural ones; others are passed over
+ * @throws SealgateError `mail.header-too-large` where readers could not read that much, `mail.cannot-make-safe` for a NUL
+ *   or a lone CR in a field
+ */
+export function protectHeader(
+  octets: Buffer,
+  fields: readonly HeaderField[],
+  protection: HeaderProtection,
+): ProtectedHeader {
+  const outer: Buffer[] = [];
+  const copies: string[] = [];
+  const records: string[] = [];
+  for (const field of fields) {
+    if (isStructural(field.name)) continue;
+    const stays = octets.subarray(field.range.start, field.range.end);
+    const outside = outsideOf(field, stays, protection);
+    if (outside !== null) outer.push(outside);
+    if (!isCopied(field.name)) continue;
+    const copy = insideOf(octets, field);
+    copies.push(folded(copy));
+    if (protection.kind === 'cipher' && outside !== null) {
+      records.push(folded(`HP-Outer: ${outside === stays ? copy : outside.toString('latin1')}`));
+    }
+  }
+  const lines = [...copies, ...records];
+  const inner = Buffer.from(lines.join(''), 'latin1');
+  // The Content-* fields come on top of it.
+  if (lines.length > limits.mail.headerFields / 2 || inner.length > limits.mail.headerOctets / 2) {
+    throw new SealgateError({
+      code: 'mail.header-too-large',
+      duration: 'permanent',
+      publicText: 'The header of this message is too large to be protected with the message.',
+    });
+  }
+  return { outer: Buffer.concat(outer), inner };
+}
+
+/**
+ * The Content-Type field (with its line end) with the parameter that says how the header is protected (RFC 9788 §2.1.1);
+ * one that was there is replaced. null: the field is in no grammar, so nobody would find the parameter.
+ */
+export function withProtectionParameter(contentType: Buffer, kind: HeaderProtection['kind']): Buffer | null {
+  const text = contentType.toString('latin1');
+  const colon = text.indexOf(':');
+  const value = text
+    .slice(colon + 1)
+    .replace(/\r?\n(?=[ \t]|$)/g, '')
+    .trim();
+  const read = readParameterised(value);
+  if (read === null || readMediaType(value) === null) return null;
+  const parameter = `;\r\n hp="${kind}"\r\n`;
+  if (!read.parameters.has('hp')) {
+    const kept = text.replace(/[\s;]+$/, '');
+    return Buffer.from(kept + parameter, 'latin1');
+  }
+  const others = [...read.parameters].filter(([name]) => name !== 'hp');
+  if (others.some(([, each]) => /[^\t -~]/.test(each))) return null;
+  const written = others.map(([name, each]) => `;\r\n ${name}="${each.replace(/["\\]/g, '\\$&')}"`);
+  return Buffer.from(`${text.slice(0, colon)}: ${read.word}${written.join('')}${parameter}`, 'latin1');
+}
+
+/** null: nothing of it stays outside. `stays` itself where nothing is hidden. */
+function outsideOf(field: HeaderField, stays: Buffer, protection: HeaderProtection): Buffer | null {
+  if (protection.kind === 'clear') return stays;
+  switch (protection.confidentiality) {
+    case 'none':
+      return stays;
+    case 'baseline':
+      switch (field.name.toLowerCase()) {
+        case 'subject':
+          return Buffer.from(`${field.name}: ${HIDDEN_SUBJECT}\r\n`, 'latin1');
+        case 'keywords':
+        case 'comments':
+        case 'thread-topic':
+          return null;
+        default:
+          return stays;
+      }
+    default:
+      return unreachable(protection.confidentiality);
+  }
+}
+
+/**
+ * Blind copies stay unsaid, trace fields are not the author's, and an HP-Outer or a result of checks that lay outside is
+ * nobody's word.
+ */
+const NOT_COPIED: ReadonlySet<string> = new Set([
+  'bcc',
+  'resent-bcc',
+  'hp-outer',
+  'received',
+  'return-path',
+  'authentication-results',
+]);
+
+function isCopied(name: string): boolean {
+  return name !== '' && !NOT_COPIED.has(name.toLowerCase());
+}
+
+/** The field as relays leave it alone. An address beyond ASCII has no other form (RFC 6532) and stays as it is. */
+function insideOf(octets: Buffer, field: HeaderField): string {
+  const raw = octets.toString('latin1', field.range.start, field.range.end);
+  try {
+    return safeField(octets, field).toString('latin1');
+  } catch (error) {
+    if (!(error instanceof SealgateError) || /\0|\r(?!\n)/.test(raw)) throw error;
+    return `${field.name}: ${field.value.trimEnd()}\r\n`;
+  }
+}
+
+/** RFC 5322 §2.1.1. */
+const LINE_OCTETS = 998;
+
+/** Folds at blanks, where unfolding gives the same text back, lines that have become too long. */
+function folded(field: string): string {
+  if (field.length <= LINE_OCTETS) return ended(field);
+  const lines = ended(field).split(/(?<=\r\n)/);
+  return lines.map(foldedLine).join('');
+}
+
+function foldedLine(line: string): string {
+  let rest = line;
+  let out = '';
+  while (rest.length > LINE_OCTETS + 2) {
+    const name = out === '' ? (/^[^ \t:]+:[ \t]*/.exec(rest)?.[0].length ?? 1) : 1;
+    // Before all the blanks, so that none stands at the end of a line.
+    const at = rest.slice(0, LINE_OCTETS).search(/[ \t]+[^ \t]*$/);
+    // A line of blanks only would end the header for some readers.
+    if (at < name || rest.slice(at).trim() === '') break;
+    out += `${rest.slice(0, at)}\r\n`;
+    rest = rest.slice(at);
+  }
+  return out + rest;
+}
+
+function ended(field: string): string {
+  return field.endsWith('\r\n') ? field : `${field.replace(/\n$/, '')}\r\n`;
+}
