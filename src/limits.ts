@@ -8,6 +8,10 @@ export const limits = {
     depth: 64,
     /** Elements in one encoding that is walked as a tree. */
     elements: 200_000,
+    /** Octets of one encoding besides its content, all of them together: they are read as a whole, however long the content. */
+    structureOctets: 16 * 1024 * 1024,
+    /** Octets of content for each segment beyond `elements` that it may come in. */
+    segmentOctets: 64,
   },
   cms: {
     /** Layers of one message: encrypted in signed in encrypted … */
@@ -78,9 +82,15 @@ export const limits = {
   mail: {
     headerOctets: 256 * 1024,
     headerFields: 2_000,
+    /** Headers of all parts together, those of messages inside among them. */
+    treeHeaderOctets: 4 * 1024 * 1024,
     /** Nesting of multiparts. */
     depth: 100,
     entities: 10_000,
+    /** A line of dashes and a boundary, with the blanks after it. */
+    boundaryLineOctets: 4_096,
+    /** Blanks in a row, in text that is decoded or encoded line by line. */
+    blankRunOctets: 64 * 1024,
   },
   smtp: {
     /** RFC 5321 §4.5.3.1.4 asks for 512 octets; AUTH with a bearer token needs far more. */

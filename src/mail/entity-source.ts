@@ -1,0 +1,86 @@
+import type { OctetSource, OctetStream } from '../octets/source.ts';
+import type { Entity, Range } from './entity.ts';
+import { newTreeBudget, scanEntity, type TreeBudget, type Window } from './entity-tree.ts';
+
+/**
+ * The tree of MIME entities of a message that may be larger than memory should hold, by the grammar of entity-tree.ts.
+ *
+ * Holds: what is in memory is the fields of the headers and a window of the octets that is never larger than a header and some
+ * chunks. Bodies are ranges.
+ */
+
+/**
+ * `readEntity` for a source of any length; ranges in the result count from the start of the source.
+ *
+ * @throws as `readMessage`; the source's own
+ */
+export function readEntityFrom(
+  source: OctetSource,
+  range: Range = { start: 0, end: source.length },
+  budget: TreeBudget = newTreeBudget(),
+): Promise<Entity> {
+  return scanSource(source, range, budget, 'tree');
+}
+
+/** The root entity of a message without its parts: reads the header and no more. @throws as `readEntityFrom` */
+export function readRootFrom(source: OctetSource): Promise<Entity> {
+  return scanSource(source, { start: 0, end: source.length }, newTreeBudget(), 'root');
+}
+
+async function scanSource(
+  source: OctetSource,
+  range: Range,
+  budget: TreeBudget,
+  depth: 'tree' | 'root',
+): Promise<Entity> {
+  const window = new SlidingWindow(source.read(range.start, range.end), range);
+  const scan = scanEntity(window, range.start, budget, depth);
+  try {
+    for (;;) {
+      const step = scan.next();
+      if (step.done === true) return step.value;
+      await window.moveTo(step.value);
+    }
+  } finally {
+    await window.close();
+  }
+}
+
+const WINDOW_OCTETS = 160 * 1024;
+
+class SlidingWindow implements Window {
+  base: number;
+  last: boolean;
+  readonly total: number;
+  octets: Buffer;
+  readonly #chunks: AsyncIterator<Buffer>;
+  #room = Buffer.allocUnsafeSlow(WINDOW_OCTETS);
+
+  constructor(octets: OctetStream, { start, end }: Range) {
+    this.#chunks = octets[Symbol.asyncIterator]();
+    this.base = start;
+    this.total = end;
+    this.last = start === end;
+    this.octets = this.#room.subarray(0, 0);
+  }
+
+  /** Lets go of what is before `keep`, and reads one chunk more. */
+  async moveTo(keep: number): Promise<void> {
+    const next = await this.#chunks.next();
+    if (next.done === true) throw new Error('a source ended before its length');
+    const chunk = next.value;
+    const kept = this.octets.subarray(Math.max(0, keep - this.base));
+    const length = kept.length + chunk.length;
+    const room = length <= this.#room.length ? this.#room : Buffer.allocUnsafeSlow(length * 2);
+    this.base += this.octets.length - kept.length;
+    room.set(kept);
+    room.set(chunk, kept.length);
+    this.#room = room;
+    this.octets = room.subarray(0, length);
+    this.last = this.base + length >= this.total;
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+}
