@@ -1,3 +1,4 @@
+import type { SignatureCheck } from '../cms/verify.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { PathReport } from '../pki/path-report.ts';
 
@@ -36,6 +37,8 @@ export type SignatureReport = {
   signedAt: Date | null;
   /** Over the octets and the signed attributes. */
   signature: 'good' | 'bad' | 'unsupported' | 'no-certificate';
+  /** What that rests on, check by check; empty where none could be made. */
+  checks: readonly SignatureCheck[];
   path: PathReport | null;
   revocation: 'good' | 'revoked' | 'unchecked';
   /** For people: which certificate was revoked, when and why, or what kept the check from an answer; null: nothing to add. */

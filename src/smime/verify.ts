@@ -70,6 +70,7 @@ export function unverifiable(signedData: SignedData | null, form: SignedLayer['f
 }
 
 const NOTHING_KNOWN = {
+  checks: [],
   signedAt: null,
   path: null,
   revocation: 'unchecked',
@@ -121,7 +122,7 @@ async function assess(
   crls: CrlSet,
   context: VerificationContext,
 ): Promise<SignatureReport> {
-  const { algorithm, signedAt, signature, capabilities } = report;
+  const { algorithm, signedAt, signature, checks, capabilities } = report;
   const good = signature === 'good';
   // What a signature that is not good says about a certificate is not worth looking at.
   const path = good ? pathAt(certificate, judgedAt(signedAt, context.at), pool, context) : null;
@@ -130,6 +131,7 @@ async function assess(
     algorithm,
     signedAt,
     signature,
+    checks,
     path,
     ...(await revocationOf(path, crls, pool, context)),
     speaksFor: good ? speaksForFrom(certificate, context.from) : 'unknown',

@@ -57,6 +57,7 @@ function signedLayer(changes: Partial<SignedLayer['signatures'][number]> = {}): 
         algorithm: 'sha256WithRSAEncryption',
         signedAt: new Date('2026-01-02T03:04:05Z'),
         signature: 'good',
+        checks: [],
         path: null,
         revocation: 'unchecked',
         revocationDetail: null,

@@ -20,6 +20,7 @@ beforeAll(async () => {
     algorithm: 'ecdsa-sha256',
     signedAt: now,
     signature: 'good',
+    checks: [],
     path: { outcome: 'valid', path: [alice.certificate], problems: [] } as unknown as SignatureReport['path'],
     revocation: 'unchecked',
     revocationDetail: null,

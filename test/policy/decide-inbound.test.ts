@@ -17,6 +17,7 @@ const good: SignatureReport = {
   algorithm: 'rsa-pkcs1-sha256',
   signedAt: null,
   signature: 'good',
+  checks: [],
   path: { outcome: 'valid', anchor: certificate(), path: [bob] },
   revocation: 'good',
   revocationDetail: null,

@@ -66,6 +66,21 @@ describe('who the mail says it is from', () => {
     expect(await isBelieved(spoof(from))).toBe(false);
   });
 
+  it('says of a changed text which check it failed, and which it passed', async () => {
+    const message = crlf('From: alice@example.org\n\nI love you.\n');
+    const signed = await signMessage(message, people.signer('alice'), { form: 'clear', at: new Date() });
+    const changed = Buffer.from(signed.toString('latin1').replace('I love', 'I hate'), 'latin1');
+    const [report] = signaturesOf(await people.open(changed));
+    expect(report?.signature).toBe('bad');
+    expect(report?.checks.filter(({ outcome }) => outcome !== 'passed')).toEqual([
+      { check: 'message-digest', outcome: 'failed' },
+    ]);
+    expect(report?.checks.map(({ check }) => check)).toEqual([
+      ...['algorithms', 'signed-attributes', 'content-type', 'message-digest'],
+      ...['algorithm-protection', 'signing-certificate', 'signature-value'],
+    ]);
+  });
+
   it('does not believe a signer whose certificate only has a similar address', async () => {
     const message = crlf('From: alice@example.org\n\nI hate you.\n');
     const forged = await signMessage(message, people.signer('mallory'), { form: 'clear', at: new Date() });
