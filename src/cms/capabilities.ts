@@ -11,6 +11,7 @@ import {
   contentEncryptionByOid,
   contentEncryptionOid,
 } from './content-encryption.ts';
+import { cekHkdfSha256 } from './derived-content-key.ts';
 import { digestOid } from './digests.ts';
 import { oaepParameters, rsaesOaep } from './key-transport.ts';
 import { isUnreadable } from './malformed.ts';
@@ -87,6 +88,7 @@ export const ownCapabilities: readonly Capability[] = [
       'aes128-cbc',
     ] as const
   ).map(contentEncryptionOid),
+  cekHkdfSha256,
   `${rsaesOaep} ${oaepParameters('sha256').toString('hex')}`,
 ];
 
@@ -109,6 +111,11 @@ export function announcesOaep(capabilities: readonly Capability[]): boolean {
 /** Whether RSASSA-PSS with SHA-256 is among them. */
 export function announcesPss(capabilities: readonly Capability[]): boolean {
   return announcesWithSha256(capabilities, rsassaPss);
+}
+
+/** Whether content keys that are bound to their algorithm are among them (RFC 9709). */
+export function announcesBoundKeys(capabilities: readonly Capability[]): boolean {
+  return capabilities.some((capability) => oidOf(capability) === cekHkdfSha256);
 }
 
 /**

@@ -12,7 +12,7 @@ import {
  */
 
 /** id-alg-cek-hkdf-sha256 (RFC 9709 §3); its parameter is the identifier of the algorithm that encrypts. */
-const cekHkdfSha256 = '1.2.840.113549.1.9.16.3.31';
+export const cekHkdfSha256 = '1.2.840.113549.1.9.16.3.31';
 
 const SALT = Buffer.from('The Cryptographic Message Syntax', 'latin1');
 

@@ -5,6 +5,7 @@ import type { Message } from '../mail/message.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
 import { mayEncrypt } from '../policy/may-encrypt.ts';
 import type { Rule } from '../policy/rules.ts';
+import { type AlgorithmSettings, cautiousAlgorithms } from '../smime/algorithm-choice.ts';
 import { withoutBlindCopies } from './blind-copies.ts';
 import { clientProtection } from './client-protection.ts';
 import { handOverAll } from './hand-over.ts';
@@ -31,6 +32,8 @@ export type OutboundParts = {
   directory: CertificateDirectory;
   delivered: DeliveredVariants;
   rules: readonly Rule[];
+  /** Cautious ones when absent. */
+  algorithms?: AlgorithmSettings;
   clock: Clock;
   log: Log;
 };
@@ -43,8 +46,9 @@ export type OutboundParts = {
  * header that tells who got a blind copy.
  */
 export function outboundStory(parts: OutboundParts): OutboundStory {
-  const { directory, log, rules } = parts;
-  const lookups = new RecipientLookups(directory, log, (login, address) => mayEncrypt(login, address, rules));
+  const { directory, log, rules, algorithms = cautiousAlgorithms } = parts;
+  const isNeeded = (login: string, address: string) => mayEncrypt(login, address, rules);
+  const lookups = new RecipientLookups(directory, log, isNeeded, algorithms.postQuantum);
   return {
     judgeRecipient: (origin, recipient) => judgeRecipient(origin, recipient, lookups, parts),
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
@@ -102,7 +106,9 @@ async function decideAndPrepare(
     },
     parts.rules,
   );
-  const findings = { mail, principal, recipients, certificates, signingKey: signing.key, from, at };
+  const { algorithms = cautiousAlgorithms } = parts;
+  const signingKey = signing.key;
+  const findings = { mail, principal, recipients, certificates, signingKey, from, at, algorithms };
   return carryOut(decision, withoutBlindCopies(message), findings, parts.keyring);
 }
 

@@ -1,0 +1,131 @@
+import type { SigningKey } from '../cms/keys.ts';
+import { SealgateError } from '../errors.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import type { OutboundVariant } from '../policy/decide-outbound.ts';
+import { quoted } from '../policy/quoted.ts';
+import {
+  type AlgorithmSettings,
+  chooseEncryption,
+  chooseSignature,
+  type EncryptionChoice,
+  type Reader,
+  type SignatureChoice,
+} from '../smime/algorithm-choice.ts';
+import { ownCapabilities } from '../smime/capabilities.ts';
+import type { RecipientCertificates } from './recipient-certificates.ts';
+
+/** With what one variant is signed and encrypted: what is done, and the same said by `policy explain`. */
+
+/** What the choice rests on. */
+export type AlgorithmFacts = {
+  /** In the order of the mail's recipients. */
+  certificates: readonly RecipientCertificates[];
+  signingKey: SigningKey | null;
+  /** The sender's own certificate, for the copy that she reads; null: she has none. */
+  own: Certificate | null;
+  settings: AlgorithmSettings;
+};
+
+export type VariantAlgorithms = {
+  /** null: not signed here. */
+  signature: SignatureChoice | null;
+  /** null: not encrypted. Its recipients are those of the variant and then the sender, where she has a certificate. */
+  encryption: EncryptionChoice | null;
+};
+
+/** @throws SealgateError `gateway.defect`: the decision does not fit what it rests on. */
+export function variantAlgorithms(variant: OutboundVariant, facts: AlgorithmFacts): VariantAlgorithms {
+  const { recipients, sign, encrypt } = variant;
+  const { certificates, own, signingKey, settings } = facts;
+  let signature: SignatureChoice | null = null;
+  if (sign !== null) {
+    if (signingKey === null) throw broken('decided to sign without a key');
+    const readers = recipients.map((index, place) => {
+      const known = certificates[index];
+      const choice = encrypt?.certificates[place] ?? 0;
+      return known?.kind === 'usable' ? (known.certificates[choice] ?? null) : null;
+    });
+    signature = chooseSignature(signingKey.schemes, readers, settings);
+  }
+  if (encrypt === null) return { signature, encryption: null };
+  if (encrypt.certificates.length !== recipients.length) {
+    throw broken('decided to encrypt to only some of the recipients');
+  }
+  const readers = recipients.map((index, place): Reader => {
+    const known = certificates[index];
+    const chosen =
+      known?.kind === 'usable' ? known.certificates[encrypt.certificates[place] ?? -1] : undefined;
+    if (chosen === undefined) throw broken('decided to encrypt without a certificate');
+    return chosen;
+  });
+  // Her copy is opened by this gateway; without a certificate of hers the mail is encrypted to the recipients alone.
+  if (own !== null) readers.push({ certificate: own, capabilities: ownCapabilities });
+  return { signature, encryption: chooseEncryption(readers, settings) };
+}
+
+/** The decision and what it rests on do not fit together: a defect, and never a reason to send. */
+export function broken(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'gateway.defect',
+    duration: 'temporary',
+    publicText:
+      'The gateway could not protect this message as its rules say; it was not sent. Please try again later.',
+    reason,
+  });
+}
+
+/** One message that would leave, for people and programs. */
+export type ExplainedVariant = {
+  recipients: readonly string[];
+  signature: { algorithm: string; because: string } | null;
+  encryption: {
+    content: string;
+    because: string;
+    /** Whether the content key is bound to its algorithm (RFC 9709). */
+    boundKey: boolean;
+    /** `reader`: an address, or `the sender`. */
+    keys: readonly { reader: string; algorithm: string; because: string }[];
+  } | null;
+};
+
+/** @param addresses of the mail's recipients, in their order */
+export function explainVariant(
+  variant: OutboundVariant,
+  facts: AlgorithmFacts,
+  addresses: readonly string[],
+): ExplainedVariant {
+  const { signature, encryption } = variantAlgorithms(variant, facts);
+  const recipients = variant.recipients.map((index) => addresses[index] ?? '');
+  return {
+    recipients,
+    signature: signature === null ? null : { algorithm: signature.name, because: signature.because },
+    encryption:
+      encryption === null
+        ? null
+        : {
+            content: encryption.contentEncryption,
+            because: encryption.because,
+            boundKey: encryption.boundKey,
+            keys: encryption.recipients.map(({ scheme, because }, place) => ({
+              reader: recipients[place] ?? 'the sender',
+              algorithm: scheme,
+              because,
+            })),
+          },
+  };
+}
+
+/** For a terminal. No line holds control characters. */
+export function variantLines({ recipients, signature, encryption }: ExplainedVariant): string[] {
+  const lines = [`Message for ${recipients.map((address) => quoted(address)).join(', ')}`];
+  lines.push(
+    signature === null ? '  no signature' : `  signature: ${signature.algorithm} (${signature.because})`,
+  );
+  if (encryption === null) return [...lines, '  no encryption'];
+  const bound = encryption.boundKey ? ', content key bound to it' : '';
+  lines.push(`  content: ${encryption.content} (${encryption.because})${bound}`);
+  for (const { reader, algorithm, because } of encryption.keys) {
+    lines.push(`  key for ${quoted(reader)}: ${algorithm} (${because})`);
+  }
+  return lines;
+}
