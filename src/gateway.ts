@@ -48,7 +48,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     open.push(store);
     const pinned = await loadPinnedFiles(config.directory.pinned);
     const directory = new SqliteDirectory({ store, pinned, clock, log });
-    const sources = await openKeySources(config.keys, log);
+    const sources = await openKeySources(config.keys, log, config.smime);
     open.push(sources);
     const principals = config.principals.list.map((one) => ({ ...one, login: configuredLogin(one.login) }));
     const keyring = createKeyring({
@@ -67,6 +67,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       directory,
       delivered: deliveredVariants(store, clock),
       rules: withConfiguredLogins(config.policy.rules),
+      algorithms: config.smime,
       clock,
       log,
     });

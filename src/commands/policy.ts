@@ -6,8 +6,10 @@ import { openKeySources } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
 import { newMailId } from '../ids.ts';
 import { silentLog } from '../log/log.ts';
+import { ownCertificate } from '../pipeline/own-certificate.ts';
 import { assessRecipient } from '../pipeline/recipient-certificates.ts';
 import { findSigningKey } from '../pipeline/signing-keys.ts';
+import { explainVariant, variantLines } from '../pipeline/variant-algorithms.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
 import { explain, explanationLines } from '../policy/explain.ts';
 import { configuredLogin, withConfiguredLogins } from '../sasl/configured-login.ts';
@@ -37,19 +39,22 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   await using opened = new AsyncDisposableStack();
   // Whatever fails from here on, no thread or key process may keep the command from ending.
   const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
-  const sources = opened.adopt(await openKeySources(config.keys, silentLog), (one) => one.close());
+  const sources = opened.adopt(await openKeySources(config.keys, silentLog, config.smime), (one) =>
+    one.close(),
+  );
   const pinned = await loadPinnedFiles(config.directory.pinned);
   const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
   const { loginIsAddress, list } = config.principals;
   const principals = list.map((one) => ({ ...one, login: configuredLogin(one.login) }));
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = { login: configuredLogin(login ?? from) };
-  const signing = await findSigningKey(keyring, principal, from, newMailId());
+  const mail = newMailId();
+  const signing = await findSigningKey(keyring, principal, from, mail);
   const recipients = await Promise.all(
     to.map(async (address) => ({
       address,
       visible: true,
-      certificates: await assessRecipient(directory, address, clock(), silentLog),
+      certificates: await assessRecipient(directory, address, clock(), silentLog, config.smime.postQuantum),
     })),
   );
   const belongs = keyring.addressesOf(principal);
@@ -57,8 +62,21 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
     { principal, from, sender: null, belongs, protection: 'none', signing: signing.facts, recipients },
     withConfiguredLogins(config.policy.rules),
   );
+  const { decision } = explanation;
+  const variants = decision.kind === 'deliver' ? decision.variants : [];
+  const encrypts = variants.some(({ encrypt }) => encrypt !== null);
+  const sender = { mail, principal, from, at: clock() };
+  const facts = {
+    certificates: recipients.map(({ certificates }) => certificates),
+    signingKey: signing.key,
+    own: await ownCertificate(sender, keyring, encrypts, config.smime.postQuantum),
+    settings: config.smime,
+  };
+  const messages = variants.map((variant) => explainVariant(variant, facts, to));
   const text =
-    json === true ? JSON.stringify(explanation, null, 2) : explanationLines(explanation).join('\n');
+    json === true
+      ? JSON.stringify({ ...explanation, messages }, null, 2)
+      : [...explanationLines(explanation), ...messages.flatMap(variantLines)].join('\n');
   process.stdout.write(`${text}\n`);
 }
 

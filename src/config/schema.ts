@@ -262,6 +262,35 @@ export function configSchema(files: Files) {
         }),
       })
       .describe('What happens to outgoing mail.'),
+    smime: z
+      .strictObject({
+        rsaSignature: z
+          .enum(['automatic', 'pkcs1', 'pss'])
+          .default('automatic')
+          .describe(
+            'How RSA keys sign: `pkcs1` (PKCS#1 v1.5, which every program reads), `pss` (RSASSA-PSS) or `automatic`: PSS where every recipient of the message has said that it reads it.',
+          ),
+        rsaKeyTransport: z
+          .enum(['automatic', 'pkcs1', 'oaep'])
+          .default('automatic')
+          .describe(
+            'How mail is encrypted to RSA keys: `pkcs1` (PKCS#1 v1.5, which every program reads), `oaep` (RSAES-OAEP with SHA-256) or `automatic`: OAEP for each recipient who has said that it reads it.',
+          ),
+        postQuantum: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Encrypts to certificates with ML-KEM keys and signs with ML-DSA keys. Few programs read that yet. What comes in is read in any case.',
+          ),
+        boundContentKeys: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Binds the key of an encrypted mail to its algorithm (RFC 9709) where every recipient has said that it reads that, so that nobody on the way can have it decrypted under another one.',
+          ),
+      })
+      .prefault({})
+      .describe('Algorithms of outgoing mail.'),
     log: z
       .strictObject({
         level: z

@@ -32,10 +32,15 @@ export interface KeySources {
  * Opens all sources. One that cannot be opened stops the start: an operator who reads the sentence now is better off than
  * a user who is refused later.
  *
+ * @param options postQuantum: whether ML-DSA keys in files sign
  * @throws SealgateError of the source: `key.pin-incorrect`, `key.passphrase-incorrect`, `key.file-unreadable` …
  */
-export async function openKeySources(sources: readonly KeySource[], log: Log): Promise<KeySources> {
-  const software = new SoftwareKeys();
+export async function openKeySources(
+  sources: readonly KeySource[],
+  log: Log,
+  { postQuantum = false }: { postQuantum?: boolean } = {},
+): Promise<KeySources> {
+  const software = new SoftwareKeys({ postQuantum });
   const tokens: Token[] = [];
   const loaded: LoadedKey[] = [];
   const close = async () => {
