@@ -218,6 +218,13 @@ function ruleChecks(config: Partial<Sections>): CrossProblem[] {
         text: `this says something only with encrypt: require, and the rule says encrypt: ${rule.encrypt}`,
       });
     }
+    if (rule.subject === 'protect' && rule.encrypt === 'never') {
+      problems.push({
+        path: [...path, 'subject'],
+        severity: 'error',
+        text: 'only an encrypted mail can hide its Subject, and the rule says encrypt: never',
+      });
+    }
     if (rule.withoutCertificate === 'send-signed' && rule.sign === 'never') {
       problems.push({
         path: [...path, 'withoutCertificate'],

@@ -50,6 +50,12 @@ export const rule = z
       .describe(
         'Form of a signature: `clear` (multipart/signed, readable without S/MIME) or `opaque` (survives servers that change text).',
       ),
+    subject: z
+      .enum(['keep', 'protect'])
+      .default('keep')
+      .describe(
+        'Of encrypted mail: `keep` leaves the Subject readable on the way, `protect` puts `[...]` in its place (RFC 9788). Inside it is protected either way; programs that do not know RFC 9788 list a protected mail as `[...]` and show its Subject above the text.',
+      ),
     alreadyProtected: z
       .enum(['forward', 'refuse'])
       .default('forward')

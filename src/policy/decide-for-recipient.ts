@@ -2,7 +2,7 @@ import { unreachable } from '../errors.ts';
 import type { CertificateFacts, OutboundFacts, RecipientFacts } from './facts.ts';
 import { type FirstRule, firstRule } from './match.ts';
 import { quoted } from './quoted.ts';
-import type { CertificateTrust, Rule, SignatureForm } from './rules.ts';
+import type { CertificateTrust, Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
 
 /**
  * What one recipient may get by the first rule that applies.
@@ -13,8 +13,16 @@ import type { CertificateTrust, Rule, SignatureForm } from './rules.ts';
 export type RecipientDecision = FirstRule & { outcome: RecipientOutcome };
 
 export type RecipientOutcome =
-  /** `certificate` is an index into the recipient's usable certificates; null: not encrypted. */
-  | { kind: 'send'; sign: SignatureForm | null; certificate: number | null }
+  /**
+   * `certificate` is an index into the recipient's usable certificates; null: not encrypted. `subject`: what an encrypted
+   * mail shows of it outside.
+   */
+  | {
+      kind: 'send';
+      sign: SignatureForm | null;
+      certificate: number | null;
+      subject: SubjectConfidentiality;
+    }
   /** The client's own protection is what the rule accepts. */
   | { kind: 'as-is' }
   | ({ kind: 'refuse' } & Refusal);
@@ -95,12 +103,16 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
   if (encryption.kind === 'refuse') return encryption;
   const certificate = encryption.kind === 'with' ? encryption.certificate : null;
   if (facts.protection === 'signed') {
-    // The client's signature stands for ours; a second one would say that the gateway wrote the mail.
-    return certificate === null ? { kind: 'as-is' } : { kind: 'send', sign: null, certificate };
+    // The client's signature stands for ours; a second one would say that the gateway wrote the mail. What it covers cannot
+    // be changed, so the Subject cannot go inside: hidden outside, its readers would never see it.
+    return certificate === null
+      ? { kind: 'as-is' }
+      : { kind: 'send', sign: null, certificate, subject: 'keep' };
   }
+  const subject = certificate === null ? 'keep' : rule.subject;
   const demand = encryption.kind === 'signed-only' ? 'require' : rule.sign;
-  if (demand === 'never') return { kind: 'send', sign: null, certificate };
-  if (facts.signing.kind === 'available') return { kind: 'send', sign: rule.form, certificate };
+  if (demand === 'never') return { kind: 'send', sign: null, certificate, subject };
+  if (facts.signing.kind === 'available') return { kind: 'send', sign: rule.form, certificate, subject };
   const { duration, publicText } = facts.signing;
   if (demand === 'require' || duration === 'temporary') {
     return {
@@ -115,7 +127,7 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
           : 'Please ask the administrator of the mail gateway.',
     };
   }
-  return { kind: 'send', sign: null, certificate };
+  return { kind: 'send', sign: null, certificate, subject };
 }
 
 function noRule(from: string): RecipientOutcome {

@@ -3,7 +3,7 @@ import { decideForRecipient, type RecipientDecision, type Refusal } from './deci
 import type { OutboundFacts } from './facts.ts';
 import { sameMailbox } from './match.ts';
 import { enumerated, quoted } from './quoted.ts';
-import type { Rule, SignatureForm } from './rules.ts';
+import type { Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
 
 /**
  * The decision about one outgoing mail. Pure.
@@ -24,7 +24,7 @@ export type OutboundVariant = {
   /** null: not signed by the gateway. */
   sign: { form: SignatureForm } | null;
   /** The certificate to use for each of `recipients`: index into its usable certificates. null: not encrypted. */
-  encrypt: { certificates: readonly number[] } | null;
+  encrypt: { certificates: readonly number[]; subject: SubjectConfidentiality } | null;
   /** Names of the rules that said so. */
   rule: string;
 };
@@ -132,6 +132,7 @@ function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]):
     const key = JSON.stringify([
       protection?.sign ?? null,
       (protection?.certificate ?? null) !== null,
+      protection?.subject ?? null,
       visible ? 'together' : index,
     ]);
     groups.set(key, [...(groups.get(key) ?? []), index]);
@@ -147,7 +148,7 @@ function variantOf(recipients: readonly number[], decisions: readonly RecipientD
   return {
     recipients,
     sign: form === null ? null : { form },
-    encrypt: certificates.length === 0 ? null : { certificates },
+    encrypt: certificates.length === 0 ? null : { certificates, subject: sends[0]?.subject ?? 'protect' },
     rule: ruleNames(own),
   };
 }

@@ -60,7 +60,9 @@ function outcomeText(outcome: RecipientOutcome): string {
     case 'send': {
       const signed = outcome.sign === null ? 'not signed' : `signed (${outcome.sign})`;
       const encrypted =
-        outcome.certificate === null ? 'not encrypted' : `encrypted (certificate ${outcome.certificate + 1})`;
+        outcome.certificate === null
+          ? 'not encrypted'
+          : `encrypted (certificate ${outcome.certificate + 1}), its Subject ${outcome.subject === 'protect' ? 'hidden' : 'readable'} on the way`;
       return `would be sent ${signed}, ${encrypted}`;
     }
     case 'as-is':

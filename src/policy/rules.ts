@@ -11,6 +11,7 @@ export type Rule = {
   /** With `encrypt: 'require'`, when a recipient has no certificate of at least `minTrust`. */
   withoutCertificate: 'refuse-all' | 'refuse-recipient' | 'send-signed';
   form: SignatureForm;
+  subject: SubjectConfidentiality;
   /** For mail that the client itself has signed or encrypted. */
   alreadyProtected: 'forward' | 'refuse';
   minTrust: CertificateTrust;
@@ -20,6 +21,9 @@ export type Demand = 'require' | 'if-possible' | 'never';
 
 /** multipart/signed or application/pkcs7-mime with signed-data (RFC 8551 §3.5). */
 export type SignatureForm = 'clear' | 'opaque';
+
+/** Of an encrypted mail: readable on the way, or inside only (RFC 9788 §3.2). Inside it is protected in any case. */
+export type SubjectConfidentiality = 'keep' | 'protect';
 
 export type CertificateTrust = 'harvested' | 'verified' | 'pinned';
 

@@ -13,6 +13,7 @@ const rule = (changes: Partial<Rule>): Rule => ({
   encrypt: 'require',
   withoutCertificate: 'refuse-recipient',
   form: 'clear',
+  subject: 'keep',
   alreadyProtected: 'forward',
   minTrust: 'verified',
   ...changes,

@@ -29,6 +29,7 @@ const anyRule: fc.Arbitrary<Omit<Rule, 'name'>> = fc.record({
   encrypt: fc.constantFrom('require', 'if-possible', 'never'),
   withoutCertificate: fc.constantFrom('refuse-all', 'refuse-recipient', 'send-signed'),
   form: fc.constantFrom('clear', 'opaque'),
+  subject: fc.constantFrom('keep', 'protect'),
   alreadyProtected: fc.constantFrom('forward', 'refuse'),
   minTrust: fc.constantFrom(...ladder),
 });
@@ -116,6 +117,7 @@ describe('for all mails and rules', () => {
           const signed = sign !== null || facts.protection === 'signed';
           if (rule.sign === 'require') expect(signed).toBe(true);
           if (rule.sign === 'if-possible' && facts.signing.kind === 'available') expect(signed).toBe(true);
+          if (encrypt !== null && facts.protection === 'none') expect(encrypt.subject).toBe(rule.subject);
           if (rule.encrypt === 'require' && encrypt === null) {
             expect([rule.withoutCertificate, signed]).toEqual(['send-signed', true]);
           }
@@ -185,7 +187,7 @@ describe('for all mails and rules', () => {
       const shared = decision.variants.filter(
         ({ recipients }) => facts.recipients[recipients[0] ?? 0]?.visible,
       );
-      const kinds = shared.map(({ sign, encrypt }) => `${sign?.form} ${encrypt !== null}`);
+      const kinds = shared.map(({ sign, encrypt }) => `${sign?.form} ${encrypt?.subject}`);
       expect(new Set(kinds).size).toBe(kinds.length);
     });
   });

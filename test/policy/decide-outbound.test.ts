@@ -61,7 +61,12 @@ describe('which rule decides', () => {
     expect(decision).toEqual({
       kind: 'deliver',
       variants: [
-        { recipients: [0], sign: { form: 'clear' }, encrypt: { certificates: [0] }, rule: 'strict' },
+        {
+          recipients: [0],
+          sign: { form: 'clear' },
+          encrypt: { certificates: [0], subject: 'keep' },
+          rule: 'strict',
+        },
         { recipients: [1], sign: null, encrypt: null, rule: 'open' },
       ],
     });
@@ -235,7 +240,7 @@ describe('mail that the client has protected', () => {
     expect(decideOutbound(given, [rule({ encrypt: 'if-possible' })])).toEqual({
       kind: 'deliver',
       variants: [
-        { recipients: [0], sign: null, encrypt: { certificates: [0] }, rule: 'rule' },
+        { recipients: [0], sign: null, encrypt: { certificates: [0], subject: 'keep' }, rule: 'rule' },
         { recipients: [1], sign: null, encrypt: null, rule: 'rule' },
       ],
     });

@@ -16,7 +16,7 @@ test('an explanation reads from the rules tried to what happens', () => {
     '  rule office does not apply: the mail is from alice@example.org',
     '  rule partners applies',
     '  certificates: verified',
-    '  would be sent signed (clear), encrypted (certificate 1)',
+    '  would be sent signed (clear), encrypted (certificate 1), its Subject readable on the way',
     'To dave@nowhere.example',
     '  rule office does not apply: the mail is from alice@example.org',
     "  rule partners does not apply: the recipient's domain is nowhere.example",

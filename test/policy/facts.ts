@@ -18,6 +18,7 @@ export function rule(changed: Omit<Partial<Rule>, 'when'> & { when?: Partial<Con
     encrypt: 'require',
     withoutCertificate: 'refuse-all',
     form: 'clear',
+    subject: 'keep',
     alreadyProtected: 'forward',
     minTrust: 'verified',
     ...changed,

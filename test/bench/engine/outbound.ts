@@ -114,6 +114,7 @@ function rule(sign: boolean, encrypt: boolean): Rule {
     form: 'clear',
     alreadyProtected: 'forward',
     minTrust: 'harvested',
+    subject: 'keep',
   };
 }
 

@@ -204,6 +204,7 @@ export function rule(changes: Partial<Rule> = {}): Rule {
     encrypt: 'if-possible',
     withoutCertificate: 'refuse-all',
     form: 'clear',
+    subject: 'keep',
     alreadyProtected: 'forward',
     minTrust: 'harvested',
     ...changes,
