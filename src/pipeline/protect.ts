@@ -1,18 +1,19 @@
 import type { SigningKey } from '../cms/keys.ts';
-import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
+import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Message } from '../mail/message.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
-import { speaksFor } from '../pki/speaks-for.ts';
 import type { OutboundVariant } from '../policy/decide-outbound.ts';
 import type { SignatureForm } from '../policy/rules.ts';
-import { chooseContentEncryption, ownCapabilities } from '../smime/capabilities.ts';
+import type { AlgorithmSettings, EncryptionChoice, SignatureChoice } from '../smime/algorithm-choice.ts';
 import { encryptMessage } from '../smime/encrypt.ts';
+import { recognise } from '../smime/recognise.ts';
 import { signMessage } from '../smime/sign.ts';
 import type { Recipient } from '../smtp/envelope.ts';
-import type { Keyring, KnownCertificate, Principal, Variant } from './ports.ts';
+import { ownCertificate } from './own-certificate.ts';
+import type { Keyring, Principal, Variant } from './ports.ts';
 import type { RecipientCertificates } from './recipient-certificates.ts';
+import { broken, variantAlgorithms } from './variant-algorithms.ts';
 
 export type Findings = {
   mail: MailId;
@@ -23,6 +24,7 @@ export type Findings = {
   signingKey: SigningKey | null;
   from: string | null;
   at: Date;
+  algorithms: AlgorithmSettings;
 };
 
 /** A variant whose message is made when its turn comes. */
@@ -34,8 +36,9 @@ export type PreparedVariant = Omit<Variant, 'octets'> & {
 };
 
 /**
- * Prepares the message of each variant. The message is signed once for each form and shared: all recipients get the same
- * signature, and the key is used once. Encrypted messages are made one at a time, when they are handed over: a mail with
+ * Prepares the message of each variant. The message is signed once for each form, scheme and way in which its header is
+ * protected (what is hidden outside is said inside), and shared: recipients of alike variants get the same signature, and
+ * the key is used once for them. Encrypted messages are made one at a time, when they are handed over: a mail with
  * a hundred blind copies is a hundred messages, which must not be in memory together.
  *
  * Must never happen: a variant that was decided protected and is not; a part of the variants has gone when it shows
@@ -50,22 +53,33 @@ export async function prepareVariants(
     findings,
     keyring,
     variants.some(({ encrypt }) => encrypt !== null),
+    findings.algorithms.postQuantum,
   );
-  const signed = new Map<SignatureForm, Promise<Buffer>>();
-  const signedAs = (form: SignatureForm): Promise<Buffer> => {
-    const made = signed.get(form) ?? sign(message, form, own, findings);
-    signed.set(form, made);
+  const facts = { ...findings, own, settings: findings.algorithms };
+  const signed = new Map<string, Promise<Buffer>>();
+  const signedAs = (
+    form: SignatureForm,
+    header: HeaderProtection | null,
+    choice: SignatureChoice | null,
+  ): Promise<Buffer> => {
+    const key = JSON.stringify([form, header, choice?.name]);
+    const made = signed.get(key) ?? sign(message, form, header, choice, own, findings);
+    signed.set(key, made);
     return made;
   };
   const messages = sharing(variants);
   const prepared: PreparedVariant[] = [];
-  for (const { recipients, sign: signing, encrypt: encrypting, rule } of messages) {
-    const base = signing === null ? message.octets : await signedAs(signing.form);
+  for (const variant of messages) {
+    const { recipients, sign: signing, encrypt: encrypting, rule } = variant;
+    const header = headerProtectionOf(variant, message);
+    const { signature, encryption } = variantAlgorithms(variant, facts);
+    const base = signing === null ? message.octets : await signedAs(signing.form, header, signature);
     let make = async (): Promise<Buffer> => base;
     if (encrypting !== null) {
-      const encryption = encryptionFor(recipients, encrypting.certificates, own, findings);
-      if (messages.length > 1) await encryption(REHEARSAL);
-      make = () => encryption(base);
+      const encrypted = encryptionFor(encryption, findings.algorithms);
+      if (messages.length > 1) await encrypted(REHEARSAL, null);
+      // A signature inside has the protected header already: only the innermost payload counts.
+      make = () => encrypted(base, signing === null ? header : null);
     }
     prepared.push({
       recipients: recipients.map((index) => at(findings.recipients, index)),
@@ -98,80 +112,53 @@ function sharing(variants: readonly OutboundVariant[]): readonly OutboundVariant
   return shared;
 }
 
+/** How a variant's header is protected (RFC 9788): with whatever else is. */
+function headerProtectionOf(
+  { sign: signing, encrypt: encrypting }: OutboundVariant,
+  message: Message,
+): HeaderProtection | null {
+  // What somebody has signed or packed is not changed, and it is in there that a reader would look.
+  if (recognise(message) !== 'none') return null;
+  if (encrypting !== null) {
+    return { kind: 'cipher', confidentiality: encrypting.subject === 'protect' ? 'baseline' : 'none' };
+  }
+  return signing === null ? null : { kind: 'clear' };
+}
+
 /** Encrypted and thrown away, it shows that all recipients' keys can be used. */
 const REHEARSAL = Buffer.from('Content-Type: text/plain\r\n\r\n\r\n');
 
 async function sign(
   message: Message,
   form: SignatureForm,
+  headerProtection: HeaderProtection | null,
+  choice: SignatureChoice | null,
   own: Certificate | null,
   findings: Findings,
 ): Promise<Buffer> {
-  if (findings.signingKey === null) throw broken('decided to sign without a key');
+  if (findings.signingKey === null || choice === null) throw broken('decided to sign without a key');
   return signMessage(message, findings.signingKey, {
     form,
+    headerProtection,
+    scheme: choice.scheme,
     at: findings.at,
-    capabilities: ownCapabilities,
     ...(own === null ? {} : { encryptionCertificate: own }),
   });
 }
 
 function encryptionFor(
-  recipients: readonly number[],
-  choices: readonly number[],
-  own: Certificate | null,
-  { certificates }: Findings,
-): (octets: Buffer) => Promise<Buffer> {
-  if (choices.length !== recipients.length) throw broken('decided to encrypt to only some of the recipients');
-  const chosen = recipients.map((index, place): KnownCertificate => {
-    const known = at(certificates, index);
-    if (known.kind !== 'usable') throw broken('decided to encrypt without a certificate');
-    return at(known.certificates, at(choices, place));
-  });
-  const algorithm = chooseContentEncryption(chosen.map(({ capabilities }) => capabilities));
-  const readers = chosen.map(({ certificate }) => certificate);
-  // The sender's own copy can be read too; without a certificate of hers it is encrypted to the recipients alone.
-  const all = (own === null ? readers : [...readers, own]).map((certificate) => ({ certificate }));
-  return (octets) => encryptMessage(octets, all, algorithm);
-}
-
-/**
- * The sender's newest certificate that others may encrypt to. For a signature alone it is a courtesy (replies can use
- * it), so a token that is away does not stop the mail; an encrypted mail must be readable for its sender.
- */
-async function ownCertificate(
-  { mail, principal, from, at: now }: Findings,
-  keyring: Keyring,
-  needed: boolean,
-): Promise<Certificate | null> {
-  if (from === null) return null;
-  const certificates = await keyring.decryptionKeys(principal, mail).then(
-    (keys) => keys.map(({ certificate }) => certificate),
-    (error: unknown) => {
-      if (needed || !(error instanceof SealgateError)) throw error;
-      return [];
-    },
-  );
-  const usable = certificates.filter(
-    (certificate) => mayCertificateEncrypt(certificate, now).kind === 'may' && speaksFor(certificate, from),
-  );
-  usable.sort((one, other) => other.notBefore.getTime() - one.notBefore.getTime());
-  return usable[0] ?? null;
+  choice: EncryptionChoice | null,
+  { postQuantum }: AlgorithmSettings,
+): (octets: Buffer, header: HeaderProtection | null) => Promise<Buffer> {
+  if (choice === null) throw broken('decided to encrypt and found no way to');
+  const { contentEncryption, recipients, boundKey } = choice;
+  const all = recipients.map(({ request }) => request);
+  return (octets, headerProtection) =>
+    encryptMessage(octets, all, contentEncryption, { headerProtection, postQuantum, boundKey });
 }
 
 function at<T>(items: readonly T[], index: number): T {
   const item = items[index];
   if (item === undefined) throw broken(`no item ${index} of ${items.length}`);
   return item;
-}
-
-/** The decision and what it rests on do not fit together: a defect, and never a reason to send. */
-function broken(reason: string): SealgateError {
-  return new SealgateError({
-    code: 'gateway.defect',
-    duration: 'temporary',
-    publicText:
-      'The gateway could not protect this message as its rules say; it was not sent. Please try again later.',
-    reason,
-  });
 }

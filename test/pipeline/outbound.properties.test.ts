@@ -40,7 +40,7 @@ type Correspondent = {
   address: string;
   certificate: KnownCertificate['trust'] | null;
   shown: 'to' | 'cc' | 'bcc';
-  rule: Pick<Rule, 'sign' | 'encrypt' | 'withoutCertificate' | 'minTrust' | 'form'>;
+  rule: Pick<Rule, 'sign' | 'encrypt' | 'withoutCertificate' | 'minTrust' | 'form' | 'subject'>;
 };
 
 const demand = fc.constantFrom<Rule['sign']>('require', 'if-possible', 'if-possible', 'if-possible', 'never');
@@ -54,6 +54,7 @@ const rules = fc.record({
   ),
   minTrust: fc.constantFrom<Rule['minTrust']>('harvested', 'verified', 'pinned'),
   form: fc.constantFrom<Rule['form']>('clear', 'opaque'),
+  subject: fc.constantFrom<Rule['subject']>('keep', 'protect'),
 });
 const correspondents = fc.subarray(NAMES, { minLength: 1 }).chain((addresses) =>
   fc.tuple(
@@ -111,6 +112,7 @@ it('whatever the rules, certificates, outages and replies: 250 means everybody, 
       const octets = mail(
         [
           `From: ${ALICE}`,
+          'Subject: where it lies',
           ...(['to', 'cc', 'bcc'] as const).flatMap((name) =>
             field(name).length === 0 ? [] : [`${name}: ${field(name).join(', ')}`],
           ),
@@ -144,6 +146,9 @@ it('whatever the rules, certificates, outages and replies: 250 means everybody, 
           if (rule.encrypt === 'require' && rule.withoutCertificate !== 'send-signed') {
             expect(isReadable, `${address} must be encrypted to`).toBe(false);
           }
+          if (variant.protection.encrypted) {
+            expect(text.includes('where it lies'), address).toBe(rule.subject === 'keep');
+          }
           if (rule.sign === 'require') expect(variant.protection.signed, address).toBe(true);
           if (isReadable) expect(variant.protection.encrypted).toBe(false);
           // A blind copy that is encrypted shares its message with nobody.
@@ -151,7 +156,8 @@ it('whatever the rules, certificates, outages and replies: 250 means everybody, 
           if (isBlind && variant.protection.encrypted) expect(variant.recipients).toHaveLength(1);
         }
       }
-      expect(keyring.signatures).toBeLessThanOrEqual(2);
+      // In each form: for mail that is only signed, for mail that is encrypted, and for mail that hides its Subject too.
+      expect(keyring.signatures).toBeLessThanOrEqual(6);
     }),
     { numRuns: 300 },
   );
