@@ -79,6 +79,29 @@ export const limits = {
     /** How long a CRL or response counts as new that does not say when the next one comes. */
     ageWithoutNextUpdateMs: 3_600_000,
   },
+  /** Evidence of revocation that is fetched from where certificates say. */
+  revocation: {
+    /** Places of one kind that one certificate may send us to. */
+    urlsPerCertificate: 4,
+    urlCharacters: 2_048,
+    redirects: 3,
+    /** Fetches at once, and further ones that wait for their turn. */
+    fetches: 16,
+    waiting: 1_000,
+    /** One fetch in all, name look-up and redirects included. Whoever asks waits much shorter; the answer is kept. */
+    fetchTimeoutMs: 60_000,
+    headerOctets: 16 * 1024,
+    /** How often signers of evidence may need evidence of their own. */
+    rounds: 3,
+    /** What failed is not tried again for so long; doubled with each failure, up to the second one. */
+    backOffMs: 60_000,
+    longestBackOffMs: 3_600_000,
+    /** Evidence in memory, and places whose state is remembered. */
+    memoryOctets: 96 * 1024 * 1024,
+    places: 20_000,
+    /** CA certificates that were on a valid path; they complete the paths of correspondents' certificates. */
+    knownIssuers: 1_000,
+  },
   mail: {
     headerOctets: 256 * 1024,
     headerFields: 2_000,

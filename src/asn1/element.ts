@@ -45,11 +45,14 @@ export function contentOffset(element: Element): number {
   return element.offset + (element.content.byteOffset - element.raw.byteOffset);
 }
 
-export function isUniversal(element: Element, tag: number): boolean {
+/** What a tag is told by: of an element, or of its header alone. */
+export type Tagged = Pick<Element, 'tagClass' | 'tag'>;
+
+export function isUniversal(element: Tagged, tag: number): boolean {
   return element.tagClass === 'universal' && element.tag === tag;
 }
 
-export function isContext(element: Element, tag: number): boolean {
+export function isContext(element: Tagged, tag: number): boolean {
   return element.tagClass === 'context' && element.tag === tag;
 }
 

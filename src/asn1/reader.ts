@@ -24,11 +24,12 @@ const ALWAYS_CONSTRUCTED = new Set<number>([8, 11, 16, 17]);
 /** No type of ours has tag numbers near this; it keeps the arithmetic exact. */
 const MAX_TAG = 0x0fff_ffff;
 
-type Header = {
+/** Identifier and length of an element. */
+export type Header = {
   tagClass: TagClass;
   tag: number;
   constructed: boolean;
-  /** Identifier and length octets together. */
+  /** How many octets both take. */
   headerOctets: number;
   /** null: indefinite. */
   length: number | null;
@@ -94,7 +95,23 @@ export function children(element: Element, rules: Rules): Element[] {
   return found;
 }
 
-function readHeader(octets: Buffer, rules: Rules, offset: number, base: number): Header {
+/** Identifier and length octets together: a tag number within `MAX_TAG`, a length of as many octets as it can have. */
+export const MOST_HEADER_OCTETS = 5 + 1 + 126;
+
+/**
+ * The header at `offset` of `octets`.
+ *
+ * @param last position up to which the element may reach; beyond `octets` where not all of them are there yet, which then
+ *   hold at least `MOST_HEADER_OCTETS` from `offset`
+ * @throws SealgateError `asn1.malformed`
+ */
+export function readHeader(
+  octets: Buffer,
+  rules: Rules,
+  offset: number,
+  base: number,
+  last: number = octets.length,
+): Header {
   const first = octetAt(octets, offset, base);
   const tagClass = CLASSES[first >> 6] as TagClass;
   const constructed = (first & 0x20) !== 0;
@@ -134,12 +151,12 @@ function readHeader(octets: Buffer, rules: Rules, offset: number, base: number):
       if (rules === 'DER' && i === 0 && octet === 0) throw malformed(base + lengthAt, 'a length with zeros');
       // Checked in each step, so the number stays far below 2^53 however many length octets there are.
       length = length * 256 + octet;
-      if (length > octets.length) throw malformed(base + lengthAt, 'a length beyond the end of the data');
+      if (length > last) throw malformed(base + lengthAt, 'a length beyond the end of the data');
       position++;
     }
     if (rules === 'DER' && length < 0x80) throw malformed(base + lengthAt, 'a long form for a short length');
   }
-  if (length !== null && length > octets.length - position) {
+  if ((length ?? 0) > last - position) {
     throw malformed(base + lengthAt, 'a length beyond the end of the data');
   }
   return { tagClass, tag, constructed, headerOctets: position - offset, length };

@@ -1,15 +1,17 @@
 import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
-import { sequenceOf } from '../asn1/sequence-reader.ts';
-import { objectIdentifier, octetString, smallInteger } from '../asn1/values.ts';
+import { universal } from '../asn1/element.ts';
+import type { IncrementalReader } from '../asn1/incremental-reader.ts';
+import { readOctets } from '../asn1/read-octets.ts';
+import { objectIdentifier, smallInteger } from '../asn1/values.ts';
 import { limits } from '../limits.ts';
 import { readAlgorithmIdentifier } from './algorithm-identifier.ts';
-import { contentOfType } from './content-info.ts';
+import { enterContentInfoOf, leaveContentInfo } from './content-info.ts';
 import { malformed, reading } from './malformed.ts';
 import { contentTypes } from './oids.ts';
 
 /** RFC 3274 §2. */
-const zlib = '1.2.840.113549.1.9.16.3.8';
+export const zlib = '1.2.840.113549.1.9.16.3.8';
 
 export type DecompressOutcome =
   | { outcome: 'opened'; contentType: string; content: Buffer }
@@ -37,7 +39,10 @@ const unpack = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate);
  * @throws SealgateError `cms.malformed`
  */
 export async function decompress(octets: Buffer, maxOctets: number): Promise<DecompressOutcome> {
-  const { algorithm, contentType, compressed } = reading('CompressedData', () => readCompressedData(octets));
+  const { value, content: compressed } = reading('CompressedData', () =>
+    readOctets(octets, compressedDataGrammar),
+  );
+  const { algorithm, contentType } = value;
   if (algorithm !== zlib) return { outcome: 'failed' };
   try {
     const content = await unpack(compressed, { maxOutputLength: maxOctets });
@@ -48,16 +53,26 @@ export async function decompress(octets: Buffer, maxOctets: number): Promise<Dec
   }
 }
 
-function readCompressedData(octets: Buffer): { algorithm: string; contentType: string; compressed: Buffer } {
-  const content = contentOfType(octets, contentTypes.compressedData, 'CompressedData');
-  const reader = sequenceOf(content, 'BER', 'CompressedData');
-  smallInteger(reader.next('version'));
-  const algorithm = readAlgorithmIdentifier(reader.next('compressionAlgorithm')).oid;
-  const encapsulated = reader.sequence('encapContentInfo');
-  reader.end();
-  const contentType = objectIdentifier(encapsulated.next('eContentType'));
-  const eContent = encapsulated.optionalExplicit(0);
-  encapsulated.end();
-  if (eContent === null) throw malformed('CompressedData without content');
-  return { algorithm, contentType, compressed: octetString(eContent, 'BER') };
-}
+/** CompressedData without its content. */
+type CompressedHead = { algorithm: string; contentType: string };
+
+/** The content is what was compressed. */
+export const compressedDataGrammar = {
+  head(reader: IncrementalReader): CompressedHead {
+    enterContentInfoOf(reader, contentTypes.compressedData, 'CompressedData');
+    reader.openUniversal(universal.sequence, 'CompressedData');
+    smallInteger(reader.element('version'));
+    const algorithm = readAlgorithmIdentifier(reader.element('compressionAlgorithm')).oid;
+    reader.openUniversal(universal.sequence, 'encapContentInfo');
+    const contentType = objectIdentifier(reader.element('eContentType'));
+    if (!reader.openContext(0)) throw malformed('CompressedData without content');
+    reader.beginContent('universal', universal.octetString, 'eContent');
+    return { algorithm, contentType };
+  },
+
+  tail(reader: IncrementalReader, head: CompressedHead): CompressedHead {
+    for (let open = 0; open < 3; open++) reader.close();
+    leaveContentInfo(reader);
+    return head;
+  },
+};

@@ -1,4 +1,5 @@
-import type { Element } from '../asn1/element.ts';
+import { type Element, universal } from '../asn1/element.ts';
+import type { IncrementalReader } from '../asn1/incremental-reader.ts';
 import { readWhole } from '../asn1/reader.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { objectIdentifier } from '../asn1/values.ts';
@@ -27,11 +28,30 @@ export function readContentInfo(octets: Buffer): ContentInfo {
   });
 }
 
-/** The content of a ContentInfo that must be of one type. */
-export function contentOfType(octets: Buffer, contentType: string, what: string): Element {
-  const info = readContentInfo(octets);
-  if (info.contentType !== contentType) throw malformed(`${what} expected, ${info.contentType} found`);
-  return info.content;
+/**
+ * Steps into the content of a ContentInfo; `leaveContentInfo` goes out of it again.
+ *
+ * @returns contentType
+ * @throws SealgateError `asn1.malformed`, `cms.malformed`
+ */
+export function enterContentInfo(reader: IncrementalReader): string {
+  reader.openUniversal(universal.sequence, 'ContentInfo');
+  const contentType = objectIdentifier(reader.element('contentType'));
+  if (!reader.openContext(0)) throw malformed('ContentInfo without content');
+  return contentType;
+}
+
+/** The same where the type must be `contentType`. */
+export function enterContentInfoOf(reader: IncrementalReader, contentType: string, what: string): void {
+  const found = enterContentInfo(reader);
+  if (found !== contentType) throw malformed(`${what} expected, ${found} found`);
+}
+
+/** Nothing may follow, inside or outside. */
+export function leaveContentInfo(reader: IncrementalReader): void {
+  reader.close();
+  reader.close();
+  reader.end();
 }
 
 /** @param content encoded; in pieces if it is large, since they are joined here, in the only copy */

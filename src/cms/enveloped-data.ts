@@ -1,27 +1,29 @@
-import { implicitly, isContext, universal } from '../asn1/element.ts';
-import { type SequenceReader, sequenceOf } from '../asn1/sequence-reader.ts';
+import { universal } from '../asn1/element.ts';
+import type { IncrementalReader } from '../asn1/incremental-reader.ts';
+import { readOctets } from '../asn1/read-octets.ts';
 import { objectIdentifier, octetString, smallInteger } from '../asn1/values.ts';
 import { type AlgorithmIdentifier, readAlgorithmIdentifier } from './algorithm-identifier.ts';
 import { type CoveredAttributes, readAttributes, readCoveredAttributes } from './attributes.ts';
-import { readContentInfo } from './content-info.ts';
+import { enterContentInfo, leaveContentInfo } from './content-info.ts';
 import type { CertificateIdentifier } from './identifiers.ts';
 import { malformed, reading } from './malformed.ts';
 import { contentTypes } from './oids.ts';
 import { type RecipientInfo, readRecipientInfos } from './recipient-infos.ts';
 
-/** EnvelopedData (RFC 5652 §6.1) or AuthEnvelopedData (RFC 5083 §2.1), taken apart. */
-export type EnvelopedData = {
+/** EnvelopedData (RFC 5652 §6.1) or AuthEnvelopedData (RFC 5083 §2.1), taken apart; its ciphertext is elsewhere. */
+export type EnvelopedStructure = {
   kind: 'enveloped' | 'auth-enveloped';
   recipientInfos: readonly RecipientInfo[];
   /** Of what is inside. */
   contentType: string;
   algorithm: AlgorithmIdentifier;
-  ciphertext: Buffer;
   /** null: EnvelopedData. */
   mac: Buffer | null;
   /** null: none. */
   authenticatedAttributes: CoveredAttributes | null;
 };
+
+export type EnvelopedData = EnvelopedStructure & { ciphertext: Buffer };
 
 /**
  * Reads a ContentInfo with EnvelopedData or AuthEnvelopedData, BER or DER.
@@ -30,12 +32,8 @@ export type EnvelopedData = {
  */
 export function readEnvelopedData(octets: Buffer): EnvelopedData {
   return reading('EnvelopedData', () => {
-    const info = readContentInfo(octets);
-    if (info.contentType === contentTypes.authEnvelopedData) return readAuthEnveloped(info.content);
-    if (info.contentType !== contentTypes.envelopedData) {
-      throw malformed(`EnvelopedData expected, ${info.contentType} found`);
-    }
-    return readEnveloped(info.content);
+    const { value, content } = readOctets(octets, envelopedDataGrammar);
+    return { ...value, ciphertext: content };
   });
 }
 
@@ -46,64 +44,70 @@ export function readEnvelopedData(octets: Buffer): EnvelopedData {
  * @throws SealgateError `cms.malformed`
  */
 export function peekRecipients(octets: Buffer): CertificateIdentifier[] {
-  return readEnvelopedData(octets).recipientInfos.flatMap((info) =>
+  return certificateRecipients(readEnvelopedData(octets));
+}
+
+/** The recipients with a certificate. */
+export function certificateRecipients({ recipientInfos }: EnvelopedStructure): CertificateIdentifier[] {
+  return recipientInfos.flatMap((info) =>
     info.kind === 'shared-key' || info.kind === 'password' ? [] : [info.identifier],
   );
 }
 
-/**
- * `EnvelopedData ::= SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos, encryptedContentInfo,
- * unprotectedAttrs [1] OPTIONAL }`
- */
-function readEnveloped(element: Parameters<typeof sequenceOf>[0]): EnvelopedData {
-  const reader = sequenceOf(element, 'BER', 'EnvelopedData');
-  smallInteger(reader.next('version'));
-  reader.optionalContext(0);
-  const recipientInfos = readRecipientInfos(reader.universal(universal.set, 'recipientInfos'));
-  const encrypted = readEncryptedContentInfo(reader.sequence('encryptedContentInfo'));
+/** What stands in front of the content. */
+type EnvelopedHead = Pick<EnvelopedStructure, 'kind' | 'recipientInfos' | 'contentType' | 'algorithm'>;
+
+/** The content is the ciphertext. */
+export const envelopedDataGrammar = {
+  /**
+   * `EnvelopedData ::= SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos, encryptedContentInfo … }`,
+   * `EncryptedContentInfo ::= SEQUENCE { contentType, contentEncryptionAlgorithm, encryptedContent [0] IMPLICIT OPTIONAL }`.
+   */
+  head(reader: IncrementalReader): EnvelopedHead {
+    const kind = kindOf(enterContentInfo(reader));
+    reader.openUniversal(universal.sequence, 'EnvelopedData');
+    smallInteger(reader.element('version'));
+    reader.optionalContext(0);
+    const recipientInfos = readRecipientInfos(reader.universal(universal.set, 'recipientInfos'));
+    reader.openUniversal(universal.sequence, 'encryptedContentInfo');
+    const contentType = objectIdentifier(reader.element('contentType'));
+    const algorithm = readAlgorithmIdentifier(reader.element('contentEncryptionAlgorithm'));
+    reader.beginContent('context', 0, 'encryptedContent');
+    return { kind, recipientInfos, contentType, algorithm };
+  },
+
+  tail(reader: IncrementalReader, head: EnvelopedHead): EnvelopedStructure {
+    reader.close();
+    const rest = head.kind === 'enveloped' ? tailOfEnveloped(reader) : tailOfAuthEnveloped(reader);
+    reader.close();
+    leaveContentInfo(reader);
+    return { ...head, ...rest };
+  },
+};
+
+function kindOf(contentType: string): EnvelopedStructure['kind'] {
+  if (contentType === contentTypes.authEnvelopedData) return 'auth-enveloped';
+  if (contentType === contentTypes.envelopedData) return 'enveloped';
+  throw malformed(`EnvelopedData expected, ${contentType} found`);
+}
+
+type EnvelopedTail = Pick<EnvelopedStructure, 'mac' | 'authenticatedAttributes'>;
+
+/** `… unprotectedAttrs [1] OPTIONAL }` */
+function tailOfEnveloped(reader: IncrementalReader): EnvelopedTail {
   const unprotected = reader.optionalContext(1);
   if (unprotected !== null) readAttributes(unprotected);
-  reader.end();
-  return { kind: 'enveloped', recipientInfos, ...encrypted, mac: null, authenticatedAttributes: null };
+  return { mac: null, authenticatedAttributes: null };
 }
 
 /**
- * `AuthEnvelopedData ::= SEQUENCE { version, originatorInfo [0] OPTIONAL, recipientInfos, authEncryptedContentInfo,
- * authAttrs [1] OPTIONAL, mac, unauthAttrs [2] OPTIONAL }`. What follows the mac is taken as unauthAttrs under [1]
- * too, as some writers have it; nothing rests on it.
+ * `… authAttrs [1] OPTIONAL, mac, unauthAttrs [2] OPTIONAL }`. What follows the mac is taken as unauthAttrs under [1] too,
+ * as some writers have it; nothing rests on it.
  */
-function readAuthEnveloped(element: Parameters<typeof sequenceOf>[0]): EnvelopedData {
-  const reader = sequenceOf(element, 'BER', 'AuthEnvelopedData');
-  smallInteger(reader.next('version'));
-  reader.optionalContext(0);
-  const recipientInfos = readRecipientInfos(reader.universal(universal.set, 'recipientInfos'));
-  const encrypted = readEncryptedContentInfo(reader.sequence('authEncryptedContentInfo'));
+function tailOfAuthEnveloped(reader: IncrementalReader): EnvelopedTail {
   const authAttrs = reader.optionalContext(1);
-  const mac = octetString(reader.next('mac'), 'BER');
+  const mac = octetString(reader.element('mac'), 'BER');
   const unauthenticated = reader.optionalContext(1) ?? reader.optionalContext(2);
   if (unauthenticated !== null) readAttributes(unauthenticated);
-  reader.end();
-  return {
-    kind: 'auth-enveloped',
-    recipientInfos,
-    ...encrypted,
-    mac,
-    authenticatedAttributes: authAttrs === null ? null : readCoveredAttributes(authAttrs),
-  };
-}
-
-type EncryptedContentInfo = Pick<EnvelopedData, 'contentType' | 'algorithm' | 'ciphertext'>;
-
-/** `EncryptedContentInfo ::= SEQUENCE { contentType, contentEncryptionAlgorithm, encryptedContent [0] IMPLICIT OPTIONAL }`. */
-function readEncryptedContentInfo(reader: SequenceReader): EncryptedContentInfo {
-  const contentType = objectIdentifier(reader.next('contentType'));
-  const algorithm = readAlgorithmIdentifier(reader.next('contentEncryptionAlgorithm'));
-  const content = reader.next('encryptedContent');
-  reader.end();
-  if (!isContext(content, 0)) throw malformed('encryptedContent has the wrong tag');
-  return {
-    contentType,
-    algorithm,
-    ciphertext: octetString(implicitly(content, universal.octetString), 'BER'),
-  };
+  return { mac, authenticatedAttributes: authAttrs === null ? null : readCoveredAttributes(authAttrs) };
 }

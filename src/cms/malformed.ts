@@ -33,9 +33,21 @@ export function reading<T>(what: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (isUnreadable(error) && error.code !== 'cms.malformed') {
-      throw malformed(`${what}: ${error.reason ?? error.code}`, error);
-    }
-    throw error;
+    throw asOurs(what, error);
   }
+}
+
+/** The same for what is read from a stream. */
+export async function readingStream<T>(what: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw asOurs(what, error);
+  }
+}
+
+function asOurs(what: string, error: unknown): unknown {
+  return isUnreadable(error) && error.code !== 'cms.malformed'
+    ? malformed(`${what}: ${error.reason ?? error.code}`, error)
+    : error;
 }

@@ -1,4 +1,6 @@
 import { type Element, isUniversal, universal } from '../asn1/element.ts';
+import type { IncrementalReader } from '../asn1/incremental-reader.ts';
+import { readOctets } from '../asn1/read-octets.ts';
 import { children } from '../asn1/reader.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { objectIdentifier, octetString, smallInteger } from '../asn1/values.ts';
@@ -6,7 +8,7 @@ import { limits } from '../limits.ts';
 import { type Certificate, parseCertificate } from '../pki/certificate.ts';
 import { type AlgorithmIdentifier, readAlgorithmIdentifier } from './algorithm-identifier.ts';
 import { type CoveredAttributes, readCoveredAttributes } from './attributes.ts';
-import { contentOfType } from './content-info.ts';
+import { enterContentInfoOf, leaveContentInfo } from './content-info.ts';
 import { type CertificateIdentifier, identifies, readCertificateIdentifier } from './identifiers.ts';
 import { isUnreadable, malformed, reading } from './malformed.ts';
 import { contentTypes } from './oids.ts';
@@ -44,32 +46,51 @@ export type SignerInfo = {
  */
 export function readSignedData(octets: Buffer): SignedData {
   return reading('SignedData', () => {
-    const reader = sequenceOf(
-      contentOfType(octets, contentTypes.signedData, 'SignedData'),
-      'BER',
-      'SignedData',
-    );
-    smallInteger(reader.next('version'));
-    // digestAlgorithms is only for one-pass readers; each SignerInfo names its own.
-    reader.universal(universal.set, 'digestAlgorithms');
-    const encapsulated = reader.sequence('encapContentInfo');
-    const contentType = objectIdentifier(encapsulated.next('eContentType'));
-    const content = encapsulated.optionalExplicit(0);
-    encapsulated.end();
+    const { value, content } = readOctets(octets, signedDataGrammar);
+    return { ...value.data, content: value.detached ? null : content };
+  });
+}
+
+/** What stands in front of the content. */
+type SignedHead = {
+  contentType: string;
+  detached: boolean;
+  /** Only for one-pass readers: each SignerInfo names its own. */
+  digestAlgorithms: Element;
+};
+
+/** The content is eContent. */
+export const signedDataGrammar = {
+  head(reader: IncrementalReader): SignedHead {
+    enterContentInfoOf(reader, contentTypes.signedData, 'SignedData');
+    reader.openUniversal(universal.sequence, 'SignedData');
+    smallInteger(reader.element('version'));
+    const digestAlgorithms = reader.universal(universal.set, 'digestAlgorithms');
+    reader.openUniversal(universal.sequence, 'encapContentInfo');
+    const contentType = objectIdentifier(reader.element('eContentType'));
+    const detached = !reader.openContext(0);
+    if (!detached) reader.beginContent('universal', universal.octetString, 'eContent');
+    return { contentType, detached, digestAlgorithms };
+  },
+
+  tail(reader: IncrementalReader, { contentType, detached }: SignedHead) {
+    if (!detached) reader.close();
+    reader.close();
     const certificates = reader.optionalContext(0);
     const crls = reader.optionalContext(1);
     const signerInfos = children(reader.universal(universal.set, 'signerInfos'), 'BER');
-    reader.end();
+    reader.close();
+    leaveContentInfo(reader);
     if (signerInfos.length > limits.cms.signerInfos) throw malformed('too many signerInfos');
-    return {
+    const data: Omit<SignedData, 'content'> = {
       contentType,
-      content: content === null ? null : octetString(content, 'BER'),
       certificates: certificates === null ? [] : sequencesIn(certificates, 'certificates'),
       crls: crls === null ? [] : sequencesIn(crls, 'crls'),
       signerInfos: signerInfos.map(readSignerInfo),
     };
-  });
-}
+    return { detached, data };
+  },
+};
 
 /**
  * The certificates of a message that can be read; one that cannot does not make the others useless. In their order,
