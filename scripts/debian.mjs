@@ -47,6 +47,9 @@ export const TEST_PACKAGES = [
 
 export const BENCH_PACKAGES = ['postfix', 'openssl'];
 
+/** What makes the messages that the fuzzers begin with. */
+export const FUZZ_PACKAGES = ['openssl'];
+
 /** What compiles the PKCS#11 binding. */
 export const COMPILER_PACKAGES = ['python3', 'make', 'g++'];
 

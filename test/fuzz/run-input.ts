@@ -1,0 +1,122 @@
+import { isDeepStrictEqual } from 'node:util';
+import { SealgateError } from '../../src/errors.ts';
+import type { FuzzTarget, PreparedTarget } from './target.ts';
+
+/** One run of one input, and what must hold of it whatever the parser is. */
+
+export type Misbehaviour = {
+  kind: 'error' | 'slow' | 'input-changed' | 'other-answer';
+  /** Tells one mistake from another. */
+  key: string;
+  text: string;
+};
+
+const PAGE = 65_536;
+
+/** Memory in which inputs are laid at changing places, with octets around them that are not theirs. */
+export class Arena {
+  readonly #guard: number;
+  #memory = Buffer.alloc(0);
+  #shift = 0;
+
+  constructor(guard: number) {
+    this.#guard = guard;
+  }
+
+  lay(input: Uint8Array): Buffer {
+    const needed = input.length + 32;
+    if (this.#memory.length < needed) this.#memory = Buffer.alloc(Math.ceil(needed / PAGE) * PAGE);
+    this.#shift = (this.#shift + 1) % 8;
+    const start = 8 + this.#shift;
+    this.#memory.fill(this.#guard, 0, start).fill(this.#guard, start + input.length, needed);
+    this.#memory.set(input, start);
+    return this.#memory.subarray(start, start + input.length);
+  }
+}
+
+const first = new Arena(0x30);
+const second = new Arena(0x0a);
+
+/**
+ * @param again whether the same input is run twice and the answers are compared
+ * @returns null: all is well
+ */
+export async function runInput(
+  target: FuzzTarget,
+  prepared: PreparedTarget,
+  input: Buffer,
+  again: boolean,
+): Promise<Misbehaviour | null> {
+  const laid = first.lay(input);
+  const started = performance.now();
+  const answer = await answerOf(target, prepared, laid);
+  const elapsed = performance.now() - started;
+  if (answer.misbehaviour !== null) return answer.misbehaviour;
+  if (!laid.equals(input))
+    return { kind: 'input-changed', key: 'input-changed', text: 'the input was written to' };
+  const budget = budgetOf(target, input.length);
+  if (elapsed > budget) {
+    const least = await leastTime(target, prepared, input, budget, elapsed);
+    if (least > budget) {
+      const text = `${least.toFixed(0)} ms for ${input.length} octets, ${budget.toFixed(0)} ms allowed`;
+      return { kind: 'slow', key: 'slow', text };
+    }
+  }
+  if (!again) return null;
+  const repeated = await answerOf(target, prepared, second.lay(input));
+  if (repeated.misbehaviour !== null) return repeated.misbehaviour;
+  if (isDeepStrictEqual(answer.value, repeated.value)) return null;
+  return { kind: 'other-answer', key: 'other-answer', text: 'the same octets elsewhere gave another answer' };
+}
+
+export function budgetOf({ budget = { ms: 50, usPerOctet: 1 } }: FuzzTarget, octets: number): number {
+  return budget.ms + (octets * budget.usPerOctet) / 1_000;
+}
+
+/** Other programs want the processor too: what was slow counts only if it is slow every time. */
+async function leastTime(
+  target: FuzzTarget,
+  prepared: PreparedTarget,
+  input: Buffer,
+  budget: number,
+  elapsed: number,
+): Promise<number> {
+  let least = elapsed;
+  for (let i = 0; i < 4 && least > budget; i++) {
+    const started = performance.now();
+    await answerOf(target, prepared, first.lay(input));
+    least = Math.min(least, performance.now() - started);
+  }
+  return least;
+}
+
+type Answer = { value: unknown; misbehaviour: Misbehaviour | null };
+
+async function answerOf(target: FuzzTarget, prepared: PreparedTarget, input: Buffer): Promise<Answer> {
+  try {
+    const given = prepared.run(input);
+    return { value: given instanceof Promise ? await given : given, misbehaviour: null };
+  } catch (error) {
+    if (error instanceof SealgateError && isAllowed(target, error.code)) {
+      return { value: { refused: error.code }, misbehaviour: null };
+    }
+    return { value: null, misbehaviour: describe(error) };
+  }
+}
+
+function isAllowed({ allowed }: FuzzTarget, code: string): boolean {
+  return allowed.some((each) => (each.endsWith('.') ? code.startsWith(each) : code === each));
+}
+
+function describe(error: unknown): Misbehaviour {
+  if (!(error instanceof Error)) return { kind: 'error', key: `thrown ${typeof error}`, text: String(error) };
+  const place = /[^/(\s]+\/[^/\s]+\.[mc]?[jt]s:\d+/.exec(
+    error.stack?.split('\n    at ').slice(1).join('\n') ?? '',
+  )?.[0];
+  const code = error instanceof SealgateError ? ` ${error.code}` : '';
+  return {
+    kind: 'error',
+    key: `${error.name}${code} at ${place ?? 'an unknown place'}`,
+    text: error.stack ?? `${error.name}: ${error.message}`,
+  };
+}

@@ -1,0 +1,23 @@
+import type { FuzzTarget } from './target.ts';
+import { asn1Targets } from './targets/asn1.ts';
+import { cmsTargets } from './targets/cms.ts';
+import { hsmTargets } from './targets/hsm.ts';
+import { imapTargets } from './targets/imap.ts';
+import { mailTargets } from './targets/mail.ts';
+import { mailViewTargets } from './targets/mail-view.ts';
+import { pkiTargets } from './targets/pki.ts';
+import { smimeTargets } from './targets/smime.ts';
+import { smtpTargets } from './targets/smtp.ts';
+
+/** Every parser that reads what a stranger wrote. */
+export const targets: readonly FuzzTarget[] = [
+  ...asn1Targets,
+  ...cmsTargets,
+  ...pkiTargets,
+  ...hsmTargets,
+  ...smimeTargets,
+  ...mailTargets,
+  ...smtpTargets,
+  ...imapTargets,
+  ...mailViewTargets,
+];

@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { readWhole } from '../../../src/asn1/reader.ts';
+import { PasswordReader } from '../../../src/hsm/pbe.ts';
+import { readAuthenticatedSafe, readEncryptedPrivateKeyInfo, readPkcs12 } from '../../../src/hsm/pkcs12.ts';
+import { keysOfPkcs12 } from '../../../src/hsm/pkcs12-key.ts';
+import { Secret } from '../../../src/log/secret.ts';
+import { IdentityFolder } from '../../cms/support/identities.ts';
+import type { FuzzTarget } from '../target.ts';
+
+const allowed = ['key.', 'asn1.malformed'];
+const password = 'fuzz';
+
+function pkcs12Files(at: IdentityFolder): Buffer[] {
+  const bob = at.issue('bob', 'P-256');
+  const write = (name: string, ...args: string[]): Buffer => {
+    const common = [
+      '-export',
+      '-in',
+      bob.certificateFile,
+      '-inkey',
+      bob.keyFile,
+      '-name',
+      'bob',
+      '-passout',
+      `pass:${password}`,
+    ];
+    at.openssl('pkcs12', ...common, '-iter', '10', ...args, '-out', at.path(name));
+    return readFileSync(at.path(name));
+  };
+  return [
+    write('a.p12'),
+    write('b.p12', '-keypbe', 'PBE-SHA1-3DES', '-certpbe', 'PBE-SHA1-3DES', '-macalg', 'sha1'),
+    write('c.p12', '-keypbe', 'NONE', '-certpbe', 'NONE', '-certfile', at.authority.certificateFile),
+  ];
+}
+
+/** Iteration counts are a stranger's numbers; up to their bound they may take their time. */
+const budget = { ms: 6_000, usPerOctet: 1 };
+
+export const hsmTargets: readonly FuzzTarget[] = [
+  {
+    name: 'hsm-pkcs12',
+    form: 'tlv',
+    allowed,
+    budget,
+    prepare: () => {
+      const at = new IdentityFolder();
+      return {
+        seeds: pkcs12Files(at),
+        close: () => at.remove(),
+        async run(input) {
+          const contents = await readPkcs12(input, password);
+          const keys = await keysOfPkcs12(input, new Secret(password), 'file');
+          return [contents, keys.map(({ label }) => label)];
+        },
+      };
+    },
+  },
+  {
+    // Behind the MAC, which keeps nearly every change from getting there.
+    name: 'hsm-authenticated-safe',
+    form: 'tlv',
+    allowed,
+    budget,
+    prepare: () => {
+      const at = new IdentityFolder();
+      const safes = pkcs12Files(at).map(
+        // PFX: version, authSafe ContentInfo { type, [0] OCTET STRING }.
+        (file) => {
+          const pfx = readWhole(file, 'BER').content;
+          const authSafe = readWholeAt(pfx, 3);
+          const explicit = readWholeAt(authSafe, 2 + 9);
+          return readWholeAt(explicit, 0);
+        },
+      );
+      at.remove();
+      return { seeds: safes, run: (input) => readAuthenticatedSafe(input, new PasswordReader(password)) };
+    },
+  },
+  {
+    name: 'hsm-pkcs8',
+    form: 'tlv',
+    allowed,
+    budget,
+    prepare: () => {
+      const at = new IdentityFolder();
+      const bob = at.issue('bob', 'P-256');
+      const write = (...args: string[]): Buffer =>
+        at.openssl(
+          'pkcs8',
+          '-topk8',
+          '-in',
+          bob.keyFile,
+          '-outform',
+          'DER',
+          '-passout',
+          `pass:${password}`,
+          ...args,
+        );
+      return {
+        seeds: [
+          write('-iter', '10'),
+          write('-iter', '10', '-v2', 'aes-128-cbc', '-v2prf', 'hmacWithSHA512'),
+          write('-scrypt', '-scrypt_N', '2'),
+          write('-v1', 'PBE-SHA1-3DES', '-iter', '10'),
+        ],
+        close: () => at.remove(),
+        run: (input) => readEncryptedPrivateKeyInfo(readWhole(input, 'BER'), new PasswordReader(password)),
+      };
+    },
+  },
+];
+
+/** Content of the element at `offset`. */
+function readWholeAt(octets: Buffer, offset: number): Buffer {
+  const first = octets[offset + 1] ?? 0;
+  const lengthOctets = first < 0x80 ? 1 : 1 + (first & 0x7f);
+  const start = offset + 1 + lengthOctets;
+  const length = first < 0x80 ? first : octets.readUIntBE(offset + 2, lengthOctets - 1);
+  return octets.subarray(start, start + length);
+}

@@ -1,0 +1,165 @@
+import { SealgateError } from '../../../src/errors.ts';
+import { readArguments, readCommandStart } from '../../../src/imap-proxy/client-command.ts';
+import { FetchItems, planFetch, readFetchCommand } from '../../../src/imap-proxy/fetch-plan.ts';
+import { FetchResponseReader } from '../../../src/imap-proxy/fetch-response.ts';
+import { Framer, type FramerEvent, type FramerSide } from '../../../src/imap-proxy/framer.ts';
+import {
+  capabilityList,
+  cleanCapability,
+  cleanStatus,
+  readServerLine,
+  uidValidityOf,
+} from '../../../src/imap-proxy/server-line.ts';
+import { viewNames } from '../../../src/mail-view/view-names.ts';
+import { type FuzzTarget, holds } from '../target.ts';
+import { chunksOf } from './chunks.ts';
+
+const names = viewNames('7f3a9c2e', 'gw.example.net');
+const text = (...lines: string[]): Buffer[] => lines.map((line) => Buffer.from(line, 'latin1'));
+
+const dictionary = [
+  '{3}\r\nabc',
+  '{3+}\r\nabc',
+  '~{2}\r\nab',
+  '{4294967295}\r\n',
+  '* 1 FETCH (',
+  'BODY[HEADER.FIELDS (From)]',
+  'BODY[1.2.MIME]<0.10>',
+  'BODYSTRUCTURE ',
+  'ENVELOPE (',
+  'UID 7 ',
+  '* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] x',
+  '+ ',
+  '"',
+  '\\',
+  '(',
+  ')',
+  'NIL',
+  '\r\n',
+  '\n',
+  '\r',
+  '\0',
+  ' ',
+];
+
+/** Lines, and literals joined again; `end` says where reading stopped. */
+function frame(side: FramerSide, chunks: readonly Buffer[]): { events: FramerEvent[]; end: string } {
+  const framer = new Framer(side, 20_000);
+  const events: FramerEvent[] = [];
+  try {
+    for (const chunk of chunks) {
+      framer.push(chunk);
+      for (let event = framer.next(); event !== null; event = framer.next()) add(events, event);
+    }
+    return { events, end: `${framer.inside} ${framer.buffered}` };
+  } catch (error) {
+    if (error instanceof SealgateError && error.code === 'imap.framing') return { events, end: error.code };
+    throw error;
+  }
+}
+
+function add(events: FramerEvent[], event: FramerEvent): void {
+  const last = events.at(-1);
+  if (event.type === 'literal' && last?.type === 'literal') {
+    last.octets = Buffer.concat([last.octets, event.octets]);
+    last.remaining = event.remaining;
+  } else events.push(event.type === 'literal' ? { ...event } : event);
+}
+
+export const imapTargets: readonly FuzzTarget[] = [
+  {
+    name: 'imap-framer',
+    form: 'lines',
+    allowed: ['imap.framing'],
+    dictionary,
+    prepare: () => ({
+      seeds: text(
+        'a LOGIN {3}\r\nbob {4+}\r\npass\r\nb NOOP\r\n',
+        '* 1 FETCH (UID 7 BODY[] {5}\r\nhello FLAGS ())\r\n* OK {3}\r\na OK done\r\n',
+        'a APPEND x ~{3}\r\n\0\0\0\r\n',
+        'x\n\r\n',
+      ),
+      run(input) {
+        return (['client', 'server'] as const).map((side) => {
+          const whole = frame(side, [input]);
+          const pieces = frame(side, chunksOf(input));
+          holds(JSON.stringify(pieces) === JSON.stringify(whole), 'pieces give the same events');
+          const given = whole.events.reduce((sum, { octets }) => sum + octets.length, 0);
+          // A client's lone LF becomes CRLF, so there may be more.
+          holds(side === 'client' || given <= input.length, 'nothing is given out twice');
+          return whole;
+        });
+      },
+    }),
+  },
+  {
+    name: 'imap-fetch-response',
+    form: 'octets',
+    allowed: ['imap.framing'],
+    dictionary,
+    prepare: () => ({
+      seeds: text(
+        '* 1 FETCH (FLAGS (\\Seen $X) UID 7 RFC822.SIZE 3 INTERNALDATE "a ) b" BODY[HEADER.FIELDS (From "To")] {3}\r\na)b)\r\n',
+        '* 1 FETCH (BODY[]<0> {2}\r\nxy ENVELOPE ("d" {4}\r\n(")" ((NIL NIL "a" "b")) NIL) MODSEQ (5))\r\n',
+      ),
+      run(input) {
+        const framer = new Framer('server', 100_000);
+        framer.push(input);
+        const reader = new FetchResponseReader(new FetchItems(names));
+        for (let event = framer.next(); event !== null && !reader.ended; event = framer.next()) {
+          if (event.type === 'literal') {
+            if (reader.nested) reader.nestedLiteral(event.octets);
+            continue;
+          }
+          const line = event.first ? readServerLine(event.octets) : null;
+          if (line !== null && line.kind !== 'fetch') continue;
+          const at = line === null ? 0 : line.at;
+          if (reader.line(event.octets.subarray(at), event.literal, event.first) === false) break;
+        }
+        return [reader.ended, reader.items];
+      },
+    }),
+  },
+  {
+    name: 'imap-lines',
+    form: 'octets',
+    allowed: [],
+    dictionary,
+    prepare: () => ({
+      seeds: text(
+        'a1 UID FETCH 1:*,5 (FLAGS BODY.PEEK[HEADER.FIELDS (From To)]<0.20> BODY[1.2.TEXT])\r\n',
+        'a LOGIN "bob" "pa\\"ss"\r\n',
+        'a SEARCH (FROM "x" (OR 1 2))\r\n',
+        '* CAPABILITY IMAP4rev1 IDLE X-ODD\r\n',
+        'a OK [CAPABILITY IMAP4rev2 COMPRESS=DEFLATE] [REFERRAL imap://x] done {3}\r\n',
+        '* OK [UIDVALIDITY 7] x\r\n',
+        '* VANISHED (EARLIER) 1:5\r\n',
+      ),
+      run(input) {
+        const line = Buffer.concat([
+          Buffer.from(input.toString('latin1').replace(/[\r\n]/g, ' '), 'latin1'),
+          CRLF,
+        ]);
+        const start = readCommandStart(line);
+        const status = cleanStatus(line);
+        const capability = cleanCapability(line);
+        for (const cleaned of [status, capability]) {
+          holds(cleaned.indexOf(CRLF) === cleaned.length - 2, 'what was cleaned is one line');
+        }
+        holds(!/\{[0-9]+\+?\}\r\n$/.test(status.toString('latin1')), 'a status ends in no literal');
+        const found: unknown[] = [start, readServerLine(line), capabilityList(line), uidValidityOf(line)];
+        if (start !== null) {
+          const fetch = readFetchCommand(start.name.startsWith('UID'), start.argument);
+          found.push(
+            fetch,
+            planFetch(fetch, names),
+            readArguments([{ kind: 'text', text: ` ${start.argument}` }]),
+          );
+        }
+        return found;
+      },
+    }),
+  },
+];
+
+const CRLF = Buffer.from('\r\n');

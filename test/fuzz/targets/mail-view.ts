@@ -1,0 +1,113 @@
+import { readHeader } from '../../../src/mail/header.ts';
+import { bodyStructure } from '../../../src/mail-view/body-structure.ts';
+import { canonicalEntity } from '../../../src/mail-view/canonical-entity.ts';
+import { HeaderCleaner, withoutForgedStatus } from '../../../src/mail-view/forged-status.ts';
+import { classifyHeader } from '../../../src/mail-view/message-class.ts';
+import { MessageView } from '../../../src/mail-view/message-view.ts';
+import { renderView } from '../../../src/mail-view/render.ts';
+import { selectFields, shapeOfFields } from '../../../src/mail-view/shape.ts';
+import { viewBoundary, viewNames } from '../../../src/mail-view/view-names.ts';
+import type { ViewOutcome } from '../../../src/mail-view/view-outcome.ts';
+import type { SecurityReport } from '../../../src/smime/report.ts';
+import { type FuzzTarget, holds } from '../target.ts';
+import { chunksOf } from './chunks.ts';
+import { corpusFiles } from './corpus.ts';
+import { mailDictionary, mails } from './mail.ts';
+
+const names = viewNames('7f3a9c2e', 'gw.example.net');
+const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', { uidValidity: 7, uid: 3 });
+const report: SecurityReport = {
+  layers: [{ kind: 'encrypted', algorithm: 'aes256-gcm', authenticated: true, outcome: 'opened' }],
+};
+const dictionary = [
+  ...mailDictionary,
+  `--${boundary}`,
+  'X-Sealgate-7f3a9c2e: x',
+  'Authentication-Results: sealgate-7f3a9c2e.gw.example.net; x=pass\r\n',
+  '7f3a9c2e',
+  'DKIM-Signature: x\r\n',
+  'Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n',
+];
+const seeds = (): Buffer[] => [...mails, ...corpusFiles('', /\.eml$/, 8)];
+
+export const mailViewTargets: readonly FuzzTarget[] = [
+  {
+    name: 'mail-view-render',
+    form: 'lines',
+    allowed: ['mail.'],
+    dictionary,
+    budget: { ms: 50, usPerOctet: 4 },
+    prepare: () => ({
+      seeds: seeds(),
+      run(input) {
+        // The first half as what is stored, the second as what was found in it; and each for both.
+        const middle = input.length >> 1;
+        const outcomes: ViewOutcome[] = [
+          { kind: 'opened', entity: input.subarray(middle), report, verdict: { kind: 'unsigned' } },
+          { kind: 'opened', entity: input, report, verdict: { kind: 'broken', why: 'x' } },
+          { kind: 'failed', report },
+          { kind: 'no-key', report },
+          { kind: 'as-is', report: null },
+        ];
+        return outcomes.map((outcome) => {
+          const original = outcome.kind === 'opened' ? input.subarray(0, middle) : input;
+          const { octets, overflow, annotation } = renderView({ original, outcome, boundary, names });
+          holds(
+            overflow ? octets.length > original.length : octets.length === original.length,
+            'a view has the size of what is stored',
+          );
+          const view = new MessageView(octets);
+          holds(
+            readHeader(octets, 0, octets.length).fields.every(({ name }) => name !== ''),
+            'a view has a clean header',
+          );
+          return [octets, annotation, bodyStructure(view, true), view.part([1]) ?? null];
+        });
+      },
+    }),
+  },
+  {
+    name: 'mail-view-entity',
+    form: 'lines',
+    allowed: ['mail.'],
+    dictionary,
+    prepare: () => ({
+      seeds: seeds(),
+      run(input) {
+        const once = canonicalEntity(input);
+        holds(canonicalEntity(once).equals(once), 'a canonical entity stays as it is');
+        holds(!/\r(?!\n)|(?<!\r)\n|\0/.test(once.toString('latin1')), 'a canonical entity has clean lines');
+        return once;
+      },
+    }),
+  },
+  {
+    name: 'mail-view-header',
+    form: 'lines',
+    allowed: ['mail.'],
+    dictionary,
+    prepare: () => ({
+      seeds: [
+        ...seeds(),
+        Buffer.from(
+          'Authentication-Results: sealgate-7f3a9c2e.gw.example.net; x=pass\r\nX-Sealgate-7f3a9c2e: y\r\n\r\n',
+        ),
+      ],
+      run(input) {
+        const cleaned = withoutForgedStatus(input, names);
+        holds(cleaned.length === input.length, 'cleaning keeps the size');
+        const cleaner = new HeaderCleaner(names);
+        const pieces = Buffer.concat(chunksOf(input).map((chunk) => cleaner.clean(chunk)));
+        holds(pieces.equals(cleaned), 'pieces are cleaned alike');
+        holds(withoutForgedStatus(cleaned, names).equals(cleaned), 'what is clean stays as it is');
+        const asked = new Set(['from', 'subject']);
+        return [
+          cleaned,
+          classifyHeader(input),
+          selectFields(input, asked, false),
+          shapeOfFields(input, asked, boundary, names),
+        ];
+      },
+    }),
+  },
+];

@@ -1,0 +1,208 @@
+import { decodeBase64 } from '../../../src/sasl/base64.ts';
+import { canonicalLogin } from '../../../src/sasl/canonical-login.ts';
+import {
+  type Credentials,
+  plainMessage,
+  readLogin,
+  readOauthBearer,
+  readPlain,
+  readXoauth2,
+} from '../../../src/sasl/credentials.ts';
+import { principalLogin } from '../../../src/sasl/principal-login.ts';
+import { readCommand } from '../../../src/smtp/command-line.ts';
+import { hasBareLineEnd, MessageCollector, stuffed } from '../../../src/smtp/dot-stuffing.ts';
+import { maxMessageOctets, readExtensions } from '../../../src/smtp/extensions.ts';
+import { LineReader } from '../../../src/smtp/line-reader.ts';
+import { writeParameters } from '../../../src/smtp/parameters.ts';
+import { writePath } from '../../../src/smtp/path.ts';
+import { formatReply } from '../../../src/smtp/reply.ts';
+import { ReplyReader } from '../../../src/smtp/reply-reader.ts';
+import { type FuzzTarget, holds } from '../target.ts';
+import { chunksOf } from './chunks.ts';
+
+const text = (...lines: string[]): Buffer[] => lines.map((line) => Buffer.from(line));
+
+/** What a reader that is fed in pieces gives, until it wants more for good. */
+function drain<T>(
+  reader: { push(chunk: Buffer): void; next(): T | null },
+  chunks: readonly Buffer[],
+  ended: (event: T) => boolean,
+): T[] {
+  const found: T[] = [];
+  for (const chunk of chunks) {
+    reader.push(chunk);
+    for (let event = reader.next(); event !== null; event = reader.next()) {
+      found.push(event);
+      if (ended(event)) return found;
+    }
+  }
+  return found;
+}
+
+export const smtpTargets: readonly FuzzTarget[] = [
+  {
+    name: 'smtp-command',
+    form: 'octets',
+    allowed: [],
+    dictionary: [
+      'MAIL FROM:',
+      'RCPT TO:',
+      'AUTH PLAIN ',
+      ' SIZE=1',
+      ' BODY=8BITMIME',
+      ' SMTPUTF8',
+      ' ORCPT=rfc822;',
+      '<>',
+      '[IPv6:',
+      '"',
+      '\\',
+      '@',
+      'ü',
+      '\0',
+    ],
+    prepare: () => ({
+      seeds: text(
+        'EHLO client.example.org',
+        'MAIL FROM:<"a b"@example.org> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=x+20y',
+        'RCPT TO:<bob@[IPv6:2001:db8::1]> NOTIFY=NEVER ORCPT=rfc822;bob@x',
+        'RCPT TO: <ü@ü.example>',
+        'AUTH PLAIN AGEAYg==',
+        'NOOP',
+      ),
+      run(input) {
+        const command = readCommand(input);
+        if (command.verb === 'MAIL' || command.verb === 'RCPT') {
+          // What goes to the upstream is read there as here.
+          const path = writePath(command.verb === 'MAIL' ? command.reversePath : command.mailbox);
+          const keyword = command.verb === 'MAIL' ? 'MAIL FROM:' : 'RCPT TO:';
+          const line = `${keyword}${path}${writeParameters(command.parameters)}`;
+          holds(!/[\x00-\x1f\x7f]/.test(line), 'no control goes to the upstream');
+          const again = readCommand(Buffer.from(line));
+          holds(JSON.stringify(again) === JSON.stringify(command), 'a command is read as it was written');
+        }
+        return command;
+      },
+    }),
+  },
+  {
+    name: 'smtp-lines',
+    form: 'lines',
+    allowed: [],
+    prepare: () => ({
+      seeds: text('EHLO a\r\nNOOP\r\n', 'x\ny\r\n', `${'x'.repeat(300)}\r\nQUIT\r\n`),
+      run(input) {
+        const ended = ({ kind }: { kind: string }): boolean => kind === 'bare-line-end';
+        const pieces = drain(new LineReader(200), chunksOf(input), ended);
+        const whole = drain(new LineReader(200), [input], ended);
+        holds(JSON.stringify(pieces) === JSON.stringify(whole), 'pieces give the same lines');
+        return whole;
+      },
+    }),
+  },
+  {
+    name: 'smtp-reply',
+    form: 'lines',
+    allowed: [],
+    dictionary: ['250-', '250 ', '334 ', '5.7.1 ', 'SIZE 100', 'AUTH PLAIN LOGIN', '\r\n', '\n', '\xff'],
+    prepare: () => ({
+      seeds: text(
+        '250-mx\r\n250-SIZE 1000\r\n250-AUTH PLAIN\r\n250 8BITMIME\r\n',
+        '334 \r\n',
+        '550 5.7.1 no\r\n250 ok\r\n',
+      ),
+      run(input) {
+        const ended = ({ kind }: { kind: string }): boolean => kind === 'malformed';
+        const pieces = drain(new ReplyReader(), chunksOf(input), ended);
+        const whole = drain(new ReplyReader(), [input], ended);
+        holds(JSON.stringify(pieces) === JSON.stringify(whole), 'pieces give the same replies');
+        for (const outcome of whole) {
+          if (outcome.kind !== 'reply') continue;
+          maxMessageOctets(readExtensions(outcome.reply), 1_000);
+          const again = drain(new ReplyReader(), [Buffer.from(formatReply(outcome.reply))], ended);
+          holds(JSON.stringify(again) === JSON.stringify([outcome]), 'a reply is read as it was written');
+        }
+        return whole;
+      },
+    }),
+  },
+  {
+    name: 'smtp-dot-stuffing',
+    form: 'lines',
+    allowed: [],
+    dictionary: ['.', '..', '\r\n.\r\n', '\n.\n', '\r\n.\n', '\r.\r', '\r\n', '\r', '\n'],
+    prepare: () => ({
+      seeds: text('Subject: x\r\n\r\n.dot\r\n..\r\n.\r\nMAIL', '.\r\n', 'x\r\n.\r\n', 'a\n.\nb\r\n.\r\n'),
+      run(input) {
+        const collect = (chunks: readonly Buffer[]) => {
+          const collector = new MessageCollector(60_000);
+          for (const [index, chunk] of chunks.entries()) {
+            const step = collector.push(chunk);
+            if (step.kind === 'end') {
+              const rest = Buffer.concat([step.rest, ...chunks.slice(index + 1)]);
+              return { collected: collector.collected(), rest };
+            }
+          }
+          return null;
+        };
+        const whole = collect([input]);
+        const pieces = collect(chunksOf(input));
+        holds(JSON.stringify(pieces) === JSON.stringify(whole), 'pieces give the same message');
+        if (whole?.collected.kind === 'message') {
+          holds(!hasBareLineEnd(whole.collected.octets), 'no bare line end gets through');
+        }
+        const sent = stuffed(input);
+        if (sent !== null) {
+          const back = collect([Buffer.concat(sent)]);
+          holds(back?.rest.length === 0, 'a message has one end');
+          const ended =
+            input.length === 0 || input.at(-1) === 10 ? input : Buffer.concat([input, Buffer.from('\r\n')]);
+          if (back?.collected.kind === 'message')
+            holds(back.collected.octets.equals(ended), 'a message comes as it went');
+        }
+        return whole;
+      },
+    }),
+  },
+  {
+    name: 'sasl-credentials',
+    form: 'octets',
+    allowed: [],
+    dictionary: ['\0', '\x01', 'auth=Bearer ', 'user=', 'n,a=', ',,', '=2C', '=3D', 'ü'],
+    prepare: () => ({
+      seeds: text(
+        '\0user\0pass',
+        'a\0b\0c',
+        'user=a\x01auth=Bearer t\x01\x01',
+        'n,a=a=2Cb,\x01host=x\x01auth=Bearer t\x01\x01',
+        'dXNlcg==',
+      ),
+      run(input) {
+        const middle = input.length >> 1;
+        const all = [
+          readPlain(input),
+          readXoauth2(input),
+          readOauthBearer(input),
+          readLogin(input.subarray(0, middle), input.subarray(middle)),
+        ];
+        for (const read of all) if (isCredentials(read)) principalLogin(read);
+        const [plain] = all;
+        if (plain !== undefined && isCredentials(plain)) {
+          const again = readPlain(plainMessage(plain));
+          holds(
+            isCredentials(again) &&
+              again.login === plain.login &&
+              again.secret.reveal() === plain.secret.reveal(),
+            'credentials are read as they were written',
+          );
+        }
+        // A secret keeps its value from comparison.
+        const shown = all.map((read) => (isCredentials(read) ? [read.login, read.secret.reveal()] : read));
+        return [shown, canonicalLogin(input), decodeBase64(input)];
+      },
+    }),
+  },
+];
+
+function isCredentials(read: Credentials | ReturnType<typeof readPlain>): read is Credentials {
+  return read.kind !== 'refused';
+}
