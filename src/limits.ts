@@ -13,6 +13,12 @@ export const limits = {
     /** Octets of content for each segment beyond `elements` that it may come in. */
     segmentOctets: 64,
   },
+  spool: {
+    /** What is not longer waits in memory. */
+    memoryOctets: 256 * 1024,
+    /** Files open at the same time, in the whole process; file descriptors are also for connections. */
+    files: 1_000,
+  },
   cms: {
     /** Layers of one message: encrypted in signed in encrypted … */
     layers: 8,
