@@ -5,7 +5,13 @@ import type { MailId, SessionId } from '../ids.ts';
  * no subject, no body, no SASL data, no key material. Addresses are personal data and appear only where an
  * operator needs them to answer "what became of my mail".
  */
-export type Event = GatewayEvent | SubmissionEvent | ReadingEvent | KeyEvent | DirectoryEvent;
+export type Event =
+  | GatewayEvent
+  | SubmissionEvent
+  | ReadingEvent
+  | KeyEvent
+  | DirectoryEvent
+  | RevocationEvent;
 
 type GatewayEvent =
   | { event: 'gateway.listening'; level: 'info'; listener: string; host: string; port: number }
@@ -90,3 +96,11 @@ type DirectoryEvent =
   /** A recipient's certificates could not be looked up: mail there is refused for now. */
   | { event: 'directory.lookup-failed'; level: 'warn'; reason: string }
   | { event: 'directory.change-pending'; level: 'warn'; address: string; fingerprint: string };
+
+/** `place` is a URL of a certificate authority, shortened. */
+type RevocationEvent =
+  | { event: 'revocation.fetched'; level: 'debug'; place: string; kind: 'crl' | 'ocsp'; octets: number }
+  /** Certificates whose evidence is there are `unchecked` until it answers; it is not asked before `again`. */
+  | { event: 'revocation.fetch-failed'; level: 'warn'; place: string; reason: string; again: string }
+  /** The cache file cannot be read or written: evidence is kept in memory only. */
+  | { event: 'revocation.cache-failed'; level: 'warn'; reason: string };

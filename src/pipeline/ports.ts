@@ -122,6 +122,22 @@ export type Harvest = {
   signedAt: Date | null;
 };
 
+/**
+ * How a certificate stands before it is used, as far as revocation goes. `no-path`: it leads to no trust anchor, so nobody
+ * is known who could revoke it. `why`: whole sentences for people.
+ */
+export type Standing =
+  | { kind: 'good' }
+  | { kind: 'revoked'; why: string }
+  | { kind: 'unchecked'; why: string }
+  | { kind: 'no-path' };
+
+/** Answers within a time limit of its own, whatever the network does. Never rejects. */
+export interface RevocationStanding {
+  /** @param chain intermediates that came with the certificate; nothing in it is believed */
+  of(certificate: Certificate, chain?: readonly Certificate[]): Promise<Standing>;
+}
+
 /** Keys by login; deny by default. Throws SealgateError `key.unavailable`. */
 export interface Keyring {
   /** Addresses that belong to the login, lower-case domain. Empty: none. */

@@ -27,6 +27,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     folder: 'directory',
     mayImport: ['pki', 'cms', 'mail/address', 'store', 'pipeline/ports → types'],
   },
+  { layer: 3, folder: 'revocation', mayImport: ['pki', 'asn1', 'store', 'pipeline/ports → types'] },
   {
     layer: 4,
     folder: 'policy',

@@ -1,0 +1,36 @@
+import type { Clock, RevocationStanding, Standing } from '../pipeline/ports.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { CertificateSet } from '../pki/certificate-set.ts';
+import { validatePath } from '../pki/path.ts';
+import type { RevocationChecker } from '../pki/revocation-checker.ts';
+import { revocationForPeople } from '../pki/revocation-for-people.ts';
+import type { KnownIssuers } from './known-issuers.ts';
+
+export type StandingParts = {
+  checker: RevocationChecker;
+  anchors: CertificateSet;
+  intermediates: readonly Certificate[];
+  issuers: KnownIssuers;
+  clock: Clock;
+};
+
+/**
+ * How a certificate stands that is about to be used: a correspondent's to encrypt to, or our own to sign with. Its path is
+ * looked for now, among the configured certificates, the CAs that valid mail has brought and those that come with it.
+ */
+export function revocationStanding(parts: StandingParts): RevocationStanding {
+  const { checker, anchors, intermediates, issuers, clock } = parts;
+  return {
+    async of(certificate: Certificate, chain: readonly Certificate[] = []): Promise<Standing> {
+      const at = clock();
+      const pool = new CertificateSet([...intermediates, ...chain, ...issuers.all()]);
+      const report = validatePath({ certificate, pool, anchors, at, purpose: 'email-protection' });
+      if (report.outcome === 'invalid') return { kind: 'no-path' };
+      // Configured itself: nobody stands above it who could revoke it.
+      if (report.path.length === 1) return { kind: 'good' };
+      const revocation = await checker.check({ path: report.path, crls: [], pool, at });
+      const why = revocationForPeople(revocation) ?? 'Nothing is known about its revocation.';
+      return revocation.verdict === 'good' ? { kind: 'good' } : { kind: revocation.verdict, why };
+    },
+  };
+}
