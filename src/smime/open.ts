@@ -7,15 +7,17 @@ import { contentTypes } from '../cms/oids.ts';
 import { readSignedData } from '../cms/signed-data.ts';
 import { SealgateError, unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { readFrom } from '../mail/address.ts';
+import { type FromHeader, readFrom } from '../mail/address.ts';
 import { canonicalLines } from '../mail/canonical.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import { asBuffer } from '../mail/header.ts';
+import { withoutLegacyDisplay } from '../mail/header-protection-display.ts';
 import type { Message } from '../mail/message.ts';
 import { decodeBody } from '../mail/transfer-encoding.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { readClearSigned } from './clear-signed.ts';
+import { judgedByFrom, type OpenedHeader, openHeader } from './protected-header.ts';
 import { isDeclaredCms, recognise } from './recognise.ts';
 import type { Layer, SecurityReport } from './report.ts';
 import { unverifiable, type VerificationContext, verifySigned } from './verify.ts';
@@ -50,6 +52,13 @@ export type MessageOpening = {
   outcome: 'as-is' | 'opened' | 'no-key' | 'failed';
   /** What to show: the entity inside (`opened`), else the message itself. */
   entity: Buffer;
+  /**
+   * Header fields to be shown in the place of those outside, lines (RFC 9788 §4); null: those outside are shown. Only the
+   * fields of `header-protection-fields.ts` are among them.
+   */
+  header: Buffer | null;
+  /** The author by the header that is to be shown: whom the report's signatures are judged by. */
+  from: FromHeader;
   report: SecurityReport;
 };
 
@@ -74,9 +83,12 @@ export async function openMessage(
 ): Promise<MessageOpening> {
   const original = asBuffer(octets);
   const layers: Layer[] = [];
+  let outermost: Message | null = null;
   const ends = (outcome: MessageOpening['outcome'], entity: Buffer): MessageOpening => ({
     outcome,
     entity,
+    header: null,
+    from: outermost === null ? { kind: 'none' } : readFrom(outermost.root.fields),
     report: { layers },
   });
   let shown = original;
@@ -87,7 +99,8 @@ export async function openMessage(
     const message = readOrNull(content);
     // Beyond the bounds of what is read as mail: it has no further layers.
     if (message === null) return ends(shown === original ? 'as-is' : 'opened', shown);
-    // The author is who the outermost header names: that header is what is shown.
+    outermost ??= message;
+    // The author is who the outermost header names, until a protected one is found.
     verification ??= { ...context, from: readFrom(message.root.fields) };
     const step = await takeOff(message, { keys, verification, maxInflated });
     switch (step.kind) {
@@ -97,6 +110,10 @@ export async function openMessage(
         if (step.shown) shown = step.content;
         break;
       case 'innermost':
+        if (step.layers.length === 0) {
+          const found = openedHeader(message, outermost, layers, shown !== original);
+          if (found !== null) return withHeader(found, layers, message, shown, original);
+        }
         layers.push(...step.layers);
         return ends(shown === original ? 'as-is' : 'opened', shown);
       case 'no-key':
@@ -109,6 +126,44 @@ export async function openMessage(
   }
   // More layers than anybody needs.
   return ends('failed', original);
+}
+
+function openedHeader(
+  payload: Message,
+  { root }: Message,
+  layers: readonly Layer[],
+  replaces: boolean,
+): OpenedHeader | null {
+  try {
+    return openHeader(payload, root.fields, layers, replaces);
+  } catch (error) {
+    if (isMailError(error)) return null;
+    throw error;
+  }
+}
+
+function withHeader(
+  { header, shown: fields, from, report }: OpenedHeader,
+  layers: readonly Layer[],
+  payload: Message,
+  shown: Buffer,
+  original: Buffer,
+): MessageOpening {
+  return {
+    outcome: shown === original ? 'as-is' : 'opened',
+    entity: shown === original ? original : contentToShow(header, payload, shown),
+    header: fields,
+    from,
+    report: { layers: judgedByFrom(layers, from), headerProtection: report },
+  };
+}
+
+/** What is left once the header is shown as one. A clear signature inside stays whole, where nothing has to go from in it. */
+function contentToShow(header: OpenedHeader['header'], { octets }: Message, shown: Buffer): Buffer {
+  const whole = Buffer.concat([header.contentHeader, octets.subarray(header.body.start, header.body.end)]);
+  const content = header.kind === 'cipher' ? withoutLegacyDisplay(whole) : whole;
+  const repeats = header.scheme === 'wrapped' || content !== whole;
+  return shown === octets || repeats ? content : shown;
 }
 
 /** What stays the same from layer to layer. */

@@ -1,4 +1,5 @@
 import type { SignatureCheck } from '../cms/verify.ts';
+import type { FieldComparison } from '../mail/header-protection-reading.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { PathReport } from '../pki/path-report.ts';
 
@@ -6,7 +7,31 @@ import type { PathReport } from '../pki/path-report.ts';
  * What opening a message found, check by check. A report never judges: src/policy/decide-inbound.ts does.
  * Layers are in the order in which they were met, outermost first.
  */
-export type SecurityReport = { layers: readonly Layer[] };
+export type SecurityReport = {
+  layers: readonly Layer[];
+  /** Absent: no header field is protected. */
+  headerProtection?: HeaderProtectionReport;
+};
+
+/** Header fields that are protected together with the content (RFC 9788), and what became of those outside. */
+export type HeaderProtectionReport = {
+  /** `wrapped`: the older form of RFC 8551 §3.1. */
+  scheme: 'rfc9788' | 'wrapped';
+  /** What the author says: only signed, or meant to be hidden; null: says nothing. */
+  kind: 'clear' | 'cipher' | null;
+  /** A good signature, whoever made it, covers the fields. */
+  signed: boolean;
+  /** They were under an encryption. */
+  encrypted: boolean;
+  /** Which header the reader sees; a clear-signed message stays as it is stored. */
+  shown: 'inside' | 'outside';
+  /** Whose From the reader sees. With a mismatch that inside needs a valid signature by its address (RFC 9788 §4.4.3). */
+  shownFrom: 'inside' | 'outside';
+  /** The From inside names another address than the one outside (RFC 9788 §4.4.1.1). */
+  fromMismatch: boolean;
+  /** The fields that an author writes, by lower-case name, in a fixed order; no values. */
+  fields: readonly FieldComparison[];
+};
 
 export type Layer = EncryptedLayer | SignedLayer | CompressedLayer;
 

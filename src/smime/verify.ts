@@ -182,7 +182,8 @@ async function revocationOf(
   return { revocation: report.verdict, revocationDetail: revocationForPeople(report) };
 }
 
-function speaksForFrom(certificate: Certificate, from: FromHeader): SignatureReport['speaksFor'] {
+/** Whether the certificate is the author's, who may be shown by a name. */
+export function speaksForFrom(certificate: Certificate, from: FromHeader): SignatureReport['speaksFor'] {
   if (from.kind !== 'one') return 'unknown';
   // A reader who is shown the name only sees an author that nobody has proven.
   if (namesAnotherAddress(from.address)) return 'other';
