@@ -1,6 +1,5 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import { readMessage } from '../mail/entity-tree.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { decideInbound } from '../policy/decide-inbound.ts';
 import { type MessageOpening, openMessage } from '../smime/open.ts';
@@ -13,7 +12,7 @@ import type {
   OpenOutcome,
   OpenRequest,
 } from './ports.ts';
-import { senderOf } from './sender.ts';
+import { oneAddress } from './sender.ts';
 
 export type InboundParts = {
   keyring: Keyring;
@@ -51,25 +50,23 @@ async function open({ session, principal, octets }: OpenRequest, parts: InboundP
   // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
   const keys = () => parts.keyring.decryptionKeys(principal, session);
   const opening = await openMessage(octets, keys, { at, anchors: parts.anchors, pool: parts.intermediates });
-  const from = signedFrom(octets, opening);
+  const from = signedFrom(opening);
   if (from !== null) await harvestSigners(from, opening.report, at, parts.directory, parts.log);
   return outcomeOf(opening);
 }
 
-/** The one From address, where there is a signature to learn from. */
-function signedFrom(octets: Buffer, { report }: MessageOpening): string | null {
-  return report.layers.some(({ kind }) => kind === 'signed')
-    ? senderOf(readMessage(octets).root.fields).from
-    : null;
+/** The one From address that the signatures were judged by, where there are any to learn from. */
+function signedFrom({ from, report }: MessageOpening): string | null {
+  return report.layers.some(({ kind }) => kind === 'signed') ? oneAddress(from) : null;
 }
 
 function outcomeOf(opening: MessageOpening): OpenOutcome {
-  const { report } = opening;
+  const { report, entity, header } = opening;
   switch (opening.outcome) {
     case 'as-is':
       return { kind: 'as-is', report: report.layers.length === 0 ? null : report };
     case 'opened':
-      return { kind: 'opened', entity: opening.entity, report, verdict: decideInbound(report) };
+      return { kind: 'opened', entity, header, report, verdict: decideInbound(report) };
     case 'no-key':
       return { kind: 'no-key', report };
     case 'failed':

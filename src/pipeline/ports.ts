@@ -83,8 +83,17 @@ export type OpenRequest = {
 export type OpenOutcome =
   /** Not S/MIME at its root (or clear-signed): the original is shown byte for byte. `report` for clear-signed. */
   | { kind: 'as-is'; report: SecurityReport | null }
-  /** Decrypted and/or unwrapped: the MIME entity to show, and what was found. */
-  | { kind: 'opened'; entity: Buffer; report: SecurityReport; verdict: Verdict }
+  /**
+   * Decrypted and/or unwrapped: the MIME entity to show, the header fields to show in the place of those outside (lines;
+   * absent or null: none), and what was found.
+   */
+  | {
+      kind: 'opened';
+      entity: Buffer;
+      header?: Buffer | null;
+      report: SecurityReport;
+      verdict: Verdict;
+    }
   /** No key of this principal fits: permanent until a key is added. */
   | { kind: 'no-key'; report: SecurityReport }
   /** Broken or tampered; uniform, no detail (RFC 3218). */

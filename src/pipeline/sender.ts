@@ -18,7 +18,8 @@ export function senderOf(fields: readonly HeaderField[]): Sender {
   };
 }
 
-function oneAddress(header: FromHeader): string | null {
+/** null: there is not exactly one, or clients could read it differently. */
+export function oneAddress(header: FromHeader): string | null {
   return header.kind === 'one' ? comparable(header.address) : null;
 }
 

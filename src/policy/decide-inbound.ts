@@ -1,5 +1,11 @@
 import type { Verdict } from '../pipeline/ports.ts';
-import type { Layer, SecurityReport, SignatureReport, SignedLayer } from '../smime/report.ts';
+import type {
+  HeaderProtectionReport,
+  Layer,
+  SecurityReport,
+  SignatureReport,
+  SignedLayer,
+} from '../smime/report.ts';
 import { enumerated, quoted } from './quoted.ts';
 
 /**
@@ -7,7 +13,8 @@ import { enumerated, quoted } from './quoted.ts';
  *
  * What holds: `trusted` needs one signature over what the reader sees that passes every check; a bad signature
  * anywhere is `broken`, whatever else is good. A check that was not made never counts as passed, but for revocation
- * under `soft`.
+ * under `soft`. Where header fields are protected, a mail that is from somebody else inside than outside is never trusted,
+ * nor one whose reader sees other fields than those that were signed.
  */
 export type InboundPolicy = {
   /** `soft`: a signature whose certificate's revocation could not be checked may be trusted. */
@@ -31,8 +38,24 @@ export function decideInbound(
     };
   }
   const doubts = author.signatures.map((signature) => doubtAbout(signature, policy));
-  if (doubts.includes(null)) return { kind: 'trusted' };
+  if (doubts.includes(null)) {
+    const why = doubtAboutHeader(report.headerProtection);
+    return why === null ? { kind: 'trusted' } : { kind: 'untrusted', why };
+  }
   return { kind: 'untrusted', why: doubts[0] ?? 'The signature could not be checked.' };
+}
+
+/** RFC 9788 §4.4: what the header is worth under a signature that is believed; null: nothing is against it. */
+function doubtAboutHeader(header: HeaderProtectionReport | undefined): string | null {
+  if (header === undefined) return null;
+  if (header.fromMismatch) {
+    return 'The mail names another sender inside, where it is protected, than outside.';
+  }
+  if (header.shown === 'inside') return null;
+  const differing = header.fields.filter(({ differs }) => differs).map(({ name }) => name);
+  return differing.length === 0
+    ? null
+    : `What its header says is not what was signed (${enumerated(differing, 5)}): it was changed on the way.`;
 }
 
 /** certs-only messages (RFC 8551 §3.8) carry certificates and sign nothing. */
