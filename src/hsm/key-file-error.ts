@@ -10,6 +10,28 @@ export function passphraseIncorrect(): SealgateError {
   });
 }
 
+/** A password for a new file. */
+export function passphraseUnusable(): SealgateError {
+  return new SealgateError({
+    code: 'key.passphrase-unusable',
+    publicText:
+      'The password cannot be used: it is longer than 1,024 characters or holds characters that programs do not agree on; choose another one.',
+    duration: 'permanent',
+  });
+}
+
+/** @param count of keys for one new file */
+export function tooManyKeys(count: number): SealgateError {
+  return new SealgateError({
+    code: 'key.too-many',
+    publicText:
+      count === 0
+        ? 'There is no key to write into the file.'
+        : `${count} keys are too many for one file; write them into several.`,
+    duration: 'permanent',
+  });
+}
+
 /** @param reason for the log: what was found and what was expected; nothing of the content */
 export function malformedKeyFile(reason: string, cause?: unknown): SealgateError {
   return new SealgateError({

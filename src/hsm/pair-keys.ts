@@ -1,4 +1,13 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  decapsulate,
+  encapsulate,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -28,13 +37,9 @@ export function pairKeys(
       .map((certificate) => ({ key, certificate }));
   });
   if (pairs.length === 0) {
-    throw new SealgateError({
-      code: 'key.no-certificate',
-      publicText: `No certificate here belongs to the private key; put the certificate issued for it next to it.`,
-      duration: 'permanent',
-      reason: `${keys.length} private keys, ${certificates.length} certificates`,
-    });
+    throw noCertificate(`${keys.length} private keys, ${certificates.length} certificates`);
   }
+  for (const { key, certificate } of pairs) requireWorking(key.privateKey, certificate.publicKey);
   const used = new Set<string>();
   return pairs.map(({ key, certificate }, index) => ({
     label: pairs.length === 1 ? name : uniqueLabel(`${name}/${key.friendlyName ?? index + 1}`, used),
@@ -42,6 +47,68 @@ export function pairKeys(
     chain: chainOf(certificate, certificates),
     privateKey: key.privateKey,
   }));
+}
+
+function noCertificate(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'key.no-certificate',
+    publicText: `No certificate here belongs to the private key; put the certificate issued for it next to it.`,
+    duration: 'permanent',
+    reason,
+  });
+}
+
+/**
+ * For a pair that is to be handed to somebody.
+ *
+ * @throws SealgateError `key.no-certificate`, `key.file-malformed`
+ */
+export function requireWorkingPair(privateKey: KeyObject, certificate: Certificate): void {
+  if (!isSameKey(certificate, createPublicKey(privateKey))) throw noCertificate('another key');
+  requireWorking(privateKey, certificate.publicKey);
+}
+
+/**
+ * Tries the pair. The public numbers may be right and the private ones damaged: no MAC is over an encrypted PKCS#8 file, and
+ * OpenSSL takes what it is given. A signature with such an RSA key can give the key away.
+ *
+ * @throws SealgateError `key.file-malformed`
+ */
+function requireWorking(privateKey: KeyObject, publicKey: KeyObject): void {
+  let works = false;
+  try {
+    works = doWork(privateKey, publicKey);
+  } catch (cause) {
+    throw malformedKeyFile('a private key that does not work', cause);
+  }
+  if (!works) throw malformedKeyFile('a private key that does not work');
+}
+
+function doWork(privateKey: KeyObject, publicKey: KeyObject): boolean {
+  const trial = randomBytes(32);
+  switch (privateKey.asymmetricKeyType) {
+    case 'rsa':
+    case 'rsa-pss':
+    case 'ec': {
+      const digest = privateKey.asymmetricKeyDetails?.hashAlgorithm ?? 'sha256';
+      return verify(digest, trial, publicKey, sign(digest, trial, privateKey));
+    }
+    case 'ed25519':
+    case 'ed448':
+    case 'ml-dsa-44':
+    case 'ml-dsa-65':
+    case 'ml-dsa-87':
+      return verify(null, trial, publicKey, sign(null, trial, privateKey));
+    case 'ml-kem-512':
+    case 'ml-kem-768':
+    case 'ml-kem-1024': {
+      const { sharedKey, ciphertext } = encapsulate(publicKey);
+      return decapsulate(privateKey, ciphertext).equals(sharedKey);
+    }
+    default:
+      // X25519 and X448: the public key was computed from the private one.
+      return true;
+  }
 }
 
 /** `alice/smime`, `alice/smime/2`, …: one name for the whole, and each its own in the log. */

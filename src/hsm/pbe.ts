@@ -17,19 +17,21 @@ import { bmpPassword, derivePkcs12 } from './pkcs12-kdf.ts';
  */
 
 /** Longest password, in UTF-16 units. */
-const LONGEST_PASSWORD = 1024;
+export const LONGEST_PASSWORD = 1024;
 /** OpenSSL writes 2,048, Windows 2,000, careful people a million. */
-const MOST_ITERATIONS = 2_000_000;
+export const MOST_ITERATIONS = 2_000_000;
+/** All derivations of one file together. */
+export const MOST_ITERATIONS_OF_A_FILE = 4 * MOST_ITERATIONS;
 const LONGEST_SALT = 1024;
 /** scrypt: 128 * N * r octets of memory. */
 const MOST_SCRYPT_OCTETS = 256 * 1024 * 1024;
 
-/** A password, and how much computing the files' iteration counts may still ask for. */
-export class PasswordReader {
+/** A password, and how much computing the files' iteration counts may still ask for. Disposing of it clears its octets. */
+export class PasswordReader implements Disposable {
   readonly password: string;
   /** As the schemes of PKCS#12 take it. */
   bmp: Buffer;
-  #left = 4 * MOST_ITERATIONS;
+  #left = MOST_ITERATIONS_OF_A_FILE;
 
   /** @throws SealgateError `key.passphrase-incorrect` for one that cannot be right */
   constructor(password: string) {
@@ -46,6 +48,10 @@ export class PasswordReader {
     }
     this.#left -= count;
     return count;
+  }
+
+  [Symbol.dispose](): void {
+    this.bmp.fill(0);
   }
 }
 
@@ -92,9 +98,12 @@ async function decryptPkcs12(
   const key = await derivePkcs12('sha1', 'key', text, salt, iterations, scheme.keyOctets);
   const iv = await derivePkcs12('sha1', 'iv', text, salt, iterations, 8);
   if (scheme.cipher === 'rc2') {
-    return unpad(decryptRc2Cbc(key, scheme.keyOctets * 8, iv, wholeBlocks(encrypted, 8)), 8);
+    const plain = decryptRc2Cbc(key, scheme.keyOctets * 8, iv, wholeBlocks(encrypted, 8));
+    key.fill(0);
+    return unpad(plain, 8);
   }
   const tripleKey = scheme.cipher === '3des' ? key : Buffer.concat([key, key.subarray(0, 8)]);
+  if (tripleKey !== key) key.fill(0);
   return decryptCbc('des-ede3-cbc', tripleKey, iv, encrypted);
 }
 
@@ -128,8 +137,8 @@ async function decryptPbes2(
 const PBKDF2 = '1.2.840.113549.1.5.12';
 const SCRYPT = '1.3.6.1.4.1.11591.4.11';
 
-/** RFC 8018 §B.1.2. */
-const PRFS: Readonly<Record<string, DigestName>> = {
+/** The functions of PBKDF2 and of PBMAC1 (RFC 8018 §B.1). */
+export const HMACS: Readonly<Record<string, DigestName>> = {
   '1.2.840.113549.2.7': 'sha1',
   '1.2.840.113549.2.8': 'sha224',
   '1.2.840.113549.2.9': 'sha256',
@@ -151,7 +160,6 @@ export async function deriveKey(
   const oid = objectIdentifier(identifier.next('algorithm'));
   const parameters = identifier.sequence('parameters');
   identifier.end();
-  const text = Buffer.from(password.password, 'utf8');
   switch (oid) {
     case PBKDF2: {
       const salt = readSalt(parameters.next('salt'));
@@ -159,7 +167,7 @@ export async function deriveKey(
       requireLength(parameters.optionalUniversal(universal.integer), octets);
       const prf = parameters.atEnd ? 'sha1' : readPrf(parameters.sequence('prf'));
       parameters.end();
-      return await promisify(pbkdf2)(text, salt, iterations, octets, prf);
+      return await withText(password, (text) => promisify(pbkdf2)(text, salt, iterations, octets, prf));
     }
     case SCRYPT: {
       const salt = readSalt(parameters.next('salt'));
@@ -168,10 +176,23 @@ export async function deriveKey(
       const p = smallInteger(parameters.next('parallelizationParameter'));
       requireLength(parameters.optionalUniversal(universal.integer), octets);
       parameters.end();
-      return await deriveScrypt(text, salt, octets, { N, r, p });
+      return await withText(password, (text) => deriveScrypt(text, salt, octets, { N, r, p }));
     }
     default:
       throw unsupportedKeyFile(`the key derivation ${oid}`);
+  }
+}
+
+/** The password as UTF-8, for as long as it is used. */
+async function withText(
+  { password }: PasswordReader,
+  derive: (text: Buffer) => Promise<Buffer>,
+): Promise<Buffer> {
+  const text = Buffer.from(password, 'utf8');
+  try {
+    return await derive(text);
+  } finally {
+    text.fill(0);
   }
 }
 
@@ -195,7 +216,7 @@ function deriveScrypt(
 
 function readPrf(identifier: SequenceReader): DigestName {
   const oid = objectIdentifier(identifier.next('prf'));
-  const prf = PRFS[oid];
+  const prf = HMACS[oid];
   if (prf === undefined) throw unsupportedKeyFile(`the pseudo-random function ${oid}`);
   return prf;
 }
@@ -212,10 +233,13 @@ export function readSalt(element: Element): Buffer {
   return salt;
 }
 
+/** Uses the key up. */
 function decryptCbc(cipher: string, key: Buffer, iv: Buffer, encrypted: Buffer): Buffer {
-  const decipher = createDecipheriv(cipher, key, iv);
-  decipher.setAutoPadding(false);
-  const plain = Buffer.concat([decipher.update(wholeBlocks(encrypted, iv.length)), decipher.final()]);
+  const decipher = createDecipheriv(cipher, key, iv).setAutoPadding(false);
+  key.fill(0);
+  // Whole blocks without padding: all of the plaintext comes at once, and there is one copy of it to clear.
+  const plain = decipher.update(wholeBlocks(encrypted, iv.length));
+  decipher.final();
   return unpad(plain, iv.length);
 }
 

@@ -7,7 +7,7 @@ import { type PemObject, readPem } from '../pki/pem.ts';
 import { about, malformedKeyFile, passphraseIncorrect } from './key-file-error.ts';
 import { importPrivateKey, pairKeys } from './pair-keys.ts';
 import { PasswordReader } from './pbe.ts';
-import { readEncryptedPrivateKeyInfo } from './pkcs12.ts';
+import { readEncryptedPrivateKeyInfo } from './pkcs8.ts';
 import { type FilePermissions, readPrivateFile, readPublicFile } from './private-file.ts';
 import type { LoadedKey } from './software-key.ts';
 
@@ -85,11 +85,14 @@ async function decryptPrivateKey(der: Buffer, passphrase: string | null): Promis
       duration: 'permanent',
     });
   }
-  const plain = await readEncryptedPrivateKeyInfo(readWhole(der, 'DER'), new PasswordReader(passphrase));
+  using password = new PasswordReader(passphrase);
+  const plain = await readEncryptedPrivateKeyInfo(readWhole(der, 'DER'), password);
   try {
     return importPrivateKey(plain, 'pkcs8');
   } catch {
     // Nothing protects the ciphertext: one wrong password in 256 passes the padding and gives nonsense.
     throw passphraseIncorrect();
+  } finally {
+    plain.fill(0);
   }
 }

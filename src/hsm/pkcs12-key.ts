@@ -1,7 +1,7 @@
 import type { Secret } from '../log/secret.ts';
 import { parseCertificate } from '../pki/certificate.ts';
 import { about, malformedKeyFile } from './key-file-error.ts';
-import { importPrivateKey, pairKeys } from './pair-keys.ts';
+import { type FoundKey, importPrivateKey, pairKeys } from './pair-keys.ts';
 import { readPkcs12 } from './pkcs12.ts';
 import { type FilePermissions, readPrivateFile } from './private-file.ts';
 import type { LoadedKey } from './software-key.ts';
@@ -37,10 +37,15 @@ export async function keysOfPkcs12(octets: Buffer, password: Secret, name: strin
 async function readKeys(octets: Buffer, password: string, name: string): Promise<LoadedKey[]> {
   const contents = await readPkcs12(octets, password);
   if (contents.privateKeys.length === 0) throw malformedKeyFile('no private key in it');
-  const keys = contents.privateKeys.map(({ privateKeyInfo, friendlyName }) => ({
-    privateKey: importPrivateKey(privateKeyInfo, 'pkcs8'),
-    friendlyName,
-  }));
+  let keys: FoundKey[];
+  try {
+    keys = contents.privateKeys.map(({ privateKeyInfo, friendlyName }) => ({
+      privateKey: importPrivateKey(privateKeyInfo, 'pkcs8'),
+      friendlyName,
+    }));
+  } finally {
+    for (const { privateKeyInfo } of contents.privateKeys) privateKeyInfo.fill(0);
+  }
   return pairKeys(
     name,
     keys,

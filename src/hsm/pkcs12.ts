@@ -1,23 +1,22 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
 import { type Element, implicitly, universal } from '../asn1/element.ts';
 import { children, readWhole } from '../asn1/reader.ts';
 import { type SequenceReader, sequenceOf } from '../asn1/sequence-reader.ts';
 import { characterString } from '../asn1/strings.ts';
 import { objectIdentifier, octetString, smallInteger } from '../asn1/values.ts';
-import type { DigestName } from '../cms/keys.ts';
-import { malformedKeyFile, passphraseIncorrect, unsupportedKeyFile } from './key-file-error.ts';
-import { decryptPbe, deriveKey, PasswordReader, readSalt } from './pbe.ts';
-import { bmpPassword, derivePkcs12 } from './pkcs12-kdf.ts';
+import { malformedKeyFile, unsupportedKeyFile } from './key-file-error.ts';
+import { decryptPbe, PasswordReader } from './pbe.ts';
+import { readEncryptedPrivateKeyInfo } from './pkcs8.ts';
+import { checkMac } from './pkcs12-mac.ts';
 
 /**
- * PKCS#12 files (RFC 7292), read only. They are BER: Windows and Java write indefinite lengths.
+ * Reads PKCS#12 files (RFC 7292). They are BER: Windows and Java write indefinite lengths.
  *
  * Holds: nothing inside is looked at before the MAC over it has been checked, and a file without one is refused.
  */
 
 /** What a file holds, as octets; what belongs together is found out by whoever uses it. */
 export type Pkcs12Contents = {
-  /** PrivateKeyInfo (RFC 5208 §5), DER or BER, with friendlyName. */
+  /** PrivateKeyInfo (RFC 5208 §5), DER or BER, with friendlyName. The octets are the caller's to clear. */
   privateKeys: { privateKeyInfo: Buffer; friendlyName: string | null }[];
   /** Certificates, DER. */
   certificates: { der: Buffer; friendlyName: string | null }[];
@@ -34,7 +33,7 @@ const DEEPEST_BAG = 4;
  * @throws SealgateError `key.passphrase-incorrect`, `key.file-malformed`, `key.file-unsupported`, `asn1.malformed`
  */
 export async function readPkcs12(octets: Buffer, password: string): Promise<Pkcs12Contents> {
-  const reader = new PasswordReader(password);
+  using reader = new PasswordReader(password);
   // PFX ::= SEQUENCE { version INTEGER {v3(3)}, authSafe ContentInfo, macData MacData OPTIONAL } (RFC 7292 §4).
   const pfx = sequenceOf(readWhole(octets, 'BER'), 'BER', 'PFX');
   if (smallInteger(pfx.next('version')) !== 3) throw unsupportedKeyFile('an old version of PKCS#12');
@@ -55,82 +54,6 @@ function readData(contentInfo: SequenceReader): Buffer {
   return octetString(content, 'BER');
 }
 
-const DIGESTS: Readonly<Record<string, DigestName>> = {
-  '1.3.14.3.2.26': 'sha1',
-  '2.16.840.1.101.3.4.2.4': 'sha224',
-  '2.16.840.1.101.3.4.2.1': 'sha256',
-  '2.16.840.1.101.3.4.2.2': 'sha384',
-  '2.16.840.1.101.3.4.2.3': 'sha512',
-};
-const DIGEST_OCTETS: Readonly<Record<DigestName, number>> = {
-  sha1: 20,
-  sha224: 28,
-  sha256: 32,
-  sha384: 48,
-  sha512: 64,
-};
-/** RFC 9579 (in RFC 8018 §A.5). */
-const PBMAC1 = '1.2.840.113549.1.5.14';
-/** RFC 8018 §B.1: the same identifiers as the functions of PBKDF2. */
-const HMACS: Readonly<Record<string, DigestName>> = {
-  '1.2.840.113549.2.7': 'sha1',
-  '1.2.840.113549.2.8': 'sha224',
-  '1.2.840.113549.2.9': 'sha256',
-  '1.2.840.113549.2.10': 'sha384',
-  '1.2.840.113549.2.11': 'sha512',
-};
-
-/** MacData ::= SEQUENCE { mac DigestInfo, macSalt OCTET STRING, iterations INTEGER DEFAULT 1 } (RFC 7292 §4). */
-async function checkMac(macData: SequenceReader, authSafe: Buffer, password: PasswordReader): Promise<void> {
-  const mac = macData.sequence('mac');
-  const identifier = mac.sequence('digestAlgorithm');
-  const expected = octetString(mac.next('digest'), 'BER');
-  mac.end();
-  const salt = readSalt(macData.next('macSalt'));
-  const count = macData.optionalUniversal(universal.integer);
-  macData.end();
-  const oid = objectIdentifier(identifier.next('algorithm'));
-  if (oid === PBMAC1) {
-    const { key, digest } = await derivePbmac1(identifier.sequence('parameters'), password);
-    if (!isEqual(expected, createHmac(digest, key).update(authSafe).digest())) throw passphraseIncorrect();
-    return;
-  }
-  const digest = DIGESTS[oid];
-  if (digest === undefined) throw unsupportedKeyFile(`the digest ${oid}`);
-  const iterations = count === null ? 1 : password.iterations(count);
-  for (const bmp of bmpForms(password.password)) {
-    const key = await derivePkcs12(digest, 'mac', bmp, salt, iterations, DIGEST_OCTETS[digest]);
-    if (!isEqual(expected, createHmac(digest, key).update(authSafe).digest())) continue;
-    password.bmp = bmp;
-    return;
-  }
-  throw passphraseIncorrect();
-}
-
-/** No password is two zero octets to some and none at all to others; the MAC tells which. */
-function bmpForms(password: string): Buffer[] {
-  return password === '' ? [bmpPassword(''), Buffer.alloc(0)] : [bmpPassword(password)];
-}
-
-/** PBMAC1-params ::= SEQUENCE { keyDerivationFunc, messageAuthScheme } (RFC 8018 §A.5); macSalt is not used then. */
-async function derivePbmac1(
-  parameters: SequenceReader,
-  password: PasswordReader,
-): Promise<{ key: Buffer; digest: DigestName }> {
-  const derivation = parameters.universal(universal.sequence, 'keyDerivationFunc');
-  const scheme = parameters.sequence('messageAuthScheme');
-  parameters.end();
-  const oid = objectIdentifier(scheme.next('algorithm'));
-  const digest = HMACS[oid];
-  if (digest === undefined) throw unsupportedKeyFile(`the message authentication ${oid}`);
-  // RFC 9579 wants keyLength to be there; it is that of the digest in all files there are.
-  return { key: await deriveKey(derivation, DIGEST_OCTETS[digest], password), digest };
-}
-
-function isEqual(expected: Buffer, computed: Buffer): boolean {
-  return expected.length === computed.length && timingSafeEqual(expected, computed);
-}
-
 /** AuthenticatedSafe ::= SEQUENCE OF ContentInfo (RFC 7292 §4.1). Exported for tests that damage it behind the MAC. */
 export async function readAuthenticatedSafe(
   octets: Buffer,
@@ -144,9 +67,12 @@ export async function readAuthenticatedSafe(
     contentInfo.end();
     if (content === null) throw malformedKeyFile('a ContentInfo without content');
     if (type === DATA) await bags.readSafeContents(octetString(content, 'BER'), 0);
-    else if (type === ENCRYPTED_DATA)
-      await bags.readSafeContents(await decryptContents(content, password), 0);
-    else throw unsupportedKeyFile('encryption to a certificate instead of a password');
+    else if (type === ENCRYPTED_DATA) {
+      const plain = await decryptContents(content, password);
+      await bags.readSafeContents(plain, 0);
+      // What was found in it are copies; keys may have stood in it by themselves.
+      plain.fill(0);
+    } else throw unsupportedKeyFile('encryption to a certificate instead of a password');
   }
   return bags.contents;
 }
@@ -202,7 +128,7 @@ class BagReader {
     const friendlyName = attributes === null ? null : readFriendlyName(attributes);
     switch (id) {
       case `${BAG}1`: // keyBag (§4.2.1)
-        this.contents.privateKeys.push({ privateKeyInfo: value.raw, friendlyName });
+        this.contents.privateKeys.push({ privateKeyInfo: Buffer.from(value.raw), friendlyName });
         return;
       case `${BAG}2`: // pkcs8ShroudedKeyBag (§4.2.2)
         this.contents.privateKeys.push({
@@ -227,20 +153,8 @@ class BagReader {
     const value = bag.optionalExplicit(0);
     bag.end();
     if (type !== X509_CERTIFICATE || value === null) return;
-    this.contents.certificates.push({ der: octetString(value, 'BER'), friendlyName });
+    this.contents.certificates.push({ der: Buffer.from(octetString(value, 'BER')), friendlyName });
   }
-}
-
-/** EncryptedPrivateKeyInfo ::= SEQUENCE { encryptionAlgorithm, encryptedData OCTET STRING } (RFC 5208 §6). */
-export async function readEncryptedPrivateKeyInfo(
-  element: Element,
-  password: PasswordReader,
-): Promise<Buffer> {
-  const info = sequenceOf(element, 'BER', 'EncryptedPrivateKeyInfo');
-  const algorithm = info.universal(universal.sequence, 'encryptionAlgorithm');
-  const encrypted = octetString(info.next('encryptedData'), 'BER');
-  info.end();
-  return await decryptPbe(algorithm, encrypted, password);
 }
 
 /** Attribute ::= SEQUENCE { attrId OBJECT IDENTIFIER, attrValues SET OF ANY } (RFC 7292 §4.2). */
