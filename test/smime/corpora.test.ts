@@ -31,7 +31,7 @@ describe("gematik's KIM sample", () => {
   it('opens undamaged: a signature in binary around a message in a message, encrypted', async () => {
     const signed = Buffer.concat([
       Buffer.from(
-        'From: mustersender@komle.de\r\nMIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\nContent-Transfer-Encoding: binary\r\n\r\n',
+        'From: mustersender@komle.de\r\nSubject: KOM-LE-Nachricht\r\nDate: Sat, 20 Jun 2020 12:58:26 +0200 (CEST)\r\nTo: steffi@elsewhere.example\r\nMIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\nContent-Transfer-Encoding: binary\r\n\r\n',
       ),
       readFileSync(corpus('kim', 'inputEmail.txt.02.signedcms')),
     ]);
@@ -43,7 +43,36 @@ describe("gematik's KIM sample", () => {
       // The certificate is an institution's and names no mailbox.
       { signature: 'good', algorithm: 'rsa-pss-sha256', speaksFor: 'other', path: { outcome: 'invalid' } },
     ]);
-    expect(opening.entity).toEqual(readFileSync(corpus('kim', 'inputEmail.txt.01.rfc822wrap')));
+    // The header of the mail as it was written is shown, and its body; the addressee outside was not the author's.
+    const written = readFileSync(corpus('kim', 'inputEmail.txt'), 'latin1').replace(/\r?\n/g, '\r\n');
+    const body = written.slice(written.indexOf('\r\n\r\n') + 4);
+    const fields = (text: string) =>
+      text
+        .split(/\r?\n/)
+        .filter((line) => line !== '')
+        .sort();
+    expect(fields(String(opening.header))).toEqual(
+      fields(written.slice(0, -body.length)).filter((line) => !/^(?:MIME-Version|Content-Type)/.test(line)),
+    );
+    expect(opening.entity.toString('latin1')).toBe(
+      `MIME-Version: 1.0\r\nContent-Type: text/plain; charset=ISO-8859-1\r\n\r\n${body}`,
+    );
+    expect(opening.report.headerProtection).toMatchObject({
+      scheme: 'wrapped',
+      signed: true,
+      encrypted: true,
+      fromMismatch: false,
+      shownFrom: 'inside',
+      fields: [
+        { name: 'from', differs: true },
+        { name: 'reply-to', differs: true },
+        { name: 'to', differs: true, hidden: true },
+        { name: 'subject', differs: false, hidden: true },
+        // A day of the week that was wrong is no other date.
+        { name: 'date', differs: false, hidden: false },
+        { name: 'message-id', differs: true },
+      ],
+    });
   });
 });
 
