@@ -66,7 +66,7 @@ describe("gematik's KIM sample", () => {
       fields: [
         { name: 'from', differs: true },
         { name: 'reply-to', differs: true },
-        { name: 'to', differs: true, hidden: true },
+        { name: 'to', differs: true, hidden: false },
         { name: 'subject', differs: false, hidden: true },
         // A day of the week that was wrong is no other date.
         { name: 'date', differs: false, hidden: false },
