@@ -23,9 +23,13 @@ const ADDRESS_FIELDS = new Set([
   'resent-bcc',
 ]);
 
-/** The field's octets, unchanged where they are safe. Throws SealgateError `mail.cannot-make-safe`. */
-export function safeField(octets: Buffer, field: HeaderField): Buffer {
-  const raw = octets.subarray(field.range.start, field.range.end);
+/**
+ * The field's octets, unchanged where they are safe. Throws SealgateError `mail.cannot-make-safe`.
+ *
+ * @param base where `octets` begins in what the field's range counts in
+ */
+export function safeField(octets: Buffer, field: HeaderField, base = 0): Buffer {
+  const raw = octets.subarray(field.range.start - base, field.range.end - base);
   const lines = raw.toString('latin1');
   if (/\0|\r(?!\n)/.test(lines)) throw cannotMakeSafe('NUL or a lone CR in a header');
   if (!/[\x80-\xff]/.test(lines)) {

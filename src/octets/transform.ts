@@ -50,3 +50,34 @@ function* inChunks(octets: Buffer): Iterable<Buffer> {
   }
   for (let at = 0; at < octets.length; at += CHUNK_OCTETS) yield octets.subarray(at, at + CHUNK_OCTETS);
 }
+
+/** Transforms one after another, as one. */
+export class ChainedTransform implements OctetTransform {
+  readonly #links: readonly OctetTransform[];
+
+  constructor(...links: readonly OctetTransform[]) {
+    this.#links = links;
+  }
+
+  update(octets: Buffer): Buffer {
+    return this.#links.reduce<Buffer>((given, link) => link.update(given), octets);
+  }
+
+  finish(): Buffer {
+    return this.#links.reduce<Buffer>((rest, link) => lastOf(link, rest), NOTHING);
+  }
+}
+
+/** The transform of octets that are all there. `transform` is used up. */
+export function transformWhole(octets: Buffer, transform: OctetTransform): Buffer {
+  return transform instanceof CarryingTransform
+    ? transform.convert(octets, true).output
+    : lastOf(transform, octets);
+}
+
+function lastOf(transform: OctetTransform, octets: Buffer): Buffer {
+  const given = octets.length === 0 ? NOTHING : transform.update(octets);
+  const rest = transform.finish();
+  if (rest.length === 0) return given;
+  return given.length === 0 ? rest : Buffer.concat([given, rest]);
+}
