@@ -226,7 +226,16 @@ export class ClientSide {
       if (opened.kind === 'withheld') return pending.withhold({ code: opened.code, text: opened.text });
       view = opened.view;
     }
-    const answer = answerFromView({ ...parked, msn }, view, views.boundary(uid), views.names, pending.fetch);
+    const answer = answerFromView(
+      { ...parked, msn },
+      {
+        view,
+        header: views.shownHeader(uid),
+        boundary: views.boundary(uid),
+        names: views.names,
+        command: pending.fetch,
+      },
+    );
     if (answer === null)
       pending.withhold({ code: 'SERVERBUG', text: 'A part of this message cannot be shown.' });
     else await client.write(answer);

@@ -1,5 +1,6 @@
 import { bodyStructure } from '../mail-view/body-structure.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
+import type { ShownHeader } from '../mail-view/render.ts';
 import { type FieldNames, fieldsNeed, selectFields, shapeOfFields } from '../mail-view/shape.ts';
 import type { ViewNames } from '../mail-view/view-names.ts';
 import type { FetchItem, MessageText, Section } from './fetch-item.ts';
@@ -32,20 +33,22 @@ function shapeFields(item: FetchItem, names: ViewNames): FieldNames | null {
   return fieldsNeed(section.names, names) === 'view' ? null : section.names;
 }
 
-/**
- * The response as the client gets it, or null when it cannot be given (an item nobody knows).
- * `view` may be null only where `needsView` is false.
- */
-export function answerFromView(
-  stored: StoredAnswer,
-  view: MessageView | null,
-  boundary: string,
-  names: ViewNames,
-  command: FetchCommand | null,
-): Buffer | null {
+/** What an answer is made of, besides what the upstream said. */
+export type AnswerParts = {
+  /** null only where `needsView` is false. */
+  view: MessageView | null;
+  /** Of a message that was opened: what its view has in the place of stored header fields; null: nothing. */
+  header: ShownHeader | null;
+  boundary: string;
+  names: ViewNames;
+  command: FetchCommand | null;
+};
+
+/** The response as the client gets it, or null when it cannot be given (an item nobody knows). */
+export function answerFromView(stored: StoredAnswer, parts: AnswerParts): Buffer | null {
   const pieces: Buffer[] = [];
   for (const each of stored.items) {
-    const value = answerItem(each, stored, view, boundary, names, command);
+    const value = answerItem(each, stored, parts);
     if (value === null) return null;
     pieces.push(Buffer.from(`${pieces.length === 0 ? '' : ' '}${each.label} `, 'latin1'), value);
   }
@@ -55,10 +58,7 @@ export function answerFromView(
 function answerItem(
   each: ResponseItem,
   stored: StoredAnswer,
-  view: MessageView | null,
-  boundary: string,
-  names: ViewNames,
-  command: FetchCommand | null,
+  { view, header, boundary, names, command }: AnswerParts,
 ): Buffer | null {
   const { item, value } = each;
   const kept = stored.literals.get(each);
@@ -66,8 +66,12 @@ function answerItem(
   if (item.kind === 'neutral' || shape !== null) {
     const octets = value.kind === 'text' ? value.octets : kept;
     if (octets === undefined) return null;
-    if (value.kind === 'text') return octets;
-    return literal(shape === null ? octets : shapeOfFields(octets, shape, boundary, names));
+    if (value.kind === 'text') {
+      const isEnvelope = item.kind === 'neutral' && item.name === 'ENVELOPE' && !isNil(octets);
+      return isEnvelope && header !== null ? Buffer.from(header.envelope, 'latin1') : octets;
+    }
+    if (shape === null) return literal(octets);
+    return literal(shapeOfFields(octets, shape, boundary, names, header?.fields ?? null));
   }
   if (view === null || item.kind === 'unknown') return null;
   if (item.kind === 'structure') return bodyStructure(view, item.extended);

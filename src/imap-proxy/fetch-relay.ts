@@ -363,7 +363,13 @@ export class FetchRelay {
   async #answer(uid: number, view: MessageView | null): Promise<void> {
     const { views, current, write } = this.#context;
     const stored = { msn: this.#msn, items: this.#reader.items, literals: this.#literals };
-    const answer = answerFromView(stored, view, views.boundary(uid), views.names, current()?.fetch ?? null);
+    const answer = answerFromView(stored, {
+      view,
+      header: views.shownHeader(uid),
+      boundary: views.boundary(uid),
+      names: views.names,
+      command: current()?.fetch ?? null,
+    });
     if (answer === null) this.#withhold('SERVERBUG', 'A part of this message cannot be shown.');
     else await write(answer);
   }

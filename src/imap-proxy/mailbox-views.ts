@@ -3,7 +3,7 @@ import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import { type MessageClass, type ViewKind, viewKind } from '../mail-view/message-class.ts';
 import { MessageView } from '../mail-view/message-view.ts';
-import { type Annotation, renderView } from '../mail-view/render.ts';
+import { type Annotation, renderView, type ShownHeader } from '../mail-view/render.ts';
 import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
 import type { ViewOutcome } from '../mail-view/view-outcome.ts';
 import type { InboundStory, OpenOutcome, Principal } from '../pipeline/ports.ts';
@@ -81,6 +81,11 @@ export class MailboxViews {
   boundary(uid: number): string {
     const { secret, principal } = this.#options;
     return viewBoundary(secret, principal.login, { uidValidity: this.#uidValidity, uid });
+  }
+
+  /** What listings say of a message whose protected header fields were shown; null: what is stored. */
+  shownHeader(uid: number): ShownHeader | null {
+    return this.#annotations.get(uid)?.header ?? null;
   }
 
   cached(uid: number): MessageView | null {

@@ -1,12 +1,13 @@
 import { SealgateError } from '../errors.ts';
 import { type Address, readAddresses } from '../mail/address.ts';
+import { encodeWords } from '../mail/encoded-word.ts';
 import type { HeaderField } from '../mail/entity.ts';
 import { fieldsNamed } from '../mail/header.ts';
 import { imapNstring } from './imap-string.ts';
 
 /**
- * ENVELOPE of a message inside a view (RFC 9051 §7.5.2). The envelope of the view itself is the stored message's, from
- * the server.
+ * ENVELOPE (RFC 9051 §7.5.2) of a message inside a view, and of a view that shows protected header fields. That of other
+ * views is the stored message's, from the server.
  *
  *   envelope = "(" date SP subject SP from SP sender SP reply-to SP to SP cc SP bcc SP in-reply-to SP message-id ")"
  */
@@ -43,6 +44,11 @@ function addressList(value: string | null): string | null {
 // address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")"
 function addressText(address: Address): string {
   const octets = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
-  const name = address.displayName === null ? null : octets(address.displayName);
+  const name = address.displayName === null ? null : wordsOf(address.displayName);
   return `(${imapNstring(name)} NIL ${imapNstring(octets(address.localPart))} ${imapNstring(octets(address.domain))})`;
+}
+
+/** A name as header fields have it, in which encoded words were decoded: IMAP strings are ASCII (RFC 9051 §4.3). */
+function wordsOf(name: string): string {
+  return /^[ -~]*$/.test(name) ? name : encodeWords(name).replace(/\r\n/g, '');
 }

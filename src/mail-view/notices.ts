@@ -1,3 +1,4 @@
+import type { HeaderProtectionReport } from '../smime/report.ts';
 import { isMalleable, signaturesOf, type ViewOutcome } from './view-outcome.ts';
 
 /**
@@ -40,6 +41,14 @@ export function warningOf(outcome: ViewOutcome): string | null {
   return lines('Sealgate warning', '', ...found);
 }
 
+/** The wrapped form does not say what its author left outside an encryption: there, a difference may be his. */
+function wasChangedOutside(header: HeaderProtectionReport | undefined): boolean {
+  if (header === undefined || (header.kind === null && header.encrypted)) return false;
+  return header.fields.some(({ name, differs }) => differs && SHOWN.has(name));
+}
+
+const SHOWN: ReadonlySet<string> = new Set(['from', 'sender', 'reply-to', 'to', 'cc', 'subject', 'date']);
+
 function warnings(outcome: Extract<ViewOutcome, { kind: 'opened' }>): string[] {
   const { report, verdict } = outcome;
   const signatures = signaturesOf(report);
@@ -50,8 +59,20 @@ function warnings(outcome: Extract<ViewOutcome, { kind: 'opened' }>): string[] {
   if (signatures.some((each) => each.speaksFor === 'other')) {
     found.push('- The signer is not the sender named in From.');
   }
-  if (verdict.kind === 'untrusted') {
+  if (report.headerProtection?.fromMismatch === true) {
+    found.push(
+      report.headerProtection.shownFrom === 'inside'
+        ? '- The sender outside is not the one who signed; the one who signed is shown.'
+        : '- Inside, this message names another sender than the one that is shown.',
+    );
+  } else if (verdict.kind === 'untrusted') {
     found.push('- The certificate of the signer is not trusted here.');
+  }
+  if (wasChangedOutside(report.headerProtection)) {
+    found.push(
+      '- Subject, date, sender or recipients were changed on the way outside the message;',
+      '  shown is what is protected with it.',
+    );
   }
   if (verdict.kind === 'unsigned' && isMalleable(report)) {
     found.push(

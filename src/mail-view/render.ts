@@ -1,7 +1,9 @@
 import { SealgateError, unreachable } from '../errors.ts';
 import { readHeader } from '../mail/header.ts';
 import { canonicalEntity, canonicalLines } from './canonical-entity.ts';
+import { envelope } from './envelope.ts';
 import { FAILED_NOTICE, NO_KEY_NOTICE, NOT_SMIME_NOTICE, warningOf } from './notices.ts';
+import { type ProtectedFields, protectedFields, withProtectedFields } from './protected-fields.ts';
 import { outerFields, shellFields } from './shape.ts';
 import { statusBlock } from './status-block.ts';
 import type { ViewNames } from './view-names.ts';
@@ -11,7 +13,8 @@ import type { ViewOutcome } from './view-outcome.ts';
  * The decrypted view of a stored message: a shell of constant shape around what was found in it.
  *
  *   status block
- *   stored header without Content-*, MIME-Version and status fields; DKIM-* and ARC-* renamed
+ *   stored header without Content-*, MIME-Version and status fields; DKIM-* and ARC-* renamed; protected header fields
+ *     (RFC 9788) in the place of those outside
  *   MIME-Version: 1.0
  *   Content-Type: multipart/mixed; boundary=…
  *
@@ -23,7 +26,7 @@ import type { ViewOutcome } from './view-outcome.ts';
  * Holds: the view has exactly as many octets as the original, so that every size the server has announced stays true;
  * the same input gives the same octets. Where the view cannot be that small, `overflow` is true and it is longer, which
  * no client minds (a size that promises too much makes clients drop the message).
- * Must never happen: decrypted octets outside a part of their own; a part that the sender could close from inside.
+ * Must never happen: decrypted octets outside a part of their own, but for an author's header fields; a part that the sender could close from inside.
  */
 export type RenderRequest = {
   original: Buffer;
@@ -35,7 +38,20 @@ export type RenderRequest = {
 };
 
 /** What a rendering says about the message, apart from its content. */
-export type Annotation = { kind: ViewOutcome['kind']; status: string; warning: string | null };
+export type Annotation = {
+  kind: ViewOutcome['kind'];
+  status: string;
+  warning: string | null;
+  /** null: the header is the stored one. */
+  header: ShownHeader | null;
+};
+
+/** What listings have to say of a message that was opened, so that they agree with its view. */
+export type ShownHeader = {
+  fields: ProtectedFields;
+  /** ENVELOPE (RFC 9051 §7.5.2) of the view. */
+  envelope: string;
+};
 
 export type RenderedView = { octets: Buffer; overflow: boolean; annotation: Annotation };
 
@@ -44,14 +60,16 @@ export function renderView(request: RenderRequest): RenderedView {
   const { original, boundary, names, frozen } = request;
   const { outcome, parts } = partsOf(request);
   if (frozen !== undefined && frozen.kind !== outcome.kind) throw viewChanged();
+  const header = readHeader(original, 0, original.length);
+  const stored = outerFields(original.subarray(0, header.range.end), names);
   const annotation = frozen ?? {
     kind: outcome.kind,
     status: statusBlock(outcome, names),
     warning: warningOf(outcome),
+    header: shownHeader(outcome, stored),
   };
   if (annotation.warning !== null) parts.push(noticePart(annotation.warning));
-  const header = readHeader(original, 0, original.length);
-  const fields = outerFields(original.subarray(0, header.range.end), names);
+  const fields = withProtectedFields(stored, annotation.header?.fields ?? null);
   const body = enclose(parts, boundary);
   const shell = shellFields(boundary);
   let head = headOf(annotation.status, fields, shell);
@@ -71,6 +89,15 @@ export function renderView(request: RenderRequest): RenderedView {
   }
   const octets = Buffer.concat([head, body, epilogue(Math.max(room, 0))]);
   return { octets, overflow: room < 0, annotation };
+}
+
+function shownHeader(outcome: ViewOutcome, stored: readonly string[]): ShownHeader | null {
+  if (outcome.kind !== 'opened') return null;
+  const { header } = outcome;
+  if (header === undefined || header === null) return null;
+  const fields = protectedFields(header);
+  const all = Buffer.from(withProtectedFields(stored, fields).join(''), 'latin1');
+  return { fields, envelope: envelope(readHeader(all, 0, all.length).fields) };
 }
 
 type Parts = { outcome: ViewOutcome; parts: Buffer[] };

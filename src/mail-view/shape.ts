@@ -1,13 +1,15 @@
 import type { HeaderField } from '../mail/entity.ts';
 import { readHeader } from '../mail/header.ts';
 import { withoutForgedStatus } from './forged-status.ts';
+import { canonicalField, nameOf, type ProtectedFields, withProtectedFields } from './protected-fields.ts';
 import type { ViewNames } from './view-names.ts';
 
 /**
  * The header of the shell, and what a listing sees of it.
  *
  * Holds: what a listing shows of a message's Content-* fields needs no key and equals what the rendered view has,
- * because both come from `outerFields` and `shellFields`. Nothing decrypted ever becomes a field of this header.
+ * because both come from `outerFields` and `shellFields`. Of what was protected only an author's fields become fields of this
+ * header, in protected-fields.ts: never one that servers or this gateway write.
  */
 
 const CRLF = '\r\n';
@@ -51,12 +53,6 @@ export function outerFields(header: Buffer, names: ViewNames): string[] {
   return kept;
 }
 
-/** A lone CR is a line end to some readers; what follows it would pass for a field of its own. */
-function canonicalField(text: string): string {
-  const lines = text.replace(/\r?\n$/, '').split(/\r?\n/);
-  return lines.map((line) => line.replace(/[\r\0]/g, ' ') + CRLF).join('');
-}
-
 /** Field names of a `HEADER.FIELDS` list, lower case. */
 export type FieldNames = ReadonlySet<string>;
 
@@ -86,10 +82,19 @@ export function fieldsNeed(asked: FieldNames, names: ViewNames): 'as-stored' | '
 /**
  * The upstream's answer to `HEADER.FIELDS (asked)` as the view has it. `stored` is the literal: the asked fields and
  * an empty line. The result equals `selectFields` on the rendered view's header.
+ *
+ * @param inside what the view of this message has instead, where it was opened already
  */
-export function shapeOfFields(stored: Buffer, asked: FieldNames, boundary: string, names: ViewNames): Buffer {
+export function shapeOfFields(
+  stored: Buffer,
+  asked: FieldNames,
+  boundary: string,
+  names: ViewNames,
+  inside: ProtectedFields | null = null,
+): Buffer {
   const shell = shellFields(boundary);
-  const lines = outerFields(stored, names).filter((text) => asked.has(nameOf(text)));
+  const fields = withProtectedFields(outerFields(stored, names), inside);
+  const lines = fields.filter((text) => asked.has(nameOf(text)));
   if (asked.has('mime-version')) lines.push(shell.mimeVersion);
   if (asked.has('content-type')) lines.push(shell.contentType);
   return Buffer.from(lines.join('') + CRLF, 'latin1');
@@ -102,8 +107,4 @@ export function selectFields(header: Buffer, asked: FieldNames, not: boolean): B
   );
   const parts = kept.map((field) => header.subarray(field.range.start, field.range.end));
   return Buffer.concat([...parts, Buffer.from(CRLF)]);
-}
-
-function nameOf(text: string): string {
-  return text.slice(0, text.indexOf(':')).toLowerCase();
 }

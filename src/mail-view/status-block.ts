@@ -1,5 +1,5 @@
 import { unreachable } from '../errors.ts';
-import type { SignatureReport } from '../smime/report.ts';
+import type { HeaderProtectionReport, SignatureReport } from '../smime/report.ts';
 import type { ViewNames } from './view-names.ts';
 import { signaturesOf, type ViewOutcome, type ViewVerdict } from './view-outcome.ts';
 
@@ -81,9 +81,31 @@ function statusField(outcome: ViewOutcome, signature: SignatureReport | null, na
       if (signature.signedAt !== null) parts.push(`signed=${timeText(signature.signedAt)}`);
     }
   }
+  parts.push(...headerParts(outcome.report?.headerProtection));
   const lines = [`${names.statusField}: ${parts.slice(0, 4).join('; ')}`];
   for (let i = 4; i < parts.length; i += 4) lines.push(` ${parts.slice(i, i + 4).join('; ')}`);
   return foldLines(lines.map((line, index) => (index < lines.length - 1 ? `${line};` : line)));
+}
+
+/** Names in one part; all there can be would make a line too long. */
+const NAMES = 6;
+
+/**
+ * What is known of the header fields (RFC 9788 §4.3): `hp` the form, `hdr` what protects them, `hidden` those that nobody on
+ * the way could read, `differ` those that stand outside otherwise than the author left them, `sender` whose From is shown
+ * where there are two. Nothing where no field is protected. The names are ours, and there are no values.
+ */
+function headerParts(header: HeaderProtectionReport | undefined): string[] {
+  if (header === undefined) return [];
+  const { scheme, kind, signed, encrypted, fields } = header;
+  const parts = [`hp=${scheme === 'wrapped' ? 'wrapped' : (kind ?? 'none')}`];
+  parts.push(`hdr=${[...(signed ? ['signed'] : []), ...(encrypted ? ['encrypted'] : [])].join('+')}`);
+  const hidden = fields.filter((each) => each.hidden).map(({ name }) => name);
+  const differ = fields.filter((each) => each.differs).map(({ name }) => name);
+  if (hidden.length > 0) parts.push(`hidden=${hidden.slice(0, NAMES).join(',')}`);
+  if (differ.length > 0) parts.push(`differ=${differ.slice(0, NAMES).join(',')}`);
+  if (header.fromMismatch) parts.push(`sender=${header.shownFrom}`);
+  return parts;
 }
 
 function timeText(date: Date): string {

@@ -2,7 +2,14 @@ import type { SecurityReport, SignatureReport } from '../smime/report.ts';
 
 /** What opening a stored message led to, as far as it is shown. The inbound story's outcome has this shape. */
 export type ViewOutcome =
-  | { kind: 'opened'; entity: Buffer; report: SecurityReport; verdict: ViewVerdict }
+  | {
+      kind: 'opened';
+      entity: Buffer;
+      /** Protected header fields, lines, to be shown in the place of those outside; absent or null: none. */
+      header?: Buffer | null;
+      report: SecurityReport;
+      verdict: ViewVerdict;
+    }
   /** No key of the reader fits. */
   | { kind: 'no-key'; report: SecurityReport }
   /** Broken or tampered; nothing tells one reason from another (RFC 3218). */
