@@ -38,6 +38,8 @@ export const limits = {
     inflation: 100,
     /** PBKDF2 rounds that one message may ask for, over all its recipients and all passwords tried. */
     passwordIterations: 2_000_000,
+    /** Content that a stream's reader gathers where a signature without signed attributes cannot be verified piece by piece. */
+    bareContentOctets: 4 * 1024 * 1024,
     /** Content under RC2, which is computed here and not by OpenSSL, on the event loop. */
     rc2Octets: 512 * 1024,
   },

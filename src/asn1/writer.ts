@@ -16,8 +16,10 @@ export function header(identifier: number, length: number): Buffer {
   if (length < 0x1_0000) return Buffer.from([identifier, 0x82, length >> 8, length & 0xff]);
   if (length < 0x100_0000)
     return Buffer.from([identifier, 0x83, length >> 16, (length >> 8) & 0xff, length & 0xff]);
-  const octets = Buffer.from([identifier, 0x84, 0, 0, 0, 0]);
-  octets.writeUInt32BE(length, 2);
+  const count = length < 0x1_0000_0000 ? 4 : length < 0x100_0000_0000 ? 5 : 6;
+  const octets = Buffer.alloc(2 + count);
+  octets.set([identifier, 0x80 | count]);
+  octets.writeUIntBE(length, 2, count);
   return octets;
 }
 
@@ -38,7 +40,23 @@ export function pieces(identifier: number, parts: readonly Uint8Array[]): Uint8A
   return [header(identifier, length), ...parts];
 }
 
-/** Identifier octets for `pieces`. */
+/** The beginning of an element whose last `octets` are still to come. */
+export type Around = {
+  /** Identifier, length, and the parts that are there already. */
+  head: Buffer;
+  /** Of the whole element. */
+  octets: number;
+};
+
+/** @param octets that follow the parts inside the element */
+export function around(identifier: number, octets: number, ...parts: readonly Uint8Array[]): Around {
+  let length = octets;
+  for (const part of parts) length += part.length;
+  const head = Buffer.concat([header(identifier, length), ...parts]);
+  return { head, octets: head.length + octets };
+}
+
+/** Identifier octets for `pieces` and `around`. */
 export const identifiers = {
   sequence: universal.sequence | CONSTRUCTED,
   setOf: universal.set | CONSTRUCTED,

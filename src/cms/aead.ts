@@ -9,6 +9,8 @@ import type { Element } from '../asn1/element.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { octetString, smallInteger } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
+import { ccmCipher, ccmCounts, ccmDecipher } from './ccm.ts';
+import { type ContentCipher, type ContentDecipher, finalOrNull } from './content-cipher.ts';
 
 /**
  * Authenticated encryption of content: AES-GCM and AES-CCM (RFC 5084), ChaCha20-Poly1305 (RFC 8103).
@@ -24,7 +26,8 @@ export type AeadCipher =
 /** Nonce and length of the tag, octets. */
 export type AeadParameters = { nonce: Buffer; tagOctets: number };
 
-const TAG_OCTETS = 16;
+/** Of what we write. */
+export const TAG_OCTETS = 16;
 
 /**
  * `GCMParameters` and `CCMParameters ::= SEQUENCE { aes-nonce OCTET STRING, aes-ICVlen INTEGER DEFAULT 12 }`
@@ -57,74 +60,60 @@ export function newAeadParameters({ mode }: AeadCipher): { nonce: Buffer; encode
   return { nonce, encoded };
 }
 
-/** Encrypts. Key and nonce have to be fresh, so that a nonce can never meet a key again. */
-export function seal(
+/**
+ * Begins to encrypt. Key and nonce have to be fresh, so that a nonce can never meet a key again.
+ *
+ * @param octets of the content
+ */
+export function aeadCipher(
   aead: AeadCipher,
   key: Uint8Array,
   nonce: Uint8Array,
-  content: Uint8Array,
-): { ciphertext: Buffer; tag: Buffer } {
-  const cipher = cipherFor(aead, key, nonce);
-  const ciphertext = Buffer.concat([cipher.update(content), cipher.final()]);
-  return { ciphertext, tag: cipher.getAuthTag() };
-}
-
-function cipherFor(aead: AeadCipher, key: Uint8Array, nonce: Uint8Array) {
-  const options = { authTagLength: TAG_OCTETS };
-  switch (aead.mode) {
-    case 'gcm':
-      return createCipheriv(aead.cipher, key, nonce, options);
-    case 'ccm':
-      return createCipheriv(aead.cipher, key, nonce, options);
-    case 'chacha20-poly1305':
-      return createCipheriv('chacha20-poly1305', key, nonce, options);
+  octets: number,
+): ContentCipher {
+  if (aead.mode === 'ccm') {
+    if (!ccmCounts(nonce, octets)) throw new Error('content that CCM cannot count');
+    const associated = Buffer.alloc(0);
+    return ccmCipher(key, { cipher: aead.cipher, nonce, tagOctets: TAG_OCTETS, associated, octets });
   }
+  const options = { authTagLength: TAG_OCTETS };
+  const cipher =
+    aead.mode === 'gcm'
+      ? createCipheriv(aead.cipher, key, nonce, options)
+      : createCipheriv('chacha20-poly1305', key, nonce, options);
+  return {
+    update: (content) => cipher.update(content),
+    finish: () => ({ rest: cipher.final(), mac: cipher.getAuthTag() }),
+  };
 }
 
-/**
- * @param associated what the tag covers besides; empty: nothing
- * @returns null: wrong key or damage, which nobody can tell apart
- */
-export function unseal(
+/** What is sealed: how long its ciphertext is, and what the tag covers besides (empty: nothing). */
+export type Sealed = { octets: number; tag: Buffer; associated: Buffer };
+
+/** Whether somebody can have sealed it. */
+export function isSealable(aead: AeadCipher, { nonce, tagOctets }: AeadParameters, sealed: Sealed): boolean {
+  return sealed.tag.length === tagOctets && (aead.mode !== 'ccm' || ccmCounts(nonce, sealed.octets));
+}
+
+/** @param sealed `isSealable` */
+export function aeadDecipher(
   aead: AeadCipher,
   key: Uint8Array,
   { nonce, tagOctets }: AeadParameters,
-  sealed: { ciphertext: Buffer; tag: Buffer },
-  associated: Buffer,
-): Buffer | null {
-  const { ciphertext, tag } = sealed;
-  if (tag.length !== tagOctets) return null;
-  const options = { authTagLength: tagOctets };
+  { octets, tag, associated }: Sealed,
+): ContentDecipher {
   if (aead.mode === 'ccm') {
-    // More than its length field can count was never encrypted.
-    if (ciphertext.length >= 2 ** (8 * (15 - nonce.length))) return null;
-    const decipher = createDecipheriv(aead.cipher, key, nonce, options);
-    decipher.setAuthTag(tag);
-    decipher.setAAD(associated, { plaintextLength: ciphertext.length });
-    return checked(() => {
-      const content = decipher.update(ciphertext);
-      decipher.final();
-      return content;
-    });
+    return ccmDecipher(key, { cipher: aead.cipher, nonce, tagOctets, associated, octets }, tag);
   }
+  const options = { authTagLength: tagOctets };
   const decipher =
     aead.mode === 'gcm'
       ? createDecipheriv(aead.cipher, key, nonce, options)
       : createDecipheriv('chacha20-poly1305', key, nonce, options);
   decipher.setAuthTag(tag);
   if (associated.length > 0) decipher.setAAD(associated);
-  const content = decipher.update(ciphertext);
-  const authentic = checked(() => decipher.final());
-  if (authentic !== null) return content;
-  content.fill(0);
-  return null;
-}
-
-function checked(finish: () => Buffer): Buffer | null {
-  try {
-    return finish();
-  } catch {
-    // One answer for every reason; what the reason was is told to nobody (RFC 3218 §2.3).
-    return null;
-  }
+  return {
+    update: (ciphertext) => decipher.update(ciphertext),
+    finish: () => finalOrNull(() => decipher.final()),
+  };
 }

@@ -2,20 +2,17 @@ import { createDecipheriv } from 'node:crypto';
 import type { Element } from '../asn1/element.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { octetString, smallInteger } from '../asn1/values.ts';
+import { type ContentDecipher, finalOrNull } from './content-cipher.ts';
 import { decryptRc2Cbc } from './rc2.ts';
 
 /** Decryption in CBC mode, which authenticates nothing: null for padding that is wrong, content otherwise. */
 
-export function openCbc(cipher: string, key: Uint8Array, iv: Buffer, ciphertext: Buffer): Buffer | null {
+export function cbcDecipher(cipher: string, key: Uint8Array, iv: Buffer): ContentDecipher {
   const decipher = createDecipheriv(cipher, key, iv);
-  const head = decipher.update(ciphertext);
-  try {
-    return Buffer.concat([head, decipher.final()]);
-  } catch {
-    // One answer for every reason; what the reason was is told to nobody (RFC 3218 §2.3).
-    head.fill(0);
-    return null;
-  }
+  return {
+    update: (ciphertext) => decipher.update(ciphertext),
+    finish: () => finalOrNull(() => decipher.final()),
+  };
 }
 
 const RC2_BLOCK_OCTETS = 8;
@@ -43,8 +40,24 @@ export function readRc2Parameters(element: Element): Rc2Parameters | null {
   return effectiveBits === undefined || iv.length !== RC2_BLOCK_OCTETS ? null : { effectiveBits, iv };
 }
 
-/** @param ciphertext a multiple of 8 octets, at least one block */
-export function openRc2(key: Uint8Array, parameters: Rc2Parameters, ciphertext: Buffer): Buffer | null {
+/** Decrypts at the end, all at once; the ciphertext must be a multiple of 8 octets, at least one block. */
+export function rc2Decipher(key: Uint8Array, parameters: Rc2Parameters): ContentDecipher {
+  const ownKey = Buffer.from(key);
+  const pieces: Uint8Array[] = [];
+  return {
+    update(ciphertext) {
+      pieces.push(Buffer.from(ciphertext));
+      return Buffer.alloc(0);
+    },
+    finish() {
+      const content = openRc2(ownKey, parameters, Buffer.concat(pieces));
+      ownKey.fill(0);
+      return content;
+    },
+  };
+}
+
+function openRc2(key: Uint8Array, parameters: Rc2Parameters, ciphertext: Buffer): Buffer | null {
   const padded = decryptRc2Cbc(key, parameters.effectiveBits, parameters.iv, ciphertext);
   const padding = padded.at(-1) ?? 0;
   let wrong = Number(padding < 1) | Number(padding > RC2_BLOCK_OCTETS);

@@ -1,7 +1,8 @@
 import { createCipheriv, randomBytes } from 'node:crypto';
 import * as der from '../asn1/writer.ts';
-import { type AeadCipher, newAeadParameters, seal } from './aead.ts';
+import { type AeadCipher, aeadCipher, newAeadParameters, TAG_OCTETS } from './aead.ts';
 import { type AlgorithmIdentifier, algorithmIdentifier } from './algorithm-identifier.ts';
+import type { ContentCipher } from './content-cipher.ts';
 import { algorithmOfDerivedKey, deriveContentKey, derivedKeyAlgorithm } from './derived-content-key.ts';
 import { isUnreadable } from './malformed.ts';
 
@@ -123,6 +124,44 @@ export function authenticates(name: ContentEncryptionName): boolean {
   return rowOf(name).mode !== 'cbc';
 }
 
+/** An encryption that has begun, under a fresh key and a fresh nonce: a nonce can never meet a key again. */
+export type ContentEncryption = {
+  /** Encoded. */
+  algorithm: Buffer;
+  /** For the recipients. */
+  key: Buffer;
+  ciphertextOctets: number;
+  /** 0: the algorithm does not authenticate. */
+  macOctets: number;
+  cipher: ContentCipher;
+};
+
+/**
+ * @param octets of the content
+ * @param bound whether the key is bound to the algorithm (RFC 9709)
+ */
+export function beginEncryption(
+  name: ContentEncryptionName,
+  octets: number,
+  bound = false,
+): ContentEncryption {
+  const row = rowOf(name);
+  const key = randomBytes(row.keyOctets);
+  const start = newParameters(row);
+  const algorithm = algorithmIdentifier(row.oid, start.encoded);
+  const contentKey = bound ? deriveContentKey(key, algorithm) : key;
+  const cipher = cipherOf(row, contentKey, start.nonce, octets);
+  if (bound) contentKey.fill(0);
+  return {
+    algorithm: bound ? derivedKeyAlgorithm(algorithm) : algorithm,
+    key,
+    ciphertextOctets:
+      row.mode === 'cbc' ? (Math.floor(octets / row.blockOctets) + 1) * row.blockOctets : octets,
+    macOctets: row.mode === 'cbc' ? 0 : TAG_OCTETS,
+    cipher,
+  };
+}
+
 export type EncryptedContent = {
   algorithm: Buffer;
   /** For the recipients. */
@@ -132,24 +171,21 @@ export type EncryptedContent = {
   mac: Buffer | null;
 };
 
-/**
- * Encrypts under a fresh key and a fresh nonce, so a nonce can never meet a key again.
- *
- * @param bound whether the key is bound to the algorithm (RFC 9709)
- */
+/** The same for content that is all there. */
 export function encryptContent(
   name: ContentEncryptionName,
   content: Uint8Array,
   bound = false,
 ): EncryptedContent {
-  const row = rowOf(name);
-  const key = randomBytes(row.keyOctets);
-  const start = newParameters(row);
-  const algorithm = algorithmIdentifier(row.oid, start.encoded);
-  const contentKey = bound ? deriveContentKey(key, algorithm) : key;
-  const sealed = encryptWith(row, contentKey, start.nonce, content);
-  if (bound) contentKey.fill(0);
-  return { algorithm: bound ? derivedKeyAlgorithm(algorithm) : algorithm, key, ...sealed };
+  const { algorithm, key, cipher } = beginEncryption(name, content.length, bound);
+  const ciphertext = cipher.update(content);
+  const { rest, mac } = cipher.finish();
+  return {
+    algorithm,
+    key,
+    ciphertext: rest.length === 0 ? ciphertext : Buffer.concat([ciphertext, rest]),
+    mac,
+  };
 }
 
 /** A fresh nonce or initialisation vector, and the parameters that say so. */
@@ -159,18 +195,13 @@ function newParameters(row: Row): { nonce: Buffer; encoded: Buffer } {
   return { nonce, encoded: der.octetString(nonce) };
 }
 
-function encryptWith(
-  row: Row,
-  key: Buffer,
-  nonce: Buffer,
-  content: Uint8Array,
-): { ciphertext: Buffer; mac: Buffer | null } {
-  if (row.mode !== 'cbc') {
-    const { ciphertext, tag } = seal(row, key, nonce, content);
-    return { ciphertext, mac: tag };
-  }
+function cipherOf(row: Row, key: Buffer, nonce: Buffer, octets: number): ContentCipher {
+  if (row.mode !== 'cbc') return aeadCipher(row, key, nonce, octets);
   const cipher = createCipheriv(row.cipher, key, nonce);
-  return { ciphertext: Buffer.concat([cipher.update(content), cipher.final()]), mac: null };
+  return {
+    update: (content) => cipher.update(content),
+    finish: () => ({ rest: cipher.final(), mac: null }),
+  };
 }
 
 /** The row of what a message names; undefined: unknown, or only read. */

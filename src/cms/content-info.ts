@@ -54,9 +54,16 @@ export function leaveContentInfo(reader: IncrementalReader): void {
   reader.end();
 }
 
-/** @param content encoded; in pieces if it is large, since they are joined here, in the only copy */
-export function contentInfo(contentType: string, ...content: readonly Uint8Array[]): Buffer {
+/** @param octets of the content, encoded, that are to follow */
+export function contentInfoAround(contentType: string, octets: number): der.Around {
   const { sequence, constructed0 } = der.identifiers;
-  const parts = [der.oid(contentType), ...der.pieces(constructed0, content)];
-  return Buffer.concat(der.pieces(sequence, parts));
+  const content = der.around(constructed0, octets);
+  const info = der.around(sequence, content.octets, der.oid(contentType));
+  return { head: Buffer.concat([info.head, content.head]), octets: info.octets };
+}
+
+/** @param content encoded */
+export function contentInfo(contentType: string, ...content: readonly Uint8Array[]): Buffer {
+  const octets = content.reduce((sum, part) => sum + part.length, 0);
+  return Buffer.concat([contentInfoAround(contentType, octets).head, ...content]);
 }

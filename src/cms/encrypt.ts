@@ -1,6 +1,7 @@
 import * as der from '../asn1/writer.ts';
-import { type ContentEncryptionName, encryptContent } from './content-encryption.ts';
-import { contentInfo } from './content-info.ts';
+import type { ContentCipher } from './content-cipher.ts';
+import { beginEncryption, type ContentEncryptionName } from './content-encryption.ts';
+import { contentInfoAround } from './content-info.ts';
 import { unsupportedRecipient } from './key-agreement.ts';
 import { contentTypes } from './oids.ts';
 import {
@@ -38,31 +39,68 @@ export type EncryptRequest = {
  * @throws SealgateError `cms.unsupported-recipient`, `pki.unsupported-key`
  */
 export async function encrypt(request: EncryptRequest): Promise<Buffer> {
+  const { content } = request;
+  const { head, cipher, tailOf } = await beginEnvelope(request, content.length);
+  const ciphertext = cipher.update(content);
+  const { rest, mac } = cipher.finish();
+  return Buffer.concat([head, ciphertext, rest, tailOf(mac)]);
+}
+
+/** A message whose content is still to be encrypted: `head`, ciphertext and `tailOf(mac)` are the whole of it. */
+export type Envelope = {
+  /** All that stands in front of the ciphertext. */
+  head: Buffer;
+  ciphertextOctets: number;
+  tailOctets: number;
+  cipher: ContentCipher;
+  tailOf(mac: Buffer | null): Buffer;
+};
+
+/** @param octets of the content */
+export async function beginEnvelope(
+  request: Omit<EncryptRequest, 'content'>,
+  octets: number,
+): Promise<Envelope> {
   const { secrets = [], postQuantum = false } = request;
   const recipients = new Map(request.recipients.map((one) => [one.certificate.fingerprint, one]));
   if (recipients.size === 0 && secrets.length === 0) throw unsupportedRecipient('no recipient');
-  const encrypted = encryptContent(request.algorithm, request.content, request.boundKey);
+  const encryption = beginEncryption(request.algorithm, octets, request.boundKey);
+  const { ciphertextOctets, macOctets, cipher } = encryption;
   const infos = await Promise.all([
-    ...[...recipients.values()].map((one) => certificateRecipientInfo(one, encrypted.key, postQuantum)),
-    ...secrets.map((one) => secretRecipientInfo(one, encrypted.key)),
+    ...[...recipients.values()].map((one) => certificateRecipientInfo(one, encryption.key, postQuantum)),
+    ...secrets.map((one) => secretRecipientInfo(one, encryption.key)),
   ]);
-  encrypted.key.fill(0);
+  encryption.key.fill(0);
 
-  const recipientInfos = der.setOf(infos.map(({ octets }) => octets));
+  const authenticated = macOctets > 0;
+  // RFC 5083 §2.1: the version is always 0, and id-data needs no authAttrs. RFC 5652 §6.1: 0 when all RecipientInfos have
+  // version 0, 3 when one is for a password or of another kind.
+  const version = authenticated ? 0 : Math.max(...infos.map(({ envelope }) => envelope));
+  const tailOctets = authenticated ? der.octetString(Buffer.alloc(macOctets)).length : 0;
   const { sequence, primitive0 } = der.identifiers;
-  const content = der.pieces(sequence, [
+  const encrypted = der.around(primitive0, ciphertextOctets);
+  const encryptedContentInfo = der.around(
+    sequence,
+    encrypted.octets,
     der.oid(contentTypes.data),
-    encrypted.algorithm,
-    ...der.pieces(primitive0, [encrypted.ciphertext]),
-  ]);
-  if (encrypted.mac !== null) {
-    // RFC 5083 §2.1: the version is always 0, and id-data needs no authAttrs.
-    const mac = der.octetString(encrypted.mac);
-    const body = der.pieces(sequence, [der.integer(0), recipientInfos, ...content, mac]);
-    return contentInfo(contentTypes.authEnvelopedData, ...body);
-  }
-  // RFC 5652 §6.1: 0 when all RecipientInfos have version 0, 3 when one is for a password or of another kind.
-  const version = Math.max(...infos.map(({ envelope }) => envelope));
-  const body = der.pieces(sequence, [der.integer(version), recipientInfos, ...content]);
-  return contentInfo(contentTypes.envelopedData, ...body);
+    encryption.algorithm,
+  );
+  const recipientInfos = der.setOf(infos.map((info) => info.octets));
+  const body = der.around(
+    sequence,
+    encryptedContentInfo.octets + tailOctets,
+    der.integer(version),
+    recipientInfos,
+  );
+  const info = contentInfoAround(
+    authenticated ? contentTypes.authEnvelopedData : contentTypes.envelopedData,
+    body.octets,
+  );
+  return {
+    head: Buffer.concat([info.head, body.head, encryptedContentInfo.head, encrypted.head]),
+    ciphertextOctets,
+    tailOctets,
+    cipher,
+    tailOf: (mac) => (mac === null ? Buffer.alloc(0) : der.octetString(mac)),
+  };
 }

@@ -1,17 +1,28 @@
 import { octetString } from '../asn1/values.ts';
 import { limits } from '../limits.ts';
-import { type AeadCipher, readAeadParameters, unseal } from './aead.ts';
+import { type AeadCipher, aeadDecipher, isSealable, readAeadParameters } from './aead.ts';
 import type { AlgorithmIdentifier } from './algorithm-identifier.ts';
-import { openCbc, openRc2, readRc2Parameters } from './cbc.ts';
+import { cbcDecipher, rc2Decipher, readRc2Parameters } from './cbc.ts';
+import type { ContentDecipher } from './content-cipher.ts';
 import { rc2Cbc, rowByOid } from './content-encryption.ts';
 import { algorithmOfDerivedKey, deriveContentKey, derOf } from './derived-content-key.ts';
 
 /** Encrypted content with its parameters, ready for a key of `keyOctets`. */
 export type OpenableContent = {
   keyOctets: number;
-  /** The content, or null: wrong key or damaged, which nobody can tell apart. */
-  open(key: Uint8Array): Buffer | null;
+  /** So many octets of the ciphertext are decrypted; a tag may follow. */
+  ciphertextOctets: number;
+  /**
+   * Begins to decrypt, in each way that may be meant: the first one that finds the content good is right. There is more
+   * than one only where authAttrs may have been authenticated in several encodings.
+   */
+  ways: readonly ((key: Uint8Array) => ContentDecipher)[];
 };
+
+/** What of a ciphertext says whether and how it can be opened. `end`: its last `MOST_TAG_OCTETS` or all of it. */
+export type CiphertextShape = { octets: number; end: Buffer };
+
+export const MOST_TAG_OCTETS = 16;
 
 /**
  * Makes encrypted content ready for a key.
@@ -23,7 +34,7 @@ export type OpenableContent = {
  */
 export function openableContent(
   algorithm: AlgorithmIdentifier,
-  ciphertext: Buffer,
+  ciphertext: CiphertextShape,
   mac: Buffer | null,
   associated: readonly Buffer[],
 ): OpenableContent | null {
@@ -33,6 +44,7 @@ export function openableContent(
     return openable === null ? null : openableWithDerivedKey(openable, derOf(inner));
   }
   const { oid, parameters } = algorithm;
+  const { octets } = ciphertext;
   if (parameters === null) return null;
   const row = rowByOid(oid);
   if (row !== undefined && row.mode !== 'cbc') {
@@ -42,60 +54,73 @@ export function openableContent(
   if (mac !== null) return null;
   if (oid === rc2Cbc) {
     const rc2 = readRc2Parameters(parameters);
-    if (rc2 === null || !isWholeBlocks(ciphertext, 8) || ciphertext.length > limits.cms.rc2Octets)
-      return null;
-    return { keyOctets: rc2.effectiveBits / 8, open: (key) => openRc2(key, rc2, ciphertext) };
+    if (rc2 === null || !isWholeBlocks(octets, 8) || octets > limits.cms.rc2Octets) return null;
+    const ways = [(key: Uint8Array) => rc2Decipher(key, rc2)];
+    return { keyOctets: rc2.effectiveBits / 8, ciphertextOctets: octets, ways };
   }
   if (row === undefined) return null;
   const iv = octetString(parameters, 'BER');
-  if (iv.length !== row.blockOctets || !isWholeBlocks(ciphertext, row.blockOctets)) return null;
-  return { keyOctets: row.keyOctets, open: (key) => openCbc(row.cipher, key, iv, ciphertext) };
+  if (iv.length !== row.blockOctets || !isWholeBlocks(octets, row.blockOctets)) return null;
+  const ways = [(key: Uint8Array) => cbcDecipher(row.cipher, key, iv)];
+  return { keyOctets: row.keyOctets, ciphertextOctets: octets, ways };
 }
 
 function openableWithDerivedKey(openable: OpenableContent, algorithm: Buffer): OpenableContent {
   return {
-    keyOctets: openable.keyOctets,
-    open: (key) => {
+    ...openable,
+    ways: openable.ways.map((begin) => (key: Uint8Array) => {
       const contentKey = deriveContentKey(key, algorithm);
-      const content = openable.open(contentKey);
+      const decipher = begin(contentKey);
       contentKey.fill(0);
-      return content;
-    },
+      return decipher;
+    }),
   };
 }
 
 function openableAead(
   row: AeadCipher & { keyOctets: number },
   algorithm: AlgorithmIdentifier,
-  ciphertext: Buffer,
+  ciphertext: CiphertextShape,
   mac: Buffer | null,
   associated: readonly Buffer[],
 ): OpenableContent | null {
   const parameters = algorithm.parameters === null ? null : readAeadParameters(row, algorithm.parameters);
   if (parameters === null) return null;
   let tag = mac;
-  let body = ciphertext;
+  let { octets } = ciphertext;
   if (tag === null) {
     // Senders put GCM into EnvelopedData; of the others RFC 5084 §1 and RFC 8103 §1 are obeyed.
-    const end = ciphertext.length - parameters.tagOctets;
-    if (row.mode !== 'gcm' || end < 0) return null;
-    body = ciphertext.subarray(0, end);
-    tag = ciphertext.subarray(end);
+    octets -= parameters.tagOctets;
+    if (row.mode !== 'gcm' || octets < 0) return null;
+    tag = ciphertext.end.subarray(-parameters.tagOctets);
   }
-  if (tag.length !== parameters.tagOctets) return null;
-  const sealed = { ciphertext: body, tag };
-  return {
-    keyOctets: row.keyOctets,
-    open: (key) => {
-      for (const covered of associated) {
-        const opened = unseal(row, key, parameters, sealed, covered);
-        if (opened !== null) return opened;
-      }
-      return null;
-    },
-  };
+  const ways: OpenableContent['ways'][number][] = [];
+  for (const covered of associated) {
+    const sealed = { octets, tag, associated: covered };
+    if (!isSealable(row, parameters, sealed)) return null;
+    ways.push((key) => aeadDecipher(row, key, parameters, sealed));
+  }
+  return { keyOctets: row.keyOctets, ciphertextOctets: octets, ways };
 }
 
-function isWholeBlocks(ciphertext: Buffer, blockOctets: number): boolean {
-  return ciphertext.length > 0 && ciphertext.length % blockOctets === 0;
+function isWholeBlocks(octets: number, blockOctets: number): boolean {
+  return octets > 0 && octets % blockOctets === 0;
+}
+
+/**
+ * Decrypts content that is all there.
+ *
+ * @returns null: wrong key or damaged, which nobody can tell apart
+ */
+export function openContent(openable: OpenableContent, ciphertext: Buffer, key: Uint8Array): Buffer | null {
+  const body = ciphertext.subarray(0, openable.ciphertextOctets);
+  for (const begin of openable.ways) {
+    const decipher = begin(key);
+    const content = decipher.update(body);
+    const rest = decipher.finish();
+    if (rest === null) content.fill(0);
+    else if (rest.length === 0) return content;
+    else return Buffer.concat([content, rest]);
+  }
+  return null;
 }

@@ -1,11 +1,13 @@
-import type { SizedOctets } from '../octets/source.ts';
+import type { OctetStream, SizedOctets } from '../octets/source.ts';
 import type { ContentDigestName } from './digests.ts';
-import type { SignRequest } from './sign.ts';
+import { type SignRequest, signFrame, signingScheme } from './sign.ts';
+import { contentDigestFor } from './signatures.ts';
+import { DigestedOctets } from './stream-digests.ts';
 
 export type SignOpaqueStreamRequest = SignRequest & {
   content: SizedOctets;
   /** Digests known already; the content is read once more where the one that is needed is absent. */
-  digest?: ReadonlyMap<ContentDigestName, Uint8Array>;
+  digest?: ReadonlyMap<ContentDigestName, Buffer>;
 };
 
 /**
@@ -14,6 +16,18 @@ export type SignOpaqueStreamRequest = SignRequest & {
  * @returns DER ContentInfo, that can be read as often as the content
  * @throws SealgateError as `signOpaque`
  */
-export function signOpaqueStream(_request: SignOpaqueStreamRequest): Promise<SizedOctets> {
-  throw new Error('not there yet');
+export async function signOpaqueStream(request: SignOpaqueStreamRequest): Promise<SizedOctets> {
+  const { content, digest: known } = request;
+  const digested = new DigestedOctets(content, known);
+  const digest = await digested.withDigests([contentDigestFor(signingScheme(request))]);
+  const octets = content.length;
+  const { head, tail } = await signFrame({ ...request, content: { octets, digest } });
+  return {
+    length: head.length + octets + tail.length,
+    async *read(): OctetStream {
+      yield head;
+      yield* content.read();
+      yield tail;
+    },
+  };
 }

@@ -2,7 +2,7 @@ import * as der from '../asn1/writer.ts';
 import { SealgateError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { attribute } from './attributes.ts';
-import { contentInfo } from './content-info.ts';
+import { contentInfo, contentInfoAround } from './content-info.ts';
 import { type ContentDigestName, digest, digestAlgorithm, digestOctets } from './digests.ts';
 import { issuerAndSerial } from './identifiers.ts';
 import type { SignatureScheme, SigningKey } from './keys.ts';
@@ -46,16 +46,7 @@ export type DetachedContent = Uint8Array | { digest: ReadonlyMap<ContentDigestNa
  * @throws SealgateError of the key; `cms.no-scheme` when the key offers nothing or the digest is missing
  */
 export async function signDetached(request: SignRequest & { content: DetachedContent }): Promise<Buffer> {
-  const time = der.time(request.signingTime);
-  const template = templateFor(request, time);
-  const { content } = request;
-  const contentDigest =
-    content instanceof Uint8Array
-      ? digest(template.contentDigest, content)
-      : content.digest.get(template.contentDigest);
-  if (contentDigest?.length !== digestOctets(template.contentDigest))
-    throw noScheme('the content digest is missing');
-  const signed = await signAttributes(request.signer, template, time, contentDigest);
+  const { template, signed } = await signContent(request, request.content);
   return assemble(template, signed, null);
 }
 
@@ -66,11 +57,38 @@ export async function signDetached(request: SignRequest & { content: DetachedCon
  * @throws as `signDetached`
  */
 export async function signOpaque(request: SignRequest & { content: Uint8Array }): Promise<Buffer> {
+  const { template, signed } = await signContent(request, request.content);
+  return assemble(template, signed, request.content);
+}
+
+async function signContent(
+  request: SignRequest,
+  content: DetachedContent,
+): Promise<{ template: Template; signed: SignedAttributes }> {
   const time = der.time(request.signingTime);
   const template = templateFor(request, time);
-  const contentDigest = digest(template.contentDigest, request.content);
-  const signed = await signAttributes(request.signer, template, time, contentDigest);
-  return assemble(template, signed, request.content);
+  const contentDigest =
+    content instanceof Uint8Array
+      ? digest(template.contentDigest, content)
+      : content.digest.get(template.contentDigest);
+  if (contentDigest?.length !== digestOctets(template.contentDigest)) {
+    throw noScheme('the content digest is missing');
+  }
+  return { template, signed: await signAttributes(request.signer, template, time, contentDigest) };
+}
+
+/**
+ * What stands around content that is signed by its digest and put inside while it is sent.
+ *
+ * @param content its length, and its digest by the name `contentDigestFor(signingScheme(request))`
+ * @throws as `signDetached`
+ */
+export async function signFrame(
+  request: SignRequest & { content: { octets: number; digest: ReadonlyMap<ContentDigestName, Uint8Array> } },
+): Promise<SignedFrame> {
+  const { content } = request;
+  const { template, signed } = await signContent(request, content);
+  return frame(template, signed, content.octets);
 }
 
 /** The scheme that a request will be signed with. */
@@ -93,7 +111,7 @@ export function certificatesOnly(certificates: readonly Certificate[]): Buffer {
     certificateSet(certificates),
     der.setOf([]),
   );
-  return der.sequence(der.oid(contentTypes.signedData), der.explicit(0, body));
+  return contentInfo(contentTypes.signedData, body);
 }
 
 /** Constant octets of one key, scheme, set of capabilities and encryption certificate. */
@@ -205,6 +223,15 @@ async function signAttributes(
 
 /** Joins all parts in one copy. */
 function assemble(template: Template, signed: SignedAttributes, content: Uint8Array | null): Buffer {
+  const { head, tail } = frame(template, signed, content === null ? null : content.length);
+  return Buffer.concat(content === null ? [head, tail] : [head, content, tail]);
+}
+
+/** What stands around the content: `head`, the content and `tail` are the whole message. */
+export type SignedFrame = { head: Buffer; tail: Buffer };
+
+/** @param octets of the content; null: detached */
+function frame(template: Template, signed: SignedAttributes, octets: number | null): SignedFrame {
   const { sequence, setOf, octetString, constructed0 } = der.identifiers;
   // signedAttrs [0] IMPLICIT: the same octets under another tag.
   signed.attributes[0] = constructed0;
@@ -214,18 +241,19 @@ function assemble(template: Template, signed: SignedAttributes, content: Uint8Ar
     template.signatureAlgorithm,
     der.octetString(signed.signature),
   ]);
-  const encapsulated = der.pieces(sequence, [
-    der.oid(contentTypes.data),
-    ...(content === null ? [] : der.pieces(constructed0, der.pieces(octetString, [content]))),
-  ]);
-  const body = der.pieces(sequence, [
-    template.head,
-    ...encapsulated,
-    template.certificates,
-    ...der.pieces(setOf, signerInfo),
-  ]);
-  return contentInfo(contentTypes.signedData, ...body);
+  const tail = Buffer.concat([template.certificates, ...der.pieces(setOf, signerInfo)]);
+  const string = octets === null ? NOTHING : der.around(octetString, octets);
+  const eContent = octets === null ? NOTHING : der.around(constructed0, string.octets);
+  const encapsulated = der.around(sequence, eContent.octets, der.oid(contentTypes.data));
+  const body = der.around(sequence, encapsulated.octets + tail.length, template.head);
+  const info = contentInfoAround(contentTypes.signedData, body.octets);
+  return {
+    head: Buffer.concat([info.head, body.head, encapsulated.head, eContent.head, string.head]),
+    tail,
+  };
 }
+
+const NOTHING: der.Around = { head: Buffer.alloc(0), octets: 0 };
 
 function noScheme(reason: string): SealgateError {
   return new SealgateError({

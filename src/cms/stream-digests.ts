@@ -1,12 +1,48 @@
+import { createHash, type Hash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import type { OctetStream, SizedOctets } from '../octets/source.ts';
-import type { ContentDigestName } from './digests.ts';
+import { type ContentDigestName, digestOctets } from './digests.ts';
 
-/** Digests of octets that pass once. Empty names: the octets are read and nothing comes of it. */
-export function digestStream(
-  _octets: OctetStream,
-  _names: Iterable<ContentDigestName>,
+/** Digests of octets that come by. */
+export class RunningDigests {
+  readonly #hashes = new Map<ContentDigestName, Hash>();
+
+  constructor(names: Iterable<ContentDigestName>) {
+    for (const name of names) {
+      const options = name === 'shake256' ? { outputLength: digestOctets(name) } : {};
+      this.#hashes.set(name, createHash(name, options));
+    }
+  }
+
+  update(octets: Uint8Array): void {
+    for (const hash of this.#hashes.values()) hash.update(octets);
+  }
+
+  /** Once. */
+  finish(): Map<ContentDigestName, Buffer> {
+    return new Map([...this.#hashes].map(([name, hash]) => [name, hash.digest()]));
+  }
+}
+
+/** Octets after which others get their turn, where a source never has to wait. */
+const TURN_OCTETS = 1024 * 1024;
+
+/** Digests of octets that pass once. */
+export async function digestStream(
+  octets: OctetStream,
+  names: Iterable<ContentDigestName>,
 ): Promise<Map<ContentDigestName, Buffer>> {
-  throw new Error('not there yet');
+  const digests = new RunningDigests(names);
+  let sinceTurn = 0;
+  for await (const chunk of octets) {
+    digests.update(chunk);
+    sinceTurn += chunk.length;
+    if (sinceTurn >= TURN_OCTETS) {
+      sinceTurn = 0;
+      await setImmediate();
+    }
+  }
+  return digests.finish();
 }
 
 /** Octets that are hashed once for each digest, and only for those that somebody asks for. */
@@ -20,11 +56,13 @@ export class DigestedOctets {
     this.#digests = new Map(known);
   }
 
-  /** The digests known so far, `name` among them. */
-  async withDigest(name: ContentDigestName): Promise<ReadonlyMap<ContentDigestName, Buffer>> {
-    if (!this.#digests.has(name)) {
-      for (const [found, digest] of await digestStream(this.octets.read(), [name]))
-        this.#digests.set(found, digest);
+  /** The digests known so far, `names` among them. */
+  async withDigests(names: Iterable<ContentDigestName>): Promise<ReadonlyMap<ContentDigestName, Buffer>> {
+    const missing = [...names].filter((name) => !this.#digests.has(name));
+    if (missing.length > 0) {
+      for (const [name, digest] of await digestStream(this.octets.read(), missing)) {
+        this.#digests.set(name, digest);
+      }
     }
     return this.#digests;
   }

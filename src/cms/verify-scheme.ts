@@ -1,6 +1,15 @@
-import { constants, createPublicKey, type KeyObject, verify as verifyNow } from 'node:crypto';
+import {
+  constants,
+  createPublicKey,
+  createVerify,
+  type KeyObject,
+  type VerifyKeyObjectInput,
+  verify as verifyNow,
+} from 'node:crypto';
 import * as der from '../asn1/writer.ts';
 import { unreachable } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { SizedOctets } from '../octets/source.ts';
 import { parseSubjectPublicKeyInfo } from '../pki/public-key.ts';
 import { signatureAlgorithm, type VerifiableScheme } from './signatures.ts';
 
@@ -21,29 +30,71 @@ export function verifyScheme(
   key: KeyObject,
   signature: Uint8Array,
 ): boolean {
+  if (!isKeyFor(scheme, key)) return false;
+  return unlessImpossible(() => {
+    const settings = verificationSettings(scheme, key);
+    return verifyNow(settings.digest, data, settings.key, signature);
+  });
+}
+
+/**
+ * The same over data that comes in pieces.
+ *
+ * @returns null: the scheme needs all data at once, and there is more than `limits.cms.bareContentOctets`
+ * @throws what the data's source throws
+ */
+export async function verifySchemeOfStream(
+  scheme: VerifiableScheme,
+  data: SizedOctets,
+  key: KeyObject,
+  signature: Uint8Array,
+): Promise<boolean | null> {
+  if (!isKeyFor(scheme, key)) return false;
+  if (scheme.kind === 'eddsa' || scheme.kind === 'ml-dsa') {
+    if (data.length > limits.cms.bareContentOctets) return null;
+    const octets: Buffer[] = [];
+    for await (const chunk of data.read()) octets.push(chunk);
+    return verifyScheme(scheme, Buffer.concat(octets), key, signature);
+  }
+  const verification = createVerify(scheme.digest);
+  for await (const chunk of data.read()) verification.update(chunk);
+  return unlessImpossible(() => verification.verify(verificationSettings(scheme, key).key, signature));
+}
+
+function isKeyFor(scheme: VerifiableScheme, key: KeyObject): boolean {
   const type = key.asymmetricKeyType ?? '';
   if (!KEY_TYPES[scheme.kind].includes(type)) return false;
-  if (scheme.kind === 'eddsa' && type !== scheme.curve.toLowerCase()) return false;
-  if (scheme.kind === 'ml-dsa' && type !== scheme.parameterSet.toLowerCase()) return false;
-  try {
-    switch (scheme.kind) {
-      case 'rsa-pkcs1':
-        return verifyNow(scheme.digest, data, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
-      case 'rsa-pss': {
-        const { saltOctets: saltLength } = scheme;
-        const padding = constants.RSA_PKCS1_PSS_PADDING;
-        const options = { key: withMaskDigest(key, scheme), padding, saltLength };
-        return verifyNow(scheme.digest, data, options, signature);
-      }
-      case 'ecdsa':
-      case 'dsa':
-        return verifyNow(scheme.digest, data, { key, dsaEncoding: 'der' }, signature);
-      case 'eddsa':
-      case 'ml-dsa':
-        return verifyNow(null, data, key, signature);
-      default:
-        return unreachable(scheme);
+  if (scheme.kind === 'eddsa') return type === scheme.curve.toLowerCase();
+  if (scheme.kind === 'ml-dsa') return type === scheme.parameterSet.toLowerCase();
+  return true;
+}
+
+function verificationSettings(
+  scheme: VerifiableScheme,
+  key: KeyObject,
+): { digest: string | null; key: VerifyKeyObjectInput } {
+  switch (scheme.kind) {
+    case 'rsa-pkcs1':
+      return { digest: scheme.digest, key: { key, padding: constants.RSA_PKCS1_PADDING } };
+    case 'rsa-pss': {
+      const { digest, saltOctets: saltLength } = scheme;
+      const padding = constants.RSA_PKCS1_PSS_PADDING;
+      return { digest, key: { key: withMaskDigest(key, scheme), padding, saltLength } };
     }
+    case 'ecdsa':
+    case 'dsa':
+      return { digest: scheme.digest, key: { key, dsaEncoding: 'der' } };
+    case 'eddsa':
+    case 'ml-dsa':
+      return { digest: null, key: { key } };
+    default:
+      return unreachable(scheme);
+  }
+}
+
+function unlessImpossible(verify: () => boolean): boolean {
+  try {
+    return verify();
   } catch {
     // OpenSSL reports some impossible signatures (wrong length, salt longer than the key) by an error.
     return false;

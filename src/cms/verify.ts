@@ -9,7 +9,7 @@ import { type ContentDigestName, digest, digestOctets } from './digests.ts';
 import type { CertificateIdentifier } from './identifiers.ts';
 import { isUnreadable } from './malformed.ts';
 import { contentTypes } from './oids.ts';
-import { type ResolvedSignature, resolveSignature } from './signatures.ts';
+import { type ResolvedSignature, resolveSignature, type VerifiableScheme } from './signatures.ts';
 import {
   contentTypeOf,
   isNamedBy,
@@ -78,6 +78,23 @@ export function verifySignature(
   certificate: Certificate,
   issuers: readonly Certificate[] = [],
 ): VerificationReport {
+  return verifyOver(signedData, signerInfo, content, certificate, issuers);
+}
+
+/**
+ * Content that was read as a stream for a signature without signed attributes (see verify-stream.ts). `valid` null: the
+ * signature cannot be verified over a stream.
+ */
+export type BareContent = { bare: { looksLikeAttributes: boolean; valid: boolean | null } };
+
+/** `verifySignature`, for that content too. */
+export function verifyOver(
+  signedData: Pick<SignedData, 'contentType'>,
+  signerInfo: SignerInfo,
+  content: SignedContent | BareContent,
+  certificate: Certificate,
+  issuers: readonly Certificate[],
+): VerificationReport {
   const checks: SignatureCheck[] = [];
   const attributes = signerInfo.signedAttributes?.list ?? [];
   const resolved = resolve(signerInfo);
@@ -104,13 +121,11 @@ export function verifySignature(
 
   if (signerInfo.signedAttributes === null) {
     checks.push(checkBareContent(signedData.contentType, content));
-    // A digest alone cannot be verified against a signature over the content.
-    if (!(content instanceof Uint8Array)) {
-      checks.push({ check: 'signature-value', outcome: 'unsupported' });
-      return report(checks.some(({ outcome }) => outcome === 'failed') ? 'bad' : 'unsupported');
-    }
+    const valid = isBareSignature(resolved.scheme, content, key, signerInfo.signature);
     checks.push(
-      outcomeOf('signature-value', verifyScheme(resolved.scheme, content, key, signerInfo.signature)),
+      valid === null
+        ? { check: 'signature-value', outcome: 'unsupported' }
+        : outcomeOf('signature-value', valid),
     );
     return report(summary(checks));
   }
@@ -144,6 +159,29 @@ function summary(checks: readonly SignatureCheck[]): VerificationReport['signatu
   return checks.some(({ outcome }) => outcome === 'unsupported') ? 'unsupported' : 'good';
 }
 
+/** What a SignerInfo and a certificate ask for; null: contradictory or not supported. */
+export function schemeAndKey(
+  signerInfo: SignerInfo,
+  certificate: Certificate,
+  issuers: readonly Certificate[],
+): { scheme: VerifiableScheme; key: KeyObject } | null {
+  const resolved = resolve(signerInfo);
+  if (resolved.kind !== 'supported') return null;
+  const key = publicKeyOf(certificate, issuers);
+  return key === null ? null : { scheme: resolved.scheme, key };
+}
+
+/** null: a digest alone cannot be verified against a signature over the content. */
+function isBareSignature(
+  scheme: VerifiableScheme,
+  content: SignedContent | BareContent,
+  key: KeyObject,
+  signature: Buffer,
+): boolean | null {
+  if (content instanceof Uint8Array) return verifyScheme(scheme, content, key, signature);
+  return 'bare' in content ? content.bare.valid : null;
+}
+
 function resolve(signerInfo: SignerInfo): ResolvedSignature {
   try {
     return resolveSignature(signerInfo.digestAlgorithm, signerInfo.signatureAlgorithm);
@@ -166,19 +204,30 @@ function publicKeyOf(certificate: Certificate, issuers: readonly Certificate[]):
  * Without signed attributes only id-data may be signed (RFC 5652 §5.3), and nothing that is a set of attributes
  * itself: such a "content" is how a signature made over signed attributes is passed off as one over content.
  */
-function checkBareContent(contentType: string, content: SignedContent): SignatureCheck {
+function checkBareContent(contentType: string, content: SignedContent | BareContent): SignatureCheck {
   if (contentType !== contentTypes.data) return { check: 'content-type', outcome: 'failed' };
-  if (content instanceof Uint8Array && content[0] === 0x31) {
-    const octets = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-    if (orNull(() => looksLikeAttributes(readWhole(octets, 'BER'))) === true) {
-      return { check: 'signed-attributes', outcome: 'failed' };
-    }
-  }
-  return { check: 'signed-attributes', outcome: 'absent' };
+  const outcome = isMadeOfAttributes(content) ? 'failed' : 'absent';
+  return { check: 'signed-attributes', outcome };
 }
 
-function digestOfContent(content: SignedContent, name: ContentDigestName): Uint8Array | null {
+function isMadeOfAttributes(content: SignedContent | BareContent): boolean {
+  if (content instanceof Uint8Array) return isSetOfAttributes(content);
+  return 'bare' in content && content.bare.looksLikeAttributes;
+}
+
+/** Whether content is a set of attributes and nothing else. */
+export function isSetOfAttributes(content: Uint8Array): boolean {
+  if (content[0] !== SET_OF) return false;
+  const octets = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+  return orNull(() => looksLikeAttributes(readWhole(octets, 'BER'))) === true;
+}
+
+/** Identifier octet of every SET OF. */
+export const SET_OF = 0x31;
+
+function digestOfContent(content: SignedContent | BareContent, name: ContentDigestName): Uint8Array | null {
   if (content instanceof Uint8Array) return digest(name, content);
+  if (!('digests' in content)) return null;
   const known = content.digests.get(name);
   return known !== undefined && known.length === digestOctets(name) ? known : null;
 }

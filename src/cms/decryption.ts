@@ -1,0 +1,138 @@
+import type { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { describeContentEncryption } from './content-encryption.ts';
+import { type Attempt, contentKeysOf, isOfTheKeyAlone } from './content-keys.ts';
+import type { EnvelopedStructure } from './enveloped-data.ts';
+import { identifies } from './identifiers.ts';
+import type { DecryptionKey } from './keys.ts';
+import { isUnreadable } from './malformed.ts';
+import { type CiphertextShape, type OpenableContent, openableContent } from './openable-content.ts';
+import { contentTypeOf } from './signed-attributes.ts';
+
+/**
+ * Which key opens EnvelopedData and AuthEnvelopedData: the same for content in memory and content in a stream.
+ *
+ * Holds: every failure behind "a key of ours matches" looks the same from outside, and takes the same path: wrong key,
+ * padding, key of wrong length, broken content, wrong tag (RFC 3218 §2.3).
+ * Must never happen: a part of the content given out before it is known to be right, a reason given out.
+ */
+
+export type Decryption<Content> = { algorithm: string; authenticated: boolean } & (
+  | {
+      outcome: 'opened';
+      content: Content;
+      /** Of the content: id-data for S/MIME. */
+      contentType: string;
+      /** Certificate of the key that opened it; null: a shared key or a password did. */
+      recipient: Certificate | null;
+    }
+  | { outcome: 'no-key' }
+  | { outcome: 'failed' }
+);
+
+/** What opens messages besides private keys. */
+export type SharedSecrets = {
+  /** For KEKRecipientInfo, under AES key wrap. */
+  sharedKeys?: readonly { identifier: Uint8Array; key: Uint8Array }[];
+  /** For PasswordRecipientInfo, in the encoding that the sender used: UTF-8 mostly. */
+  passwords?: readonly Uint8Array[];
+};
+
+/** The content under one key; null: wrong key or damaged. */
+export type OpenContent<Content> = (
+  openable: OpenableContent,
+  contentKey: Buffer,
+) => Content | null | Promise<Content | null>;
+
+/**
+ * Tries every key whose certificate a RecipientInfo names, until one opens the content.
+ *
+ * @throws SealgateError a key's temporary error (`key.unavailable`) when no other key opens the content
+ */
+export async function decryptWith<Content>(
+  enveloped: EnvelopedStructure,
+  ciphertext: CiphertextShape,
+  keys: readonly DecryptionKey[],
+  secrets: SharedSecrets,
+  open: OpenContent<Content>,
+): Promise<Decryption<Content>> {
+  const { name: algorithm, authenticated } = describeContentEncryption(enveloped.algorithm);
+  const description = { algorithm, authenticated };
+  const attempts = attemptsFor(enveloped, keys, secrets);
+  if (attempts.length === 0) return { ...description, outcome: 'no-key' };
+  const openable = orNull(() => openableOf(enveloped, ciphertext));
+  if (openable === null) return { ...description, outcome: 'failed' };
+
+  let unavailable: SealgateError | null = null;
+  const left = { rounds: limits.cms.passwordIterations };
+  for (const attempt of attempts) {
+    try {
+      const contentKeys = await contentKeysOf(attempt, openable.keyOctets, left);
+      for (const contentKey of contentKeys) {
+        const content = await open(openable, contentKey);
+        contentKey.fill(0);
+        if (content !== null) {
+          const { contentType } = enveloped;
+          const recipient = attempt.kind === 'certificate' ? attempt.key.certificate : null;
+          return { ...description, outcome: 'opened', content, contentType, recipient };
+        }
+      }
+    } catch (error) {
+      if (!isOfTheKeyAlone(error)) throw error;
+      // A key that never does this operation is no candidate; one that is away may be the right one.
+      if (error.duration === 'temporary') unavailable = error;
+    }
+  }
+  if (unavailable !== null) throw unavailable;
+  return { ...description, outcome: 'failed' };
+}
+
+/** Bounded: each attempt may be an operation of a slow token, and the sender decides how often a key is named. */
+function attemptsFor(
+  enveloped: EnvelopedStructure,
+  keys: readonly DecryptionKey[],
+  { sharedKeys = [], passwords = [] }: SharedSecrets,
+): Attempt[] {
+  const found: Attempt[] = [];
+  for (const info of enveloped.recipientInfos) {
+    switch (info.kind) {
+      case 'shared-key':
+        for (const { identifier, key } of sharedKeys) {
+          if (info.keyIdentifier.equals(identifier)) found.push({ kind: 'shared-key', info, key });
+        }
+        break;
+      case 'password':
+        for (const password of passwords) found.push({ kind: 'password', info, password });
+        break;
+      default:
+        for (const key of keys) {
+          if (found.length >= limits.cms.keyOperations) break;
+          if (identifies(info.identifier, key.certificate)) found.push({ kind: 'certificate', info, key });
+        }
+    }
+    if (found.length >= limits.cms.keyOperations) return found.slice(0, limits.cms.keyOperations);
+  }
+  return found;
+}
+
+/** null: an algorithm, parameters or attributes that are not supported. */
+function openableOf(enveloped: EnvelopedStructure, ciphertext: CiphertextShape): OpenableContent | null {
+  const { algorithm, mac, authenticatedAttributes, contentType } = enveloped;
+  if (authenticatedAttributes !== null) {
+    // RFC 5083 §2.1: content-type must be among them and be right.
+    if (contentTypeOf(authenticatedAttributes.list) !== contentType) return null;
+  }
+  return openableContent(algorithm, ciphertext, mac, [
+    ...(authenticatedAttributes?.encodings() ?? [Buffer.alloc(0)]),
+  ]);
+}
+
+function orNull<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (isUnreadable(error)) return null;
+    throw error;
+  }
+}
