@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Config } from './config/load.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
@@ -14,6 +15,7 @@ import { outboundStory } from './pipeline/outbound.ts';
 import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
+import { openRevocation } from './revocation/open-revocation.ts';
 import { configuredLogin, withConfiguredLogins } from './sasl/configured-login.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
@@ -62,16 +64,27 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       certificatesOf(config.trust.anchors),
       certificatesOf(config.trust.intermediates),
     ]);
+    const revocation = await openRevocation({
+      settings: config.trust.revocation,
+      file: join(config.stateFolder, 'revocation.sqlite'),
+      ...{ anchors, intermediates, clock, log },
+    });
+    open.push(revocation);
+    const { failure } = config.trust.revocation;
     const outbound = outboundStory({
       keyring,
       directory,
       delivered: deliveredVariants(store, clock),
       rules: withConfiguredLogins(config.policy.rules),
       algorithms: config.smime,
+      revocation: { standing: revocation.standing, failure },
       clock,
       log,
     });
-    const inbound = inboundStory({ keyring, directory, anchors, intermediates, clock, log });
+    const inbound = inboundStory({
+      ...{ keyring, directory, anchors, intermediates, clock, log },
+      revocation: { checker: revocation.checker, failure },
+    });
     const withKeys = new Set(principals.filter(({ keys }) => keys.length > 0).map(({ login }) => login));
     const secureContext = await listenerContext(config);
     const ports = new Map<string, number>();
@@ -205,7 +218,8 @@ function common(listener: Config['imap'][number], { secureContext, log, hostname
   };
 }
 
-async function certificatesOf(files: readonly string[]): Promise<Certificate[]> {
+/** @throws SealgateError where a file holds none */
+export async function certificatesOf(files: readonly string[]): Promise<Certificate[]> {
   return (await Promise.all(files.map(async (file) => readCertificates(await readFile(file))))).flat();
 }
 

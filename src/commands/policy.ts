@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
 import { SqliteDirectory } from '../directory/sqlite-directory.ts';
 import { SealgateError } from '../errors.ts';
+import { certificatesOf } from '../gateway.ts';
 import { openKeySources } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
 import { newMailId } from '../ids.ts';
@@ -12,6 +14,7 @@ import { findSigningKey } from '../pipeline/signing-keys.ts';
 import { explainVariant, variantLines } from '../pipeline/variant-algorithms.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
 import { explain, explanationLines } from '../policy/explain.ts';
+import { openRevocation } from '../revocation/open-revocation.ts';
 import { configuredLogin, withConfiguredLogins } from '../sasl/configured-login.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { configPath, readConfig } from './read-config.ts';
@@ -49,12 +52,30 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = { login: configuredLogin(login ?? from) };
   const mail = newMailId();
-  const signing = await findSigningKey(keyring, principal, from, mail);
+  const [anchors, intermediates] = await Promise.all([
+    certificatesOf(config.trust.anchors),
+    certificatesOf(config.trust.intermediates),
+  ]);
+  const revoked = opened.adopt(
+    await openRevocation({
+      settings: config.trust.revocation,
+      file: join(config.stateFolder, 'revocation.sqlite'),
+      ...{ anchors, intermediates, clock, log: silentLog },
+    }),
+    (one) => one.close(),
+  );
+  const { standing } = revoked;
+  const revocation = { standing, failure: config.trust.revocation.failure };
+  const { postQuantum } = config.smime;
+  const signing = await findSigningKey(keyring, principal, from, mail, standing);
   const recipients = await Promise.all(
     to.map(async (address) => ({
       address,
       visible: true,
-      certificates: await assessRecipient(directory, address, clock(), silentLog, config.smime.postQuantum),
+      certificates: await assessRecipient(directory, address, clock(), silentLog, {
+        postQuantum,
+        revocation,
+      }),
     })),
   );
   const belongs = keyring.addressesOf(principal);
@@ -65,7 +86,7 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const { decision } = explanation;
   const variants = decision.kind === 'deliver' ? decision.variants : [];
   const encrypts = variants.some(({ encrypt }) => encrypt !== null);
-  const sender = { mail, principal, from, at: clock() };
+  const sender = { mail, principal, from, at: clock(), standing };
   const facts = {
     certificates: recipients.map(({ certificates }) => certificates),
     signingKey: signing.key,

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
 import { rule } from './policy-schema.ts';
+import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
 import {
   address,
@@ -231,6 +232,7 @@ export function configSchema(files: Files) {
               'Certificates that help to build a path to an anchor where a mail does not bring them.',
             example: ['trust/example-intermediate.pem'],
           }),
+        revocation,
       })
       .prefault({})
       .describe('Which certificate authorities are believed.'),

@@ -15,10 +15,11 @@ export async function harvestSigners(
   at: Date,
   directory: CertificateDirectory,
   log: Log,
+  revocation: 'soft' | 'hard' = 'soft',
 ): Promise<void> {
   const signatures = report.layers.flatMap((layer) => (layer.kind === 'signed' ? layer.signatures : []));
   for (const signature of signatures) {
-    const finding = harvestOf(from, signature, at);
+    const finding = harvestOf(from, signature, at, revocation);
     if (finding === null) continue;
     try {
       await directory.harvest(finding);
@@ -28,12 +29,21 @@ export async function harvestSigners(
   }
 }
 
-function harvestOf(address: string, signature: SignatureReport, at: Date): Harvest | null {
+function harvestOf(
+  address: string,
+  signature: SignatureReport,
+  at: Date,
+  revocation: 'soft' | 'hard',
+): Harvest | null {
   const { signer, path, capabilities, signedAt } = signature;
   if (signer === null || signature.signature !== 'good' || signature.speaksFor !== 'from') return null;
   if (signature.revocation === 'revoked') return null;
   // A certificate that only signs is no use for the next mail; an expired one neither.
   if (mayCertificateEncrypt(signer, at).kind !== 'may') return null;
-  const trust = path?.outcome === 'valid' ? 'verified' : 'harvested';
+  const isTolerated =
+    revocation === 'soft' ||
+    signature.revocation === 'good' ||
+    (path?.outcome === 'valid' && path.path.length === 1);
+  const trust = path?.outcome === 'valid' && isTolerated ? 'verified' : 'harvested';
   return { address, certificate: signer, trust, capabilities, signedAt };
 }

@@ -1,6 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { decideInbound } from '../policy/decide-inbound.ts';
 import { type MessageOpening, openMessage } from '../smime/open.ts';
 import { harvestSigners } from './harvest.ts';
@@ -19,6 +20,8 @@ export type InboundParts = {
   directory: CertificateDirectory;
   anchors: readonly Certificate[];
   intermediates: readonly Certificate[];
+  /** Absent: revocation is known only from what a mail carries, and tolerated where it is not. */
+  revocation?: { checker: RevocationChecker; failure: 'soft' | 'hard' };
   clock: Clock;
   log: Log;
 };
@@ -49,10 +52,15 @@ async function open({ session, principal, octets }: OpenRequest, parts: InboundP
   const at = parts.clock();
   // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
   const keys = () => parts.keyring.decryptionKeys(principal, session);
-  const opening = await openMessage(octets, keys, { at, anchors: parts.anchors, pool: parts.intermediates });
+  const { anchors, intermediates: pool, revocation } = parts;
+  const failure = revocation?.failure ?? 'soft';
+  const opening = await openMessage(octets, keys, {
+    ...{ at, anchors, pool },
+    ...(revocation === undefined ? {} : { revocation: revocation.checker }),
+  });
   const from = signedFrom(opening);
-  if (from !== null) await harvestSigners(from, opening.report, at, parts.directory, parts.log);
-  return outcomeOf(opening);
+  if (from !== null) await harvestSigners(from, opening.report, at, parts.directory, parts.log, failure);
+  return outcomeOf(opening, failure);
 }
 
 /** The one From address that the signatures were judged by, where there are any to learn from. */
@@ -60,13 +68,13 @@ function signedFrom({ from, report }: MessageOpening): string | null {
   return report.layers.some(({ kind }) => kind === 'signed') ? oneAddress(from) : null;
 }
 
-function outcomeOf(opening: MessageOpening): OpenOutcome {
+function outcomeOf(opening: MessageOpening, revocation: 'soft' | 'hard'): OpenOutcome {
   const { report, entity, header } = opening;
   switch (opening.outcome) {
     case 'as-is':
       return { kind: 'as-is', report: report.layers.length === 0 ? null : report };
     case 'opened':
-      return { kind: 'opened', entity, header, report, verdict: decideInbound(report) };
+      return { kind: 'opened', entity, header, report, verdict: decideInbound(report, { revocation }) };
     case 'no-key':
       return { kind: 'no-key', report };
     case 'failed':

@@ -16,6 +16,7 @@ import type {
   HandOver,
   Keyring,
   OutboundStory,
+  RevocationUse,
   Submission,
   SubmissionOutcome,
 } from './ports.ts';
@@ -34,6 +35,8 @@ export type OutboundParts = {
   rules: readonly Rule[];
   /** Cautious ones when absent. */
   algorithms?: AlgorithmSettings;
+  /** Absent: revocation is not looked at. */
+  revocation?: RevocationUse;
   clock: Clock;
   log: Log;
 };
@@ -46,9 +49,12 @@ export type OutboundParts = {
  * header that tells who got a blind copy.
  */
 export function outboundStory(parts: OutboundParts): OutboundStory {
-  const { directory, log, rules, algorithms = cautiousAlgorithms } = parts;
+  const { directory, log, rules, algorithms = cautiousAlgorithms, revocation } = parts;
   const isNeeded = (login: string, address: string) => mayEncrypt(login, address, rules);
-  const lookups = new RecipientLookups(directory, log, isNeeded, algorithms.postQuantum);
+  const lookups = new RecipientLookups(directory, log, isNeeded, {
+    postQuantum: algorithms.postQuantum,
+    ...(revocation === undefined ? {} : { revocation }),
+  });
   return {
     judgeRecipient: (origin, recipient) => judgeRecipient(origin, recipient, lookups, parts),
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
@@ -87,7 +93,7 @@ async function decideAndPrepare(
   const { from, sender } = senderOf(message.root.fields);
   const [certificates, signing] = await Promise.all([
     lookups.settle(origin, recipients, at),
-    findSigningKey(parts.keyring, principal, from, mail),
+    findSigningKey(parts.keyring, principal, from, mail, parts.revocation?.standing),
   ]);
   const shown = visibleRecipients(message.root.fields);
   const decision = decideOutbound(
@@ -108,7 +114,10 @@ async function decideAndPrepare(
   );
   const { algorithms = cautiousAlgorithms } = parts;
   const signingKey = signing.key;
-  const findings = { mail, principal, recipients, certificates, signingKey, from, at, algorithms };
+  const findings = {
+    ...{ mail, principal, recipients, certificates, signingKey, from, at, algorithms },
+    ...(parts.revocation === undefined ? {} : { standing: parts.revocation.standing }),
+  };
   return carryOut(decision, withoutBlindCopies(message), findings, parts.keyring);
 }
 

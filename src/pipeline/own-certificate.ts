@@ -3,20 +3,28 @@ import type { MailId } from '../ids.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
-import type { Keyring, Principal } from './ports.ts';
+import type { Keyring, Principal, RevocationStanding } from './ports.ts';
 
-export type Sender = { mail: MailId; principal: Principal; from: string | null; at: Date };
+export type Sender = {
+  mail: MailId;
+  principal: Principal;
+  from: string | null;
+  at: Date;
+  /** Absent: revocation is not looked at. */
+  standing?: RevocationStanding;
+};
 
 /**
  * The sender's newest certificate that others may encrypt to. For a signature alone it is a courtesy (replies can use
- * it), so a token that is away does not stop the mail; an encrypted mail must be readable for its sender.
+ * it), so a token that is away does not stop the mail; an encrypted mail must be readable for its sender. One that is known
+ * to be revoked is passed over: whoever stole its key could read the mail.
  *
  * @param needed whether something is encrypted
  * @param postQuantum whether one for ML-KEM counts
  * @throws SealgateError `key.unavailable` where it is needed
  */
 export async function ownCertificate(
-  { mail, principal, from, at: now }: Sender,
+  { mail, principal, from, at: now, standing }: Sender,
   keyring: Keyring,
   needed: boolean,
   postQuantum: boolean,
@@ -34,5 +42,9 @@ export async function ownCertificate(
       mayCertificateEncrypt(certificate, now, postQuantum).kind === 'may' && speaksFor(certificate, from),
   );
   usable.sort((one, other) => other.notBefore.getTime() - one.notBefore.getTime());
-  return usable[0] ?? null;
+  for (const certificate of usable) {
+    const stands = await standing?.of(certificate);
+    if (stands?.kind !== 'revoked') return certificate;
+  }
+  return null;
 }

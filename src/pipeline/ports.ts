@@ -138,7 +138,8 @@ export type Harvest = {
 export type Standing =
   | { kind: 'good' }
   | { kind: 'revoked'; why: string }
-  | { kind: 'unchecked'; why: string }
+  /** `mayPass`: a place that was asked did not answer, so it may be different later. */
+  | { kind: 'unchecked'; why: string; mayPass: boolean }
   | { kind: 'no-path' };
 
 /** Answers within a time limit of its own, whatever the network does. Never rejects. */
@@ -146,6 +147,11 @@ export interface RevocationStanding {
   /** @param chain intermediates that came with the certificate; nothing in it is believed */
   of(certificate: Certificate, chain?: readonly Certificate[]): Promise<Standing>;
 }
+
+/**
+ * Revocation where certificates are used, and what to do when nobody knows: `soft` tolerates it, `hard` does not.
+ */
+export type RevocationUse = { standing: RevocationStanding; failure: 'soft' | 'hard' };
 
 /** Keys by login; deny by default. Throws SealgateError `key.unavailable`. */
 export interface Keyring {

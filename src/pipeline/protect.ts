@@ -11,7 +11,7 @@ import { recognise } from '../smime/recognise.ts';
 import { signMessage } from '../smime/sign.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { ownCertificate } from './own-certificate.ts';
-import type { Keyring, Principal, Variant } from './ports.ts';
+import type { Keyring, Principal, RevocationStanding, Variant } from './ports.ts';
 import type { RecipientCertificates } from './recipient-certificates.ts';
 import { broken, variantAlgorithms } from './variant-algorithms.ts';
 
@@ -25,6 +25,8 @@ export type Findings = {
   from: string | null;
   at: Date;
   algorithms: AlgorithmSettings;
+  /** Absent: revocation is not looked at. */
+  standing?: RevocationStanding;
 };
 
 /** A variant whose message is made when its turn comes. */

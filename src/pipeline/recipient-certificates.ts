@@ -3,7 +3,7 @@ import type { Log } from '../log/log.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
 import type { Recipient } from '../smtp/envelope.ts';
-import type { CertificateDirectory, KnownCertificate, Origin } from './ports.ts';
+import type { CertificateDirectory, KnownCertificate, Origin, RevocationUse, Standing } from './ports.ts';
 import { comparable } from './sender.ts';
 
 /** What is known of one recipient when the decision falls. */
@@ -13,13 +13,26 @@ export type RecipientCertificates =
   | { kind: 'none' }
   /** Those for the address cannot be encrypted to; a sentence about the best of them. */
   | { kind: 'unusable'; because: string }
+  /** Whether they have been revoked could not be checked, and may be known later. */
+  | { kind: 'unchecked'; because: string }
   | { kind: 'lookup-failed' };
+
+/** What decides about certificates besides themselves. */
+export type CertificateUse = {
+  /** Keys for ML-KEM can be encrypted to; absent: no. */
+  postQuantum?: boolean;
+  /** Absent: revocation is not looked at. */
+  revocation?: RevocationUse;
+};
 
 /** Look-ups kept in the whole process; the oldest goes first, and is made again at DATA. */
 const LOOKUPS_KEPT = 20_000;
 
 /** null where the directory could not be asked: different from knowing that there is none. */
-type Found = readonly KnownCertificate[] | null;
+type Found = readonly Candidate[] | null;
+
+/** `standing` is asked for from the start, so that it is known when the mail is there. null: nobody is asked. */
+type Candidate = { known: KnownCertificate; standing: Promise<Standing> | null };
 
 /**
  * Looks certificates up from RCPT TO on, so that a slow directory costs no time after DATA.
@@ -29,23 +42,23 @@ export class RecipientLookups {
   readonly #directory: CertificateDirectory;
   readonly #log: Log;
   readonly #isNeeded: (login: string, address: string) => boolean;
-  readonly #postQuantum: boolean;
+  readonly #use: CertificateUse;
   readonly #pending = new Map<string, Promise<Found>>();
 
   /**
    * @param isNeeded whether a decision can depend on the certificates of `address`; where not, none are looked for
-   * @param postQuantum whether keys for ML-KEM can be encrypted to
+   * @param use what decides besides the certificates themselves
    */
   constructor(
     directory: CertificateDirectory,
     log: Log,
     isNeeded: (login: string, address: string) => boolean = () => true,
-    postQuantum = false,
+    use: CertificateUse = {},
   ) {
     this.#directory = directory;
     this.#log = log;
     this.#isNeeded = isNeeded;
-    this.#postQuantum = postQuantum;
+    this.#use = use;
   }
 
   /** Never throws, and nothing it starts is rejected. */
@@ -67,7 +80,7 @@ export class RecipientLookups {
       await (this.#pending.get(pendingKey(origin.session, address)) ?? []),
       address,
       at,
-      this.#postQuantum,
+      this.#use,
     );
   }
 
@@ -81,13 +94,11 @@ export class RecipientLookups {
       this.#pending.delete(key);
       return { address, found };
     });
-    return Promise.all(
-      taken.map(async ({ address, found }) => assess(await found, address, at, this.#postQuantum)),
-    );
+    return Promise.all(taken.map(async ({ address, found }) => assess(await found, address, at, this.#use)));
   }
 
   #find(address: string): Promise<Found> {
-    return findOrNull(this.#directory, address, this.#log);
+    return findOrNull(this.#directory, address, this.#log, this.#use);
   }
 }
 
@@ -101,14 +112,27 @@ export async function assessRecipient(
   address: string,
   at: Date,
   log: Log,
-  postQuantum = false,
+  use: CertificateUse = {},
 ): Promise<RecipientCertificates> {
-  return assess(await findOrNull(directory, address, log), address, at, postQuantum);
+  return assess(await findOrNull(directory, address, log, use), address, at, use);
 }
 
-async function findOrNull(directory: CertificateDirectory, address: string, log: Log): Promise<Found> {
+/** Certificates of one address whose revocation is asked for; the others are not used where it matters. */
+const STANDINGS = 8;
+
+async function findOrNull(
+  directory: CertificateDirectory,
+  address: string,
+  log: Log,
+  { revocation }: CertificateUse,
+): Promise<Found> {
   try {
-    return await directory.find(address);
+    const found = await directory.find(address);
+    if (revocation === undefined) return found.map((known) => ({ known, standing: null }));
+    return found
+      .filter(({ certificate }) => speaksFor(certificate, address))
+      .slice(0, STANDINGS)
+      .map((known) => ({ known, standing: revocation.standing.of(known.certificate) }));
   } catch (error) {
     // Only the fact decides (policy/decide-outbound); the reason is the operator's.
     log.write({ event: 'directory.lookup-failed', level: 'warn', reason: String(error) });
@@ -116,18 +140,63 @@ async function findOrNull(directory: CertificateDirectory, address: string, log:
   }
 }
 
-function assess(found: Found, address: string, at: Date, postQuantum: boolean): RecipientCertificates {
+async function assess(
+  found: Found,
+  address: string,
+  at: Date,
+  { postQuantum = false, revocation }: CertificateUse,
+): Promise<RecipientCertificates> {
   if (found === null) return { kind: 'lookup-failed' };
   const usable: KnownCertificate[] = [];
+  const unchecked: { known: KnownCertificate; why: string }[] = [];
   let because: string | null = null;
-  for (const known of found) {
+  for (const { known, standing } of found) {
     if (!speaksFor(known.certificate, address)) continue;
     const verdict = mayCertificateEncrypt(known.certificate, at, postQuantum);
-    if (verdict.kind === 'may') usable.push(known);
-    else because ??= verdict.text;
+    if (verdict.kind !== 'may') {
+      because ??= verdict.text;
+      continue;
+    }
+    const doubt = await doubtAbout(known, standing, revocation?.failure ?? 'soft');
+    if (doubt === null) usable.push(known);
+    else if (doubt.mayPass) unchecked.push({ known, why: doubt.why });
+    else because ??= doubt.why;
   }
+  // One that is trusted more may be what the rule asks for: nobody is told that there is none.
+  const better = unchecked.find(({ known }) => usable.every(({ trust }) => RANK[trust] < RANK[known.trust]));
+  if (better !== undefined) return { kind: 'unchecked', because: better.why };
   if (usable.length > 0) return { kind: 'usable', certificates: usable };
   return because === null ? { kind: 'none' } : { kind: 'unusable', because };
+}
+
+const RANK: Readonly<Record<KnownCertificate['trust'], number>> = { harvested: 1, verified: 2, pinned: 3 };
+
+/**
+ * What revocation has against a certificate; null: nothing. One that leads to no anchor has nobody who could revoke it:
+ * what is asked of it is the trust that its rule wants, but `verified` it is only as long as there is a path.
+ */
+async function doubtAbout(
+  { trust }: KnownCertificate,
+  asked: Promise<Standing> | null,
+  failure: RevocationUse['failure'],
+): Promise<{ why: string; mayPass: boolean } | null> {
+  if (asked === null) return null;
+  const standing = await asked;
+  switch (standing.kind) {
+    case 'good':
+      return null;
+    case 'revoked':
+      return { why: standing.why, mayPass: false };
+    case 'unchecked':
+      return failure === 'hard' ? standing : null;
+    case 'no-path':
+      return failure === 'hard' && trust === 'verified'
+        ? {
+            why: 'It leads to no trust anchor any more, so its revocation cannot be checked.',
+            mayPass: false,
+          }
+        : null;
+  }
 }
 
 /** The recipient's address in the spelling in which it is looked up, matched against rules and told from others. */

@@ -2,23 +2,38 @@ import type { SigningKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import type { SigningFacts } from '../policy/facts.ts';
-import type { Keyring, Principal } from './ports.ts';
+import type { Keyring, Principal, RevocationStanding } from './ports.ts';
 
 /** The key to sign with, or why there is none. */
 export type FoundSigningKey = { facts: SigningFacts; key: SigningKey | null };
 
-/** The keyring's first choice for this login and address. A token that is away is temporary; no key at all is not. */
+/**
+ * The keyring's first choice for this login and address. A token that is away is temporary; no key at all is not.
+ *
+ * A key whose certificate is known to be revoked is never used: every reader would be told that the mail cannot be
+ * believed. Where that cannot be checked the key is used, under `hard` too: an outage here would stop all mail, and whoever
+ * reads it checks for himself.
+ */
 export async function findSigningKey(
   keyring: Keyring,
   principal: Principal,
   from: string | null,
   mail: MailId,
+  standing?: RevocationStanding,
 ): Promise<FoundSigningKey> {
   if (from === null) return missing('the mail has no clear sender');
   try {
-    const [key] = await keyring.signingKeys(principal, from, mail);
-    if (key === undefined) return missing(`there is no valid certificate and key for ${from}`);
-    return { facts: { kind: 'available' }, key };
+    let revoked: string | null = null;
+    for (const key of await keyring.signingKeys(principal, from, mail)) {
+      const stands = await standing?.of(key.certificate, key.chain);
+      if (stands?.kind !== 'revoked') return { facts: { kind: 'available' }, key };
+      revoked ??= stands.why;
+    }
+    return missing(
+      revoked === null
+        ? `there is no valid certificate and key for ${from}`
+        : `the certificate for ${from} has been revoked and a new one is needed: ${revoked}`,
+    );
   } catch (error) {
     if (!(error instanceof SealgateError)) throw error;
     const { duration, publicText } = error;

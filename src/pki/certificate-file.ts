@@ -42,7 +42,8 @@ export function readCertificates(octets: Buffer): Certificate[] {
 
 function readPemCertificates(octets: Buffer): Certificate[] {
   return readPem(octets.toString('latin1')).flatMap(({ label, der }) => {
-    if (CERTIFICATE_LABELS.has(label)) return [parseCertificate(der)];
+    // Windows' certificate services put a bundle between these lines, too.
+    if (CERTIFICATE_LABELS.has(label)) return readDer(der);
     return BUNDLE_LABELS.has(label) ? readBundle(der) : [];
   });
 }

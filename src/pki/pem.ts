@@ -4,8 +4,9 @@ import { limits } from '../limits.ts';
 /** One textual encoding of RFC 7468: the label of its boundaries and the octets between them. */
 export type PemObject = { label: string; der: Buffer };
 
-// RFC 7468 §3: preeb = "-----BEGIN " [ label ] "-----", label = printable characters without a hyphen at either end.
-const BOUNDARY = /^-----(BEGIN|END) ((?:[!-,.-~]+(?:[- ](?=[!-,.-~]))?)*)-----$/;
+// RFC 7468 §3: preeb = "-----BEGIN " [ label ] "-----", label = labelchar *( ["-" / SP] labelchar ). There is only one way
+// to match a character, so that a line that nearly is a boundary takes no longer than one that is.
+const BOUNDARY = /^-----(BEGIN|END) ((?:[!-,.-~](?:[- ]?[!-,.-~])*)?)-----$/;
 const BASE64_LINE = /^[A-Za-z0-9+/]{1,76}={0,2}$/;
 const LINE_OCTETS = 64;
 

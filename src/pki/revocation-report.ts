@@ -5,7 +5,10 @@ import type { RevocationReason } from './revocation-reason.ts';
 export type RevocationProblem = {
   check:
     | 'no-information'
+    /** A place was asked and gave nothing: it may be different later. */
     | 'not-fetched'
+    /** There is no place that is asked. */
+    | 'no-place'
     | 'scope'
     | 'freshness'
     | 'signer'

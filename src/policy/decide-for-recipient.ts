@@ -73,6 +73,16 @@ export function decideEncryption(rule: Rule, certificates: CertificateFacts): En
       remedy: 'Please send the mail again in a few minutes.',
     };
   }
+  if (certificates.kind === 'unchecked') {
+    return {
+      kind: 'refuse',
+      duration: 'temporary',
+      // RFC 3463 §3.8: X.7.5 cryptographic failure, because necessary information was not available.
+      enhancedCode: '4.7.5',
+      problem: `whether the certificate has been revoked could not be checked just now (rule ${rule.name}): ${quoted(certificates.because, 300).replace(/\.$/, '')}`,
+      remedy: 'Please send the mail again in a few minutes.',
+    };
+  }
   const known = certificates.kind === 'usable' ? certificates.certificates : [];
   const certificate = known.findIndex(({ trust }) => rank(trust) >= rank(rule.minTrust));
   if (certificate >= 0) return { kind: 'with', certificate };

@@ -96,7 +96,9 @@ function doubtAbout(report: SignatureReport, policy: InboundPolicy): string | nu
   if (report.algorithm.endsWith('-sha1')) {
     return 'The signature uses the outdated SHA-1 and could belong to another mail.';
   }
-  if (report.revocation === 'revoked') return `The certificate of ${signerOf(report)} has been revoked.`;
+  if (report.revocation === 'revoked') {
+    return `The certificate of ${signerOf(report)} has been revoked.${detailOf(report)}`;
+  }
   if (report.speaksFor === 'other') {
     return `The mail is signed by ${signerOf(report)}, who is not the one it says it is from.`;
   }
@@ -110,10 +112,16 @@ function doubtAbout(report: SignatureReport, policy: InboundPolicy): string | nu
       ? `The certificate of ${signerOf(report)} was issued by somebody this gateway does not trust.`
       : `The certificate of ${signerOf(report)} is not valid: ${quoted(problem.text, 200)}`;
   }
-  if (report.revocation === 'unchecked' && policy.revocation === 'hard') {
-    return `Whether the certificate of ${signerOf(report)} has been revoked could not be checked.`;
+  // A path of one is a certificate that was configured itself: nobody stands above it who could revoke it.
+  const isAnchor = report.path.path.length === 1;
+  if (report.revocation === 'unchecked' && policy.revocation === 'hard' && !isAnchor) {
+    return `Whether the certificate of ${signerOf(report)} has been revoked could not be checked.${detailOf(report)}`;
   }
   return null;
+}
+
+function detailOf({ revocationDetail }: SignatureReport): string {
+  return revocationDetail === null ? '' : ` ${quoted(revocationDetail, 300)}`;
 }
 
 function signerOf({ signer }: SignatureReport): string {

@@ -99,6 +99,8 @@ function certificatesText(facts: CertificateFacts): string {
       return 'none';
     case 'unusable':
       return `none that can be encrypted to: ${quoted(facts.because, 300)}`;
+    case 'unchecked':
+      return `not known whether they have been revoked: ${quoted(facts.because, 300)}`;
     case 'lookup-failed':
       return 'could not be looked up';
     default:

@@ -36,5 +36,7 @@ export type CertificateFacts =
   | { kind: 'none' }
   /** There are some, valid now and for this address, and none can be encrypted to. `because`: a sentence for people. */
   | { kind: 'unusable'; because: string }
+  /** There are some, and whether they have been revoked could not be checked just now. `because`: sentences for people. */
+  | { kind: 'unchecked'; because: string }
   /** Nobody knows whether there is one. */
   | { kind: 'lookup-failed' };

@@ -66,7 +66,7 @@ class Inquiry {
   /** Keys of what was gone after already. */
   readonly #asked = new Set<string>();
   /** By fingerprint: what kept the evidence of a certificate from being had. */
-  readonly #notes = new Map<string, Set<string>>();
+  readonly #notes = new Map<string, Map<string, RevocationProblem>>();
   #late: AbortSignal | null = null;
 
   constructor(question: RevocationQuestion, parts: CheckerParts) {
@@ -163,12 +163,16 @@ class Inquiry {
       const kept = await this.#parts.keeper.recall(way);
       if (kept !== null) this.#take(kept);
       if (kept !== null && !this.#parts.keeper.isDue(way)) return kept;
-      const found = this.#parts.fetch ? await this.#fetched(way, share) : 'Nothing is fetched here.';
+      if (!this.#parts.fetch) {
+        this.#note(chain, 'no-place', 'Nothing is fetched here.');
+        return kept;
+      }
+      const found = await this.#fetched(way, share);
       if (typeof found !== 'string') {
         this.#take(found);
         return found;
       }
-      this.#note(chain, found);
+      this.#note(chain, 'not-fetched', found);
       if (kept !== null) return kept;
     }
     return null;
@@ -197,9 +201,9 @@ class Inquiry {
 
   #sources(chain: Chain): readonly Source[] {
     const { sources, none } = sourcesOf(this.#use(chain), this.#parts.rules);
-    if (none !== null) this.#note(chain, none);
+    if (none !== null) this.#note(chain, 'no-place', none);
     for (const { refused, ways } of sources) {
-      if (ways.length === 0) for (const text of refused) this.#note(chain, text);
+      if (ways.length === 0) for (const text of refused) this.#note(chain, 'no-place', text);
     }
     return sources;
   }
@@ -214,18 +218,17 @@ class Inquiry {
     else this.#responses.set(evidence, { response: evidence.response, nonce: null });
   }
 
-  #note([certificate]: Chain, text: string): void {
+  #note([certificate]: Chain, check: RevocationProblem['check'], text: string): void {
     if (certificate === undefined) return;
-    const notes = this.#notes.get(certificate.fingerprint) ?? new Set();
-    this.#notes.set(certificate.fingerprint, notes.add(text));
+    const notes = this.#notes.get(certificate.fingerprint) ?? new Map<string, RevocationProblem>();
+    this.#notes.set(certificate.fingerprint, notes.set(text, { check, text }));
   }
 
   /** Says first what kept evidence from being had: without it, the rest cannot be understood. */
   #withNotes(report: RevocationReport): RevocationReport {
     const certificates = report.certificates.map(({ certificate, revocation }) => {
       if (revocation.status !== 'undetermined') return { certificate, revocation };
-      const notes = [...(this.#notes.get(certificate.fingerprint) ?? [])];
-      const problems = notes.map((text): RevocationProblem => ({ check: 'not-fetched', text }));
+      const problems = this.#notes.get(certificate.fingerprint)?.values() ?? [];
       return {
         certificate,
         revocation: { status: 'undetermined' as const, problems: [...problems, ...revocation.problems] },

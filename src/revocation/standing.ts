@@ -4,6 +4,7 @@ import { CertificateSet } from '../pki/certificate-set.ts';
 import { validatePath } from '../pki/path.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { revocationForPeople } from '../pki/revocation-for-people.ts';
+import type { RevocationReport } from '../pki/revocation-report.ts';
 import type { KnownIssuers } from './known-issuers.ts';
 
 export type StandingParts = {
@@ -30,7 +31,23 @@ export function revocationStanding(parts: StandingParts): RevocationStanding {
       if (report.path.length === 1) return { kind: 'good' };
       const revocation = await checker.check({ path: report.path, crls: [], pool, at });
       const why = revocationForPeople(revocation) ?? 'Nothing is known about its revocation.';
-      return revocation.verdict === 'good' ? { kind: 'good' } : { kind: revocation.verdict, why };
+      switch (revocation.verdict) {
+        case 'good':
+          return { kind: 'good' };
+        case 'revoked':
+          return { kind: 'revoked', why };
+        case 'unchecked':
+          return { kind: 'unchecked', why, mayPass: mayPass(revocation) };
+      }
     },
   };
+}
+
+/** Every certificate that is not known to be good has a place that may answer later. */
+function mayPass({ certificates }: RevocationReport): boolean {
+  return certificates.every(
+    ({ revocation }) =>
+      revocation.status !== 'undetermined' ||
+      revocation.problems.some(({ check }) => check === 'not-fetched'),
+  );
 }

@@ -12,13 +12,14 @@ function certificate(...mailboxes: string[]): Certificate {
 }
 
 const bob = certificate('bob@partner.example');
+const anchor = certificate();
 const good: SignatureReport = {
   signer: bob,
   algorithm: 'rsa-pkcs1-sha256',
   signedAt: null,
   signature: 'good',
   checks: [],
-  path: { outcome: 'valid', anchor: certificate(), path: [bob] },
+  path: { outcome: 'valid', anchor, path: [bob, anchor] },
   revocation: 'good',
   revocationDetail: null,
   speaksFor: 'from',
@@ -96,6 +97,22 @@ describe('a mail is not trusted', () => {
       kind: 'untrusted',
       why: expect.stringContaining('revoked could not be checked'),
     });
+  });
+
+  test('and what kept the check from an answer is said', () => {
+    const revocationDetail = 'http://crl.example/ did not answer in time.';
+    const layers = [signed({ revocation: 'unchecked', revocationDetail })];
+    expect(decideInbound({ layers }, { revocation: 'hard' })).toMatchObject({
+      why: expect.stringContaining(revocationDetail),
+    });
+  });
+});
+
+describe('a certificate that was configured itself', () => {
+  test('is trusted although nobody could revoke it, also where policy is hard', () => {
+    const path = { outcome: 'valid', anchor: bob, path: [bob] } as const;
+    const layers = [signed({ revocation: 'unchecked', path })];
+    expect(decideInbound({ layers }, { revocation: 'hard' })).toEqual({ kind: 'trusted' });
   });
 });
 
