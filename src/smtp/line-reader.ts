@@ -75,7 +75,7 @@ export class LineReader {
       const whole = this.#consume(length);
       if (length > this.#maxOctets) return TOO_LONG;
       // CR only as the last octet but one, LF only as the last.
-      if (whole.indexOf(CR) !== length - 2) {
+      if (length === 1 || whole.indexOf(CR) !== length - 2) {
         this.#broken = true;
         return BARE;
       }

@@ -5,7 +5,7 @@ import { minimise } from './minimise.ts';
 import { mutate } from './mutate.ts';
 import type { ProgressWriter } from './progress-file.ts';
 import { Random } from './random.ts';
-import { type Misbehaviour, runInput } from './run-input.ts';
+import { type Misbehaviour, Runner } from './run-input.ts';
 import type { FuzzTarget, PreparedTarget } from './target.ts';
 
 /**
@@ -74,6 +74,7 @@ class Campaign {
   readonly #options: CampaignOptions;
   readonly #progress: ProgressWriter;
   readonly #events: CampaignEvents;
+  readonly #runner: Runner;
   readonly #random: Random;
   readonly #coverage: Coverage;
   readonly #dictionary: readonly Buffer[];
@@ -95,6 +96,7 @@ class Campaign {
     this.#options = options;
     this.#progress = progress;
     this.#events = events;
+    this.#runner = new Runner(target, prepared, (input) => progress.begins(input));
     this.#random = new Random(options.seed);
     this.#coverage = coverage;
     this.#dictionary = (target.dictionary ?? []).map((word) => Buffer.from(word as string));
@@ -127,7 +129,15 @@ class Campaign {
       }
     }
     const text = describeGrowth(growthOf(this.#samples), this.#target.caches ?? 0);
-    if (text !== null) this.#events.finding({ kind: 'growth', key: 'growth', text, input: null });
+    if (text !== null) {
+      const heap = this.#samples.map(({ heapOctets }) => (heapOctets / 1024 / 1024).toFixed(1)).join(' ');
+      this.#events.finding({
+        kind: 'growth',
+        key: 'growth',
+        text: `${text}\nheap, MiB: ${heap}`,
+        input: null,
+      });
+    }
     return this.#status();
   }
 
@@ -184,17 +194,13 @@ class Campaign {
   }
 
   async #runOne(input: Buffer, again: boolean): Promise<void> {
-    this.#progress.begins(input);
-    const found = await runInput(this.#target, this.#prepared, input, again);
+    const found = await this.#runner.run(input, again);
     if (found === null || this.#known.has(found.key) || this.#known.size >= MOST_FINDINGS) return;
     this.#known.add(found.key);
     const small = await minimise(
       input,
-      async (candidate) => {
-        this.#progress.begins(candidate);
-        const same = await runInput(this.#target, this.#prepared, candidate, found.kind === 'other-answer');
-        return same?.key === found.key;
-      },
+      async (candidate) =>
+        (await this.#runner.run(candidate, found.kind === 'other-answer'))?.key === found.key,
       performance.now() + this.#options.minimiseMs,
     );
     this.#events.finding({ ...found, input: small });
@@ -202,10 +208,10 @@ class Campaign {
 
   #sampleMemory(): void {
     globalThis.gc?.();
-    const { heapUsed, external, rss } = process.memoryUsage();
+    const { heapUsed, rss } = process.memoryUsage();
     this.#samples.push({
       runs: this.#progress.runs,
-      heapOctets: heapUsed + external - this.#corpusOctets,
+      heapOctets: heapUsed,
       rssOctets: rss,
     });
   }

@@ -9,7 +9,7 @@ import {
 } from './campaign.ts';
 import { Coverage } from './coverage.ts';
 import { ProgressWriter } from './progress-file.ts';
-import { runInput } from './run-input.ts';
+import { Runner } from './run-input.ts';
 import type { FuzzTarget } from './target.ts';
 
 /** The fuzzing process: it is told by its parent what to do and tells it what it found. */
@@ -56,8 +56,7 @@ async function runFile(task: Of<'once'>, progress: ProgressWriter): Promise<void
   const target = await targetOf(task);
   const input = readFileSync(task.inputFile);
   const prepared = await target.prepare();
-  progress.begins(input);
-  const found = await runInput(target, prepared, input, true);
+  const found = await new Runner(target, prepared, (octets) => progress.begins(octets)).run(input, true);
   prepared.close?.();
   send({ kind: 'once-done', misbehaviour: found === null ? null : `${found.kind}: ${found.text}` });
 }

@@ -2,7 +2,10 @@
 
 export type MemorySample = {
   runs: number;
-  /** After a full collection, without what the fuzzer itself keeps. */
+  /**
+   * After a full collection. Octets of Buffers are not on the heap and are freed when it pleases the collector; their
+   * handles are, so that Buffers which somebody keeps show all the same.
+   */
   heapOctets: number;
   rssOctets: number;
 };

@@ -71,9 +71,16 @@ async function reproduce(file: string, names: readonly string[]): Promise<number
     process.stderr.write(USAGE);
     return 2;
   }
-  const said = await runOnce({ targetsFile: TARGETS_FILE, target, hangMs: HANG_MS }, readFileSync(file));
+  const said = await runOnce(
+    { targetsFile: TARGETS_FILE, target, hangMs: hangMsOf(target) },
+    readFileSync(file),
+  );
   say(`${said ?? 'nothing to complain of'}\n`);
   return said === null ? 0 : 1;
+}
+
+function hangMsOf(target: string): number {
+  return targets.find(({ name }) => name === target)?.hangMs ?? HANG_MS;
 }
 
 type Row = { target: string; status: CampaignStatus | null; findings: Finding[] };
@@ -95,7 +102,7 @@ async function fuzz(
           target,
           seed,
           ms: seconds * 1_000,
-          hangMs: HANG_MS,
+          hangMs: hangMsOf(target),
           minimiseMs: MINIMISE_MS,
         },
         {

@@ -34,75 +34,82 @@ export class Arena {
   }
 }
 
-const first = new Arena(0x30);
-const second = new Arena(0x0a);
+export class Runner {
+  readonly #target: FuzzTarget;
+  readonly #prepared: PreparedTarget;
+  readonly #begins: (input: Buffer) => void;
+  readonly #first = new Arena(0x30);
+  readonly #second = new Arena(0x0a);
+  readonly #timed = new Arena(0x20);
 
-/**
- * @param again whether the same input is run twice and the answers are compared
- * @returns null: all is well
- */
-export async function runInput(
-  target: FuzzTarget,
-  prepared: PreparedTarget,
-  input: Buffer,
-  again: boolean,
-): Promise<Misbehaviour | null> {
-  const laid = first.lay(input);
-  const started = performance.now();
-  const answer = await answerOf(target, prepared, laid);
-  const elapsed = performance.now() - started;
-  if (answer.misbehaviour !== null) return answer.misbehaviour;
-  if (!laid.equals(input))
-    return { kind: 'input-changed', key: 'input-changed', text: 'the input was written to' };
-  const budget = budgetOf(target, input.length);
-  if (elapsed > budget) {
-    const least = await leastTime(target, prepared, input, budget, elapsed);
+  /** @param begins called before each time that an input is read */
+  constructor(target: FuzzTarget, prepared: PreparedTarget, begins: (input: Buffer) => void) {
+    this.#target = target;
+    this.#prepared = prepared;
+    this.#begins = begins;
+  }
+
+  /**
+   * @param again whether the same input is read twice and the answers are compared
+   * @returns null: all is well
+   */
+  async run(input: Buffer, again: boolean): Promise<Misbehaviour | null> {
+    const laid = this.#first.lay(input);
+    const started = performance.now();
+    const answer = await this.#answer(laid);
+    const elapsed = performance.now() - started;
+    if (answer.misbehaviour !== null) return answer.misbehaviour;
+    if (!laid.equals(input)) {
+      return { kind: 'input-changed', key: 'input-changed', text: 'the input was written to' };
+    }
+    const budget = budgetOf(this.#target, input.length);
+    const least = elapsed > budget ? await this.#leastTime(input, budget, elapsed) : elapsed;
     if (least > budget) {
       const text = `${least.toFixed(0)} ms for ${input.length} octets, ${budget.toFixed(0)} ms allowed`;
       return { kind: 'slow', key: 'slow', text };
     }
+    if (!again) return null;
+    const repeated = await this.#answer(this.#second.lay(input));
+    if (repeated.misbehaviour !== null) return repeated.misbehaviour;
+    if (isDeepStrictEqual(answer.value, repeated.value)) return null;
+    return {
+      kind: 'other-answer',
+      key: 'other-answer',
+      text: 'the same octets elsewhere gave another answer',
+    };
   }
-  if (!again) return null;
-  const repeated = await answerOf(target, prepared, second.lay(input));
-  if (repeated.misbehaviour !== null) return repeated.misbehaviour;
-  if (isDeepStrictEqual(answer.value, repeated.value)) return null;
-  return { kind: 'other-answer', key: 'other-answer', text: 'the same octets elsewhere gave another answer' };
+
+  /** Other programs want the processor too: what was slow counts only if it is slow every time. */
+  async #leastTime(input: Buffer, budget: number, elapsed: number): Promise<number> {
+    let least = elapsed;
+    for (let i = 0; i < 4 && least > budget; i++) {
+      const laid = this.#timed.lay(input);
+      const started = performance.now();
+      await this.#answer(laid);
+      least = Math.min(least, performance.now() - started);
+    }
+    return least;
+  }
+
+  async #answer(input: Buffer): Promise<Answer> {
+    this.#begins(input);
+    try {
+      const given = this.#prepared.run(input);
+      return { value: given instanceof Promise ? await given : given, misbehaviour: null };
+    } catch (error) {
+      if (error instanceof SealgateError && isAllowed(this.#target, error.code)) {
+        return { value: { refused: error.code }, misbehaviour: null };
+      }
+      return { value: null, misbehaviour: describe(error) };
+    }
+  }
 }
 
 export function budgetOf({ budget = { ms: 50, usPerOctet: 1 } }: FuzzTarget, octets: number): number {
   return budget.ms + (octets * budget.usPerOctet) / 1_000;
 }
 
-/** Other programs want the processor too: what was slow counts only if it is slow every time. */
-async function leastTime(
-  target: FuzzTarget,
-  prepared: PreparedTarget,
-  input: Buffer,
-  budget: number,
-  elapsed: number,
-): Promise<number> {
-  let least = elapsed;
-  for (let i = 0; i < 4 && least > budget; i++) {
-    const started = performance.now();
-    await answerOf(target, prepared, first.lay(input));
-    least = Math.min(least, performance.now() - started);
-  }
-  return least;
-}
-
 type Answer = { value: unknown; misbehaviour: Misbehaviour | null };
-
-async function answerOf(target: FuzzTarget, prepared: PreparedTarget, input: Buffer): Promise<Answer> {
-  try {
-    const given = prepared.run(input);
-    return { value: given instanceof Promise ? await given : given, misbehaviour: null };
-  } catch (error) {
-    if (error instanceof SealgateError && isAllowed(target, error.code)) {
-      return { value: { refused: error.code }, misbehaviour: null };
-    }
-    return { value: null, misbehaviour: describe(error) };
-  }
-}
 
 function isAllowed({ allowed }: FuzzTarget, code: string): boolean {
   return allowed.some((each) => (each.endsWith('.') ? code.startsWith(each) : code === each));

@@ -14,6 +14,8 @@ export type FuzzTarget = {
   budget?: { ms: number; usPerOctet: number };
   /** How much the heap may grow for caches that have a bound, octets. */
   caches?: number;
+  /** Longest time for one input before it counts as a hang, where a budget is larger than is usual. */
+  hangMs?: number;
   prepare(): PreparedTarget | Promise<PreparedTarget>;
 };
 

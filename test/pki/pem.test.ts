@@ -15,6 +15,26 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const object = '-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n';
 
 describe('RFC 7468 text', () => {
+  it('with a line that nearly is a boundary is refused at once', () => {
+    // With more than one way to match a label, each further character doubled the time.
+    for (const label of ['x'.repeat(100_000), 'x-'.repeat(50_000), 'x '.repeat(50_000)]) {
+      expect(() => readPem(`-----BEGIN ${label}\n`)).toThrowError(
+        expect.objectContaining({ code: 'pki.malformed' }),
+      );
+    }
+  });
+
+  it('has labels with single blanks and hyphens inside, or none', () => {
+    for (const label of ['', 'X', 'X509 CRL', 'A-B C']) {
+      expect(readPem(`-----BEGIN ${label}-----\nAQID\n-----END ${label}-----`)[0]?.label).toBe(label);
+    }
+    for (const label of [' X', 'X ', '-X', 'X-', 'X  Y', 'X--Y', 'X- Y']) {
+      expect(() => readPem(`-----BEGIN ${label}-----\nAQID\n-----END ${label}-----`)).toThrowError(
+        expect.objectContaining({ code: 'pki.malformed' }),
+      );
+    }
+  });
+
   it('comes back as it was written', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1, maxLength: 500 }), (octets) => {

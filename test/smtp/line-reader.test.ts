@@ -30,6 +30,9 @@ test.each([
   ['NOOP\r\r\n', ['bare-line-end']],
   ['NOOP\n\r\n', ['bare-line-end']],
   ['NOOP\r\nQUIT\n', ['line NOOP', 'bare-line-end']],
+  ['\n', ['bare-line-end']],
+  ['NOOP\r\n\nQUIT\r\n', ['line NOOP', 'bare-line-end']],
+  ['\r', []],
 ])('RFC 5321 §2.3.8: %j gives %j', (text, expected) => {
   const octets = Buffer.from(text, 'latin1');
   expect(read(octets, [])).toEqual(expected);

@@ -160,6 +160,9 @@ export const asn1Targets: readonly FuzzTarget[] = [
     name: 'asn1-values',
     form: 'tlv',
     allowed,
+    // Every decoder reads every element, whole strings again for each of their segments.
+    maxOctets: 8_192,
+    budget: { ms: 100, usPerOctet: 1 },
     prepare: () => ({
       seeds: seeds(),
       run(input) {

@@ -36,7 +36,8 @@ function pkcs12Files(at: IdentityFolder): Buffer[] {
 }
 
 /** Iteration counts are a stranger's numbers; up to their bound they may take their time. */
-const budget = { ms: 6_000, usPerOctet: 1 };
+const budget = { ms: 60_000, usPerOctet: 1 };
+const hangMs = 300_000;
 
 export const hsmTargets: readonly FuzzTarget[] = [
   {
@@ -44,6 +45,7 @@ export const hsmTargets: readonly FuzzTarget[] = [
     form: 'tlv',
     allowed,
     budget,
+    hangMs,
     prepare: () => {
       const at = new IdentityFolder();
       return {
@@ -63,6 +65,7 @@ export const hsmTargets: readonly FuzzTarget[] = [
     form: 'tlv',
     allowed,
     budget,
+    hangMs,
     prepare: () => {
       const at = new IdentityFolder();
       const safes = pkcs12Files(at).map(
@@ -83,6 +86,7 @@ export const hsmTargets: readonly FuzzTarget[] = [
     form: 'tlv',
     allowed,
     budget,
+    hangMs,
     prepare: () => {
       const at = new IdentityFolder();
       const bob = at.issue('bob', 'P-256');

@@ -270,7 +270,7 @@ export const pkiTargets: readonly FuzzTarget[] = [
   {
     name: 'pki-certificate-file',
     form: 'mail',
-    allowed,
+    allowed: [...allowed, 'pki.no-certificate'],
     budget: { ms: 50, usPerOctet: 3 },
     dictionary: ['-----BEGIN PKCS7-----\n', '-----END PKCS7-----\n', '-----BEGIN CERTIFICATE-----\n'],
     prepare: () => ({
