@@ -96,7 +96,7 @@ export const signedDataGrammar = {
  * The certificates of a message that can be read; one that cannot does not make the others useless. In their order,
  * each once.
  */
-export function certificatesOf(signedData: SignedData): Certificate[] {
+export function certificatesOf(signedData: Pick<SignedData, 'certificates'>): Certificate[] {
   const found = new Map<string, Certificate>();
   for (const octets of signedData.certificates) {
     try {

@@ -1,5 +1,6 @@
 import { unreachable } from '../errors.ts';
 import { bufferSource, sliceOf } from '../octets/buffer-source.ts';
+import { collect } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
 import type { OctetSource, OctetStream } from '../octets/source.ts';
 import { transformed } from '../octets/transform.ts';
@@ -30,7 +31,7 @@ async function answer(entity: OctetSource, question: Question): Promise<void> {
   const { range } = question;
   switch (question.ask) {
     case 'octets':
-      question.answer = await collected(entity.read(range.start, range.end));
+      question.answer = await collect(entity.read(range.start, range.end));
       return;
     case 'entity':
       question.answer = await readEntityFrom(entity, range, question.budget);
@@ -50,12 +51,6 @@ async function answer(entity: OctetSource, question: Question): Promise<void> {
     default:
       unreachable(question);
   }
-}
-
-async function collected(octets: OctetStream): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of octets) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 function inForm(entity: OctetSource, { start, end }: Range, form: Form): OctetStream {

@@ -9,7 +9,7 @@ import { CrlSet } from '../pki/crl-set.ts';
  * large; what cannot be read is left out. None of them is believed before its signature is verified, and one that was
  * left out can only leave a certificate unchecked.
  */
-export function carriedCrls(signedData: SignedData): CrlSet {
+export function carriedCrls(signedData: Pick<SignedData, 'crls'>): CrlSet {
   const found: CertificateRevocationList[] = [];
   let octets = 0;
   for (const der of signedData.crls.slice(0, limits.cms.crls)) {

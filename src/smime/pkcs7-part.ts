@@ -7,11 +7,14 @@ export type Pkcs7Type = 'signed-data' | 'enveloped-data' | 'authEnveloped-data';
 export type Pkcs7Part = { header: string; body: Buffer };
 
 export function pkcs7Part(type: Pkcs7Type, cms: Uint8Array): Pkcs7Part {
-  return {
-    header:
-      `Content-Type: application/pkcs7-mime; smime-type=${type};\r\n name="smime.p7m"\r\n` +
-      'Content-Transfer-Encoding: base64\r\n' +
-      'Content-Disposition: attachment; filename="smime.p7m"\r\n',
-    body: encodeBase64(cms),
-  };
+  return { header: pkcs7Header(type), body: encodeBase64(cms) };
+}
+
+/** Content-* fields of an entity whose body is base64. */
+export function pkcs7Header(type: Pkcs7Type): string {
+  return (
+    `Content-Type: application/pkcs7-mime; smime-type=${type};\r\n name="smime.p7m"\r\n` +
+    'Content-Transfer-Encoding: base64\r\n' +
+    'Content-Disposition: attachment; filename="smime.p7m"\r\n'
+  );
 }

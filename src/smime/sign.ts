@@ -1,16 +1,15 @@
-import type { ContentDigestName } from '../cms/digests.ts';
 import type { SignatureScheme, SigningKey } from '../cms/keys.ts';
-import { signDetached, signingScheme, signOpaque } from '../cms/sign.ts';
+import { type SignRequest, signDetached, signingScheme, signOpaque } from '../cms/sign.ts';
 import { contentDigestFor } from '../cms/signatures.ts';
 import { joinMessage, splitMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Message } from '../mail/message.ts';
 import { sevenBitSafe } from '../mail/seven-bit-safe.ts';
-import { encodeBase64 } from '../mail/transfer-encoding.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { newBoundary } from './boundary.ts';
 import { ownCapabilities } from './capabilities.ts';
+import { multipartSigned } from './multipart-signed.ts';
 import { pkcs7Part } from './pkcs7-part.ts';
 
 /**
@@ -52,15 +51,7 @@ export async function signMessage(
   );
   const safe = sevenBitSafe(entity);
   const content = inner.length === 0 ? safe : Buffer.concat([inner, safe]);
-  const request = {
-    signer,
-    ...(options.scheme === undefined ? {} : { scheme: options.scheme }),
-    signingTime: options.at,
-    capabilities: options.capabilities ?? ownCapabilities,
-    ...(options.encryptionCertificate === undefined
-      ? {}
-      : { encryptionCertificate: options.encryptionCertificate }),
-  };
+  const request = signRequest(signer, options);
   switch (options.form) {
     case 'opaque': {
       const part = pkcs7Part('signed-data', await signOpaque({ ...request, content }));
@@ -70,36 +61,24 @@ export async function signMessage(
       const boundary = options.boundary ?? newBoundary();
       if (content.includes(`--${boundary}`)) throw new Error('the boundary occurs in what it is to bound');
       const cms = await signDetached({ ...request, content });
-      const micalg = MICALG[contentDigestFor(signingScheme(request))];
-      const header =
-        'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n' +
-        ` micalg=${micalg}; boundary="${boundary}"\r\n`;
-      return joinMessage(outer, header, ...signedBody(boundary, content, cms));
+      const { header, before, after } = multipartSigned(
+        boundary,
+        contentDigestFor(signingScheme(request)),
+        cms,
+      );
+      return joinMessage(outer, header, before, content, after);
     }
   }
 }
 
-/** RFC 8551 §3.5.3.2. */
-const MICALG: Record<ContentDigestName, string> = {
-  sha1: 'sha-1',
-  sha224: 'sha-224',
-  sha256: 'sha-256',
-  sha384: 'sha-384',
-  sha512: 'sha-512',
-  shake256: 'unknown',
-};
-
-const SIGNATURE_HEADER =
-  'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n' +
-  'Content-Transfer-Encoding: base64\r\n' +
-  'Content-Disposition: attachment; filename="smime.p7s"\r\n\r\n';
-
-function signedBody(boundary: string, content: Buffer, cms: Buffer): Buffer[] {
-  return [
-    Buffer.from(`--${boundary}\r\n`, 'latin1'),
-    content,
-    Buffer.from(`\r\n--${boundary}\r\n${SIGNATURE_HEADER}`, 'latin1'),
-    encodeBase64(cms),
-    Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1'),
-  ];
+export function signRequest(signer: SigningKey, options: SignOptions): SignRequest {
+  return {
+    signer,
+    ...(options.scheme === undefined ? {} : { scheme: options.scheme }),
+    signingTime: options.at,
+    capabilities: options.capabilities ?? ownCapabilities,
+    ...(options.encryptionCertificate === undefined
+      ? {}
+      : { encryptionCertificate: options.encryptionCertificate }),
+  };
 }

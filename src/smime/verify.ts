@@ -37,30 +37,44 @@ export type VerificationContext = {
 /** Certificates tried for one SignerInfo: a sender can put any number under the same issuer and serial number. */
 const CANDIDATES = 8;
 
+/** What may have been signed, ready to be held against one signature after another. */
+export interface VerifiableContent {
+  verify(
+    signedData: Pick<SignedData, 'contentType'>,
+    signerInfo: SignerInfo,
+    certificate: Certificate,
+  ): VerificationReport | Promise<VerificationReport>;
+}
+
 /**
  * @param contents what may have been signed: the octets as they are and, where a store has turned line ends, their
  *   canonical form
  */
 export async function verifySigned(
-  signedData: SignedData,
-  contents: readonly Buffer[],
+  signedData: Omit<SignedData, 'content'>,
+  contents: readonly (Buffer | VerifiableContent)[],
   form: SignedLayer['form'],
   context: VerificationContext,
 ): Promise<SignedLayer> {
   const certificates = certificatesOf(signedData);
   const pool = new CertificateSet([...certificates, ...context.pool]);
   const crls = carriedCrls(signedData);
-  const signed = contents.map((content) => new DigestedContent(content));
+  const signed = contents.map((content) =>
+    Buffer.isBuffer(content) ? new DigestedContent(content) : content,
+  );
   const signatures: SignatureReport[] = [];
   for (const signerInfo of signedData.signerInfos) {
-    const best = bestVerification(signedData, signerInfo, signed, [...pool]);
+    const best = await bestVerification(signedData, signerInfo, signed, [...pool]);
     signatures.push(best === null ? withoutCertificate(signerInfo) : await assess(best, pool, crls, context));
   }
   return { kind: 'signed', form, signatures, certificates };
 }
 
 /** The same layer where it cannot be said which octets the signatures would be over. */
-export function unverifiable(signedData: SignedData | null, form: SignedLayer['form']): SignedLayer {
+export function unverifiable(
+  signedData: Pick<SignedData, 'certificates'> | null,
+  form: SignedLayer['form'],
+): SignedLayer {
   return {
     kind: 'signed',
     form,
@@ -82,16 +96,16 @@ const NOTHING_KNOWN = {
 type Verification = { certificate: Certificate; report: VerificationReport };
 
 /** The first good one; else the first one; null: no certificate fits. */
-function bestVerification(
-  signedData: SignedData,
+async function bestVerification(
+  signedData: Pick<SignedData, 'contentType'>,
   signerInfo: SignerInfo,
-  contents: readonly DigestedContent[],
+  contents: readonly VerifiableContent[],
   certificates: readonly Certificate[],
-): Verification | null {
+): Promise<Verification | null> {
   let first: Verification | null = null;
   for (const certificate of signerCandidates(signerInfo, certificates).slice(0, CANDIDATES)) {
     for (const content of contents) {
-      const report = verifySignature(signedData, signerInfo, content.forSigner(signerInfo), certificate);
+      const report = await content.verify(signedData, signerInfo, certificate);
       if (report.signature === 'good') return { certificate, report };
       first ??= { certificate, report };
     }
@@ -100,7 +114,7 @@ function bestVerification(
 }
 
 /** Content that is hashed once for each digest, however many signers and candidates there are. */
-class DigestedContent {
+class DigestedContent implements VerifiableContent {
   readonly #content: Buffer;
   readonly #digests = new Map<ContentDigestName, Buffer>();
 
@@ -108,7 +122,15 @@ class DigestedContent {
     this.#content = content;
   }
 
-  forSigner({ signedAttributes, digestAlgorithm }: SignerInfo): SignedContent {
+  verify(
+    signedData: Pick<SignedData, 'contentType'>,
+    signerInfo: SignerInfo,
+    certificate: Certificate,
+  ): VerificationReport {
+    return verifySignature(signedData, signerInfo, this.#forSigner(signerInfo), certificate);
+  }
+
+  #forSigner({ signedAttributes, digestAlgorithm }: SignerInfo): SignedContent {
     const name = contentDigest(digestAlgorithm);
     if (signedAttributes === null || name === null) return this.#content;
     if (!this.#digests.has(name)) this.#digests.set(name, digest(name, this.#content));

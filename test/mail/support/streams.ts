@@ -15,11 +15,7 @@ export function inChunks(octets: Buffer, sizes: readonly number[]): OctetSource 
   };
 }
 
-export async function collect(stream: AsyncIterable<Buffer>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
+export { collect } from '../../../src/octets/collect.ts';
 
 const word = fc.constantFrom(
   ...['Content-Type: multipart/mixed; boundary=a', 'Content-Type: multipart/digest; boundary=b', '--', '--a'],
