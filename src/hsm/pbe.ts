@@ -1,7 +1,6 @@
 import { createDecipheriv, pbkdf2, scrypt } from 'node:crypto';
 import { promisify } from 'node:util';
-import type { Element } from '../asn1/element.ts';
-import { universal } from '../asn1/element.ts';
+import { type Element, isUniversal, universal } from '../asn1/element.ts';
 import { type SequenceReader, sequenceOf } from '../asn1/sequence-reader.ts';
 import { objectIdentifier, octetString, smallInteger } from '../asn1/values.ts';
 import type { DigestName } from '../cms/keys.ts';
@@ -218,7 +217,18 @@ function readPrf(identifier: SequenceReader): DigestName {
   const oid = objectIdentifier(identifier.next('prf'));
   const prf = HMACS[oid];
   if (prf === undefined) throw unsupportedKeyFile(`the pseudo-random function ${oid}`);
+  requireNoParameters(identifier);
   return prf;
+}
+
+/** The rest of an AlgorithmIdentifier: absent or NULL (RFC 5754 §2). */
+export function requireNoParameters(identifier: SequenceReader): void {
+  const parameters = identifier.atEnd ? null : identifier.next('parameters');
+  identifier.end();
+  if (parameters === null) return;
+  if (!isUniversal(parameters, universal.nullValue) || parameters.content.length > 0) {
+    throw malformedKeyFile('a digest with parameters');
+  }
 }
 
 function requireLength(element: Element | null, octets: number): void {

@@ -1,5 +1,7 @@
 import type { KeyObject } from 'node:crypto';
+import { isUniversal, universal } from '../asn1/element.ts';
 import { readWhole } from '../asn1/reader.ts';
+import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { SealgateError } from '../errors.ts';
 import type { Secret } from '../log/secret.ts';
 import { readCertificates } from '../pki/certificate-file.ts';
@@ -14,7 +16,7 @@ import type { LoadedKey } from './software-key.ts';
 export type LoadPemKeyOptions = {
   /** Path of a PEM file with the certificate and its chain, in any order. */
   certificateFile: string;
-  /** Path of a PEM file with one private key; may be the same file. */
+  /** Path of a file with one private key, PEM or DER; a PEM file may be the same. */
   keyFile: string;
   /** For an encrypted key. */
   passphrase?: Secret | null;
@@ -31,8 +33,8 @@ export type LoadPemKeyOptions = {
 export async function loadPemKey(options: LoadPemKeyOptions): Promise<LoadedKey[]> {
   const keyText = await readPrivateFile(options.keyFile, options.permissions ?? 'owner-only');
   const privateKey = await about(options.keyFile, () =>
-    readPrivateKey(keyText.toString('latin1'), options.passphrase?.reveal() ?? null),
-  );
+    readPrivateKey(keyText, options.passphrase?.reveal() ?? null),
+  ).finally(() => keyText.fill(0));
   const certificateText = await readPublicFile(options.certificateFile);
   return await about(options.certificateFile, async () =>
     pairKeys(
@@ -43,8 +45,12 @@ export async function loadPemKey(options: LoadPemKeyOptions): Promise<LoadedKey[
   );
 }
 
-/** The one private key in a PEM text; certificates and curve parameters next to it are passed over. */
-async function readPrivateKey(text: string, passphrase: string | null): Promise<KeyObject> {
+/** The one private key of a file; in PEM, certificates and curve parameters next to it are passed over. */
+async function readPrivateKey(octets: Buffer, passphrase: string | null): Promise<KeyObject> {
+  if (octets[0] === SEQUENCE_IDENTIFIER) {
+    return await decodePrivateKey({ label: labelOf(octets), der: octets }, passphrase);
+  }
+  const text = octets.toString('latin1');
   if (/^Proc-Type: *4,ENCRYPTED/m.test(text)) {
     throw new SealgateError({
       code: 'key.file-unsupported',
@@ -57,7 +63,19 @@ async function readPrivateKey(text: string, passphrase: string | null): Promise<
   const [only, second] = keys;
   if (only === undefined) throw malformedKeyFile('no private key in it');
   if (second !== undefined) throw malformedKeyFile('more than one private key in it');
-  return await decodePrivateKey(only, passphrase);
+  return await decodePrivateKey(only, passphrase).finally(() => only.der.fill(0));
+}
+
+const SEQUENCE_IDENTIFIER = 0x30;
+
+/** Which of the structures a DER file holds: they differ in their first two elements. */
+function labelOf(octets: Buffer): string {
+  const structure = sequenceOf(readWhole(octets, 'DER'), 'DER', 'a private key');
+  // EncryptedPrivateKeyInfo begins with an AlgorithmIdentifier, the others with a version.
+  if (!isUniversal(structure.next(), universal.integer)) return 'ENCRYPTED PRIVATE KEY';
+  const second = structure.next();
+  if (isUniversal(second, universal.sequence)) return 'PRIVATE KEY';
+  return isUniversal(second, universal.integer) ? 'RSA PRIVATE KEY' : 'EC PRIVATE KEY';
 }
 
 /** Labels: RFC 7468 §10 and §11; RFC 5915 §4; the one for PKCS#1 is OpenSSL's. */

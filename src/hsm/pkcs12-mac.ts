@@ -1,11 +1,11 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { isUniversal, universal } from '../asn1/element.ts';
+import { universal } from '../asn1/element.ts';
 import type { SequenceReader } from '../asn1/sequence-reader.ts';
 import { objectIdentifier, octetString } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
 import type { DigestName } from '../cms/keys.ts';
-import { malformedKeyFile, passphraseIncorrect, unsupportedKeyFile } from './key-file-error.ts';
-import { deriveKey, HMACS, type PasswordReader, readSalt } from './pbe.ts';
+import { passphraseIncorrect, unsupportedKeyFile } from './key-file-error.ts';
+import { deriveKey, HMACS, type PasswordReader, readSalt, requireNoParameters } from './pbe.ts';
 import { type NewPassword, pbkdf2Algorithm } from './pbe-writer.ts';
 import { bmpPassword, derivePkcs12 } from './pkcs12-kdf.ts';
 
@@ -58,16 +58,6 @@ export async function checkMac(
     return;
   }
   throw passphraseIncorrect();
-}
-
-/** Absent or NULL (RFC 5754 §2). */
-function requireNoParameters(identifier: SequenceReader): void {
-  const parameters = identifier.atEnd ? null : identifier.next('parameters');
-  identifier.end();
-  if (parameters === null) return;
-  if (!isUniversal(parameters, universal.nullValue) || parameters.content.length > 0) {
-    throw malformedKeyFile('a digest with parameters');
-  }
 }
 
 /** No password is two zero octets to some and none at all to others; the MAC tells which. */

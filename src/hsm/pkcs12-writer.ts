@@ -16,7 +16,9 @@ import { macData } from './pkcs12-mac.ts';
 /**
  * How the file is protected. `current`: PBES2 with PBKDF2-HMAC-SHA-256 and AES-256-CBC, HMAC-SHA-256 over it, as OpenSSL 3 and
  * Windows Server 2019 write it. `pbmac1`: the same with a MAC by RFC 9579, which only new programs read. `old-programs`:
- * triple DES and SHA-1, for Outlook on old Windows and old macOS.
+ * triple DES and SHA-1, for Outlook on old Windows, old macOS and GnuPG before 2.4.
+ *
+ * Passwords beyond ASCII are encoded as the RFCs say; Java and GnuPG do not follow them there.
  */
 export type Pkcs12Protection = 'current' | 'pbmac1' | 'old-programs';
 
@@ -32,14 +34,19 @@ export type Pkcs12Entry = {
 export type WritePkcs12Options = {
   /** Default `current`. */
   protection?: Pkcs12Protection;
-  /**
-   * Of each key derivation, 2,048 to 2,000,000. Default 100,000: .NET refuses files with more than 300,000 for one or a
-   * million for all, and every key has one of its own.
-   */
+  /** Of each key derivation, 2,048 to 2,000,000. */
   iterations?: number;
 };
 
-const ITERATIONS = 100_000;
+/**
+ * Every key of a file has its derivation, and .NET refuses files with more than 300,000 iterations for one or a million for all.
+ * Those of the old scheme are computed here and not by OpenSSL, three for each key.
+ */
+const ITERATIONS: Readonly<Record<Pkcs12Protection, number>> = {
+  current: 100_000,
+  pbmac1: 100_000,
+  'old-programs': 20_000,
+};
 
 /**
  * One file with all the keys: a pair for signatures and one for encryption, and archived ones that old mail needs. A key
@@ -52,7 +59,7 @@ const ITERATIONS = 100_000;
 export async function writePkcs12(
   entries: readonly Pkcs12Entry[],
   password: Secret,
-  { protection = 'current', iterations = ITERATIONS }: WritePkcs12Options = {},
+  { protection = 'current', iterations = ITERATIONS[protection] }: WritePkcs12Options = {},
 ): Promise<Buffer> {
   for (const { privateKey, certificate } of entries) requireWorkingPair(privateKey, certificate);
   using secret = new NewPassword(password, iterations);

@@ -1,9 +1,19 @@
 import { execFileSync } from 'node:child_process';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 import { chmodSync, symlinkSync, writeFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bitString, explicit, integer, octetString, oid, sequence } from '../../src/asn1/writer.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { type LoadPemKeyOptions, loadPemKey } from '../../src/hsm/pem-key.ts';
+import { writePrivateKey } from '../../src/hsm/pkcs8.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { Authority } from './support/authority.ts';
 import { present, refusal } from './support/key-behaviour.ts';
@@ -194,4 +204,86 @@ describe('the file itself', () => {
       expect(error.publicText).toContain(authority.path(file));
     }
   });
+});
+
+describe('a private key that is written', () => {
+  const passphrase = new Secret('Grüße an 東京');
+
+  test.each(['rsa', 'p256', 'ed25519'])(
+    'OpenSSL and we read it, with and without a passphrase: %s',
+    async (kind) => {
+      const key = createPrivateKey(authority.read(`${kind}.key`));
+      const plain = written('plain.key', await writePrivateKey(key, null));
+      expect(await load(plain, kind)).toHaveLength(1);
+      const text = await writePrivateKey(key, passphrase);
+      const encrypted = written('encrypted.key', text);
+      expect(text).toMatch(/^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/);
+      expect(await load(encrypted, kind, { passphrase })).toHaveLength(1);
+      const again = execFileSync('openssl', ['pkey', '-in', authority.path(encrypted), '-passin', 'stdin'], {
+        input: `${passphrase.reveal()}\n`,
+      });
+      expect(createPrivateKey(again).equals(key)).toBe(true);
+    },
+  );
+
+  test('DER in each form, with and without a passphrase', async () => {
+    const rsa = createPrivateKey(authority.read('rsa.key'));
+    const ec = createPrivateKey(authority.read('p256.key'));
+    const pem = await writePrivateKey(ec, passphrase, 2_048);
+    const forms: [string, Buffer, Partial<LoadPemKeyOptions>][] = [
+      ['rsa', rsa.export({ type: 'pkcs8', format: 'der' }), {}],
+      ['rsa', rsa.export({ type: 'pkcs1', format: 'der' }), {}],
+      ['p256', ec.export({ type: 'sec1', format: 'der' }), {}],
+      ['p256', Buffer.from(pem.split('\n').slice(1, -2).join(''), 'base64'), { passphrase }],
+    ];
+    for (const [kind, octets, options] of forms) {
+      expect(await load(written('der.key', octets), kind, options)).toHaveLength(1);
+    }
+    const garbage = Buffer.from('3003020105', 'hex');
+    expect((await refusal(load(written('der.key', garbage), 'rsa'))).code).toBe('key.file-malformed');
+  });
+
+  test('changed in any octet of its ciphertext, it is refused or still the whole key', async () => {
+    for (const kind of ['rsa', 'p256'] as const) {
+      const key = createPrivateKey(authority.read(`${kind}.key`));
+      const text = await writePrivateKey(key, new Secret('x'), 2_048);
+      const der = Buffer.from(text.split('\n').slice(1, -2).join(''), 'base64');
+      const step = kind === 'rsa' ? 23 : 3;
+      for (let at = 0; at < der.length; at += step) {
+        const changed = Buffer.from(der);
+        changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
+        const file = written('changed.key', changed);
+        const outcome = await load(file, kind, { passphrase: new Secret('x') }).catch(
+          (error: unknown) => error,
+        );
+        if (Array.isArray(outcome)) expect(worksAs(outcome[0].privateKey, key), `octet ${at}`).toBe(true);
+        else expect((outcome as SealgateError).code).toMatch(/^key\./);
+      }
+    }
+  });
+
+  test('whose private number is damaged is refused, though its public ones are right', async () => {
+    const jwk = createPrivateKey(authority.read('p256.key')).export({ format: 'jwk' });
+    const other = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey.export({
+      format: 'jwk',
+    });
+    const damaged = sequence(
+      integer(1),
+      octetString(Buffer.from(other.d ?? '', 'base64url')),
+      explicit(0, oid('1.2.840.10045.3.1.7')),
+      explicit(1, bitString(Buffer.from(`04${hex(jwk.x)}${hex(jwk.y)}`, 'hex'))),
+    );
+    const error = await refusal(load(written('damaged.key', damaged), 'p256'));
+    expect(error.code).toBe('key.file-malformed');
+    expect(`${error.message} ${error.reason}`).not.toContain(hex(other.d));
+  });
+
+  function hex(base64url: string | undefined): string {
+    return Buffer.from(base64url ?? '', 'base64url').toString('hex');
+  }
+
+  function worksAs(found: KeyObject, wanted: KeyObject): boolean {
+    const data = Buffer.from('trial');
+    return verify('sha256', data, createPublicKey(wanted), sign('sha256', data, found));
+  }
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { certificatesOnly } from '../../src/cms/sign.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { readCertificates } from '../../src/pki/certificate-file.ts';
 import { readPem, writePem } from '../../src/pki/pem.ts';
@@ -127,6 +128,24 @@ describe('a file of certificates', () => {
       ]);
       expect(fingerprints(readFileSync(out)).sort()).toEqual([alice.fingerprint, ca.fingerprint].sort());
     }
+  });
+
+  it('may be a bundle of ours, which OpenSSL reads too, in DER and PEM', () => {
+    const bundle = certificatesOnly([alice, ca]);
+    for (const [form, octets] of [
+      ['DER', bundle],
+      ['PEM', Buffer.from(writePem('PKCS7', bundle))],
+    ] as const) {
+      expect(fingerprints(octets).sort()).toEqual([alice.fingerprint, ca.fingerprint].sort());
+      const args = ['pkcs7', '-inform', form, '-print_certs'];
+      const printed = execFileSync('openssl', args, { input: octets });
+      expect(fingerprints(printed).sort()).toEqual([alice.fingerprint, ca.fingerprint].sort());
+    }
+  });
+
+  it('may be a bundle between the lines of a certificate, as Windows certificate services write it', () => {
+    const text = writePem('CERTIFICATE', certificatesOnly([alice]));
+    expect(fingerprints(Buffer.from(text))).toEqual([alice.fingerprint]);
   });
 
   it('without a certificate is told from a broken one', () => {
