@@ -37,8 +37,10 @@ function readFetch(line: Buffer): ServerLine | null {
     if (digit < 0 || digit > 9) break;
     msn = msn * 10 + digit;
   }
-  if (msn === 0 || line[2] === 0x30 || line.compare(FETCH, 0, FETCH.length, at, at + FETCH.length) !== 0)
-    return null;
+  // Buffer.compare would throw for a line that is shorter.
+  const named =
+    line.length >= at + FETCH.length && line.compare(FETCH, 0, FETCH.length, at, at + FETCH.length) === 0;
+  if (msn === 0 || line[2] === 0x30 || !named) return null;
   return { kind: 'fetch', msn, at: at + FETCH.length };
 }
 

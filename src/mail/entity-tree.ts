@@ -253,9 +253,20 @@ function* readOne(
     mediaType,
     declared: type !== null,
     transferEncoding: readTransferEncoding(header.fields),
-    parts: inside.parts,
+    parts: endingBy(inside.parts, end),
   };
   return { entity, ended: inside.ended };
+}
+
+/**
+ * An outer boundary line right behind an inner one: the line end between them belongs to the outer one, and so the part
+ * in between, which has no octets, is where its multipart ends and not behind that.
+ */
+function endingBy(parts: readonly Entity[], end: number): readonly Entity[] {
+  const last = parts.at(-1);
+  if (last === undefined || last.range.start <= end) return parts;
+  const nothing = { start: end, end };
+  return [...parts.slice(0, -1), { ...last, range: nothing, header: nothing, body: nothing }];
 }
 
 /** The line end after the header of a part without empty line belongs to the delimiter. */

@@ -63,6 +63,14 @@ test('server lines', () => {
   expect(kind('t1 HUH')).toBe('unknown');
 });
 
+test('server lines that end early', () => {
+  const line = '* 12 FETCH (UID 1)';
+  for (let length = 0; length <= line.indexOf('('); length++) {
+    const kind = readServerLine(latin1(`${line.slice(0, length)}\r\n`)).kind;
+    expect(kind).toBe(length < '* 12 FETCH'.length ? 'unknown' : 'fetch');
+  }
+});
+
 test('commands', () => {
   expect(readCommandStart(latin1('a1 uid fetch 1 (FLAGS)\r\n'))).toEqual({
     tag: 'a1',

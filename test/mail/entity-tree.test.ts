@@ -23,6 +23,17 @@ function text(octets: Buffer, entity: Entity): string {
 const MIXED = 'Content-Type: multipart/mixed; boundary=b';
 
 describe('boundaries (RFC 2046 §5.1.1)', () => {
+  it('keeps an empty part between an inner and an outer boundary line inside its multipart', () => {
+    for (const lineEnd of ['\r\n', '\n']) {
+      const lines = [MIXED, '', '--b', 'Content-Type: multipart/mixed; boundary=c', '', '--c', '--b--', ''];
+      const { root } = readMessage(Buffer.from(lines.join(lineEnd)));
+      const [inner] = root.parts;
+      const [empty] = inner?.parts ?? [];
+      expect(inner?.parts.length).toBe(1);
+      expect(empty?.range).toEqual({ start: inner?.range.end, end: inner?.range.end });
+    }
+  });
+
   it('gives the line end before a boundary to the boundary, and the range of a part to what is signed', () => {
     const { octets, root } = read([
       MIXED,
