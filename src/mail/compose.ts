@@ -2,8 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import { SealgateError } from '../errors.ts';
 import { canonicalLines, hazardsIn } from './canonical.ts';
 import type { HeaderField } from './entity.ts';
-import { fieldsNamed, malformedLines } from './header.ts';
-import { type HeaderProtection, protectHeader, withProtectionParameter } from './header-protection.ts';
+import { field, fieldsNamed, malformedLines } from './header.ts';
+import { type HeaderProtection, protectHeader } from './header-protection.ts';
+import { withLegacyDisplay } from './header-protection-legacy.ts';
+import { withParameters } from './media-type-writing.ts';
 import type { Message } from './message.ts';
 
 /**
@@ -40,11 +42,13 @@ export function splitMessage(
     () => octets.subarray(root.body.start, root.body.end),
     protection,
   );
-  return { outer, inner, entity: Buffer.concat([header, octets.subarray(root.body.start, root.body.end)]) };
+  const entity = Buffer.concat([header, octets.subarray(root.body.start, root.body.end)]);
+  return { outer, inner, entity: isHidden(protection) ? withHiddenSubject(entity, root.fields) : entity };
 }
 
 /**
  * The same for a body that is elsewhere. `header` is that of the entity, with the empty line. Throws what `splitMessage` does.
+ * A hidden Subject is not repeated in the body (`withLegacyDisplay`), which would have to be here for it.
  *
  * @param octets what the ranges of `fields` are in
  * @param body asked for only where no Content-Type is declared: enough of it to tell its charset
@@ -68,9 +72,10 @@ export function splitHeader(
   const declared = fieldsNamed(moves, 'content-type')[0];
   const type = declared === undefined ? Buffer.from(defaultContentType(body())) : slice(declared);
   const others = moves.filter((field) => field !== declared).map(slice);
-  const marked = protection === null ? null : withProtectionParameter(type, protection.kind);
+  // RFC 9788 §2.1.1
+  const marked = protection === null ? null : withParameters(type, new Map([['hp', protection.kind]]));
   if (protection === null || marked === null) {
-    if (protection?.kind === 'cipher' && protection.confidentiality !== 'none') {
+    if (isHidden(protection)) {
       throw malformedHeader('its Content-Type cannot be read');
     }
     const header = declared === undefined ? [type, ...others] : moves.map(slice);
@@ -82,6 +87,16 @@ export function splitHeader(
       ? [marked, ...others]
       : moves.map((field) => (field === declared ? marked : slice(field)));
   return { outer: headerLines([outer]), inner, header: withEmptyLine(header) };
+}
+
+function isHidden(protection: HeaderProtection | null): boolean {
+  return protection?.kind === 'cipher' && protection.confidentiality !== 'none';
+}
+
+/** For readers whose programs show only the Subject outside. */
+function withHiddenSubject(entity: Buffer, fields: readonly HeaderField[]): Buffer {
+  const subject = field(fields, 'subject');
+  return subject.kind === 'one' ? withLegacyDisplay(entity, subject.field.value) : entity;
 }
 
 const EMPTY = Buffer.alloc(0);

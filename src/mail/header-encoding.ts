@@ -83,11 +83,14 @@ function encodeAddresses(value: string): string {
     .replace(/"(?:[^"\\]|\\.)*"/gs, (quoted) =>
       /[\x80-\xff]/.test(quoted) ? encodeWords(wide(quoted.slice(1, -1).replace(/\\(.)/gs, '$1'))) : quoted,
     )
-    .replace(
-      /[^\s"<>(),:;@]*[\x80-\xff][^\s"<>(),:;@]*(?![^\s<>(),:;]*@)/g,
-      (word, at: number, all: string) => (all[at - 1] === '@' ? word : encodeWords(wide(word))),
+    .replace(WIDE_WORDS, (words, at: number, all: string) =>
+      all[at - 1] === '@' ? words : encodeWords(wide(words)),
     );
 }
+
+/** Words with wide characters, and the blanks between them: between two encoded words those would be lost (RFC 2047 §6.2). */
+const WIDE_WORDS =
+  /[^\s"<>(),:;@\x80-\xff]*[\x80-\xff][^\s"<>(),:;@]*(?:[ \t]+[^\s"<>(),:;@\x80-\xff]*[\x80-\xff][^\s"<>(),:;@]*)*(?![^\s<>(),:;]*@)/g;
 
 /** latin1 of a header field's octets as text: UTF-8 where it is that. */
 function wide(latin1: string): string {

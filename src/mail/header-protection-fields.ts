@@ -90,11 +90,11 @@ const IDENTIFIERS: ReadonlySet<string> = new Set(['message-id', 'in-reply-to', '
  */
 export function sameValue(name: AuthoredField, one: string, other: string): boolean {
   if (collapsed(one) === collapsed(other)) return true;
-  if (name === 'date') return instant(one) !== null && instant(one) === instant(other);
+  if (name === 'date' && instant(one) !== null) return instant(one) === instant(other);
   if (IDENTIFIERS.has(name)) return one.replace(/[ \t]/g, '') === other.replace(/[ \t]/g, '');
   if (ADDRESSES.has(name)) {
-    const addresses = addressKeys(one);
-    return addresses !== null && addresses === addressKeys(other);
+    const keys = [addressKeys(one), addressKeys(other)];
+    if (!keys.includes(null)) return keys[0] === keys[1];
   }
   return readable(one) === readable(other);
 }

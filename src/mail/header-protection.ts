@@ -3,7 +3,6 @@ import { limits } from '../limits.ts';
 import type { HeaderField } from './entity.ts';
 import { safeField } from './header-encoding.ts';
 import { isStructural } from './header-protection-fields.ts';
-import { readMediaType, readParameterised } from './media-type.ts';
 
 /**
  * Header protection as RFC 9788 §5.2 has it: the header fields are copied into the root of the cryptographic payload,
@@ -72,30 +71,6 @@ export function protectHeader(
     });
   }
   return { outer: Buffer.concat(outer), inner };
-}
-
-/**
- * The Content-Type field (with its line end) with the parameter that says how the header is protected (RFC 9788 §2.1.1);
- * one that was there is replaced. null: the field is in no grammar, so nobody would find the parameter.
- */
-export function withProtectionParameter(contentType: Buffer, kind: HeaderProtection['kind']): Buffer | null {
-  const text = contentType.toString('latin1');
-  const colon = text.indexOf(':');
-  const value = text
-    .slice(colon + 1)
-    .replace(/\r?\n(?=[ \t]|$)/g, '')
-    .trim();
-  const read = readParameterised(value);
-  if (read === null || readMediaType(value) === null) return null;
-  const parameter = `;\r\n hp="${kind}"\r\n`;
-  if (!read.parameters.has('hp')) {
-    const kept = text.replace(/[\s;]+$/, '');
-    return Buffer.from(kept + parameter, 'latin1');
-  }
-  const others = [...read.parameters].filter(([name]) => name !== 'hp');
-  if (others.some(([, each]) => /[^\t -~]/.test(each))) return null;
-  const written = others.map(([name, each]) => `;\r\n ${name}="${each.replace(/["\\]/g, '\\$&')}"`);
-  return Buffer.from(`${text.slice(0, colon)}: ${read.word}${written.join('')}${parameter}`, 'latin1');
 }
 
 /** null: nothing of it stays outside. `stays` itself where nothing is hidden. */
