@@ -21,8 +21,15 @@ const TABLE: readonly DigestRow[] = [
 const byOid = new Map(TABLE.map((row) => [row.oid, row.name]));
 const byName = new Map(TABLE.map((row) => [row.name, row]));
 
-/** null: unknown or refused (MD5, MD2). */
+/** id-shake256-len (RFC 8419 §2.3): its parameter is the length of the output in bits. */
+const shake256Length = '2.16.840.1.101.3.4.2.18';
+const SHAKE256_BITS = der.integer(512);
+
+/** null: unknown or refused (MD5, MD2; SHAKE256 of another length). */
 export function contentDigest(algorithm: AlgorithmIdentifier): ContentDigestName | null {
+  if (algorithm.oid === shake256Length) {
+    return algorithm.parameters?.raw.equals(SHAKE256_BITS) === true ? 'shake256' : null;
+  }
   if (!hasNoParameters(algorithm)) return null;
   return byOid.get(algorithm.oid) ?? null;
 }
@@ -33,8 +40,12 @@ export function digestName(algorithm: AlgorithmIdentifier): DigestName | null {
   return name === 'shake256' ? null : name;
 }
 
-/** Parameters absent (RFC 5754 §2). */
+/**
+ * Parameters absent (RFC 5754 §2); for SHAKE256 the form with its length, which Ed448 wants where attributes are signed
+ * (RFC 8419 §3.1).
+ */
 export function digestAlgorithm(name: ContentDigestName): Buffer {
+  if (name === 'shake256') return algorithmIdentifier(shake256Length, SHAKE256_BITS);
   return algorithmIdentifier(digestRow(name).oid);
 }
 
