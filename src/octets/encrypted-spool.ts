@@ -7,7 +7,7 @@ import {
   type SpooledOctets,
   type SpoolWriter,
 } from './source.ts';
-import { SpoolFile, STORED_OCTETS } from './spool-file.ts';
+import { SpoolFile, STORED_OCTETS, TAG_OCTETS } from './spool-file.ts';
 
 /**
  * A spool in memory for what is small, and in encrypted files without names for the rest.
@@ -28,13 +28,17 @@ export function encryptedSpool(options: EncryptedSpoolOptions = {}): Spool {
   return { begin: () => new EncryptedSpoolWriter(folder, memoryOctets) };
 }
 
+/** Written at once, and read at once: a system call costs as much as encrypting some chunks. */
+const BLOCK_OCTETS = 4 * CHUNK_OCTETS;
+const CHUNKS_READ = 2;
+
 class EncryptedSpoolWriter implements SpoolWriter {
   readonly #folder: string;
   readonly #memoryOctets: number;
-  /** Whole chunks, as long as there is no file. */
-  #chunks: Buffer[] = [];
+  /** Whole blocks, as long as there is no file. */
+  #blocks: Buffer[] = [];
   #file: SpoolFile | null = null;
-  /** What is not a whole chunk yet: the first `#filled` octets. */
+  /** What is not a whole block yet: the first `#filled` octets. */
   #current: Buffer = Buffer.alloc(0);
   #filled = 0;
   #length = 0;
@@ -58,18 +62,18 @@ class EncryptedSpoolWriter implements SpoolWriter {
     }
   }
 
-  /** A full chunk goes where it belongs; a first one that is not full grows, since most contents are short. */
+  /** A full block goes where it belongs; a first one that is not full grows, since most contents are short. */
   async #makeRoom(wanted: number): Promise<void> {
-    if (this.#filled < CHUNK_OCTETS) {
-      const room = Math.min(CHUNK_OCTETS, Math.max(2 * this.#filled, wanted, 4096));
+    if (this.#filled < BLOCK_OCTETS) {
+      const room = Math.min(BLOCK_OCTETS, Math.max(2 * this.#filled, wanted, 4096));
       const larger = Buffer.allocUnsafeSlow(room);
       larger.set(this.#current.subarray(0, this.#filled));
       this.#current = larger;
       return;
     }
     if (this.#file === null && this.#length < this.#memoryOctets) {
-      this.#chunks.push(this.#current);
-      this.#current = Buffer.allocUnsafeSlow(CHUNK_OCTETS);
+      this.#blocks.push(this.#current);
+      this.#current = Buffer.allocUnsafeSlow(BLOCK_OCTETS);
     } else {
       const file = await this.#movedToFile();
       // Encrypted when this resolves: the room is free again.
@@ -81,8 +85,8 @@ class EncryptedSpoolWriter implements SpoolWriter {
   async #movedToFile(): Promise<SpoolFile> {
     if (this.#file === null) {
       this.#file = await SpoolFile.create(this.#folder);
-      for (const chunk of this.#chunks) await this.#file.append(chunk);
-      this.#chunks = [];
+      for (const block of this.#blocks) await this.#file.append(block);
+      this.#blocks = [];
     }
     return this.#file;
   }
@@ -93,7 +97,7 @@ class EncryptedSpoolWriter implements SpoolWriter {
     try {
       const last = this.#current.subarray(0, this.#filled);
       if (this.#file === null && this.#length > this.#memoryOctets) await this.#movedToFile();
-      if (this.#file === null) return new SpooledInMemory([...this.#chunks, last], this.#length);
+      if (this.#file === null) return new SpooledInMemory([...this.#blocks, last], this.#length);
       await this.#file.append(last);
       await this.#file.settle();
       return new SpooledInFile(this.#file, this.#length);
@@ -106,7 +110,7 @@ class EncryptedSpoolWriter implements SpoolWriter {
   async discard(): Promise<void> {
     if (this.#done) return;
     this.#done = true;
-    this.#chunks = [];
+    this.#blocks = [];
     this.#current = Buffer.alloc(0);
     await this.#file?.close();
   }
@@ -114,22 +118,27 @@ class EncryptedSpoolWriter implements SpoolWriter {
 
 class SpooledInMemory implements SpooledOctets {
   readonly length: number;
-  #chunks: readonly Buffer[] | null;
+  #blocks: readonly Buffer[] | null;
 
-  constructor(chunks: readonly Buffer[], length: number) {
-    this.#chunks = chunks;
+  constructor(blocks: readonly Buffer[], length: number) {
+    this.#blocks = blocks;
     this.length = length;
   }
 
   async *read(start = 0, end = this.length): OctetStream {
-    for (const { index, from, to } of pieces(start, end, this.length)) {
-      if (this.#chunks === null) throw discarded();
-      yield this.#chunks[index]?.subarray(from, to) ?? Buffer.alloc(0);
+    checkRange(start, end, this.length);
+    for (let at = start; at < end; ) {
+      if (this.#blocks === null) throw discarded();
+      const inBlock = at % BLOCK_OCTETS;
+      const block = this.#blocks[Math.floor(at / BLOCK_OCTETS)] ?? Buffer.alloc(0);
+      const chunk = block.subarray(inBlock, Math.min(inBlock + CHUNK_OCTETS, inBlock + end - at));
+      yield chunk;
+      at += chunk.length;
     }
   }
 
   async discard(): Promise<void> {
-    this.#chunks = null;
+    this.#blocks = null;
   }
 }
 
@@ -144,15 +153,34 @@ class SpooledInFile implements SpooledOctets {
   }
 
   async *read(start = 0, end = this.length): OctetStream {
-    const room = Buffer.allocUnsafeSlow(STORED_OCTETS);
-    for (const { index, from, to } of pieces(start, end, this.length)) {
+    checkRange(start, end, this.length);
+    const last = Math.ceil(end / CHUNK_OCTETS);
+    // What is read ahead goes where the chunks were that have been given out.
+    let free: Buffer = Buffer.alloc(0);
+    let next = start < end ? this.#fetch(Math.floor(start / CHUNK_OCTETS), last, free) : null;
+    while (next !== null) {
+      const { first, stored, error } = await next;
       if (this.#discarded) throw discarded();
-      const octets = Math.min(CHUNK_OCTETS, this.length - index * CHUNK_OCTETS);
-      const chunk = await this.#file.chunk(index, octets, room).catch((error: unknown) => {
-        throw this.#discarded ? discarded() : error;
-      });
-      yield chunk.subarray(from, to);
+      if (error !== null) throw error;
+      const behind = first + CHUNKS_READ;
+      next = behind < last ? this.#fetch(behind, last, free) : null;
+      free = stored;
+      for (let at = 0, index = first; at < stored.length; at += STORED_OCTETS, index++) {
+        if (this.#discarded) throw discarded();
+        const chunk = this.#file.unseal(index, stored.subarray(at, at + STORED_OCTETS));
+        const begin = index * CHUNK_OCTETS;
+        yield chunk.subarray(Math.max(0, start - begin), Math.min(chunk.length, end - begin));
+      }
     }
+  }
+
+  /** Some chunks from `first` to before `last`, still sealed. Never rejects: it may be that nobody waits for it any more. */
+  async #fetch(first: number, last: number, room: Buffer) {
+    const until = Math.min(first + CHUNKS_READ, last);
+    const octets = Math.min(until * CHUNK_OCTETS, this.length) - first * CHUNK_OCTETS;
+    const needed = octets + (until - first) * TAG_OCTETS;
+    const stored = needed <= room.length ? room.subarray(0, needed) : Buffer.allocUnsafeSlow(needed);
+    return { first, stored, error: await this.#file.read(first, stored) };
   }
 
   async discard(): Promise<void> {
@@ -161,20 +189,8 @@ class SpooledInFile implements SpooledOctets {
   }
 }
 
-/** The parts of chunks that lie between `start` and `end`. */
-function* pieces(
-  start: number,
-  end: number,
-  length: number,
-): Generator<{ index: number; from: number; to: number }> {
+function checkRange(start: number, end: number, length: number): void {
   if (!(start >= 0 && start <= end && end <= length)) throw new RangeError('beyond what the spool holds');
-  for (let at = start; at < end; ) {
-    const index = Math.floor(at / CHUNK_OCTETS);
-    const from = at - index * CHUNK_OCTETS;
-    const to = Math.min(CHUNK_OCTETS, end - index * CHUNK_OCTETS);
-    yield { index, from, to };
-    at = index * CHUNK_OCTETS + to;
-  }
 }
 
 function discarded(): Error {

@@ -47,18 +47,22 @@ export class SpoolFile {
   }
 
   /**
-   * Writes the next chunk; every one but the last has `CHUNK_OCTETS`. Encrypts before it resolves, writes after: the
-   * error of a write is thrown by the next call or by `settle`.
+   * Writes the next chunks; every chunk but the file's last has `CHUNK_OCTETS`. Encrypts before it resolves, writes after:
+   * the error of a write is thrown by the next call or by `settle`.
    *
    * @throws SealgateError `spool.unavailable`
    */
-  async append(chunk: Uint8Array): Promise<void> {
+  async append(octets: Buffer): Promise<void> {
     await this.settle();
-    const index = this.#next++;
-    const cipher = createCipheriv('aes-256-gcm', this.#key, nonceOf(index));
-    const sealed = cipher.update(chunk);
-    cipher.final();
-    this.#writing = this.#write([sealed, cipher.getAuthTag()], index * STORED_OCTETS);
+    const position = this.#next * STORED_OCTETS;
+    const parts: Buffer[] = [];
+    for (let at = 0; at < octets.length; at += CHUNK_OCTETS) {
+      const cipher = createCipheriv('aes-256-gcm', this.#key, nonceOf(this.#next++));
+      parts.push(cipher.update(octets.subarray(at, at + CHUNK_OCTETS)));
+      cipher.final();
+      parts.push(cipher.getAuthTag());
+    }
+    this.#writing = this.#write(parts, position);
   }
 
   /** Resolves when everything is written. */
@@ -67,24 +71,43 @@ export class SpoolFile {
     if (error !== null) throw error;
   }
 
-  async #write(parts: [Buffer, Buffer], position: number): Promise<SealgateError | null> {
+  async #write(parts: Buffer[], position: number): Promise<SealgateError | null> {
     try {
       const { bytesWritten } = await this.#handle.writev(parts, position);
       // A file takes less only when there is no more room.
-      return bytesWritten === parts[0].length + parts[1].length ? null : unavailable('no room');
+      const whole = bytesWritten === parts.reduce((sum, part) => sum + part.length, 0);
+      return whole ? null : unavailable('no room');
     } catch (error) {
       return asUnavailable(error);
     }
   }
 
   /**
-   * @param octets how many the chunk has
-   * @param room for what is stored, `STORED_OCTETS`
-   * @throws SealgateError `spool.damaged`, `spool.unavailable`
+   * Reads chunks as they are stored, into the whole of `room`.
+   *
+   * @returns the error, if there is one: SealgateError `spool.damaged`, `spool.unavailable`
    */
-  async chunk(index: number, octets: number, room: Buffer): Promise<Buffer> {
-    const stored = room.subarray(0, octets + TAG_OCTETS);
-    await this.#fill(stored, index * STORED_OCTETS);
+  async read(index: number, room: Buffer): Promise<SealgateError | null> {
+    let at = 0;
+    while (at < room.length) {
+      try {
+        const position = index * STORED_OCTETS + at;
+        const { bytesRead } = await this.#handle.read(room, at, room.length - at, position);
+        if (bytesRead === 0) return damaged();
+        at += bytesRead;
+      } catch (error) {
+        return asUnavailable(error);
+      }
+    }
+    return null;
+  }
+
+  /**
+   * @param stored one chunk as it is stored
+   * @throws SealgateError `spool.damaged`
+   */
+  unseal(index: number, stored: Buffer): Buffer {
+    const octets = stored.length - TAG_OCTETS;
     const decipher = createDecipheriv('aes-256-gcm', this.#key, nonceOf(index));
     decipher.setAuthTag(stored.subarray(octets));
     const chunk = decipher.update(stored.subarray(0, octets));
@@ -95,20 +118,6 @@ export class SpoolFile {
       throw damaged(error);
     }
     return chunk;
-  }
-
-  async #fill(stored: Buffer, position: number): Promise<void> {
-    let at = 0;
-    while (at < stored.length) {
-      let read: number;
-      try {
-        ({ bytesRead: read } = await this.#handle.read(stored, at, stored.length - at, position + at));
-      } catch (error) {
-        throw asUnavailable(error);
-      }
-      if (read === 0) throw damaged();
-      at += read;
-    }
   }
 
   /** Waits for what is under way. May be called again. */
@@ -122,7 +131,7 @@ export class SpoolFile {
   }
 }
 
-const TAG_OCTETS = 16;
+export const TAG_OCTETS = 16;
 
 /** What a whole chunk takes in the file. */
 export const STORED_OCTETS = CHUNK_OCTETS + TAG_OCTETS;

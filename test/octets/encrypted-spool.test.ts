@@ -129,7 +129,7 @@ describe('places', () => {
 
   it('closes its file when what was written is thrown away before its end', async () => {
     const writer = encryptedSpool({ folder, memoryOctets: 0 }).begin();
-    await writer.write(randomBytes(3 * CHUNK_OCTETS));
+    await writer.write(randomBytes(9 * CHUNK_OCTETS));
     expect(openFiles()).toHaveLength(1);
     await writer.discard();
     await writer.discard();
@@ -212,7 +212,7 @@ describe('a disk that does not serve', () => {
   it('is a temporary failure where there is no folder', async () => {
     const writer = encryptedSpool({ folder: join(folder, 'absent'), memoryOctets: 0 }).begin();
     await writer.write(randomBytes(CHUNK_OCTETS));
-    await expect(writer.write(randomBytes(1))).rejects.toMatchObject({
+    await expect(writer.write(randomBytes(9 * CHUNK_OCTETS))).rejects.toMatchObject({
       code: 'spool.unavailable',
       duration: 'temporary',
     });
@@ -222,14 +222,14 @@ describe('a disk that does not serve', () => {
   it('is a temporary failure where the disk is full', async () => {
     // Every write to it fails as on a full disk.
     const writer = encryptedSpool({ folder, memoryOctets: 0 }).begin();
-    await writer.write(randomBytes(CHUNK_OCTETS + 1));
+    await writer.write(randomBytes(5 * CHUNK_OCTETS));
     const { FileHandle } = await fileHandleClass();
     const original = FileHandle.prototype.writev;
     FileHandle.prototype.writev = () =>
       Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }));
     try {
       await expect(
-        writer.write(randomBytes(4 * CHUNK_OCTETS)).then(() => writer.finish()),
+        writer.write(randomBytes(9 * CHUNK_OCTETS)).then(() => writer.finish()),
       ).rejects.toMatchObject({ code: 'spool.unavailable', duration: 'temporary' });
     } finally {
       FileHandle.prototype.writev = original;
