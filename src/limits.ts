@@ -122,6 +122,8 @@ export const limits = {
     boundaryLineOctets: 4_096,
     /** Blanks in a row, in text that is decoded or encoded line by line. */
     blankRunOctets: 64 * 1024,
+    /** A text that is looked through for Legacy Display Elements (RFC 9788 §4.5.3), encoded. */
+    legacyDisplayOctets: 1024 * 1024,
   },
   smtp: {
     /** RFC 5321 §4.5.3.1.4 asks for 512 octets; AUTH with a bearer token needs far more. */

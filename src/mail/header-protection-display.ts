@@ -1,4 +1,5 @@
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Entity } from './entity.ts';
 import { readEntity } from './entity-tree.ts';
 import { decodeBody, encodeBase64, encodeQuotedPrintable } from './transfer-encoding.ts';
@@ -39,10 +40,17 @@ function leaves(entity: Entity): Entity[] {
   return entity.parts.length === 0 ? [entity] : entity.parts.flatMap(leaves);
 }
 
-/** null: the part has none, or it cannot be found. */
-function strippedBody(octets: Buffer, part: Entity): Buffer | null {
-  const { type, subtype, parameters } = part.mediaType;
-  if (!part.declared || type !== 'text' || parameters.get('hp-legacy-display') !== '1') return null;
+/** Whether the part says that it has one, and is not larger than is looked at. */
+export function mayHaveLegacyDisplay({ declared, mediaType, body }: Entity): boolean {
+  const { type, parameters } = mediaType;
+  if (!declared || type !== 'text' || parameters.get('hp-legacy-display') !== '1') return false;
+  return body.end - body.start <= limits.mail.legacyDisplayOctets;
+}
+
+/** null: the part has none, or it cannot be found. Throws SealgateError `mail.malformed-encoding`. */
+export function strippedBody(octets: Buffer, part: Entity): Buffer | null {
+  const { subtype } = part.mediaType;
+  if (!mayHaveLegacyDisplay(part)) return null;
   const strip = subtype === 'plain' ? withoutFirstLines : subtype === 'html' ? withoutFirstElement : null;
   if (strip === null) return null;
   switch (part.transferEncoding) {

@@ -292,6 +292,7 @@ async function unlessUnreadable(otherwise: Step, run: () => Promise<Step>): Prom
   }
 }
 
-function isMailError(error: unknown): boolean {
+/** Not readable as mail, by a bound or an encoding. */
+export function isMailError(error: unknown): boolean {
   return error instanceof SealgateError && error.code.startsWith('mail.');
 }

@@ -1,0 +1,47 @@
+import { authenticates, type ContentEncryptionName } from '../cms/content-encryption.ts';
+import type { RecipientRequest } from '../cms/encrypt.ts';
+import { encryptStream } from '../cms/encrypt-stream.ts';
+import { Base64Encoder, base64Length } from '../mail/base64.ts';
+import { joinMessage } from '../mail/compose.ts';
+import { splitSafely } from '../mail/compose-source.ts';
+import type { OctetSource, OctetStream } from '../octets/source.ts';
+import { transformed } from '../octets/transform.ts';
+import type { EncryptMessageOptions } from './encrypt.ts';
+import { pkcs7Header } from './pkcs7-part.ts';
+
+/** A message of known length that can be read once: a second reading throws, since a nonce must not meet two texts. */
+export type EncryptedMessage = { readonly length: number; readonly octets: OctetStream };
+
+/**
+ * `encryptMessage` for a message of any size. All recipients are served before this resolves.
+ *
+ * @param message has to last until the result was read: it is encrypted while that is read, and waits nowhere in the clear
+ * @throws as `encryptMessage`; the source's own; while the result is read `cms.content-changed`
+ */
+export async function encryptMessageStream(
+  message: OctetSource,
+  recipients: readonly RecipientRequest[],
+  algorithm: ContentEncryptionName,
+  options: EncryptMessageOptions = {},
+): Promise<EncryptedMessage> {
+  const { headerProtection = null, ...cmsOptions } = options;
+  const { outer, content } = await splitSafely(message, headerProtection);
+  const cms = await encryptStream({
+    content: content.read(),
+    contentOctets: content.length,
+    recipients,
+    algorithm,
+    ...cmsOptions,
+  });
+  const type = authenticates(algorithm) ? 'authEnveloped-data' : 'enveloped-data';
+  const head = joinMessage(outer, pkcs7Header(type));
+  return {
+    length: head.length + base64Length(cms.length),
+    octets: afterHead(head, transformed(cms.octets, new Base64Encoder())),
+  };
+}
+
+async function* afterHead(head: Buffer, body: OctetStream): OctetStream {
+  yield head;
+  yield* body;
+}

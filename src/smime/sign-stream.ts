@@ -1,0 +1,62 @@
+import type { SigningKey } from '../cms/keys.ts';
+import { signDetached, signingScheme } from '../cms/sign.ts';
+import { signOpaqueStream } from '../cms/sign-stream.ts';
+import { contentDigestFor } from '../cms/signatures.ts';
+import { digestStream } from '../cms/stream-digests.ts';
+import { Base64Encoder, base64Length } from '../mail/base64.ts';
+import { joinMessage } from '../mail/compose.ts';
+import { splitSafely } from '../mail/compose-source.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import { joinedSource } from '../octets/joined-source.ts';
+import { OctetSearch } from '../octets/octet-search.ts';
+import type { OctetSource, OctetStream } from '../octets/source.ts';
+import { transformedSource } from '../octets/transformed-source.ts';
+import { newBoundary } from './boundary.ts';
+import { multipartSigned } from './multipart-signed.ts';
+import { pkcs7Header } from './pkcs7-part.ts';
+import { type SignOptions, signRequest } from './sign.ts';
+
+/**
+ * `signMessage` for a message of any size; the same octets as it makes.
+ *
+ * The message is read and the key has signed before this resolves, so a failure of either comes before the first octet.
+ *
+ * @returns the signed message, made anew from `message` while it is read, as often as it is read; so `message` has to last
+ * @throws as `signMessage`; the source's own
+ */
+export async function signMessageStream(
+  message: OctetSource,
+  signer: SigningKey,
+  options: SignOptions,
+): Promise<OctetSource> {
+  const { outer, content } = await splitSafely(message, options.headerProtection ?? null);
+  const request = signRequest(signer, options);
+  switch (options.form) {
+    case 'opaque': {
+      const cms = await signOpaqueStream({ ...request, content });
+      const head = joinMessage(outer, pkcs7Header('signed-data'));
+      const body = transformedSource(cms, base64Length(cms.length), () => new Base64Encoder());
+      return joinedSource([bufferSource(head), body]);
+    }
+    case 'clear': {
+      const boundary = options.boundary ?? newBoundary();
+      const digestName = contentDigestFor(signingScheme(request));
+      const digest = await digestStream(without(content.read(), `--${boundary}`), [digestName]);
+      const cms = await signDetached({ ...request, content: { digest } });
+      const { header, before, after } = multipartSigned(boundary, digestName, cms);
+      const head = joinMessage(outer, header, before);
+      return joinedSource([bufferSource(head), content, bufferSource(after)]);
+    }
+  }
+}
+
+/** The same octets, once it is known that the boundary is not in them. */
+async function* without(octets: OctetStream, dashes: string): OctetStream {
+  const search = new OctetSearch(Buffer.from(dashes, 'latin1'), () => {
+    throw new Error('the boundary occurs in what it is to bound');
+  });
+  for await (const chunk of octets) {
+    search.update(chunk);
+    yield chunk;
+  }
+}
