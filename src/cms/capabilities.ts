@@ -92,6 +92,11 @@ export const ownCapabilities: readonly Capability[] = [
   `${rsaesOaep} ${oaepParameters('sha256').toString('hex')}`,
 ];
 
+/** The same for somebody whose key is on a token that cannot do OAEP. */
+export const ownCapabilitiesWithoutOaep: readonly Capability[] = ownCapabilities.filter(
+  (capability) => oidOf(capability) !== rsaesOaep,
+);
+
 /**
  * The content encryptions among a correspondent's capabilities, in the correspondent's order; what we never write is
  * left out.

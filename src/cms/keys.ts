@@ -38,6 +38,8 @@ export type KeyTransportScheme =
 export interface DecryptionKey {
   readonly label: string;
   readonly certificate: Certificate;
+  /** false: an RSA key that cannot be used with OAEP, on a token without the mechanisms. Absent: it can. */
+  readonly readsOaep?: boolean;
   /**
    * RSA key transport (RFC 8017 §7). For rsa-pkcs1 a padding error gives random octets or throws;
    * the caller must treat both like a wrong key.

@@ -35,12 +35,14 @@ export class AuditedSigningKey implements SigningKey {
 export class AuditedDecryptionKey implements DecryptionKey {
   readonly label: string;
   readonly certificate: Certificate;
+  readonly readsOaep: boolean;
   readonly #key: DecryptionKey;
   readonly #audit: Audit;
 
   constructor(key: DecryptionKey, audit: Audit) {
     this.label = key.label;
     this.certificate = key.certificate;
+    this.readsOaep = key.readsOaep ?? true;
     this.#key = key;
     this.#audit = audit;
   }

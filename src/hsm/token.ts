@@ -214,9 +214,13 @@ class TokenSigningKey implements SigningKey {
   }
 }
 
+/** CKM_RSA_X_509, with the padding computed here, and CKM_RSA_PKCS_OAEP (PKCS#11 v2.40). */
+const OAEP_MECHANISMS: readonly number[] = [0x03, 0x09];
+
 class TokenDecryptionKey implements DecryptionKey {
   readonly label: string;
   readonly certificate: Certificate;
+  readonly readsOaep: boolean;
   readonly #client: KeyClient;
   readonly #description: KeyDescription;
 
@@ -225,6 +229,7 @@ class TokenDecryptionKey implements DecryptionKey {
     this.#description = entry.description;
     this.label = entry.label;
     this.certificate = entry.certificate;
+    this.readsOaep = OAEP_MECHANISMS.some((mechanism) => client.token.mechanisms.includes(mechanism));
   }
 
   async decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer> {

@@ -14,6 +14,12 @@ export type Sender = {
   standing?: RevocationStanding;
 };
 
+export type OwnCertificate = {
+  certificate: Certificate;
+  /** Whether the key behind it reads OAEP. */
+  readsOaep: boolean;
+};
+
 /**
  * The sender's newest certificate that others may encrypt to. For a signature alone it is a courtesy (replies can use
  * it), so a token that is away does not stop the mail; an encrypted mail must be readable for its sender. One that is known
@@ -28,23 +34,23 @@ export async function ownCertificate(
   keyring: Keyring,
   needed: boolean,
   postQuantum: boolean,
-): Promise<Certificate | null> {
+): Promise<OwnCertificate | null> {
   if (from === null) return null;
   const certificates = await keyring.decryptionKeys(principal, mail).then(
-    (keys) => keys.map(({ certificate }) => certificate),
+    (keys) => keys.map(({ certificate, readsOaep = true }) => ({ certificate, readsOaep })),
     (error: unknown) => {
       if (needed || !(error instanceof SealgateError)) throw error;
       return [];
     },
   );
   const usable = certificates.filter(
-    (certificate) =>
+    ({ certificate }) =>
       mayCertificateEncrypt(certificate, now, postQuantum).kind === 'may' && speaksFor(certificate, from),
   );
-  usable.sort((one, other) => other.notBefore.getTime() - one.notBefore.getTime());
-  for (const certificate of usable) {
-    const stands = await standing?.of(certificate);
-    if (stands?.kind !== 'revoked') return certificate;
+  usable.sort((one, other) => other.certificate.notBefore.getTime() - one.certificate.notBefore.getTime());
+  for (const own of usable) {
+    const stands = await standing?.of(own.certificate);
+    if (stands?.kind !== 'revoked') return own;
   }
   return null;
 }

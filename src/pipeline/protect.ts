@@ -2,15 +2,15 @@ import type { SigningKey } from '../cms/keys.ts';
 import type { MailId } from '../ids.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Message } from '../mail/message.ts';
-import type { Certificate } from '../pki/certificate.ts';
 import type { OutboundVariant } from '../policy/decide-outbound.ts';
 import type { SignatureForm } from '../policy/rules.ts';
 import type { AlgorithmSettings, EncryptionChoice, SignatureChoice } from '../smime/algorithm-choice.ts';
+import { ownCapabilities, ownCapabilitiesWithoutOaep } from '../smime/capabilities.ts';
 import { encryptMessage } from '../smime/encrypt.ts';
 import { recognise } from '../smime/recognise.ts';
 import { signMessage } from '../smime/sign.ts';
 import type { Recipient } from '../smtp/envelope.ts';
-import { ownCertificate } from './own-certificate.ts';
+import { type OwnCertificate, ownCertificate } from './own-certificate.ts';
 import type { Keyring, Principal, RevocationStanding, Variant } from './ports.ts';
 import type { RecipientCertificates } from './recipient-certificates.ts';
 import { broken, variantAlgorithms } from './variant-algorithms.ts';
@@ -135,7 +135,7 @@ async function sign(
   form: SignatureForm,
   headerProtection: HeaderProtection | null,
   choice: SignatureChoice | null,
-  own: Certificate | null,
+  own: OwnCertificate | null,
   findings: Findings,
 ): Promise<Buffer> {
   if (findings.signingKey === null || choice === null) throw broken('decided to sign without a key');
@@ -144,7 +144,9 @@ async function sign(
     headerProtection,
     scheme: choice.scheme,
     at: findings.at,
-    ...(own === null ? {} : { encryptionCertificate: own }),
+    // Nobody is told to use what the sender's key cannot open.
+    capabilities: own?.readsOaep === false ? ownCapabilitiesWithoutOaep : ownCapabilities,
+    ...(own === null ? {} : { encryptionCertificate: own.certificate }),
   });
 }
 

@@ -1,6 +1,5 @@
 import type { SigningKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
-import type { Certificate } from '../pki/certificate.ts';
 import type { OutboundVariant } from '../policy/decide-outbound.ts';
 import { quoted } from '../policy/quoted.ts';
 import {
@@ -11,7 +10,7 @@ import {
   type Reader,
   type SignatureChoice,
 } from '../smime/algorithm-choice.ts';
-import { ownCapabilities } from '../smime/capabilities.ts';
+import type { OwnCertificate } from './own-certificate.ts';
 import type { RecipientCertificates } from './recipient-certificates.ts';
 
 /** With what one variant is signed and encrypted: what is done, and the same said by `policy explain`. */
@@ -22,7 +21,7 @@ export type AlgorithmFacts = {
   certificates: readonly RecipientCertificates[];
   signingKey: SigningKey | null;
   /** The sender's own certificate, for the copy that she reads; null: she has none. */
-  own: Certificate | null;
+  own: OwnCertificate | null;
   settings: AlgorithmSettings;
 };
 
@@ -58,9 +57,7 @@ export function variantAlgorithms(variant: OutboundVariant, facts: AlgorithmFact
     if (chosen === undefined) throw broken('decided to encrypt without a certificate');
     return chosen;
   });
-  // Her copy is opened by this gateway; without a certificate of hers the mail is encrypted to the recipients alone.
-  if (own !== null) readers.push({ certificate: own, capabilities: ownCapabilities });
-  return { signature, encryption: chooseEncryption(readers, settings) };
+  return { signature, encryption: chooseEncryption(readers, own?.certificate ?? null, settings) };
 }
 
 /** The decision and what it rests on do not fit together: a defect, and never a reason to send. */

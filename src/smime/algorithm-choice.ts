@@ -87,12 +87,20 @@ export type EncryptionChoice = {
   contentEncryption: ContentEncryptionName;
   because: string;
   boundKey: boolean;
-  /** In the order of the readers. */
+  /** In the order of the readers, and then the sender, where she has a certificate. */
   recipients: readonly RecipientChoice[];
 };
 
-/** @throws SealgateError `pki.unsupported-key` */
-export function chooseEncryption(readers: readonly Reader[], settings: AlgorithmSettings): EncryptionChoice {
+/**
+ * @param own the sender's certificate; null: the message is encrypted to the readers alone. This gateway opens her copy and reads
+ *   all that it writes; of the programs that she may open it with besides, nothing is known.
+ * @throws SealgateError `pki.unsupported-key`
+ */
+export function chooseEncryption(
+  readers: readonly Reader[],
+  own: Certificate | null,
+  settings: AlgorithmSettings,
+): EncryptionChoice {
   const evidence = readers.map(told);
   const contentEncryption = chooseContentEncryption(evidence);
   const said = evidence.every((capabilities) => contentEncryptions(capabilities).includes(contentEncryption));
@@ -100,7 +108,9 @@ export function chooseEncryption(readers: readonly Reader[], settings: Algorithm
     contentEncryption,
     because: said ? 'every reader says that it reads it' : 'every program of this century reads it',
     boundKey: settings.boundContentKeys && evidence.every(announcesBoundKeys),
-    recipients: readers.map((reader) => chooseKeyManagement(reader, settings)),
+    recipients: [...readers, ...(own === null ? [] : [{ certificate: own, capabilities: [] }])].map(
+      (reader) => chooseKeyManagement(reader, settings),
+    ),
   };
 }
 

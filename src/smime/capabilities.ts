@@ -1,9 +1,9 @@
-import { contentEncryptions, ownCapabilities } from '../cms/capabilities.ts';
+import { contentEncryptions, ownCapabilities, ownCapabilitiesWithoutOaep } from '../cms/capabilities.ts';
 import type { ContentEncryptionName } from '../cms/content-encryption.ts';
 
 /** Which content encryption every recipient of one message can read (RFC 8551 §2.5.2, §2.7). */
 
-export { ownCapabilities };
+export { ownCapabilities, ownCapabilitiesWithoutOaep };
 
 /**
  * @param recipients sMIMECapabilities of each recipient as identifiers, empty where nothing is known
