@@ -156,9 +156,10 @@ export function compareWithOuter(
     const inside = valuesOf(header.fields, name);
     const outside = valuesOf(outer, name);
     const expected = expectedOutside(header, name, inside, outside, encrypted);
-    if (inside.length === 0 && (outside.length === 0 || isAddedOnTheWay(name) || name === 'from')) return [];
+    const added = expected.length === 0 && isAddedOnTheWay(name);
+    if (inside.length === 0 && (outside.length === 0 || added || name === 'from')) return [];
     const ambiguous = inside.length > 1 && isSingle(name);
-    const differs = ambiguous || !sameList(name, expected, outside);
+    const differs = ambiguous || !(added || sameList(name, expected, outside));
     if (inside.length === 0 && !differs) return [];
     const readable = [...expected, ...outside];
     const hidden =

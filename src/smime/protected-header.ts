@@ -80,6 +80,8 @@ function isMismatch(
   if (inside.kind === 'none') return false;
   const author = mailboxKey(inside);
   if (author !== null) return author !== mailboxKey(outside);
+  // Several authors may be the same several; whatever cannot be read may be somebody else.
+  if (inside.kind !== 'several' || outside.kind !== 'several') return true;
   return fields.some(({ name, differs }) => name === 'from' && differs);
 }
 
