@@ -98,9 +98,9 @@ describe('where a fetch goes', () => {
       kind: 'failed',
       text: 'cannot be reached (ENOTFOUND).',
     });
-    const { port } = server;
-    await server.close();
-    server = await Loopback.start();
+    const gone = await Loopback.start();
+    const { port } = gone;
+    await gone.close();
     const answer = await get(`http://127.0.0.1:${port}/`, { ports: new Set([port]) });
     expect(answer).toEqual(failure('cannot be reached (ECONNREFUSED)'));
   });
