@@ -3,10 +3,11 @@ import { bufferSource, sliceOf } from '../octets/buffer-source.ts';
 import { collect } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
 import type { OctetSource, OctetStream } from '../octets/source.ts';
-import { splitHeader } from './compose.ts';
+import { splitHeader, subjectToRepeat } from './compose.ts';
 import { readRootFrom } from './entity-source.ts';
 import { fieldsNamed } from './header.ts';
 import type { HeaderProtection } from './header-protection.ts';
+import { withLegacyDisplayFrom } from './header-protection-legacy.ts';
 import { sevenBitSafeFrom } from './seven-bit-safe-source.ts';
 
 /**
@@ -25,7 +26,11 @@ export async function splitSafely(
   const undeclared = fieldsNamed(root.fields, 'content-type').length === 0;
   const sample = undeclared ? await charsetSample(body.read()) : NOTHING;
   const { outer, inner, header } = splitHeader(octets, root.fields, () => sample, protection);
-  const safe = await sevenBitSafeFrom(joinedSource([bufferSource(header), body]));
+  const entity = joinedSource([bufferSource(header), body]);
+  const subject = subjectToRepeat(root.fields, protection);
+  const safe = await sevenBitSafeFrom(
+    subject === null ? entity : await withLegacyDisplayFrom(entity, subject),
+  );
   return { outer, content: inner.length === 0 ? safe : joinedSource([bufferSource(inner), safe]) };
 }
 

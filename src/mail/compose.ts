@@ -43,7 +43,8 @@ export function splitMessage(
     protection,
   );
   const entity = Buffer.concat([header, octets.subarray(root.body.start, root.body.end)]);
-  return { outer, inner, entity: isHidden(protection) ? withHiddenSubject(entity, root.fields) : entity };
+  const subject = subjectToRepeat(root.fields, protection);
+  return { outer, inner, entity: subject === null ? entity : withLegacyDisplay(entity, subject) };
 }
 
 /**
@@ -93,10 +94,13 @@ function isHidden(protection: HeaderProtection | null): boolean {
   return protection?.kind === 'cipher' && protection.confidentiality !== 'none';
 }
 
-/** For readers whose programs show only the Subject outside. */
-function withHiddenSubject(entity: Buffer, fields: readonly HeaderField[]): Buffer {
+/** The Subject that is hidden and to be repeated for readers whose programs show only the one outside; null: none. */
+export function subjectToRepeat(
+  fields: readonly HeaderField[],
+  protection: HeaderProtection | null,
+): string | null {
   const subject = field(fields, 'subject');
-  return subject.kind === 'one' ? withLegacyDisplay(entity, subject.field.value) : entity;
+  return isHidden(protection) && subject.kind === 'one' ? subject.field.value : null;
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -1,6 +1,9 @@
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { OctetSource } from '../octets/source.ts';
+import { withEditedParts } from './edited-parts.ts';
 import type { Entity } from './entity.ts';
+import { readEntityFrom } from './entity-source.ts';
 import { readEntity } from './entity-tree.ts';
 import { decodeBody, encodeBase64, encodeQuotedPrintable } from './transfer-encoding.ts';
 
@@ -26,6 +29,12 @@ export function withoutLegacyDisplay(octets: Buffer): Buffer {
   return pieces.length === 0 ? octets : Buffer.concat([...pieces, octets.subarray(at)]);
 }
 
+/** The same for an entity of any size. */
+export async function withoutLegacyDisplayFrom(entity: OctetSource): Promise<OctetSource> {
+  const parts = leaves(await readEntityFrom(entity)).filter(mayHaveLegacyDisplay);
+  return withEditedParts(entity, parts, 'body', (octets, part) => orNull(() => strippedBody(octets, part)));
+}
+
 /** What cannot be decoded is shown as it is. */
 function orNull(strip: () => Buffer | null): Buffer | null {
   try {
@@ -41,14 +50,14 @@ function leaves(entity: Entity): Entity[] {
 }
 
 /** Whether the part says that it has one, and is not larger than is looked at. */
-export function mayHaveLegacyDisplay({ declared, mediaType, body }: Entity): boolean {
+function mayHaveLegacyDisplay({ declared, mediaType, range }: Entity): boolean {
   const { type, parameters } = mediaType;
   if (!declared || type !== 'text' || parameters.get('hp-legacy-display') !== '1') return false;
-  return body.end - body.start <= limits.mail.legacyDisplayOctets;
+  return range.end - range.start <= limits.mail.legacyDisplayOctets;
 }
 
-/** null: the part has none, or it cannot be found. Throws SealgateError `mail.malformed-encoding`. */
-export function strippedBody(octets: Buffer, part: Entity): Buffer | null {
+/** null: the part has none, or it cannot be found. */
+function strippedBody(octets: Buffer, part: Entity): Buffer | null {
   const { subtype } = part.mediaType;
   if (!mayHaveLegacyDisplay(part)) return null;
   const strip = subtype === 'plain' ? withoutFirstLines : subtype === 'html' ? withoutFirstElement : null;

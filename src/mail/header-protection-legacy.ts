@@ -1,5 +1,9 @@
+import { limits } from '../limits.ts';
+import type { OctetSource } from '../octets/source.ts';
+import { withEditedParts } from './edited-parts.ts';
 import { decodeEncodedWords } from './encoded-word.ts';
 import type { Entity, HeaderField } from './entity.ts';
+import { readEntityFrom } from './entity-source.ts';
 import { readEntity } from './entity-tree.ts';
 import { field } from './header.ts';
 import { LEGACY_DISPLAY_CLASS } from './header-protection-display.ts';
@@ -26,12 +30,25 @@ export function withLegacyDisplay(octets: Buffer, subject: string): Buffer {
   const pieces: Buffer[] = [];
   let at = 0;
   for (const part of mainBodyParts(readEntity(octets))) {
-    const edited = editedPart(octets, part, text);
+    const edited = isLookedAt(part) ? editedPart(octets, part, text) : null;
     if (edited === null) continue;
     pieces.push(octets.subarray(at, part.range.start), edited);
     at = part.range.end;
   }
   return pieces.length === 0 ? octets : Buffer.concat([...pieces, octets.subarray(at)]);
+}
+
+/** The same for an entity of any size. */
+export async function withLegacyDisplayFrom(entity: OctetSource, subject: string): Promise<OctetSource> {
+  const text = shownText(subject);
+  if (text === '') return entity;
+  const parts = mainBodyParts(await readEntityFrom(entity));
+  return withEditedParts(entity, parts, 'range', (octets, part) => editedPart(octets, part, text));
+}
+
+/** A text that is larger has none: it would have to be in memory for it. */
+function isLookedAt({ range }: Entity): boolean {
+  return range.end - range.start <= limits.mail.legacyDisplayOctets;
 }
 
 function shownText(subject: string): string {

@@ -1,7 +1,7 @@
 import { limits } from '../limits.ts';
 import type { Entity, HeaderField } from '../mail/entity.ts';
 import { readEntityFrom } from '../mail/entity-source.ts';
-import { mayHaveLegacyDisplay, strippedBody } from '../mail/header-protection-display.ts';
+import { withoutLegacyDisplayFrom } from '../mail/header-protection-display.ts';
 import { bufferSource, sliceOf } from '../octets/buffer-source.ts';
 import { collect } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
@@ -41,53 +41,7 @@ export async function streamToShow(
 ): Promise<OctetSource> {
   const body = sliceOf(payload, header.body.start, header.body.end);
   const whole = joinedSource([bufferSource(header.contentHeader), body]);
-  const content = header.kind === 'cipher' ? await withoutLegacyDisplay(whole) : whole;
+  const content = header.kind === 'cipher' ? await withoutLegacyDisplayFrom(whole) : whole;
   const repeats = header.scheme === 'wrapped' || content !== whole;
   return shown === payload || repeats ? content : shown;
-}
-
-/** The entity without its Legacy Display Elements (RFC 9788 §4.5.3); the same source where there are none. */
-async function withoutLegacyDisplay(entity: OctetSource): Promise<OctetSource> {
-  const pieces: OctetSource[] = [];
-  let at = 0;
-  for (const part of leaves(await readEntityFrom(entity))) {
-    const body = await strippedFrom(entity, part);
-    if (body === null) continue;
-    pieces.push(sliceOf(entity, at, part.body.start), body);
-    at = part.body.end;
-  }
-  return pieces.length === 0 ? entity : joinedSource([...pieces, sliceOf(entity, at, entity.length)]);
-}
-
-function leaves(entity: Entity): Entity[] {
-  return entity.parts.length === 0 ? [entity] : entity.parts.flatMap(leaves);
-}
-
-/** The body without the element, made anew while it is read; null: as it is. */
-async function strippedFrom(entity: OctetSource, part: Entity): Promise<OctetSource | null> {
-  if (!mayHaveLegacyDisplay(part)) return null;
-  const { start, end } = part.body;
-  const strip = async (): Promise<Buffer | null> => {
-    const octets = await collect(entity.read(start, end));
-    return strippedBody(octets, { ...part, body: { start: 0, end: octets.length } });
-  };
-  const first = await orNull(strip);
-  if (first === null) return null;
-  const { length } = first;
-  return {
-    length,
-    async *read(from = 0, to = length) {
-      yield* bufferSource((await strip()) ?? Buffer.alloc(0)).read(from, to);
-    },
-  };
-}
-
-/** What cannot be decoded is shown as it is. */
-async function orNull(strip: () => Promise<Buffer | null>): Promise<Buffer | null> {
-  try {
-    return await strip();
-  } catch (error) {
-    if (isMailError(error)) return null;
-    throw error;
-  }
 }
