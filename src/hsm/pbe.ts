@@ -202,7 +202,9 @@ function deriveScrypt(
   cost: { N: number; r: number; p: number },
 ): Promise<Buffer> {
   const { N, r, p } = cost;
-  if (N < 2 || r < 1 || p < 1 || p > 16 || 128 * N * r > MOST_SCRYPT_OCTETS) {
+  // RFC 7914 §2: a power of two, less than 2^(128 * r / 8).
+  const inGrammar = N >= 2 && Number.isInteger(Math.log2(N)) && r >= 1 && p >= 1 && Math.log2(N) < 16 * r;
+  if (!inGrammar || p > 16 || 128 * N * r > MOST_SCRYPT_OCTETS) {
     throw unsupportedKeyFile('scrypt with parameters out of bounds');
   }
   return new Promise((resolve, reject) => {

@@ -39,8 +39,9 @@ export class Framer {
   readonly #chunks: Buffer[] = [];
   #at = 0;
   #buffered = 0;
-  /** Octets known to hold no LF, from the start of the unconsumed data. */
+  /** Octets known to hold no LF, from the start of the unconsumed data, and the chunks they are in: no chunk is looked at twice. */
   #scanned = 0;
+  #searched = 0;
   #literal = 0;
   #first = true;
   #mayHaveLiteral = true;
@@ -114,19 +115,19 @@ export class Framer {
 
   /** Octets up to and including the next LF; 0: it is not there yet. */
   #lineLength(): number {
-    let before = 0;
-    for (const [index, chunk] of this.#chunks.entries()) {
+    let before = this.#scanned;
+    for (let index = this.#searched; index < this.#chunks.length; index++) {
+      const chunk = this.#chunks[index] ?? NO_CHUNK;
       const start = index === 0 ? this.#at : 0;
-      const length = chunk.length - start;
-      const skip = Math.max(0, Math.min(length, this.#scanned - before));
-      const lf = skip < length ? chunk.indexOf(LF, start + skip) : -1;
+      const lf = chunk.indexOf(LF, start);
       if (lf !== -1) {
         const found = before + lf - start + 1;
         if (found > this.#lineLimit) throw framing('a line is longer than allowed');
         return found;
       }
-      before += length;
+      before += chunk.length - start;
     }
+    this.#searched = this.#chunks.length;
     this.#scanned = before;
     if (before > this.#lineLimit) throw framing('a line is longer than allowed');
     return 0;
@@ -155,6 +156,7 @@ export class Framer {
     this.#at += length;
     this.#buffered -= length;
     this.#scanned = 0;
+    this.#searched = 0;
     const chunk = this.#chunks[0];
     if (chunk !== undefined && this.#at >= chunk.length) {
       this.#chunks.shift();

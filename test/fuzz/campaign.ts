@@ -204,6 +204,7 @@ class Campaign {
       performance.now() + this.#options.minimiseMs,
     );
     this.#events.finding({ ...found, input: small });
+    if (found.kind === 'slow') this.#runner.minded = false;
   }
 
   #sampleMemory(): void {

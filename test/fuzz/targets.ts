@@ -8,6 +8,7 @@ import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
 import { smimeTargets } from './targets/smime.ts';
 import { smtpTargets } from './targets/smtp.ts';
+import { streamTargets } from './targets/streams.ts';
 
 /** Every parser that reads what a stranger wrote. */
 export const targets: readonly FuzzTarget[] = [
@@ -20,4 +21,5 @@ export const targets: readonly FuzzTarget[] = [
   ...smtpTargets,
   ...imapTargets,
   ...mailViewTargets,
+  ...streamTargets,
 ];

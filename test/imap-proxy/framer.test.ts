@@ -157,3 +157,20 @@ test('any octets give events or an error, never a hang, and no octet twice', () 
     { numRuns: 500 },
   );
 });
+
+test('a line that comes octet by octet is looked at once', () => {
+  const framer = new Framer('client', 65_536);
+  let looks = 0;
+  const octets = 2_000;
+  for (let i = 0; i < octets; i++) {
+    const chunk = latin1(i === octets - 2 ? '\r' : i === octets - 1 ? '\n' : 'x');
+    const { indexOf } = chunk;
+    chunk.indexOf = (...what: Parameters<typeof indexOf>) => {
+      looks++;
+      return indexOf.apply(chunk, what);
+    };
+    framer.push(chunk);
+    expect(framer.next() === null).toBe(i < octets - 1);
+  }
+  expect(looks).toBe(octets);
+});

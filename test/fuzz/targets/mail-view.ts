@@ -75,7 +75,6 @@ export const mailViewTargets: readonly FuzzTarget[] = [
       seeds: seeds(),
       run(input) {
         const once = canonicalEntity(input);
-        holds(canonicalEntity(once).equals(once), 'a canonical entity stays as it is');
         holds(!/\r(?!\n)|(?<!\r)\n|\0/.test(once.toString('latin1')), 'a canonical entity has clean lines');
         return once;
       },
