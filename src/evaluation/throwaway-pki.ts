@@ -42,6 +42,8 @@ export type UserRequest = {
   password?: string;
   /** Validity from now. */
   days?: number;
+  /** URL of the CRL, for the certificate to name; nothing is published there by itself. */
+  crl?: string;
 };
 
 export type UserIdentity = {
@@ -74,7 +76,7 @@ export async function createThrowawayPki(folder: string): Promise<ThrowawayPki> 
   await writeFile(ca.certificateFile, caCertificate);
 
   const issueForPublicKey: ThrowawayPki['issueForPublicKey'] = (publicPem, request) => {
-    const extensions = userExtensions(request.address, request.use ?? 'sign-and-encrypt', isRsa(publicPem));
+    const extensions = userExtensions(request, isRsa(publicPem));
     return authority.certify(request.name ?? asciiName(request.address), publicPem, extensions, request.days);
   };
   return {
@@ -152,7 +154,7 @@ class Authority {
 }
 
 /** RFC 8550 §4.4: what a mail user's certificate says of its use, as an OpenSSL extension section. */
-function userExtensions(address: string, use: KeyUse, rsa: boolean): string[] {
+function userExtensions({ address, use = 'sign-and-encrypt', crl }: UserRequest, rsa: boolean): string[] {
   if (!/^[^\s\p{Cc}"\\#$,;]+@[^\s\p{Cc}"\\#$,;]+$/u.test(address)) {
     throw new SealgateError({
       code: 'evaluation.address-unusable',
@@ -174,6 +176,7 @@ function userExtensions(address: string, use: KeyUse, rsa: boolean): string[] {
     'extendedKeyUsage = emailProtection',
     'subjectKeyIdentifier = hash',
     'authorityKeyIdentifier = keyid',
+    ...(crl === undefined ? [] : [`crlDistributionPoints = URI:${crl}`]),
     'subjectAltName = @alternatives',
     '[alternatives]',
     ascii ? `email = ${address}` : `otherName = 1.3.6.1.5.5.7.8.9;FORMAT:UTF8,UTF8:${address}`,

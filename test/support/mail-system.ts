@@ -43,6 +43,10 @@ export type MailSystemOptions = {
   keyOf?: (name: string) => string;
   /** With `keys`: what principals name besides. */
   furtherKeys?: (name: string) => readonly string[];
+  /** URL of the CRL that every certificate names. */
+  crl?: string;
+  /** The section `trust.revocation`. */
+  revocation?: object;
   /** How the configuration spells a login, where that is not as the servers know it. */
   spell?: (login: string) => string;
 };
@@ -88,7 +92,10 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
     const server = await pki.issueServer();
     const users = new Map<string, MailUser>();
     for (const name of options.users) {
-      const identity = await pki.issueUser({ address: addressOf(name), name, password: `p12-${name}` });
+      const identity = await pki.issueUser({
+        ...{ address: addressOf(name), name, password: `p12-${name}` },
+        ...(options.crl === undefined ? {} : { crl: options.crl }),
+      });
       users.set(name, { login: addressOf(name), password: `pass-${name}`, identity });
     }
     const everybody = [...users.values()];
@@ -152,7 +159,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
             : [],
         })),
       },
-      trust: { anchors: [pki.ca.certificateFile] },
+      trust: { anchors: [pki.ca.certificateFile], revocation: options.revocation ?? {} },
       directory: { pinned: (options.pinned ?? []).map((name) => user(name).identity.certificateFile) },
       policy: { rules: options.rules ?? [{ name: 'all', sign: 'require', encrypt: 'if-possible' }] },
     };
