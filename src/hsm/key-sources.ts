@@ -1,5 +1,5 @@
 import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
-import { unreachable } from '../errors.ts';
+import { SealgateError, unreachable } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Secret } from '../log/secret.ts';
 import { loadPemKey } from './pem-key.ts';
@@ -42,7 +42,15 @@ export async function openKeySources(
 ): Promise<KeySources> {
   const software = new SoftwareKeys({ postQuantum });
   const tokens: Token[] = [];
-  const loaded: LoadedKey[] = [];
+  const signing: SigningKey[] = [];
+  const decryption: DecryptionKey[] = [];
+  const take = (name: string, keys: readonly LoadedKey[]): void => {
+    const signs = keys.flatMap((key) => software.signingKey(key) ?? []);
+    const decrypts = keys.flatMap((key) => software.decryptionKey(key) ?? []);
+    if (signs.length + decrypts.length === 0) throw useless(name, keys);
+    signing.push(...signs);
+    decryption.push(...decrypts);
+  };
   const close = async () => {
     await Promise.all([...tokens.map((token) => token.close()), software.close()]);
   };
@@ -50,11 +58,11 @@ export async function openKeySources(
     for (const source of sources) {
       switch (source.kind) {
         case 'pkcs12':
-          loaded.push(...(await loadPkcs12(source)));
+          take(source.name, await loadPkcs12(source));
           break;
         case 'pem': {
           const { name, certificate: certificateFile, key: keyFile, passphrase } = source;
-          loaded.push(...(await loadPemKey({ name, certificateFile, keyFile, passphrase })));
+          take(name, await loadPemKey({ name, certificateFile, keyFile, passphrase }));
           break;
         }
         case 'pkcs11': {
@@ -67,18 +75,25 @@ export async function openKeySources(
       }
     }
     return {
-      signing: [
-        ...loaded.flatMap((key) => software.signingKey(key) ?? []),
-        ...tokens.flatMap((token) => token.signingKeys()),
-      ],
-      decryption: [
-        ...loaded.flatMap((key) => software.decryptionKey(key) ?? []),
-        ...tokens.flatMap((token) => token.decryptionKeys()),
-      ],
+      signing: [...signing, ...tokens.flatMap((token) => token.signingKeys())],
+      decryption: [...decryption, ...tokens.flatMap((token) => token.decryptionKeys())],
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** A source that gives no key would be a login without one, which is said nowhere else as clearly. */
+function useless(name: string, keys: readonly LoadedKey[]): SealgateError {
+  const kinds = new Set(keys.map(({ privateKey }) => privateKey.asymmetricKeyType ?? 'unknown'));
+  const waiting = [...kinds].every((kind) => kind.startsWith('ml-dsa'));
+  return new SealgateError({
+    code: 'key.useless',
+    publicText: waiting
+      ? `The key ${name} is for ML-DSA, which signs only with smime.postQuantum: true in the configuration.`
+      : `The key ${name} is of a kind (${[...kinds].join(', ')}) that mail is neither signed nor encrypted with; configure another one.`,
+    duration: 'permanent',
+  });
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,8 @@ import {
   type ThrowawayPki,
   type UserIdentity,
 } from '../../src/evaluation/throwaway-pki.ts';
+import { writePem } from '../../src/pki/pem.ts';
+import { ecKey, generalName, type KeyPair, makeDer, subjectAltName } from '../pki/make-certificate.ts';
 
 const MAIN = resolve('src/main.ts');
 const ALICE = 'alice@sealgate.test';
@@ -91,6 +94,73 @@ describe('sealgate policy explain', () => {
     expect(JSON.parse(out)).toMatchObject({
       decision: { kind: 'deliver', variants: [{ sign: { form: 'clear' }, rule: 'strict' }] },
     });
+  });
+
+  it('says with what each message is signed and encrypted, and why', async () => {
+    const file = await config({ pinned: [bob.certificateFile] });
+    const { out } = await explain(file, '--json');
+    expect(JSON.parse(out)).toMatchObject({
+      messages: [
+        {
+          recipients: [BOB],
+          signature: { algorithm: expect.any(String), because: expect.any(String) },
+          encryption: {
+            content: 'aes256-cbc',
+            keys: [{ reader: BOB }, { reader: 'the sender' }],
+          },
+        },
+      ],
+    });
+    const text = (await explain(file)).out;
+    expect(text).toMatch(/^Message for bob@sealgate\.test$/m);
+    expect(text).toMatch(/^ {2}signature: \S+ \(.+\)$/m);
+    expect(text).toMatch(/^ {2}content: aes256-cbc \(.+\)$/m);
+    expect(text).toMatch(/^ {2}key for bob@sealgate\.test: .+ \(.+\)$/m);
+  });
+
+  it('uses post-quantum keys where the configuration says so, and says else why it does not', async () => {
+    const pem = (name: string, label: string, octets: Buffer) => {
+      const path = join(folder, name);
+      return writeFile(path, writePem(label, octets), { mode: 0o600 }).then(() => path);
+    };
+    const certify = (address: string, key: KeyPair) =>
+      makeDer({
+        ...{ subject: address, issuer: 'CA', issuerKey: ecKey('ca'), key },
+        extensions: [subjectAltName(generalName.mailbox(address))],
+      });
+    const signer = generateKeyPairSync('ml-dsa-65');
+    const reader = generateKeyPairSync('ml-kem-768');
+    const keys = [
+      {
+        ...{ name: 'alice', kind: 'pem' },
+        certificate: await pem('ml-dsa.crt', 'CERTIFICATE', certify(ALICE, signer)),
+        key: await pem(
+          'ml-dsa.key',
+          'PRIVATE KEY',
+          signer.privateKey.export({ type: 'pkcs8', format: 'der' }),
+        ),
+      },
+    ];
+    const pinned = [await pem('ml-kem.crt', 'CERTIFICATE', certify(BOB, reader))];
+    const { out } = await explain(
+      await config({ pinned, more: { keys, smime: { postQuantum: true } } }),
+      '--json',
+    );
+    expect(JSON.parse(out)).toMatchObject({
+      messages: [
+        {
+          signature: { algorithm: 'ml-dsa-65' },
+          encryption: { keys: [{ reader: BOB, algorithm: 'ml-kem-768' }] },
+        },
+      ],
+    });
+    const without = await explain(await config({ pinned }));
+    expect(without.out).toMatch(
+      /certificates: none that can be encrypted to: .*ML-KEM, which is not turned on/,
+    );
+    expect(without.out).toMatch(/The mail would be refused .*bob@sealgate\.test/);
+    const key = await explain(await config({ pinned, more: { keys } }));
+    expect(key.error).toMatch(/^sealgate: The key alice is for ML-DSA, .*smime\.postQuantum/);
   });
 
   it('says why nothing would leave', async () => {
