@@ -78,6 +78,7 @@ describe('a sound file', () => {
     expect(config.policy.rules[0]).toMatchObject({
       withoutCertificate: 'refuse-all',
       form: 'clear',
+      subject: 'keep',
       alreadyProtected: 'forward',
       minTrust: 'verified',
       when: { recipient: null, recipientDomain: null, sender: null, senderDomain: null, login: null },
@@ -386,6 +387,13 @@ describe('settings that contradict each other', () => {
       'policy.rules[0].withoutCertificate',
       'error',
       /contradicts/,
+    ],
+    [
+      'a hidden Subject where nothing is encrypted',
+      SOUND.replace('encrypt: if-possible', 'encrypt: never, subject: protect'),
+      'policy.rules[0].subject',
+      'error',
+      /only an encrypted mail/,
     ],
     ['no listener', SOUND.replace(/submission:[\s\S]*?keys:/, 'keys:'), '', 'error', /no listener/],
   ])('%s', async (_, text, path, severity, sentence) => {

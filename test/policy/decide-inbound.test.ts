@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { decideInbound } from '../../src/policy/decide-inbound.ts';
-import type { Layer, SignatureReport } from '../../src/smime/report.ts';
+import type { HeaderProtectionReport, Layer, SignatureReport } from '../../src/smime/report.ts';
 
 /** Only what a judgement looks at. */
 function certificate(...mailboxes: string[]): Certificate {
@@ -113,6 +113,59 @@ describe('a certificate that was configured itself', () => {
     const path = { outcome: 'valid', anchor: bob, path: [bob] } as const;
     const layers = [signed({ revocation: 'unchecked', path })];
     expect(decideInbound({ layers }, { revocation: 'hard' })).toEqual({ kind: 'trusted' });
+  });
+});
+
+describe('a header that is protected (RFC 9788)', () => {
+  const sound: HeaderProtectionReport = {
+    scheme: 'rfc9788',
+    kind: 'clear',
+    signed: true,
+    encrypted: false,
+    shown: 'outside',
+    shownFrom: 'outside',
+    fromMismatch: false,
+    fields: [
+      { name: 'from', inside: true, hidden: false, differs: false },
+      { name: 'subject', inside: true, hidden: false, differs: false },
+    ],
+  };
+  const changed: HeaderProtectionReport['fields'] = [
+    { name: 'to', inside: true, hidden: false, differs: true },
+    { name: 'subject', inside: true, hidden: false, differs: true },
+    { name: 'cc', inside: false, hidden: false, differs: true },
+  ];
+
+  test.each<[string, Partial<HeaderProtectionReport>, Layer[], object]>([
+    ['and the same outside', {}, [signed({})], { kind: 'trusted' }],
+    [
+      'while the reader sees another one',
+      { fields: changed },
+      [signed({})],
+      { kind: 'untrusted', why: expect.stringContaining('(to, subject and cc)') },
+    ],
+    ['and shown', { fields: changed, shown: 'inside' }, [signed({})], { kind: 'trusted' }],
+    [
+      'and names another sender, shown or not',
+      { fromMismatch: true, shown: 'inside', shownFrom: 'inside' },
+      [signed({})],
+      { kind: 'untrusted', why: expect.stringContaining('another sender inside') },
+    ],
+    [
+      'in a mail that nobody signed',
+      { fields: changed, signed: false },
+      [encrypted('opened')],
+      { kind: 'unsigned' },
+    ],
+    ['in a mail that is broken', { fromMismatch: true }, [signed({ signature: 'bad' })], { kind: 'broken' }],
+    [
+      'under a signature that is not believed: that is said',
+      { fromMismatch: true },
+      [signed({ revocation: 'revoked' })],
+      { kind: 'untrusted', why: expect.stringContaining('revoked') },
+    ],
+  ])('%s', (_, changes, layers, verdict) => {
+    expect(decideInbound({ layers, headerProtection: { ...sound, ...changes } })).toMatchObject(verdict);
   });
 });
 

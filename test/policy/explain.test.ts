@@ -27,6 +27,21 @@ test('an explanation reads from the rules tried to what happens', () => {
   ]);
 });
 
+test('an explanation says what becomes of the Subject, for people and for programs', () => {
+  const explanation = explain(facts({}), [rule({ subject: 'protect' })]);
+  expect(explanationLines(explanation)).toContain(
+    '  would be sent signed (clear), encrypted (certificate 1), its Subject hidden on the way',
+  );
+  expect(JSON.parse(JSON.stringify(explanation))).toMatchObject({
+    recipients: [{ outcome: { subject: 'protect' } }],
+    decision: { variants: [{ encrypt: { subject: 'protect' } }] },
+  });
+  const signed = explain(facts({ protection: 'signed' }), [rule({ subject: 'protect' })]);
+  expect(explanationLines(signed)).toContain(
+    '  would be sent not signed, encrypted (certificate 1), its Subject readable on the way',
+  );
+});
+
 test('an explanation of a mail that the sender may not send is about the sender', () => {
   const lines = explanationLines(explain(facts({ from: 'boss@example.org' }), [rest]));
   expect(lines).toHaveLength(1);
