@@ -111,7 +111,7 @@ export type Verdict =
 export type KnownCertificate = {
   certificate: Certificate;
   trust: 'pinned' | 'verified' | 'harvested';
-  /** sMIMECapabilities of the correspondent's last signed mail, OIDs in order of preference. */
+  /** sMIMECapabilities of the correspondent's last signed mail, preferred first, as cms/capabilities.ts writes them. */
   capabilities: readonly string[];
   source: 'directory' | 'file';
 };

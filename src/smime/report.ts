@@ -70,6 +70,6 @@ export type SignatureReport = {
   revocationDetail: string | null;
   /** One From address and it is an rfc822Name/SmtpUTF8Mailbox of the signer. */
   speaksFor: 'from' | 'other' | 'unknown';
-  /** sMIMECapabilities (RFC 8551 §2.5.2) as OIDs in order of preference; empty when absent. */
+  /** sMIMECapabilities (RFC 8551 §2.5.2), preferred first, as cms/capabilities.ts writes them; empty when absent. */
   capabilities: readonly string[];
 };
