@@ -24,6 +24,11 @@ const EVIDENCE = {
   'libnet-ssleay-perl': null,
   'libnss3-tools': 'cmsutil',
   postfix: '/usr/sbin/smtp-source',
+  // Java's own packages are named by version; any will do.
+  'default-jdk-headless': 'javac',
+  'libbcprov-java': '/usr/share/java/bcprov.jar',
+  'libbcpkix-java': '/usr/share/java/bcpkix.jar',
+  'libbcmail-java': '/usr/share/java/bcmail.jar',
   python3: 'python3',
   make: 'make',
   'g++': 'g++',
@@ -43,6 +48,18 @@ export const TEST_PACKAGES = [
   'swaks',
   'libnet-ssleay-perl',
   'libnss3-tools',
+];
+
+/** The programs of the matrix of interoperation. */
+export const INTEROP_PACKAGES = [
+  'openssl',
+  'gpgsm',
+  'gpg-agent',
+  'libnss3-tools',
+  'default-jdk-headless',
+  'libbcprov-java',
+  'libbcpkix-java',
+  'libbcmail-java',
 ];
 
 export const BENCH_PACKAGES = ['postfix', 'openssl'];
