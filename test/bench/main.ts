@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Benchmark } from './benchmark.ts';
+import { chains } from './engine/chain.ts';
 import { engineEncrypted, engineSigned } from './engine/engine.ts';
 import { smimeEncrypted, smimeSigned } from './engine/smime.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
@@ -17,6 +18,7 @@ const BENCHMARKS: readonly (() => Benchmark)[] = [
   engineEncrypted,
   smimeSigned,
   smimeEncrypted,
+  chains,
 ];
 
 const { values, positionals } = parseArgs({
