@@ -29,6 +29,8 @@ export type SuperviseOptions = {
   hangMs: number;
   /** For making one finding small. */
   minimiseMs: number;
+  /** Whether the first finding ends it. */
+  onlyFirst?: boolean;
 };
 
 export type SuperviseEvents = {
@@ -68,6 +70,7 @@ export async function supervise(
             input: input === null ? null : Buffer.from(input, 'base64'),
           });
         }
+        return options.onlyFirst === true && message.kind === 'finding';
       },
     );
     total = sum(total, last);
@@ -75,6 +78,7 @@ export async function supervise(
     const input = ended.input === null ? null : await smallerDeath(ended.input, ended.kind, options);
     const text = ended.kind === 'hang' ? `no answer for ${options.hangMs} ms` : ended.text;
     events.finding({ target, kind: ended.kind, key: ended.kind, text, input, seed });
+    if (options.onlyFirst === true) break;
   }
   return total;
 }
@@ -92,6 +96,7 @@ export async function runOnce(
     const { targetsFile, target, hangMs } = options;
     const ended = await runChild({ kind: 'once', targetsFile, target, inputFile }, hangMs, (message) => {
       if (message.kind === 'once-done') said = message.misbehaviour;
+      return false;
     });
     if (ended.kind === 'hang') return `hang: no answer for ${hangMs} ms`;
     return ended.kind === 'crash' ? `crash: ${ended.text}` : said;
@@ -119,7 +124,11 @@ const PREPARING_MS = 180_000;
 
 type Task = ChildTask extends infer T ? (T extends ChildTask ? Omit<T, 'progressFile'> : never) : never;
 
-async function runChild(task: Task, hangMs: number, heard: (message: ChildMessage) => void): Promise<Ended> {
+async function runChild(
+  task: Task,
+  hangMs: number,
+  heard: (message: ChildMessage) => boolean,
+): Promise<Ended> {
   const folder = mkdtempSync(join(tmpdir(), 'sealgate-fuzz-'));
   const progressFile = join(folder, 'progress');
   writeFileSync(progressFile, '');
@@ -138,7 +147,10 @@ async function runChild(task: Task, hangMs: number, heard: (message: ChildMessag
   child.on('message', (message: ChildMessage) => {
     if (message.kind === 'ready') child.send({ ...task, progressFile });
     if (message.kind === 'done' || message.kind === 'once-done') done = true;
-    heard(message);
+    if (heard(message)) {
+      done = true;
+      child.kill('SIGKILL');
+    }
   });
   let runs = -1;
   let since = performance.now();
