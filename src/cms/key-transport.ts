@@ -81,7 +81,7 @@ export function transportKey(
   }
 }
 
-/** RSAES-OAEP-params with one digest in both places and an empty label (RFC 4055 §4.1). */
+/** RSAES-OAEP-params with one digest in both places and an empty label (RFC 8017 §A.2.1). */
 export function oaepParameters(digest: DigestName): Buffer {
   const hash = digestAlgorithmWithNull(digest);
   return der.sequence(der.explicit(0, hash), der.explicit(1, algorithmIdentifier(mgf1, hash)));

@@ -108,7 +108,7 @@ export async function macData(
     const mac = createHmac('sha256', key).update(authSafe).digest();
     key.fill(0);
     const digestInfo = der.sequence(pbmac1, der.octetString(mac));
-    // RFC 9579 §5: the other two fields have no meaning then, and have to be there.
+    // RFC 9579: the other two fields have no meaning then, and have to be there.
     return der.sequence(digestInfo, der.octetString(Buffer.from('NOT USED', 'latin1')), der.integer(1));
   }
   const row = DIGESTS.find(({ name }) => name === kind);

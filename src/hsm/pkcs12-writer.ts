@@ -39,8 +39,7 @@ export type WritePkcs12Options = {
 };
 
 /**
- * Every key of a file has its derivation, and .NET refuses files with more than 300,000 iterations for one or a million for all.
- * Those of the old scheme are computed here and not by OpenSSL, three for each key.
+ * Every key of a file has a derivation of its own, and readers bound what they compute: .NET each count, and their sum. Those of the old scheme are computed here and not by OpenSSL, three for each key.
  */
 const ITERATIONS: Readonly<Record<Pkcs12Protection, number>> = {
   current: 100_000,

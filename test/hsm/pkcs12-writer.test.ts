@@ -137,7 +137,7 @@ describe('a file that is written', () => {
 
   test.each(ALL)('a change of any octet is a refusal: %s', async (protection) => {
     const octets = await writePkcs12([small], new Secret('x'), { ...FAST, protection });
-    // RFC 9579 §5: the last two fields mean nothing then.
+    // RFC 9579: the last two fields mean nothing then.
     const meaningless = protection === 'pbmac1' ? Buffer.byteLength('NOT USED') + 5 : 0;
     for (let at = 0; at < octets.length; at += at < 60 || at > octets.length - 150 ? 1 : 5) {
       const changed = Buffer.from(octets);
