@@ -8,17 +8,23 @@ const CR = 0x0d;
 const LF = 0x0a;
 const COLUMNS = 76;
 const OCTETS_A_LINE = 57;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Base64 in lines of 76 columns, each with CRLF (RFC 2045 §6.8). The whole block is encoded first, at the end of the room, and
  * its rows are then moved to their places: that is fastest.
  */
 export function encodeBase64(octets: Uint8Array): Buffer {
-  const block = asBuffer(octets).toString('base64');
   const out = Buffer.allocUnsafe(base64Length(octets.byteLength));
-  let from = out.length - block.length;
-  out.write(block, from, 'latin1');
-  let to = 0;
+  writeRows(out, 0, asBuffer(octets).toString('base64'));
+  return out;
+}
+
+/** Writes characters in rows from `at` to the end of `out`, which is as long as they need. */
+function writeRows(out: Buffer, at: number, characters: string): void {
+  let from = out.length - characters.length;
+  out.write(characters, from, 'latin1');
+  let to = at;
   while (from < out.length) {
     const end = Math.min(from + COLUMNS, out.length);
     out.copyWithin(to, from, end);
@@ -27,7 +33,6 @@ export function encodeBase64(octets: Uint8Array): Buffer {
     out[to++] = CR;
     out[to++] = LF;
   }
-  return out;
 }
 
 /** Octets that `encodeBase64` makes of so many. */
@@ -37,10 +42,31 @@ export function base64Length(octets: number): number {
 }
 
 /** `encodeBase64` for octets that come in chunks. */
-export class Base64Encoder extends CarryingTransform {
-  override convert(octets: Buffer, last: boolean): Converted {
-    const consumed = last ? octets.length : octets.length - (octets.length % OCTETS_A_LINE);
-    return { output: encodeBase64(octets.subarray(0, consumed)), consumed };
+export class Base64Encoder implements OctetTransform {
+  /** Less than a line. */
+  #carry: Buffer = NOTHING;
+
+  update(octets: Buffer): Buffer {
+    const over = (this.#carry.length + octets.length) % OCTETS_A_LINE;
+    if (this.#carry.length + octets.length < OCTETS_A_LINE) {
+      this.#carry = Buffer.concat([this.#carry, octets]);
+      return NOTHING;
+    }
+    // The line that was begun on its own, so that the octets need not be copied.
+    const begun = this.#carry.length === 0 ? 0 : OCTETS_A_LINE - this.#carry.length;
+    const line =
+      begun === 0 ? '' : Buffer.concat([this.#carry, octets.subarray(0, begun)]).toString('base64');
+    const lines = octets.toString('base64', begun, octets.length - over);
+    const lineEnds = (line.length + lines.length) / COLUMNS;
+    const out = Buffer.allocUnsafe(line.length + lines.length + 2 * lineEnds);
+    if (line !== '') out.write(`${line}\r\n`, 'latin1');
+    writeRows(out, line === '' ? 0 : COLUMNS + 2, lines);
+    this.#carry = Buffer.from(octets.subarray(octets.length - over));
+    return out;
+  }
+
+  finish(): Buffer {
+    return encodeBase64(this.#carry);
   }
 }
 
@@ -58,8 +84,6 @@ CLASSES[0x3d] = PAD;
 export function decodeBase64(octets: Uint8Array): Buffer {
   return new Base64Decoder().decode(asBuffer(octets), true);
 }
-
-const NOTHING = Buffer.alloc(0);
 
 /** `decodeBase64` for octets that come in chunks. */
 export class Base64Decoder implements OctetTransform {

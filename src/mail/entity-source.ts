@@ -1,4 +1,5 @@
-import type { OctetSource, OctetStream } from '../octets/source.ts';
+import { scan } from '../octets/scan.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { Entity, Range } from './entity.ts';
 import { newTreeBudget, scanEntity, type TreeBudget, type Window } from './entity-tree.ts';
 
@@ -33,17 +34,22 @@ async function scanSource(
   budget: TreeBudget,
   depth: 'tree' | 'root',
 ): Promise<Entity> {
-  const window = new SlidingWindow(source.read(range.start, range.end), range);
-  const scan = scanEntity(window, range.start, budget, depth);
-  try {
-    for (;;) {
-      const step = scan.next();
-      if (step.done === true) return step.value;
-      await window.moveTo(step.value);
-    }
-  } finally {
-    await window.close();
-  }
+  const window = new SlidingWindow(range);
+  const scanning = scanEntity(window, range.start, budget, depth);
+  let step = scanning.next();
+  await scan(
+    source,
+    (octets) => {
+      if (step.done === true) return 'stop';
+      window.moveTo(step.value, octets);
+      step = scanning.next();
+      return step.done === true ? 'stop' : undefined;
+    },
+    range.start,
+    range.end,
+  );
+  if (step.done !== true) throw new Error('a source ended before its length');
+  return step.value;
 }
 
 const WINDOW_OCTETS = 160 * 1024;
@@ -53,34 +59,25 @@ class SlidingWindow implements Window {
   last: boolean;
   readonly total: number;
   octets: Buffer;
-  readonly #chunks: AsyncIterator<Buffer>;
   #room = Buffer.allocUnsafeSlow(WINDOW_OCTETS);
 
-  constructor(octets: OctetStream, { start, end }: Range) {
-    this.#chunks = octets[Symbol.asyncIterator]();
+  constructor({ start, end }: Range) {
     this.base = start;
     this.total = end;
     this.last = start === end;
     this.octets = this.#room.subarray(0, 0);
   }
 
-  /** Lets go of what is before `keep`, and reads one chunk more. */
-  async moveTo(keep: number): Promise<void> {
-    const next = await this.#chunks.next();
-    if (next.done === true) throw new Error('a source ended before its length');
-    const chunk = next.value;
+  /** Lets go of what is before `keep`, and adds octets. */
+  moveTo(keep: number, octets: Buffer): void {
     const kept = this.octets.subarray(Math.max(0, keep - this.base));
-    const length = kept.length + chunk.length;
+    const length = kept.length + octets.length;
     const room = length <= this.#room.length ? this.#room : Buffer.allocUnsafeSlow(length * 2);
     this.base += this.octets.length - kept.length;
     room.set(kept);
-    room.set(chunk, kept.length);
+    room.set(octets, kept.length);
     this.#room = room;
     this.octets = room.subarray(0, length);
     this.last = this.base + length >= this.total;
-  }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.();
   }
 }

@@ -67,7 +67,7 @@ export class HazardSearch {
   #last = -1;
   #lastButOne = -1;
 
-  update(octets: Buffer): void {
+  update(octets: Buffer): undefined {
     const { length } = octets;
     if (length === 0) return;
     if (this.#last === CR && octets[0] !== LF) this.#loneCarriageReturn = true;

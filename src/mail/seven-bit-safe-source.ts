@@ -2,6 +2,7 @@ import { unreachable } from '../errors.ts';
 import { bufferSource, sliceOf } from '../octets/buffer-source.ts';
 import { collect } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
+import { scan } from '../octets/scan.ts';
 import type { OctetSource, OctetStream } from '../octets/source.ts';
 import { transformed } from '../octets/transform.ts';
 import { transformedSource } from '../octets/transformed-source.ts';
@@ -38,7 +39,9 @@ async function answer(entity: OctetSource, question: Question): Promise<void> {
       return;
     case 'survey': {
       const search = new HazardSearch();
-      for await (const chunk of inForm(entity, range, question.form)) search.update(chunk);
+      if (question.form === 'as-is')
+        await scan(entity, (octets) => search.update(octets), range.start, range.end);
+      else for await (const chunk of inForm(entity, range, question.form)) search.update(chunk);
       question.answer = search.finish();
       return;
     }

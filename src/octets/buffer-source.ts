@@ -1,3 +1,4 @@
+import { type ScannableSource, scan } from './scan.ts';
 import { CHUNK_OCTETS, type OctetSource, type OctetStream } from './source.ts';
 
 /** Octets in memory as a source; chunks are views on them. */
@@ -13,9 +14,10 @@ export function bufferSource(octets: Buffer): OctetSource {
 }
 
 /** A part of a source as a source of its own. */
-export function sliceOf(source: OctetSource, start: number, end: number): OctetSource {
+export function sliceOf(source: OctetSource, start: number, end: number): ScannableSource {
   return {
     length: end - start,
     read: (from = 0, to = end - start) => source.read(start + from, start + to),
+    scan: (look, from, to) => scan(source, look, start + from, start + to),
   };
 }

@@ -1,8 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { CHUNK_OCTETS, type OctetSource, type OctetStream } from './source.ts';
+import type { Look, ScannableSource } from './scan.ts';
+import { CHUNK_OCTETS, type OctetStream } from './source.ts';
 
 /** Octets of a file, which nobody may change meanwhile. */
-export interface FileSource extends OctetSource {
+export interface FileSource extends ScannableSource {
   close(): Promise<void>;
 }
 
@@ -18,6 +19,7 @@ export async function openFileSource(path: string): Promise<FileSource> {
     return {
       length,
       read: (start = 0, end = length) => readAhead(file, start, end),
+      scan: (look, start, end) => scanFile(file, look, start, end),
       close: () => file.close(),
     };
   } catch (error) {
@@ -26,25 +28,56 @@ export async function openFileSource(path: string): Promise<FileSource> {
   }
 }
 
+/** A system call costs as much as working on some chunks. */
+const READ_OCTETS = 4 * CHUNK_OCTETS;
+
 async function* readAhead(file: FileHandle, start: number, end: number): OctetStream {
-  let next: Promise<Buffer> | null = start < end ? readChunk(file, start, end) : null;
-  let at = start;
-  try {
-    while (next !== null) {
-      const chunk: Buffer = await next;
-      at += chunk.length;
-      next = at < end ? readChunk(file, at, end) : null;
-      yield chunk;
+  let next = readPiece(file, start, end);
+  for (let at = start; at < end; ) {
+    const piece = await next;
+    at += piece.length;
+    next = readPiece(file, at, end);
+    // A failure is heard where it is waited for, if anybody still reads then.
+    next.catch(() => undefined);
+    for (let from = 0; from < piece.length; from += CHUNK_OCTETS) {
+      yield piece.subarray(from, from + CHUNK_OCTETS);
     }
-  } finally {
-    // Whoever stopped reading does not wait for what was read ahead, nor hear of it.
-    next?.catch(() => undefined);
   }
 }
 
-async function readChunk(file: FileHandle, at: number, end: number): Promise<Buffer> {
-  const octets = Buffer.allocUnsafe(Math.min(CHUNK_OCTETS, end - at));
-  const { bytesRead } = await file.read(octets, 0, octets.length, at);
+/** With two Buffers: one is filled while the other is looked at. */
+async function scanFile(
+  file: FileHandle,
+  look: Look,
+  start: number,
+  end: number,
+): Promise<'stop' | undefined> {
+  const most = Math.min(READ_OCTETS, end - start);
+  let [front, back] = [Buffer.allocUnsafeSlow(most), Buffer.allocUnsafeSlow(most)];
+  let at = start;
+  let filling = fill(file, front, at, end);
+  try {
+    while (at < end) {
+      const octets = await filling;
+      at += octets.length;
+      [front, back] = [back, front];
+      if (at < end) filling = fill(file, front, at, end);
+      if (look(octets) === 'stop') return 'stop';
+    }
+    return undefined;
+  } finally {
+    // Whoever stopped looking does not hear of what was read ahead, but the Buffer is free only then.
+    await filling.catch(() => undefined);
+  }
+}
+
+async function fill(file: FileHandle, buffer: Buffer, at: number, end: number): Promise<Buffer> {
+  if (at >= end) return buffer.subarray(0, 0);
+  const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
   if (bytesRead === 0) throw new Error('a file became shorter while it was read');
-  return octets.subarray(0, bytesRead);
+  return buffer.subarray(0, bytesRead);
+}
+
+async function readPiece(file: FileHandle, at: number, end: number): Promise<Buffer> {
+  return fill(file, Buffer.allocUnsafeSlow(Math.min(READ_OCTETS, end - at)), at, end);
 }

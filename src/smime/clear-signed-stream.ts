@@ -7,6 +7,7 @@ import type { Entity, Range } from '../mail/entity.ts';
 import { decodedBody } from '../mail/transfer-encoding.ts';
 import { sliceOf } from '../octets/buffer-source.ts';
 import { collect } from '../octets/collect.ts';
+import { scan } from '../octets/scan.ts';
 import type { OctetSource, RereadableOctets } from '../octets/source.ts';
 import { transformedSource } from '../octets/transformed-source.ts';
 import { BoundaryLines, clearSignedParts } from './clear-signed.ts';
@@ -27,7 +28,14 @@ export async function readClearSignedStream(
   const parts = clearSignedParts(root);
   if (parts === null) return null;
   const lines = new BoundaryLines(parts.boundary, root.body.start);
-  for await (const chunk of message.read(root.body.start)) lines.update(chunk);
+  await scan(
+    message,
+    (octets) => {
+      lines.update(octets);
+      return undefined;
+    },
+    root.body.start,
+  );
   const close = lines.closeOf(parts);
   if (close === null) return null;
   const dashes = await collect(message.read(close, Math.min(message.length, close + 2)));
@@ -48,30 +56,37 @@ export async function signedForms(
   const names = new Set(
     signerInfos.map(({ digestAlgorithm }) => contentDigest(digestAlgorithm)).filter((name) => name !== null),
   );
-  const asIs = new Map([...names].map((name) => [name, newHash(name)]));
+  const asIs: Hashes = new Map([...names].map((name) => [name, newHash(name)]));
   // The two are the same up to the first LF without CR.
-  let canonical: Map<ContentDigestName, Hash> | null = null;
+  const canonical: Hashes[] = [];
   const lines = new CanonicalLines();
   let added = 0;
-  for await (const chunk of content.read()) {
-    const converted = lines.update(chunk);
-    added += converted.length - chunk.length;
-    if (converted !== chunk) canonical ??= new Map([...asIs].map(([name, hash]) => [name, hash.copy()]));
-    for (const hash of asIs.values()) hash.update(chunk);
-    for (const hash of canonical?.values() ?? []) hash.update(converted);
-  }
+  await scan(content, (octets) => {
+    const converted = lines.update(octets);
+    added += converted.length - octets.length;
+    if (converted !== octets && canonical.length === 0) canonical.push(copyOf(asIs));
+    for (const hash of asIs.values()) hash.update(octets);
+    for (const hash of canonical[0]?.values() ?? []) hash.update(converted);
+    return undefined;
+  });
   const forms = [new DigestedOctets(content, finished(asIs))];
-  if (canonical !== null) {
+  for (const hashes of canonical) {
     const octets = transformedSource(content, content.length + added, () => new CanonicalLines());
-    forms.push(new DigestedOctets(octets, finished(canonical)));
+    forms.push(new DigestedOctets(octets, finished(hashes)));
   }
   return forms;
+}
+
+type Hashes = ReadonlyMap<ContentDigestName, Hash>;
+
+function copyOf(hashes: Hashes): Hashes {
+  return new Map([...hashes].map(([name, hash]) => [name, hash.copy()]));
 }
 
 function newHash(name: ContentDigestName): Hash {
   return createHash(name, name === 'shake256' ? { outputLength: digestOctets(name) } : {});
 }
 
-function finished(hashes: ReadonlyMap<ContentDigestName, Hash>): Map<ContentDigestName, Buffer> {
+function finished(hashes: Hashes): Map<ContentDigestName, Buffer> {
   return new Map([...hashes].map(([name, hash]) => [name, hash.digest()]));
 }

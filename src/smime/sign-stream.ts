@@ -2,14 +2,15 @@ import type { SigningKey } from '../cms/keys.ts';
 import { signDetached, signingScheme } from '../cms/sign.ts';
 import { signOpaqueStream } from '../cms/sign-stream.ts';
 import { contentDigestFor } from '../cms/signatures.ts';
-import { digestStream } from '../cms/stream-digests.ts';
+import { RunningDigests } from '../cms/stream-digests.ts';
 import { Base64Encoder, base64Length } from '../mail/base64.ts';
 import { joinMessage } from '../mail/compose.ts';
 import { splitSafely } from '../mail/compose-source.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
 import { joinedSource } from '../octets/joined-source.ts';
 import { OctetSearch } from '../octets/octet-search.ts';
-import type { OctetSource, OctetStream } from '../octets/source.ts';
+import { scan } from '../octets/scan.ts';
+import type { OctetSource } from '../octets/source.ts';
 import { transformedSource } from '../octets/transformed-source.ts';
 import { newBoundary } from './boundary.ts';
 import { multipartSigned } from './multipart-signed.ts';
@@ -41,22 +42,19 @@ export async function signMessageStream(
     case 'clear': {
       const boundary = options.boundary ?? newBoundary();
       const digestName = contentDigestFor(signingScheme(request));
-      const digest = await digestStream(without(content.read(), `--${boundary}`), [digestName]);
-      const cms = await signDetached({ ...request, content: { digest } });
+      const digests = new RunningDigests([digestName]);
+      const search = new OctetSearch(Buffer.from(`--${boundary}`, 'latin1'), () => {
+        throw new Error('the boundary occurs in what it is to bound');
+      });
+      await scan(content, (octets) => {
+        digests.update(octets);
+        search.update(octets);
+        return undefined;
+      });
+      const cms = await signDetached({ ...request, content: { digest: digests.finish() } });
       const { header, before, after } = multipartSigned(boundary, digestName, cms);
       const head = joinMessage(outer, header, before);
       return joinedSource([bufferSource(head), content, bufferSource(after)]);
     }
-  }
-}
-
-/** The same octets, once it is known that the boundary is not in them. */
-async function* without(octets: OctetStream, dashes: string): OctetStream {
-  const search = new OctetSearch(Buffer.from(dashes, 'latin1'), () => {
-    throw new Error('the boundary occurs in what it is to bound');
-  });
-  for await (const chunk of octets) {
-    search.update(chunk);
-    yield chunk;
   }
 }
