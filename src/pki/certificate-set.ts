@@ -39,6 +39,12 @@ export class CertificateSet implements Iterable<Certificate> {
     return this.#bySubject.get(nameKey(name)) ?? [];
   }
 
+  /** The same without these certificates, by fingerprint. */
+  without(fingerprints: ReadonlySet<string>): CertificateSet {
+    if (fingerprints.size === 0) return this;
+    return new CertificateSet([...this].filter(({ fingerprint }) => !fingerprints.has(fingerprint)));
+  }
+
   [Symbol.iterator](): Iterator<Certificate> {
     return this.#byFingerprint.values();
   }

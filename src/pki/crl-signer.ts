@@ -31,7 +31,7 @@ export function crlSigner(
       continue;
     }
     const [certificate] = signer.chain;
-    if (certificate !== undefined && !maySignCrls(certificate)) {
+    if (certificate !== undefined && !maySignCrls(certificate, context.anchor)) {
       problem = { check: 'signer', text: `${name}: the key of its signer may not sign CRLs.` };
       continue;
     }
@@ -42,9 +42,13 @@ export function crlSigner(
   return problem;
 }
 
-/** RFC 5280 §6.3.3 (f): only where the extension is present. */
-function maySignCrls(certificate: Certificate): boolean {
-  return certificate.keyUsage === null || certificate.keyUsage.has('cRLSign');
+/**
+ * RFC 5280 §6.3.3 (f) as RFC 10007 has it: a certificate without keyUsage gives no right to sign CRLs. Old roots have no
+ * extensions at all; an anchor is believed because somebody configured it.
+ */
+function maySignCrls(certificate: Certificate, anchor: Certificate): boolean {
+  if (certificate.keyUsage !== null) return certificate.keyUsage.has('cRLSign');
+  return certificate.fingerprint === anchor.fingerprint;
 }
 
 function* candidates(

@@ -2,6 +2,7 @@ import { octetString } from '../asn1/writer.ts';
 import { limits } from '../limits.ts';
 import type { Certificate } from './certificate.ts';
 import { keyIdentifier } from './key-identifier.ts';
+import { namesOcspSigning } from './key-purpose.ts';
 import { nameForPeople, sameName } from './name.ts';
 import type { BasicOcspResponse, OcspResponse, ResponderId, SingleResponse } from './ocsp.ts';
 import { certIdMatches } from './ocsp-cert-id.ts';
@@ -160,7 +161,7 @@ function ocspResponder(
     text: 'is signed by nobody who is known to speak for the issuer.',
   };
   if (issuer === undefined) return failure;
-  const delegates = [...basic.certificates, ...context.pool.bySubject(subjectOf(basic.responderId, issuer))];
+  const delegates = [...basic.certificates, ...knownResponders(basic.responderId, issuer, context)];
   const chains = [above, ...delegates.map((delegate) => [delegate, ...above])];
   for (const chain of chains.slice(0, limits.pki.revocationCandidates)) {
     const [responder] = chain;
@@ -176,8 +177,14 @@ function ocspResponder(
   return failure;
 }
 
-function subjectOf(responder: ResponderId, issuer: Certificate) {
-  return responder.kind === 'byName' ? responder.name : issuer.subject;
+/** A response need not bring its signer's certificate: by name, or those of this issuer that name the right to sign. */
+function knownResponders(
+  responder: ResponderId,
+  issuer: Certificate,
+  { pool }: RevocationContext,
+): readonly Certificate[] {
+  if (responder.kind === 'byName') return pool.bySubject(responder.name);
+  return [...pool].filter((one) => namesOcspSigning(one) && sameName(one.issuer, issuer.subject));
 }
 
 function isNamed(responder: ResponderId, certificate: Certificate): boolean {

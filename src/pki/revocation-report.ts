@@ -17,6 +17,8 @@ export type RevocationProblem = {
     | 'nonce'
     | 'unknown-certificate'
     | 'unreadable'
+    /** Its own validity is over: nobody has to say any more whether it was revoked. */
+    | 'expired'
     | 'too-complex';
   /** For people; foreign names in it are escaped and shortened. */
   text: string;

@@ -91,11 +91,26 @@ class RevocationCheck {
     }
     this.#known.set(key, null);
     this.#depth++;
-    const status = this.#judge(target);
+    const status = this.#unlessExpired(this.#judge(target), target);
     this.#depth--;
     this.#known.set(key, status);
     if (status.status === 'undetermined') this.#missing.set(key, target);
     return status;
+  }
+
+  /**
+   * RFC 5280 §3.3: an entry leaves the CRLs once the certificate has expired, so that there is none proves nothing then. Whoever
+   * stole a key that was revoked could otherwise wait, and claim a time of the past.
+   */
+  #unlessExpired(status: CertificateRevocation, target: Chain): CertificateRevocation {
+    const [certificate] = target;
+    const isOver = certificate !== undefined && certificate.notAfter.getTime() < this.#context.at.getTime();
+    if (status.status !== 'good' || !isOver) return status;
+    return undetermined(
+      'expired',
+      target,
+      'it has expired, and whether it was revoked before is not published any more.',
+    );
   }
 
   missing(): Chain[] {

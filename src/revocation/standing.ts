@@ -5,6 +5,7 @@ import { validatePath } from '../pki/path.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { revocationForPeople } from '../pki/revocation-for-people.ts';
 import type { RevocationReport } from '../pki/revocation-report.ts';
+import { unrevokedPath } from '../pki/unrevoked-path.ts';
 import type { KnownIssuers } from './known-issuers.ts';
 
 export type StandingParts = {
@@ -25,11 +26,17 @@ export function revocationStanding(parts: StandingParts): RevocationStanding {
     async of(certificate: Certificate, chain: readonly Certificate[] = []): Promise<Standing> {
       const at = clock();
       const pool = new CertificateSet([...intermediates, ...chain, ...issuers.all()]);
-      const report = validatePath({ certificate, pool, anchors, at, purpose: 'email-protection' });
-      if (report.outcome === 'invalid') return { kind: 'no-path' };
+      const { path, revocation } = await unrevokedPath(
+        (without) =>
+          validatePath({
+            ...{ certificate, anchors, at, purpose: 'email-protection' },
+            pool: pool.without(without),
+          }),
+        (found) => checker.check({ path: found, crls: [], pool, at }),
+      );
+      if (path.outcome === 'invalid' || revocation === null) return { kind: 'no-path' };
       // Configured itself: nobody stands above it who could revoke it.
-      if (report.path.length === 1) return { kind: 'good' };
-      const revocation = await checker.check({ path: report.path, crls: [], pool, at });
+      if (path.path.length === 1) return { kind: 'good' };
       const why = revocationForPeople(revocation) ?? 'Nothing is known about its revocation.';
       switch (revocation.verdict) {
         case 'good':

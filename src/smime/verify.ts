@@ -12,6 +12,7 @@ import { checkRevocation } from '../pki/revocation.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { revocationForPeople } from '../pki/revocation-for-people.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
+import { type CheckedPath, unrevokedPath } from '../pki/unrevoked-path.ts';
 import { carriedCrls } from './carried-crls.ts';
 import type { SignatureReport, SignedLayer } from './report.ts';
 
@@ -147,15 +148,18 @@ async function assess(
   const { algorithm, signedAt, signature, checks, capabilities } = report;
   const good = signature === 'good';
   // What a signature that is not good says about a certificate is not worth looking at.
-  const path = good ? pathAt(certificate, judgedAt(signedAt, context.at), pool, context) : null;
+  const checked = good
+    ? await checkedPath(certificate, judgedAt(signedAt, context.at), pool, crls, context)
+    : { path: null, revocation: null };
   return {
     signer: certificate,
     algorithm,
     signedAt,
     signature,
     checks,
-    path,
-    ...(await revocationOf(path, crls, pool, context)),
+    path: checked.path,
+    revocation: checked.revocation?.verdict ?? 'unchecked',
+    revocationDetail: checked.revocation === null ? null : revocationForPeople(checked.revocation),
     speaksFor: good ? speaksForFrom(certificate, context.from) : 'unknown',
     capabilities,
   };
@@ -188,20 +192,24 @@ function pathAt(
   return { outcome: 'invalid', problems: [{ check, certificate, text: purpose.text }] };
 }
 
-/** The evidence must be new now, whatever time the signer claims. */
-async function revocationOf(
-  path: PathReport | null,
-  crls: CrlSet,
+/** The evidence of revocation must be new now, whatever time the signer claims. */
+function checkedPath(
+  certificate: Certificate,
+  signedAt: Date,
   pool: CertificateSet,
-  { at, revocation }: VerificationContext,
-): Promise<Pick<SignatureReport, 'revocation' | 'revocationDetail'>> {
-  if (path?.outcome !== 'valid') return { revocation: 'unchecked', revocationDetail: null };
-  const question = { path: path.path, crls, pool, at };
-  const report =
-    revocation === undefined
-      ? checkRevocation({ ...question, ocspResponses: [] })
-      : await revocation.check(question);
-  return { revocation: report.verdict, revocationDetail: revocationForPeople(report) };
+  crls: CrlSet,
+  context: VerificationContext,
+): Promise<CheckedPath> {
+  const { at, revocation } = context;
+  return unrevokedPath(
+    (without) => pathAt(certificate, signedAt, pool.without(without), context),
+    async (path) => {
+      const question = { path, crls, pool, at };
+      return revocation === undefined
+        ? checkRevocation({ ...question, ocspResponses: [] })
+        : revocation.check(question);
+    },
+  );
 }
 
 /** Whether the certificate is the author's, who may be shown by a name. */
