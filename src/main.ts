@@ -6,6 +6,7 @@ import { addDirectoryCommands } from './commands/directory.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { reportFailure } from './commands/report-failure.ts';
 import { addServeCommand } from './commands/serve.ts';
+import { addSmimeCommands } from './commands/smime.ts';
 
 /** The command line. Each command is a file in src/commands; this one only names them and ends the process. */
 const program = new Command('sealgate')
@@ -20,6 +21,7 @@ addServeCommand(program);
 addConfigCommands(program);
 addDirectoryCommands(program);
 addPolicyCommands(program);
+addSmimeCommands(program);
 
 // A reader that has seen enough (`sealgate directory list | head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

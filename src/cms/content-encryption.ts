@@ -7,7 +7,7 @@ import { algorithmOfDerivedKey, deriveContentKey, derivedKeyAlgorithm } from './
 import { isUnreadable } from './malformed.ts';
 
 /** What new messages are encrypted with. */
-const WRITTEN = [
+export const contentEncryptionNames = [
   'aes256-gcm',
   'aes192-gcm',
   'aes128-gcm',
@@ -19,7 +19,7 @@ const WRITTEN = [
   'aes192-cbc',
   'aes128-cbc',
 ] as const;
-export type ContentEncryptionName = (typeof WRITTEN)[number];
+export type ContentEncryptionName = (typeof contentEncryptionNames)[number];
 
 type Cbc = { mode: 'cbc'; cipher: string; blockOctets: number };
 export type CbcCipher = { cipher: string; keyOctets: number; blockOctets: number };
@@ -110,7 +110,7 @@ export function contentEncryptionOid(name: ContentEncryptionName): string {
 /** The usual name of an identifier of sMIMECapabilities; null: not a content encryption that we write. */
 export function contentEncryptionByOid(oid: string): ContentEncryptionName | null {
   const name = rowByOid(oid)?.name;
-  return WRITTEN.find((written) => written === name) ?? null;
+  return contentEncryptionNames.find((written) => written === name) ?? null;
 }
 
 /** A block cipher in CBC mode that serves another algorithm as its part; null: unknown. */
