@@ -48,6 +48,24 @@ test('an explanation of a mail that the sender may not send is about the sender'
   expect(lines[0]).toMatch(/would be refused \(5\.7\.1\).*boss@example\.org/);
 });
 
+test('a certificate that cannot be encrypted to is named with its reason, also when the mail leaves without it', () => {
+  const because = 'The key of this certificate is on the elliptic curve secp256k1.\r\n';
+  const bob = (address: string) => ({
+    ...recipient(address),
+    certificates: { kind: 'unusable', because } as const,
+  });
+  const refused = explain(facts({ recipients: [bob('bob@partner.example')] }), [partners, rest]);
+  expect(explanationLines(refused)).toEqual([
+    'To bob@partner.example',
+    '  rule partners applies',
+    '  certificates: none that can be encrypted to: The key of this certificate is on the elliptic curve secp256k1.??',
+    expect.stringMatching(/^ {2}would be refused \(permanent\): .*cannot be used for it: .*secp256k1/),
+    expect.stringMatching(/^The mail would be refused \(5\.7\.1\): To bob@partner\.example: .*secp256k1/),
+  ]);
+  const sent = explanationLines(explain(facts({ recipients: [bob('bob@nowhere.example')] }), [rest]));
+  expect(sent.join('\n')).toMatch(/none that can be encrypted to: .*\n.*not encrypted/);
+});
+
 test('an explanation of a refusal says why and what to do', () => {
   const lines = explanationLines(
     explain(facts({ recipients: [recipient('x@partner.example')] }), [partners]),
@@ -59,6 +77,8 @@ test('an explanation of a refusal says why and what to do', () => {
 
 test.each([
   ['refuse-recipient', { kind: 'none' }, '5.7.1'],
+  ['refuse-recipient', { kind: 'unusable', because: 'It has expired.' }, '5.7.1'],
+  ['send-signed', { kind: 'unusable', because: 'It has expired.' }, null],
   ['refuse-recipient', { kind: 'lookup-failed' }, '4.4.3'],
   ['refuse-recipient', { kind: 'usable', certificates: [{ trust: 'pinned' }] }, null],
   ['refuse-all', { kind: 'none' }, null],
