@@ -89,7 +89,7 @@ const IDENTIFIERS: ReadonlySet<string> = new Set(['message-id', 'in-reply-to', '
  * and rewrite dates; none of that is a difference.
  */
 export function sameValue(name: AuthoredField, one: string, other: string): boolean {
-  if (collapsed(one) === collapsed(other)) return true;
+  if (one === other || collapsed(one) === collapsed(other)) return true;
   if (name === 'date' && instant(one) !== null) return instant(one) === instant(other);
   if (IDENTIFIERS.has(name)) return one.replace(/[ \t]/g, '') === other.replace(/[ \t]/g, '');
   if (ADDRESSES.has(name)) {

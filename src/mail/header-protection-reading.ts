@@ -4,6 +4,7 @@ import {
   AUTHORED_FIELDS,
   type AuthoredField,
   isAddedOnTheWay,
+  isAuthored,
   isSingle,
   isStructural,
   sameValue,
@@ -152,10 +153,14 @@ export function compareWithOuter(
   outer: readonly HeaderField[],
   encrypted: boolean,
 ): FieldComparison[] {
+  const allInside = valuesByName(header.fields);
+  const allOutside = valuesByName(outer);
+  const recorded = header.recorded === null ? null : valuesByName(header.recorded);
   return AUTHORED_FIELDS.flatMap((name) => {
-    const inside = valuesOf(header.fields, name);
-    const outside = valuesOf(outer, name);
-    const expected = expectedOutside(header, name, inside, outside, encrypted);
+    const inside = allInside.get(name) ?? [];
+    const outside = allOutside.get(name) ?? [];
+    const isUnsaid = header.scheme === 'wrapped' && encrypted && HIDDEN_UNSAID.has(name);
+    const expected = recorded === null ? (isUnsaid ? outside : inside) : (recorded.get(name) ?? []);
     const added = expected.length === 0 && isAddedOnTheWay(name);
     if (inside.length === 0 && (outside.length === 0 || added || name === 'from')) return [];
     const ambiguous = inside.length > 1 && isSingle(name);
@@ -173,21 +178,15 @@ export function compareWithOuter(
 /** Fields that senders of the wrapped form hide without saying so. */
 const HIDDEN_UNSAID: ReadonlySet<string> = new Set(['subject', 'keywords', 'comments', 'thread-topic']);
 
-function expectedOutside(
-  { recorded, scheme }: ReadProtectedHeader,
-  name: AuthoredField,
-  inside: readonly string[],
-  outside: readonly string[],
-  encrypted: boolean,
-): readonly string[] {
-  if (recorded !== null) {
-    return recorded.filter((record) => record.name === name).map(({ value }) => value);
+function valuesByName(fields: readonly { name: string; value: string }[]): Map<string, string[]> {
+  const values = new Map<string, string[]>();
+  for (const { name, value } of fields) {
+    const key = name.toLowerCase();
+    const same = values.get(key);
+    if (same === undefined) values.set(key, [value]);
+    else same.push(value);
   }
-  return scheme === 'wrapped' && encrypted && HIDDEN_UNSAID.has(name) ? outside : inside;
-}
-
-function valuesOf(fields: readonly HeaderField[], name: AuthoredField): string[] {
-  return fieldsNamed(fields, name).map(({ value }) => value);
+  return values;
 }
 
 function sameList(name: AuthoredField, one: readonly string[], other: readonly string[]): boolean {
@@ -202,8 +201,8 @@ function sameList(name: AuthoredField, one: readonly string[], other: readonly s
 export function shownFields(header: ReadProtectedHeader, withFrom: boolean): Buffer {
   const seen = new Set<string>();
   const lines = header.fields.flatMap((field) => {
-    const name = AUTHORED_FIELDS.find((each) => each === field.name.toLowerCase());
-    if (name === undefined || (name === 'from' && !withFrom)) return [];
+    const name = field.name.toLowerCase();
+    if (!isAuthored(name) || (name === 'from' && !withFrom)) return [];
     if (isSingle(name) && seen.has(name)) return [];
     seen.add(name);
     const octets = header.octets.subarray(field.range.start, field.range.end);

@@ -45,19 +45,23 @@ export function protectHeader(
   fields: readonly HeaderField[],
   protection: HeaderProtection,
 ): ProtectedHeader {
-  const outer: Buffer[] = [];
+  const outer: string[] = [];
   const copies: string[] = [];
   const records: string[] = [];
+  const text = textOf(octets, fields);
+  const plain = isPlain(text.all);
   for (const field of fields) {
-    if (isStructural(field.name)) continue;
-    const stays = octets.subarray(field.range.start, field.range.end);
-    const outside = outsideOf(field, stays, protection);
+    const name = field.name.toLowerCase();
+    if (isStructural(name)) continue;
+    const stays = text.of(field);
+    const outside = outsideOf(field.name, name, stays, protection);
     if (outside !== null) outer.push(outside);
-    if (!isCopied(field.name)) continue;
-    const copy = insideOf(octets, field);
-    copies.push(folded(copy));
+    if (name === '' || NOT_COPIED.has(name)) continue;
+    const copy = plain ? ended(stays) : insideOf(octets, field, stays);
+    copies.push(plain ? copy : folded(copy));
     if (protection.kind === 'cipher' && outside !== null) {
-      records.push(folded(`HP-Outer: ${outside === stays ? copy : outside.toString('latin1')}`));
+      const record = `HP-Outer: ${outside === stays ? copy : outside}`;
+      records.push(plain ? record : folded(record));
     }
   }
   const lines = [...copies, ...records];
@@ -70,19 +74,49 @@ export function protectHeader(
       publicText: 'The header of this message is too large to be protected with the message.',
     });
   }
-  return { outer: Buffer.concat(outer), inner };
+  return { outer: Buffer.from(outer.join(''), 'latin1'), inner };
 }
 
+/** The fields as written, latin1: decoded once, cut often. */
+function textOf(
+  octets: Buffer,
+  fields: readonly HeaderField[],
+): { all: string; of(field: HeaderField): string } {
+  const start = fields[0]?.range.start ?? 0;
+  const all = octets.toString('latin1', start, fields.at(-1)?.range.end ?? start);
+  return { all, of: ({ range }) => all.slice(range.start - start, range.end - start) };
+}
+
+/** Whether no line needs a change to be safe on its way; nearly every header is like that. */
+function isPlain(text: string): boolean {
+  if (/[^\t\r\n -~]/.test(text)) return false;
+  let start = 0;
+  for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+    if (text[end - 1] !== '\r' || text[end - 2] === ' ' || text[end - 2] === '\t') return false;
+    if (end - start > PLAIN_LINE || text.indexOf('\r', start) !== end - 1) return false;
+    start = end + 1;
+  }
+  return text.length - start <= PLAIN_LINE && text.indexOf('\r', start) === -1 && !/[ \t]$/.test(text);
+}
+
+/** Leaves room for `HP-Outer: `. */
+const PLAIN_LINE = 980;
+
 /** null: nothing of it stays outside. `stays` itself where nothing is hidden. */
-function outsideOf(field: HeaderField, stays: Buffer, protection: HeaderProtection): Buffer | null {
+function outsideOf(
+  name: string,
+  lowerName: string,
+  stays: string,
+  protection: HeaderProtection,
+): string | null {
   if (protection.kind === 'clear') return stays;
   switch (protection.confidentiality) {
     case 'none':
       return stays;
     case 'baseline':
-      switch (field.name.toLowerCase()) {
+      switch (lowerName) {
         case 'subject':
-          return Buffer.from(`${field.name}: ${HIDDEN_SUBJECT}\r\n`, 'latin1');
+          return `${name}: ${HIDDEN_SUBJECT}\r\n`;
         case 'keywords':
         case 'comments':
         case 'thread-topic':
@@ -108,13 +142,8 @@ const NOT_COPIED: ReadonlySet<string> = new Set([
   'authentication-results',
 ]);
 
-function isCopied(name: string): boolean {
-  return name !== '' && !NOT_COPIED.has(name.toLowerCase());
-}
-
 /** The field as relays leave it alone. An address beyond ASCII has no other form (RFC 6532) and stays as it is. */
-function insideOf(octets: Buffer, field: HeaderField): string {
-  const raw = octets.toString('latin1', field.range.start, field.range.end);
+function insideOf(octets: Buffer, field: HeaderField, raw: string): string {
   try {
     return safeField(octets, field).toString('latin1');
   } catch (error) {

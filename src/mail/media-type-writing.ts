@@ -1,4 +1,4 @@
-import { readMediaType, readParameterised } from './media-type.ts';
+import { readMediaType } from './media-type.ts';
 
 /**
  * A Content-Type field (with its line end) with these parameters; of those it had under these names none is left. The rest
@@ -11,8 +11,8 @@ export function withParameters(contentType: Buffer, parameters: ReadonlyMap<stri
     .slice(colon + 1)
     .replace(/\r?\n(?=[ \t]|$)/g, '')
     .trim();
-  const read = readParameterised(value);
-  if (read === null || readMediaType(value) === null) return null;
+  const read = readMediaType(value);
+  if (read === null) return null;
   const added = [...parameters].map(written).join('');
   if (![...parameters.keys()].some((name) => read.parameters.has(name))) {
     return Buffer.from(`${text.replace(/[\s;]+$/, '')}${added}\r\n`, 'latin1');
@@ -20,7 +20,7 @@ export function withParameters(contentType: Buffer, parameters: ReadonlyMap<stri
   const others = [...read.parameters].filter(([name]) => !parameters.has(name));
   if (others.some(([, each]) => /[^\t -~]/.test(each))) return null;
   return Buffer.from(
-    `${text.slice(0, colon)}: ${read.word}${others.map(written).join('')}${added}\r\n`,
+    `${text.slice(0, colon)}: ${read.type}/${read.subtype}${others.map(written).join('')}${added}\r\n`,
     'latin1',
   );
 }
