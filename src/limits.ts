@@ -33,6 +33,8 @@ export const limits = {
     capabilityOctets: 128,
     /** Private-key operations for one encrypted layer; each may be a slow token's. */
     keyOperations: 32,
+    /** Octets of one encrypted layer that are decrypted, over all attempts besides the first: a few of the largest messages. */
+    decryptedOctets: 256 * 1024 * 1024,
     /** Octets that compressed content may always unpack to; beyond that only so many times what was sent. */
     inflatedOctets: 4 * 1024 * 1024,
     inflation: 100,

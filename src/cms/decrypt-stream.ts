@@ -1,7 +1,8 @@
 import { readThrough } from '../asn1/read-stream.ts';
+import { limits } from '../limits.ts';
 import type { RereadableOctets, Spool, SpooledOctets, SpoolWriter } from '../octets/source.ts';
 import type { ContentDecipher } from './content-cipher.ts';
-import { type Decryption, decryptWith, type SharedSecrets } from './decryption.ts';
+import { type Decryption, decryptWith, type OpenContent, type SharedSecrets } from './decryption.ts';
 import { type EnvelopedStructure, envelopedDataGrammar } from './enveloped-data.ts';
 import type { DecryptionKey } from './keys.ts';
 import { readingStream } from './malformed.ts';
@@ -14,6 +15,7 @@ export type StreamDecryptOutcome = Decryption<SpooledOctets>;
  * `decrypt` for a message of any size. Nothing is given out before all of it was found good.
  *
  * @param source ContentInfo, BER or DER; read once for its structure and once for each key that may open it
+ * @param maxOctets see `decryptWith`
  * @throws SealgateError as `decrypt`; the source's and the spool's own
  */
 export async function decryptStream(
@@ -21,9 +23,11 @@ export async function decryptStream(
   keys: readonly DecryptionKey[],
   spool: Spool,
   secrets: SharedSecrets = {},
+  maxOctets: number = limits.cms.decryptedOctets,
 ): Promise<StreamDecryptOutcome> {
   const { enveloped, shape } = await readEnvelopedStream(source);
-  return decryptWith(enveloped, shape, keys, secrets, (openable, key) => open(source, openable, key, spool));
+  const openInto: OpenContent<SpooledOctets> = (openable, key) => open(source, openable, key, spool);
+  return decryptWith(enveloped, shape, keys, secrets, openInto, maxOctets);
 }
 
 /**

@@ -48,6 +48,7 @@ export type OpenContent<Content> = (
 /**
  * Tries every key whose certificate a RecipientInfo names, until one opens the content.
  *
+ * @param maxOctets that are decrypted over all attempts, besides the first
  * @throws SealgateError a key's temporary error (`key.unavailable`) when no other key opens the content
  */
 export async function decryptWith<Content>(
@@ -56,6 +57,7 @@ export async function decryptWith<Content>(
   keys: readonly DecryptionKey[],
   secrets: SharedSecrets,
   open: OpenContent<Content>,
+  maxOctets: number = limits.cms.decryptedOctets,
 ): Promise<Decryption<Content>> {
   const { name: algorithm, authenticated } = describeContentEncryption(enveloped.algorithm);
   const description = { algorithm, authenticated };
@@ -66,26 +68,34 @@ export async function decryptWith<Content>(
 
   let unavailable: SealgateError | null = null;
   const left = { rounds: limits.cms.passwordIterations };
+  let decrypted = 0;
+  const notOpened = (): Decryption<Content> => {
+    if (unavailable !== null) throw unavailable;
+    return { ...description, outcome: 'failed' };
+  };
   for (const attempt of attempts) {
+    let contentKeys: Buffer[] = [];
     try {
-      const contentKeys = await contentKeysOf(attempt, openable.keyOctets, left);
-      for (const contentKey of contentKeys) {
-        const content = await open(openable, contentKey);
-        contentKey.fill(0);
-        if (content !== null) {
-          const { contentType } = enveloped;
-          const recipient = attempt.kind === 'certificate' ? attempt.key.certificate : null;
-          return { ...description, outcome: 'opened', content, contentType, recipient };
-        }
-      }
+      contentKeys = await contentKeysOf(attempt, openable.keyOctets, left);
     } catch (error) {
       if (!isOfTheKeyAlone(error)) throw error;
       // A key that never does this operation is no candidate; one that is away may be the right one.
       if (error.duration === 'temporary') unavailable = error;
     }
+    for (const contentKey of contentKeys) {
+      const octets = openable.ciphertextOctets * openable.ways.length;
+      // Who names a key again and again has us decrypt again and again; whoever means it needs one attempt.
+      if (decrypted > 0 && decrypted + octets > maxOctets) return notOpened();
+      decrypted += octets;
+      const content = await open(openable, contentKey);
+      contentKey.fill(0);
+      if (content === null) continue;
+      const { contentType } = enveloped;
+      const recipient = attempt.kind === 'certificate' ? attempt.key.certificate : null;
+      return { ...description, outcome: 'opened', content, contentType, recipient };
+    }
   }
-  if (unavailable !== null) throw unavailable;
-  return { ...description, outcome: 'failed' };
+  return notOpened();
 }
 
 /** Bounded: each attempt may be an operation of a slow token, and the sender decides how often a key is named. */

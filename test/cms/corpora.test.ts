@@ -3,7 +3,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ownCapabilities } from '../../src/cms/capabilities.ts';
 import { readContentInfo } from '../../src/cms/content-info.ts';
-import { decrypt } from '../../src/cms/decrypt.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import { peekRecipients } from '../../src/cms/enveloped-data.ts';
 import type { SignatureScheme } from '../../src/cms/keys.ts';
@@ -13,6 +12,7 @@ import { certificatesOf, readSignedData, signerCandidates } from '../../src/cms/
 import { verifySignature } from '../../src/cms/verify.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { corpusCertificate, corpus as corpusPath } from '../pki/corpora.ts';
+import { decrypt } from './support/both-ways.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 
 const corpus = (...parts: string[]): Buffer => readFileSync(corpusPath(...parts));

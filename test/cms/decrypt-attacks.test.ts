@@ -4,7 +4,8 @@ import * as der from '../../src/asn1/writer.ts';
 import { algorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
 import { attribute } from '../../src/cms/attributes.ts';
 import { contentInfo } from '../../src/cms/content-info.ts';
-import { type DecryptOutcome, decrypt } from '../../src/cms/decrypt.ts';
+import type { DecryptOutcome } from '../../src/cms/decrypt.ts';
+import { decryptStream } from '../../src/cms/decrypt-stream.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import { peekRecipients, readEnvelopedData } from '../../src/cms/enveloped-data.ts';
 import { issuerAndSerial } from '../../src/cms/identifiers.ts';
@@ -13,8 +14,10 @@ import type { DecryptionKey } from '../../src/cms/keys.ts';
 import { attributeTypes, contentTypes } from '../../src/cms/oids.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
+import { decrypt } from './support/both-ways.ts';
 import { type Identity, IdentityFolder } from './support/identities.ts';
 import { decryptionKey } from './support/software-keys.ts';
+import { CountedSpool, inChunks } from './support/streams.ts';
 
 const content = Buffer.from('Content-Type: text/plain\r\n\r\nThe secret.\r\n');
 const AES256_CBC = '2.16.840.1.101.3.4.1.42';
@@ -375,7 +378,8 @@ describe('keys', () => {
       content,
       recipient: alice.certificate,
     });
-    expect(asked).toEqual(['wrong', 'alice']);
+    // In a stream and in memory.
+    expect(asked).toEqual(['wrong', 'alice', 'wrong', 'alice']);
     expect(await decrypt(octets, [bobKey])).toEqual({
       outcome: 'no-key',
       algorithm: 'aes256-gcm',
@@ -419,7 +423,23 @@ describe('keys', () => {
     };
     const recipientInfos = Array.from({ length: 1_000 }, () => forAlice(randomBytes(32)));
     expect(await decrypt(craft({ recipientInfos, ...gcm(randomBytes(32)) }), [counting])).toEqual(FAILED_GCM);
-    expect(operations).toBe(limits.cms.keyOperations);
+    // In a stream and in memory.
+    expect(operations).toBe(2 * limits.cms.keyOperations);
+  });
+
+  it('a large message that names one key a thousand times is not decrypted as often', async () => {
+    const recipientInfos = Array.from({ length: 1_000 }, () => forAlice(randomBytes(32)));
+    const ciphertext = Buffer.alloc(1024 * 1024);
+    const octets = craft({ recipientInfos, ...gcm(randomBytes(32)), ciphertext });
+    const spool = new CountedSpool(2 * ciphertext.length);
+    const bound = 5 * ciphertext.length;
+    const outcome = await decryptStream(inChunks(octets), [aliceKey], spool, {}, bound);
+    expect(outcome).toEqual(FAILED_GCM);
+    expect(spool.written).toBe(bound);
+    // The first attempt is made however large the message is.
+    expect(await decryptStream(inChunks(octets), [aliceKey], spool, {}, 1)).toEqual(FAILED_GCM);
+    expect(spool.written).toBe(bound + ciphertext.length);
+    expect(spool.open).toBe(0);
   });
 
   it('the curve of an ephemeral key is the recipient certificate’s or the message fails', async () => {

@@ -2,13 +2,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownCapabilities } from '../../src/cms/capabilities.ts';
 import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
-import { decrypt } from '../../src/cms/decrypt.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import type { SignatureScheme } from '../../src/cms/keys.ts';
 import { signDetached, signOpaque } from '../../src/cms/sign.ts';
 import { certificatesOf, readSignedData, signerCandidates } from '../../src/cms/signed-data.ts';
 import { verifySignature } from '../../src/cms/verify.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
+import { decrypt } from './support/both-ways.ts';
 import { type Identity, IdentityFolder, type KeyKind } from './support/identities.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 

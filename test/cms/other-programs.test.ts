@@ -4,7 +4,6 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ownCapabilities } from '../../src/cms/capabilities.ts';
 import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
-import { decrypt } from '../../src/cms/decrypt.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import { peekRecipients } from '../../src/cms/enveloped-data.ts';
 import type { SignatureScheme } from '../../src/cms/keys.ts';
@@ -12,6 +11,7 @@ import { signDetached, signOpaque } from '../../src/cms/sign.ts';
 import { certificatesOf, readSignedData, signerCandidates } from '../../src/cms/signed-data.ts';
 import { type VerificationReport, verifySignature } from '../../src/cms/verify.ts';
 import { requireCommand } from '../support/require-command.ts';
+import { decrypt } from './support/both-ways.ts';
 import { type Identity, IdentityFolder } from './support/identities.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 

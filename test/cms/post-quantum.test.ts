@@ -4,7 +4,6 @@ import { readWhole } from '../../src/asn1/reader.ts';
 import { sequenceOf } from '../../src/asn1/sequence-reader.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { algorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
-import { decrypt } from '../../src/cms/decrypt.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import type { SignatureScheme } from '../../src/cms/keys.ts';
 import { signDetached, signOpaque } from '../../src/cms/sign.ts';
@@ -13,6 +12,7 @@ import { verifySignature } from '../../src/cms/verify.ts';
 import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { ecKey, keyIds, makeCertificate } from '../pki/make-certificate.ts';
+import { decrypt } from './support/both-ways.ts';
 import { decryptionKey } from './support/software-keys.ts';
 
 /**

@@ -6,13 +6,14 @@ import * as der from '../../src/asn1/writer.ts';
 import { algorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
 import { encryptContent } from '../../src/cms/content-encryption.ts';
 import { contentInfo } from '../../src/cms/content-info.ts';
-import { type DecryptOutcome, decrypt, type SharedSecrets } from '../../src/cms/decrypt.ts';
+import type { DecryptOutcome, SharedSecrets } from '../../src/cms/decrypt.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import { peekRecipients, readEnvelopedData } from '../../src/cms/enveloped-data.ts';
 import { contentTypes } from '../../src/cms/oids.ts';
 import { keyUnderPassword, passwordRecipientInfo } from '../../src/cms/password-recipient.ts';
 import type { PasswordInfo } from '../../src/cms/recipient-infos.ts';
 import { limits } from '../../src/limits.ts';
+import { decrypt } from './support/both-ways.ts';
 import { IdentityFolder } from './support/identities.ts';
 import { decryptionKey } from './support/software-keys.ts';
 

@@ -14,8 +14,9 @@ import { signOpaqueStream } from '../../src/cms/sign-stream.ts';
 import { readSignedStream } from '../../src/cms/signed-data-stream.ts';
 import { DigestedOctets } from '../../src/cms/stream-digests.ts';
 import { verifySignatureOfStream } from '../../src/cms/verify-stream.ts';
+import { SealgateError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
-import type { OctetStream, RereadableOctets } from '../../src/octets/source.ts';
+import type { OctetStream, RereadableOctets, Spool } from '../../src/octets/source.ts';
 import { type Identity, IdentityFolder } from './support/identities.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 import { CountedSpool, collect, drain, inChunks } from './support/streams.ts';
@@ -119,11 +120,21 @@ describe('content that is not what it should be', () => {
       expect({ open: spool.open, closed }).toEqual({ open: 0, closed: failing });
     }
     const spool = new CountedSpool();
-    const full = {
-      begin: () => ({ ...spool.begin(), write: () => Promise.reject(new Error('no room')) }),
+    // Temporary like a key that is away; but no other key makes room.
+    const noRoom = new SealgateError({
+      code: 'spool.unavailable',
+      publicText: 'No room.',
+      duration: 'temporary',
+    });
+    let begun = 0;
+    const full: Spool = {
+      begin: () => {
+        begun++;
+        return { ...spool.begin(), write: () => Promise.reject(noRoom) };
+      },
     };
-    await expect(decryptStream(inChunks(octets), [key], full)).rejects.toThrow('no room');
-    expect(spool.open).toBe(0);
+    await expect(decryptStream(inChunks(octets), [key, key], full)).rejects.toBe(noRoom);
+    expect({ begun, open: spool.open }).toEqual({ begun: 1, open: 0 });
   });
 
   it('a damaged end of a signed message leaves nothing of its content', async () => {
