@@ -47,6 +47,8 @@ export type MailSystemOptions = {
   crl?: string;
   /** The section `trust.revocation`. */
   revocation?: object;
+  /** The section `smime`. */
+  smime?: object;
   /** How the configuration spells a login, where that is not as the servers know it. */
   spell?: (login: string) => string;
 };
@@ -162,6 +164,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       trust: { anchors: [pki.ca.certificateFile], revocation: options.revocation ?? {} },
       directory: { pinned: (options.pinned ?? []).map((name) => user(name).identity.certificateFile) },
       policy: { rules: options.rules ?? [{ name: 'all', sign: 'require', encrypt: 'if-possible' }] },
+      smime: options.smime ?? {},
     };
     await writeFile(configFile, stringify(settings), { mode: 0o600 });
     const loaded = await loadConfig(configFile);

@@ -1,8 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { oid } from '../../src/asn1/writer.ts';
 import { runProgram } from '../../src/evaluation/run-program.ts';
 import { addressOf, type MailSystem, opensslOpen, startMailSystem } from '../support/mail-system.ts';
 
 const SEALGATE = ['src/main.ts'];
+
+function cmsOf(octets: Buffer = Buffer.alloc(0)): Buffer {
+  const text = octets.toString('latin1');
+  return Buffer.from(text.slice(text.indexOf('\r\n\r\n')), 'base64');
+}
 
 describe('M12 (first form): a correspondent’s certificate is learned from the mail itself', () => {
   let system: MailSystem;
@@ -25,6 +31,9 @@ describe('M12 (first form): a correspondent’s certificate is learned from the 
     await system.send('alice', { to: addressOf('bob'), subject: 'two', text: 'the boathouse key' });
     const [mail] = system.taken();
     expect(mail?.octets.toString()).not.toContain('boathouse');
+    // His signature said what is read for him.
+    expect(mail?.octets.toString()).toContain('smime-type=authEnveloped-data');
+    expect(cmsOf(mail?.octets).includes(oid('1.2.840.113549.1.1.7'))).toBe(true);
     expect((await opensslOpen(system, mail?.octets ?? Buffer.alloc(0), 'bob')).toString()).toContain(
       'the boathouse key',
     );
