@@ -79,6 +79,8 @@ function seeds(): Buffer[] {
 }
 
 const allowed = ['mail.'];
+/** Ten thousand parts may be in it. */
+const budget = { ms: 100, usPerOctet: 4 };
 
 /** Ranges lie in one another, in order. */
 function checkEntity(entity: Entity, octets: Buffer): number {
@@ -113,6 +115,7 @@ export const mailTargets: readonly FuzzTarget[] = [
     name: 'mail-header',
     form: 'lines',
     allowed,
+    budget,
     dictionary: mailDictionary,
     prepare: () => ({
       seeds: seeds(),
@@ -138,6 +141,7 @@ export const mailTargets: readonly FuzzTarget[] = [
     name: 'mail-entity-tree',
     form: 'lines',
     allowed,
+    budget,
     dictionary: mailDictionary,
     prepare: () => ({
       seeds: seeds(),
@@ -155,6 +159,7 @@ export const mailTargets: readonly FuzzTarget[] = [
     name: 'mail-decode-body',
     form: 'lines',
     allowed,
+    budget,
     dictionary: mailDictionary,
     prepare: () => ({
       seeds: seeds(),
@@ -176,6 +181,7 @@ export const mailTargets: readonly FuzzTarget[] = [
     name: 'mail-compose',
     form: 'lines',
     allowed,
+    budget,
     dictionary: mailDictionary,
     prepare: () => ({
       seeds: seeds(),
