@@ -80,7 +80,7 @@ function strippedBody(octets: Buffer, part: Entity): Buffer | null {
   }
 }
 
-/** RFC 9788 §4.5.3.2: everything up to and including the first empty line. */
+/** RFC 9788 §4.5.3: everything up to and including the first empty line. */
 function withoutFirstLines(text: Buffer): Buffer | null {
   for (let at = 0; at < text.length; ) {
     const end = text.indexOf(0x0a, at);

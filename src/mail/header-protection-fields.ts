@@ -126,7 +126,7 @@ function addressKeys(value: string): string | null {
   }
 }
 
-/** RFC 9788 §4.4.5: domains without case, as A-labels. */
+/** RFC 9788 §4.4: domains without case, as A-labels. */
 export function domainKey(domain: string): string {
   return domain.startsWith('[') ? domain.toLowerCase() : domainToASCII(domain) || domain.toLowerCase();
 }

@@ -2,7 +2,7 @@ import { type FromHeader, readFrom } from './address.ts';
 import type { HeaderField } from './entity.ts';
 import { domainKey } from './header-protection-fields.ts';
 
-/** One address in the spelling in which RFC 9788 §4.4.5 compares them; null: From is not exactly one. */
+/** One address in the spelling in which RFC 9788 §4.4 compares them; null: From is not exactly one. */
 export function authorKey(fields: readonly HeaderField[]): string | null {
   return mailboxKey(readFrom(fields));
 }

@@ -142,7 +142,7 @@ function editedBody(octets: Buffer, part: Entity, edit: (content: Buffer) => Buf
   }
 }
 
-/** The part's fields with the parameter (RFC 9788 §2.1.2). null: its Content-Type is in no grammar. */
+/** The part's fields with the parameter (RFC 9788 §2.1). null: its Content-Type is in no grammar. */
 function editedHeader(octets: Buffer, part: Entity, charset: string | null): Buffer | null {
   const parameters = new Map([['hp-legacy-display', '1']]);
   if (charset !== null) parameters.set('charset', charset);
