@@ -10,7 +10,15 @@ import {
   hasNoParameters,
   readAlgorithmIdentifier,
 } from './algorithm-identifier.ts';
-import { type ContentDigestName, contentDigest, digestAlgorithmWithNull, digestName } from './digests.ts';
+import {
+  type ContentDigestName,
+  contentDigest,
+  digestAlgorithmWithNull,
+  digestName,
+  type SignatureDigestName,
+  signatureDigest,
+  type WrittenDigestName,
+} from './digests.ts';
 import type { DigestName, SignatureScheme } from './keys.ts';
 
 /** RFC 8017 §A.1, §A.2; RFC 5754 §3; RFC 8419 §2; RFC 9882 §2. */
@@ -21,7 +29,7 @@ export const rsassaPss = '1.2.840.113549.1.1.10';
 type Family = 'rsa-pkcs1' | 'ecdsa' | 'dsa';
 
 /** Signature algorithms whose identifier names the digest. */
-const WITH_DIGEST: readonly { oid: string; family: Family; digest: DigestName }[] = [
+const WITH_DIGEST: readonly { oid: string; family: Family; digest: SignatureDigestName }[] = [
   { oid: '1.2.840.113549.1.1.5', family: 'rsa-pkcs1', digest: 'sha1' },
   { oid: '1.2.840.113549.1.1.14', family: 'rsa-pkcs1', digest: 'sha224' },
   { oid: '1.2.840.113549.1.1.11', family: 'rsa-pkcs1', digest: 'sha256' },
@@ -32,6 +40,14 @@ const WITH_DIGEST: readonly { oid: string; family: Family; digest: DigestName }[
   { oid: '1.2.840.10045.4.3.2', family: 'ecdsa', digest: 'sha256' },
   { oid: '1.2.840.10045.4.3.3', family: 'ecdsa', digest: 'sha384' },
   { oid: '1.2.840.10045.4.3.4', family: 'ecdsa', digest: 'sha512' },
+  { oid: '2.16.840.1.101.3.4.3.13', family: 'rsa-pkcs1', digest: 'sha3-224' },
+  { oid: '2.16.840.1.101.3.4.3.14', family: 'rsa-pkcs1', digest: 'sha3-256' },
+  { oid: '2.16.840.1.101.3.4.3.15', family: 'rsa-pkcs1', digest: 'sha3-384' },
+  { oid: '2.16.840.1.101.3.4.3.16', family: 'rsa-pkcs1', digest: 'sha3-512' },
+  { oid: '2.16.840.1.101.3.4.3.9', family: 'ecdsa', digest: 'sha3-224' },
+  { oid: '2.16.840.1.101.3.4.3.10', family: 'ecdsa', digest: 'sha3-256' },
+  { oid: '2.16.840.1.101.3.4.3.11', family: 'ecdsa', digest: 'sha3-384' },
+  { oid: '2.16.840.1.101.3.4.3.12', family: 'ecdsa', digest: 'sha3-512' },
   { oid: '1.2.840.10040.4.3', family: 'dsa', digest: 'sha1' },
   { oid: '2.16.840.1.101.3.4.3.1', family: 'dsa', digest: 'sha224' },
   { oid: '2.16.840.1.101.3.4.3.2', family: 'dsa', digest: 'sha256' },
@@ -43,7 +59,7 @@ const OF_KEY = new Map<string, 'rsa-pkcs1' | 'dsa'>([
   [oidDsa, 'dsa'],
 ]);
 
-const EDWARDS: readonly { oid: string; curve: 'Ed25519' | 'Ed448'; contentDigest: ContentDigestName }[] = [
+const EDWARDS: readonly { oid: string; curve: 'Ed25519' | 'Ed448'; contentDigest: WrittenDigestName }[] = [
   { oid: '1.3.101.112', curve: 'Ed25519', contentDigest: 'sha512' },
   { oid: '1.3.101.113', curve: 'Ed448', contentDigest: 'shake256' },
 ];
@@ -61,11 +77,17 @@ const REFUSED = new Map([
   ['1.2.840.113549.1.1.4', 'rsa-pkcs1-md5'],
 ]);
 
-/** What is verified is more than what is signed: DSA, and PSS with two digests (RFC 4055 §3.1). */
+/** What is verified is more than what is signed: DSA, SHA-3 (RFC 9688 §3), and PSS with two digests (RFC 4055 §3.1). */
 export type VerifiableScheme =
-  | Exclude<SignatureScheme, { kind: 'rsa-pss' }>
-  | (SignatureScheme & { kind: 'rsa-pss' } & { maskDigest: DigestName })
-  | { kind: 'dsa'; digest: DigestName };
+  | Extract<SignatureScheme, { kind: 'eddsa' | 'ml-dsa' }>
+  | { kind: 'rsa-pkcs1' | 'ecdsa' | 'dsa'; digest: SignatureDigestName }
+  | VerifiablePss;
+type VerifiablePss = {
+  kind: 'rsa-pss';
+  digest: SignatureDigestName;
+  saltOctets: number;
+  maskDigest: SignatureDigestName;
+};
 
 export type ResolvedSignature =
   | { kind: 'supported'; scheme: VerifiableScheme; contentDigest: ContentDigestName; name: string }
@@ -101,7 +123,7 @@ export function resolveSignature(
   }
   if (digest === 'shake256') return { kind: 'unsupported', name: `${signature.oid} with shake256` };
 
-  let scheme: Extract<VerifiableScheme, { digest: DigestName }>;
+  let scheme: Extract<VerifiableScheme, { digest: SignatureDigestName }>;
   const family = OF_KEY.get(signature.oid);
   if (family !== undefined) {
     scheme = { kind: family, digest };
@@ -142,7 +164,7 @@ export function schemeName(scheme: SignatureScheme | VerifiableScheme): string {
 }
 
 /** The digest of the content that goes with a scheme (RFC 5754 §3, RFC 8419 §3.1, RFC 9882 §3.3). */
-export function contentDigestFor(scheme: SignatureScheme): ContentDigestName {
+export function contentDigestFor(scheme: SignatureScheme): WrittenDigestName {
   switch (scheme.kind) {
     case 'eddsa':
       return scheme.curve === 'Ed25519' ? 'sha512' : 'shake256';
@@ -158,7 +180,10 @@ export function contentDigestFor(scheme: SignatureScheme): ContentDigestName {
  *
  * @param maskDigest for PSS; the scheme's own digest when absent
  */
-export function signatureAlgorithm(scheme: SignatureScheme, maskDigest?: DigestName): Buffer {
+export function signatureAlgorithm(
+  scheme: SignatureScheme | VerifiablePss,
+  maskDigest?: SignatureDigestName,
+): Buffer {
   switch (scheme.kind) {
     case 'rsa-pkcs1':
       // Every reader knows this form, as the digest stands in digestAlgorithm (RFC 3370 §3.2, RFC 5754 §3.2).
@@ -194,7 +219,7 @@ export function signatureAlgorithm(scheme: SignatureScheme, maskDigest?: DigestN
  * `RSASSA-PSS-params` (RFC 8017 §A.2.3), defaults: SHA-1, MGF1 with SHA-1, 20, 1. null: a combination nobody computes
  * (another mask function, another trailer).
  */
-function readPssParameters(parameters: Element | null): (VerifiableScheme & { kind: 'rsa-pss' }) | null {
+function readPssParameters(parameters: Element | null): VerifiablePss | null {
   if (parameters === null) return null;
   const reader = sequenceOf(parameters, 'BER', 'RSASSA-PSS-params');
   const hash = reader.optionalExplicit(0);
@@ -202,8 +227,8 @@ function readPssParameters(parameters: Element | null): (VerifiableScheme & { ki
   const salt = reader.optionalExplicit(2);
   const trailer = reader.optionalExplicit(3);
   reader.end();
-  const digest = hash === null ? 'sha1' : digestName(readAlgorithmIdentifier(hash));
-  const maskDigest = readMaskDigest(mask);
+  const digest = hash === null ? 'sha1' : signatureDigest(readAlgorithmIdentifier(hash));
+  const maskDigest = readMask(mask, signatureDigest);
   const saltOctets = salt === null ? 20 : smallInteger(salt);
   if (trailer !== null && smallInteger(trailer) !== 1) return null;
   if (digest === null || maskDigest === null || saltOctets < 0 || saltOctets > 512) return null;
@@ -212,8 +237,15 @@ function readPssParameters(parameters: Element | null): (VerifiableScheme & { ki
 
 /** The digest in a MaskGenAlgorithm (RFC 8017 §A.2.1); absent means MGF1 with SHA-1; null: not MGF1 or unknown. */
 export function readMaskDigest(mask: Element | null): DigestName | null {
+  return readMask(mask, digestName);
+}
+
+function readMask<Name extends SignatureDigestName>(
+  mask: Element | null,
+  nameOf: (algorithm: AlgorithmIdentifier) => Name | null,
+): Name | 'sha1' | null {
   if (mask === null) return 'sha1';
   const { oid, parameters } = readAlgorithmIdentifier(mask);
   if (oid !== mgf1 || parameters === null) return null;
-  return digestName(readAlgorithmIdentifier(parameters));
+  return nameOf(readAlgorithmIdentifier(parameters));
 }

@@ -1,4 +1,4 @@
-import type { ContentDigestName } from '../cms/digests.ts';
+import type { WrittenDigestName } from '../cms/digests.ts';
 import { encodeBase64 } from '../mail/transfer-encoding.ts';
 
 /** multipart/signed as it is written (RFC 8551 §3.5.3), without what is signed. */
@@ -13,7 +13,7 @@ export type MultipartSigned = {
 /** @param cms the signature, DER */
 export function multipartSigned(
   boundary: string,
-  digest: ContentDigestName,
+  digest: WrittenDigestName,
   cms: Uint8Array,
 ): MultipartSigned {
   return {
@@ -30,7 +30,7 @@ export function multipartSigned(
 }
 
 /** RFC 8551 §3.5.3.2. */
-const MICALG: Record<ContentDigestName, string> = {
+const MICALG: Record<WrittenDigestName, string> = {
   sha1: 'sha-1',
   sha224: 'sha-224',
   sha256: 'sha-256',

@@ -27,7 +27,7 @@ function plain(
 function pss(digest: Digest, maskDigest: Digest, saltOctets: number, key: 'rsa' | 'rsa-pss' = 'rsa'): Row {
   const usual = { sha256: 32, sha384: 48, sha512: 64 }[digest as string];
   const written = maskDigest === digest && saltOctets === usual;
-  const upper = (name: string): string => name.toUpperCase().replace('SHA', 'SHA-');
+  const upper = (name: string): string => name.toUpperCase().replace(/^SHA(?=\d)(?!3-)/, 'SHA-');
   const mask = maskDigest === digest ? '' : `, MGF1 ${upper(maskDigest)}`;
   return {
     group: 'Signatures',
@@ -63,12 +63,15 @@ export const SIGNATURE_ROWS: readonly Row[] = [
   pss('sha256', 'sha256', 222),
   pss('sha256', 'sha1', 32),
   pss('sha512', 'sha256', 64),
+  pss('sha3-256', 'sha3-256', 32),
   pss('sha256', 'sha256', 32, 'rsa-pss'),
   ...(['sha1', 'sha224', 'sha256', 'sha384', 'sha512', 'sha3-256'] as const).map((digest) =>
     plain('ecdsa', 'P-256', digest),
   ),
   plain('ecdsa', 'P-384', 'sha384'),
+  plain('ecdsa', 'P-384', 'sha3-384'),
   plain('ecdsa', 'P-521', 'sha512'),
+  plain('ecdsa', 'P-521', 'sha3-512'),
   plain('ecdsa', 'brainpoolP256r1', 'sha256'),
   plain('ecdsa', 'brainpoolP384r1', 'sha384'),
   plain('ecdsa', 'brainpoolP512r1', 'sha512'),

@@ -1,3 +1,5 @@
+import type { SignatureDigestName } from '../../src/cms/digests.ts';
+
 /** What a message of the matrix is to be, in words that every program is told in its own language. */
 
 export type KeyName =
@@ -20,7 +22,7 @@ export type KeyName =
 export type MlDsa = 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87';
 export type MlKem = 'ml-kem-512' | 'ml-kem-768' | 'ml-kem-1024';
 
-export type Digest = 'md5' | 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512' | 'sha3-256' | 'sha3-512';
+export type Digest = 'md5' | SignatureDigestName;
 
 export type SignatureAlgorithm =
   | { kind: 'rsa-pkcs1' | 'ecdsa' | 'dsa'; digest: Digest }
