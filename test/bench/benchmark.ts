@@ -33,4 +33,6 @@ export type Sample = {
   seconds: number;
   /** User and system time of the contender's process tree, seconds; null where it cannot be told apart. */
   cpuSeconds: number | null;
+  /** Octets by which the resident memory has grown at most since before the first round; absent where nobody looks. */
+  memoryGrowth?: number;
 };

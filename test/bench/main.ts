@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import type { Benchmark } from './benchmark.ts';
 import { chains } from './engine/chain.ts';
 import { engineEncrypted, engineSigned } from './engine/engine.ts';
+import { largeDecrypted, largeEncrypted, largeSigned, largeVerified } from './engine/large-message.ts';
 import { smimeEncrypted, smimeSigned } from './engine/smime.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
 import { runRounds } from './rounds.ts';
@@ -19,6 +20,10 @@ const BENCHMARKS: readonly (() => Benchmark)[] = [
   smimeSigned,
   smimeEncrypted,
   chains,
+  largeSigned,
+  largeEncrypted,
+  largeDecrypted,
+  largeVerified,
 ];
 
 const { values, positionals } = parseArgs({

@@ -12,6 +12,8 @@ export type Row = {
   cpuMicrosecondsPerUnit: Spread | null;
   /** Our CPU less that of a limit, round by round: what we spend beyond what nobody can save. null for all others. */
   oursBeyondMicroseconds: Spread | null;
+  /** The most that the resident memory has grown by; null where nobody looked. */
+  memoryGrowthMegabytes: number | null;
 };
 
 export type Summary = { name: string; about: string; unit: string; rounds: number; rows: Row[] };
@@ -36,10 +38,16 @@ export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summ
           ? null
           : spread(samples.map((sample, round) => rate(ours[round] ?? sample) / rate(sample))),
       cpuMicrosecondsPerUnit: cpu.length === 0 ? null : spread(cpu),
+      memoryGrowthMegabytes: mostGrowth(samples),
       oursBeyondMicroseconds: contender.role === 'limit' && beyond.length > 0 ? spread(beyond) : null,
     };
   });
   return { name: benchmark.name, about: benchmark.about, unit: benchmark.unit, rounds, rows };
+}
+
+function mostGrowth(samples: readonly Sample[]): number | null {
+  const grown = samples.flatMap(({ memoryGrowth }) => memoryGrowth ?? []);
+  return grown.length === 0 ? null : Math.max(...grown) / 1e6;
 }
 
 function microseconds({ cpuSeconds, units }: Sample): number | null {
@@ -68,6 +76,7 @@ const HEAD = [
   'ours / this (min median max)',
   'CPU us each (median)',
   'ours beyond it',
+  'memory grew by (MB)',
 ];
 
 export function table({ name, about, unit, rounds, rows }: Summary): string {
@@ -78,6 +87,7 @@ export function table({ name, about, unit, rounds, rows }: Summary): string {
     row.oursRatio === null ? '' : spreadText(row.oursRatio, 2),
     row.cpuMicrosecondsPerUnit === null ? '-' : row.cpuMicrosecondsPerUnit.median.toFixed(0),
     row.oursBeyondMicroseconds === null ? '' : row.oursBeyondMicroseconds.median.toFixed(0),
+    row.memoryGrowthMegabytes === null ? '' : row.memoryGrowthMegabytes.toFixed(0),
   ]);
   const widths = HEAD.map((head, column) =>
     Math.max(head.length, ...cells.map((row) => row[column]?.length ?? 0)),
