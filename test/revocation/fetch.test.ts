@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { runProgram } from '../../src/evaluation/run-program.ts';
 import { AddressGuard } from '../../src/revocation/address-guard.ts';
 import { type FetchRules, fetchOctets } from '../../src/revocation/fetch.ts';
 import { placeForPeople, placeOf } from '../../src/revocation/place.ts';
@@ -103,6 +104,28 @@ describe('where a fetch goes', () => {
     await gone.close();
     const answer = await get(`http://127.0.0.1:${port}/`, { ports: new Set([port]) });
     expect(answer).toEqual(failure('cannot be reached (ECONNREFUSED)'));
+  });
+});
+
+describe('a proxy of the environment', () => {
+  test('is not used', async () => {
+    server.gives('/x', Buffer.from('ours'));
+    const proxy = await Loopback.start();
+    const here = (path: string) =>
+      JSON.stringify(new URL(`../../src/revocation/${path}`, import.meta.url).href);
+    const program = `
+      import { fetchOctets } from ${here('fetch.ts')};
+      import { AddressGuard } from ${here('address-guard.ts')};
+      const request = { url: new URL(${JSON.stringify(server.url('/x'))}), body: null, accept: '*/*', maxOctets: 100 };
+      const rules = { guard: new AddressGuard(['127.0.0.1']), ports: new Set([${server.port}]) };
+      const answer = await fetchOctets({ ...request, signal: new AbortController().signal }, rules);
+      process.stdout.write(answer.kind === 'fetched' ? answer.octets : answer.text);`;
+    const { stdout } = await runProgram(process.execPath, ['--input-type=module', '-e', program], {
+      env: { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: proxy.url('/'), http_proxy: proxy.url('/') },
+    });
+    expect(stdout.toString()).toBe('ours');
+    expect(proxy.asked).toEqual([]);
+    await proxy.close();
   });
 });
 
