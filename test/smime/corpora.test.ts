@@ -76,6 +76,27 @@ describe("gematik's KIM sample", () => {
   });
 });
 
+describe("gematik's KIM sample under its own header", () => {
+  it('differs in nothing but the Subject that is hidden', async () => {
+    const sample = readFileSync(corpus('kim', 'inputEmail.txt.05.encryptedwrap'), 'latin1').replace(
+      /\r?\n/g,
+      '\r\n',
+    );
+    const outer = sample.slice(0, sample.indexOf('MIME-Version'));
+    const type = 'Content-Type: application/pkcs7-mime; smime-type=signed-data\r\n';
+    const signed = Buffer.concat([
+      Buffer.from(`${outer}${type}Content-Transfer-Encoding: binary\r\n\r\n`),
+      readFileSync(corpus('kim', 'inputEmail.txt.02.signedcms')),
+    ]);
+    const { report, header } = await openMessage(signed, [], { at: rfc9216At, anchors: [], pool: [] });
+    expect(String(header)).toContain('Subject: Saying Hello\r\n');
+    const { fields = [], fromMismatch } = report.headerProtection ?? {};
+    expect(fromMismatch).toBe(false);
+    // Signed only, nothing can be meant to be hidden.
+    expect(fields.filter(({ differs }) => differs).map(({ name }) => name)).toEqual(['subject']);
+  });
+});
+
 describe('NIST PKITS mails', () => {
   it('carry good signatures, whatever their paths are worth', async () => {
     const anchor = corpusCertificate('pkits', 'certs', 'TrustAnchorRootCertificate.crt');
