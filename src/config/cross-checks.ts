@@ -177,14 +177,24 @@ function principalChecks(config: Partial<Sections>): CrossProblem[] {
 }
 
 function trustChecks(config: Partial<Sections>): CrossProblem[] {
-  if (config.trust === undefined || config.trust.anchors.length > 0) return [];
-  return [
-    {
+  const { trust } = config;
+  if (trust === undefined) return [];
+  const problems: CrossProblem[] = [];
+  if (trust.anchors.length === 0) {
+    problems.push({
       path: ['trust'],
       severity: 'warning',
       text: 'there are no trust anchors: no signature will be shown as trusted and no certificate counts as verified',
-    },
-  ];
+    });
+  }
+  if (trust.revocation.failure === 'hard' && !trust.revocation.fetch) {
+    problems.push({
+      path: ['trust', 'revocation', 'fetch'],
+      severity: 'warning',
+      text: 'with failure: hard and without fetching, only mail that brings its own CRLs is trusted, and hardly anything can be encrypted',
+    });
+  }
+  return problems;
 }
 
 function ruleChecks(config: Partial<Sections>): CrossProblem[] {

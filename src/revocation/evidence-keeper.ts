@@ -144,6 +144,16 @@ export class EvidenceKeeper {
         octets: loaded.octets.length,
       });
       return { kind: 'found', evidence: state.evidence ?? evidence };
+    } catch (error) {
+      // Nobody may be waiting for this flight: what nobody foresaw must not end the process.
+      const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      log.write({
+        event: 'gateway.defect',
+        level: 'error',
+        where: 'revocation/evidence-keeper',
+        error: trace,
+      });
+      return this.#failed(wanted, state, 'could not be asked.');
     } finally {
       turn();
     }
