@@ -85,18 +85,13 @@ const ADDRESSES: ReadonlySet<string> = new Set([
 const IDENTIFIERS: ReadonlySet<string> = new Set(['message-id', 'in-reply-to', 'references']);
 
 /**
- * Whether two unfolded values (latin1) of a field say the same. Servers fold anew, encode and decode words, quote names
- * and rewrite dates; none of that is a difference.
+ * What an unfolded value (latin1) says: two values with one key say the same. Servers fold anew, encode and decode words,
+ * quote names and rewrite dates; none of that is a difference.
  */
-export function sameValue(name: AuthoredField, one: string, other: string): boolean {
-  if (one === other || collapsed(one) === collapsed(other)) return true;
-  if (name === 'date' && instant(one) !== null) return instant(one) === instant(other);
-  if (IDENTIFIERS.has(name)) return one.replace(/[ \t]/g, '') === other.replace(/[ \t]/g, '');
-  if (ADDRESSES.has(name)) {
-    const keys = [addressKeys(one), addressKeys(other)];
-    if (!keys.includes(null)) return keys[0] === keys[1];
-  }
-  return readable(one) === readable(other);
+export function valueKey(name: AuthoredField, value: string): string {
+  if (name === 'date') return String(instant(value) ?? readable(value));
+  if (IDENTIFIERS.has(name)) return value.replace(/[ \t]/g, '');
+  return (ADDRESSES.has(name) ? addressKeys(value) : null) ?? readable(value);
 }
 
 function collapsed(value: string): string {

@@ -7,7 +7,7 @@ import {
   isAuthored,
   isSingle,
   isStructural,
-  sameValue,
+  valueKey,
 } from './header-protection-fields.ts';
 import { authorKey } from './header-protection-from.ts';
 import { readMediaType } from './media-type.ts';
@@ -166,11 +166,7 @@ export function compareWithOuter(
     const ambiguous = inside.length > 1 && isSingle(name);
     const differs = ambiguous || !(added || sameList(name, expected, outside));
     if (inside.length === 0 && !differs) return [];
-    const readable = [...expected, ...outside];
-    const hidden =
-      encrypted &&
-      inside.length > 0 &&
-      inside.every((value) => !readable.some((other) => sameValue(name, value, other)));
+    const hidden = encrypted && inside.length > 0 && hasNone(name, inside, [...expected, ...outside]);
     return [{ name, inside: inside.length > 0, hidden, differs }];
   });
 }
@@ -190,7 +186,19 @@ function valuesByName(fields: readonly { name: string; value: string }[]): Map<s
 }
 
 function sameList(name: AuthoredField, one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((value, i) => sameValue(name, value, other[i] ?? ''));
+  if (one.length !== other.length) return false;
+  return one.every((value, i) => {
+    const there = other[i] ?? '';
+    return value === there || valueKey(name, value) === valueKey(name, there);
+  });
+}
+
+/** Whether none of the values is among the others. A stranger chooses how many there are. */
+function hasNone(name: AuthoredField, values: readonly string[], others: readonly string[]): boolean {
+  const written = new Set(others);
+  if (values.some((value) => written.has(value))) return false;
+  const said = new Set(others.map((value) => valueKey(name, value)));
+  return !values.some((value) => said.has(valueKey(name, value)));
 }
 
 /**
