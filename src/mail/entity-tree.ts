@@ -1,7 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Entity, HeaderField, MediaType, Range } from './entity.ts';
-import { asBuffer, field, fieldsNamed, type Header, lineAfter, readHeader } from './header.ts';
+import { asBuffer, field, fieldsNamed, type Header, lineAfter, readHeader, withoutAtEnd } from './header.ts';
 import { readMediaType } from './media-type.ts';
 import type { Message } from './message.ts';
 
@@ -299,10 +299,11 @@ function* readParts(
   return { parts, ended: scanner.open.size === 0 ? null : yield* scanner.nextDelimiter(delimiter.next) };
 }
 
-function boundaryOf(mediaType: MediaType): string | null {
+/** null: not a multipart whose parts can be told apart. */
+export function boundaryOf(mediaType: MediaType): string | null {
   if (mediaType.type !== 'multipart') return null;
-  const boundary = mediaType.parameters.get('boundary')?.replace(/[ \t]+$/, '');
-  return boundary === undefined || boundary === '' || boundary.length > BOUNDARY_OCTETS ? null : boundary;
+  const boundary = withoutAtEnd(mediaType.parameters.get('boundary') ?? '', ' \t');
+  return boundary === '' || boundary.length > BOUNDARY_OCTETS ? null : boundary;
 }
 
 /** null: absent, said more than once, or not in the grammar. Readers disagree on which of two counts, so none does. */

@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import { canonicalLines } from './canonical.ts';
 import { encodeWords } from './encoded-word.ts';
 import type { HeaderField } from './entity.ts';
+import { withoutAtEnd } from './header.ts';
 
 /**
  * Header fields inside a signed entity as relays leave them alone: ASCII only, CRLF, no blank before a line end.
@@ -36,7 +37,7 @@ export function safeField(octets: Buffer, field: HeaderField, base = 0): Buffer 
     if (!/[ \t](?:\r?\n|$)/.test(lines)) return canonicalLines(raw);
     // A line of blanks only must not become the empty line that ends the header, so it goes.
     const kept = lines.split(/(?<=\n)/).filter((line) => line.trim() !== '');
-    const trimmed = kept.map((line) => line.replace(/[ \t]+(?=(?:\r?\n)?$)/, '')).join('');
+    const trimmed = kept.map(withoutPadding).join('');
     return canonicalLines(Buffer.from(trimmed, 'latin1'));
   }
   const name = field.name.toLowerCase();
@@ -47,6 +48,12 @@ export function safeField(octets: Buffer, field: HeaderField, base = 0): Buffer 
   if (name !== '' && ADDRESS_FIELDS.has(name)) return written(field.name, encodeAddresses(value));
   if (name !== '') return written(field.name, encodeText(value));
   throw cannotMakeSafe('a line of the header is no field');
+}
+
+/** A line without the blanks before its line end. */
+function withoutPadding(line: string): string {
+  const lineEnd = line.endsWith('\r\n') ? '\r\n' : line.endsWith('\n') ? '\n' : '';
+  return withoutAtEnd(line.slice(0, line.length - lineEnd.length), ' \t') + lineEnd;
 }
 
 function written(name: string, value: string): Buffer {

@@ -93,6 +93,16 @@ export function unfold(text: string): string {
   return line.includes('\n') ? line.replace(/\r?\n(?=[ \t])/g, '') : line;
 }
 
+/**
+ * Without what of these characters stands at the end. A regular expression would look at every row of them inside the text again
+ * from each of its characters: half a minute for a header of blanks.
+ */
+export function withoutAtEnd(text: string, characters: string): string {
+  let end = text.length;
+  while (end > 0 && characters.includes(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
+}
+
 /** Decodes the header once and cuts it: `ranges` follow each other without a gap. */
 function readFields(buffer: Buffer, ranges: readonly Range[]): HeaderField[] {
   const start = ranges[0]?.start ?? 0;

@@ -1,3 +1,4 @@
+import { withoutAtEnd } from './header.ts';
 import { readMediaType } from './media-type.ts';
 
 /**
@@ -15,7 +16,7 @@ export function withParameters(contentType: Buffer, parameters: ReadonlyMap<stri
   if (read === null) return null;
   const added = [...parameters].map(written).join('');
   if (![...parameters.keys()].some((name) => read.parameters.has(name))) {
-    return Buffer.from(`${text.replace(/[\s;]+$/, '')}${added}\r\n`, 'latin1');
+    return Buffer.from(`${withoutAtEnd(text, ' \t\r\n;')}${added}\r\n`, 'latin1');
   }
   const others = [...read.parameters].filter(([name]) => !parameters.has(name));
   if (others.some(([, each]) => /[^\t -~]/.test(each))) return null;

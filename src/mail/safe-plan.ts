@@ -1,7 +1,7 @@
 import { limits } from '../limits.ts';
 import { isSafe } from './canonical.ts';
 import type { Entity, Range } from './entity.ts';
-import { newTreeBudget, type TreeBudget, tooComplex } from './entity-tree.ts';
+import { boundaryOf, newTreeBudget, type TreeBudget, tooComplex } from './entity-tree.ts';
 import type { HazardSurvey } from './hazards.ts';
 import { fieldsNamed } from './header.ts';
 import { cannotMakeSafe, safeField } from './header-encoding.ts';
@@ -113,7 +113,7 @@ class Planner {
   }
 
   *#multipart(entity: Entity, depth: number): Plan<void> {
-    const boundary = (entity.mediaType.parameters.get('boundary') ?? '').replace(/[ \t]+$/, '');
+    const boundary = boundaryOf(entity.mediaType) ?? '';
     yield* this.#header(entity, isSevenBit(entity) ? null : '7bit');
     let from = entity.body.start;
     let glue = `--${boundary}\r\n`;

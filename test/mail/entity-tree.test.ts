@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { limits } from '../../src/limits.ts';
 import type { Entity } from '../../src/mail/entity.ts';
 import { readEntity, readMessage } from '../../src/mail/entity-tree.ts';
+import { sevenBitSafe } from '../../src/mail/seven-bit-safe.ts';
 import { readByPython, treeOf } from './python-email.ts';
 
 function message(lines: string[]): Buffer {
@@ -21,6 +22,23 @@ function text(octets: Buffer, entity: Entity): string {
 }
 
 const MIXED = 'Content-Type: multipart/mixed; boundary=b';
+
+describe('rows of blanks', () => {
+  it('inside a header cost no more than other octets', () => {
+    // Removing blanks at an end took the square of their number: minutes, for headers of the longest length.
+    const blanks = ' '.repeat(limits.mail.headerOctets - 1_000);
+    for (const field of [
+      `Content-Type: multipart/mixed; boundary="a${blanks}b"`,
+      `Content-Type: text/plain; x="a${blanks}b" `,
+      `Content-Transfer-Encoding: a${blanks}b`,
+      `Subject: a${blanks}b `,
+    ]) {
+      const octets = Buffer.from(`${field}\r\n\r\nbody\r\n`);
+      expect(readMessage(octets).root.parts).toEqual([]);
+      expect(sevenBitSafe(octets).length).toBeGreaterThan(limits.mail.headerOctets - 1_000);
+    }
+  });
+});
 
 describe('boundaries (RFC 2046 §5.1.1)', () => {
   it('keeps an empty part between an inner and an outer boundary line inside its multipart', () => {
