@@ -24,22 +24,23 @@ type Entry = { serialNumber: Buffer; revocationDate: Element; extensions: EntryE
 /** Distinct encodings of entry extensions that are remembered while one CRL is read: most entries give a reason only. */
 const REMEMBERED_EXTENSIONS = 256;
 
-/** A place is below 2^25 (limits.pki.crlOctets), a hash below 2^27: together they are exact in a double. */
-const PLACES = 2 ** 25;
+const MOST_BUCKETS = 65_536;
 
 /**
  * Where the entries of a CRL are, by serial number. Only places are kept; an entry is read again when it is asked for.
  *
- * Holds: every entry was read when the index was made. The index is a sorted array and no hash table, so that serial
- * numbers chosen to have the same hash make a look-up slower and nothing else: it is made before anybody has verified
- * the CRL. A CRL of 300,000 entries takes some 50 ms, most entries being of the plain form (crl-plain-entry.ts).
+ * Holds: every entry was read when the index was made. Places are put in buckets by one count, whatever the serial numbers
+ * are: those chosen to meet in one bucket make a look-up slower and nothing else, and the index is made before anybody has
+ * verified the CRL. Most entries are of the plain form (crl-plain-entry.ts), which is read in a fraction of the time.
  */
 export class CrlEntryIndex {
   readonly unknownCritical = new Set<string>();
   readonly size: number;
   readonly #content: Buffer;
-  /** hash * PLACES + place, ascending. */
-  readonly #sorted: Float64Array;
+  /** By bucket, ascending in each. */
+  readonly #places: Uint32Array;
+  /** Where each bucket begins in `#places`, and the end of the last one. */
+  readonly #buckets: Uint32Array;
   /** From which place on entries belong to whom, in the order of places (RFC 5280 §5.3.3). */
   readonly #issuers: { from: number; keys: readonly string[] }[];
   readonly #mayHaveExtensions: boolean;
@@ -56,19 +57,20 @@ export class CrlEntryIndex {
     this.#issuers = [{ from: 0, keys: [directoryKey(issuer)] }];
     this.#mayHaveExtensions = mayHaveExtensions;
     this.#isIndirect = isIndirect;
-    this.#sorted = this.#index(entries === null ? 0 : contentOffset(entries));
-    this.size = this.#sorted.length;
+    const { places, hashes } = this.#readAll(entries === null ? 0 : contentOffset(entries));
+    this.size = places.length;
+    this.#buckets = new Uint32Array(bucketsFor(places.length) + 1);
+    this.#places = inBuckets(places, hashes, this.#buckets);
     this.#remembered.clear();
   }
 
   /** @param serialNumber content octets of the INTEGER */
   bySerial(serialNumber: Buffer): IndexedEntry[] {
-    const wanted = hashOf(serialNumber, 0, serialNumber.length);
+    const bucket = hashOf(serialNumber, 0, serialNumber.length) & (this.#buckets.length - 2);
     const found: IndexedEntry[] = [];
-    for (let i = this.#firstWith(wanted); i < this.#sorted.length; i++) {
-      const value = this.#sorted[i] ?? 0;
-      const place = value % PLACES;
-      if ((value - place) / PLACES !== wanted) break;
+    for (let i = this.#buckets[bucket] ?? 0; i < (this.#buckets[bucket + 1] ?? 0); i++) {
+      const place = this.#places[i] ?? 0;
+      if (!mayBeAbout(this.#content, place, serialNumber)) continue;
       const entry = this.#read(readElement(this.#content, 'DER', place));
       if (!entry.serialNumber.equals(serialNumber)) continue;
       const { revocationDate, extensions } = entry;
@@ -77,16 +79,22 @@ export class CrlEntryIndex {
     return found;
   }
 
-  #index(base: number): Float64Array {
+  #readAll(base: number): { places: Uint32Array; hashes: Uint16Array } {
     const content = this.#content;
-    let sorted = new Float64Array(Math.min(1024, limits.pki.crlEntries));
+    let places = new Uint32Array(Math.min(1024, limits.pki.crlEntries));
+    let hashes = new Uint16Array(places.length);
     let size = 0;
     for (let place = 0; place < content.length; ) {
       if (size >= limits.pki.crlEntries) throw malformed('a CRL with too many entries');
-      if (size === sorted.length) sorted = grown(sorted);
+      if (size === places.length) {
+        const length = Math.min(size * 4, limits.pki.crlEntries);
+        places = grown(places, new Uint32Array(length));
+        hashes = grown(hashes, new Uint16Array(length));
+      }
+      places[size] = place;
       const plain = plainEntry(content, place, this.#mayHaveExtensions);
       if (plain !== 0) {
-        sorted[size++] = serialHash(content, place) * PLACES + place;
+        hashes[size++] = serialHash(content, place);
         place += plain;
         continue;
       }
@@ -95,21 +103,10 @@ export class CrlEntryIndex {
       timeValue(revocationDate, 'DER');
       for (const oid of extensions.unknownCritical) this.unknownCritical.add(oid);
       if (extensions.certificateIssuer !== null) this.#changeIssuer(place, extensions.certificateIssuer);
-      sorted[size++] = hashOf(serialNumber, 0, serialNumber.length) * PLACES + place;
+      hashes[size++] = hashOf(serialNumber, 0, serialNumber.length);
       place += element.raw.length;
     }
-    return sorted.slice(0, size).sort();
-  }
-
-  #firstWith(hash: number): number {
-    let low = 0;
-    let high = this.#sorted.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#sorted[middle] ?? 0) < hash * PLACES) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return { places: places.slice(0, size), hashes };
   }
 
   #changeIssuer(place: number, names: readonly ComparableName[]): void {
@@ -153,10 +150,46 @@ export class CrlEntryIndex {
   }
 }
 
-function grown(array: Float64Array): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(Math.min(array.length * 4, limits.pki.crlEntries));
+function grown<T extends Uint16Array | Uint32Array>(array: T, larger: T): T {
   larger.set(array);
   return larger;
+}
+
+/** A power of two, about as many as entries. */
+function bucketsFor(entries: number): number {
+  let buckets = 1;
+  while (buckets < entries && buckets < MOST_BUCKETS) buckets *= 2;
+  return buckets;
+}
+
+/** Counts, then places: two steps for each entry, whatever the hashes are. */
+function inBuckets(places: Uint32Array, hashes: Uint16Array, buckets: Uint32Array): Uint32Array {
+  const mask = buckets.length - 2;
+  const next = new Uint32Array(buckets.length);
+  for (let i = 0; i < places.length; i++) {
+    const bucket = ((hashes[i] ?? 0) & mask) + 1;
+    buckets[bucket] = (buckets[bucket] ?? 0) + 1;
+  }
+  for (let i = 1; i < buckets.length; i++) {
+    buckets[i] = (buckets[i] ?? 0) + (buckets[i - 1] ?? 0);
+    next[i] = buckets[i] ?? 0;
+  }
+  const sorted = new Uint32Array(places.length);
+  for (let i = 0; i < places.length; i++) {
+    const bucket = (hashes[i] ?? 0) & mask;
+    const at = next[bucket] ?? 0;
+    sorted[at] = places[i] ?? 0;
+    next[bucket] = at + 1;
+  }
+  return sorted;
+}
+
+/** false: certainly not. An entry with one length octet for itself and its number is told by its octets alone. */
+function mayBeAbout(content: Buffer, place: number, serialNumber: Buffer): boolean {
+  const length = content[place + 3] ?? 0x80;
+  if ((content[place + 1] ?? 0x80) >= 0x80 || length >= 0x80) return true;
+  const start = place + 4;
+  return length === serialNumber.length && serialNumber.compare(content, start, start + length) === 0;
 }
 
 /** Of a plain entry: SEQUENCE and INTEGER have one length octet each. */
@@ -165,9 +198,9 @@ function serialHash(content: Buffer, place: number): number {
   return hashOf(content, start, start + (content[place + 3] ?? 0));
 }
 
-/** FNV-1a, 27 bits of it. */
+/** FNV-1a, folded to 16 bits. */
 function hashOf(octets: Buffer, start: number, end: number): number {
   let hash = 0x811c9dc5;
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ (octets[i] ?? 0), 0x01000193);
-  return (hash ^ (hash >>> 15)) & 0x7ff_ffff;
+  return (hash ^ (hash >>> 16)) & 0xffff;
 }
