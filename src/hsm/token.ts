@@ -16,7 +16,7 @@ import { errorOf, refused } from './failures.ts';
 import { KeyClient, type KeyClientTimes, keyClientTimes } from './key-client.ts';
 import type { KeyDescription, TokenDescription } from './messages.ts';
 import { pointOf, readOriginatorKey } from './originator-key.ts';
-import { includesScheme, signatureSchemes } from './signature-schemes.ts';
+import { includesScheme, tokenSchemes } from './signature-schemes.ts';
 import { verifySignature } from './verify-signature.ts';
 
 /**
@@ -112,7 +112,10 @@ class OpenedToken implements Token {
     this.serial = client.token.serial;
     const entries = readEntries(client.token, name, certificates);
     this.#signingKeys = entries
-      .filter((entry) => entry.description.canSign && signatureSchemes(entry.certificate).length > 0)
+      .filter(
+        (entry) =>
+          entry.description.canSign && tokenSchemes(entry.certificate, client.token.mechanisms).length > 0,
+      )
       .map((entry) => new TokenSigningKey(client, entry));
     this.#decryptionKeys = entries
       .filter((entry) => entry.description.canDecrypt || entry.description.canAgree)
@@ -181,7 +184,7 @@ class TokenSigningKey implements SigningKey {
     this.label = entry.label;
     this.certificate = entry.certificate;
     this.chain = entry.chain;
-    this.schemes = signatureSchemes(entry.certificate);
+    this.schemes = tokenSchemes(entry.certificate, client.token.mechanisms);
   }
 
   async sign(scheme: SignatureScheme, data: Uint8Array): Promise<Buffer> {

@@ -61,12 +61,17 @@ export function chooseSignature(
   settings: AlgorithmSettings,
 ): SignatureChoice {
   const [first] = schemes;
-  if (first === undefined) throw noScheme();
+  if (first === undefined) throw noScheme('The signing key cannot make any signature that mail has');
   const chosen = (scheme: SignatureScheme, because: string): SignatureChoice => {
     return { scheme, name: schemeName(scheme), because };
   };
   const pss = schemes.find(({ kind }) => kind === 'rsa-pss');
   const pkcs1 = schemes.find(({ kind }) => kind === 'rsa-pkcs1');
+  if (pss === undefined && pkcs1 !== undefined && settings.rsaSignature === 'pss') {
+    throw noScheme(
+      'The signing key is on a token that cannot make the PSS signatures that smime.rsaSignature demands',
+    );
+  }
   if (pss === undefined || pkcs1 === undefined) return chosen(first, 'the kind of the signing key');
   switch (settings.rsaSignature) {
     case 'pss':
@@ -144,10 +149,10 @@ function told({ certificate, capabilities }: Reader): readonly Capability[] {
   return capabilities.length > 0 ? capabilities : capabilitiesOf(certificate);
 }
 
-function noScheme(): SealgateError {
+function noScheme(problem: string): SealgateError {
   return new SealgateError({
     code: 'cms.no-scheme',
-    publicText: 'The signing key cannot make any signature that mail has; choose another key.',
+    publicText: `${problem}; choose another key.`,
     duration: 'permanent',
   });
 }

@@ -127,7 +127,6 @@ describe('the signature', () => {
   it('of a key that can do one thing only is that, whatever is announced or set', () => {
     for (const [schemes, name] of [
       [[RSA_PSS], 'rsa-pss-sha256'],
-      [[PKCS1], 'rsa-pkcs1-sha256'],
       [[{ kind: 'ecdsa', digest: 'sha384' } as const], 'ecdsa-sha384'],
       [[{ kind: 'eddsa', curve: 'Ed25519' } as const], 'ed25519'],
     ] as const) {
@@ -135,6 +134,17 @@ describe('the signature', () => {
         expect(chooseSignature(schemes, [reader([PSS])], asked({ rsaSignature })).name).toBe(name);
       }
     }
+  });
+
+  it('of a token without PSS is PKCS #1 v1.5, and an error where PSS is demanded: never silently less', () => {
+    const readers = [reader([PSS])];
+    expect(chooseSignature([PKCS1], readers, cautiousAlgorithms).name).toBe('rsa-pkcs1-sha256');
+    expect(() => chooseSignature([PKCS1], readers, asked({ rsaSignature: 'pss' }))).toThrowError(
+      expect.objectContaining({
+        code: 'cms.no-scheme',
+        publicText: expect.stringContaining('smime.rsaSignature'),
+      }),
+    );
   });
 
   it('of a key without any scheme is an error and no guess', () => {
