@@ -100,17 +100,33 @@ export class Base64Decoder implements OctetTransform {
 
   /** @param last whether nothing follows */
   decode(octets: Buffer, last: boolean): Buffer {
-    const block = this.#carry.length === 0 ? octets : Buffer.concat([this.#carry, octets]);
+    const out = Buffer.allocUnsafe(Math.ceil((this.#carry.length + octets.length) / 4) * 3);
+    let rest = octets;
+    let to = 0;
+    if (this.#carry.length > 0) {
+      // The row that was begun on its own, so that the octets need not be copied.
+      const end = octets.indexOf(LF) + 1 || octets.length;
+      const row = Buffer.concat([this.#carry, octets.subarray(0, end)]);
+      rest = octets.subarray(end);
+      to = this.#decodeBlock(row, last && rest.length === 0, out, 0);
+      if (rest.length === 0) return out.subarray(0, to);
+      if (this.#carry.length > 0) rest = Buffer.concat([this.#carry, rest]);
+    }
+    return out.subarray(0, this.#decodeBlock(rest, last, out, to));
+  }
+
+  /** Writes to `out` from `at`, and returns where it stopped writing. */
+  #decodeBlock(block: Buffer, last: boolean, out: Buffer, at: number): number {
     this.#carry = NOTHING;
-    const out = Buffer.allocUnsafe(Math.ceil(block.length / 4) * 3);
-    const rows = decodeRows(block, out);
+    const rows = decodeRows(block, out, at);
     const rest = block.subarray(rows.consumed);
+    const to = at + rows.written;
     // A row that goes on is left for later, so that the next chunk begins with a whole row.
     if (!last && rest.length < rows.stride && !rest.includes(LF)) {
       this.#carry = rest;
-      return out.subarray(0, rows.written);
+      return to;
     }
-    return out.subarray(0, rows.written + this.#decodeAnything(rest, last, out, rows.written));
+    return to + this.#decodeAnything(rest, last, out, to);
   }
 
   /** Octet by octet. Returns how many were written. */
@@ -148,7 +164,11 @@ const EQUALS = 0x3d;
  *
  * @returns `stride`: length of a row with its line end; the whole block where it is a single row
  */
-function decodeRows(block: Buffer, out: Buffer): { consumed: number; written: number; stride: number } {
+function decodeRows(
+  block: Buffer,
+  out: Buffer,
+  at: number,
+): { consumed: number; written: number; stride: number } {
   const nothing = { consumed: 0, written: 0, stride: 0 };
   const pad = block.indexOf(EQUALS);
   const limit = pad === -1 ? block.length : pad;
@@ -165,15 +185,15 @@ function decodeRows(block: Buffer, out: Buffer): { consumed: number; written: nu
     stride = first + 1;
     if (stride > LONGEST_STRIDE || (stride - lineEnd) % 4 !== 0) return nothing;
     consumed = 0;
-    for (let at = stride - 1; at < limit; at += stride) {
-      if (block[at] !== LF || (lineEnd === 2 && block[at - 1] !== CR)) break;
+    for (let lineFeed = stride - 1; lineFeed < limit; lineFeed += stride) {
+      if (block[lineFeed] !== LF || (lineEnd === 2 && block[lineFeed - 1] !== CR)) break;
       consumed += stride;
     }
     characters = (consumed / stride) * (stride - lineEnd);
   }
   if (characters === 0) return nothing;
   const text = block.toString('latin1', 0, consumed);
-  const written = out.write(text, 'base64');
+  const written = out.write(text, at, 'base64');
   if (written !== (characters / 4) * 3) return nothing;
   if (block.includes(MINUS) || block.includes(UNDERSCORE)) return nothing;
   return { consumed, written, stride };

@@ -30,6 +30,7 @@ export async function openFileSource(path: string): Promise<FileSource> {
 
 /** A system call costs as much as working on some chunks. */
 const READ_OCTETS = 4 * CHUNK_OCTETS;
+const SCAN_OCTETS = 8 * CHUNK_OCTETS;
 
 async function* readAhead(file: FileHandle, start: number, end: number): OctetStream {
   let next = readPiece(file, start, end);
@@ -52,7 +53,7 @@ async function scanFile(
   start: number,
   end: number,
 ): Promise<'stop' | undefined> {
-  const most = Math.min(READ_OCTETS, end - start);
+  const most = Math.min(SCAN_OCTETS, end - start);
   let [front, back] = [Buffer.allocUnsafeSlow(most), Buffer.allocUnsafeSlow(most)];
   let at = start;
   let filling = fill(file, front, at, end);
