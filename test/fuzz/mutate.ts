@@ -83,16 +83,23 @@ export function mutateOctets(octets: Buffer, context: MutationContext): Buffer {
 
 /** A piece, a word or a single octet so many times that the input becomes as long as it may be. */
 export function pump(octets: Buffer, { random, dictionary, maxOctets }: MutationContext): Buffer {
-  const at = random.int(octets.length + 1);
+  const at = random.once(3) ? insideQuotes(octets, random) : random.int(octets.length + 1);
   const own = octets.subarray(at, at + random.small(24));
   const word = random.once(3) ? (random.pick(dictionary) ?? own) : own;
   const piece = random.once(3)
-    ? Buffer.from([random.pick([0x20, 0x09, 0x28, 0x5c, 0x3d, 0x2d, 0x3b, 0x30])])
+    ? Buffer.from([random.pick([0x20, 0x20, 0x09, 0x28, 0x5c, 0x3d, 0x2d, 0x3b, 0x30])])
     : word;
   if (piece.length === 0) return octets;
   const room = Math.max(0, maxOctets - octets.length);
   const length = random.once(4) ? random.int(room) : room;
   return splice(octets, at, 0, Buffer.alloc(length - (length % piece.length), piece));
+}
+
+/** Behind a quotation mark or a colon, where the values of parameters and fields begin. */
+function insideQuotes(octets: Buffer, random: Random): number {
+  const from = random.int(octets.length + 1);
+  const found = [octets.indexOf(0x22, from), octets.indexOf(0x3a, from)].filter((at) => at !== -1);
+  return found.length === 0 ? from : (random.pick(found) ?? from) + 1 + random.int(3);
 }
 
 function changed(octets: Buffer, at: number, change: (octet: number) => number): Buffer {

@@ -36,7 +36,7 @@ export const mailViewTargets: readonly FuzzTarget[] = [
     form: 'lines',
     allowed: ['mail.'],
     dictionary,
-    budget: { ms: 50, usPerOctet: 4 },
+    budget: { ms: 200, usPerOctet: 20 },
     prepare: () => ({
       seeds: seeds(),
       run(input) {
@@ -70,6 +70,7 @@ export const mailViewTargets: readonly FuzzTarget[] = [
     name: 'mail-view-entity',
     form: 'lines',
     allowed: ['mail.'],
+    budget: { ms: 100, usPerOctet: 8 },
     dictionary,
     prepare: () => ({
       seeds: seeds(),

@@ -289,6 +289,7 @@ export const mailTargets: readonly FuzzTarget[] = [
     name: 'mail-quoted-printable',
     form: 'lines',
     allowed,
+    budget,
     dictionary: ['=', '=\r\n', '=3D', '= \r\n', ' \r\n', '\t', 'From ', '\xfc', '=fc', '\r', '.'],
     prepare: () => ({
       seeds: [crlf('Gr=C3=BC=DFe =\n\nFrom here =20\n'), Buffer.from('a'.repeat(200)), mails[4] as Buffer],
@@ -308,7 +309,7 @@ export const mailTargets: readonly FuzzTarget[] = [
     name: 'mail-seven-bit-safe',
     form: 'lines',
     allowed,
-    budget: { ms: 50, usPerOctet: 3 },
+    budget: { ms: 100, usPerOctet: 10 },
     dictionary: mailDictionary,
     prepare: () => ({
       seeds: seeds(),

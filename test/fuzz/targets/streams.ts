@@ -57,7 +57,7 @@ function inPiecesBy(transform: OctetTransform, input: Buffer): Buffer {
   return Buffer.concat([...out, transform.finish()]);
 }
 
-/** Each octet may be a chunk of its own. */
+/** Each octet may be a chunk of its own, and a header is read again with each chunk; so the budgets are generous. */
 const maxOctets = 16_384;
 
 export const streamTargets: readonly FuzzTarget[] = [
@@ -67,7 +67,7 @@ export const streamTargets: readonly FuzzTarget[] = [
     allowed: [],
     maxOctets,
     dictionary: mailDictionary,
-    budget: { ms: 100, usPerOctet: 4 },
+    budget: { ms: 500, usPerOctet: 40 },
     prepare: () => ({
       seeds: mails,
       async run(input) {
@@ -92,7 +92,7 @@ export const streamTargets: readonly FuzzTarget[] = [
     form: 'lines',
     allowed: [],
     maxOctets,
-    budget: { ms: 100, usPerOctet: 6 },
+    budget: { ms: 500, usPerOctet: 40 },
     dictionary: [
       '=',
       '=\r\n',
@@ -149,7 +149,7 @@ export const streamTargets: readonly FuzzTarget[] = [
     form: 'lines',
     allowed: [],
     maxOctets,
-    budget: { ms: 150, usPerOctet: 10 },
+    budget: { ms: 500, usPerOctet: 40 },
     dictionary: mailDictionary,
     prepare: () => ({
       seeds: mails,
@@ -171,7 +171,7 @@ export const streamTargets: readonly FuzzTarget[] = [
     form: 'tlv',
     allowed: [],
     maxOctets,
-    budget: { ms: 150, usPerOctet: 10 },
+    budget: { ms: 500, usPerOctet: 40 },
     caches: 8 * 1024 * 1024,
     prepare: async () => {
       const people = new Correspondents();
