@@ -37,6 +37,8 @@ export class IncrementalReader {
   /** Octets received; those before `#at` have been read. */
   #octets: Buffer;
   #at = 0;
+  /** Octets received that follow them. */
+  #coming: Buffer = Buffer.alloc(0);
   /** Offset of `#octets` in the input. */
   #base = 0;
   #ended: boolean;
@@ -59,14 +61,12 @@ export class IncrementalReader {
 
   /** For drivers: the octets that follow. */
   receive(octets: Buffer): void {
-    const left = this.#octets.length - this.#at;
-    this.#base += this.#at;
-    this.#octets = left === 0 ? octets : Buffer.concat([this.#octets.subarray(this.#at), octets]);
-    this.#at = 0;
+    this.#coming = this.#coming.length === 0 ? octets : Buffer.concat([this.#coming, octets]);
   }
 
   /** For drivers: nothing follows. */
   receiveEnd(): void {
+    this.#join(this.#coming.length);
     this.#ended = true;
   }
 
@@ -143,6 +143,7 @@ export class IncrementalReader {
     for (;;) {
       if (this.#left > 0) return this.#takePiece();
       if (this.#around === 0 || this.#outer.length === this.#around) return undefined;
+      if (!this.#isReady()) this.#join(MOST_HEADER_OCTETS);
       if (!this.#isReady()) return null;
       if (this.#isAtEnd()) {
         this.#leave();
@@ -248,7 +249,22 @@ export class IncrementalReader {
     this.#contentOctets += this.#left;
   }
 
+  /**
+   * What is left of the octets and the first of those that follow: so many, that a large chunk is not copied for the few
+   * octets of a header in front of it.
+   */
+  #join(octets: number): void {
+    const left = this.#octets.subarray(this.#at);
+    const wanted = left.length === 0 ? this.#coming.length : octets;
+    const first = this.#coming.subarray(0, wanted);
+    this.#base += this.#at;
+    this.#at = 0;
+    this.#octets = left.length === 0 ? first : Buffer.concat([left, first]);
+    this.#coming = this.#coming.subarray(wanted);
+  }
+
   #takePiece(): Buffer | null {
+    if (this.#octets.length === this.#at) this.#join(this.#coming.length);
     const here = Math.min(this.#left, this.#octets.length - this.#at);
     if (here === 0) {
       if (this.#ended) throw this.#malformed('the data ends too early');
