@@ -162,32 +162,6 @@ export function beginEncryption(
   };
 }
 
-export type EncryptedContent = {
-  algorithm: Buffer;
-  /** For the recipients. */
-  key: Buffer;
-  ciphertext: Buffer;
-  /** null: the algorithm does not authenticate. */
-  mac: Buffer | null;
-};
-
-/** The same for content that is all there. */
-export function encryptContent(
-  name: ContentEncryptionName,
-  content: Uint8Array,
-  bound = false,
-): EncryptedContent {
-  const { algorithm, key, cipher } = beginEncryption(name, content.length, bound);
-  const ciphertext = cipher.update(content);
-  const { rest, mac } = cipher.finish();
-  return {
-    algorithm,
-    key,
-    ciphertext: rest.length === 0 ? ciphertext : Buffer.concat([ciphertext, rest]),
-    mac,
-  };
-}
-
 /** A fresh nonce or initialisation vector, and the parameters that say so. */
 function newParameters(row: Row): { nonce: Buffer; encoded: Buffer } {
   if (row.mode !== 'cbc') return newAeadParameters(row);

@@ -11,13 +11,13 @@ import {
   authenticates,
   type ContentEncryptionName,
   describeContentEncryption,
-  encryptContent,
 } from '../../src/cms/content-encryption.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { deriveContentKey } from '../../src/cms/derived-content-key.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import { openableContent as openableFromShape, openContent } from '../../src/cms/openable-content.ts';
 import { limits } from '../../src/limits.ts';
+import { encryptContent } from './support/encrypted-content.ts';
 
 const content = Buffer.from('Content-Type: text/plain\r\n\r\nGood morning.\r\n');
 const NOTHING = [Buffer.alloc(0)];

@@ -4,7 +4,6 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as der from '../../src/asn1/writer.ts';
 import { algorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
-import { encryptContent } from '../../src/cms/content-encryption.ts';
 import { contentInfo } from '../../src/cms/content-info.ts';
 import type { DecryptOutcome, SharedSecrets } from '../../src/cms/decrypt.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
@@ -14,6 +13,7 @@ import { keyUnderPassword, passwordRecipientInfo } from '../../src/cms/password-
 import type { PasswordInfo } from '../../src/cms/recipient-infos.ts';
 import { limits } from '../../src/limits.ts';
 import { decrypt } from './support/both-ways.ts';
+import { encryptContent } from './support/encrypted-content.ts';
 import { IdentityFolder } from './support/identities.ts';
 import { decryptionKey } from './support/software-keys.ts';
 
