@@ -41,7 +41,18 @@ export async function encryptMessageStream(
   };
 }
 
-async function* afterHead(head: Buffer, body: OctetStream): OctetStream {
+function afterHead(head: Buffer, body: OctetStream): OctetStream {
+  let begun = false;
+  return {
+    [Symbol.asyncIterator]() {
+      if (begun) throw new Error('an encrypted message was read twice');
+      begun = true;
+      return joined(head, body)[Symbol.asyncIterator]();
+    },
+  };
+}
+
+async function* joined(head: Buffer, body: OctetStream): OctetStream {
   yield head;
   yield* body;
 }
