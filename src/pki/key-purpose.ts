@@ -1,6 +1,8 @@
+import type { AsymmetricKeyDetails } from 'node:crypto';
 import { SealgateError } from '../errors.ts';
 import type { Certificate } from './certificate.ts';
 import type { KeyUsage } from './certificate-extensions.ts';
+import { curveByName } from './curves.ts';
 import { unusableForEncryption } from './encryption-key.ts';
 
 /** Why a certificate may not be used; for people in `text`, for code in `reason`. */
@@ -145,16 +147,26 @@ function weakKey(certificate: Certificate): KeyPurposeVerdict | null {
   return verdict;
 }
 
-/** RFC 8551 §4.2, §4.4: RSA keys below 2048 bits are for mail of old times; no message is protected with one. */
+/**
+ * RFC 8551 §4.2, §4.4: RSA keys below 2048 bits are for mail of old times; no message is protected with one. Of elliptic curves
+ * those of S/MIME are used: OpenSSL would compute on curves so small that keys on them can be found.
+ */
 function judgeKeySize(certificate: Certificate): KeyPurposeVerdict | null {
-  let bits: number | undefined;
+  let details: AsymmetricKeyDetails | undefined;
   try {
-    bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength;
+    details = certificate.publicKey.asymmetricKeyDetails;
   } catch (error) {
     if (!(error instanceof SealgateError)) throw error;
     return mayNot(
       'key-type',
       'The key of this certificate cannot be used: it is damaged or of an unsupported kind.',
+    );
+  }
+  const { namedCurve, modulusLength: bits } = details ?? {};
+  if (namedCurve !== undefined && curveByName(namedCurve) === null) {
+    return mayNot(
+      'key-type',
+      `The key of this certificate is on the elliptic curve ${namedCurve}, which is not used for mail.`,
     );
   }
   if (bits === undefined || bits >= MIN_RSA_BITS) return null;

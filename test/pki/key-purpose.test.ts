@@ -59,6 +59,22 @@ describe('mayCertificateSign', () => {
   ])('%s', (_, certificate, expected) => {
     expect(reason(mayCertificateSign(certificate, now))).toBe(expected);
   });
+
+  it.each(['secp112r1', 'prime192v1', 'secp256k1', 'brainpoolP320r1'])(
+    'not with a key on %s: some of the curves that OpenSSL knows are so small that keys on them can be found',
+    (namedCurve) => {
+      const key = generateKeyPairSync('ec', { namedCurve });
+      expect(reason(mayCertificateSign(make(key, keyUsage(0)), now))).toBe('key-type');
+    },
+  );
+
+  it.each(['P-256', 'P-384', 'P-521', 'brainpoolP256r1', 'brainpoolP384r1', 'brainpoolP512r1'])(
+    'with a key on %s',
+    (namedCurve) => {
+      const key = generateKeyPairSync('ec', { namedCurve });
+      expect(reason(mayCertificateSign(make(key, keyUsage(0)), now))).toBe('may');
+    },
+  );
 });
 
 describe('mayCertificateEncrypt', () => {
