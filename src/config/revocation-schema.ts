@@ -59,7 +59,9 @@ export const revocation = z
       .min(1)
       .max(60)
       .default(5)
-      .describe('How long one mail may wait for evidence; what comes later is kept for the next one.'),
+      .describe(
+        'How long a signature that is read, a recipient or a key may wait for evidence; what comes later is kept for the next mail.',
+      ),
     maxAgeHours: maybe(
       z.int().min(1).max(8760).meta({
         description: 'Evidence older than this is not believed, even where it says that it is still new.',

@@ -48,14 +48,17 @@ const AHEAD = 0.75;
 /** Evidence that came back unchanged is not asked for again before this has passed. */
 const LEAST_MS = 60_000;
 const MOST_MS = 3_600_000;
+/** Roots publish CRLs for months; what is revoked out of turn is to be seen within a day of use. */
+const LONGEST_MS = 24 * 3_600_000;
 
 /**
- * When newer evidence is to be fetched: before this one stops being new, so that nobody has to wait for it. A CA that
- * has nothing newer yet is asked again after a quarter of what is left.
+ * When newer evidence is to be fetched: before this one stops being new, so that nobody has to wait for it, and
+ * in any case after a day. A CA that has nothing newer yet is asked again after a quarter of what is left.
  */
 export function refreshTime({ from, until }: Window, maxAgeMs: number | null, now: Date): Date {
   const end = Math.min(until.getTime(), maxAgeMs === null ? Infinity : from.getTime() + maxAgeMs);
   const ahead = from.getTime() + AHEAD * (end - from.getTime());
   const pause = Math.min(Math.max((end - now.getTime()) / 4, LEAST_MS), MOST_MS);
-  return new Date(Math.max(ahead, now.getTime() + pause));
+  const wanted = Math.min(ahead, now.getTime() + LONGEST_MS);
+  return new Date(Math.max(wanted, now.getTime() + pause));
 }

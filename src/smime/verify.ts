@@ -63,11 +63,16 @@ export async function verifySigned(
   const signed = contents.map((content) =>
     Buffer.isBuffer(content) ? new DigestedContent(content) : content,
   );
-  const signatures: SignatureReport[] = [];
+  const verified: { signerInfo: SignerInfo; best: Verification | null }[] = [];
   for (const signerInfo of signedData.signerInfos) {
-    const best = await bestVerification(signedData, signerInfo, signed, [...pool]);
-    signatures.push(best === null ? withoutCertificate(signerInfo) : await assess(best, pool, crls, context));
+    verified.push({ signerInfo, best: await bestVerification(signedData, signerInfo, signed, [...pool]) });
   }
+  // At once: each may wait for evidence of revocation, and the reader waits for all of them.
+  const signatures = await Promise.all(
+    verified.map(({ signerInfo, best }) =>
+      best === null ? withoutCertificate(signerInfo) : assess(best, pool, crls, context),
+    ),
+  );
   return { kind: 'signed', form, signatures, certificates };
 }
 

@@ -80,6 +80,7 @@ describe('when newer evidence is fetched', () => {
     expect(refreshTime(window, null, later(7 * hour))).toEqual(later(7.25 * hour));
     expect(refreshTime(window, null, later(9 * hour))).toEqual(new Date(later(9 * hour).getTime() + 60_000));
     const year = { from: now, until: later(365 * 24 * hour) };
+    expect(refreshTime(year, null, now)).toEqual(later(24 * hour));
     expect(refreshTime(year, null, later(300 * 24 * hour))).toEqual(later(300 * 24 * hour + hour));
   });
 });
