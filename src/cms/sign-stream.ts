@@ -1,7 +1,6 @@
 import type { OctetStream, SizedOctets } from '../octets/source.ts';
 import type { ContentDigestName } from './digests.ts';
-import { type SignRequest, signFrame, signingScheme } from './sign.ts';
-import { contentDigestFor } from './signatures.ts';
+import { type SignRequest, signFrame, signingDigests } from './sign.ts';
 import { DigestedOctets } from './stream-digests.ts';
 
 export type SignOpaqueStreamRequest = SignRequest & {
@@ -19,7 +18,7 @@ export type SignOpaqueStreamRequest = SignRequest & {
 export async function signOpaqueStream(request: SignOpaqueStreamRequest): Promise<SizedOctets> {
   const { content, digest: known } = request;
   const digested = new DigestedOctets(content, known);
-  const digest = await digested.withDigests([contentDigestFor(signingScheme(request))]);
+  const digest = await digested.withDigests(signingDigests(request));
   const octets = content.length;
   const { head, tail } = await signFrame({ ...request, content: { octets, digest } });
   return {

@@ -10,16 +10,19 @@ export type MultipartSigned = {
   after: Buffer;
 };
 
-/** @param cms the signature, DER */
+/**
+ * @param digests of what is signed, that the signers used
+ * @param cms the signatures, DER
+ */
 export function multipartSigned(
   boundary: string,
-  digest: WrittenDigestName,
+  digests: readonly WrittenDigestName[],
   cms: Uint8Array,
 ): MultipartSigned {
   return {
     header:
       'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n' +
-      ` micalg=${MICALG[digest]}; boundary="${boundary}"\r\n`,
+      ` micalg=${micalg(digests)}; boundary="${boundary}"\r\n`,
     before: Buffer.from(`--${boundary}\r\n`, 'latin1'),
     after: Buffer.concat([
       Buffer.from(`\r\n--${boundary}\r\n${SIGNATURE_HEADER}`, 'latin1'),
@@ -29,7 +32,12 @@ export function multipartSigned(
   };
 }
 
-/** RFC 8551 §3.5.3.2. */
+/** One name as a token, several as a list in quotes (RFC 8551 §3.5.3.2). */
+function micalg(digests: readonly WrittenDigestName[]): string {
+  const names = digests.map((digest) => MICALG[digest]);
+  return names.length === 1 ? names.join('') : `"${names.join(',')}"`;
+}
+
 const MICALG: Record<WrittenDigestName, string> = {
   sha1: 'sha-1',
   sha224: 'sha-224',

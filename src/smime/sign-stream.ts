@@ -1,7 +1,6 @@
 import type { SigningKey } from '../cms/keys.ts';
-import { signDetached, signingScheme } from '../cms/sign.ts';
+import { signDetached, signingDigests } from '../cms/sign.ts';
 import { signOpaqueStream } from '../cms/sign-stream.ts';
-import { contentDigestFor } from '../cms/signatures.ts';
 import { RunningDigests } from '../cms/stream-digests.ts';
 import { Base64Encoder, base64Length } from '../mail/base64.ts';
 import { joinMessage } from '../mail/compose.ts';
@@ -41,8 +40,8 @@ export async function signMessageStream(
     }
     case 'clear': {
       const boundary = options.boundary ?? newBoundary();
-      const digestName = contentDigestFor(signingScheme(request));
-      const digests = new RunningDigests([digestName]);
+      const names = signingDigests(request);
+      const digests = new RunningDigests(names);
       const search = new OctetSearch(Buffer.from(`--${boundary}`, 'latin1'), () => {
         throw new Error('the boundary occurs in what it is to bound');
       });
@@ -52,7 +51,7 @@ export async function signMessageStream(
         return undefined;
       });
       const cms = await signDetached({ ...request, content: { digest: digests.finish() } });
-      const { header, before, after } = multipartSigned(boundary, digestName, cms);
+      const { header, before, after } = multipartSigned(boundary, names, cms);
       const head = joinMessage(outer, header, before);
       return joinedSource([bufferSource(head), content, bufferSource(after)]);
     }

@@ -1,6 +1,5 @@
 import type { SignatureScheme, SigningKey } from '../cms/keys.ts';
-import { type SignRequest, signDetached, signingScheme, signOpaque } from '../cms/sign.ts';
-import { contentDigestFor } from '../cms/signatures.ts';
+import { type CoSigner, type SignRequest, signDetached, signingDigests, signOpaque } from '../cms/sign.ts';
 import { joinMessage, splitMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
@@ -32,6 +31,8 @@ export type SignOptions = {
   capabilities?: readonly string[];
   /** Certificate that replies should be encrypted for, when it is not the signer's own. */
   encryptionCertificate?: Certificate;
+  /** Who signs the same besides. */
+  coSigners?: readonly CoSigner[];
   /** For tests; a new one when absent. */
   boundary?: string;
 };
@@ -61,11 +62,7 @@ export async function signMessage(
       const boundary = options.boundary ?? newBoundary();
       if (content.includes(`--${boundary}`)) throw new Error('the boundary occurs in what it is to bound');
       const cms = await signDetached({ ...request, content });
-      const { header, before, after } = multipartSigned(
-        boundary,
-        contentDigestFor(signingScheme(request)),
-        cms,
-      );
+      const { header, before, after } = multipartSigned(boundary, signingDigests(request), cms);
       return joinMessage(outer, header, before, content, after);
     }
   }
@@ -80,5 +77,6 @@ export function signRequest(signer: SigningKey, options: SignOptions): SignReque
     ...(options.encryptionCertificate === undefined
       ? {}
       : { encryptionCertificate: options.encryptionCertificate }),
+    ...(options.coSigners === undefined ? {} : { coSigners: options.coSigners }),
   };
 }

@@ -6,9 +6,15 @@ import { contentEncryptions, ownCapabilities } from '../../src/cms/capabilities.
 import { type ContentDigestName, digest } from '../../src/cms/digests.ts';
 import type { SignatureScheme, SigningKey } from '../../src/cms/keys.ts';
 import { attributeTypes, contentTypes } from '../../src/cms/oids.ts';
-import { certificatesOnly, signDetached, signingScheme, signOpaque } from '../../src/cms/sign.ts';
+import {
+  certificatesOnly,
+  signDetached,
+  signingDigests,
+  signingScheme,
+  signOpaque,
+} from '../../src/cms/sign.ts';
 import { contentDigestFor } from '../../src/cms/signatures.ts';
-import { certificatesOf, readSignedData } from '../../src/cms/signed-data.ts';
+import { certificatesOf, readSignedData, signerCandidates } from '../../src/cms/signed-data.ts';
 import { verifySignature } from '../../src/cms/verify.ts';
 import { type Identity, IdentityFolder } from './support/identities.ts';
 import { signingKey } from './support/software-keys.ts';
@@ -232,5 +238,48 @@ describe('any content', () => {
       fc.asyncProperty(fc.uint8Array({ maxLength: 500 }), fc.nat(), fc.integer({ min: 1, max: 255 }), run),
       { numRuns: 50 },
     );
+  });
+});
+
+describe('several signers of one content', () => {
+  it('each has a SignerInfo of its own, and openssl verifies all of them', async () => {
+    const second = at.issue('second', 'P-384');
+    const coSigners = [
+      { signer: signingKey(second.privateKey, second.certificate, [{ kind: 'ecdsa', digest: 'sha384' }]) },
+      { signer: signingKey(ed25519.privateKey, ed25519.certificate, [{ kind: 'eddsa', curve: 'Ed25519' }]) },
+    ] as const;
+    const request = { signer, signingTime, capabilities: ownCapabilities, coSigners };
+    expect(signingDigests(request)).toEqual(['sha256', 'sha384', 'sha512']);
+    for (const signed of [
+      await signDetached({ ...request, content }),
+      await signOpaque({ ...request, content }),
+    ]) {
+      const signedData = readSignedData(signed);
+      const certificates = certificatesOf(signedData);
+      expect(signedData.signerInfos).toHaveLength(3);
+      for (const signerInfo of signedData.signerInfos) {
+        const certificate = only(signerCandidates(signerInfo, certificates));
+        expect(verifySignature(signedData, signerInfo, content, certificate).signature).toBe('good');
+        const other = Buffer.from(content).fill(0x41, 30, 31);
+        expect(verifySignature(signedData, signerInfo, other, certificate).signature).toBe('bad');
+      }
+      // The sets are in DER order, so strict readers take them.
+      expect(definiteLengths(readWhole(signed, 'DER'))).toEqual(signed);
+    }
+    // Without the third, whose kind OpenSSL 3.0 verifies in no CMS.
+    const two = { ...request, coSigners: coSigners.slice(0, 1), content };
+    const detached = at.file('two.der', await signDetached(two));
+    const verified = at.openssl(
+      ...['cms', '-verify', '-inform', 'DER', '-in', detached, '-content', at.file('two.txt', content)],
+      ...['-binary', '-noverify'],
+    );
+    expect(verified).toEqual(content);
+  });
+
+  it('one of whom no signature can be had leaves no message', async () => {
+    const away: SigningKey = { ...signer, sign: () => Promise.reject(new Error('away')) };
+    await expect(
+      signDetached({ signer, signingTime, capabilities: [], coSigners: [{ signer: away }], content }),
+    ).rejects.toThrow('away');
   });
 });

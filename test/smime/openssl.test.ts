@@ -108,6 +108,24 @@ describe('what we sign, openssl verifies', () => {
     expect(isVouchedFor(await people.open(signed))).toBe(true);
   });
 
+  it('by two signers, with keys of different kinds', async () => {
+    const schemes = [{ kind: 'ecdsa', digest: 'sha384' }] as const;
+    const coSigners = [{ signer: { ...people.signer('bob', 'P-384'), schemes } }];
+    const octets = MESSAGES['8bit text'] ?? Buffer.alloc(0);
+    const signer = people.signer('alice');
+    const at = new Date();
+    const signed = await signMessage(octets, signer, { form: 'clear', at, coSigners });
+    expect(signed.toString('latin1')).toContain('micalg="sha-256,sha-384"');
+    verifyByOpenssl('two-signers', signed);
+    expect(signaturesOf(await people.open(signed))).toMatchObject([
+      {
+        signature: 'good',
+        checks: expect.arrayContaining([{ check: 'signature-value', outcome: 'passed' }]),
+      },
+      { signature: 'good' },
+    ]);
+  });
+
   it('keeps the outer header in its order, moves Content-* inside and says MIME-Version once', async () => {
     const signed = await signMessage(MESSAGES['8bit text'] ?? Buffer.alloc(0), people.signer('alice'), {
       form: 'clear',
