@@ -1,4 +1,4 @@
-import { type Grammar, IncrementalReader } from './incremental-reader.ts';
+import { type Grammar, Incomplete, IncrementalReader } from './incremental-reader.ts';
 
 /** What a structure came to, and its content: a view where it stands there in one piece. */
 export type ReadOctets<T> = { value: T; content: Buffer };
@@ -25,4 +25,22 @@ function wholeContent(reader: IncrementalReader): Buffer {
     next = reader.takeContent();
   }
   return Buffer.concat(pieces);
+}
+
+/**
+ * Reads only the beginning: what follows may be anything, and need not be there.
+ *
+ * @returns null: further octets are needed
+ * @throws SealgateError `asn1.malformed`, what `read` throws
+ */
+export function readBeginningOf<T>(
+  octets: Buffer,
+  read: (reader: IncrementalReader) => T,
+): { value: T } | null {
+  try {
+    return { value: read(new IncrementalReader(octets, false)) };
+  } catch (error) {
+    if (error instanceof Incomplete) return null;
+    throw error;
+  }
 }

@@ -3,6 +3,7 @@ import { limits } from '../limits.ts';
 import { CHUNK_OCTETS, type OctetStream } from '../octets/source.ts';
 import { type Grammar, Incomplete, IncrementalReader } from './incremental-reader.ts';
 import { malformed } from './malformed.ts';
+import { readBeginningOf } from './read-octets.ts';
 
 /** Octets after which others get their turn, where a source never has to wait. */
 const TURN_OCTETS = 256 * 1024;
@@ -78,7 +79,13 @@ export async function readBeginning<T>(
 ): Promise<T> {
   const input = new Input(source);
   try {
-    return (await readHead(input, read)).head;
+    let octets: Buffer = Buffer.alloc(0);
+    for (;;) {
+      octets = await input.further(octets, Math.max(1, 2 * octets.length));
+      const found = readBeginningOf(octets, read);
+      if (found !== null) return found.value;
+      if (input.ended) throw malformed(octets.length, 'the data ends too early');
+    }
   } finally {
     await input.close();
   }

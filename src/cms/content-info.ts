@@ -1,5 +1,6 @@
 import { type Element, universal } from '../asn1/element.ts';
 import type { IncrementalReader } from '../asn1/incremental-reader.ts';
+import { readBeginningOf } from '../asn1/read-octets.ts';
 import { readWhole } from '../asn1/reader.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { objectIdentifier } from '../asn1/values.ts';
@@ -25,6 +26,19 @@ export function readContentInfo(octets: Buffer): ContentInfo {
     reader.end();
     if (content === null) throw malformed('ContentInfo without content');
     return { contentType, content };
+  });
+}
+
+/**
+ * contentType of a ContentInfo: what the message is, whatever of it cannot be read.
+ *
+ * @throws SealgateError `cms.malformed`
+ */
+export function contentTypeOfInfo(octets: Buffer): string {
+  return reading('ContentInfo', () => {
+    const beginning = readBeginningOf(octets, enterContentInfo);
+    if (beginning === null) throw malformed('ContentInfo that ends too early');
+    return beginning.value;
   });
 }
 

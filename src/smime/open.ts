@@ -1,5 +1,5 @@
 import { decompress, inflationBound } from '../cms/compressed-data.ts';
-import { readContentInfo } from '../cms/content-info.ts';
+import { contentTypeOfInfo } from '../cms/content-info.ts';
 import { decrypt } from '../cms/decrypt.ts';
 import type { DecryptionKey } from '../cms/keys.ts';
 import { isUnreadable } from '../cms/malformed.ts';
@@ -212,7 +212,7 @@ async function takeOffCms(message: Message, reading: Reading): Promise<Step> {
   return unlessUnreadable(unreadable, async () => {
     const cms = decodeBody(message.octets, message.root);
     // What the CMS is counts, not what smime-type says it is.
-    switch (readContentInfo(cms).contentType) {
+    switch (contentTypeOfInfo(cms)) {
       case contentTypes.envelopedData:
       case contentTypes.authEnvelopedData:
         return takeOffEncryption(cms, reading.keys);

@@ -1,8 +1,15 @@
+import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as der from '../../src/asn1/writer.ts';
+import { contentInfo } from '../../src/cms/content-info.ts';
 import type { DecryptionKey } from '../../src/cms/keys.ts';
+import { contentTypes } from '../../src/cms/oids.ts';
 import { SealgateError } from '../../src/errors.ts';
+import { encodeBase64 } from '../../src/mail/base64.ts';
+import { readMessage } from '../../src/mail/entity-tree.ts';
 import type { HeaderProtection } from '../../src/mail/header-protection.ts';
+import { decodeBody } from '../../src/mail/transfer-encoding.ts';
 import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
 import type { OctetSource } from '../../src/octets/source.ts';
 import { encryptMessage } from '../../src/smime/encrypt.ts';
@@ -174,4 +181,71 @@ describe('opening', () => {
       { numRuns: 300 },
     );
   });
+
+  it('says the same of layers that were damaged or cut off anywhere', async () => {
+    const mail = crlf(`${HEADER}Content-Type: text/plain\n\nHello\n`);
+    const signed = await signMessage(mail, people.signer('alice'), { form: 'opaque', at: AT });
+    const bob = [people.identity('bob')];
+    const layered = {
+      cbc: await encryptMessage(mail, bob, 'aes256-cbc'),
+      gcm: await encryptMessage(signed, bob, 'aes256-gcm'),
+      signed,
+      compressed: compressed(mail),
+    };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...Object.values(layered)),
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 2 }),
+        fc.option(fc.nat()),
+        sizes,
+        async (whole, changes, cut, chunks) => {
+          const message = readMessage(whole);
+          const start = message.root.body.start;
+          const cms = Buffer.concat([decodeBody(whole, message.root)]);
+          for (const [at, octet] of changes) cms[at % cms.length] = octet;
+          const kept = cut === null ? cms : cms.subarray(0, cut % cms.length);
+          const damaged = Buffer.concat([whole.subarray(0, start), encodeBase64(kept)]);
+          await openBoth(damaged, [people.key('bob')], chunks);
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  it('says the same of a header that is protected in a signature, an encryption or both', async () => {
+    const mail = crlf(
+      `${HEADER}Content-Type: multipart/alternative; boundary=b\n\n--b\n\nHello\n--b\nContent-Type: text/html\n\n<p>Hello</p>\n--b--\n`,
+    );
+    const cipher = { kind: 'cipher', confidentiality: 'baseline' } as const;
+    const alice = people.signer('alice');
+    const bob = [people.identity('bob')];
+    for (const form of ['clear', 'opaque'] as const) {
+      const options = { form, at: AT, boundary: 'x' };
+      const clear = await signMessage(mail, alice, { ...options, headerProtection: { kind: 'clear' } });
+      const hidden = await signMessage(mail, alice, { ...options, headerProtection: cipher });
+      for (const octets of [clear, await encryptMessage(hidden, bob, 'aes256-gcm')]) {
+        const opening = await openBoth(octets, [people.key('bob')], [333]);
+        expect(opening.report.headerProtection).toMatchObject({ scheme: 'rfc9788', signed: true });
+      }
+    }
+    const alone = await encryptMessage(mail, bob, 'aes256-cbc', { headerProtection: cipher });
+    const opening = await openBoth(alone, [people.key('bob')]);
+    expect(opening.header?.toString()).toContain('Subject: Hello');
+    expect(opening.entity.toString()).not.toContain('Subject: Hello');
+  });
 });
+
+/** RFC 3274 in a mail. */
+function compressed(entity: Buffer): Buffer {
+  const data = der.sequence(
+    der.oid(contentTypes.data),
+    der.explicit(0, der.octetString(deflateSync(entity))),
+  );
+  const algorithm = der.sequence(der.oid('1.2.840.113549.1.9.16.3.8'));
+  const cms = contentInfo(contentTypes.compressedData, der.sequence(der.integer(0), algorithm, data));
+  const header = 'Content-Type: application/pkcs7-mime; smime-type=compressed-data\r\n';
+  return Buffer.concat([
+    Buffer.from(`${HEADER}${header}Content-Transfer-Encoding: base64\r\n\r\n`),
+    encodeBase64(cms),
+  ]);
+}
