@@ -109,6 +109,9 @@ export const limits = {
     /** Evidence in memory, and places whose state is remembered. */
     memoryOctets: 96 * 1024 * 1024,
     places: 20_000,
+    /** Certificates about to be used whose standing is remembered, and how long. */
+    standings: 20_000,
+    standingMs: 60_000,
     /** CA certificates that were on a valid path; they complete the paths of correspondents' certificates. */
     knownIssuers: 1_000,
   },

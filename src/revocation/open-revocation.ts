@@ -70,7 +70,7 @@ export async function openRevocation(parts: RevocationParts): Promise<Revocation
   });
   return {
     checker,
-    standing: revocationStanding({ checker, anchors: anchorSet, intermediates, issuers, clock }),
+    standing: revocationStanding({ checker, anchors: anchorSet, intermediates, issuers, clock, log }),
     async close() {
       await keeper.close();
       await store?.close();

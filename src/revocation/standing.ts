@@ -1,3 +1,5 @@
+import { limits } from '../limits.ts';
+import type { Log } from '../log/log.ts';
 import type { Clock, RevocationStanding, Standing } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { CertificateSet } from '../pki/certificate-set.ts';
@@ -14,40 +16,73 @@ export type StandingParts = {
   intermediates: readonly Certificate[];
   issuers: KnownIssuers;
   clock: Clock;
+  log: Log;
 };
 
 /**
- * How a certificate stands that is about to be used: a correspondent's to encrypt to, or our own to sign with. Its path is
- * looked for now, among the configured certificates, the CAs that valid mail has brought and those that come with it.
+ * How a certificate stands that is about to be used: a correspondent's to encrypt to, or our own to sign with.
+ *
+ * Whoever sends much asks for the same few certificates with every mail: an answer is remembered for a minute, but never
+ * that there was none.
  */
 export function revocationStanding(parts: StandingParts): RevocationStanding {
-  const { checker, anchors, intermediates, issuers, clock } = parts;
+  const remembered = new Map<string, { since: number; standing: Promise<Standing> }>();
   return {
     async of(certificate: Certificate, chain: readonly Certificate[] = []): Promise<Standing> {
-      const at = clock();
-      const pool = new CertificateSet([...intermediates, ...chain, ...issuers.all()]);
-      const { path, revocation } = await unrevokedPath(
-        (without) =>
-          validatePath({
-            ...{ certificate, anchors, at, purpose: 'email-protection' },
-            pool: pool.without(without),
-          }),
-        (found) => checker.check({ path: found, crls: [], pool, at }),
+      const { fingerprint } = certificate;
+      const now = parts.clock().getTime();
+      const known = remembered.get(fingerprint);
+      if (known !== undefined && now - known.since < limits.revocation.standingMs) return known.standing;
+      const standing = standingOf(certificate, chain, parts).catch((error: unknown) =>
+        defect(error, parts.log),
       );
-      if (path.outcome === 'invalid' || revocation === null) return { kind: 'no-path' };
-      // Configured itself: nobody stands above it who could revoke it.
-      if (path.path.length === 1) return { kind: 'good' };
-      const why = revocationForPeople(revocation) ?? 'Nothing is known about its revocation.';
-      switch (revocation.verdict) {
-        case 'good':
-          return { kind: 'good' };
-        case 'revoked':
-          return { kind: 'revoked', why };
-        case 'unchecked':
-          return { kind: 'unchecked', why, mayPass: mayPass(revocation) };
-      }
+      remembered.delete(fingerprint);
+      remembered.set(fingerprint, { since: now, standing });
+      const [oldest] = remembered.keys();
+      if (remembered.size > limits.revocation.standings && oldest !== undefined) remembered.delete(oldest);
+      const { kind } = await standing;
+      const isAnswer = kind === 'good' || kind === 'revoked';
+      if (!isAnswer && remembered.get(fingerprint)?.standing === standing) remembered.delete(fingerprint);
+      return standing;
     },
   };
+}
+
+/** What nobody foresaw is no reason to believe anything, nor to fail: callers were promised an answer. */
+function defect(error: unknown, log: Log): Standing {
+  const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.write({ event: 'gateway.defect', level: 'error', where: 'revocation/standing', error: trace });
+  return { kind: 'unchecked', why: 'It could not be checked.', mayPass: true };
+}
+
+/** The path is looked for among the configured certificates, the CAs that valid mail has brought, and `chain`. */
+async function standingOf(
+  certificate: Certificate,
+  chain: readonly Certificate[],
+  { checker, anchors, intermediates, issuers, clock }: StandingParts,
+): Promise<Standing> {
+  const at = clock();
+  const pool = new CertificateSet([...intermediates, ...chain, ...issuers.all()]);
+  const { path, revocation } = await unrevokedPath(
+    (without) =>
+      validatePath({
+        ...{ certificate, anchors, at, purpose: 'email-protection' },
+        pool: pool.without(without),
+      }),
+    (found) => checker.check({ path: found, crls: [], pool, at }),
+  );
+  if (path.outcome === 'invalid' || revocation === null) return { kind: 'no-path' };
+  // Configured itself: nobody stands above it who could revoke it.
+  if (path.path.length === 1) return { kind: 'good' };
+  const why = revocationForPeople(revocation) ?? 'Nothing is known about its revocation.';
+  switch (revocation.verdict) {
+    case 'good':
+      return { kind: 'good' };
+    case 'revoked':
+      return { kind: 'revoked', why };
+    case 'unchecked':
+      return { kind: 'unchecked', why, mayPass: mayPass(revocation) };
+  }
 }
 
 /** Every certificate that is not known to be good has a place that may answer later. */

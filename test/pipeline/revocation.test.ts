@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { SigningKey } from '../../src/cms/keys.ts';
 import { newMailId, newSessionId } from '../../src/ids.ts';
 import { silentLog } from '../../src/log/log.ts';
+import { harvestSigners } from '../../src/pipeline/harvest.ts';
 import { ownCertificate } from '../../src/pipeline/own-certificate.ts';
 import type {
   CertificateDirectory,
@@ -13,6 +14,7 @@ import type {
 import { RecipientLookups } from '../../src/pipeline/recipient-certificates.ts';
 import { findSigningKey } from '../../src/pipeline/signing-keys.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
+import type { SignatureReport } from '../../src/smime/report.ts';
 import {
   ecKey,
   generalName,
@@ -114,6 +116,33 @@ describe('a recipient’s certificate', () => {
     expect(await assessed('hard', [[first, 'harvested', noPath]])).toEqual([first]);
     expect(await assessed('soft', [[first, 'verified', noPath]])).toEqual([first]);
     expect(await assessed('hard', [[first, 'verified', noPath]])).toMatchObject({ kind: 'unusable' });
+  });
+});
+
+describe('a correspondent’s certificate that comes in a mail', () => {
+  const signature: SignatureReport = {
+    ...{ signer: first, algorithm: 'ecdsa-sha256', signedAt: null, signature: 'good', checks: [] },
+    path: { outcome: 'valid', anchor: ca, path: [first, ca] },
+    ...{ revocation: 'unchecked', revocationDetail: null, speaksFor: 'from', capabilities: [] },
+  };
+
+  test.each([
+    ['soft', 'good', 'verified'],
+    ['soft', 'unchecked', 'verified'],
+    ['hard', 'good', 'verified'],
+    ['hard', 'unchecked', 'harvested'],
+    ['soft', 'revoked', null],
+    ['hard', 'revoked', null],
+  ] as const)('under %s, %s, is kept as %s', async (failure, revocation, trust) => {
+    const kept: string[] = [];
+    const directory: CertificateDirectory = {
+      find: async () => [],
+      harvest: async (finding) => void kept.push(finding.trust),
+    };
+    const layer = { kind: 'signed', form: 'opaque', certificates: [] } as const;
+    const report = { layers: [{ ...layer, signatures: [{ ...signature, revocation }] }] };
+    await harvestSigners(address, report, now, directory, silentLog, failure);
+    expect(kept).toEqual(trust === null ? [] : [trust]);
   });
 });
 

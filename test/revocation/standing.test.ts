@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import { silentLog } from '../../src/log/log.ts';
+import { CertificateSet } from '../../src/pki/certificate-set.ts';
+import type { RevocationReport } from '../../src/pki/revocation-report.ts';
+import { KnownIssuers } from '../../src/revocation/known-issuers.ts';
+import { revocationStanding } from '../../src/revocation/standing.ts';
+import { makeCa, makeEnd, now } from '../pki/make-certificate.ts';
+
+const root = makeCa('Root');
+const ca = makeCa('CA', 'Root');
+const below = makeEnd('Below', 'CA');
+
+function standing(...verdicts: RevocationReport['verdict'][]) {
+  let asked = 0;
+  const time = { now };
+  const check = async (): Promise<RevocationReport> => ({
+    ...{ verdict: verdicts[asked++] ?? 'unchecked', certificates: [], freshUntil: null, missing: [] },
+  });
+  const stands = revocationStanding({
+    ...{
+      checker: { check },
+      anchors: new CertificateSet([root]),
+      intermediates: [ca],
+      clock: () => time.now,
+    },
+    log: silentLog,
+    issuers: new KnownIssuers([], null, silentLog),
+  });
+  return { stands, time, asked: () => asked };
+}
+
+const seconds = (count: number) => new Date(now.getTime() + count * 1000);
+
+describe('how a certificate stands', () => {
+  test('is asked once a minute, however many mails need it', async () => {
+    const { stands, time, asked } = standing('good', 'good');
+    await Promise.all(Array.from({ length: 50 }, () => stands.of(below)));
+    time.now = seconds(59);
+    expect(await stands.of(below)).toEqual({ kind: 'good' });
+    expect(asked()).toBe(1);
+    time.now = seconds(61);
+    await stands.of(below);
+    expect(asked()).toBe(2);
+  });
+
+  test('is asked again where there was no answer', async () => {
+    const { stands } = standing('unchecked', 'good');
+    expect(await stands.of(below)).toMatchObject({ kind: 'unchecked' });
+    expect(await stands.of(below)).toEqual({ kind: 'good' });
+  });
+
+  test('is good for one that was configured itself, and nothing without a path', async () => {
+    const { stands } = standing('unchecked');
+    expect(await stands.of(root)).toEqual({ kind: 'good' });
+    expect(await stands.of(makeEnd('Lost', 'Nobody'))).toEqual({ kind: 'no-path' });
+  });
+});
