@@ -40,23 +40,37 @@ export function pieces(identifier: number, parts: readonly Uint8Array[]): Uint8A
   return [header(identifier, length), ...parts];
 }
 
-/** The beginning of an element whose last `octets` are still to come. */
-export type Around = {
-  /** Identifier, length, and the parts that are there already. */
-  head: Buffer;
-  /** Of the whole element. */
-  octets: number;
+/** An element around content that comes later. */
+export type Level = {
+  identifier: number;
+  /** What stands in front of the content, inside. */
+  before?: readonly Uint8Array[];
+  /** How many octets stand behind it, inside; 0 when absent. */
+  after?: number;
 };
 
-/** @param octets that follow the parts inside the element */
-export function around(identifier: number, octets: number, ...parts: readonly Uint8Array[]): Around {
+/**
+ * All that stands in front of content of `octets`: headers and parts of the elements around it, joined once.
+ *
+ * @param levels the innermost first
+ */
+export function headAround(octets: number, levels: readonly Level[]): Buffer {
+  const parts: Uint8Array[] = [];
   let length = octets;
-  for (const part of parts) length += part.length;
-  const head = Buffer.concat([header(identifier, length), ...parts]);
-  return { head, octets: head.length + octets };
+  let inFront = 0;
+  for (const { identifier, before = [], after = 0 } of levels) {
+    let here = 0;
+    for (const part of before) here += part.length;
+    length += here + after;
+    const start = header(identifier, length);
+    length += start.length;
+    inFront += here + start.length;
+    parts.unshift(start, ...before);
+  }
+  return Buffer.concat(parts, inFront);
 }
 
-/** Identifier octets for `pieces` and `around`. */
+/** Identifier octets for `pieces` and `headAround`. */
 export const identifiers = {
   sequence: universal.sequence | CONSTRUCTED,
   setOf: universal.set | CONSTRUCTED,

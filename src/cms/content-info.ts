@@ -36,7 +36,7 @@ export function readContentInfo(octets: Buffer): ContentInfo {
  */
 export function contentTypeOfInfo(octets: Buffer): string {
   return reading('ContentInfo', () => {
-    const beginning = readBeginningOf(octets, enterContentInfo);
+    const beginning = readBeginningOf(octets, true, enterContentInfo);
     if (beginning === null) throw malformed('ContentInfo that ends too early');
     return beginning.value;
   });
@@ -68,16 +68,14 @@ export function leaveContentInfo(reader: IncrementalReader): void {
   reader.end();
 }
 
-/** @param octets of the content, encoded, that are to follow */
-export function contentInfoAround(contentType: string, octets: number): der.Around {
+/** ContentInfo around content, for `der.headAround`. */
+export function contentInfoLevels(contentType: string): der.Level[] {
   const { sequence, constructed0 } = der.identifiers;
-  const content = der.around(constructed0, octets);
-  const info = der.around(sequence, content.octets, der.oid(contentType));
-  return { head: Buffer.concat([info.head, content.head]), octets: info.octets };
+  return [{ identifier: constructed0 }, { identifier: sequence, before: [der.oid(contentType)] }];
 }
 
 /** @param content encoded */
 export function contentInfo(contentType: string, ...content: readonly Uint8Array[]): Buffer {
   const octets = content.reduce((sum, part) => sum + part.length, 0);
-  return Buffer.concat([contentInfoAround(contentType, octets).head, ...content]);
+  return Buffer.concat([der.headAround(octets, contentInfoLevels(contentType)), ...content]);
 }

@@ -1,7 +1,7 @@
 import * as der from '../asn1/writer.ts';
 import type { ContentCipher } from './content-cipher.ts';
 import { beginEncryption, type ContentEncryptionName } from './content-encryption.ts';
-import { contentInfoAround } from './content-info.ts';
+import { contentInfoLevels } from './content-info.ts';
 import { unsupportedRecipient } from './key-agreement.ts';
 import { contentTypes } from './oids.ts';
 import {
@@ -76,28 +76,17 @@ export async function beginEnvelope(
   // RFC 5083 §2.1: the version is always 0, and id-data needs no authAttrs. RFC 5652 §6.1: 0 when all RecipientInfos have
   // version 0, 3 when one is for a password or of another kind.
   const version = authenticated ? 0 : Math.max(...infos.map(({ envelope }) => envelope));
-  const tailOctets = authenticated ? der.octetString(Buffer.alloc(macOctets)).length : 0;
+  const tailOctets = authenticated ? der.header(0, macOctets).length + macOctets : 0;
   const { sequence, primitive0 } = der.identifiers;
-  const encrypted = der.around(primitive0, ciphertextOctets);
-  const encryptedContentInfo = der.around(
-    sequence,
-    encrypted.octets,
-    der.oid(contentTypes.data),
-    encryption.algorithm,
-  );
   const recipientInfos = der.setOf(infos.map((info) => info.octets));
-  const body = der.around(
-    sequence,
-    encryptedContentInfo.octets + tailOctets,
-    der.integer(version),
-    recipientInfos,
-  );
-  const info = contentInfoAround(
-    authenticated ? contentTypes.authEnvelopedData : contentTypes.envelopedData,
-    body.octets,
-  );
+  const head = der.headAround(ciphertextOctets, [
+    { identifier: primitive0 },
+    { identifier: sequence, before: [der.oid(contentTypes.data), encryption.algorithm] },
+    { identifier: sequence, before: [der.integer(version), recipientInfos], after: tailOctets },
+    ...contentInfoLevels(authenticated ? contentTypes.authEnvelopedData : contentTypes.envelopedData),
+  ]);
   return {
-    head: Buffer.concat([info.head, body.head, encryptedContentInfo.head, encrypted.head]),
+    head,
     ciphertextOctets,
     tailOctets,
     cipher,

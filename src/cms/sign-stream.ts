@@ -20,7 +20,9 @@ export async function signOpaqueStream(request: SignOpaqueStreamRequest): Promis
   const digested = new DigestedOctets(content, known);
   const digest = await digested.withDigests(signingDigests(request));
   const octets = content.length;
-  const { head, tail } = await signFrame({ ...request, content: { octets, digest } });
+  const frame = await signFrame({ ...request, content: { octets, digest } });
+  const { head } = frame;
+  const tail = Buffer.concat(frame.tail);
   return {
     length: head.length + octets + tail.length,
     async *read(): OctetStream {

@@ -1,6 +1,6 @@
 import * as der from '../asn1/writer.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import { contentInfo, contentInfoAround } from './content-info.ts';
+import { contentInfo, contentInfoLevels } from './content-info.ts';
 import { type ContentDigestName, digest, digestOctets, type WrittenDigestName } from './digests.ts';
 import { contentTypes } from './oids.ts';
 import { contentDigestFor } from './signatures.ts';
@@ -131,29 +131,26 @@ async function signAttributes(
 /** Joins all parts in one copy. */
 function assemble(signed: readonly Signed[], content: Uint8Array | null): Buffer {
   const { head, tail } = frame(signed, content === null ? null : content.length);
-  return Buffer.concat(content === null ? [head, tail] : [head, content, tail]);
+  return Buffer.concat(content === null ? [head, ...tail] : [head, content, ...tail]);
 }
 
 /** What stands around the content: `head`, the content and `tail` are the whole message. */
-export type SignedFrame = { head: Buffer; tail: Buffer };
+export type SignedFrame = { head: Buffer; tail: readonly Buffer[] };
 
 /** @param octets of the content; null: detached */
 function frame(signed: readonly Signed[], octets: number | null): SignedFrame {
   const { sequence, octetString, constructed0 } = der.identifiers;
   const { head, certificates } = shared(signed.map(({ template }) => template));
-  const tail = Buffer.concat([certificates, der.setOf(signed.map(signerInfo))]);
-  const string = octets === null ? NOTHING : der.around(octetString, octets);
-  const eContent = octets === null ? NOTHING : der.around(constructed0, string.octets);
-  const encapsulated = der.around(sequence, eContent.octets, der.oid(contentTypes.data));
-  const body = der.around(sequence, encapsulated.octets + tail.length, head);
-  const info = contentInfoAround(contentTypes.signedData, body.octets);
-  return {
-    head: Buffer.concat([info.head, body.head, encapsulated.head, eContent.head, string.head]),
-    tail,
-  };
+  const signerInfos = der.setOf(signed.map(signerInfo));
+  const eContent = octets === null ? [] : [{ identifier: octetString }, { identifier: constructed0 }];
+  const levels = [
+    ...eContent,
+    { identifier: sequence, before: [der.oid(contentTypes.data)] },
+    { identifier: sequence, before: [head], after: certificates.length + signerInfos.length },
+    ...contentInfoLevels(contentTypes.signedData),
+  ];
+  return { head: der.headAround(octets ?? 0, levels), tail: [certificates, signerInfos] };
 }
-
-const NOTHING: der.Around = { head: Buffer.alloc(0), octets: 0 };
 
 /** What the signers of one message have in common; a single one has it ready. */
 function shared(templates: readonly SignerTemplate[]): { head: Buffer; certificates: Buffer } {

@@ -72,3 +72,28 @@ describe('DER writer', () => {
     expect(hex(der.utf8String('é'))).toBe('0c02c3a9');
   });
 });
+
+describe('the head of content that comes later', () => {
+  it('is what stands in front of it when all of it is encoded at once', () => {
+    for (const size of [0, 1, 120, 127, 128, 250, 256, 65_530, 70_000]) {
+      const content = Buffer.alloc(size, 7);
+      const [before, after] = [der.integer(size), der.oid('1.2.840.113549')];
+      const whole = der.sequence(der.nullValue(), der.explicit(0, before, der.octetString(content)), after);
+      const head = der.headAround(size, [
+        { identifier: 0x04 },
+        { identifier: 0xa0, before: [before] },
+        { identifier: 0x30, before: [der.nullValue()], after: after.length },
+      ]);
+      expect(Buffer.concat([head, content, after])).toEqual(whole);
+    }
+  });
+
+  it.each([
+    [0xffff_ffff, '3084ffffffff'],
+    [0x1_0000_0000, '30850100000000'],
+    [0xff_ffff_ffff, '3085ffffffffff'],
+    [0x100_0000_0000, '3086010000000000'],
+  ])('counts %i octets', (octets, expected) => {
+    expect(der.headAround(octets, [{ identifier: 0x30 }]).toString('hex')).toBe(expected);
+  });
+});

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Element } from '../../src/asn1/element.ts';
 import { children, readWhole } from '../../src/asn1/reader.ts';
 import * as der from '../../src/asn1/writer.ts';
-import { readContentInfo } from '../../src/cms/content-info.ts';
+import { contentInfoLevels, readContentInfo } from '../../src/cms/content-info.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { decryptStream } from '../../src/cms/decrypt-stream.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
@@ -265,10 +265,13 @@ describe('structures without end', () => {
     ['an originatorInfo that does', 0xa0],
   ])('%s are refused without waiting for them', async (_, identifier) => {
     const claimed = der.header(identifier, 1_000_000_000);
-    const around = der.around(0x30, 2_000_000_000, der.integer(2));
-    const info = der.around(0xa0, around.octets);
-    const outer = der.around(0x30, info.octets, der.oid(contentTypes.envelopedData));
-    const head = Buffer.concat([outer.head, info.head, around.head, claimed]);
+    const head = Buffer.concat([
+      der.headAround(2_000_000_000, [
+        { identifier: 0x30, before: [der.integer(2)] },
+        ...contentInfoLevels(contentTypes.envelopedData),
+      ]),
+      claimed,
+    ]);
     let given = 0;
     const endless: RereadableOctets = {
       async *read(): OctetStream {
