@@ -1,4 +1,6 @@
 import { type Grammar, Incomplete, IncrementalReader } from './incremental-reader.ts';
+import { malformed } from './malformed.ts';
+import { MOST_HEADER_OCTETS } from './reader.ts';
 
 /** What a structure came to, and its content: a view where it stands there in one piece. */
 export type ReadOctets<T> = { value: T; content: Buffer };
@@ -30,15 +32,33 @@ function wholeContent(reader: IncrementalReader): Buffer {
 /**
  * Reads only the beginning: what follows may be anything, and need not be there.
  *
- * @returns null: further octets are needed
+ * @param all whether these are all octets there are
+ * @returns null: further octets are needed; never where `all`
  * @throws SealgateError `asn1.malformed`, what `read` throws
  */
 export function readBeginningOf<T>(
   octets: Buffer,
+  all: boolean,
   read: (reader: IncrementalReader) => T,
 ): { value: T } | null {
+  const found = readOpenEnded(octets, octets.length, read);
+  if (found !== null || !all) return found;
+  // A reader that does not know of the end looks ahead for a header, which at the end may be shorter.
+  const padded = Buffer.concat([octets, Buffer.alloc(MOST_HEADER_OCTETS)]);
+  const last = readOpenEnded(padded, octets.length, read);
+  if (last === null) throw malformed(octets.length, 'the data ends too early');
+  return last;
+}
+
+function readOpenEnded<T>(
+  octets: Buffer,
+  length: number,
+  read: (reader: IncrementalReader) => T,
+): { value: T } | null {
+  const reader = new IncrementalReader(octets, false);
   try {
-    return { value: read(new IncrementalReader(octets, false)) };
+    const value = read(reader);
+    return reader.offset > length ? null : { value };
   } catch (error) {
     if (error instanceof Incomplete) return null;
     throw error;

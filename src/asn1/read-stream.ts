@@ -82,9 +82,8 @@ export async function readBeginning<T>(
     let octets: Buffer = Buffer.alloc(0);
     for (;;) {
       octets = await input.further(octets, Math.max(1, 2 * octets.length));
-      const found = readBeginningOf(octets, read);
+      const found = readBeginningOf(octets, input.ended, read);
       if (found !== null) return found.value;
-      if (input.ended) throw malformed(octets.length, 'the data ends too early');
     }
   } finally {
     await input.close();
