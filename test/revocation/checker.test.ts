@@ -346,6 +346,21 @@ describe('how often', () => {
     expect(server.times('/crl')).toBe(2);
   });
 
+  test('a delta that could not be had is fetched for the next question; the complete list answers this one', async () => {
+    const one = subscriber({ crl: [server.url('/crl')] }, [freshestCRL({ uri: server.url('/delta') })]);
+    server.gives('/crl', crl({ number: 5 }));
+    const revocation = await start();
+    expect((await check(revocation, one)).verdict).toBe('good');
+    const entries = [{ serial: serialOf(one), reason: 1 }];
+    server.gives('/delta', crl({ number: 6, base: 5, entries }));
+    revocation.time.now = new Date(now.getTime() + 61_000);
+    expect((await check(revocation, one)).verdict).toBe('good');
+    const fetched = () => revocation.events.filter(({ event }) => event === 'revocation.fetched').length;
+    while (fetched() < 2) await new Promise((resolve) => setImmediate(resolve));
+    expect((await check(revocation, one)).verdict).toBe('revoked');
+    expect([server.times('/crl'), server.times('/delta')]).toEqual([1, 2]);
+  });
+
   test('after a restart what was kept is asked first, however it got there it is judged again', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'sealgate-revocation-'));
     try {
