@@ -2,13 +2,19 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { children } from '../../src/asn1/reader.ts';
+import * as der from '../../src/asn1/writer.ts';
 import { ccmCipher, ccmDecipher } from '../../src/cms/ccm.ts';
 import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
+import { contentInfo, readContentInfo } from '../../src/cms/content-info.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { decryptStream } from '../../src/cms/decrypt-stream.ts';
+import { digest } from '../../src/cms/digests.ts';
 import { type EncryptRequest, encrypt } from '../../src/cms/encrypt.ts';
 import { encryptStream } from '../../src/cms/encrypt-stream.ts';
+import { readEnvelopedData } from '../../src/cms/enveloped-data.ts';
 import type { DecryptionKey, SigningKey } from '../../src/cms/keys.ts';
+import { contentTypes } from '../../src/cms/oids.ts';
 import { signDetached, signOpaque } from '../../src/cms/sign.ts';
 import { signOpaqueStream } from '../../src/cms/sign-stream.ts';
 import { readSignedData } from '../../src/cms/signed-data.ts';
@@ -123,6 +129,88 @@ describe('encrypted content', () => {
         expect((await decryptedByStream(readFileSync(theirs))).equals(content)).toBe(true);
       }
     }
+  });
+});
+
+describe('AES-GCM in EnvelopedData, as some senders have it', () => {
+  /** The tag stands behind the ciphertext. */
+  async function withTagBehind(content: Buffer, segmentOctets: number | null): Promise<Buffer> {
+    const octets = await encryptedByStream(content, { algorithm: 'aes256-gcm' });
+    const { ciphertext, mac } = readEnvelopedData(octets);
+    const [, recipientInfos, info] = children(readContentInfo(octets).content, 'DER');
+    if (recipientInfos === undefined || info === undefined || mac === null) throw new Error('no GCM');
+    const [contentType, algorithm] = children(info, 'DER');
+    if (contentType === undefined || algorithm === undefined) throw new Error('no algorithm');
+    const joined = Buffer.concat([ciphertext, mac]);
+    const string =
+      segmentOctets === null
+        ? der.implicitPrimitive(0, joined)
+        : der.implicitConstructed(0, ...segmentsOf(joined, segmentOctets));
+    const encrypted = der.sequence(contentType.raw, algorithm.raw, string);
+    const body = der.sequence(der.integer(2), recipientInfos.raw, encrypted);
+    return contentInfo(contentTypes.envelopedData, body);
+  }
+
+  function segmentsOf(octets: Buffer, size: number): Buffer[] {
+    const found: Buffer[] = [];
+    for (let at = 0; at < octets.length; at += size)
+      found.push(der.octetString(octets.subarray(at, at + size)));
+    return found;
+  }
+
+  it.each([0, 1, 65_519, 65_520, 65_535, 65_536, 130_000])('is opened: %i octets', async (size) => {
+    const content = randomBytes(size);
+    for (const segmentOctets of [null, 7, 1_000, 65_536]) {
+      if (size > 70_000 && segmentOctets === 7) continue;
+      const octets = await withTagBehind(content, segmentOctets);
+      expect((await decryptedByStream(octets)).equals(content)).toBe(true);
+      // Its last octet is the tag's.
+      octets[octets.length - 1] = (octets.at(-1) ?? 0) ^ 1;
+      const spool = new CountedSpool();
+      const outcome = await decryptStream(inChunks(octets, chunks), [key], spool);
+      expect({ outcome: outcome.outcome, open: spool.open }).toEqual({ outcome: 'failed', open: 0 });
+    }
+  });
+});
+
+describe('digests of a stream', () => {
+  it.each([
+    'sha1',
+    'sha224',
+    'sha256',
+    'sha384',
+    'sha512',
+    'sha3-224',
+    'sha3-256',
+    'sha3-384',
+    'sha3-512',
+    'shake256',
+  ] as const)('%s is that of the octets', async (name) => {
+    for (const size of [0, 1, 65_537]) {
+      const content = contentOf(size);
+      const digests = await digestStream(inChunks(content, chunks).read(), [name, 'sha256']);
+      expect(digests.get(name)).toEqual(digest(name, content));
+      expect(digests.get('sha256')).toEqual(digest('sha256', content));
+    }
+  });
+
+  it('are computed once each, and only when somebody asks', async () => {
+    let reads = 0;
+    const octets = inChunks(contentOf(65_537));
+    const counted = {
+      length: octets.length,
+      read: () => {
+        reads++;
+        return octets.read();
+      },
+    };
+    const digested = new DigestedOctets(counted, new Map([['sha1', digest('sha1', contentOf(65_537))]]));
+    await digested.withDigests(['sha1']);
+    expect(reads).toBe(0);
+    await digested.withDigests(['sha256', 'sha512']);
+    const all = await digested.withDigests(['sha512', 'sha1', 'sha256']);
+    expect(reads).toBe(1);
+    expect([...all.keys()].sort()).toEqual(['sha1', 'sha256', 'sha512']);
   });
 });
 

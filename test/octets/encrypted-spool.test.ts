@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
+import { limits } from '../../src/limits.ts';
 import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
 import { CHUNK_OCTETS, type OctetStream, type SpooledOctets } from '../../src/octets/source.ts';
 
@@ -217,6 +218,21 @@ describe('a disk that does not serve', () => {
       duration: 'temporary',
     });
     await writer.discard();
+  });
+
+  it('is a temporary failure where too many files are open, until some are closed', async () => {
+    const waiting: SpooledOctets[] = [];
+    for (let i = 0; i < limits.spool.files; i++) waiting.push(await spooled(Buffer.from('x'), 0));
+    await expect(spooled(Buffer.from('x'), 0)).rejects.toMatchObject({
+      code: 'spool.unavailable',
+      duration: 'temporary',
+    });
+    // What stays in memory needs none.
+    await (await spooled(Buffer.from('x'))).discard();
+    await waiting.pop()?.discard();
+    waiting.push(await spooled(Buffer.from('x'), 0));
+    await Promise.all(waiting.map((one) => one.discard()));
+    expect(openFiles()).toEqual([]);
   });
 
   it('is a temporary failure where the disk is full', async () => {
