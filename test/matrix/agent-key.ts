@@ -14,6 +14,7 @@ const CURVES: Partial<Record<KeyName, string>> = {
   brainpoolP256r1: 'brainpoolP256r1',
   brainpoolP384r1: 'brainpoolP384r1',
   brainpoolP512r1: 'brainpoolP512r1',
+  secp256k1: 'secp256k1',
 };
 
 /**

@@ -161,7 +161,8 @@ export class BouncyCastle implements Program {
         const wrap = WRAPS[recipient.wrap ?? 'aes256-wrap'];
         const ukm = recipient.ukm === true ? base64(USER_KEYING_MATERIAL) : '';
         const kind = recipient.byKeyIdentifier === true ? 'agreement-by-key-identifier' : 'agreement';
-        const named = recipient.key === 'dh' ? EPHEMERAL_STATIC_DH : scheme;
+        const plain = recipient.mqv === true ? MQV_SHA256 : scheme;
+        const named = recipient.key === 'dh' ? EPHEMERAL_STATIC_DH : plain;
         return [kind, certificate(recipient.key), named, wrap, ukm].join(',');
       }
       case 'shared-key': {
@@ -271,6 +272,9 @@ const LIBRARIES = ['bcprov', 'bcutil', 'bcpkix', 'bcmail', 'javax.mail', 'javax.
 /** id-alg-cek-hkdf-sha256 (RFC 9709 §3). */
 const CEK_HKDF_SHA256 = '1.2.840.113549.1.9.16.3.31';
 
+/** mqvSinglePass-sha256kdf-scheme (RFC 5753 §7.1.4). */
+const MQV_SHA256 = '1.3.132.1.15.1';
+
 /** id-alg-ESDH (RFC 3370 §4.1.1). */
 const EPHEMERAL_STATIC_DH = '1.2.840.113549.1.9.16.3.5';
 
@@ -299,6 +303,9 @@ const CIPHERS: Record<Cipher, { oid: string; bits?: number }> = {
   'seed-cbc': { oid: '1.2.410.200004.1.4' },
   'idea-cbc': { oid: '1.3.6.1.4.1.188.7.1.1.2' },
   'cast5-cbc': { oid: '1.2.840.113533.7.66.10' },
+  'blowfish-cbc': { oid: '1.3.6.1.4.1.3029.1.2' },
+  'aria256-cbc': { oid: '1.2.410.200046.1.1.12' },
+  'sm4-cbc': { oid: '1.2.156.10197.1.104.2' },
 };
 
 const WRAPS: Record<Wrap, string> = {

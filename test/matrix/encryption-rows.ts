@@ -55,6 +55,9 @@ export const CONTENT_ROWS: readonly Row[] = [
   content('seed-cbc', 'SEED', refused),
   content('idea-cbc', 'IDEA', refused),
   content('cast5-cbc', 'CAST5', refused),
+  content('blowfish-cbc', 'Blowfish', refused),
+  content('aria256-cbc', 'ARIA-256-CBC', refused),
+  content('sm4-cbc', 'SM4', refused),
   content('des-cbc', 'DES', { neverRead: 'refused: 56 bits', neverWritten: 'refused: 56 bits' }),
   content('aes256-cbc', 'CBC, streamed in indefinite lengths', {
     stream: true,
@@ -178,6 +181,11 @@ export const RECIPIENT_ROWS: readonly Row[] = [
   agreement('x25519', { kind: 'hkdf', digest: 'sha512' }),
   agreement('x25519', SHA256),
   agreement('x448', { kind: 'x963', digest: 'sha512' }),
+  recipient(
+    'ECMQV P-256, X9.63 SHA-256',
+    { kind: 'agreement', key: 'P-256', derivation: SHA256, mqv: true, wrap: 'aes256-wrap' },
+    { neverRead: 'RFC 8551 asks for ECDH only', neverWritten: 'RFC 8551 asks for ECDH only' },
+  ),
   recipient(
     'Diffie-Hellman X9.42 (RFC 2631)',
     { kind: 'agreement', key: 'dh', derivation: { kind: 'x963', digest: 'sha1' }, wrap: 'aes256-wrap' },

@@ -151,8 +151,11 @@ export class Gpgsm implements Program {
         return askHelp(this.#help, /symmetric|pwri/i, 'passwords');
       case 'oaep':
         return askHelp(this.#help, /oaep/i, 'OAEP');
-      case 'transport':
       case 'agreement':
+        if (recipient.mqv === true) askHelp(this.#help, /mqv/i, 'Menezes-Qu-Vanstone');
+        await this.#know(recipient.key);
+        return addressOf(recipient.key);
+      case 'transport':
       case 'encapsulation':
         await this.#know(recipient.key);
         return addressOf(recipient.key);
@@ -250,4 +253,7 @@ const CIPHERS: Record<Cipher, string> = {
   'seed-cbc': 'SEED',
   'idea-cbc': 'IDEA',
   'cast5-cbc': 'CAST5',
+  'blowfish-cbc': 'BLOWFISH',
+  'aria256-cbc': 'ARIA256',
+  'sm4-cbc': 'SM4',
 };

@@ -37,7 +37,9 @@ export async function judge(
   ]);
   const cells = programs.map(async (program, i) => {
     const its = theirs[i] ?? { refusal: 'nothing' };
-    const others = theirs.flatMap((one) => ('octets' in one ? [one.octets] : []));
+    const others = theirs.flatMap((one, at) =>
+      'octets' in one ? [{ octets: one.octets, isOwn: at === i }] : [],
+    );
     return {
       program: program.name,
       toUs: await toUs(row, its, ours, people),
@@ -66,7 +68,7 @@ async function fromUs(
   row: Row,
   our: Made,
   program: Program,
-  others: readonly Buffer[],
+  others: readonly { octets: Buffer; isOwn: boolean }[],
   people: People,
 ): Promise<Cell> {
   if (row.neverWritten !== undefined) return { outcome: 'not-ours', reason: row.neverWritten };
@@ -76,8 +78,8 @@ async function fromUs(
   const problem = await reading(program, row.message, our.octets, people);
   if (problem === null) return { outcome: 'ok' };
   if (problem.certain) return { outcome: 'failed', reason: problem.words };
-  const comparable = others.filter((octets) => isComparable(row.message, octets, our.octets));
-  for (const octets of comparable) {
+  const comparable = others.filter(({ octets }) => isComparable(row.message, octets, our.octets));
+  for (const { octets } of comparable) {
     if ((await reading(program, row.message, octets, people)) === null) {
       return { outcome: 'failed', reason: `${problem.words}; it reads another program's` };
     }
@@ -85,7 +87,7 @@ async function fromUs(
   const control =
     comparable.length === 0
       ? 'no other program here writes one'
-      : `refuses ${comparable.length} of others too`;
+      : `refuses ${comparable.length} by other programs too${comparable.some(({ isOwn }) => isOwn) ? ', its own among them' : ''}`;
   return { outcome: 'not-offered', reason: `${problem.words} (${control})` };
 }
 

@@ -49,6 +49,10 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return values.help ? 0 : 2;
   }
+  if (values.write && (values.rows !== '' || values.only.length < PROGRAMS.length)) {
+    process.stderr.write('The document is about all rows and programs: leave out --rows and --only.\n');
+    return 2;
+  }
   const rows = ROWS.filter(({ name, group }) =>
     `${group} ${name}`.toLowerCase().includes(values.rows.toLowerCase()),
   );

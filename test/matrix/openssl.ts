@@ -158,6 +158,7 @@ export class OpenSsl implements Program {
           options.push(`rsa_oaep_label:${Buffer.from(recipient.label).toString('hex')}`);
         break;
       case 'agreement':
+        if (recipient.mqv === true) askHelp(this.#help, /mqv/i, 'Menezes-Qu-Vanstone');
         if (recipient.ukm === true) askHelp(this.#help, /ukm|keying/i, 'user keying material');
         if (recipient.key.startsWith('P-') || recipient.key.startsWith('brainpool')) {
           options.push(`ecdh_kdf_md:${recipient.derivation.digest}`);
@@ -321,6 +322,9 @@ const CIPHERS: Record<Cipher, string> = {
   'seed-cbc': 'seed-cbc',
   'idea-cbc': 'idea-cbc',
   'cast5-cbc': 'cast5-cbc',
+  'blowfish-cbc': 'bf-cbc',
+  'aria256-cbc': 'aria-256-cbc',
+  'sm4-cbc': 'sm4-cbc',
 };
 
 const PBES1 = {

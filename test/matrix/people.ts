@@ -51,6 +51,7 @@ function generate(name: KeyName): KeyPair {
     case 'brainpoolP256r1':
     case 'brainpoolP384r1':
     case 'brainpoolP512r1':
+    case 'secp256k1':
       return generateKeyPairSync('ec', { namedCurve: name });
     case 'dh':
       return finiteFieldPair();
@@ -73,7 +74,8 @@ function finiteFieldPair(): KeyPair {
 function usage(name: KeyName): number[] {
   if (name === 'rsa') return [DIGITAL_SIGNATURE, KEY_ENCIPHERMENT];
   if (name.startsWith('x') || name === 'dh') return [KEY_AGREEMENT];
-  if (name.startsWith('P-') || name.startsWith('brainpool')) return [DIGITAL_SIGNATURE, KEY_AGREEMENT];
+  if (name.startsWith('P-') || name.startsWith('brainpool') || name === 'secp256k1')
+    return [DIGITAL_SIGNATURE, KEY_AGREEMENT];
   return [name.startsWith('ml-kem') ? KEY_ENCIPHERMENT : DIGITAL_SIGNATURE];
 }
 const DIGITAL_SIGNATURE = 0;

@@ -59,7 +59,9 @@ function wordsOf(output: string, error: Error & { signal?: NodeJS.Signals | null
   const [first] = reasons;
   if (first !== undefined) return [...new Set(reasons)].slice(0, 2).join('; ');
   if (error.signal) return `it ended by ${error.signal}`;
-  const telling = lines.find((line) => /fail|error|invalid|unsupported|unknown|not |bad|no /i.test(line));
+  const telling =
+    lines.find((line) => /\b\w*(error|exception):/i.test(line)) ??
+    lines.find((line) => /fail|error|invalid|unsupported|unknown|not |bad|no /i.test(line));
   return (telling ?? lines.at(-1) ?? 'no reason given').slice(0, 200);
 }
 

@@ -47,8 +47,11 @@ function ofTheKey(key: KeyName, name: string): Row {
 
 const REFUSED = { neverRead: 'refused: broken since 2004 (RFC 6151)', neverWritten: NEVER_SIGNED };
 
+const UNUSED = { neverRead: 'no mail program uses it', neverWritten: 'no mail program uses it' };
+
 export const SIGNATURE_ROWS: readonly Row[] = [
   plain('rsa-pkcs1', 'rsa', 'md5', REFUSED),
+  plain('rsa-pkcs1', 'rsa', 'ripemd160', UNUSED),
   ...(['sha1', 'sha224', 'sha256', 'sha384', 'sha512', 'sha3-256', 'sha3-512'] as const).map((digest) =>
     plain('rsa-pkcs1', 'rsa', digest),
   ),
@@ -75,6 +78,7 @@ export const SIGNATURE_ROWS: readonly Row[] = [
   plain('ecdsa', 'brainpoolP256r1', 'sha256'),
   plain('ecdsa', 'brainpoolP384r1', 'sha384'),
   plain('ecdsa', 'brainpoolP512r1', 'sha512'),
+  plain('ecdsa', 'secp256k1', 'sha256', { neverWritten: 'no mail program uses it' }),
   ofTheKey('ed25519', 'Ed25519'),
   ofTheKey('ed448', 'Ed448'),
   ...(['sha1', 'sha224', 'sha256'] as const).map((digest) => plain('dsa', 'dsa', digest)),

@@ -11,6 +11,7 @@ export type KeyName =
   | 'brainpoolP256r1'
   | 'brainpoolP384r1'
   | 'brainpoolP512r1'
+  | 'secp256k1'
   | 'ed25519'
   | 'ed448'
   | 'x25519'
@@ -22,7 +23,7 @@ export type KeyName =
 export type MlDsa = 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87';
 export type MlKem = 'ml-kem-512' | 'ml-kem-768' | 'ml-kem-1024';
 
-export type Digest = 'md5' | SignatureDigestName;
+export type Digest = 'md5' | 'ripemd160' | SignatureDigestName;
 
 export type SignatureAlgorithm =
   | { kind: 'rsa-pkcs1' | 'ecdsa' | 'dsa'; digest: Digest }
@@ -68,7 +69,10 @@ export type Cipher =
   | 'camellia256-cbc'
   | 'seed-cbc'
   | 'idea-cbc'
-  | 'cast5-cbc';
+  | 'cast5-cbc'
+  | 'blowfish-cbc'
+  | 'aria256-cbc'
+  | 'sm4-cbc';
 
 export type Wrap = 'aes128-wrap' | 'aes192-wrap' | 'aes256-wrap' | 'des-ede3-wrap';
 
@@ -82,6 +86,8 @@ export type Recipient =
       key: KeyName;
       derivation: Derivation;
       cofactor?: boolean;
+      /** Menezes-Qu-Vanstone instead of Diffie-Hellman. */
+      mqv?: boolean;
       /** null: the one that the program chooses. */
       wrap: Wrap | null;
       ukm?: boolean;
