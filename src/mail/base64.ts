@@ -123,7 +123,8 @@ export class Base64Decoder implements OctetTransform {
     const to = at + rows.written;
     // A row that goes on is left for later, so that the next chunk begins with a whole row.
     if (!last && rest.length < rows.stride && !rest.includes(LF)) {
-      this.#carry = rest;
+      // Copied: the chunk may be somebody else's by then.
+      this.#carry = Buffer.from(rest);
       return to;
     }
     return to + this.#decodeAnything(rest, last, out, to);

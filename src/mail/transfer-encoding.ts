@@ -1,5 +1,6 @@
-import type { RereadableOctets } from '../octets/source.ts';
-import { type OctetTransform, transformed } from '../octets/transform.ts';
+import { borrowed } from '../octets/scan.ts';
+import type { OctetSource, RereadableOctets } from '../octets/source.ts';
+import { transformed } from '../octets/transform.ts';
 import { Base64Decoder, decodeBase64 } from './base64.ts';
 import type { Entity } from './entity.ts';
 import { asBuffer } from './header.ts';
@@ -34,23 +35,20 @@ export function decodeBody(octets: Uint8Array, entity: Entity): Buffer {
  * @param body the leaf's encoded body
  * @throws SealgateError `mail.malformed-encoding` for an encoding nobody declared; for damage, while it is read
  */
-export function decodedBody(body: RereadableOctets, transferEncoding: string): RereadableOctets {
+export function decodedBody(body: OctetSource, transferEncoding: string): RereadableOctets {
   switch (transferEncoding) {
     case '7bit':
     case '8bit':
     case 'binary':
       return body;
     case 'base64':
-      return decodedBy(body, () => new Base64Decoder());
+      // The decoder keeps nothing of a chunk.
+      return { read: () => transformed(borrowed(body), new Base64Decoder()) };
     case 'quoted-printable':
-      return decodedBy(body, () => new QuotedPrintableDecoder());
+      return { read: () => transformed(body.read(), new QuotedPrintableDecoder()) };
     default:
       throw unknownEncoding();
   }
-}
-
-function decodedBy(body: RereadableOctets, begin: () => OctetTransform): RereadableOctets {
-  return { read: () => transformed(body.read(), begin()) };
 }
 
 function unknownEncoding(): Error {

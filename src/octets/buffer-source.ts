@@ -1,4 +1,4 @@
-import { type ScannableSource, scan } from './scan.ts';
+import { borrowed, type ScannableSource, scan } from './scan.ts';
 import { CHUNK_OCTETS, type OctetSource, type OctetStream } from './source.ts';
 
 /** Octets in memory as a source; chunks are views on them. */
@@ -19,5 +19,6 @@ export function sliceOf(source: OctetSource, start: number, end: number): Scanna
     length: end - start,
     read: (from = 0, to = end - start) => source.read(start + from, start + to),
     scan: (look, from, to) => scan(source, look, start + from, start + to),
+    borrow: (from, to) => borrowed(source, start + from, start + to),
   };
 }

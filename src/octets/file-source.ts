@@ -19,6 +19,7 @@ export async function openFileSource(path: string): Promise<FileSource> {
     return {
       length,
       read: (start = 0, end = length) => readAhead(file, start, end),
+      borrow: (start, end) => lend(file, start, end),
       scan: (look, start, end) => scanFile(file, look, start, end),
       close: () => file.close(),
     };
@@ -46,28 +47,43 @@ async function* readAhead(file: FileHandle, start: number, end: number): OctetSt
   }
 }
 
-/** With two Buffers: one is filled while the other is looked at. */
+/** With two Buffers: one is filled while the other is lent. */
+async function* lend(file: FileHandle, start: number, end: number): OctetStream {
+  for await (const octets of alternately(file, Math.min(READ_OCTETS, end - start), start, end)) {
+    for (let from = 0; from < octets.length; from += CHUNK_OCTETS) {
+      yield octets.subarray(from, from + CHUNK_OCTETS);
+    }
+  }
+}
+
 async function scanFile(
   file: FileHandle,
   look: Look,
   start: number,
   end: number,
 ): Promise<'stop' | undefined> {
-  const most = Math.min(SCAN_OCTETS, end - start);
+  for await (const octets of alternately(file, Math.min(SCAN_OCTETS, end - start), start, end)) {
+    if (look(octets) === 'stop') return 'stop';
+  }
+  return undefined;
+}
+
+/** @param most octets at a time */
+async function* alternately(file: FileHandle, most: number, start: number, end: number): OctetStream {
   let [front, back] = [Buffer.allocUnsafeSlow(most), Buffer.allocUnsafeSlow(most)];
-  let at = start;
-  let filling = fill(file, front, at, end);
+  let filling = fill(file, front, start, end);
   try {
-    while (at < end) {
+    for (let at = start; at < end; ) {
       const octets = await filling;
       at += octets.length;
       [front, back] = [back, front];
-      if (at < end) filling = fill(file, front, at, end);
-      if (look(octets) === 'stop') return 'stop';
+      filling = fill(file, front, at, end);
+      // A failure is heard where it is waited for.
+      filling.catch(() => undefined);
+      yield octets;
     }
-    return undefined;
   } finally {
-    // Whoever stopped looking does not hear of what was read ahead, but the Buffer is free only then.
+    // Before that the Buffer is not free.
     await filling.catch(() => undefined);
   }
 }

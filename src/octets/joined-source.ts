@@ -1,4 +1,4 @@
-import { type ScannableSource, scan } from './scan.ts';
+import { borrowed, type ScannableSource, scan } from './scan.ts';
 import type { OctetSource, OctetStream } from './source.ts';
 
 /** Sources one after another, as one. */
@@ -8,6 +8,9 @@ export function joinedSource(parts: readonly OctetSource[]): ScannableSource {
     length,
     async *read(start = 0, end = length): OctetStream {
       for (const [part, from, to] of between(parts, start, end)) yield* part.read(from, to);
+    },
+    async *borrow(start, end) {
+      for (const [part, from, to] of between(parts, start, end)) yield* borrowed(part, from, to);
     },
     async scan(look, start, end) {
       for (const [part, from, to] of between(parts, start, end)) {

@@ -1,4 +1,4 @@
-import type { OctetSource } from './source.ts';
+import type { OctetSource, OctetStream } from './source.ts';
 
 /** Looks at octets that are only there during the call. `stop`: what follows is not wanted. */
 export type Look = (octets: Buffer) => 'stop' | undefined;
@@ -10,6 +10,13 @@ export type Look = (octets: Buffer) => 'stop' | undefined;
 export interface ScannableSource extends OctetSource {
   /** In the order of the octets, in pieces of any size. Resolves to `stop` if that was said. */
   scan(look: Look, start: number, end: number): Promise<'stop' | undefined>;
+  /** `read` for those who are done with a chunk before they ask for the next one. */
+  borrow(start: number, end: number): OctetStream;
+}
+
+/** The octets in chunks that are only there until the next one is asked for, if the source has it so; else as `read` does. */
+export function borrowed(source: OctetSource, start = 0, end = source.length): OctetStream {
+  return isScannable(source) ? source.borrow(start, end) : source.read(start, end);
 }
 
 /** Looks through the octets from `start` to before `end`, in the cheapest way that the source has. */

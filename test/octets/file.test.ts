@@ -8,7 +8,7 @@ import { writeStream } from '../../src/octets/file-sink.ts';
 import { openFileSource } from '../../src/octets/file-source.ts';
 import { joinedSource } from '../../src/octets/joined-source.ts';
 import { OctetSearch } from '../../src/octets/octet-search.ts';
-import { scan } from '../../src/octets/scan.ts';
+import { borrowed, scan } from '../../src/octets/scan.ts';
 import { collect, inChunks } from '../mail/support/streams.ts';
 
 let folder: string;
@@ -43,6 +43,9 @@ describe('a file as a source', () => {
         const expected = octets.subarray(start, end);
         expect((await collect(source.read(start, end))).equals(expected)).toBe(true);
         expect((await scanned(source, start, end)).equals(expected)).toBe(true);
+        const lent: Buffer[] = [];
+        for await (const chunk of borrowed(sliceOf(source, start, end))) lent.push(Buffer.from(chunk));
+        expect(Buffer.concat(lent).equals(expected)).toBe(true);
         expect((await collect(sliceOf(source, start, end).read(0, end - start))).equals(expected)).toBe(true);
       }),
     );
