@@ -42,6 +42,8 @@ export const limits = {
     passwordIterations: 2_000_000,
     /** Content that a stream's reader gathers where a signature without signed attributes cannot be verified piece by piece. */
     bareContentOctets: 4 * 1024 * 1024,
+    /** Octets of one content that are read again for signatures over the content itself, besides those of the first. */
+    bareReadOctets: 512 * 1024 * 1024,
     /** Content under RC2, which is computed here and not by OpenSSL, on the event loop. */
     rc2Octets: 512 * 1024,
   },

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import { limits } from '../limits.ts';
 import type { OctetStream, SizedOctets } from '../octets/source.ts';
 import { type ContentDigestName, digestOctets } from './digests.ts';
 
@@ -49,6 +50,7 @@ export async function digestStream(
 export class DigestedOctets {
   readonly octets: SizedOctets;
   readonly #digests: Map<ContentDigestName, Buffer>;
+  #readForSignatures = 0;
 
   /** @param known digests that were computed while the octets came by */
   constructor(octets: SizedOctets, known: ReadonlyMap<ContentDigestName, Buffer> = new Map()) {
@@ -65,5 +67,16 @@ export class DigestedOctets {
       }
     }
     return this.#digests;
+  }
+
+  /**
+   * The octets for a signature over themselves. null: they were read often enough; whoever puts many such signatures and
+   * certificates into a message wants them read once for each pair.
+   */
+  forSignature(): SizedOctets | null {
+    const read = this.#readForSignatures + this.octets.length;
+    if (this.#readForSignatures > 0 && read > limits.cms.bareReadOctets) return null;
+    this.#readForSignatures = read;
+    return this.octets;
   }
 }

@@ -18,8 +18,8 @@ import { verifySchemeOfStream } from './verify-scheme.ts';
 
 /**
  * `verifySignature` over content of any size: by its digest, or by reading it again where the signature is over the
- * content itself. Such a signature with EdDSA or ML-DSA, which need all octets at once, is `unsupported` over more than
- * `limits.cms.bareContentOctets`.
+ * content itself. Such a signature is `unsupported` with EdDSA or ML-DSA, which need all octets at once, over more than
+ * `limits.cms.bareContentOctets`, and when the content was read too often already (`limits.cms.bareReadOctets`).
  *
  * @throws what the content's source throws
  */
@@ -33,7 +33,7 @@ export async function verifySignatureOfStream(
   const over = (what: Parameters<typeof verifyOver>[2]): VerificationReport =>
     verifyOver(signedData, signerInfo, what, certificate, issuers);
   if (signerInfo.signedAttributes === null) {
-    return over(await bareContent(signerInfo, content.octets, certificate, issuers));
+    return over(await bareContent(signerInfo, content, certificate, issuers));
   }
   const name = contentDigest(signerInfo.digestAlgorithm);
   return over({ digests: await content.withDigests(name === null ? [] : [name]) });
@@ -41,14 +41,17 @@ export async function verifySignatureOfStream(
 
 async function bareContent(
   signerInfo: SignerInfo,
-  octets: SizedOctets,
+  content: DigestedOctets,
   certificate: Certificate,
   issuers: readonly Certificate[],
 ): Promise<BareContent> {
   const how = schemeAndKey(signerInfo, certificate, issuers);
+  const octets = how === null ? null : content.forSignature();
   const valid =
-    how === null ? null : await verifySchemeOfStream(how.scheme, octets, how.key, signerInfo.signature);
-  return { bare: { looksLikeAttributes: await looksLikeAttributes(octets), valid } };
+    how === null || octets === null
+      ? null
+      : await verifySchemeOfStream(how.scheme, octets, how.key, signerInfo.signature);
+  return { bare: { looksLikeAttributes: await looksLikeAttributes(content.octets), valid } };
 }
 
 /** Content that is too large to be looked at as a whole counts as attributes when its first octets say so. */

@@ -1,8 +1,10 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Element } from '../../src/asn1/element.ts';
 import { children, readWhole } from '../../src/asn1/reader.ts';
 import * as der from '../../src/asn1/writer.ts';
+import { algorithmIdentifier, readAlgorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
 import { contentInfoLevels, readContentInfo } from '../../src/cms/content-info.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { decryptStream } from '../../src/cms/decrypt-stream.ts';
@@ -11,6 +13,7 @@ import { encryptStream } from '../../src/cms/encrypt-stream.ts';
 import type { DecryptionKey } from '../../src/cms/keys.ts';
 import { contentTypes } from '../../src/cms/oids.ts';
 import { signOpaqueStream } from '../../src/cms/sign-stream.ts';
+import type { SignerInfo } from '../../src/cms/signed-data.ts';
 import { readSignedStream } from '../../src/cms/signed-data-stream.ts';
 import { DigestedOctets } from '../../src/cms/stream-digests.ts';
 import { verifySignatureOfStream } from '../../src/cms/verify-stream.ts';
@@ -164,6 +167,90 @@ describe('content that is not what it should be', () => {
         const report = await verifySignatureOfStream(signed, signerInfo, digested, certificate);
         expect(report.signature).toBe('bad');
       }
+      await signed.content.discard();
+    }
+  });
+});
+
+describe('signatures over content itself', () => {
+  it('do not have it read once for each of them', async () => {
+    const by = ['-signer', alice.certificateFile, '-inkey', alice.keyFile];
+    const input = ['-binary', '-outform', 'DER', '-in', at.file('bare', Buffer.from('Hello'))];
+    const octets = at.openssl('cms', '-sign', '-nodetach', '-noattr', ...input, ...by);
+    const signed = await readSignedStream(inChunks(octets), new CountedSpool());
+    const [signerInfo] = signed.signerInfos;
+    if (signerInfo === undefined) throw new Error('no signerInfo');
+    let reads = 0;
+    // As if it were that long.
+    const large = (length: number) => ({
+      length,
+      read: () => {
+        reads++;
+        return inChunks(Buffer.from('Hello')).read();
+      },
+    });
+    const verdicts = async (length: number, times: number) => {
+      const digested = new DigestedOctets(large(length));
+      const found: string[] = [];
+      for (let i = 0; i < times; i++) {
+        found.push(
+          (await verifySignatureOfStream(signed, signerInfo, digested, alice.certificate)).signature,
+        );
+      }
+      return found;
+    };
+    const half = limits.cms.bareReadOctets / 2;
+    expect(await verdicts(half, 4)).toEqual(['good', 'good', 'unsupported', 'unsupported']);
+    // Twice for signatures, and each time a look at how it begins.
+    expect(reads).toBe(2 + 4);
+    expect(await verdicts(10 * half, 2)).toEqual(['good', 'unsupported']);
+    expect(await verdicts(5, 40)).toEqual(Array.from({ length: 40 }, () => 'good'));
+  });
+
+  it('EdDSA’s, which cannot be verified piece by piece, are over bounded content', async () => {
+    const edward = at.issue('edward', 'ed25519');
+    const algorithm = (oid: string) => readAlgorithmIdentifier(readWhole(algorithmIdentifier(oid), 'DER'));
+    for (const [size, expected] of [
+      [limits.cms.bareContentOctets, 'good'],
+      [limits.cms.bareContentOctets + 1, 'unsupported'],
+    ] as const) {
+      const octets = Buffer.alloc(size, 'x');
+      const signerInfo: SignerInfo = {
+        identifier: { kind: 'subject-key-identifier', value: Buffer.alloc(20) },
+        digestAlgorithm: algorithm('2.16.840.1.101.3.4.2.3'),
+        signedAttributes: null,
+        signatureAlgorithm: algorithm('1.3.101.112'),
+        signature: sign(null, octets, edward.privateKey),
+      };
+      const digested = new DigestedOctets(inChunks(octets));
+      const data = { contentType: contentTypes.data };
+      const report = await verifySignatureOfStream(data, signerInfo, digested, edward.certificate);
+      expect(report.signature).toBe(expected);
+    }
+  });
+
+  it('content made of somebody’s signed attributes is refused, whatever its size', async () => {
+    const attributes = (octets: number): Buffer =>
+      der.setOf([der.sequence(der.oid('1.2.3'), der.setOf([der.octetString(Buffer.alloc(octets))]))]);
+    const by = ['-signer', alice.certificateFile, '-inkey', alice.keyFile];
+    for (const size of [10, limits.cms.bareContentOctets + 1]) {
+      const made = attributes(size);
+      const input = ['-binary', '-outform', 'DER', '-in', at.file('made', made)];
+      const out = at.path('made-signed');
+      at.openssl('cms', '-sign', '-nodetach', '-noattr', ...input, ...by, '-out', out);
+      const signed = await readSignedStream(inChunks(readFileSync(out)), new CountedSpool());
+      const [signerInfo] = signed.signerInfos;
+      if (signed.content === null || signerInfo === undefined) throw new Error('nothing signed');
+      const digested = new DigestedOctets(signed.content, signed.digests);
+      const report = await verifySignatureOfStream(signed, signerInfo, digested, alice.certificate);
+      expect(report.signature).toBe('bad');
+      expect(report.checks).toContainEqual({ check: 'signed-attributes', outcome: 'failed' });
+      expect(report.checks).toContainEqual({ check: 'signature-value', outcome: 'passed' });
+      // Only something like it.
+      const like = Buffer.concat([Buffer.from('1. The meeting\r\n'), made]);
+      const other = new DigestedOctets(inChunks(like));
+      const text = await verifySignatureOfStream(signed, signerInfo, other, alice.certificate);
+      expect(text.checks).toContainEqual({ check: 'signed-attributes', outcome: 'absent' });
       await signed.content.discard();
     }
   });
