@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { SealgateError } from '../errors.ts';
 import type { OctetStream } from '../octets/source.ts';
+import { ofLength } from './announced-content.ts';
 import { beginEnvelope, type EncryptRequest, type Envelope } from './encrypt.ts';
 
 export type EncryptStreamRequest = Omit<EncryptRequest, 'content'> & {
@@ -28,7 +28,7 @@ export async function encryptStream(request: EncryptStreamRequest): Promise<Encr
       [Symbol.asyncIterator]() {
         if (begun) throw new Error('an encrypted stream was read twice');
         begun = true;
-        return encrypted(envelope, content, contentOctets)[Symbol.asyncIterator]();
+        return encrypted(envelope, ofLength(content, contentOctets))[Symbol.asyncIterator]();
       },
     },
   };
@@ -37,14 +37,10 @@ export async function encryptStream(request: EncryptStreamRequest): Promise<Encr
 /** Octets after which others get their turn, where a source never has to wait. */
 const TURN_OCTETS = 256 * 1024;
 
-async function* encrypted(envelope: Envelope, content: OctetStream, contentOctets: number): OctetStream {
-  const { cipher } = envelope;
-  yield envelope.head;
-  let left = contentOctets;
+async function* encrypted({ head, cipher, tailOf }: Envelope, content: OctetStream): OctetStream {
+  yield head;
   let sinceTurn = 0;
   for await (const chunk of content) {
-    left -= chunk.length;
-    if (left < 0) throw contentChanged('more');
     const ciphertext = cipher.update(chunk);
     if (ciphertext.length > 0) yield ciphertext;
     sinceTurn += chunk.length;
@@ -53,17 +49,7 @@ async function* encrypted(envelope: Envelope, content: OctetStream, contentOctet
       await setImmediate();
     }
   }
-  if (left > 0) throw contentChanged('less');
   const { rest, mac } = cipher.finish();
-  const end = Buffer.concat([rest, envelope.tailOf(mac)]);
+  const end = Buffer.concat([rest, tailOf(mac)]);
   if (end.length > 0) yield end;
-}
-
-function contentChanged(found: string): SealgateError {
-  return new SealgateError({
-    code: 'cms.content-changed',
-    publicText: 'The message changed while it was being encrypted; send it again.',
-    duration: 'temporary',
-    reason: `${found} content than announced`,
-  });
 }

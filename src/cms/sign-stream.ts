@@ -1,4 +1,5 @@
 import type { OctetStream, SizedOctets } from '../octets/source.ts';
+import { ofLength } from './announced-content.ts';
 import type { ContentDigestName } from './digests.ts';
 import { type SignRequest, signFrame, signingDigests } from './sign.ts';
 import { DigestedOctets } from './stream-digests.ts';
@@ -13,7 +14,7 @@ export type SignOpaqueStreamRequest = SignRequest & {
  * `signOpaque` for content of any size; the same octets as it makes.
  *
  * @returns DER ContentInfo, that can be read as often as the content
- * @throws SealgateError as `signOpaque`
+ * @throws SealgateError as `signOpaque`; while the result is read `cms.content-changed` for content of another length
  */
 export async function signOpaqueStream(request: SignOpaqueStreamRequest): Promise<SizedOctets> {
   const { content, digest: known } = request;
@@ -27,7 +28,7 @@ export async function signOpaqueStream(request: SignOpaqueStreamRequest): Promis
     length: head.length + octets + tail.length,
     async *read(): OctetStream {
       yield head;
-      yield* content.read();
+      yield* ofLength(content.read(), octets);
       yield tail;
     },
   };

@@ -283,6 +283,17 @@ describe('an encrypted stream', () => {
   );
 });
 
+it('a signed message whose content changes its length ends with an error', async () => {
+  const signer = signingKey(alice.privateKey, alice.certificate, [{ kind: 'ecdsa', digest: 'sha256' }]);
+  const lengths = [5, 4, 6];
+  const changing = { length: 5, read: () => inChunks(Buffer.alloc(lengths.shift() ?? 0)).read() };
+  const request = { signer, signingTime: new Date(), capabilities: [], content: changing };
+  const signed = await signOpaqueStream(request);
+  for (let i = 0; i < 2; i++) {
+    await expect(collect(signed.read())).rejects.toMatchObject({ code: 'cms.content-changed' });
+  }
+});
+
 describe('structures without end', () => {
   /** A message whose encryptedContent is as given. */
   async function withContent(encrypted: Buffer): Promise<Buffer> {
