@@ -126,13 +126,14 @@ export class Sealgate implements Program {
   }
 
   #sign(message: SignedMessage): Promise<Buffer> {
-    const [signer] = message.signers;
+    const [signer, ...others] = message.signers;
     if (signer === undefined) throw new Error('no signer');
     const request: SignRequest & { content: Buffer } = {
       signer: this.#signer(signer),
       scheme: schemeOf(signer),
       signingTime: new Date(),
       capabilities: ownCapabilities,
+      coSigners: others.map((one) => ({ signer: this.#signer(one), scheme: schemeOf(one) })),
       content: CONTENT,
     };
     return message.detached === true ? signDetached(request) : signOpaque(request);
