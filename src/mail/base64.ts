@@ -154,6 +154,8 @@ export class Base64Decoder implements OctetTransform {
 /** Longer rows are read octet by octet. */
 const LONGEST_STRIDE = 4_096;
 
+const PIECE_OCTETS = 8 * 1024;
+
 const MINUS = 0x2d;
 const UNDERSCORE = 0x5f;
 const EQUALS = 0x3d;
@@ -193,8 +195,13 @@ function decodeRows(
     characters = (consumed / stride) * (stride - lineEnd);
   }
   if (characters === 0) return nothing;
-  const text = block.toString('latin1', 0, consumed);
-  const written = out.write(text, at, 'base64');
+  // In pieces of whole rows, so that V8 gets only short strings.
+  const piece = stride * Math.max(1, Math.floor(PIECE_OCTETS / stride));
+  let written = 0;
+  for (let from = 0; from < consumed; from += piece) {
+    const text = block.toString('latin1', from, Math.min(from + piece, consumed));
+    written += out.write(text, at + written, 'base64');
+  }
   if (written !== (characters / 4) * 3) return nothing;
   if (block.includes(MINUS) || block.includes(UNDERSCORE)) return nothing;
   return { consumed, written, stride };
