@@ -79,25 +79,88 @@ function percentEncode(text: string): string {
 
 /** Unstructured text (RFC 2047 §5 rule 1): words with wide characters, and blanks between two such, are encoded. */
 function encodeText(value: string): string {
-  return value.replace(/[^ \t]*[\x80-\xff][^ \t]*(?:[ \t]+[^ \t]*[\x80-\xff][^ \t]*)*/g, (run) =>
-    encodeWords(wide(run)),
-  );
+  return encodeRuns(value.match(/[ \t]+|[^ \t]+/g) ?? [], isWide, (word) => word);
 }
 
 /** Display names (RFC 2047 §5 rule 3); the addresses themselves cannot be encoded (RFC 6532). */
 function encodeAddresses(value: string): string {
-  return value
-    .replace(/"(?:[^"\\]|\\.)*"/gs, (quoted) =>
-      /[\x80-\xff]/.test(quoted) ? encodeWords(wide(quoted.slice(1, -1).replace(/\\(.)/gs, '$1'))) : quoted,
-    )
-    .replace(WIDE_WORDS, (words, at: number, all: string) =>
-      all[at - 1] === '@' ? words : encodeWords(wide(words)),
-    );
+  const tokens = addressTokens(value);
+  return encodeRuns(
+    tokens,
+    (token, at) => isWide(token) && tokens[at - 1] !== '@' && tokens[at + 1] !== '@',
+    (token) => (token.startsWith('"') ? token.slice(1, -1).replace(/\\(.)/gs, '$1') : token),
+  );
 }
 
-/** Words with wide characters, and the blanks between them: between two encoded words those would be lost (RFC 2047 §6.2). */
-const WIDE_WORDS =
-  /[^\s"<>(),:;@\x80-\xff]*[\x80-\xff][^\s"<>(),:;@]*(?:[ \t]+[^\s"<>(),:;@\x80-\xff]*[\x80-\xff][^\s"<>(),:;@]*)*(?![^\s<>(),:;]*@)/g;
+function isWide(text: string): boolean {
+  return /[\x80-\xff]/.test(text);
+}
+
+/**
+ * What is to be encoded, together with the blanks between two such: between two encoded words those would be lost
+ * (RFC 2047 §6.2).
+ *
+ * @param tokens words, blanks and what else there is; each octet of the value is in one
+ * @param says a token without its quotation marks
+ */
+function encodeRuns(
+  tokens: readonly string[],
+  isEncoded: (token: string, at: number) => boolean,
+  says: (token: string) => string,
+): string {
+  let text = '';
+  let at = 0;
+  while (at < tokens.length) {
+    let token = tokens[at] ?? '';
+    if (!isEncoded(token, at)) {
+      text += token;
+      at++;
+      continue;
+    }
+    let run = says(token);
+    for (;;) {
+      const blanks = tokens[at + 1] ?? '';
+      token = tokens[at + 2] ?? '';
+      if (!/^[ \t]/.test(blanks) || !isEncoded(token, at + 2)) break;
+      run += blanks + says(token);
+      at += 2;
+    }
+    text += encodeWords(wide(run));
+    at++;
+  }
+  return text;
+}
+
+/** Quoted strings, blanks, words and single specials. `\s` would take octets of UTF-8 for blanks. */
+function addressTokens(value: string): string[] {
+  const tokens: string[] = [];
+  const plain = /[ \t]+|[^ \t"<>(),:;@]+|[\s\S]/y;
+  let mayClose = true;
+  for (let at = 0; at < value.length; ) {
+    let end = -1;
+    if (value[at] === '"' && mayClose) {
+      end = quotedEnd(value, at);
+      // One that does not end has only quoted quotation marks behind it, which end none either.
+      mayClose = end !== -1;
+    }
+    if (end === -1) {
+      plain.lastIndex = at;
+      end = at + (plain.exec(value)?.[0].length ?? 1);
+    }
+    tokens.push(value.slice(at, end));
+    at = end;
+  }
+  return tokens;
+}
+
+/** Offset behind the quoted string that begins at `start`; -1: it does not end. */
+function quotedEnd(value: string, start: number): number {
+  for (let i = start + 1; i < value.length; i++) {
+    if (value[i] === '\\') i++;
+    else if (value[i] === '"') return i + 1;
+  }
+  return -1;
+}
 
 /** latin1 of a header field's octets as text: UTF-8 where it is that. */
 function wide(latin1: string): string {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { canonicalLines, hazardsIn, isSafe } from '../../src/mail/canonical.ts';
 import { joinMessage, splitMessage } from '../../src/mail/compose.ts';
+import { decodeEncodedWords } from '../../src/mail/encoded-word.ts';
 import { readEntity, readMessage } from '../../src/mail/entity-tree.ts';
 import { sevenBitSafe } from '../../src/mail/seven-bit-safe.ts';
 
@@ -327,5 +328,48 @@ describe('taking a message apart', () => {
   it('reads its own entity back', () => {
     const { entity } = splitMessage(readMessage(Buffer.from('From: a@x.test')));
     expect(readEntity(entity).declared).toBe(true);
+  });
+});
+
+describe('header fields of a message inside, in raw UTF-8', () => {
+  const safeField = (field: string): string => {
+    const octets = Buffer.from(`Content-Type: message/rfc822\r\n\r\n${field}\r\n\r\nx`);
+    return sevenBitSafe(octets).toString('latin1').split('\r\n\r\n')[1] ?? '';
+  };
+
+  it('say the same as encoded words, whichever octets the characters are made of', () => {
+    // UTF-8 for à and for Р has the octet A0, which is a blank in Latin-1.
+    const texts = [
+      'From: Роман à la carte <a@example.org>',
+      'To: "Роман, à" <a@example.org>, b@example.org',
+      'Cc: Рабочая группа: "é" ü <a@example.org>, (à) b@example.org;',
+      'Subject: Роман à la  à x',
+    ];
+    for (const text of texts) {
+      const safe = safeField(text);
+      expect(safe).toMatch(/^[\x20-\x7e\r\n]*$/);
+      expect(decodeEncodedWords(safe)).toBe(
+        text.replaceAll(/"([^",]*)"/g, '$1').replace('"Роман, à"', 'Роман, à'),
+      );
+    }
+  });
+
+  it('are refused where an address itself is beyond ASCII', () => {
+    for (const text of ['From: é@example.org', 'From: <a@éxample.org>', 'From: "é"@example.org']) {
+      expect(() => safeField(text)).toThrow(expect.objectContaining({ code: 'mail.cannot-make-safe' }));
+    }
+  });
+
+  it('cost no more for being of one long word, or of quotation marks', () => {
+    // Each took the square of its length.
+    const octets = 100_000;
+    for (const field of [
+      `Subject: é ${'a'.repeat(octets)}`,
+      `To: é <${'a'.repeat(octets)}>`,
+      `To: é "${'\\"'.repeat(octets / 2)}`,
+      `To: ${'é '.repeat(octets / 3)}`,
+    ]) {
+      expect(safeField(field).length).toBeGreaterThan(octets);
+    }
   });
 });
