@@ -1,10 +1,10 @@
-import { type Element, isUniversal, universal } from '../asn1/element.ts';
-import { children } from '../asn1/reader.ts';
-import { SequenceReader, sequenceOf } from '../asn1/sequence-reader.ts';
+import { type Element, universal } from '../asn1/element.ts';
+import { children, readWhole } from '../asn1/reader.ts';
+import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { definiteLengths } from '../asn1/transcode.ts';
 import { objectIdentifier } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
-import { malformed } from './malformed.ts';
+import { isUnreadable, malformed } from './malformed.ts';
 
 /** `Attribute ::= SEQUENCE { attrType OBJECT IDENTIFIER, attrValues SET OF AttributeValue }` (RFC 5652 §5.3). */
 export type Attribute = { type: string; values: readonly Element[] };
@@ -30,7 +30,7 @@ export function readCoveredAttributes(element: Element): CoveredAttributes {
   return {
     list: elements.map(readAttribute),
     *encodings() {
-      const asSent = der.element(0x31, element.content);
+      const asSent = der.element(SET_OF, element.content);
       yield asSent;
       const canonical = der.setOf(elements.map((attribute) => definiteLengths(attribute)));
       if (!canonical.equals(asSent)) yield canonical;
@@ -77,14 +77,22 @@ export function attribute(type: string, value: Uint8Array): Buffer {
   return der.sequence(der.oid(type), der.setOf([value]));
 }
 
+/** Identifier octet of every SET OF. */
+export const SET_OF = 0x31;
+
 /**
- * Whether `octets` are a `SET OF Attribute` in themselves. A signature over such content without signed attributes
- * could as well be one over those attributes, and the other way round.
+ * Whether content is a `SET OF Attribute` and nothing else. A signature over such content without signed attributes could as
+ * well be one over those attributes, and the other way round.
  */
-export function looksLikeAttributes(octets: Element): boolean {
-  if (!isUniversal(octets, universal.set)) return false;
-  const reader = new SequenceReader(octets, 'BER');
-  if (reader.atEnd) return false;
-  while (!reader.atEnd) readAttribute(reader.next());
-  return true;
+export function isSetOfAttributes(content: Uint8Array): boolean {
+  if (content[0] !== SET_OF) return false;
+  const octets = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+  try {
+    const attributes = children(readWhole(octets, 'BER'), 'BER');
+    for (const attribute of attributes) readAttribute(attribute);
+    return attributes.length > 0;
+  } catch (error) {
+    if (isUnreadable(error)) return false;
+    throw error;
+  }
 }

@@ -2,18 +2,12 @@ import { MOST_HEADER_OCTETS, readHeader } from '../asn1/reader.ts';
 import { limits } from '../limits.ts';
 import type { SizedOctets } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import { isSetOfAttributes, SET_OF } from './attributes.ts';
 import { contentDigest } from './digests.ts';
 import { isUnreadable } from './malformed.ts';
 import type { SignedData, SignerInfo } from './signed-data.ts';
 import type { DigestedOctets } from './stream-digests.ts';
-import {
-  type BareContent,
-  isSetOfAttributes,
-  SET_OF,
-  schemeAndKey,
-  type VerificationReport,
-  verifyOver,
-} from './verify.ts';
+import { type BareContent, schemeAndKey, type VerificationReport, verifyOver } from './verify.ts';
 import { verifySchemeOfStream } from './verify-scheme.ts';
 
 /**

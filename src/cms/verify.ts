@@ -1,10 +1,9 @@
 import { type KeyObject, timingSafeEqual } from 'node:crypto';
-import { readWhole } from '../asn1/reader.ts';
 import { SealgateError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { workingKeyOnPath } from '../pki/working-key.ts';
 import { sameAlgorithm } from './algorithm-identifier.ts';
-import { type Attribute, hasDuplicates, looksLikeAttributes } from './attributes.ts';
+import { type Attribute, hasDuplicates, isSetOfAttributes } from './attributes.ts';
 import { type ContentDigestName, digest, digestOctets } from './digests.ts';
 import type { CertificateIdentifier } from './identifiers.ts';
 import { isUnreadable } from './malformed.ts';
@@ -214,16 +213,6 @@ function isMadeOfAttributes(content: SignedContent | BareContent): boolean {
   if (content instanceof Uint8Array) return isSetOfAttributes(content);
   return 'bare' in content && content.bare.looksLikeAttributes;
 }
-
-/** Whether content is a set of attributes and nothing else. */
-export function isSetOfAttributes(content: Uint8Array): boolean {
-  if (content[0] !== SET_OF) return false;
-  const octets = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-  return orNull(() => looksLikeAttributes(readWhole(octets, 'BER'))) === true;
-}
-
-/** Identifier octet of every SET OF. */
-export const SET_OF = 0x31;
 
 function digestOfContent(content: SignedContent | BareContent, name: ContentDigestName): Uint8Array | null {
   if (content instanceof Uint8Array) return digest(name, content);
