@@ -71,6 +71,7 @@ export const imapTargets: readonly FuzzTarget[] = [
   {
     name: 'imap-framer',
     form: 'lines',
+    budget: { ms: 100, usPerOctet: 8 },
     allowed: ['imap.framing'],
     dictionary,
     prepare: () => ({

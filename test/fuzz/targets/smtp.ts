@@ -41,6 +41,9 @@ function drain<T>(
   return found;
 }
 
+/** Each input is read twice and the answers compared; it may have a line in every two octets. */
+const budget = { ms: 100, usPerOctet: 8 };
+
 export const smtpTargets: readonly FuzzTarget[] = [
   {
     name: 'smtp-command',
@@ -90,6 +93,7 @@ export const smtpTargets: readonly FuzzTarget[] = [
     name: 'smtp-lines',
     form: 'lines',
     allowed: [],
+    budget,
     prepare: () => ({
       seeds: text('EHLO a\r\nNOOP\r\n', 'x\ny\r\n', `${'x'.repeat(300)}\r\nQUIT\r\n`),
       run(input) {
@@ -115,6 +119,7 @@ export const smtpTargets: readonly FuzzTarget[] = [
     name: 'smtp-reply',
     form: 'lines',
     allowed: [],
+    budget,
     dictionary: ['250-', '250 ', '334 ', '5.7.1 ', 'SIZE 100', 'AUTH PLAIN LOGIN', '\r\n', '\n', '\xff'],
     prepare: () => ({
       seeds: text(
@@ -141,6 +146,7 @@ export const smtpTargets: readonly FuzzTarget[] = [
     name: 'smtp-dot-stuffing',
     form: 'lines',
     allowed: [],
+    budget,
     dictionary: ['.', '..', '\r\n.\r\n', '\n.\n', '\r\n.\n', '\r.\r', '\r\n', '\r', '\n'],
     prepare: () => ({
       seeds: text('Subject: x\r\n\r\n.dot\r\n..\r\n.\r\nMAIL', '.\r\n', 'x\r\n.\r\n', 'a\n.\nb\r\n.\r\n'),
