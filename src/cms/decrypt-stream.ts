@@ -1,5 +1,6 @@
 import { readThrough } from '../asn1/read-stream.ts';
 import { limits } from '../limits.ts';
+import { release } from '../octets/release.ts';
 import type { RereadableOctets, Spool, SpooledOctets, SpoolWriter } from '../octets/source.ts';
 import type { ContentDecipher } from './content-cipher.ts';
 import { type Decryption, decryptWith, type OpenContent, type SharedSecrets } from './decryption.ts';
@@ -74,7 +75,10 @@ async function decryptInto(
     await readThrough(source.read(), envelopedDataGrammar, async (ciphertext) => {
       const body = ciphertext.subarray(0, left);
       left -= body.length;
-      if (body.length > 0) await writer.write(decipher.update(body));
+      if (body.length === 0) return;
+      const content = decipher.update(body);
+      await writer.write(content);
+      release(content);
     });
     // A source that is shorter the second time gives nothing.
     const rest = left === 0 ? decipher.finish() : null;

@@ -3,6 +3,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { release } from './release.ts';
 import { CHUNK_OCTETS } from './source.ts';
 
 /**
@@ -79,6 +80,8 @@ export class SpoolFile {
       return whole ? null : unavailable('no room');
     } catch (error) {
       return asUnavailable(error);
+    } finally {
+      for (const part of parts) release(part);
     }
   }
 
