@@ -6,6 +6,12 @@ import { decodeEncodedWords, encodeWords } from '../../../src/mail/encoded-word.
 import type { Entity } from '../../../src/mail/entity.ts';
 import { readEntity, readMessage } from '../../../src/mail/entity-tree.ts';
 import { readHeader } from '../../../src/mail/header.ts';
+import { withoutLegacyDisplay } from '../../../src/mail/header-protection-display.ts';
+import {
+  compareWithOuter,
+  readProtectedHeader,
+  shownFields,
+} from '../../../src/mail/header-protection-reading.ts';
 import { readMediaType, readParameterised } from '../../../src/mail/media-type.ts';
 import { sevenBitSafe } from '../../../src/mail/seven-bit-safe.ts';
 import {
@@ -200,6 +206,56 @@ export const mailTargets: readonly FuzzTarget[] = [
         return [outer, entity];
       },
     }),
+  },
+  {
+    // What is protected inside and shown in the place of the fields outside (RFC 9788).
+    name: 'mail-header-protection',
+    form: 'lines',
+    allowed,
+    budget,
+    dictionary: [
+      ...mailDictionary,
+      'hp="clear"',
+      'hp="cipher"',
+      '; hp-legacy-display="1"',
+      'HP-Outer: Subject: [...]\r\n',
+      'HP-Outer: ',
+      'protected-headers="v1"',
+      'Subject: [...]\r\n',
+      'forwarded=no',
+    ],
+    prepare: () => {
+      const outer = readMessage(mails[0] as Buffer).root.fields;
+      return {
+        seeds: [
+          ...seeds(),
+          crlf(
+            'From: Bob <bob@example.org>\nSubject: x\nHP-Outer: Subject: [...]\nHP-Outer: From: Bob <bob@example.org>\n' +
+              'Content-Type: text/plain; charset=utf-8; hp="cipher"; hp-legacy-display="1"\n\nSubject: x\n\nHello\n',
+          ),
+          crlf(
+            'Content-Type: message/rfc822; forwarded=no\n\nFrom: Bob <bob@example.org>\nSubject: y\n\nHello\n',
+          ),
+        ],
+        run(input) {
+          const plain = withoutLegacyDisplay(input);
+          const header = readProtectedHeader(readMessage(input), outer);
+          if (header === null) return plain;
+          const shown = shownFields(header, true);
+          const { fields } = readHeader(shown, 0, shown.length);
+          holds(
+            fields.every(({ name }) => name !== ''),
+            'what is shown in the place of a header is fields',
+          );
+          return [
+            plain,
+            shown,
+            compareWithOuter(header, outer, true),
+            compareWithOuter(header, outer, false),
+          ];
+        },
+      };
+    },
   },
   {
     name: 'mail-address',

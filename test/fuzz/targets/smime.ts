@@ -11,7 +11,7 @@ import { corpusFiles } from './corpus.ts';
 import { mailDictionary, mails } from './mail.ts';
 import { Correspondents, compressed } from './messages.ts';
 
-const dictionary = [
+export const smimeDictionary = [
   ...mailDictionary,
   'Content-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\n',
   'Content-Type: application/octet-stream; name=smime.p7m\r\n',
@@ -27,7 +27,7 @@ const dictionary = [
 
 const SECRET = 'the wording that was signed';
 
-async function messages(people: Correspondents): Promise<Buffer[]> {
+export async function smimeMessages(people: Correspondents): Promise<Buffer[]> {
   const plain = Buffer.from(
     `From: alice@example.org\r\nTo: bob@example.org\r\nSubject: x\r\nMIME-Version: 1.0\r\n` +
       `Content-Type: text/plain; charset=utf-8\r\n\r\n${SECRET}\r\n`,
@@ -58,7 +58,7 @@ export const smimeTargets: readonly FuzzTarget[] = [
     name: 'smime-recognise',
     form: 'lines',
     allowed: ['mail.'],
-    dictionary,
+    dictionary: smimeDictionary,
     prepare: () => ({ seeds: mails, run: (input) => recognise(readMessage(input)) }),
   },
   {
@@ -66,7 +66,7 @@ export const smimeTargets: readonly FuzzTarget[] = [
     name: 'smime-open',
     form: 'mail',
     allowed: [],
-    dictionary,
+    dictionary: smimeDictionary,
     budget: { ms: 1_000, usPerOctet: 5 },
     caches: 24 * 1024 * 1024,
     prepare: async () => {
@@ -77,7 +77,7 @@ export const smimeTargets: readonly FuzzTarget[] = [
         pool: [people.alice.certificate, people.bob.certificate],
       };
       return {
-        seeds: await messages(people),
+        seeds: await smimeMessages(people),
         close: () => people.remove(),
         async run(input) {
           const { outcome, entity, report } = await openMessage(input, people.keys, context);

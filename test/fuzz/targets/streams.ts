@@ -26,10 +26,13 @@ import {
 import { sevenBitSafe } from '../../../src/mail/seven-bit-safe.ts';
 import { sevenBitSafeFrom } from '../../../src/mail/seven-bit-safe-source.ts';
 import type { OctetTransform } from '../../../src/octets/transform.ts';
+import { type MessageOpening, openMessage } from '../../../src/smime/open.ts';
+import { openMessageStream } from '../../../src/smime/open-stream.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 import { chunksOf } from './chunks.ts';
 import { mailDictionary, mails } from './mail.ts';
 import { Correspondents, compressed } from './messages.ts';
+import { smimeDictionary, smimeMessages } from './smime.ts';
 import { gathered, inPieces, WatchedSpool } from './watched-spool.ts';
 
 /** Readers of streams, fed in pieces of any length, against those of messages in memory. */
@@ -289,7 +292,50 @@ export const streamTargets: readonly FuzzTarget[] = [
       },
     }),
   },
+  {
+    name: 'stream-open',
+    form: 'mail',
+    allowed: [],
+    maxOctets,
+    budget: { ms: 1_500, usPerOctet: 60 },
+    caches: 24 * 1024 * 1024,
+    dictionary: smimeDictionary,
+    prepare: async () => {
+      const people = new Correspondents();
+      const context = {
+        at: new Date('2026-12-01T00:00:00Z'),
+        anchors: [people.folder.authority.certificate],
+        pool: [people.alice.certificate, people.bob.certificate],
+      };
+      return {
+        seeds: await smimeMessages(people),
+        close: () => people.remove(),
+        async run(input) {
+          const spool = new WatchedSpool();
+          const { entity, ...whole } = await openMessage(input, people.keys, context);
+          const opening = await openMessageStream(inPieces(input), people.keys, context, spool);
+          const { entity: streamed, discard, ...pieces } = opening;
+          const octets = await gathered(streamed);
+          await discard();
+          holds(octets.equals(entity), 'the same is shown');
+          // A stream learns of a damaged transfer encoding only behind what it has understood by then.
+          const isOpen = [whole, pieces].some(({ outcome }) => outcome === 'opened' || outcome === 'no-key');
+          if (isOpen) holds(isDeepStrictEqual(pieces, whole), 'the same report');
+          holds(isVouchedFor(whole) === isVouchedFor(pieces), 'the same trust');
+          const answer = [whole, entity];
+          spool.checkLeft(0);
+          return answer;
+        },
+      };
+    },
+  },
 ];
+
+function isVouchedFor({ report }: Pick<MessageOpening, 'report'>): boolean {
+  return report.layers.some(
+    (layer) => layer.kind === 'signed' && layer.signatures.some(({ signature }) => signature === 'good'),
+  );
+}
 
 /** Closures are never the same. */
 function withoutFunctions<
