@@ -5,6 +5,7 @@ import type { Clock } from '../pipeline/ports.ts';
 import {
   type Evidence,
   type EvidenceKind,
+  LONGEST_PAUSE_MS,
   memoryOctets,
   parseEvidence,
   refreshTime,
@@ -47,6 +48,8 @@ type State = {
   failures: number;
   failure: string;
   flight: Promise<Found> | null;
+  /** Its place went to others while a flight or the file was waited for: what comes is given out and not kept. */
+  dropped: boolean;
 };
 
 /**
@@ -89,7 +92,9 @@ export class EvidenceKeeper {
 
   /** Whether a fetch would bring something newer, as far as can be told. */
   isDue({ key }: Wanted): boolean {
-    return this.#parts.clock().getTime() >= this.#state(key).refreshAt;
+    const left = this.#state(key).refreshAt - this.#parts.clock().getTime();
+    // Longer than any pause is only what was written down before the clock was set back.
+    return left <= 0 || left > LONGEST_PAUSE_MS;
   }
 
   /** Fetches it, or joins the flight that does; within the back-off of a failure, that failure again. Never rejects. */
@@ -179,6 +184,10 @@ export class EvidenceKeeper {
   }
 
   #remember(state: State, evidence: Evidence, now: Date): void {
+    if (state.dropped) {
+      state.evidence = evidence;
+      return;
+    }
     if (state.evidence !== null) this.#octets -= memoryOctets(state.evidence);
     state.evidence = evidence;
     state.recalled = true;
@@ -217,7 +226,15 @@ export class EvidenceKeeper {
   #state(key: string): State {
     const known = this.#states.get(key);
     const state = known ?? {
-      ...{ evidence: null, recalled: false, refreshAt: 0, failures: 0, failure: '', flight: null },
+      ...{
+        evidence: null,
+        recalled: false,
+        refreshAt: 0,
+        failures: 0,
+        failure: '',
+        flight: null,
+        dropped: false,
+      },
     };
     this.#states.delete(key);
     this.#states.set(key, state);
@@ -225,6 +242,7 @@ export class EvidenceKeeper {
       const [oldest] = this.#states;
       if (oldest !== undefined) {
         this.#forget(oldest[1]);
+        oldest[1].dropped = true;
         this.#states.delete(oldest[0]);
       }
     }

@@ -49,7 +49,7 @@ const AHEAD = 0.75;
 const LEAST_MS = 60_000;
 const MOST_MS = 3_600_000;
 /** Roots publish CRLs for months; what is revoked out of turn is to be seen within a day of use. */
-const LONGEST_MS = 24 * 3_600_000;
+export const LONGEST_PAUSE_MS = 24 * 3_600_000;
 
 /**
  * When newer evidence is to be fetched: before this one stops being new, so that nobody has to wait for it, and
@@ -59,6 +59,6 @@ export function refreshTime({ from, until }: Window, maxAgeMs: number | null, no
   const end = Math.min(until.getTime(), maxAgeMs === null ? Infinity : from.getTime() + maxAgeMs);
   const ahead = from.getTime() + AHEAD * (end - from.getTime());
   const pause = Math.min(Math.max((end - now.getTime()) / 4, LEAST_MS), MOST_MS);
-  const wanted = Math.min(ahead, now.getTime() + LONGEST_MS);
+  const wanted = Math.min(ahead, now.getTime() + LONGEST_PAUSE_MS);
   return new Date(Math.max(wanted, now.getTime() + pause));
 }

@@ -64,7 +64,7 @@ async function once(request: FetchRequest, { guard, resolve = systemResolver }: 
     const found = isIP(hostname) === 0 ? await orAborted(resolve(hostname), signal) : [literal(hostname)];
     const addresses = found.filter(({ address }) => guard.permits(address));
     if (addresses.length === 0) return failed('has no address that may be asked.');
-    return await exchange(request, addresses);
+    return await orAborted(exchange(request, addresses), signal);
   } catch (error) {
     return failed(signal.aborted ? 'did not answer in time.' : `cannot be reached (${codeOf(error)}).`);
   }
@@ -88,8 +88,14 @@ function exchange(request: FetchRequest, addresses: readonly Address[]): Promise
         ...(body === null ? {} : { 'content-type': body.type, 'content-length': body.octets.length }),
       },
     });
+    let isAnswered = false;
     sent.on('error', reject);
+    // Node ends a connection that turns into something else and tells nobody but this event.
+    sent.on('close', () => {
+      if (!isAnswered) reject(new Error('the connection ended before an answer came'));
+    });
     sent.on('response', (response) => {
+      isAnswered = true;
       // Only what was read whole counts; a second answer cannot change the first.
       read(response, request.maxOctets)
         .then(resolve, reject)

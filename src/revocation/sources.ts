@@ -4,7 +4,12 @@ import type { Certificate } from '../pki/certificate.ts';
 import type { CertificateRevocationList } from '../pki/crl.ts';
 import { nameForPeople, nameKey } from '../pki/name.ts';
 import { writeOcspRequest } from '../pki/ocsp-request.ts';
-import { crlEvidenceProblem, type EvidenceUse, ocspEvidenceProblem } from '../pki/revocation-evidence.ts';
+import {
+  crlEvidenceProblem,
+  type EvidenceUse,
+  ocspEvidenceProblem,
+  type PublishedList,
+} from '../pki/revocation-evidence.ts';
 import {
   deltaLocations,
   hasNoRevocationAvailable,
@@ -44,7 +49,7 @@ export function sourcesOf(use: EvidenceUse, rules: SourceRules): { sources: Sour
     .map((url) => source([url], rules, (place) => answerOf(place, use, rules)));
   const lists = crls
     .slice(0, most)
-    .map((urls) => source(urls.slice(0, most), rules, (place) => listFrom(place, use, rules)));
+    .map((urls) => source(urls.slice(0, most), rules, (place) => listFrom(place, 'complete', use, rules)));
   const sources = inOrder(rules.sources, responders, lists);
   const name = nameForPeople(certificate.subject);
   const none =
@@ -61,7 +66,7 @@ export function deltaSources(crl: CertificateRevocationList, use: EvidenceUse, r
   const own = certificate === undefined ? [] : revocationLocations(certificate).deltas;
   return [...own, ...deltaLocations(crl)]
     .slice(0, most)
-    .map((urls) => source(urls.slice(0, most), rules, (place) => listFrom(place, use, rules)));
+    .map((urls) => source(urls.slice(0, most), rules, (place) => listFrom(place, 'delta', use, rules)));
 }
 
 function inOrder(order: SourceOrder, responders: Source[], lists: Source[]): Source[] {
@@ -92,9 +97,14 @@ function source(
   return { ways, refused };
 }
 
-function listFrom({ url }: { url: URL }, use: EvidenceUse, rules: SourceRules): Wanted {
+function listFrom(
+  { url }: { url: URL },
+  published: PublishedList,
+  use: EvidenceUse,
+  rules: SourceRules,
+): Wanted {
   return {
-    key: `crl ${issuerKey(use.target)} ${url.href}`,
+    key: `${published === 'delta' ? 'delta' : 'crl'} ${issuerKey(use.target)} ${url.href}`,
     kind: 'crl',
     place: placeForPeople(url),
     load: (signal) => {
@@ -102,7 +112,9 @@ function listFrom({ url }: { url: URL }, use: EvidenceUse, rules: SourceRules): 
       return fetchOctets({ url, body: null, accept, maxOctets: limits.pki.crlOctets, signal }, rules);
     },
     problem: (evidence) =>
-      evidence.kind === 'crl' ? (crlEvidenceProblem(evidence.crl, use)?.text ?? null) : 'It is no CRL.',
+      evidence.kind === 'crl'
+        ? (crlEvidenceProblem(evidence.crl, published, use)?.text ?? null)
+        : 'It is no CRL.',
   };
 }
 

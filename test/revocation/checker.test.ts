@@ -198,7 +198,7 @@ describe('evidence that is not believed', () => {
     ],
     ['from the future', () => crl({ thisUpdate: later(24 * hour) }), 'from the future'],
     ['signed by somebody else', () => crl({ key: ecKey('Mallory') }), 'does not bear the signature'],
-    ['of another CA', () => makeCrlDer({ issuer: 'Mallory', key: ecKey('Mallory') }), 'not known'],
+    ['of another CA', () => makeCrlDer({ issuer: 'Mallory', key: ecKey('Mallory') }), 'of another issuer'],
     ['no CRL at all', () => Buffer.from('<html>'), 'something else'],
   ])('a CRL that is %s', async (_name, made, reason) => {
     const one = subscriber({ crl: [server.url('/crl')] });
@@ -232,6 +232,43 @@ describe('evidence that is not believed', () => {
     revocation.time.now = later(30 * hour);
     expect((await check(revocation, one)).verdict).toBe('unchecked');
     expect(server.times('/crl')).toBe(2);
+  });
+
+  test('another genuine list of the same CA: what is known of a revocation is not forgotten for it', async () => {
+    const ca = makeCa('Intermediate', 'Root');
+    const place = server.url('/crl');
+    const below = (serial: number) =>
+      makeCertificate({
+        ...{ subject: 'Below', issuer: 'Intermediate', key: ecKey('Below'), serial },
+        issuerKey: ecKey('Intermediate'),
+        extensions: [cRLDistributionPoints({ uri: place })],
+      });
+    const list = (recipe: Partial<CrlRecipe>) =>
+      makeCrlDer({ issuer: 'Intermediate', key: ecKey('Intermediate'), ...recipe });
+    const revoked = below(77);
+    const revocation = await start();
+    server.gives('/crl', list({ entries: [{ serial: 77 }], number: 3 }));
+    const fetches = () =>
+      revocation.events.filter(({ event }) => event.startsWith('revocation.fetch')).length;
+    const first = await check(revocation, revoked, [ca]);
+    expect(first.certificates[0]?.revocation.status).toBe('revoked');
+    const newer = { thisUpdate: later(1000), nextUpdate: later(100 * 24 * hour), number: 4 };
+    const others = [
+      crl(newer),
+      list({ ...newer, scope: { only: 'ca' } }),
+      list({ ...newer, scope: { uri: server.url('/shard-2') } }),
+      list({ ...newer, base: 3 }),
+    ];
+    for (const [i, other] of others.entries()) {
+      server.gives('/crl', other);
+      revocation.time.now = later((21 + i / 10) * hour);
+      const again = await check(revocation, revoked, [ca]);
+      expect(again.certificates[0]?.revocation.status).toBe('revoked');
+      while (fetches() < i + 2) await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect((await check(revocation, revoked, [ca])).certificates[0]?.revocation.status).toBe('revoked');
+    const told = revocation.events.filter(({ event }) => event === 'revocation.fetch-failed');
+    expect(told).toHaveLength(others.length);
   });
 
   test('older than the setting allows', async () => {

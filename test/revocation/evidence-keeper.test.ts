@@ -59,6 +59,19 @@ describe('what is kept', () => {
     expect((await finished).every(({ kind }) => kind === 'found')).toBe(true);
   });
 
+  test('what was to be left alone for years, because the clock was ahead, is asked again when it is set back', async () => {
+    const time = { now: later(10 * 365 * 24 * hour) };
+    const parts = { file: null, maxAgeMs: null, clock: () => time.now, log: { write: () => undefined } };
+    const kept = new EvidenceKeeper({ ...parts, deadline: () => new AbortController().signal });
+    const failing = wanted('a', { load: async () => ({ kind: 'failed', text: 'is away.' }) });
+    expect(await kept.fetch(failing)).toMatchObject({ kind: 'failed' });
+    expect(kept.isDue(failing)).toBe(false);
+    time.now = now;
+    expect(kept.isDue(failing)).toBe(true);
+    expect(await kept.fetch(wanted('a'))).toMatchObject({ kind: 'found' });
+    expect(kept.isDue(wanted('a'))).toBe(false);
+  });
+
   test('a refusal of a responder is nothing to keep', async () => {
     const { keeper: kept } = keeper();
     const refused = async () => ({ kind: 'fetched', octets: Buffer.from('30030a0103', 'hex') }) as const;

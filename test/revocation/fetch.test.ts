@@ -176,6 +176,20 @@ describe('what a fetch takes', () => {
     expect(await get(server.url('/header'))).toEqual(failure('HPE_HEADER_OVERFLOW'));
   });
 
+  test('nothing of a server that turns to another protocol; the fetch ends', async () => {
+    const raw = createServer((socket) => {
+      socket.on('error', () => socket.destroy());
+      const upgrade = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n';
+      socket.once('data', () => socket.write(upgrade));
+    });
+    await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve));
+    const address = raw.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const answer = await get(`http://127.0.0.1:${port}/`, { ports: new Set([port]) });
+    expect(answer).toEqual(failure('cannot be reached'));
+    await new Promise((resolve) => raw.close(resolve));
+  });
+
   test('no status but success', async () => {
     for (const status of [201, 204, 206, 304, 403, 500]) {
       server.on('/status', (_request, _body, response) => response.writeHead(status).end());
