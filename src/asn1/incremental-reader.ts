@@ -59,6 +59,14 @@ export class IncrementalReader {
     this.#ended = ended;
   }
 
+  /** For drivers: what is left of the octets is kept, so that whoever gave them may use their memory again. */
+  keepRest(): void {
+    this.#base += this.#at;
+    this.#octets = Buffer.from(this.#octets.subarray(this.#at));
+    this.#at = 0;
+    this.#coming = Buffer.from(this.#coming);
+  }
+
   /** For drivers: the octets that follow. */
   receive(octets: Buffer): void {
     this.#coming = this.#coming.length === 0 ? octets : Buffer.concat([this.#coming, octets]);

@@ -30,6 +30,7 @@ export async function* readStream<Head, T>(
       const piece = reader.takeContent();
       if (piece === undefined) break;
       if (piece === null) {
+        reader.keepRest();
         const octets = await input.next();
         if (octets === null) reader.receiveEnd();
         else reader.receive(octets);
@@ -42,6 +43,7 @@ export async function* readStream<Head, T>(
       }
     }
     if (gathered.length > 0) yield gathered.take();
+    reader.keepRest();
     reader.receive(await input.rest(reader.offset));
     reader.receiveEnd();
     return grammar.tail(reader, head);
@@ -107,7 +109,7 @@ async function readHead<T>(
   }
 }
 
-/** A stream being taken chunk by chunk. */
+/** A stream being taken chunk by chunk. A chunk is looked at no more once the next one is asked for. */
 class Input {
   readonly #chunks: AsyncIterator<Buffer>;
   #sinceTurn = 0;
@@ -140,7 +142,7 @@ class Input {
     while (length < wanted) {
       const chunk = await this.next();
       if (chunk === null) break;
-      pieces.push(chunk);
+      pieces.push(Buffer.from(chunk));
       length += chunk.length;
     }
     return Buffer.concat(pieces, length);

@@ -1,5 +1,6 @@
+import { release } from '../octets/release.ts';
 import { borrowed } from '../octets/scan.ts';
-import type { OctetSource, RereadableOctets } from '../octets/source.ts';
+import type { OctetSource, OctetStream, RereadableOctets } from '../octets/source.ts';
 import { transformed } from '../octets/transform.ts';
 import { Base64Decoder, decodeBase64 } from './base64.ts';
 import type { Entity } from './entity.ts';
@@ -30,7 +31,8 @@ export function decodeBody(octets: Uint8Array, entity: Entity): Buffer {
 }
 
 /**
- * `decodeBody` for a body of any size.
+ * `decodeBody` for a body of any size. What is read of it is for those who are done with a chunk before they ask for the next one:
+ * then its memory is given back.
  *
  * @param body the leaf's encoded body
  * @throws SealgateError `mail.malformed-encoding` for an encoding nobody declared; for damage, while it is read
@@ -43,11 +45,19 @@ export function decodedBody(body: OctetSource, transferEncoding: string): Reread
       return body;
     case 'base64':
       // The decoder keeps nothing of a chunk.
-      return { read: () => transformed(borrowed(body), new Base64Decoder()) };
+      return { read: () => lent(transformed(borrowed(body), new Base64Decoder())) };
     case 'quoted-printable':
       return { read: () => transformed(body.read(), new QuotedPrintableDecoder()) };
     default:
       throw unknownEncoding();
+  }
+}
+
+/** Chunks that this stream alone has made. */
+async function* lent(octets: OctetStream): OctetStream {
+  for await (const chunk of octets) {
+    yield chunk;
+    release(chunk);
   }
 }
 
