@@ -37,36 +37,63 @@ export async function decompressStream(
   return { outcome: 'failed' };
 }
 
-/** Whether it could be unpacked within the bound. */
+/** Whether all of it could be unpacked within the bound. */
 async function inflateInto(
   writer: SpoolWriter,
   source: RereadableOctets,
   maxOctets: number,
 ): Promise<boolean> {
   let left = maxOctets;
-  try {
-    await pipeline(compressed(source), createInflate(), async (unpacked: OctetStream) => {
-      for await (const chunk of unpacked) {
-        left -= chunk.length;
-        if (left < 0) throw new TooLarge();
-        await writer.write(chunk);
+  let given = 0;
+  /** Of the source or the spool. */
+  const failures: unknown[] = [];
+  const inflate = createInflate();
+  /** Copied, since the pipeline takes several before it is done with one. */
+  async function* compressed(): OctetStream {
+    try {
+      for await (const piece of readStream(source.read(), compressedDataGrammar)) {
+        given += piece.length;
+        yield Buffer.from(piece);
       }
-    });
-    return true;
+    } catch (error) {
+      failures.push(error);
+      throw error;
+    }
+  }
+  async function write(unpacked: OctetStream): Promise<void> {
+    for await (const chunk of unpacked) {
+      left -= chunk.length;
+      if (left < 0) throw new TooLarge();
+      try {
+        await writer.write(chunk);
+      } catch (error) {
+        failures.push(error);
+        throw error;
+      }
+    }
+  }
+  try {
+    await pipeline(compressed(), inflate, write);
   } catch (error) {
-    if (error instanceof TooLarge || isOfZlib(error)) return false;
+    // With octets behind its data zlib ends in the middle of the pipeline, which has several names for that.
+    if (failures.length > 0) throw failures[0];
+    if (error instanceof TooLarge || isOfZlib(error) || isEndedEarly(error)) return false;
     throw error;
   }
+  return inflate.bytesWritten === given;
 }
 
 class TooLarge extends Error {}
 
 /** zlib's only answer to damage. */
 function isOfZlib(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && /^Z_/.test(String(error.code));
+  return /^Z_/.test(codeOf(error));
 }
 
-/** Copied, since the pipeline takes several before it is done with one. */
-async function* compressed(source: RereadableOctets): OctetStream {
-  for await (const piece of readStream(source.read(), compressedDataGrammar)) yield Buffer.from(piece);
+function isEndedEarly(error: unknown): boolean {
+  return ['ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR'].includes(codeOf(error));
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

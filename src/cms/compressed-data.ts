@@ -27,12 +27,15 @@ export function inflationBound(octets: number): number {
   return Math.min(limits.messageOctets, Math.max(inflatedOctets, octets * inflation));
 }
 
-/** On the thread pool: a stranger decides how long it takes. */
-const unpack = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate);
+/** On the thread pool: a stranger decides how long it takes. `info` changes the result's type, which nobody has written down. */
+const unpack = promisify(inflate) as unknown as (
+  octets: Buffer,
+  options: { maxOutputLength: number; info: true },
+) => Promise<{ buffer: Buffer; engine: { bytesWritten: number } }>;
 
 /**
  * Reads CompressedData (RFC 3274 §1.1): `SEQUENCE { version, compressionAlgorithm, encapContentInfo }`. Content that is
- * larger than allowed has failed like content that is damaged; nothing is truncated.
+ * larger than allowed has failed like content that is damaged; nothing is truncated, and nothing that follows is passed over.
  *
  * @param octets ContentInfo, BER or DER
  * @param maxOctets of the content, 1 or more; see `inflationBound`
@@ -45,8 +48,11 @@ export async function decompress(octets: Buffer, maxOctets: number): Promise<Dec
   const { algorithm, contentType } = value;
   if (algorithm !== zlib) return { outcome: 'failed' };
   try {
-    const content = await unpack(compressed, { maxOutputLength: maxOctets });
-    return { outcome: 'opened', contentType, content };
+    const { buffer: content, engine } = await unpack(compressed, { maxOutputLength: maxOctets, info: true });
+    // zlib stops at the end of its data, whatever stands behind it.
+    return engine.bytesWritten === compressed.length
+      ? { outcome: 'opened', contentType, content }
+      : { outcome: 'failed' };
   } catch {
     // zlib's only answer to damage and to the bound.
     return { outcome: 'failed' };

@@ -5,7 +5,7 @@ import { isUnreadable } from '../cms/malformed.ts';
 import { contentTypes } from '../cms/oids.ts';
 import { peekContentType } from '../cms/peek-stream.ts';
 import { readSignedStream } from '../cms/signed-data-stream.ts';
-import { DigestedOctets } from '../cms/stream-digests.ts';
+import { DigestedOctets, digestStream } from '../cms/stream-digests.ts';
 import { verifySignatureOfStream } from '../cms/verify-stream.ts';
 import { unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -196,9 +196,20 @@ async function takeOffCms(message: OctetSource, root: Entity, reading: Reading):
       case contentTypes.compressedData:
         return takeOffCompression(cms, reading);
       default:
+        await requireDecodable(cms);
         return INNERMOST;
     }
   });
+}
+
+/**
+ * Reads on to the end: damage to the transfer encoding counts before anything that is told from less than all octets, as it
+ * does where they are all there.
+ *
+ * @throws SealgateError `mail.malformed-encoding`
+ */
+async function requireDecodable(cms: RereadableOctets): Promise<void> {
+  await digestStream(cms.read(), []);
 }
 
 async function takeOffEncryption(cms: RereadableOctets, { keys, spool }: Reading): Promise<Step> {
@@ -215,6 +226,7 @@ async function takeOffEncryption(cms: RereadableOctets, { keys, spool }: Reading
     return { kind: 'inside', layer, content: opened.content, shown: true };
   } catch (error) {
     if (!isUnreadable(error)) throw error;
+    await requireDecodable(cms);
     const layer: Layer = { kind: 'encrypted', algorithm: 'unknown', authenticated: false, outcome: 'failed' };
     return { kind: 'failed', layers: [layer] };
   }
@@ -230,6 +242,7 @@ async function takeOffCompression(cms: RereadableOctets, { maxInflated, spool }:
     return { kind: 'inside', layer, content: unpacked.content, shown: true };
   } catch (error) {
     if (!isUnreadable(error)) throw error;
+    await requireDecodable(cms);
     return failed;
   }
 }

@@ -4,9 +4,12 @@ import { describe, expect, it } from 'vitest';
 import * as der from '../../src/asn1/writer.ts';
 import { algorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
 import { decompress, inflationBound } from '../../src/cms/compressed-data.ts';
+import { decompressStream } from '../../src/cms/compressed-data-stream.ts';
 import { contentInfo } from '../../src/cms/content-info.ts';
 import { contentTypes } from '../../src/cms/oids.ts';
 import { limits } from '../../src/limits.ts';
+import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
+import { inChunks } from '../mail/support/streams.ts';
 
 const zlib = '1.2.840.113549.1.9.16.3.8';
 
@@ -35,6 +38,30 @@ describe('CompressedData (RFC 3274)', () => {
     expect(bomb.length).toBeLessThan(100_000);
     expect(await decompress(bomb, 1024 * 1024)).toEqual({ outcome: 'failed' });
     expect(await decompress(craft(deflateSync(content)), content.length - 1)).toEqual({ outcome: 'failed' });
+  });
+
+  it('with octets behind what was compressed fails, in memory and as a stream, wherever the chunks end', async () => {
+    for (const more of [1, 5, 1_000, 70_000]) {
+      const octets = craft(Buffer.concat([deflateSync(content), Buffer.alloc(more, 7)]));
+      expect(await decompress(octets, 1_000_000)).toEqual({ outcome: 'failed' });
+      for (const size of [more < 100 ? 1 : 100, 1_000, 65_536]) {
+        const opened = await decompressStream(inChunks(octets, [size]), encryptedSpool(), 1_000_000);
+        expect(opened).toEqual({ outcome: 'failed' });
+      }
+    }
+  });
+
+  it('a source that fails is heard, whatever was unpacked before', async () => {
+    const octets = craft(deflateSync(content));
+    let readings = 0;
+    const source = {
+      async *read() {
+        yield octets.subarray(0, 60);
+        if (++readings > 1) throw new Error('the source is away');
+        yield octets.subarray(60);
+      },
+    };
+    await expect(decompressStream(source, encryptedSpool(), 1_000_000)).rejects.toThrow('the source is away');
   });
 
   it('damage and other algorithms fail', async () => {
