@@ -73,20 +73,25 @@ async function stillVouchedFor(octets: Buffer): Promise<number[]> {
 /** In SignedData: see test/cms/tampering.properties.test.ts, without what belongs to certificates. */
 const HARMLESS_IN_CMS = ['1.0.0', '1.0.1', '1.0.4.0.0', '1.0.4.0.1.0.0.0.1'];
 
-/** Elements of the CMS object in the base64 block from `start` on that a change at `offset` is in. */
-function pathsAt(octets: Buffer, start: number, offset: number): string[] {
+/**
+ * Elements of the CMS object in the base64 block from `start` on that a change at `offset` is in; null: the object is the same.
+ * The last character before the padding has bits that stand for nothing (RFC 4648 §3.5).
+ */
+function pathsAt(octets: Buffer, start: number, offset: number): string[] | null {
   const text = octets.toString('latin1', start).split(/\r\n(?:\r\n)?--/)[0] ?? '';
   const cms = Buffer.from(text, 'base64');
   const changed = Buffer.from(text, 'latin1');
   changed[offset - start] = (changed[offset - start] ?? 0) ^ 0x01;
   const other = Buffer.from(changed.toString('latin1'), 'base64');
+  if (cms.equals(other)) return null;
   const paths = elementPaths(cms);
   return paths.filter((_, i) => cms[i] !== other[i]);
 }
 
-function isHarmlessInCms(octets: Buffer, start: number, offset: number): boolean {
+function isHarmless(octets: Buffer, start: number, offset: number, elements: readonly string[]): boolean {
   const paths = pathsAt(octets, start, offset);
-  return paths.length > 0 && paths.every((path) => HARMLESS_IN_CMS.some((of) => liesIn(path, of)));
+  if (paths === null) return true;
+  return paths.length > 0 && paths.every((path) => elements.some((of) => liesIn(path, of)));
 }
 
 describe('a signed mail', () => {
@@ -102,7 +107,7 @@ describe('a signed mail', () => {
       const outside = offset > FROM && offset < bodyStart;
       // What the signature is called, and its transfer encoding where it stays one.
       const ofSignature = offset >= signaturePart && offset < signature;
-      const inside = offset >= signature && isHarmlessInCms(octets, signature, offset);
+      const inside = offset >= signature && isHarmless(octets, signature, offset, HARMLESS_IN_CMS);
       expect(outside || ofSignature || inside, `octet ${offset}`).toBe(true);
     }
   });
@@ -112,7 +117,7 @@ describe('a signed mail', () => {
     const bodyStart = octets.indexOf('\r\n\r\n') + 4;
     for (const offset of await stillVouchedFor(octets)) {
       const outside = offset > FROM && offset < bodyStart;
-      expect(outside || isHarmlessInCms(octets, bodyStart, offset), `octet ${offset}`).toBe(true);
+      expect(outside || isHarmless(octets, bodyStart, offset, HARMLESS_IN_CMS), `octet ${offset}`).toBe(true);
     }
   });
 });
@@ -131,9 +136,7 @@ describe('a mail that is signed and then encrypted', () => {
       const outside = offset > FROM && offset < bodyStart;
       // The versions of EnvelopedData and RecipientInfo, the case of the issuer’s name.
       const harmless = ['1.0.0', '1.0.1.0.0', '1.0.1.0.3.0.0.0.0.0.1'];
-      const paths = pathsAt(octets, bodyStart, offset);
-      const inside = paths.length > 0 && paths.every((path) => harmless.some((of) => liesIn(path, of)));
-      expect(outside || inside, `octet ${offset}`).toBe(true);
+      expect(outside || isHarmless(octets, bodyStart, offset, harmless), `octet ${offset}`).toBe(true);
     }
   });
 
