@@ -1,7 +1,8 @@
 import { scan } from '../octets/scan.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Entity, Range } from './entity.ts';
-import { newTreeBudget, scanEntity, type TreeBudget, type Window } from './entity-tree.ts';
+import { newTreeBudget, type TreeBudget, type Window } from './entity-scanner.ts';
+import { scanEntity } from './entity-tree.ts';
 
 /**
  * The tree of MIME entities of a message that may be larger than memory should hold, by the grammar of entity-tree.ts.

@@ -1,7 +1,8 @@
 import { limits } from '../limits.ts';
 import { isSafe } from './canonical.ts';
 import type { Entity, Range } from './entity.ts';
-import { boundaryOf, newTreeBudget, type TreeBudget, tooComplex } from './entity-tree.ts';
+import { newTreeBudget, type TreeBudget, tooComplex } from './entity-scanner.ts';
+import { boundaryOf } from './entity-tree.ts';
 import type { HazardSurvey } from './hazards.ts';
 import { fieldsNamed } from './header.ts';
 import { cannotMakeSafe, safeField } from './header-encoding.ts';
