@@ -21,6 +21,7 @@ import { configInEnvironment, readConfig } from './read-config.ts';
 import { openMessageFile, readCertificateFiles, writeMessageFile } from './smime-files.ts';
 import { type KeyOptions, openCommandKeys, signingKeyOf } from './smime-keys.ts';
 import { openedMessage } from './smime-message.ts';
+import { readRecipientFiles } from './smime-recipients.ts';
 import { reportJson, reportLines } from './smime-report.ts';
 
 /**
@@ -119,7 +120,7 @@ async function sign(file: string, options: SignCommand): Promise<void> {
 async function encrypt(file: string, options: EncryptCommand): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const { to, algorithm, showSubject, out } = options;
-  const recipients = (await readCertificateFiles(to)).map((certificate) => ({ certificate }));
+  const recipients = (await readRecipientFiles(to, new Date())).map((certificate) => ({ certificate }));
   const message = await openInput(file, opened);
   const confidentiality = showSubject === true ? 'none' : 'baseline';
   const protection: HeaderProtection = { kind: 'cipher', confidentiality };
@@ -167,15 +168,25 @@ async function verify(file: string, options: OpenCommand & { json?: true }): Pro
   await using opened = new AsyncDisposableStack();
   const { opening, failure } = await openFile(file, options, opened);
   const { outcome, report } = opening;
-  const verdict: Verdict =
-    outcome === 'no-key'
-      ? { kind: 'untrusted', why: 'The mail is encrypted, and none of the keys is for it.' }
-      : decideInbound(report, { revocation: failure });
+  const verdict = verdictOf(opening, failure);
   const found = { outcome, report, verdict };
   const text =
     options.json === true ? JSON.stringify(reportJson(found), null, 2) : reportLines(found).join('\n');
   process.stdout.write(`${text}\n`);
   if (verdict.kind !== 'trusted') process.exitCode = 1;
+}
+
+/** What could not be opened is never trusted, however good the layers around it are. */
+function verdictOf({ outcome, report }: StreamOpening, revocation: 'soft' | 'hard'): Verdict {
+  switch (outcome) {
+    case 'no-key':
+      return { kind: 'untrusted', why: 'The mail is encrypted, and none of the keys is for it.' };
+    case 'failed':
+      return { kind: 'broken', why: 'The mail is damaged or was changed: it could not be opened.' };
+    case 'as-is':
+    case 'opened':
+      return decideInbound(report, { revocation });
+  }
 }
 
 async function openFile(file: string, options: OpenCommand, opened: AsyncDisposableStack) {

@@ -175,6 +175,34 @@ describe('sealgate smime', () => {
     expect((await readdir(folder)).filter((name) => name !== 'cut.eml')).toEqual(before);
   });
 
+  it('encrypts to people and not to those who issued their certificates, and to nobody whose certificate forbids it', async () => {
+    const chain = [bob.certificateFile, pki.ca.certificateFile].map((name) => readFile(name, 'utf8'));
+    await writeFile(file('chain.pem'), (await Promise.all(chain)).join(''));
+    const made = await sealgate(['encrypt', 'mail.eml', '--to', 'chain.pem', '-o', 'to-chain.eml']);
+    expect(made).toMatchObject({ code: 0, error: '' });
+    const { out } = openssl('cms', '-cmsout', '-print', '-in', 'to-chain.eml');
+    expect(out.match(/d\.(?:ktri|kari)|recipientEncryptedKeys/g)?.length).toBe(2);
+    openssl(
+      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'only.key', '-out', 'only.pem'],
+      ...['-subj', '/CN=Bob', '-addext', 'keyUsage=digitalSignature'],
+    );
+    const refused = await sealgate(['encrypt', 'mail.eml', '--to', 'only.pem', '-o', 'never.eml']);
+    expect(refused).toMatchObject({ code: 1, out: '' });
+    expect(refused.error).toContain('key usage of this certificate does not include encryption');
+    const ca = await sealgate(['encrypt', 'mail.eml', '--to', pki.ca.certificateFile, '-o', 'never.eml']);
+    expect(ca).toMatchObject({ code: 1, out: '' });
+  });
+
+  it('trusts nothing that it cannot open, whoever has signed around it', async () => {
+    const type = 'Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m';
+    const damaged = `From: alice@sealgate.test\r\n${type}\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n`;
+    const signed = await sealgate(['sign', ...alicePem()], damaged);
+    expect(signed.code).toBe(0);
+    const report = await sealgate(['verify', ...trusting()], signed.out);
+    expect(report.code).toBe(1);
+    expect(report.out).toMatch(/verdict +broken/);
+  });
+
   it.each([
     ['no key', ['sign', 'mail.eml'], /no key to sign with/],
     ['a wrong passphrase', ['sign', 'mail.eml', '--key', 'ALICE'], /The password is not the right one/],
