@@ -1,16 +1,11 @@
-import {
-  type CipherCCMTypes,
-  type CipherGCMTypes,
-  createCipheriv,
-  createDecipheriv,
-  randomBytes,
-} from 'node:crypto';
+import { type CipherCCMTypes, type CipherGCMTypes, createCipheriv, createDecipheriv } from 'node:crypto';
 import type { Element } from '../asn1/element.ts';
 import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { octetString, smallInteger } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
 import { ccmCipher, ccmCounts, ccmDecipher } from './ccm.ts';
 import { type ContentCipher, type ContentDecipher, finalOrNull } from './content-cipher.ts';
+import { freshOctets } from './fresh-octets.ts';
 
 /**
  * Authenticated encryption of content: AES-GCM and AES-CCM (RFC 5084), ChaCha20-Poly1305 (RFC 8103).
@@ -54,7 +49,7 @@ export function readAeadParameters({ mode }: AeadCipher, element: Element): Aead
 /** A fresh nonce and the parameters that say so, encoded. */
 export function newAeadParameters({ mode }: AeadCipher): { nonce: Buffer; encoded: Buffer } {
   // CCM counts the content's octets in what the nonce leaves of 15: 4 of them are enough for any mail.
-  const nonce = randomBytes(mode === 'ccm' ? 11 : 12);
+  const nonce = freshOctets(mode === 'ccm' ? 11 : 12);
   const aesNonce = der.octetString(nonce);
   const encoded = mode === 'chacha20-poly1305' ? aesNonce : der.sequence(aesNonce, der.integer(TAG_OCTETS));
   return { nonce, encoded };

@@ -1,9 +1,10 @@
-import { createCipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv } from 'node:crypto';
 import * as der from '../asn1/writer.ts';
 import { type AeadCipher, aeadCipher, newAeadParameters, TAG_OCTETS } from './aead.ts';
 import { type AlgorithmIdentifier, algorithmIdentifier } from './algorithm-identifier.ts';
 import type { ContentCipher } from './content-cipher.ts';
 import { algorithmOfDerivedKey, deriveContentKey, derivedKeyAlgorithm } from './derived-content-key.ts';
+import { freshOctets } from './fresh-octets.ts';
 import { isUnreadable } from './malformed.ts';
 
 /** What new messages are encrypted with. */
@@ -146,7 +147,7 @@ export function beginEncryption(
   bound = false,
 ): ContentEncryption {
   const row = rowOf(name);
-  const key = randomBytes(row.keyOctets);
+  const key = freshOctets(row.keyOctets);
   const start = newParameters(row);
   const algorithm = algorithmIdentifier(row.oid, start.encoded);
   const contentKey = bound ? deriveContentKey(key, algorithm) : key;
@@ -165,7 +166,7 @@ export function beginEncryption(
 /** A fresh nonce or initialisation vector, and the parameters that say so. */
 function newParameters(row: Row): { nonce: Buffer; encoded: Buffer } {
   if (row.mode !== 'cbc') return newAeadParameters(row);
-  const nonce = randomBytes(row.blockOctets);
+  const nonce = freshOctets(row.blockOctets);
   return { nonce, encoded: der.octetString(nonce) };
 }
 
