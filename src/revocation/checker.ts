@@ -48,7 +48,9 @@ export function revocationChecker(parts: CheckerParts): RevocationChecker {
       } catch (error) {
         const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
         parts.log.write({ event: 'gateway.defect', level: 'error', where: 'revocation', error: trace });
-        return checkRevocation({ ...question, ocspResponses: [] });
+        // Nothing is known, and the next question may bring an answer.
+        const report = checkRevocation({ ...question, ocspResponses: [] });
+        return withProblem(report, { check: 'not-fetched', text: 'It could not be asked about.' });
       }
     },
   };
@@ -88,6 +90,9 @@ class Inquiry {
       await Promise.all(report.missing.map((chain) => this.#settle(chain)));
       report = this.#judge(0);
       if (this.#crls.size + this.#responses.size === before) break;
+    }
+    if (isOpen(report) && this.#isLate()) {
+      for (const chain of report.missing) this.#note(chain, 'not-fetched', 'There was no time left to ask.');
     }
     if (isOpen(report) && this.#parts.graceMs > 0) report = this.#judge(this.#parts.graceMs);
     return this.#withNotes(report);
@@ -162,7 +167,9 @@ class Inquiry {
     for (const way of source.ways) {
       const kept = await this.#parts.keeper.recall(way);
       if (kept !== null) this.#take(kept);
-      if (kept !== null && !this.#parts.keeper.isDue(way)) return kept;
+      const { keeper } = this.#parts;
+      // A place that is left alone after a failure gives that failure again: it has to be said.
+      if (kept !== null && !keeper.isDue(way) && !keeper.hasFailed(way)) return kept;
       if (!this.#parts.fetch) {
         this.#note(chain, 'no-place', 'Nothing is fetched here.');
         return kept;
@@ -224,18 +231,32 @@ class Inquiry {
     this.#notes.set(certificate.fingerprint, notes.set(text, { check, text }));
   }
 
-  /** Says first what kept evidence from being had: without it, the rest cannot be understood. */
+  /**
+   * Says first what kept evidence from being had: without it, the rest cannot be understood. What could not be fetched about
+   * signers of evidence may be what is missing to any certificate of the path.
+   */
   #withNotes(report: RevocationReport): RevocationReport {
+    const onPath = new Set(report.certificates.map(({ certificate }) => certificate.fingerprint));
+    const ofSigners = [...this.#notes]
+      .filter(([fingerprint]) => !onPath.has(fingerprint))
+      .flatMap(([, notes]) => [...notes.values()].filter(({ check }) => check === 'not-fetched'));
     const certificates = report.certificates.map(({ certificate, revocation }) => {
       if (revocation.status !== 'undetermined') return { certificate, revocation };
-      const problems = this.#notes.get(certificate.fingerprint)?.values() ?? [];
-      return {
-        certificate,
-        revocation: { status: 'undetermined' as const, problems: [...problems, ...revocation.problems] },
-      };
+      const own = this.#notes.get(certificate.fingerprint)?.values() ?? [];
+      const problems = [...own, ...ofSigners, ...revocation.problems];
+      return { certificate, revocation: { status: 'undetermined' as const, problems } };
     });
     return { ...report, certificates };
   }
+}
+
+function withProblem(report: RevocationReport, problem: RevocationProblem): RevocationReport {
+  const certificates = report.certificates.map(({ certificate, revocation }) =>
+    revocation.status === 'undetermined'
+      ? { certificate, revocation: { ...revocation, problems: [problem, ...revocation.problems] } }
+      : { certificate, revocation },
+  );
+  return { ...report, certificates };
 }
 
 function isOpen({ verdict, missing }: RevocationReport): boolean {

@@ -97,6 +97,11 @@ export class EvidenceKeeper {
     return left <= 0 || left > LONGEST_PAUSE_MS;
   }
 
+  /** Whether the last attempt to fetch it failed, so that what is kept may be older than what is published. */
+  hasFailed({ key }: Wanted): boolean {
+    return this.#state(key).failures > 0;
+  }
+
   /** Fetches it, or joins the flight that does; within the back-off of a failure, that failure again. Never rejects. */
   fetch(wanted: Wanted): Promise<Found> {
     const state = this.#state(wanted.key);

@@ -142,6 +142,29 @@ describe('evidence that is fetched', () => {
     expect(server.times('/crl')).toBe(1);
   });
 
+  test('where only the standing of a responder could not be had, the certificate may pass later', async () => {
+    const responder = makeCertificate({
+      ...{ subject: 'Responder', issuer: 'Root', key: ecKey('Responder'), issuerKey: ecKey('Root') },
+      extensions: [
+        extension('2.5.29.37', Buffer.from('300a06082b06010505070309', 'hex')),
+        cRLDistributionPoints({ uri: server.url('/crl') }),
+      ],
+    });
+    const revocation = await start();
+    for (const places of [
+      { ocsp: [server.url('/ocsp')] },
+      { ocsp: [server.url('/ocsp')], crl: [server.url('/crl')] },
+    ]) {
+      const one = subscriber(places);
+      const signed = { certificate: one, key: ecKey('Responder'), responder, certificates: [responder] };
+      server.gives('/ocsp', ocsp(signed));
+      // The second time the response is kept already.
+      for (const _ of [1, 2]) {
+        expect(await revocation.standing.of(one)).toMatchObject({ kind: 'unchecked', mayPass: true });
+      }
+    }
+  });
+
   test('a delta that the certificate names', async () => {
     const one = subscriber({ crl: [server.url('/crl')] }, [freshestCRL({ uri: server.url('/delta') })]);
     server.gives('/crl', crl({ number: 5 }));
@@ -362,6 +385,21 @@ describe('how often', () => {
     expect((await check(revocation, one)).verdict).toBe('good');
   });
 
+  test('while a place that failed is left alone, what it gave before has still not been renewed: it may be later', async () => {
+    const one = subscriber({ crl: [server.url('/crl')] });
+    const revocation = await start();
+    server.gives('/crl', crl());
+    expect(await revocation.standing.of(one)).toEqual({ kind: 'good' });
+    server.on('/crl', (_request, _body, response) => response.writeHead(503).end());
+    for (const seconds of [0, 1, 59]) {
+      revocation.time.now = later(25 * hour + seconds * 1000);
+      // Where nothing could be had later either, a rule with if-possible would let the mail go out readable.
+      expect(await revocation.standing.of(one)).toMatchObject({ kind: 'unchecked', mayPass: true });
+      expect(words(await check(revocation, one))).toContain('HTTP status 503');
+    }
+    expect(server.times('/crl')).toBe(2);
+  });
+
   test('newer evidence is fetched ahead, and nobody waits for it', async () => {
     const one = subscriber({ crl: [server.url('/crl')] });
     server.gives('/crl', crl({ thisUpdate: now, nextUpdate: later(8 * hour) }));
@@ -453,6 +491,16 @@ describe('how often', () => {
 });
 
 describe('how long', () => {
+  test('what there was no time to ask, or a defect kept from being asked, may be known later', async () => {
+    const one = subscriber({ ocsp: [server.url('/ocsp')], crl: [server.url('/crl')] });
+    const late = await start({}, { deadline: () => AbortSignal.abort() });
+    expect(await late.standing.of(one)).toMatchObject({ kind: 'unchecked', mayPass: true });
+    expect(words(await check(late, one))).toContain('There was no time left to ask.');
+    const defect = await start({}, { deadline: () => ({}) as AbortSignal });
+    expect(await defect.standing.of(one)).toMatchObject({ kind: 'unchecked', mayPass: true });
+    expect(defect.events).toContainEqual(expect.objectContaining({ event: 'gateway.defect' }));
+  });
+
   test('a server that hangs: the question ends in its time, and what comes later is kept', async () => {
     const one = subscriber({ crl: [server.url('/crl')] });
     const came = Promise.withResolvers<void>();
