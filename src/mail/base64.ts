@@ -16,8 +16,13 @@ const NOTHING = Buffer.alloc(0);
  */
 export function encodeBase64(octets: Uint8Array): Buffer {
   const out = Buffer.allocUnsafe(base64Length(octets.byteLength));
-  writeRows(out, 0, asBuffer(octets).toString('base64'));
+  writeBase64(out, 0, octets);
   return out;
+}
+
+/** `encodeBase64` from `at` to the end of `out`, which is as long as that needs. */
+export function writeBase64(out: Buffer, at: number, octets: Uint8Array): void {
+  writeRows(out, at, asBuffer(octets).toString('base64'));
 }
 
 /** Writes characters in rows from `at` to the end of `out`, which is as long as they need. */

@@ -1,6 +1,6 @@
 import { limits } from '../limits.ts';
 import { isSafe } from './canonical.ts';
-import type { Entity, Range } from './entity.ts';
+import type { Entity, HeaderField, Range } from './entity.ts';
 import { newTreeBudget, type TreeBudget, tooComplex } from './entity-scanner.ts';
 import { boundaryOf } from './entity-tree.ts';
 import type { HazardSurvey } from './hazards.ts';
@@ -59,6 +59,25 @@ export function* planSafe(range: Range, answerNow: (question: Question) => void 
   return planner.pieces;
 }
 
+/**
+ * The plan for an entity that has been read already and gets another header, whose octets are not in the original: `root` is
+ * read from the original, `header` stands in the place of its own.
+ *
+ * @throws as `planSafe`
+ */
+export function* planSafeUnder(
+  header: RootHeader,
+  root: Entity,
+  answerNow: (question: Question) => void = LATER,
+): Plan<SafePiece[]> {
+  const planner = new Planner(answerNow, { ...header, of: root });
+  yield* planner.entity(root, 0);
+  return planner.pieces;
+}
+
+/** CRLF, with the empty line. Ranges of `fields` count in `octets`. */
+export type RootHeader = { octets: Buffer; fields: readonly HeaderField[] };
+
 const LATER = (): void => undefined;
 
 const EMPTY_LINE: SafePiece = { kind: 'octets', octets: Buffer.from('\r\n') };
@@ -67,9 +86,13 @@ class Planner {
   readonly pieces: SafePiece[] = [];
   readonly #budget = newTreeBudget();
   readonly #answerNow: (question: Question) => void;
+  readonly #other: (RootHeader & { of: Entity }) | null;
 
-  constructor(answerNow: (question: Question) => void) {
+  constructor(answerNow: (question: Question) => void, other: (RootHeader & { of: Entity }) | null = null) {
     this.#answerNow = answerNow;
+    this.#other = other;
+    // What messages inside are bounded by together with the entity they are in.
+    if (other !== null) spend(this.#budget, other.of, other.octets.length);
   }
 
   read(range: Range): EntityQuestion {
@@ -97,9 +120,12 @@ class Planner {
     if (depth > limits.mail.depth) throw tooComplex('messages nested too deep');
     const { type, subtype } = entity.mediaType;
     if (type === 'multipart' && subtype === 'signed') {
-      const found = this.#survey(entity.range);
+      const header = this.#otherHeaderOf(entity);
+      const range = header === null ? entity.range : entity.body;
+      if (header !== null) this.pieces.push({ kind: 'octets', octets: header.octets });
+      const found = this.#survey(range);
       if (found.answer === null) yield found;
-      this.#canonical(entity.range, answered(found).bareLineFeeds);
+      this.#canonical(range, answered(found).bareLineFeeds);
     } else if (entity.parts.length > 0) {
       yield* this.#multipart(entity, depth);
     } else if (type === 'message' && (subtype === 'rfc822' || subtype === 'global') && isIdentity(entity)) {
@@ -239,13 +265,12 @@ class Planner {
 
   /** `encoding`: what Content-Transfer-Encoding is to say from now on; null: as before. */
   *#header(entity: Entity, encoding: string | null): Plan<void> {
-    const header = this.#octets(entity.header);
-    if (header.answer === null) yield header;
-    const octets = answered(header);
+    const other = this.#otherHeaderOf(entity);
+    const { octets, fields, start } = other ?? (yield* this.#ownHeaderOf(entity));
     let said = false;
-    for (const field of entity.fields) {
+    for (const field of fields) {
       if (encoding === null || field.name.toLowerCase() !== 'content-transfer-encoding') {
-        this.pieces.push({ kind: 'octets', octets: safeField(octets, field, entity.header.start) });
+        this.pieces.push({ kind: 'octets', octets: safeField(octets, field, start) });
         continue;
       }
       if (!said) this.#write(`${field.name}: ${encoding}\r\n`);
@@ -254,12 +279,23 @@ class Planner {
     if (encoding !== null && !said) this.#write(`Content-Transfer-Encoding: ${encoding}\r\n`);
     // Without an empty line the part is a header only, which may end without a line end too.
     if (
+      other !== null ||
       entity.body.start > entity.header.end ||
       entity.range.end > entity.body.start ||
       entity.parts.length > 0
     ) {
       this.pieces.push(EMPTY_LINE);
     }
+  }
+
+  #otherHeaderOf(entity: Entity): (RootHeader & { start: number }) | null {
+    return this.#other?.of === entity ? { ...this.#other, start: 0 } : null;
+  }
+
+  *#ownHeaderOf({ header, fields }: Entity): Plan<RootHeader & { start: number }> {
+    const question = this.#octets(header);
+    if (question.answer === null) yield question;
+    return { octets: answered(question), fields, start: header.start };
   }
 
   #write(latin1: string): void {
@@ -274,6 +310,12 @@ class Planner {
   #range(range: Range, form: Form, conversion: Conversion): void {
     this.pieces.push({ kind: 'range', range, form, conversion });
   }
+}
+
+function spend(budget: TreeBudget, { parts }: Entity, headerOctets: number): void {
+  budget.entities--;
+  budget.headerOctets -= headerOctets;
+  for (const part of parts) spend(budget, part, part.header.end - part.header.start);
 }
 
 type EncodedLeaf = {

@@ -3,9 +3,10 @@ import { transformWhole } from '../octets/transform.ts';
 import type { Range } from './entity.ts';
 import { readEntity } from './entity-tree.ts';
 import { surveyHazards } from './hazards.ts';
-import { asBuffer } from './header.ts';
+import { asBuffer, readHeader } from './header.ts';
+import type { Message } from './message.ts';
 import { beginForm } from './safe-forms.ts';
-import { type Form, planSafe, type Question, type SafePiece } from './safe-plan.ts';
+import { type Form, planSafe, planSafeUnder, type Question, type SafePiece } from './safe-plan.ts';
 
 /**
  * Makes an entity fit for signing (RFC 8551 §3.1): CRLF, seven bits, lines of at most 998 octets, no blank before a
@@ -21,6 +22,20 @@ export function sevenBitSafe(octets: Uint8Array): Buffer {
   const plan = planSafe({ start: 0, end: buffer.length }, (question) => answer(buffer, question)).next();
   if (plan.done !== true) throw new Error('all octets are there and a question is left');
   return Buffer.concat(plan.value.map((piece) => octetsOf(buffer, piece)));
+}
+
+/**
+ * The safe form of a message's root entity under another header, without putting the two together before.
+ *
+ * @param header of the entity, CRLF, with the empty line; its Content-* fields are those of the message, or say what the absence
+ *   of them means
+ * @param before goes in front
+ */
+export function sevenBitSafeUnder(header: Buffer, { octets, root }: Message, before: Buffer): Buffer {
+  const { fields } = readHeader(header, 0, header.length);
+  const plan = planSafeUnder({ octets: header, fields }, root, (question) => answer(octets, question)).next();
+  if (plan.done !== true) throw new Error('all octets are there and a question is left');
+  return Buffer.concat([before, ...plan.value.map((piece) => octetsOf(octets, piece))]);
 }
 
 function answer(octets: Buffer, question: Question): void {

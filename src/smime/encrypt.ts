@@ -1,10 +1,9 @@
 import { authenticates, type ContentEncryptionName } from '../cms/content-encryption.ts';
 import { type EncryptRequest, encrypt, type RecipientRequest } from '../cms/encrypt.ts';
-import { joinMessage, splitMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
-import { sevenBitSafe } from '../mail/seven-bit-safe.ts';
-import { pkcs7Part } from './pkcs7-part.ts';
+import { protectedContent } from '../mail/protected-content.ts';
+import { pkcs7Message } from './pkcs7-part.ts';
 
 export type EncryptMessageOptions = Pick<EncryptRequest, 'postQuantum' | 'boundKey'> & {
   headerProtection?: HeaderProtection | null;
@@ -29,15 +28,13 @@ export async function encryptMessage(
   options: EncryptMessageOptions = {},
 ): Promise<Buffer> {
   const { headerProtection = null, ...cmsOptions } = options;
-  const { outer, inner, entity } = splitMessage(readMessage(octets), headerProtection);
-  const safe = sevenBitSafe(entity);
+  // Readers that hand the content on need not be able to carry 8bit (RFC 8551 §3.1.2).
+  const { outer, content } = protectedContent(readMessage(octets), headerProtection);
   const cms = await encrypt({
-    // Readers that hand the content on need not be able to carry 8bit (RFC 8551 §3.1.2).
-    content: inner.length === 0 ? safe : Buffer.concat([inner, safe]),
+    content,
     recipients,
     algorithm,
     ...cmsOptions,
   });
-  const part = pkcs7Part(authenticates(algorithm) ? 'authEnveloped-data' : 'enveloped-data', cms);
-  return joinMessage(outer, part.header, part.body);
+  return pkcs7Message(outer, authenticates(algorithm) ? 'authEnveloped-data' : 'enveloped-data', cms);
 }

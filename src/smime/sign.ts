@@ -1,15 +1,15 @@
 import type { SignatureScheme, SigningKey } from '../cms/keys.ts';
 import { type CoSigner, type SignRequest, signDetached, signingDigests, signOpaque } from '../cms/sign.ts';
-import { joinMessage, splitMessage } from '../mail/compose.ts';
+import { joinMessage } from '../mail/compose.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Message } from '../mail/message.ts';
-import { sevenBitSafe } from '../mail/seven-bit-safe.ts';
+import { protectedContent } from '../mail/protected-content.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { newBoundary } from './boundary.ts';
 import { ownCapabilities } from './capabilities.ts';
 import { multipartSigned } from './multipart-signed.ts';
-import { pkcs7Part } from './pkcs7-part.ts';
+import { pkcs7Message } from './pkcs7-part.ts';
 
 /**
  * Signs a message (RFC 8551 §3.5).
@@ -46,17 +46,14 @@ export async function signMessage(
   signer: SigningKey,
   options: SignOptions,
 ): Promise<Buffer> {
-  const { outer, inner, entity } = splitMessage(
+  const { outer, content } = protectedContent(
     message instanceof Uint8Array ? readMessage(message) : message,
     options.headerProtection ?? null,
   );
-  const safe = sevenBitSafe(entity);
-  const content = inner.length === 0 ? safe : Buffer.concat([inner, safe]);
   const request = signRequest(signer, options);
   switch (options.form) {
     case 'opaque': {
-      const part = pkcs7Part('signed-data', await signOpaque({ ...request, content }));
-      return joinMessage(outer, part.header, part.body);
+      return pkcs7Message(outer, 'signed-data', await signOpaque({ ...request, content }));
     }
     case 'clear': {
       const boundary = options.boundary ?? newBoundary();

@@ -2,13 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import { signOpaque } from '../../src/cms/sign.ts';
-import { joinMessage } from '../../src/mail/compose.ts';
 import { readMessage } from '../../src/mail/entity-tree.ts';
 import type { HeaderProtection } from '../../src/mail/header-protection.ts';
 import { decideInbound } from '../../src/policy/decide-inbound.ts';
 import { encryptMessage } from '../../src/smime/encrypt.ts';
 import type { MessageOpening } from '../../src/smime/open.ts';
-import { pkcs7Part } from '../../src/smime/pkcs7-part.ts';
+import { pkcs7Message } from '../../src/smime/pkcs7-part.ts';
 import type { HeaderProtectionReport } from '../../src/smime/report.ts';
 import { signMessage } from '../../src/smime/sign.ts';
 import { crlf, People, signaturesOf } from './support/people.ts';
@@ -73,16 +72,14 @@ async function signedPayload(by: string, payload: string, outer: readonly string
     signingTime: new Date(),
     capabilities: [],
   });
-  const part = pkcs7Part('signed-data', cms);
-  return joinMessage(Buffer.from(header(outer), 'latin1'), part.header, part.body);
+  return pkcs7Message(Buffer.from(header(outer), 'latin1'), 'signed-data', cms);
 }
 
 /** Any octets as the payload of an encryption to bob. */
 async function encryptedPayload(payload: string | Buffer, outer: readonly string[]): Promise<Buffer> {
   const content = Buffer.from(payload as string, 'latin1');
   const cms = await encrypt({ content, recipients: toBob(), algorithm: 'aes256-gcm' });
-  const part = pkcs7Part('authEnveloped-data', cms);
-  return joinMessage(Buffer.from(header(outer), 'latin1'), part.header, part.body);
+  return pkcs7Message(Buffer.from(header(outer), 'latin1'), 'authEnveloped-data', cms);
 }
 
 /** A payload that claims protection for these fields. */
@@ -252,8 +249,7 @@ describe('attacks', () => {
     const octets = await signedPayload('alice', claiming('clear', OUTER), OUTER);
     const cms = Buffer.from(text(octets).split('\r\n\r\n')[1] ?? '', 'base64');
     cms.write('the garden', cms.indexOf('the cellar'));
-    const part = pkcs7Part('signed-data', cms);
-    const opening = await people.open(joinMessage(Buffer.from(header(OUTER)), part.header, part.body));
+    const opening = await people.open(pkcs7Message(Buffer.from(header(OUTER)), 'signed-data', cms));
     expect(signaturesOf(opening)).toMatchObject([{ signature: 'bad' }]);
     expect([opening.outcome, opening.header, opening.report.headerProtection]).toEqual([
       'opened',
