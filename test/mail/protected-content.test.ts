@@ -60,7 +60,7 @@ describe('what of a message is signed or encrypted', () => {
         });
         expect(last).toEqual(quick);
       }),
-      { numRuns: 1_500 },
+      { numRuns: 4_000 },
     );
   });
 
