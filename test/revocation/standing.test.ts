@@ -43,6 +43,13 @@ describe('how a certificate stands', () => {
     expect(asked()).toBe(2);
   });
 
+  test('is asked again when the clock was set back', async () => {
+    const { stands, time } = standing('good', 'revoked');
+    expect(await stands.of(below)).toEqual({ kind: 'good' });
+    time.now = seconds(-61);
+    expect(await stands.of(below)).toMatchObject({ kind: 'revoked' });
+  });
+
   test('is asked again where there was no answer', async () => {
     const { stands } = standing('unchecked', 'good');
     expect(await stands.of(below)).toMatchObject({ kind: 'unchecked' });
