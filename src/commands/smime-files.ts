@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SealgateError } from '../errors.ts';
 import { openFileSource } from '../octets/file-source.ts';
@@ -41,6 +41,7 @@ export async function writeMessageFile(file: string, octets: OctetStream): Promi
     for await (const chunk of octets) await toStandardOutput(chunk);
     return;
   }
+  await requireOrdinary(file);
   const unfinished = join(dirname(file), `.sealgate-${randomUUID()}`);
   const handle = await open(unfinished, 'wx', 0o600).catch((cause: unknown) => {
     throw unwritable(file, cause);
@@ -59,6 +60,13 @@ export async function writeMessageFile(file: string, octets: OctetStream): Promi
     await rm(unfinished, { force: true });
     throw error;
   }
+}
+
+/** A device or a pipe would be gone once a file had its name. */
+async function requireOrdinary(file: string): Promise<void> {
+  const found = await stat(file).catch(() => null);
+  if (found === null || found.isFile() || found.isDirectory()) return;
+  throw unwritable(file, new Error('it is no ordinary file (- is standard output)'));
 }
 
 async function writeAll(handle: FileHandle, octets: Buffer, file: string): Promise<void> {

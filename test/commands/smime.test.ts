@@ -203,6 +203,14 @@ describe('sealgate smime', () => {
     expect(report.out).toMatch(/verdict +broken/);
   });
 
+  it('puts no file in the place of a device or a pipe', async () => {
+    expect(spawnSync('mkfifo', [file('pipe')]).status).toBe(0);
+    const { code, error } = await sealgate(['sign', 'mail.eml', ...alicePem(), '-o', 'pipe']);
+    expect(code).toBe(1);
+    expect(error).toContain('pipe cannot be written: it is no ordinary file');
+    expect((await stat(file('pipe'))).isFIFO()).toBe(true);
+  });
+
   it.each([
     ['no key', ['sign', 'mail.eml'], /no key to sign with/],
     ['a wrong passphrase', ['sign', 'mail.eml', '--key', 'ALICE'], /The password is not the right one/],
