@@ -13,9 +13,12 @@ import type { FuzzTarget, PreparedTarget } from './target.ts';
  * reports what misbehaves. Hangs and deaths are noticed by the process around it (supervise.ts).
  */
 
+/** When a campaign ends: by the clock, or after so many runs, whatever the machine does meanwhile. */
+export type Until = { ms: number } | { runs: number };
+
 export type CampaignOptions = {
   seed: number;
-  ms: number;
+  until: Until;
   /** Longest time for making one finding small. */
   minimiseMs: number;
 };
@@ -103,7 +106,6 @@ class Campaign {
   }
 
   async run(): Promise<CampaignStatus> {
-    const { ms } = this.#options;
     // Whoever prepared the seeds has run half of the code already.
     this.#coverage.sample();
     for (const seed of this.#prepared.seeds) {
@@ -112,19 +114,20 @@ class Campaign {
       this.#keep(octets);
       this.#coverage.remember(this.#coverage.sample());
     }
-    const end = this.#started + ms;
+    const runsBefore = this.#progress.runs;
     let nextStatus = this.#started + 1_000;
-    let nextSample = performance.now();
-    while (performance.now() < end) {
-      await this.#batch();
-      await nextTurn();
-      const now = performance.now();
-      if (now >= nextSample) {
-        nextSample = now + (end - this.#started) / SAMPLES;
+    let nextSample = 0;
+    for (;;) {
+      const done = this.#share(runsBefore);
+      if (done >= 1) break;
+      if (done >= nextSample) {
+        nextSample = done + 1 / SAMPLES;
         this.#sampleMemory();
       }
-      if (now >= nextStatus) {
-        nextStatus = now + 1_000;
+      await this.#batch();
+      await nextTurn();
+      if (performance.now() >= nextStatus) {
+        nextStatus = performance.now() + 1_000;
         this.#events.status(this.#status());
       }
     }
@@ -141,9 +144,17 @@ class Campaign {
     return this.#status();
   }
 
+  /** Of the campaign that lies behind it; 1: all. */
+  #share(runsBefore: number): number {
+    const { until } = this.#options;
+    return 'ms' in until
+      ? (performance.now() - this.#started) / until.ms
+      : (this.#progress.runs - runsBefore) / until.runs;
+  }
+
   async #batch(): Promise<void> {
     const inputs: Buffer[] = [];
-    const end = performance.now() + BATCH_MS;
+    const end = 'ms' in this.#options.until ? performance.now() + BATCH_MS : Number.POSITIVE_INFINITY;
     while (inputs.length < BATCH_RUNS && performance.now() < end) {
       const input = this.#mutant();
       inputs.push(input);

@@ -101,7 +101,7 @@ async function fuzz(
           sourceFolder: SOURCE,
           target,
           seed,
-          ms: seconds * 1_000,
+          until: { ms: seconds * 1_000 },
           hangMs: hangMsOf(target),
           minimiseMs: MINIMISE_MS,
         },

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { CampaignStatus } from './campaign.ts';
+import type { CampaignStatus, Until } from './campaign.ts';
 import type { ChildMessage, ChildTask } from './child.ts';
 import { minimise } from './minimise.ts';
 import { readProgress } from './progress-file.ts';
@@ -24,7 +24,7 @@ export type SuperviseOptions = {
   sourceFolder: string;
   target: string;
   seed: number;
-  ms: number;
+  until: Until;
   /** Without a new run for so long the process hangs. */
   hangMs: number;
   /** For making one finding small. */
@@ -47,16 +47,16 @@ export async function supervise(
   events: SuperviseEvents,
 ): Promise<CampaignStatus | null> {
   const { target } = options;
-  const end = performance.now() + options.ms;
+  const begin = performance.now();
   let total: CampaignStatus | null = null;
   for (let deaths = 0; deaths < MOST_DEATHS; deaths++) {
     const seed = options.seed + deaths;
-    const ms = end - performance.now();
-    if (deaths > 0 && ms < 1_000) break;
+    const until = rest(options.until, performance.now() - begin, total?.runs ?? 0);
+    if (until === null) break;
     const { targetsFile, sourceFolder, minimiseMs } = options;
     let last: CampaignStatus | null = null;
     const ended = await runChild(
-      { kind: 'campaign', targetsFile, target, sourceFolder, options: { seed, ms, minimiseMs } },
+      { kind: 'campaign', targetsFile, target, sourceFolder, options: { seed, until, minimiseMs } },
       options.hangMs,
       (message) => {
         if (message.kind === 'status' || message.kind === 'done') last = message.status;
@@ -81,6 +81,12 @@ export async function supervise(
     if (options.onlyFirst === true) break;
   }
   return total;
+}
+
+/** What is left of a campaign whose process died; null: not worth another one. */
+function rest(until: Until, elapsedMs: number, runs: number): Until | null {
+  if ('runs' in until) return runs < until.runs ? { runs: until.runs - runs } : null;
+  return until.ms - elapsedMs >= 1_000 ? { ms: until.ms - elapsedMs } : null;
 }
 
 /** Runs one input in a process of its own and says what it did. */
