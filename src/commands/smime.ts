@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type ContentEncryptionName, contentEncryptionNames } from '../cms/content-encryption.ts';
 import type { Config } from '../config/load.ts';
@@ -221,7 +220,8 @@ async function contextOf(
   const revocation = opened.adopt(
     await openRevocation({
       settings: config.trust.revocation,
-      file: join(config.stateFolder, 'revocation.sqlite'),
+      // Not the gateway's: whoever runs this command may be somebody else, and would leave files that it cannot write.
+      file: null,
       clock: () => new Date(),
       ...{ anchors, intermediates, log: silentLog },
     }),

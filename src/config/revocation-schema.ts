@@ -34,7 +34,7 @@ export const revocation = z
       .enum(['soft', 'hard'])
       .default('soft')
       .describe(
-        'What it means that the revocation of a certificate could not be checked. `soft`: it is said and tolerated. `hard`: a mail signed with it is shown as not trusted, and nothing is encrypted to it: such mail is refused, for now where the check may succeed later. A certificate that is known to be revoked is never trusted nor used.',
+        'What it means that the revocation of a certificate could not be checked. `soft`: it is said and tolerated. `hard`: a mail signed with it is shown as not trusted, and nothing is encrypted to it: where a rule says `encrypt: require`, such mail is refused; where it says `if-possible`, it is refused for now while the check may succeed later, and leaves unencrypted where no check can ever be made. A certificate that is known to be revoked is never trusted nor used.',
       ),
     fetch: z
       .boolean()

@@ -185,6 +185,8 @@ export const asn1Targets: readonly FuzzTarget[] = [
     name: 'asn1-transcode',
     form: 'tlv',
     allowed,
+    // Each element is written anew, and the shortest ones have two octets: 2 us each, twice.
+    budget: { ms: 50, usPerOctet: 4 },
     prepare: () => ({
       seeds: seeds(),
       run(input) {
