@@ -2,12 +2,10 @@ import { pipeline } from 'node:stream/promises';
 import { createInflate } from 'node:zlib';
 import { readStream, readThrough } from '../asn1/read-stream.ts';
 import type { OctetStream, RereadableOctets, Spool, SpooledOctets, SpoolWriter } from '../octets/source.ts';
-import { compressedDataGrammar, zlib } from './compressed-data.ts';
+import { compressedDataGrammar, type DecompressOutcome, zlib } from './compressed-data.ts';
 import { readingStream } from './malformed.ts';
 
-export type StreamDecompressOutcome =
-  | { outcome: 'opened'; contentType: string; content: SpooledOctets }
-  | { outcome: 'failed' };
+export type StreamDecompressOutcome = DecompressOutcome<SpooledOctets>;
 
 /**
  * `decompress` into a spool. The message is read twice: damage to its structure is told before anything is unpacked.

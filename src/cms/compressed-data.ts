@@ -13,8 +13,8 @@ import { contentTypes } from './oids.ts';
 /** RFC 3274 §2. */
 export const zlib = '1.2.840.113549.1.9.16.3.8';
 
-export type DecompressOutcome =
-  | { outcome: 'opened'; contentType: string; content: Buffer }
+export type DecompressOutcome<Content = Buffer> =
+  | { outcome: 'opened'; contentType: string; content: Content }
   | { outcome: 'failed' };
 
 /**

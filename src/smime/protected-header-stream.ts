@@ -6,7 +6,7 @@ import { bufferSource, sliceOf } from '../octets/buffer-source.ts';
 import { collect } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
 import type { OctetSource } from '../octets/source.ts';
-import { isMailError } from './open.ts';
+import { isMailError } from './mail-error.ts';
 import { type OpenedHeader, openHeader } from './protected-header.ts';
 import type { Layer } from './report.ts';
 
