@@ -6,7 +6,7 @@ import { type Attempt, contentKeysOf, isOfTheKeyAlone } from './content-keys.ts'
 import type { EnvelopedStructure } from './enveloped-data.ts';
 import { identifies } from './identifiers.ts';
 import type { DecryptionKey } from './keys.ts';
-import { isUnreadable } from './malformed.ts';
+import { orNull } from './malformed.ts';
 import { type CiphertextShape, type OpenableContent, openableContent } from './openable-content.ts';
 import { contentTypeOf } from './signed-attributes.ts';
 
@@ -136,13 +136,4 @@ function openableOf(enveloped: EnvelopedStructure, ciphertext: CiphertextShape):
   return openableContent(algorithm, ciphertext, mac, [
     ...(authenticatedAttributes?.encodings() ?? [Buffer.alloc(0)]),
   ]);
-}
-
-function orNull<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch (error) {
-    if (isUnreadable(error)) return null;
-    throw error;
-  }
 }

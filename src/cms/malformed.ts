@@ -24,6 +24,16 @@ export function isUnreadable(error: unknown): error is SealgateError {
   );
 }
 
+/** What a reader gives; null for octets that could not be read. */
+export function orNull<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (isUnreadable(error)) return null;
+    throw error;
+  }
+}
+
 /**
  * Runs a reader; what it throws of the layers below becomes `cms.malformed`, with the cause kept.
  *

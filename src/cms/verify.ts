@@ -6,7 +6,7 @@ import { sameAlgorithm } from './algorithm-identifier.ts';
 import { type Attribute, hasDuplicates, isSetOfAttributes } from './attributes.ts';
 import { type ContentDigestName, digest, digestOctets } from './digests.ts';
 import type { CertificateIdentifier } from './identifiers.ts';
-import { isUnreadable } from './malformed.ts';
+import { isUnreadable, orNull } from './malformed.ts';
 import { contentTypes } from './oids.ts';
 import { type ResolvedSignature, resolveSignature, type VerifiableScheme } from './signatures.ts';
 import {
@@ -260,13 +260,4 @@ function outcomeOf(check: SignatureCheck['check'], condition: boolean): Signatur
 /** What cannot be read has failed. */
 function guarded(check: SignatureCheck['check'], run: () => Outcome): SignatureCheck {
   return { check, outcome: orNull(run) ?? 'failed' };
-}
-
-function orNull<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch (error) {
-    if (isUnreadable(error)) return null;
-    throw error;
-  }
 }
