@@ -83,6 +83,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     });
     const inbound = inboundStory({
       ...{ keyring, directory, anchors, intermediates, clock, log },
+      subjectEmailAddress: config.trust.subjectEmailAddress,
       revocation: { checker: revocation.checker, failure },
     });
     const withKeys = new Set(principals.filter(({ keys }) => keys.length > 0).map(({ login }) => login));

@@ -227,7 +227,8 @@ async function contextOf(
     }),
     (one) => one.close(),
   );
-  return { at, anchors, pool: intermediates, revocation: revocation.checker };
+  const { subjectEmailAddress } = config.trust;
+  return { at, anchors, pool: intermediates, subjectEmailAddress, revocation: revocation.checker };
 }
 
 /** Only one that was named: these commands do without. */

@@ -232,6 +232,12 @@ export function configSchema(files: Files) {
               'Certificates that help to build a path to an anchor where a mail does not bring them.',
             example: ['trust/example-intermediate.pem'],
           }),
+        subjectEmailAddress: z
+          .boolean()
+          .default(false)
+          .describe(
+            'When mail is read, an emailAddress in the subject counts as the address of an old certificate that names none where it belongs (subjectAltName). Only for authorities that are known to have checked it.',
+          ),
         revocation,
       })
       .prefault({})

@@ -22,6 +22,8 @@ export type InboundParts = {
   intermediates: readonly Certificate[];
   /** Absent: revocation is known only from what a mail carries, and tolerated where it is not. */
   revocation?: { checker: RevocationChecker; failure: 'soft' | 'hard' };
+  /** Whether an emailAddress in the subject of an old certificate counts (pki/speaks-for.ts); absent: no. */
+  subjectEmailAddress?: boolean;
   clock: Clock;
   log: Log;
 };
@@ -52,10 +54,10 @@ async function open({ session, principal, octets }: OpenRequest, parts: InboundP
   const at = parts.clock();
   // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
   const keys = () => parts.keyring.decryptionKeys(principal, session);
-  const { anchors, intermediates: pool, revocation } = parts;
+  const { anchors, intermediates: pool, revocation, subjectEmailAddress = false } = parts;
   const failure = revocation?.failure ?? 'soft';
   const opening = await openMessage(octets, keys, {
-    ...{ at, anchors, pool },
+    ...{ at, anchors, pool, subjectEmailAddress },
     ...(revocation === undefined ? {} : { revocation: revocation.checker }),
   });
   const from = signedFrom(opening);

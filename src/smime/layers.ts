@@ -33,6 +33,8 @@ export type OpeningContext = {
   pool: Iterable<Certificate>;
   /** Who finds evidence of revocation; absent: only the CRLs that the message carries are asked. */
   revocation?: RevocationChecker;
+  /** Whether an emailAddress in the subject of an old certificate counts (pki/speaks-for.ts); absent: no. */
+  subjectEmailAddress?: boolean;
 };
 
 /** Every key the reader ever held; asked for only when a layer is encrypted, where it is a function. */
@@ -109,7 +111,7 @@ export async function openLayers<Content, Cms>(
               entity: replaces ? await having.toShow(found.header, content, shown) : original,
               header: found.shown,
               from: found.from,
-              report: { layers: judgedByFrom(layers, found.from), headerProtection: found.report },
+              report: { layers: judgedByFrom(layers, found.from, context), headerProtection: found.report },
             };
           }
         }

@@ -8,6 +8,7 @@ import {
   shownFields,
 } from '../mail/header-protection-reading.ts';
 import type { Message } from '../mail/message.ts';
+import type { SpeaksForOptions } from '../pki/speaks-for.ts';
 import type { HeaderProtectionReport, Layer, SignatureReport } from './report.ts';
 import { speaksForFrom } from './verify.ts';
 
@@ -97,15 +98,19 @@ function isBound({ signature, signer, path, revocation }: SignatureReport, from:
 }
 
 /** The same layers, their signatures judged by this author. */
-export function judgedByFrom(layers: readonly Layer[], from: FromHeader): Layer[] {
+export function judgedByFrom(
+  layers: readonly Layer[],
+  from: FromHeader,
+  options: SpeaksForOptions = {},
+): Layer[] {
   return layers.map((layer) =>
     layer.kind !== 'signed'
       ? layer
-      : { ...layer, signatures: layer.signatures.map((signature) => byFrom(signature, from)) },
+      : { ...layer, signatures: layer.signatures.map((signature) => byFrom(signature, from, options)) },
   );
 }
 
-function byFrom(report: SignatureReport, from: FromHeader): SignatureReport {
+function byFrom(report: SignatureReport, from: FromHeader, options: SpeaksForOptions): SignatureReport {
   if (report.signature !== 'good' || report.signer === null) return report;
-  return { ...report, speaksFor: speaksForFrom(report.signer, from) };
+  return { ...report, speaksFor: speaksForFrom(report.signer, from, options) };
 }

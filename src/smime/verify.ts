@@ -11,7 +11,7 @@ import type { PathProblem, PathReport } from '../pki/path-report.ts';
 import { checkRevocation } from '../pki/revocation.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { revocationForPeople } from '../pki/revocation-for-people.ts';
-import { speaksFor } from '../pki/speaks-for.ts';
+import { type SpeaksForOptions, speaksFor } from '../pki/speaks-for.ts';
 import { type CheckedPath, unrevokedPath } from '../pki/unrevoked-path.ts';
 import { carriedCrls } from './carried-crls.ts';
 import type { SignatureReport, SignedLayer } from './report.ts';
@@ -33,6 +33,8 @@ export type VerificationContext = {
   from: FromHeader;
   /** Who finds evidence of revocation; absent: only the CRLs that the message carries are asked. */
   revocation?: RevocationChecker;
+  /** Whether an emailAddress in the subject of an old certificate counts (pki/speaks-for.ts); absent: no. */
+  subjectEmailAddress?: boolean;
 };
 
 /** Certificates tried for one SignerInfo: a sender can put any number under the same issuer and serial number. */
@@ -165,7 +167,7 @@ async function assess(
     path: checked.path,
     revocation: checked.revocation?.verdict ?? 'unchecked',
     revocationDetail: checked.revocation === null ? null : revocationForPeople(checked.revocation),
-    speaksFor: good ? speaksForFrom(certificate, context.from) : 'unknown',
+    speaksFor: good ? speaksForFrom(certificate, context.from, context) : 'unknown',
     capabilities,
   };
 }
@@ -218,11 +220,15 @@ function checkedPath(
 }
 
 /** Whether the certificate is the author's, who may be shown by a name. */
-export function speaksForFrom(certificate: Certificate, from: FromHeader): SignatureReport['speaksFor'] {
+export function speaksForFrom(
+  certificate: Certificate,
+  from: FromHeader,
+  options: SpeaksForOptions = {},
+): SignatureReport['speaksFor'] {
   if (from.kind !== 'one') return 'unknown';
   // A reader who is shown the name only sees an author that nobody has proven.
   if (namesAnotherAddress(from.address)) return 'other';
-  return speaksFor(certificate, from.address.address) ? 'from' : 'other';
+  return speaksFor(certificate, from.address.address, options) ? 'from' : 'other';
 }
 
 function withoutCertificate(signerInfo: SignerInfo): SignatureReport {
