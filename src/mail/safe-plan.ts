@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { limits } from '../limits.ts';
 import { isSafe } from './canonical.ts';
 import type { Entity, HeaderField, Range } from './entity.ts';
@@ -270,7 +271,7 @@ class Planner {
     let said = false;
     for (const field of fields) {
       if (encoding === null || field.name.toLowerCase() !== 'content-transfer-encoding') {
-        this.pieces.push({ kind: 'octets', octets: safeField(octets, field, start) });
+        this.pieces.push({ kind: 'octets', octets: safe(entity, octets, field, start) });
         continue;
       }
       if (!said) this.#write(`${field.name}: ${encoding}\r\n`);
@@ -310,6 +311,20 @@ class Planner {
   #range(range: Range, form: Form, conversion: Conversion): void {
     this.pieces.push({ kind: 'range', range, form, conversion });
   }
+}
+
+/**
+ * A Content-Type that nobody can read must not become one that readers can: what they would make of the body then was not looked
+ * at here.
+ */
+function safe(entity: Entity, octets: Buffer, field: HeaderField, start: number): Buffer {
+  const written = safeField(octets, field, start);
+  if (!entity.declared && field.name.toLowerCase() === 'content-type') {
+    if (!isAscii(octets.subarray(field.range.start - start, field.range.end - start))) {
+      throw cannotMakeSafe('a Content-Type that cannot be read');
+    }
+  }
+  return written;
 }
 
 function spend(budget: TreeBudget, { parts }: Entity, headerOctets: number): void {

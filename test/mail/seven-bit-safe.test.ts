@@ -72,6 +72,14 @@ describe('canonical lines', () => {
 });
 
 describe('making an entity safe to sign (RFC 8551 §3.1)', () => {
+  it('refuses a Content-Type that only repairing its octets would make readable (found by fuzzing)', () => {
+    const entity = Buffer.from('Content-Type: a/a; a*=\x89\n\n ', 'latin1');
+    expect(() => sevenBitSafe(entity)).toThrow(expect.objectContaining({ code: 'mail.cannot-make-safe' }));
+    // One that can be read is repaired, as ever.
+    const quoted = Buffer.from('Content-Type: a/a; name="\xfc"\r\n\r\nx\r\n', 'latin1');
+    expect(sevenBitSafe(quoted).toString('latin1')).toMatch(/^Content-Type: a\/a;\r\n name\*=/);
+  });
+
   it('leaves a safe entity untouched, byte for byte', () => {
     const entity = crlf(`Content-Type: multipart/mixed;
 \tboundary="b"
