@@ -38,13 +38,18 @@ async function scanSource(
   const window = new SlidingWindow(range);
   const scanning = scanEntity(window, range.start, budget, depth);
   let step = scanning.next();
+  let enough = 0;
   await scan(
     source,
     (octets) => {
       if (step.done === true) return 'stop';
       window.moveTo(step.value, octets);
+      // What is kept is looked at again from its beginning: twice as much each time, so that small chunks cost no more than large ones.
+      if (!window.last && window.octets.length < enough) return undefined;
       step = scanning.next();
-      return step.done === true ? 'stop' : undefined;
+      if (step.done === true) return 'stop';
+      enough = 2 * (window.base + window.octets.length - step.value);
+      return undefined;
     },
     range.start,
     range.end,
