@@ -17,7 +17,7 @@ export type CommandKeys = {
   close(): Promise<void>;
 };
 
-export const NO_KEYS: CommandKeys = { signing: [], decryption: [], close: async () => undefined };
+const NO_KEYS: CommandKeys = { signing: [], decryption: [], close: async () => undefined };
 
 /** @throws SealgateError of the file, the token or its PIN; `command.key` for a name that the configuration does not have */
 export async function openCommandKeys(options: KeyOptions, config: Config | null): Promise<CommandKeys> {

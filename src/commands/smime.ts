@@ -112,7 +112,8 @@ async function sign(file: string, options: SignCommand): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const message = await openInput(file, opened);
   const form = options.opaque === true ? 'opaque' : 'clear';
-  const signed = await signedBy(message, form, { kind: 'clear' }, options, opened);
+  const headerProtection = await protectionOf(message, { kind: 'clear' });
+  const signed = await signedBy(message, form, headerProtection, options, opened);
   await writeMessageFile(options.out, signed.read());
 }
 
@@ -122,14 +123,24 @@ async function encrypt(file: string, options: EncryptCommand): Promise<void> {
   const recipients = (await readRecipientFiles(to, new Date())).map((certificate) => ({ certificate }));
   const message = await openInput(file, opened);
   const confidentiality = showSubject === true ? 'none' : 'baseline';
-  const protection: HeaderProtection = { kind: 'cipher', confidentiality };
-  const asks = options.key !== undefined;
-  // Only the innermost payload can protect its header (RFC 9788 §1.1): not one that somebody has signed already.
-  const isProtected = recognise({ root: await readRootFrom(message) }) !== 'none';
-  const content = asks ? await signedBy(message, 'clear', protection, options, opened) : message;
-  const headerProtection = asks || isProtected ? null : protection;
-  const encrypted = await encryptMessageStream(content, recipients, algorithm, { headerProtection });
+  const headerProtection = await protectionOf(message, { kind: 'cipher', confidentiality });
+  const signs = options.key !== undefined;
+  const content = signs ? await signedBy(message, 'clear', headerProtection, options, opened) : message;
+  const encrypted = await encryptMessageStream(content, recipients, algorithm, {
+    headerProtection: signs ? null : headerProtection,
+  });
   await writeMessageFile(out, encrypted.octets);
+}
+
+/**
+ * Only the innermost payload can protect its header: readers of a message that somebody has signed or encrypted already would not
+ * find a Subject that is hidden now.
+ */
+async function protectionOf(
+  message: OctetSource,
+  wanted: HeaderProtection,
+): Promise<HeaderProtection | null> {
+  return recognise({ root: await readRootFrom(message) }) === 'none' ? wanted : null;
 }
 
 async function openInput(file: string, opened: AsyncDisposableStack): Promise<OctetSource> {
@@ -140,7 +151,7 @@ async function openInput(file: string, opened: AsyncDisposableStack): Promise<Oc
 async function signedBy(
   message: OctetSource,
   form: 'clear' | 'opaque',
-  headerProtection: HeaderProtection,
+  headerProtection: HeaderProtection | null,
   options: KeyOptions & Configured,
   opened: AsyncDisposableStack,
 ): Promise<OctetSource> {

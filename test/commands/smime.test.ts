@@ -144,6 +144,18 @@ describe('sealgate smime', () => {
     expect((await stat(file('plain.eml'))).mode & 0o777).toBe(0o600);
   });
 
+  it('hides no Subject of a message that is signed already, whose readers would not find it', async () => {
+    const { out } = await sealgate(['sign', ...alicePem()], MAIL);
+    const again = await sealgate(['encrypt', ...alicePem(), '--to', bob.certificateFile], out);
+    expect(again).toMatchObject({ code: 0, error: '' });
+    expect(again.out).toContain('Subject: The secret plan\r\n');
+    const opened = await sealgate(['decrypt', ...bobPem()], again.out);
+    expect(opened.out.match(/^Subject:.*$/gm)?.map((line) => line.trim())).toContain(
+      'Subject: The secret plan',
+    );
+    expect(opened.out).not.toContain('[...]');
+  });
+
   it('opens what openssl encrypted, and shows no header field of the entity as one of the mail', async () => {
     const inside = 'From: mallory@sealgate.test\r\nContent-Type: text/plain\r\n\r\nhello\r\n';
     await writeFile(file('inside.eml'), inside);
