@@ -1,8 +1,8 @@
 import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
+import { readPrivateFile } from '../hsm/files/private-file.ts';
 import { type KeySource, openKeySources } from '../hsm/key-sources.ts';
-import { readPrivateFile } from '../hsm/private-file.ts';
 import { silentLog } from '../log/log.ts';
 import { Secret } from '../log/secret.ts';
 import type { Certificate } from '../pki/certificate.ts';

@@ -2,8 +2,8 @@ import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
 import { SealgateError, unreachable } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Secret } from '../log/secret.ts';
-import { loadPemKey } from './pem-key.ts';
-import { loadPkcs12 } from './pkcs12-key.ts';
+import { loadPemKey } from './files/pem-key.ts';
+import { loadPkcs12 } from './files/pkcs12-key.ts';
 import { type LoadedKey, SoftwareKeys } from './software-key.ts';
 import { openToken, type Token } from './token.ts';
 

@@ -2,7 +2,7 @@ import { constants, type KeyObject, privateDecrypt } from 'node:crypto';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { KeyTransportScheme } from '../cms/keys.ts';
 import { unreachable } from '../errors.ts';
-import { decodeOaep } from './oaep.ts';
+import { decodeOaep } from './process/oaep.ts';
 
 /**
  * A thread that decrypts with software RSA keys: node:crypto has no asynchronous form, and one operation would stop

@@ -6,7 +6,7 @@ import { peekRecipients, readEnvelopedData } from '../../src/cms/enveloped-data.
 import { identifies } from '../../src/cms/identifiers.ts';
 import { certificatesOf, readSignedData } from '../../src/cms/signed-data.ts';
 import { verifySignature } from '../../src/cms/verify.ts';
-import { keysOfPkcs12 } from '../../src/hsm/pkcs12-key.ts';
+import { keysOfPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
 import { SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { validatePath } from '../../src/pki/path.ts';

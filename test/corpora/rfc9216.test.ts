@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
-import { keysOfPkcs12 } from '../../src/hsm/pkcs12-key.ts';
+import { keysOfPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
 import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { Secret } from '../../src/log/secret.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';

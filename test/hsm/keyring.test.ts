@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DecryptionKey, SigningKey } from '../../src/cms/keys.ts';
+import { loadPemKey } from '../../src/hsm/files/pem-key.ts';
 import { createKeyring, type KeyringPrincipal } from '../../src/hsm/keyring.ts';
-import { loadPemKey } from '../../src/hsm/pem-key.ts';
 import { SoftwareKeys } from '../../src/hsm/software-key.ts';
 import type { Event } from '../../src/log/events.ts';
 import type { Keyring } from '../../src/pipeline/ports.ts';

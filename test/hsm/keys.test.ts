@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from 'vitest';
-import { loadPemKey } from '../../src/hsm/pem-key.ts';
-import { loadPkcs12 } from '../../src/hsm/pkcs12-key.ts';
+import { loadPemKey } from '../../src/hsm/files/pem-key.ts';
+import { loadPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
 import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { openToken, type Token } from '../../src/hsm/token.ts';
 import { silentLog } from '../../src/log/log.ts';

@@ -1,7 +1,7 @@
 import { constants, publicEncrypt, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadPemKey } from '../../src/hsm/pem-key.ts';
+import { loadPemKey } from '../../src/hsm/files/pem-key.ts';
 import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { Authority, run } from './support/authority.ts';
 import { present, refusal } from './support/key-behaviour.ts';
@@ -63,7 +63,7 @@ test('idle threads do not keep a process alive', () => {
   writeFileSync(
     script,
     `import { constants, publicEncrypt } from 'node:crypto';
-     import { loadPemKey } from ${source('pem-key.ts')};
+     import { loadPemKey } from ${source('files/pem-key.ts')};
      import { SoftwareKeys } from ${source('software-key.ts')};
      const [certificateFile, keyFile] = process.argv.slice(2);
      const [key] = await loadPemKey({ certificateFile, keyFile });

@@ -8,8 +8,8 @@ import { certificatesOnly, type SignRequest, signDetached, signOpaque } from '..
 import { certificatesOf, readSignedData, signerCandidates } from '../../src/cms/signed-data.ts';
 import { type SignatureCheck, verifySignature } from '../../src/cms/verify.ts';
 import { SealgateError } from '../../src/errors.ts';
-import { keysOfPkcs12 } from '../../src/hsm/pkcs12-key.ts';
-import { writePkcs12 } from '../../src/hsm/pkcs12-writer.ts';
+import { keysOfPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
+import { writePkcs12 } from '../../src/hsm/files/pkcs12-writer.ts';
 import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { encryptMessage } from '../../src/smime/encrypt.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { readWhole } from '../../../src/asn1/reader.ts';
-import { PasswordReader } from '../../../src/hsm/pbe.ts';
-import { readEncryptedPrivateKeyInfo } from '../../../src/hsm/pkcs8.ts';
-import { readAuthenticatedSafe, readPkcs12 } from '../../../src/hsm/pkcs12.ts';
-import { keysOfPkcs12 } from '../../../src/hsm/pkcs12-key.ts';
+import { PasswordReader } from '../../../src/hsm/files/pbe.ts';
+import { readEncryptedPrivateKeyInfo } from '../../../src/hsm/files/pkcs8.ts';
+import { readAuthenticatedSafe, readPkcs12 } from '../../../src/hsm/files/pkcs12.ts';
+import { keysOfPkcs12 } from '../../../src/hsm/files/pkcs12-key.ts';
 import { Secret } from '../../../src/log/secret.ts';
 import { IdentityFolder } from '../../cms/support/identities.ts';
 import type { FuzzTarget } from '../target.ts';
