@@ -33,6 +33,11 @@ export type TokenSource = {
   module: string;
   /** What the module needs of an environment, besides locale and home. */
   environment: Readonly<Record<string, string>>;
+  /**
+   * Passed to C_Initialize, for modules that take where their keys are from there and from nowhere else (NSS softokn:
+   * `configdir='sql:/folder' certPrefix='' keyPrefix='' secmod='' flags=noModDB`). Absent: none.
+   */
+  initArgs?: string;
   token: TokenSelector;
   objects: ObjectSelector;
   pin: PinSource;
