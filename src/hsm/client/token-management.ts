@@ -1,0 +1,202 @@
+import type { ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
+import { SealgateError, unreachable } from '../../errors.ts';
+import {
+  type AnswerTo,
+  type FromManagement,
+  type ManagementRequest,
+  parseFromManagement,
+  TOKEN_MANAGEMENT,
+  type ToManagement,
+} from '../management-messages.ts';
+import type { PinSource, TokenSelector } from '../source-kinds.ts';
+import { openScConfiguration } from './opensc-configuration.ts';
+import { endChild, inheritedEnvironment } from './start-key-process.ts';
+
+/**
+ * One request to one PKCS#11 module, in a process that ends with it: a module that hangs or crashes is an error with a name, and
+ * neither PINs nor keys are ever here.
+ */
+
+export type ManageTokenOptions<K extends ManagementRequest['kind']> = {
+  /** Absolute path of the PKCS#11 library. */
+  module: string;
+  /** What the module needs of an environment, besides locale and home. */
+  environment: Readonly<Record<string, string>>;
+  token: TokenSelector;
+  request: Extract<ManagementRequest, { kind: K }>;
+  /** What is going on, for a person who waits: one line, no secret. */
+  progress?: (text: string) => void;
+  /** Milliseconds that the module may be silent; people who are asked for a PIN have as long as they like. Default by request. */
+  timeout?: number;
+  /** Another program in place of token-management.ts; for tests. */
+  program?: URL;
+};
+
+/** RSA-4096 on a slow card takes minutes. */
+const TIMEOUTS: Readonly<Record<ManagementRequest['kind'], number>> = {
+  list: 30_000,
+  initialise: 120_000,
+  generate: 600_000,
+  'write-certificates': 120_000,
+  'import-keys': 120_000,
+  delete: 60_000,
+  'change-pin': 60_000,
+  'unblock-pin': 60_000,
+};
+
+/**
+ * @throws SealgateError `key.module-unreadable`, `key.module-silent`, `key.module-crashed`, `key.token-absent`,
+ *   `key.token-ambiguous`, `key.pin-incorrect`, `key.pin-locked`, `key.pin-last-try`, `key.refused` and what the request adds
+ */
+export async function manageToken<K extends ManagementRequest['kind']>(
+  options: ManageTokenOptions<K>,
+): Promise<AnswerTo<K>> {
+  const { module, environment, token, request, progress } = options;
+  const requested: ManagementRequest = request;
+  await using opensc = requested.kind === 'unblock-pin' ? await openScConfiguration(environment) : null;
+  const child = fork(options.program ?? managementProgram, [TOKEN_MANAGEMENT], {
+    serialization: 'advanced',
+    execArgv: [],
+    env: {
+      ...inheritedEnvironment(process.env),
+      ...forPeople(process.env),
+      ...environment,
+      ...secretsNamed(requested),
+      ...opensc?.environment,
+    },
+    // Modules and drivers write what they like; a terminal is reached by its own device where a PIN is asked for.
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  try {
+    const message: ToManagement = { kind: 'request', module, token, request };
+    const answer = await conversation(child, message, {
+      module,
+      timeout: options.timeout ?? TIMEOUTS[request.kind],
+      progress: progress ?? (() => undefined),
+    });
+    if (answer.kind !== request.kind) throw crashed(module, 'an answer to something else');
+    return answer as AnswerTo<K>;
+  } finally {
+    child.kill('SIGKILL');
+    await endChild(child, 0);
+  }
+}
+
+const managementProgram = new URL(
+  import.meta.url.replace(/client\/token-management(\.[jt]s)$/, 'process/token-management$1'),
+);
+
+type Watch = { module: string; timeout: number; progress: (text: string) => void };
+
+function conversation(child: ChildProcess, message: ToManagement, watch: Watch) {
+  const { module, timeout, progress } = watch;
+  const { promise, resolve, reject } =
+    Promise.withResolvers<Extract<FromManagement, { kind: 'answer' }>['answer']>();
+  let timer: NodeJS.Timeout | null = null;
+  const stopWatching = () => {
+    if (timer !== null) clearTimeout(timer);
+  };
+  const startWatching = () => {
+    stopWatching();
+    timer = setTimeout(() => reject(silent(module, timeout)), timeout);
+  };
+  const heard = (value: unknown): void => {
+    const received = parseFromManagement(value);
+    if (received === null) return reject(crashed(module, 'an answer that is not one'));
+    switch (received.kind) {
+      case 'asking':
+        return stopWatching();
+      case 'working':
+        startWatching();
+        return progress(received.text);
+      case 'answer':
+        return resolve(received.answer);
+      case 'failed': {
+        const { code, publicText, duration, reason } = received;
+        return reject(
+          new SealgateError({ code, publicText, duration, ...(reason === '' ? {} : { reason }) }),
+        );
+      }
+      default:
+        return unreachable(received);
+    }
+  };
+  child.on('message', heard);
+  child.once('error', (cause) => reject(crashed(module, cause.message)));
+  child.once('exit', (code, signal) => reject(crashed(module, signal ?? `exit code ${code}`)));
+  startWatching();
+  // A channel that is closed already shows as the end of the process.
+  child.send(message, () => undefined);
+  return promise.finally(stopWatching);
+}
+
+/** What pinentry needs to find the person, and PC/SC its service. */
+const FOR_PEOPLE = [
+  'TERM',
+  'GPG_TTY',
+  'DISPLAY',
+  'WAYLAND_DISPLAY',
+  'XAUTHORITY',
+  'DBUS_SESSION_BUS_ADDRESS',
+  'PCSCLITE_CSOCK_NAME',
+];
+
+function forPeople(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const entries = FOR_PEOPLE.flatMap((name) => {
+    const value = environment[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Variables that the request names as places of secrets; everything else of that kind stays here. */
+function secretsNamed(request: ManagementRequest): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const source of secretSources(request)) {
+    if (source === null || !('env' in source)) continue;
+    const value = process.env[source.env];
+    if (value !== undefined) found[source.env] = value;
+  }
+  return found;
+}
+
+function secretSources(request: ManagementRequest): readonly (PinSource | null)[] {
+  switch (request.kind) {
+    case 'list':
+      return [];
+    case 'initialise':
+      return [request.soPin, request.userPin];
+    case 'import-keys': {
+      const { source } = request;
+      return [request.login.pin, source.kind === 'pkcs12' ? source.password : source.passphrase];
+    }
+    case 'generate':
+    case 'write-certificates':
+    case 'delete':
+      return [request.login.pin];
+    case 'change-pin':
+      return [request.login.pin, request.newPin];
+    case 'unblock-pin':
+      return [request.puk, request.newPin];
+    default:
+      return unreachable(request);
+  }
+}
+
+function silent(module: string, timeout: number): SealgateError {
+  return new SealgateError({
+    code: 'key.module-silent',
+    duration: 'temporary',
+    publicText: `The PKCS#11 module ${module} did not answer for ${Math.ceil(timeout / 1000)} seconds and was ended; look whether its reader or service works (unplug and plug in the reader, or start its service again), then try again.`,
+  });
+}
+
+function crashed(module: string, reason: string): SealgateError {
+  return new SealgateError({
+    code: 'key.module-crashed',
+    duration: 'temporary',
+    publicText: `The PKCS#11 module ${module} ended unexpectedly (${reason}); whether it did what was asked is not known: look with “sealgate token list” before you try again, and ask its vendor for a newer version if it happens again.`,
+    reason,
+  });
+}
