@@ -1,88 +1,20 @@
 import { z } from 'zod';
+import { inventory } from './inventory.ts';
 
 /**
- * Everything that may pass between the gateway and a key process, and between the key process and its threads.
+ * Control messages between the gateway and a key process, over Node's IPC channel. Uses of keys do not pass here: they
+ * go over one pipe for each session (client/operation-frames.ts).
  *
- * Both ends check what they receive against these schemas: a vendor module that scribbles over the channel ends
- * its own process and nothing else. The PIN is in `open` only, and nothing here ever carries a private key.
+ * Both ends check what they receive: a vendor module that scribbles over the channel ends its own process and nothing
+ * else. Nothing here carries a private key, a PIN or a password.
  */
 
-const octets = z.custom<Uint8Array>((value) => value instanceof Uint8Array);
-const id = z.number().int().nonnegative();
-const digest = z.enum(['sha1', 'sha224', 'sha256', 'sha384', 'sha512']);
-
-const signatureScheme = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('rsa-pkcs1'), digest }),
-  z.object({ kind: z.literal('rsa-pss'), digest, saltOctets: z.number().int().nonnegative() }),
-  z.object({ kind: z.literal('ecdsa'), digest }),
-  z.object({ kind: z.literal('eddsa'), curve: z.enum(['Ed25519', 'Ed448']) }),
-  z.object({ kind: z.literal('ml-dsa'), parameterSet: z.enum(['ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87']) }),
-]);
-
-const keyTransportScheme = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('rsa-pkcs1') }),
-  z.object({ kind: z.literal('rsa-oaep'), digest, maskDigest: digest, label: octets }),
-]);
-
-const operation = z.discriminatedUnion('kind', [
-  z.object({
-    kind: z.literal('sign'),
-    key: z.string(),
-    scheme: signatureScheme,
-    /** `digest` when the message was too long to be worth sending. */
-    input: z.enum(['message', 'digest']),
-    data: octets,
-  }),
-  z.object({ kind: z.literal('decrypt'), key: z.string(), scheme: keyTransportScheme, encryptedKey: octets }),
-  /** `point`: the originator's public point, uncompressed, already checked to be on the key's curve. */
-  z.object({
-    kind: z.literal('agree'),
-    key: z.string(),
-    point: octets,
-    secretOctets: z.number().int().positive(),
-  }),
-]);
-
-/** One use of a private key. `key` is the SHA-256 of its SubjectPublicKeyInfo, so that it survives a restart. */
-export type Operation = z.infer<typeof operation>;
-
-const tokenSelector = z.discriminatedUnion('by', [
-  z.object({ by: z.literal('label'), label: z.string() }),
-  z.object({ by: z.literal('serial'), serial: z.string() }),
-]);
-
-/** Slot numbers change between starts; labels and serial numbers do not. */
-export type TokenSelector = z.infer<typeof tokenSelector>;
-
-const open = z.object({
-  kind: z.literal('open'),
-  module: z.string(),
-  token: tokenSelector,
-  pin: z.string(),
-  /** The token has accepted this PIN before: it may be sent although only one try is left. */
-  pinProven: z.boolean(),
-  threads: z.number().int().min(1).max(64),
-  /** DER of certificates whose private keys are on the token while they themselves are not. */
-  certificates: z.array(octets),
-});
-
-export type Open = z.infer<typeof open>;
-
 const failure = z.object({
-  code: z.enum([
-    'key.unavailable',
-    'key.refused',
-    'key.decrypt-failed',
-    'key.pin-incorrect',
-    'key.pin-locked',
-    'key.pin-last-try',
-    'key.module-unreadable',
-    'key.token-absent',
-    'key.token-ambiguous',
-  ]),
-  publicText: z.string(),
+  code: z.string().regex(/^key\.[a-z-]{1,40}$/),
+  publicText: z.string().min(1).max(2_000),
   duration: z.enum(['temporary', 'permanent']),
-  reason: z.string(),
+  /** For the log. */
+  reason: z.string().max(2_000),
   /** The session with the token is gone: the process must start anew. */
   sessionLost: z.boolean(),
 });
@@ -90,33 +22,62 @@ const failure = z.object({
 /** What becomes a SealgateError on the gateway's side. */
 export type Failure = z.infer<typeof failure>;
 
-const keyDescription = z.object({
-  key: z.string(),
-  label: z.string(),
-  certificate: octets,
-  canSign: z.boolean(),
-  canDecrypt: z.boolean(),
-  canAgree: z.boolean(),
+const secretSource = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
+const text = z.string().nullable();
+
+const tokenSource = z.object({
+  kind: z.literal('token'),
+  module: z.string(),
+  environment: z.record(z.string(), z.string()),
+  token: z.object({ label: text, serial: text, model: text, manufacturer: text, reader: text }),
+  objects: z.object({ object: text, id: text }),
+  pin: z.union([
+    secretSource,
+    z.object({ ask: z.literal('pinentry'), program: text }),
+    z.object({ ask: z.literal('console') }),
+  ]),
+  removable: z.boolean(),
+  sessions: z.number().int().min(1).max(64),
+  certificates: z.array(z.string()).readonly(),
 });
 
-/** A private key on the token together with one certificate for it. */
-export type KeyDescription = z.infer<typeof keyDescription>;
+const place = z.discriminatedUnion('kind', [
+  tokenSource,
+  z.object({ kind: z.literal('pkcs12'), file: z.string(), password: secretSource }),
+  z.object({
+    kind: z.literal('pem'),
+    key: z.string(),
+    certificate: z.string(),
+    passphrase: secretSource.nullable(),
+  }),
+  z.object({
+    kind: z.literal('store'),
+    folder: z.string(),
+    unlock: z.union([secretSource, z.object({ token: tokenSource, label: text })]),
+  }),
+]);
 
-const tokenDescription = z.object({
-  label: z.string(),
-  serial: z.string(),
-  /** CKM numbers, for choosing schemes. */
-  mechanisms: z.array(z.number()),
-  keys: z.array(keyDescription),
-  /** DER of every certificate on the token, for chains. */
-  certificates: z.array(octets),
-});
-
-export type TokenDescription = z.infer<typeof tokenDescription>;
+/**
+ * Which secret is meant for which token, without a word of the secret: the file's device, inode, size and times, or the name
+ * of the variable, and the token's serial number. Changes when the file changes. Whoever has it learns nothing but that.
+ */
+const secretIdentity = z.string().min(1).max(1_000);
 
 const toKeyProcess = z.discriminatedUnion('kind', [
-  open,
-  z.object({ kind: z.literal('perform'), id, operation }),
+  z.object({
+    kind: z.literal('open'),
+    place,
+    /** Milliseconds that one call into the module may take before the process gives itself up. */
+    patience: z.number().int().positive(),
+  }),
+  /** The answer to `login`. `proven`: this token accepted this very secret before, so it may be sent although only one try is left. */
+  z.object({ kind: z.literal('permit'), may: z.boolean(), proven: z.boolean() }),
+  /** Somebody wants to use a key: a person may be asked for the PIN now. */
+  z.object({ kind: z.literal('wanted') }),
+  /** One session more; sent when requests wait. */
+  z.object({ kind: z.literal('grow') }),
+  /** Read the files again. */
+  z.object({ kind: z.literal('reload') }),
   z.object({ kind: z.literal('close') }),
 ]);
 
@@ -124,12 +85,31 @@ const toKeyProcess = z.discriminatedUnion('kind', [
 export type ToKeyProcess = z.infer<typeof toKeyProcess>;
 
 const fromKeyProcess = z.discriminatedUnion('kind', [
-  /** Sent before C_Login: if the process ends now, nobody knows whether the PIN cost a try. */
-  z.object({ kind: z.literal('login-attempted') }),
-  z.object({ kind: z.literal('opened'), token: tokenDescription }),
-  z.object({ kind: z.literal('open-failed'), failure }),
-  z.object({ kind: z.literal('done'), id, octets }),
-  z.object({ kind: z.literal('failed'), id, failure }),
+  /** The token is not there; the process goes on looking. */
+  z.object({ kind: z.literal('absent'), failure }),
+  /** There, and its certificates read; a person has to type the PIN. */
+  z.object({ kind: z.literal('locked'), inventory }),
+  /**
+   * Before a secret leaves for a token: the process waits for `permit`. So the gateway knows of every try before it is made, and
+   * that nobody knows whether the PIN cost a try if the process ends now.
+   */
+  z.object({ kind: z.literal('login'), identity: secretIdentity, inventory: inventory.nullable() }),
+  /** A person is being asked: no answer for minutes is no hang. */
+  z.object({ kind: z.literal('asking') }),
+  /** The person did not give a PIN. */
+  z.object({ kind: z.literal('not-given'), failure }),
+  z.object({ kind: z.literal('opened'), inventory }),
+  /** Sessions that answer from now on, counted from the first pipe. */
+  z.object({ kind: z.literal('sessions'), count: z.number().int().min(1).max(64) }),
+  /** The answer to `reload`, and at a change that the process saw by itself. */
+  z.object({ kind: z.literal('changed'), inventory }),
+  z.object({ kind: z.literal('reload-failed'), failure }),
+  /** The token was taken out; the process ends with this. */
+  z.object({ kind: z.literal('removed'), failure }),
+  /** The secret is not right; `identity` as in `login`. It is not sent again while it is the same. */
+  z.object({ kind: z.literal('refused'), failure, identity: secretIdentity }),
+  /** Cannot be opened, nothing of a secret; the process ends with this. */
+  z.object({ kind: z.literal('failed'), failure }),
 ]);
 
 /** Key process to gateway. */
@@ -144,6 +124,12 @@ export function parseToKeyProcess(value: unknown): ToKeyProcess | null {
 /** null: not a message; the sender is broken and must be ended. */
 export function parseFromKeyProcess(value: unknown): FromKeyProcess | null {
   const parsed = fromKeyProcess.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}
+
+/** null: not a failure. */
+export function parseFailure(value: unknown): Failure | null {
+  const parsed = failure.safeParse(value);
   return parsed.success ? parsed.data : null;
 }
 

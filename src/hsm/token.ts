@@ -12,11 +12,11 @@ import type { Log } from '../log/log.ts';
 import type { Secret } from '../log/secret.ts';
 import { type Certificate, parseCertificate } from '../pki/certificate.ts';
 import { chainOf } from './chain.ts';
-import { KeyClient, type KeyClientTimes, keyClientTimes } from './client/key-client.ts';
+import { KeyClient, type KeyClientTimes, keyClientTimes } from './client/token-client.ts';
 import { errorOf, refused } from './failures.ts';
-import type { KeyDescription, TokenDescription } from './messages.ts';
 import { pointOf, readOriginatorKey } from './originator-key.ts';
 import { includesScheme, tokenSchemes } from './signature-schemes.ts';
+import type { KeyDescription, TokenDescription } from './token-messages.ts';
 import { verifySignature } from './verify-signature.ts';
 
 /**

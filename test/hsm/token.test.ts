@@ -289,7 +289,7 @@ describe('the PIN', () => {
           ['cmdline', 'environ'].some((file) => readOrEmpty(`/proc/${pid}/${file}`).includes(PIN)),
         );
       expect(found).toEqual([]);
-      expect(readOrEmpty(`/proc/${token.processId}/cmdline`)).toContain('key-process');
+      expect(readOrEmpty(`/proc/${token.processId}/cmdline`)).toContain('token-process');
     });
     expect(JSON.stringify(events)).not.toContain(PIN);
   });

@@ -1,4 +1,4 @@
-import type { Failure, Open, Operation, TokenDescription } from '../messages.ts';
+import type { Failure, Open, Operation, TokenDescription } from '../token-messages.ts';
 
 /**
  * What passes between the main thread of a key process and the threads that call the module. Both are ours and in one

@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import pkcs11 from 'pkcs11js';
 import { curveByName } from '../../pki/curves.ts';
-import type { KeyDescription } from '../messages.ts';
+import type { KeyDescription } from '../token-messages.ts';
 import { returnValueOf } from './pkcs11-errors.ts';
 import type { KeyHandle } from './thread-messages.ts';
 

@@ -4,7 +4,7 @@ import { sequence, unsignedInteger } from '../../asn1/writer.ts';
 import type { DigestName, KeyTransportScheme, SignatureScheme } from '../../cms/keys.ts';
 import { unreachable } from '../../errors.ts';
 import { decryptFailed, FailureError, refused } from '../failures.ts';
-import type { Operation } from '../messages.ts';
+import type { Operation } from '../token-messages.ts';
 import { digestInfo } from './digest-info.ts';
 import { decodeOaep } from './oaep.ts';
 import { isRefusal, isReturnValue } from './pkcs11-errors.ts';

@@ -1,6 +1,8 @@
 import pkcs11 from 'pkcs11js';
 import { FailureError, unavailable } from '../failures.ts';
-import type { Failure, Open, TokenSelector } from '../messages.ts';
+import type { Inventory } from '../inventory.ts';
+import type { Failure } from '../messages.ts';
+import type { TokenSelector } from '../source-kinds.ts';
 import { isReturnValue, returnValueOf } from './pkcs11-errors.ts';
 
 /**
@@ -10,7 +12,15 @@ import { isReturnValue, returnValueOf } from './pkcs11-errors.ts';
  * sent unproven when one try is left.
  */
 
-export type FoundToken = { slot: Buffer; label: string; serial: string; loginRequired: boolean };
+export type TokenDescription = NonNullable<Inventory['token']>;
+
+export type FoundToken = {
+  slot: Buffer;
+  description: TokenDescription;
+  loginRequired: boolean;
+  /** CKF_PROTECTED_AUTHENTICATION_PATH: the PIN is typed on the reader's own keys. */
+  pinPad: boolean;
+};
 
 /** @throws FailureError `key.module-unreadable` */
 export function loadModule(path: string): pkcs11.PKCS11 {
@@ -60,27 +70,24 @@ function moduleFailure(error: unknown): FailureError {
   );
 }
 
-/** @throws FailureError `key.token-absent`, `key.token-ambiguous`, `key.unavailable` */
+/** Every initialised token that is there; a reader that does not answer hides none of the others. @throws FailureError `key.unavailable` */
+export function listTokens(module: pkcs11.PKCS11): FoundToken[] {
+  return slotsWithTokens(module).flatMap((slot) => describeToken(module, slot) ?? []);
+}
+
+/**
+ * The one token that is meant.
+ *
+ * @throws FailureError `key.token-absent`, `key.token-ambiguous`, `key.unavailable`
+ */
 export function findToken(module: pkcs11.PKCS11, selector: TokenSelector): FoundToken {
-  const found: FoundToken[] = [];
-  const present: string[] = [];
-  for (const slot of listSlots(module)) {
-    const info = tokenInfo(module, slot);
-    if (info === null || (info.flags & pkcs11.CKF_TOKEN_INITIALIZED) === 0) continue;
-    const label = unpadded(info.label);
-    const serial = unpadded(info.serialNumber);
-    present.push(`“${printable(label)}” (serial ${printable(serial)})`);
-    if (selector.by === 'label' ? label === selector.label : serial === selector.serial) {
-      const loginRequired = (info.flags & pkcs11.CKF_LOGIN_REQUIRED) !== 0;
-      found.push({ slot, label, serial, loginRequired });
-    }
-  }
+  const present = listTokens(module);
+  const found = present.filter(({ description }) => isMeant(description, selector));
   const [only, second] = found;
-  const wanted = selector.by === 'label' ? `label “${selector.label}”` : `serial ${selector.serial}`;
   if (only === undefined) {
     throw new FailureError({
       code: 'key.token-absent',
-      publicText: `No token with ${wanted} is present; ${present.length === 0 ? 'none is, so check that it is plugged in or its service runs' : `present are: ${present.join(', ')}`}.`,
+      publicText: `${wanted(selector)} is not there; ${present.length === 0 ? 'no token is, so check that it is plugged in or its service runs' : `there are: ${present.map(({ description }) => `${tokenName(description)} (serial ${printable(description.serial)})`).join(', ')}`}.`,
       duration: 'temporary',
       reason: 'token not found',
       sessionLost: true,
@@ -89,7 +96,7 @@ export function findToken(module: pkcs11.PKCS11, selector: TokenSelector): Found
   if (second !== undefined) {
     throw new FailureError({
       code: 'key.token-ambiguous',
-      publicText: `${found.length} tokens have the ${wanted}; name the one to use by its serial number: ${found.map((token) => printable(token.serial)).join(', ')}.`,
+      publicText: `${wanted(selector)} may be any of ${found.length}; name the one to use by its serial number: ${found.map(({ description }) => printable(description.serial)).join(', ')}.`,
       duration: 'permanent',
       reason: 'several tokens match',
       sessionLost: true,
@@ -98,7 +105,27 @@ export function findToken(module: pkcs11.PKCS11, selector: TokenSelector): Found
   return only;
 }
 
-function listSlots(module: pkcs11.PKCS11): Buffer[] {
+/** Whether every member of the selector that is not null fits. Compared exactly. */
+export function isMeant(token: TokenDescription, selector: TokenSelector): boolean {
+  const { label, serial, model, manufacturer, reader } = selector;
+  return (
+    (label === null || label === token.label) &&
+    (serial === null || serial === token.serial) &&
+    (model === null || model === token.model) &&
+    (manufacturer === null || manufacturer === token.manufacturer) &&
+    (reader === null || reader === token.reader)
+  );
+}
+
+function wanted(selector: TokenSelector): string {
+  const words = Object.entries(selector).flatMap(([name, value]) =>
+    value === null ? [] : [`${name} “${printable(value)}”`],
+  );
+  return words.length === 0 ? 'The token' : `The token with ${words.join(' and ')}`;
+}
+
+/** Of all slots, with a token in it. The number of slots, that of readers, may change at any call. */
+function slotsWithTokens(module: pkcs11.PKCS11): Buffer[] {
   try {
     return module.C_GetSlotList(true);
   } catch (error) {
@@ -106,7 +133,34 @@ function listSlots(module: pkcs11.PKCS11): Buffer[] {
   }
 }
 
-/** null: the reader or its token does not answer; the others may. */
+/** null: the reader or its token does not answer, or nobody has initialised it yet. */
+export function describeToken(module: pkcs11.PKCS11, slot: Buffer): FoundToken | null {
+  const info = tokenInfo(module, slot);
+  if (info === null || (info.flags & pkcs11.CKF_TOKEN_INITIALIZED) === 0) return null;
+  return {
+    slot,
+    description: {
+      label: unpadded(info.label),
+      serial: unpadded(info.serialNumber),
+      model: unpadded(info.model),
+      manufacturer: unpadded(info.manufacturerID),
+      reader: readerName(module, slot),
+      pin: pinState(info.flags),
+    },
+    loginRequired: (info.flags & pkcs11.CKF_LOGIN_REQUIRED) !== 0,
+    pinPad: (info.flags & pkcs11.CKF_PROTECTED_AUTHENTICATION_PATH) !== 0,
+  };
+}
+
+function readerName(module: pkcs11.PKCS11, slot: Buffer): string {
+  try {
+    return unpadded(module.C_GetSlotInfo(slot).slotDescription);
+  } catch (error) {
+    if (returnValueOf(error) === null) throw error;
+    return '';
+  }
+}
+
 function tokenInfo(module: pkcs11.PKCS11, slot: Buffer): pkcs11.TokenInfo | null {
   try {
     return module.C_GetTokenInfo(slot);
@@ -116,35 +170,35 @@ function tokenInfo(module: pkcs11.PKCS11, slot: Buffer): pkcs11.TokenInfo | null
   }
 }
 
+/** PKCS#11 has no counter of tries; flags are all a token tells (CK_TOKEN_INFO). */
+function pinState(flags: number): TokenDescription['pin'] {
+  if ((flags & pkcs11.CKF_USER_PIN_LOCKED) !== 0) return 'locked';
+  if ((flags & pkcs11.CKF_USER_PIN_FINAL_TRY) !== 0) return 'final-try';
+  if ((flags & pkcs11.CKF_USER_PIN_COUNT_LOW) !== 0) return 'count-low';
+  if ((flags & pkcs11.CKF_USER_PIN_TO_BE_CHANGED) !== 0) return 'to-be-changed';
+  return (flags & pkcs11.CKF_LOGIN_REQUIRED) === 0 ? 'none-needed' : 'fine';
+}
+
 /**
  * Logs in as the user, once.
  *
- * @param attempted is called immediately before the PIN leaves
+ * @param pin null: the person types it on the reader's own keys
+ * @param lastTryToo the PIN was accepted by this very token before, or a person has typed it just now knowing that it is the last try
  * @throws FailureError `key.pin-incorrect`, `key.pin-locked`, `key.pin-last-try`, `key.unavailable`
  */
 export function login(
   module: pkcs11.PKCS11,
   session: Buffer,
   token: FoundToken,
-  open: Open,
-  attempted: () => void,
+  pin: string | null,
+  lastTryToo: boolean,
 ): void {
-  if (!token.loginRequired) return;
-  const { flags } = module.C_GetTokenInfo(token.slot);
-  const name = `“${printable(token.label)}”`;
-  if ((flags & pkcs11.CKF_USER_PIN_LOCKED) !== 0) throw new FailureError(pinLocked(name));
-  if ((flags & pkcs11.CKF_USER_PIN_FINAL_TRY) !== 0 && !open.pinProven) {
-    throw new FailureError({
-      code: 'key.pin-last-try',
-      publicText: `The token ${name} has one PIN try left, which is not used up automatically; log in once by hand with the right PIN (for example pkcs11-tool --login --list-objects), then start again.`,
-      duration: 'permanent',
-      reason: 'CKF_USER_PIN_FINAL_TRY',
-      sessionLost: true,
-    });
-  }
+  const name = tokenName(token.description);
+  const state = describeToken(module, token.slot)?.description.pin ?? 'fine';
+  if (state === 'locked') throw new FailureError(pinLocked(name));
+  if (state === 'final-try' && !lastTryToo) throw new FailureError(lastTry(name));
   try {
-    attempted();
-    module.C_Login(session, pkcs11.CKU_USER, open.pin);
+    module.C_Login(session, pkcs11.CKU_USER, pin ?? undefined);
   } catch (error) {
     if (isReturnValue(error, pkcs11.CKR_USER_ALREADY_LOGGED_IN)) return;
     throw new FailureError(loginFailure(module, token, error));
@@ -154,10 +208,10 @@ export function login(
 /** What a refused C_Login means, with what the token tells about the tries that are left. */
 export function loginFailure(
   module: pkcs11.PKCS11,
-  token: Pick<FoundToken, 'slot' | 'label'>,
+  token: Pick<FoundToken, 'slot' | 'description'>,
   error: unknown,
 ): Failure {
-  const name = `“${printable(token.label)}”`;
+  const name = tokenName(token.description);
   const value = returnValueOf(error);
   switch (value?.code) {
     case pkcs11.CKR_PIN_LOCKED:
@@ -168,7 +222,7 @@ export function loginFailure(
     case pkcs11.CKR_PIN_EXPIRED:
       return {
         code: 'key.pin-incorrect',
-        publicText: `The token ${name} refused the PIN${triesLeft(module, token.slot)}; correct the PIN and start again. It is not tried again by itself.`,
+        publicText: `The token ${name} refused the PIN${triesLeft(module, token.slot)}; correct it. It is not tried again by itself.`,
         duration: 'permanent',
         reason: value.name,
         sessionLost: true,
@@ -176,6 +230,16 @@ export function loginFailure(
     default:
       return unavailable(`The token ${name} does not let the gateway log in.`, reasonOf(error), true);
   }
+}
+
+function lastTry(name: string): Failure {
+  return {
+    code: 'key.pin-last-try',
+    publicText: `The token ${name} has one PIN try left, which is not used up automatically; log in once by hand with the right PIN (for example pkcs11-tool --login --list-objects), then start again.`,
+    duration: 'permanent',
+    reason: 'CKF_USER_PIN_FINAL_TRY',
+    sessionLost: true,
+  };
 }
 
 function pinLocked(name: string): Failure {
@@ -188,27 +252,36 @@ function pinLocked(name: string): Failure {
   };
 }
 
-/** PKCS#11 has no counter; three flags are all a token tells (CK_TOKEN_INFO). */
 function triesLeft(module: pkcs11.PKCS11, slot: Buffer): string {
-  const info = tokenInfo(module, slot);
-  if (info === null) return '';
-  if ((info.flags & pkcs11.CKF_USER_PIN_LOCKED) !== 0) return ', and it is locked now';
-  if ((info.flags & pkcs11.CKF_USER_PIN_FINAL_TRY) !== 0) return ', and one try is left';
-  if ((info.flags & pkcs11.CKF_USER_PIN_COUNT_LOW) !== 0) return ', and few tries are left';
-  return '';
+  switch (describeToken(module, slot)?.description.pin) {
+    case 'locked':
+      return ', and it is locked now';
+    case 'final-try':
+      return ', and one try is left';
+    case 'count-low':
+      return ', and few tries are left';
+    default:
+      return '';
+  }
+}
+
+/** A token's label in a sentence. */
+export function tokenName(token: Pick<TokenDescription, 'label'>): string {
+  return `“${printable(token.label)}”`;
 }
 
 /** Token strings are padded with blanks (CK_TOKEN_INFO); some tokens pad with NUL. */
-function unpadded(text: string): string {
+export function unpadded(text: string): string {
   const end = text.indexOf('\0');
   return (end < 0 ? text : text.slice(0, end)).trimEnd();
 }
 
 /** A token's own words in a sentence for people: no control characters, bounded. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '?').slice(0, 64);
 }
 
-function reasonOf(error: unknown): string {
+/** The module's own word, for the log. */
+export function reasonOf(error: unknown): string {
   return returnValueOf(error)?.name ?? (error instanceof Error ? error.message : String(error));
 }

@@ -7,7 +7,7 @@ import {
   type Open,
   type Operation,
   parseToKeyProcess,
-} from '../messages.ts';
+} from '../token-messages.ts';
 import { type FromThread, KEY_THREAD, type Shared, type ToThread } from './thread-messages.ts';
 
 /**
@@ -91,7 +91,7 @@ class KeyProcess {
   }
 
   #start(first: ToThread): void {
-    const worker = new Worker(new URL(import.meta.url.replace(/key-process(\.[jt]s)$/, 'key-thread$1')), {
+    const worker = new Worker(new URL(import.meta.url.replace(/token-process(\.[jt]s)$/, 'token-thread$1')), {
       workerData: KEY_THREAD,
     });
     const thread: Thread = { worker, busy: null };

@@ -1,9 +1,9 @@
 import pkcs11 from 'pkcs11js';
 import { describe, expect, test } from 'vitest';
 import { FailureError } from '../../../src/hsm/failures.ts';
-import type { Failure, Open } from '../../../src/hsm/messages.ts';
 import { operationFailure } from '../../../src/hsm/process/pkcs11-errors.ts';
-import { findToken, login } from '../../../src/hsm/process/token-slot.ts';
+import { findToken, login } from '../../../src/hsm/process/token-thread-slot.ts';
+import type { Failure, Open } from '../../../src/hsm/token-messages.ts';
 
 /** States of a card that cannot be brought about without spoiling one: a module that only says so. */
 

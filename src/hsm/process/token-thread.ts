@@ -2,12 +2,12 @@ import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import pkcs11 from 'pkcs11js';
 import { unreachable } from '../../errors.ts';
 import { FailureError, refused, unavailable } from '../failures.ts';
-import type { Failure, Open, Operation } from '../messages.ts';
+import type { Failure, Open, Operation } from '../token-messages.ts';
 import { isReturnValue, operationFailure } from './pkcs11-errors.ts';
 import { type FromThread, KEY_THREAD, type Shared, type ToThread } from './thread-messages.ts';
 import { readObjects } from './token-objects.ts';
 import { performOperation, type TokenSession } from './token-operations.ts';
-import { findToken, initialize, loadModule, login, loginFailure } from './token-slot.ts';
+import { findToken, initialize, loadModule, login, loginFailure } from './token-thread-slot.ts';
 
 /**
  * A thread of the key process: the only place that calls the PKCS#11 module, synchronously (the binding's callback

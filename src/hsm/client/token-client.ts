@@ -10,7 +10,7 @@ import {
   parseFromKeyProcess,
   type TokenDescription,
   type TokenSelector,
-} from '../messages.ts';
+} from '../token-messages.ts';
 
 import {
   endChild,
@@ -18,7 +18,7 @@ import {
   keyProcessProgram,
   post,
   startKeyProcess,
-} from './start-key-process.ts';
+} from './start-token-process.ts';
 
 /**
  * The gateway's side of a key process: starts it, queues requests, watches the time, starts it anew after a crash.
