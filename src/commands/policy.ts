@@ -16,6 +16,7 @@ import { parseMailbox } from '../pki/mailbox.ts';
 import { explain, explanationLines } from '../policy/explain.ts';
 import { openRevocation } from '../revocation/open-revocation.ts';
 import { configuredLogin, withConfiguredLogins } from '../sasl/configured-login.ts';
+import { Principal } from '../sasl/principal.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { configPath, readConfig } from './read-config.ts';
 
@@ -50,7 +51,7 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const { loginIsAddress, list } = config.principals;
   const principals = list.map((one) => ({ ...one, login: configuredLogin(one.login) }));
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
-  const principal = { login: configuredLogin(login ?? from) };
+  const principal = Principal.named(configuredLogin(login ?? from));
   const mail = newMailId();
   const [anchors, intermediates] = await Promise.all([
     certificatesOf(config.trust.anchors),

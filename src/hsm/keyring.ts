@@ -1,12 +1,14 @@
 import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import type { Clock, Keyring, Principal } from '../pipeline/ports.ts';
+import type { Clock, Keyring } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { mayCertificateSign } from '../pki/key-purpose.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
+import { Principal } from '../sasl/principal.ts';
 import { AuditedDecryptionKey, AuditedSigningKey } from './audited-key.ts';
+import { whyNoSigningKey } from './why-no-signing-key.ts';
 
 /**
  * Which keys a login may use. This is where one person's key is kept from another person's hands.
@@ -44,8 +46,13 @@ export function createKeyring(options: KeyringOptions): Keyring {
   const { log, clock, loginIsAddress } = options;
   const entries = readEntries(options);
 
+  /** Nothing for what merely looks like a login: see sasl/principal.ts. */
+  function entryOf(principal: Principal): Entry | null {
+    return Principal.is(principal) ? (entries.get(principal.login) ?? null) : null;
+  }
+
   function addressesOf(principal: Principal): readonly string[] {
-    const own = entries.get(principal.login)?.addresses ?? [];
+    const own = entryOf(principal)?.addresses ?? [];
     const fromLogin = loginIsAddress ? canonicalAddress(principal.login) : null;
     return fromLogin === null || own.includes(fromLogin) ? own : [...own, fromLogin];
   }
@@ -57,14 +64,29 @@ export function createKeyring(options: KeyringOptions): Keyring {
       if (wanted === null || !addressesOf(principal).includes(wanted)) return [];
       const at = clock();
       const audit = { log, principal: principal.login, usedFor: usedFor ?? '-' };
-      return (entries.get(principal.login)?.signing ?? [])
+      return (entryOf(principal)?.signing ?? [])
         .filter(({ certificate }) => mayCertificateSign(certificate, at).kind === 'may')
         .filter(({ certificate }) => speaksFor(certificate, wanted))
         .map((key) => new AuditedSigningKey(key, audit));
     },
+    whyNoSigningKey(principal, address) {
+      const entry = entryOf(principal);
+      return whyNoSigningKey({
+        address: canonicalAddress(address) ?? address,
+        certificates: (entry?.signing ?? []).map(({ certificate }) => certificate),
+        hasKeys: entry !== null && entry.decryption.length > 0,
+        unseen: null,
+        at: clock(),
+      });
+    },
+    ownCertificates(principal) {
+      const keys = entryOf(principal)?.decryption ?? [];
+      return keys.map(({ certificate, readsOaep = true }) => ({ certificate, readsOaep }));
+    },
+    unseen: () => null,
     async decryptionKeys(principal, usedFor) {
       const audit = { log, principal: principal.login, usedFor: usedFor ?? '-' };
-      const keys = entries.get(principal.login)?.decryption ?? [];
+      const keys = entryOf(principal)?.decryption ?? [];
       return keys.map((key) => new AuditedDecryptionKey(key, audit));
     },
   };

@@ -1,5 +1,4 @@
 import { SealgateError } from '../errors.ts';
-import type { Principal } from '../pipeline/ports.ts';
 import { decodeBase64 } from '../sasl/base64.ts';
 import {
   type Credentials,
@@ -11,7 +10,7 @@ import {
   type SaslRefusal,
 } from '../sasl/credentials.ts';
 import type { Mechanism } from '../sasl/mechanism.ts';
-import { principalLogin } from '../sasl/principal-login.ts';
+import { Principal } from '../sasl/principal.ts';
 import { capabilitiesBeforeLogin, offeredMechanisms } from './capability.ts';
 import { type CommandStart, type Piece, readArguments, readCommandStart } from './client-command.ts';
 import type { FramerEvent } from './framer.ts';
@@ -133,7 +132,7 @@ async function logIn(
     return { kind: 'closed', cause: 'mail server closed during login' };
   }
   if (verdict.status !== 'OK') return 'failed';
-  return { kind: 'logged-in', principal: { login: principalLogin(credentials) }, mechanism };
+  return { kind: 'logged-in', principal: Principal.proven(credentials), mechanism };
 }
 
 type Given = { credentials: Credentials | SaslRefusal; mechanism: string };

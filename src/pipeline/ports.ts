@@ -1,6 +1,8 @@
 import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
+import type { Duration } from '../errors.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import type { Principal } from '../sasl/principal.ts';
 import type { SecurityReport } from '../smime/report.ts';
 import type { Envelope, Recipient } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
@@ -10,8 +12,7 @@ import type { Reply } from '../smtp/reply.ts';
  * gateway.ts connects them; nothing here is implemented in this folder except the stories themselves.
  */
 
-/** Who has logged in: proven by the upstream, in canonical form. Only a login makes one. */
-export type Principal = { readonly login: string };
+export type { Principal };
 
 /** Where a submission came from. */
 export type Origin = {
@@ -153,7 +154,10 @@ export interface RevocationStanding {
  */
 export type RevocationUse = { standing: RevocationStanding; failure: 'soft' | 'hard' };
 
-/** Keys by login; deny by default. Throws SealgateError `key.unavailable`. */
+/**
+ * Keys by login; deny by default. What a token holds is known from when it was there last: a key of a card that is out is
+ * handed out, and its use fails with `key.unavailable` (temporary).
+ */
 export interface Keyring {
   /** Addresses that belong to the login, lower-case domain. Empty: none. */
   addressesOf(principal: Principal): readonly string[];
@@ -166,9 +170,39 @@ export interface Keyring {
     address: string,
     usedFor?: MailId | SessionId,
   ): Promise<readonly SigningKey[]>;
+  /** Where `signingKeys` gives none for an address of the principal: why. */
+  whyNoSigningKey(principal: Principal, address: string): NoSigningKey;
   /** Every key the principal ever held. */
   decryptionKeys(principal: Principal, usedFor?: MailId | SessionId): Promise<readonly DecryptionKey[]>;
+  /**
+   * The principal's own certificates that mail from `address` may be encrypted to as well, so that its sender can read it;
+   * preferred first, expired ones and those of other addresses included. No key is used and no token asked.
+   */
+  ownCertificates(principal: Principal, address: string): readonly OwnCertificate[];
+  /**
+   * Not null: some of the principal's keys are on a token that was never there, so that nobody knows whether one of them would
+   * fit. A sentence about what to do; "no key" is temporary then.
+   */
+  unseen(principal: Principal): string | null;
 }
+
+export type NoSigningKey = {
+  /**
+   * `unseen`: on a token that was never there. `none`: no key that signs. `other-address`: its certificate is for another
+   * address. `validity`: expired or not valid yet. `purpose`: key usage, extended key usage, kind or size of the key.
+   */
+  reason: 'unseen' | 'none' | 'other-address' | 'validity' | 'purpose';
+  /** `temporary`: it may be different once a card was inserted. */
+  duration: Duration;
+  /** A whole sentence for the sender; names both addresses where they differ. */
+  publicText: string;
+};
+
+export type OwnCertificate = {
+  certificate: Certificate;
+  /** Whether the key behind it reads OAEP. */
+  readsOaep: boolean;
+};
 
 /**
  * Which recipients already have a mail whose hand-over stopped half way, so that the client's retry delivers only the rest.

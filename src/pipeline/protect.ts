@@ -10,8 +10,8 @@ import { encryptMessage } from '../smime/encrypt.ts';
 import { recognise } from '../smime/recognise.ts';
 import { signMessage } from '../smime/sign.ts';
 import type { Recipient } from '../smtp/envelope.ts';
-import { type OwnCertificate, ownCertificate } from './own-certificate.ts';
-import type { Keyring, Principal, RevocationStanding, Variant } from './ports.ts';
+import { ownCertificate } from './own-certificate.ts';
+import type { Keyring, OwnCertificate, Principal, RevocationStanding, Variant } from './ports.ts';
 import type { RecipientCertificates } from './recipient-certificates.ts';
 import { broken, variantAlgorithms } from './variant-algorithms.ts';
 

@@ -10,7 +10,7 @@ import {
   type Reader,
   type SignatureChoice,
 } from '../smime/algorithm-choice.ts';
-import type { OwnCertificate } from './own-certificate.ts';
+import type { OwnCertificate } from './ports.ts';
 import type { RecipientCertificates } from './recipient-certificates.ts';
 
 /** With what one variant is signed and encrypted: what is done, and the same said by `policy explain`. */

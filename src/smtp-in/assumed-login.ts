@@ -1,3 +1,4 @@
+import { Principal } from '../sasl/principal.ts';
 import { isLoopback } from '../smtp-out/loopback.ts';
 import type { Conversation } from './conversation.ts';
 
@@ -14,7 +15,7 @@ export function takeAssumedLogin(conversation: Conversation): void {
   conversation.origin = {
     session: conversation.id,
     listener: settings.listener,
-    principal: { login: settings.assumeLogin },
+    principal: Principal.named(settings.assumeLogin),
     remote: conversation.remote,
   };
   log.write({

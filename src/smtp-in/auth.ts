@@ -10,7 +10,7 @@ import {
   type SaslRefusal,
 } from '../sasl/credentials.ts';
 import { asMechanism, type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
-import { principalLogin } from '../sasl/principal-login.ts';
+import { Principal } from '../sasl/principal.ts';
 import { type Reply, reply } from '../smtp/reply.ts';
 import { type AuthOutcome, authenticate } from '../smtp-out/auth.ts';
 import type { Conversation, Step } from './conversation.ts';
@@ -107,18 +107,18 @@ function judged(conversation: Conversation, credentials: Credentials, outcome: A
   const { log, settings } = conversation.ports;
   switch (outcome.kind) {
     case 'accepted': {
-      const login = principalLogin(credentials);
+      const principal = Principal.proven(credentials);
       conversation.origin = {
         session: conversation.id,
         listener: settings.listener,
-        principal: { login },
+        principal,
         remote: conversation.remote,
       };
       log.write({
         event: 'smtp.authenticated',
         level: 'info',
         session: conversation.id,
-        principal: login,
+        principal: principal.login,
         mechanism: credentials.mechanism,
       });
       return { kind: 'reply', reply: outcome.reply };

@@ -6,6 +6,7 @@ import { createKeyring, type KeyringPrincipal } from '../../src/hsm/keyring.ts';
 import { SoftwareKeys } from '../../src/hsm/software-key.ts';
 import type { Event } from '../../src/log/events.ts';
 import type { Keyring } from '../../src/pipeline/ports.ts';
+import { principalNamed } from '../support/principal.ts';
 import { Authority, type CertificateWish } from './support/authority.ts';
 import { present, refusal } from './support/key-behaviour.ts';
 
@@ -70,18 +71,18 @@ const labels = (keys: readonly { label: string }[]): string[] => keys.map((key) 
 describe('which keys a login may use', () => {
   test('those of its entry that may sign and speak for the address', async () => {
     const ring = keyring([ALICE]);
-    expect(ring.addressesOf({ login: 'alice' })).toEqual(['alice@example.org', 'team@example.org']);
-    expect(labels(await ring.signingKeys({ login: 'alice' }, 'alice@EXAMPLE.org'))).toEqual([
+    expect(ring.addressesOf(principalNamed('alice'))).toEqual(['alice@example.org', 'team@example.org']);
+    expect(labels(await ring.signingKeys(principalNamed('alice'), 'alice@EXAMPLE.org'))).toEqual([
       'alice',
       'alice-sign',
     ]);
-    expect(await ring.signingKeys({ login: 'alice' }, 'team@example.org')).toEqual([]);
+    expect(await ring.signingKeys(principalNamed('alice'), 'team@example.org')).toEqual([]);
   });
 
   test('every key it ever held decrypts, also an expired one', async () => {
     const ring = keyring([ALICE], { clock: () => new Date('2100-01-01') });
-    expect(await ring.signingKeys({ login: 'alice' }, 'alice@example.org')).toEqual([]);
-    expect(labels(await ring.decryptionKeys({ login: 'alice' }))).toEqual([...ALICE.keys].sort());
+    expect(await ring.signingKeys(principalNamed('alice'), 'alice@example.org')).toEqual([]);
+    expect(labels(await ring.decryptionKeys(principalNamed('alice')))).toEqual([...ALICE.keys].sort());
   });
 
   test('newest first', async () => {
@@ -104,19 +105,19 @@ describe('which keys a login may use', () => {
         log: { write: () => undefined },
         clock: () => new Date(),
       });
-      const found = await ring.signingKeys({ login: 'alice' }, 'alice@example.org');
+      const found = await ring.signingKeys(principalNamed('alice'), 'alice@example.org');
       expect(present(found[0]).label).toBe('alice/later');
     }
   });
 
   test('an address in the certificate is not enough: it must belong to the login too', async () => {
     const ring = keyring([{ ...ALICE, addresses: ['team@example.org'] }]);
-    expect(await ring.signingKeys({ login: 'alice' }, 'alice@example.org')).toEqual([]);
+    expect(await ring.signingKeys(principalNamed('alice'), 'alice@example.org')).toEqual([]);
   });
 
   test('the name of a token stands for all its keys, and of no other', async () => {
     const ring = (keys: string[]) =>
-      keyring([{ login: 'x', addresses: [], keys }]).decryptionKeys({ login: 'x' });
+      keyring([{ login: 'x', addresses: [], keys }]).decryptionKeys(principalNamed('x'));
     expect(labels(await ring(['hsm']))).toEqual(['hsm/carol', 'hsm/carola']);
     expect(labels(await ring(['hsm/carol']))).toEqual(['hsm/carol']);
     expect(labels(await ring(['alice']))).toEqual(['alice']);
@@ -134,11 +135,11 @@ describe('which keys a login may use', () => {
 
   test('where the login is the address, it owns it, and still has no keys by itself', async () => {
     const ring = keyring([], { loginIsAddress: true });
-    const bob = { login: 'bob@Example.org' };
+    const bob = principalNamed('bob@Example.org');
     expect(ring.addressesOf(bob)).toEqual(['bob@example.org']);
     expect(await ring.signingKeys(bob, 'bob@example.org')).toEqual([]);
     expect(await ring.decryptionKeys(bob)).toEqual([]);
-    expect(ring.addressesOf({ login: 'bob' })).toEqual([]);
+    expect(ring.addressesOf(principalNamed('bob'))).toEqual([]);
     expect(keyring([]).addressesOf(bob)).toEqual([]);
     const mapped = keyring([{ login: 'bob@Example.org', addresses: [], keys: ['bob'] }], {
       loginIsAddress: true,
@@ -167,8 +168,8 @@ describe('attacks', () => {
     'bob',
   ])('the login %j gets nothing of alice’s', async (login) => {
     const ring = keyring([ALICE, BOB]);
-    expect(await ring.signingKeys({ login }, 'alice@example.org')).toEqual([]);
-    const held = labels(await ring.decryptionKeys({ login }));
+    expect(await ring.signingKeys(principalNamed(login), 'alice@example.org')).toEqual([]);
+    const held = labels(await ring.decryptionKeys(principalNamed(login)));
     expect(held).toEqual(login === 'bob' ? ['bob'] : []);
   });
 
@@ -184,7 +185,7 @@ describe('attacks', () => {
     '@',
     'alice',
   ])('From %j signs nothing with alice’s keys', async (address) => {
-    expect(await keyring([ALICE, BOB]).signingKeys({ login: 'alice' }, address)).toEqual([]);
+    expect(await keyring([ALICE, BOB]).signingKeys(principalNamed('alice'), address)).toEqual([]);
   });
 
   test('whatever the entries: nobody ever gets a key that is not in the own entry, or signs for a foreign address', async () => {
@@ -213,8 +214,8 @@ describe('attacks', () => {
           const allowed = own?.keys ?? [];
           const mayUse = (label: string) =>
             allowed.some((name) => label === name || label.startsWith(`${name}/`));
-          const forSigning = await ring.signingKeys({ login }, address);
-          for (const key of [...forSigning, ...(await ring.decryptionKeys({ login }))])
+          const forSigning = await ring.signingKeys(principalNamed(login), address);
+          for (const key of [...forSigning, ...(await ring.decryptionKeys(principalNamed(login)))])
             expect(mayUse(key.label)).toBe(true);
           const owns = own?.addresses.includes(address) === true || (loginIsAddress && login === address);
           if (!owns) expect(forSigning).toEqual([]);
@@ -230,8 +231,8 @@ describe('the audit trail', () => {
   test('every use is one event with login, key and mail, whether it succeeds or not', async () => {
     const ring = keyring([ALICE]);
     const mail = 'mail-1' as Parameters<Keyring['signingKeys']>[2];
-    const sign = present((await ring.signingKeys({ login: 'alice' }, 'alice@example.org', mail))[0]);
-    const decrypt = present((await ring.decryptionKeys({ login: 'alice' }))[0]);
+    const sign = present((await ring.signingKeys(principalNamed('alice'), 'alice@example.org', mail))[0]);
+    const decrypt = present((await ring.decryptionKeys(principalNamed('alice')))[0]);
     events = [];
     await sign.sign(present(sign.schemes[0]), Buffer.from('secret content'));
     await refusal(sign.sign({ kind: 'rsa-pkcs1', digest: 'sha256' }, Buffer.from('x')));
@@ -251,8 +252,8 @@ describe('the audit trail', () => {
   test('handing a key out is no use of it', async () => {
     events = [];
     const ring = keyring([ALICE]);
-    await ring.signingKeys({ login: 'alice' }, 'alice@example.org');
-    await ring.decryptionKeys({ login: 'alice' });
+    await ring.signingKeys(principalNamed('alice'), 'alice@example.org');
+    await ring.decryptionKeys(principalNamed('alice'));
     expect(events).toEqual([]);
   });
 });

@@ -11,6 +11,7 @@ import type { Rule } from '../../src/policy/rules.ts';
 import { type AlgorithmSettings, cautiousAlgorithms } from '../../src/smime/algorithm-choice.ts';
 import { ownCapabilities } from '../../src/smime/capabilities.ts';
 import { ecKey, extension, generalName, makeCertificate, subjectAltName } from '../pki/make-certificate.ts';
+import { principalNamed } from '../support/principal.ts';
 import {
   FakeDelivered,
   FakeDirectory,
@@ -61,6 +62,9 @@ function ring(software: SoftwareKeys, ...loaded: readonly LoadedKey[]): Keyring 
     addressesOf: ({ login }) => [login],
     signingKeys: async ({ login }) => of(login).flatMap((one) => software.signingKey(one) ?? []),
     decryptionKeys: async ({ login }) => of(login).flatMap((one) => software.decryptionKey(one) ?? []),
+    whyNoSigningKey: () => ({ reason: 'none', duration: 'permanent', publicText: 'There is none.' }),
+    ownCertificates: ({ login }) => of(login).map(({ certificate }) => ({ certificate, readsOaep: true })),
+    unseen: () => null,
   };
 }
 
@@ -100,7 +104,7 @@ function open(address: string, key: LoadedKey): Promise<OpenOutcome> {
     ...{ clock: () => new Date(), log: new FakeLog() },
   });
   const octets = upstream.messageFor(address);
-  return story.open({ session: newSessionId(), principal: { login: key.label }, octets });
+  return story.open({ session: newSessionId(), principal: principalNamed(key.label), octets });
 }
 
 /** The CMS of the outermost layer. */
@@ -194,11 +198,8 @@ it('a sender whose token cannot do OAEP does not announce it', async () => {
   const withToken = ring(careful, alice);
   const keyring: Keyring = {
     ...withToken,
-    decryptionKeys: async (principal) =>
-      (await withToken.decryptionKeys(principal)).map((key) => ({
-        ...{ label: key.label, certificate: key.certificate, readsOaep: false },
-        ...{ decryptKey: key.decryptKey, agree: key.agree, decapsulate: key.decapsulate },
-      })),
+    ownCertificates: (principal, address) =>
+      withToken.ownCertificates(principal, address).map((own) => ({ ...own, readsOaep: false })),
   };
   const announced = async (keys: Keyring) => {
     directory.harvested.length = 0;

@@ -4,6 +4,7 @@ import { newSessionId } from '../../src/ids.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import type { OpenOutcome } from '../../src/pipeline/ports.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
+import { principalNamed } from '../support/principal.ts';
 import { type Person, Town } from './support/people.ts';
 import { away, FakeDirectory, FakeKeyring, FakeLog, mail } from './support/ports.ts';
 
@@ -39,7 +40,7 @@ function read(octets: Buffer, login = BOB): Promise<OpenOutcome> {
     ...{ keyring, directory, anchors, intermediates: [] },
     ...{ clock: () => now, log: new FakeLog() },
   });
-  return story.open({ session: newSessionId(), principal: { login }, octets });
+  return story.open({ session: newSessionId(), principal: principalNamed(login), octets });
 }
 
 function signed(header: readonly string[] = HEADER, ...args: readonly string[]): Promise<Buffer> {
@@ -132,7 +133,7 @@ describe('keys', () => {
   });
 
   it('that go away while they decrypt: nothing is shown either', async () => {
-    const [key] = await keyring.decryptionKeys({ login: BOB });
+    const [key] = await keyring.decryptionKeys(principalNamed(BOB));
     if (key === undefined) throw new Error('no key');
     keyring.decryptionKeys = async () => [{ ...key, decryptKey: () => Promise.reject(away()) }];
     expect((await read(await signedAndEncrypted())).kind).toBe('unavailable');

@@ -7,6 +7,7 @@ import type { Certificate } from '../../src/pki/certificate.ts';
 import { mayCertificateEncrypt } from '../../src/pki/key-purpose.ts';
 import { ownCapabilities } from '../../src/smime/capabilities.ts';
 import { parsePem } from '../smime/support/pem.ts';
+import { principalNamed } from '../support/principal.ts';
 import { type Person, Town } from './support/people.ts';
 import {
   ACCEPTED,
@@ -279,7 +280,9 @@ describe('fails closed', () => {
   it.each([
     [
       'the token is away when keys are asked for',
-      () => (keyring.signingTrouble = away()),
+      () => {
+        keyring.signingTrouble = away();
+      },
       451,
       /4\.7\.5 .*token/,
     ],
@@ -287,9 +290,30 @@ describe('fails closed', () => {
     ['the directory is away', () => (directory.trouble = away('directory.unavailable')), 451, /4\.4\.3 /],
     ['the directory has a defect', () => (directory.trouble = new TypeError('x')), 451, /4\.4\.3 /],
     ['there is no certificate', () => directory.known.clear(), 550, /5\.7\.1 .*bob@example\.org/],
-    ['the own certificate cannot be had', () => (keyring.decryptionTrouble = away()), 451, /4\.7\.5 /],
-    ['the keyring has a defect', () => (keyring.signingTrouble = new TypeError('x')), 451, /4\.3\.0 /],
-    ['the keyring has another', () => (keyring.decryptionTrouble = new TypeError('x')), 451, /4\.3\.0 /],
+    [
+      'the own certificate is on a card nobody has seen',
+      () => {
+        keyring.unseenText = 'Insert the card.';
+      },
+      451,
+      /4\.7\.5 Insert the card\./,
+    ],
+    [
+      'the keyring has a defect',
+      () => {
+        keyring.signingTrouble = new TypeError('x');
+      },
+      451,
+      /4\.3\.0 /,
+    ],
+    [
+      'the keyring has another',
+      () => {
+        keyring.decryptionTrouble = new TypeError('x');
+      },
+      451,
+      /4\.3\.0 /,
+    ],
     ['the memory is away', () => (delivered.trouble.has = away('store.unavailable')), 451, /4\.3\.0 /],
   ] as const)('%s', async (_, breakIt, code, text) => {
     directory.knows(bob).knows(carol);
@@ -304,7 +328,7 @@ describe('fails closed', () => {
   });
 
   it('when the key goes away while it signs', async () => {
-    const [key] = await keyring.signingKeys({ login: ALICE }, ALICE);
+    const [key] = await keyring.signingKeys(principalNamed(ALICE), ALICE);
     if (key === undefined) throw new Error('no key');
     keyring.signingKeys = async () => [{ ...key, sign: () => Promise.reject(away()) }];
     const { reply } = await send([BOB], mail(header([BOB])));

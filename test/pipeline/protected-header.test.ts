@@ -4,6 +4,7 @@ import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
 import type { OpenOutcome } from '../../src/pipeline/ports.ts';
 import type { Rule } from '../../src/policy/rules.ts';
+import { principalNamed } from '../support/principal.ts';
 import { type Person, Town } from './support/people.ts';
 import {
   FakeDelivered,
@@ -68,7 +69,7 @@ async function send(to: readonly string[], octets: Buffer, rules: readonly Rule[
 function read(octets: Buffer, login = BOB): Promise<OpenOutcome> {
   const parts = { keyring, directory, anchors: [town.anchor], intermediates: [] };
   const story = inboundStory({ ...parts, clock: () => new Date(), log });
-  return story.open({ session: newSessionId(), principal: { login }, octets });
+  return story.open({ session: newSessionId(), principal: principalNamed(login), octets });
 }
 
 describe('a rule that protects the Subject', () => {

@@ -5,6 +5,7 @@ import type { CertificateDirectory, Origin } from '../../src/pipeline/ports.ts';
 import { RecipientLookups } from '../../src/pipeline/recipient-certificates.ts';
 import { judgeRecipient } from '../../src/pipeline/refuse-recipient.ts';
 import type { Rule } from '../../src/policy/rules.ts';
+import { principalNamed } from '../support/principal.ts';
 
 const rule = (changes: Partial<Rule>): Rule => ({
   name: 'strict',
@@ -22,7 +23,7 @@ const rule = (changes: Partial<Rule>): Rule => ({
 const origin: Origin = {
   session: 's' as SessionId,
   listener: 'submission',
-  principal: { login: 'alice' },
+  principal: principalNamed('alice'),
   remote: '127.0.0.1',
 };
 

@@ -24,6 +24,7 @@ import {
   now,
   subjectAltName,
 } from '../pki/make-certificate.ts';
+import { principalNamed } from '../support/principal.ts';
 
 const address = 'bob@partner.example';
 const ca = makeCa('CA');
@@ -62,7 +63,7 @@ async function assessed(
   const origin = {
     session: newSessionId(),
     listener: 'x',
-    principal: { login: 'alice' },
+    principal: principalNamed('alice'),
     remote: '192.0.2.1',
   };
   const recipient = { mailbox: { localPart: 'bob', domain: 'partner.example' }, parameters: [] };
@@ -148,8 +149,8 @@ describe('a correspondent’s certificate that comes in a mail', () => {
 
 describe('the sender’s own certificate', () => {
   const keys = [first, second].map((certificate) => ({ certificate, chain: [ca] }) as unknown as SigningKey);
-  const keyring = { signingKeys: async () => keys, decryptionKeys: async () => keys } as unknown as Keyring;
-  const principal = { login: 'bob' };
+  const keyring = { signingKeys: async () => keys, ownCertificates: () => keys } as unknown as Keyring;
+  const principal = principalNamed('bob');
   const standing = (...standings: [Certificate, Standing][]) => use('hard', new Map(standings)).standing;
 
   test('that is revoked does not sign: the next one does, and without one the mail is refused with the reason', async () => {
@@ -178,7 +179,7 @@ describe('the sender’s own certificate', () => {
   });
 
   test('that is revoked is not encrypted to', async () => {
-    const sender = { mail: newMailId(), principal, from: address, at: now };
+    const sender = { principal, from: address, at: now };
     const own = (...standings: [Certificate, Standing][]) =>
       ownCertificate({ ...sender, standing: standing(...standings) }, keyring, true, false);
     expect((await own([first, REVOKED]))?.certificate).toBe(second);

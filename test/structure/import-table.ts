@@ -21,7 +21,11 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   { layer: 2, folder: 'cms', mayImport: ['octets', 'asn1', 'pki'] },
   { layer: 2, folder: 'store', mayImport: [] },
   { layer: 3, folder: 'smime', mayImport: ['octets', 'mail', 'cms', 'pki', 'asn1'] },
-  { layer: 3, folder: 'hsm', mayImport: ['cms/keys', 'cms/rc2', 'pki', 'asn1', 'pipeline/ports → types'] },
+  {
+    layer: 3,
+    folder: 'hsm',
+    mayImport: ['cms/keys', 'cms/rc2', 'pki', 'asn1', 'sasl/principal', 'pipeline/ports → types'],
+  },
   {
     layer: 3,
     folder: 'directory',
@@ -33,7 +37,11 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     folder: 'policy',
     mayImport: ['pki → types', 'smime/report → types', 'pipeline/ports → types'],
   },
-  { layer: 5, folder: 'pipeline', mayImport: ['mail', 'pki', 'smime', 'policy', 'cms/keys → types', 'smtp'] },
+  {
+    layer: 5,
+    folder: 'pipeline',
+    mayImport: ['mail', 'pki', 'smime', 'policy', 'cms/keys → types', 'smtp', 'sasl/principal → types'],
+  },
   { layer: 6, folder: 'smtp-out', mayImport: ['smtp', 'mail', 'sasl'] },
   {
     layer: 6,

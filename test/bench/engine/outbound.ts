@@ -14,6 +14,7 @@ import type { Certificate } from '../../../src/pki/certificate.ts';
 import { readCertificates } from '../../../src/pki/certificate-file.ts';
 import type { Rule } from '../../../src/policy/rules.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
+import { principalNamed } from '../../support/principal.ts';
 
 /** The outbound story in this process, as gateway.ts puts it together, with nothing around it: no sockets, no database. */
 
@@ -83,7 +84,7 @@ const NOTHING_DELIVERED = {
 const ORIGIN: Origin = {
   session: newSessionId(),
   listener: 'bench',
-  principal: { login: SENDER },
+  principal: principalNamed(SENDER),
   remote: '127.0.0.1',
 };
 const TO: Recipient = { mailbox: { localPart: 'sink', domain: 'sealgate.test' }, parameters: [] };

@@ -10,13 +10,16 @@ import type {
   Harvest,
   Keyring,
   KnownCertificate,
+  NoSigningKey,
   Origin,
+  OwnCertificate,
   Principal,
   Submission,
   Variant,
 } from '../../../src/pipeline/ports.ts';
 import type { Rule } from '../../../src/policy/rules.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
+import { principalNamed } from '../../support/principal.ts';
 import type { Person } from './people.ts';
 
 /** The ports of the two stories, as small as they can be; each can be told to be away or to have a defect. */
@@ -37,6 +40,8 @@ export class FakeKeyring implements Keyring {
   /** Thrown by the next questions. */
   signingTrouble: Error | null = null;
   decryptionTrouble: Error | null = null;
+  /** What `unseen` says: the keys are on a card that was never inserted. */
+  unseenText: string | null = null;
   signatures = 0;
   readonly askedFor: string[] = [];
 
@@ -58,6 +63,24 @@ export class FakeKeyring implements Keyring {
         return signing.sign(scheme, data);
       },
     }));
+  }
+
+  whyNoSigningKey(_principal: Principal, address: string): NoSigningKey {
+    const publicText = `This login has no key that signs for ${address}.`;
+    return { reason: 'none', duration: 'permanent', publicText };
+  }
+
+  ownCertificates(principal: Principal): readonly OwnCertificate[] {
+    if (this.decryptionTrouble !== null) throw this.decryptionTrouble;
+    if (this.unseenText !== null) return [];
+    return this.#of(principal).map(({ decryption: { certificate, readsOaep = true } }) => ({
+      certificate,
+      readsOaep,
+    }));
+  }
+
+  unseen(): string | null {
+    return this.unseenText;
   }
 
   async decryptionKeys(principal: Principal): Promise<readonly DecryptionKey[]> {
@@ -174,7 +197,7 @@ export function recipient(address: string): Recipient {
 }
 
 export function origin(login: string, session: SessionId = newSessionId()): Origin {
-  return { session, listener: 'submission', principal: { login }, remote: '192.0.2.1' };
+  return { session, listener: 'submission', principal: principalNamed(login), remote: '192.0.2.1' };
 }
 
 export function submission(login: string, to: readonly string[], octets: Buffer): Submission {
