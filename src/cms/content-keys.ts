@@ -138,9 +138,19 @@ function substituteKey(key: DecryptionKey, encryptedKey: Buffer, keyOctets: numb
   return mac.digest().subarray(0, keyOctets);
 }
 
-/** Errors that no octet of a message brings about, so that they may be told: the key is away, or has no such operation. */
+/**
+ * Errors that no octet of a message brings about, so that they may be told: the key is away, its PIN is not right, or it has
+ * no such operation.
+ */
 export function isOfTheKeyAlone(error: unknown): error is SealgateError {
-  return error instanceof SealgateError && (error.duration === 'temporary' || error.code === 'key.refused');
+  if (!(error instanceof SealgateError)) return false;
+  return error.duration === 'temporary' || error.code === 'key.refused' || isUnusableForNow(error);
+}
+
+/** Whether the key may do it another time: what it says of a PIN is permanent as long as nobody does something about it. */
+export function isUnusableForNow(error: SealgateError): boolean {
+  if (error.duration === 'temporary') return true;
+  return error.code.startsWith('key.') && error.code !== 'key.refused' && error.code !== 'key.decrypt-failed';
 }
 
 /** Every other failure of a key operation is one and the same. */

@@ -2,7 +2,7 @@ import type { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { describeContentEncryption } from './content-encryption.ts';
-import { type Attempt, contentKeysOf, isOfTheKeyAlone } from './content-keys.ts';
+import { type Attempt, contentKeysOf, isOfTheKeyAlone, isUnusableForNow } from './content-keys.ts';
 import type { EnvelopedStructure } from './enveloped-data.ts';
 import { identifies } from './identifiers.ts';
 import type { DecryptionKey } from './keys.ts';
@@ -46,7 +46,8 @@ export type OpenContent<Content> = (
 ) => Content | null | Promise<Content | null>;
 
 /**
- * Tries every key whose certificate a RecipientInfo names, until one opens the content.
+ * Tries every key whose certificate a RecipientInfo names, until one opens the content, in the order of `keys`: whoever puts
+ * those first that are there asks nobody for the PIN of a mail that another key opens.
  *
  * @param maxOctets that are decrypted over all attempts, besides the first
  * @throws SealgateError a key's temporary error (`key.unavailable`) when no other key opens the content
@@ -79,8 +80,8 @@ export async function decryptWith<Content>(
       contentKeys = await contentKeysOf(attempt, openable.keyOctets, left);
     } catch (error) {
       if (!isOfTheKeyAlone(error)) throw error;
-      // A key that never does this operation is no candidate; one that is away may be the right one.
-      if (error.duration === 'temporary') unavailable = error;
+      // A key that never does this operation is no candidate; one that is away, or whose PIN is not right, may be the right one.
+      if (isUnusableForNow(error)) unavailable ??= error;
     }
     for (const contentKey of contentKeys) {
       const octets = openable.ciphertextOctets * openable.ways.length;
@@ -98,30 +99,33 @@ export async function decryptWith<Content>(
   return notOpened();
 }
 
-/** Bounded: each attempt may be an operation of a slow token, and the sender decides how often a key is named. */
+/**
+ * Bounded: each attempt may be an operation of a slow token, and the sender decides how often a key is named. So the keys
+ * decide the order, and not the sender.
+ */
 function attemptsFor(
   enveloped: EnvelopedStructure,
   keys: readonly DecryptionKey[],
   { sharedKeys = [], passwords = [] }: SharedSecrets,
 ): Attempt[] {
   const found: Attempt[] = [];
-  for (const info of enveloped.recipientInfos) {
-    switch (info.kind) {
-      case 'shared-key':
-        for (const { identifier, key } of sharedKeys) {
-          if (info.keyIdentifier.equals(identifier)) found.push({ kind: 'shared-key', info, key });
-        }
-        break;
-      case 'password':
-        for (const password of passwords) found.push({ kind: 'password', info, password });
-        break;
-      default:
-        for (const key of keys) {
-          if (found.length >= limits.cms.keyOperations) break;
-          if (identifies(info.identifier, key.certificate)) found.push({ kind: 'certificate', info, key });
-        }
+  const isFull = () => found.length >= limits.cms.keyOperations;
+  for (const key of keys) {
+    for (const info of enveloped.recipientInfos) {
+      if (isFull()) return found;
+      if (info.kind === 'shared-key' || info.kind === 'password') continue;
+      if (identifies(info.identifier, key.certificate)) found.push({ kind: 'certificate', info, key });
     }
-    if (found.length >= limits.cms.keyOperations) return found.slice(0, limits.cms.keyOperations);
+  }
+  for (const info of enveloped.recipientInfos) {
+    if (info.kind === 'shared-key') {
+      for (const { identifier, key } of sharedKeys) {
+        if (info.keyIdentifier.equals(identifier)) found.push({ kind: 'shared-key', info, key });
+      }
+    } else if (info.kind === 'password') {
+      for (const password of passwords) found.push({ kind: 'password', info, password });
+    }
+    if (isFull()) return found.slice(0, limits.cms.keyOperations);
   }
   return found;
 }

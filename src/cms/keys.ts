@@ -4,8 +4,8 @@ import type { Certificate } from '../pki/certificate.ts';
  * The two key interfaces. CMS asks for an operation and never sees a private key: a software key, a token in a
  * key process and a card are the same to it. Implementations: src/hsm.
  *
- * Both throw SealgateError: `key.unavailable` (temporary: token away, process restarting), `key.refused`
- * (permanent: mechanism not offered, key usage), and decryptKey/agree/decapsulate throw `key.decrypt-failed` where the
+ * Both throw SealgateError: `key.unavailable` (temporary: token away, process restarting), `key.pin-…` (the PIN is not there, or
+ * not right: nobody knows yet what the key would have said), `key.refused` (permanent: mechanism not offered, key usage), and decryptKey/agree/decapsulate throw `key.decrypt-failed` where the
  * implementation cannot hide it; the caller makes all decryption failures look alike (RFC 3218).
  */
 
