@@ -3,19 +3,13 @@ import type { DecryptionKey, KeyTransportScheme, SignatureScheme, SigningKey } f
 import type { Certificate } from '../pki/certificate.ts';
 import { curveByName } from '../pki/curves.ts';
 import { decryptFailed, errorOf, refused } from './failures.ts';
+import type { LoadedKey } from './loaded-key.ts';
 import { readOriginatorKey } from './originator-key.ts';
 import { RsaDecryptionPool } from './rsa-decryption-pool.ts';
 import { includesScheme, signatureSchemes } from './signature-schemes.ts';
 import { cryptoParameters } from './verify-signature.ts';
 
-/** A private key in this process's memory with one certificate for it, as loaded from a file. */
-export type LoadedKey = {
-  label: string;
-  certificate: Certificate;
-  /** Intermediates, nearest first; no root. */
-  chain: readonly Certificate[];
-  privateKey: KeyObject;
-};
+export type { LoadedKey };
 
 export type SoftwareKeysOptions = {
   /** Threads for RSA decryption; default 2. */

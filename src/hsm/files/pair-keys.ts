@@ -12,7 +12,7 @@ import { SealgateError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { chainOf } from '../chain.ts';
-import type { LoadedKey } from '../software-key.ts';
+import type { LoadedKey } from '../loaded-key.ts';
 import { malformedKeyFile } from './key-file-error.ts';
 
 /** Which certificate belongs to which private key: by the public key, never by order or by name. */
@@ -22,7 +22,8 @@ export type FoundKey = { privateKey: KeyObject; friendlyName: string | null };
 /**
  * One LoadedKey for each pair; several certificates for one key give several.
  *
- * @param name of the source in the configuration; with more than one pair, `name/friendlyName` or `name/2`
+ * @param name before each label. One pair is called so; of several each `name/friendlyName` or `name/2`. Empty: the label is
+ *   the rest, and that of one pair is empty
  * @throws SealgateError `key.no-certificate`
  */
 export function pairKeys(
@@ -42,7 +43,10 @@ export function pairKeys(
   for (const { key, certificate } of pairs) requireWorking(key.privateKey, certificate.publicKey);
   const used = new Set<string>();
   return pairs.map(({ key, certificate }, index) => ({
-    label: pairs.length === 1 ? name : uniqueLabel(`${name}/${key.friendlyName ?? index + 1}`, used),
+    label:
+      pairs.length === 1
+        ? name
+        : uniqueLabel(`${name === '' ? '' : `${name}/`}${key.friendlyName ?? index + 1}`, used),
     certificate,
     chain: chainOf(certificate, certificates),
     privateKey: key.privateKey,

@@ -6,7 +6,7 @@ import { SealgateError } from '../../errors.ts';
 import type { Secret } from '../../log/secret.ts';
 import { readCertificates } from '../../pki/certificate-file.ts';
 import { type PemObject, readPem } from '../../pki/pem.ts';
-import type { LoadedKey } from '../software-key.ts';
+import type { LoadedKey } from '../loaded-key.ts';
 import { about, malformedKeyFile, passphraseIncorrect } from './key-file-error.ts';
 import { importPrivateKey, pairKeys } from './pair-keys.ts';
 import { PasswordReader } from './pbe.ts';

@@ -1,6 +1,6 @@
 import type { Secret } from '../../log/secret.ts';
 import { parseCertificate } from '../../pki/certificate.ts';
-import type { LoadedKey } from '../software-key.ts';
+import type { LoadedKey } from '../loaded-key.ts';
 import { about, malformedKeyFile } from './key-file-error.ts';
 import { type FoundKey, importPrivateKey, pairKeys } from './pair-keys.ts';
 import { readPkcs12 } from './pkcs12.ts';
