@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { DigestName } from '../../cms/keys.ts';
+import { equal, isZero, lastOctets, select } from './constant-time.ts';
 
 /**
  * EME-OAEP decoding (RFC 8017 §7.1.2 step 3) for keys that give the raw RSA result only: tokens without OAEP for
@@ -7,7 +8,7 @@ import type { DigestName } from '../../cms/keys.ts';
  *
  * Danger: whoever learns *which* check failed, or how far the code came, can decrypt (Manger 2001). So there is no
  * early exit: every octet is looked at, one flag collects every fault, and the only outcome besides the message is
- * null. JavaScript gives no promise about timing; the caller must not answer faster or otherwise for null.
+ * null. The caller must not answer faster or otherwise for null.
  *
  * @param encoded EM, as long as the modulus
  * @param oaepLabel L, usually empty
@@ -33,23 +34,21 @@ export function decodeOaep(
   for (let i = 0; i < digestOctets; i++) fault |= (block[i] ?? 0) ^ (labelHash[i] ?? 0);
 
   // PS is zeros, then one 0x01; `start` becomes the index after the first octet that is not zero.
-  let start = 0;
+  let start = block.length;
   let searching = 1;
   for (let i = digestOctets; i < block.length; i++) {
     const octet = block[i] ?? 0;
     const isOne = equal(octet, 1);
-    const isZero = equal(octet, 0);
-    start |= (i + 1) * (searching & isOne);
-    fault |= searching & (isZero ^ 1) & (isOne ^ 1);
-    searching &= isZero;
+    const zero = isZero(octet);
+    start = select(searching & isOne, i + 1, start);
+    fault |= searching & (zero ^ 1) & (isOne ^ 1);
+    searching &= zero;
   }
   fault |= searching;
-  return fault === 0 ? Buffer.from(block.subarray(start)) : null;
-}
-
-/** 1 where the octets are equal, else 0; without a branch. */
-function equal(a: number, b: number): number {
-  return ((a ^ b) - 1) >>> 31;
+  const message = lastOctets(block, block.length - start);
+  block.fill(0);
+  seed.fill(0);
+  return fault === 0 ? message : null;
 }
 
 /** MGF1 (RFC 8017 §B.2.1). */
