@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { readWhole } from '../../../src/asn1/reader.ts';
 import { PasswordReader } from '../../../src/hsm/files/pbe.ts';
 import { readEncryptedPrivateKeyInfo } from '../../../src/hsm/files/pkcs8.ts';
 import { readAuthenticatedSafe, readPkcs12 } from '../../../src/hsm/files/pkcs12.ts';
 import { keysOfPkcs12 } from '../../../src/hsm/files/pkcs12-key.ts';
+import { parsePkcs11Uri, printPkcs11Uri } from '../../../src/hsm/pkcs11-uri.ts';
+import { placeOf } from '../../../src/hsm/pkcs11-uri-place.ts';
 import { Secret } from '../../../src/log/secret.ts';
 import { IdentityFolder } from '../../cms/support/identities.ts';
-import type { FuzzTarget } from '../target.ts';
+import { type FuzzTarget, holds } from '../target.ts';
 
 const allowed = ['key.', 'asn1.malformed'];
 const password = 'fuzz';
@@ -113,6 +116,48 @@ export const hsmTargets: readonly FuzzTarget[] = [
         run: (input) => readEncryptedPrivateKeyInfo(readWhole(input, 'BER'), new PasswordReader(password)),
       };
     },
+  },
+  {
+    name: 'hsm-pkcs11-uri',
+    form: 'octets',
+    allowed: ['key.uri-malformed', 'key.uri-unusable'],
+    dictionary: [
+      ...[
+        'pkcs11:',
+        ';token=',
+        ';serial=',
+        ';object=',
+        ';id=%00',
+        ';type=private',
+        ';slot-id=1',
+        '%25',
+        '%E2%82%AC',
+      ],
+      ...[
+        ';library-version=2.4',
+        '?module-path=/',
+        '&pin-source=file:/',
+        '&pin-value=',
+        '&module-name=',
+        '%',
+        '=',
+      ],
+    ],
+    prepare: () => ({
+      seeds: [
+        'pkcs11:',
+        'pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;model=1.0;object=my-certificate;type=cert;id=%69%95%3E%5C%F4%BD%EC%91;serial=',
+        'pkcs11:token=staff;object=alice;type=private?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/a%2520pin',
+        'pkcs11:slot-description=Reader%2000%2000;library-version=3.1;slot-id=327',
+      ].map((text) => Buffer.from(text)),
+      run(input) {
+        const uri = parsePkcs11Uri(input.toString('utf8'));
+        const printed = printPkcs11Uri(uri);
+        holds(isDeepStrictEqual(parsePkcs11Uri(printed), uri), 'what is printed is read as the same');
+        holds(/^[\x21-\x7e]*$/.test(printed), 'what is printed is ASCII without blanks');
+        return [uri, placeOf(uri)];
+      },
+    }),
   },
 ];
 
