@@ -8,11 +8,16 @@ const PACKAGES = {
   gpgconf: 'gpgconf',
   gpgsm: 'gpgsm',
   mbsync: 'isync',
+  'opensc-tool': 'opensc',
   openssl: 'openssl',
+  pcscd: 'pcscd',
+  'piv-tool': 'opensc',
   pk12util: 'libnss3-tools',
   'pkcs11-tool': 'opensc',
+  setpriv: 'util-linux',
   'softhsm2-util': 'softhsm2',
   swaks: 'swaks',
+  unshare: 'util-linux',
 } as const;
 
 export type Command = keyof typeof PACKAGES;

@@ -11,8 +11,10 @@ import { engine } from './engine.ts';
 import { gpgsm } from './gpgsm.ts';
 import { mbsync } from './mbsync.ts';
 import { nss } from './nss.ts';
+import { pcsc } from './pcsc.ts';
 import { softhsm } from './softhsm.ts';
 import { swaks } from './swaks.ts';
+import { virtualCard } from './virtual-card.ts';
 
 /**
  * The one place from which tests get what others wrote: servers, clients, tokens, certification authorities. Each is
@@ -34,6 +36,8 @@ export const services = {
   },
 
   softhsm,
+  pcsc,
+  virtualCard,
   gpgsm,
   nss,
   mbsync,
