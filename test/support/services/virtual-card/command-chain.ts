@@ -48,9 +48,10 @@ export class CommandChain {
     return statusWord.ok;
   }
 
-  #next(expected: number): Buffer {
+  #next(wanted: number): Buffer {
     if (this.#rest === null) return status(statusWord.conditionsNotSatisfied);
     const { data, status: last } = this.#rest;
+    const expected = Math.min(wanted, MOST_AT_ONCE);
     if (data.length <= expected) {
       this.#rest = null;
       return encodeResponse({ data, status: last });
@@ -67,6 +68,8 @@ export class CommandChain {
 }
 
 const GET_RESPONSE = 0xc0;
+/** With the status word it is what a frame of the reader's wire holds. */
+const MOST_AT_ONCE = 253;
 /** No command of a PIV card is longer. */
 const LONGEST = 4_096;
 
