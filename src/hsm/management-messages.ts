@@ -72,8 +72,16 @@ const request = z.discriminatedUnion('kind', [
     /** CKA_EXTRACTABLE. */
     extractable: z.boolean(),
     login,
-    /** Addresses and name for the PKCS#10 request; `selfSignedDays`: a certificate by the key itself instead, written to the token. */
-    subject: z.object({ name: z.string(), addresses: z.array(z.string()) }),
+    /** RequestedSubject of pki/certificate-request.ts. */
+    subject: z.object({
+      commonName: z.string(),
+      organization: z.string().optional(),
+      organizationalUnit: z.string().optional(),
+      country: z.string().optional(),
+      addresses: z.array(z.string()),
+      use: z.enum(['sign-and-decrypt', 'sign', 'decrypt']),
+    }),
+    /** null: a PKCS#10 request; else a certificate by the key itself, which is written to the token. */
     selfSignedDays: z.number().int().positive().nullable(),
   }),
   z.object({
@@ -123,6 +131,8 @@ const toManagement = z.object({
   kind: z.literal('request'),
   /** Absolute path of the PKCS#11 library. */
   module: z.string(),
+  /** As in TokenSource; null: none. */
+  initArgs: z.string().nullable(),
   token: tokenSelector,
   request,
 });

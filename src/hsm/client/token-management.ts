@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { SealgateError, unreachable } from '../../errors.ts';
 import {
   type AnswerTo,
@@ -10,8 +11,8 @@ import {
   type ToManagement,
 } from '../management-messages.ts';
 import type { PinSource, TokenSelector } from '../source-kinds.ts';
+import { managementEnvironment } from './management-environment.ts';
 import { openScConfiguration } from './opensc-configuration.ts';
-import { endChild, inheritedEnvironment } from './start-key-process.ts';
 
 /**
  * One request to one PKCS#11 module, in a process that ends with it: a module that hangs or crashes is an error with a name, and
@@ -23,6 +24,8 @@ export type ManageTokenOptions<K extends ManagementRequest['kind']> = {
   module: string;
   /** What the module needs of an environment, besides locale and home. */
   environment: Readonly<Record<string, string>>;
+  /** As in TokenSource. */
+  initArgs?: string | undefined;
   token: TokenSelector;
   request: Extract<ManagementRequest, { kind: K }>;
   /** What is going on, for a person who waits: one line, no secret. */
@@ -59,8 +62,7 @@ export async function manageToken<K extends ManagementRequest['kind']>(
     serialization: 'advanced',
     execArgv: [],
     env: {
-      ...inheritedEnvironment(process.env),
-      ...forPeople(process.env),
+      ...managementEnvironment(process.env),
       ...environment,
       ...secretsNamed(requested),
       ...opensc?.environment,
@@ -69,7 +71,10 @@ export async function manageToken<K extends ManagementRequest['kind']>(
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
   try {
-    const message: ToManagement = { kind: 'request', module, token, request };
+    const message: ToManagement = {
+      ...{ kind: 'request', module, token, request },
+      initArgs: options.initArgs ?? null,
+    };
     const answer = await conversation(child, message, {
       module,
       timeout: options.timeout ?? TIMEOUTS[request.kind],
@@ -78,8 +83,7 @@ export async function manageToken<K extends ManagementRequest['kind']>(
     if (answer.kind !== request.kind) throw crashed(module, 'an answer to something else');
     return answer as AnswerTo<K>;
   } finally {
-    child.kill('SIGKILL');
-    await endChild(child, 0);
+    await ended(child);
   }
 }
 
@@ -103,23 +107,26 @@ function conversation(child: ChildProcess, message: ToManagement, watch: Watch) 
   };
   const heard = (value: unknown): void => {
     const received = parseFromManagement(value);
-    if (received === null) return reject(crashed(module, 'an answer that is not one'));
+    if (received === null) {
+      reject(crashed(module, 'an answer that is not one'));
+      return;
+    }
     switch (received.kind) {
       case 'asking':
-        return stopWatching();
+        stopWatching();
+        return;
       case 'working':
         startWatching();
-        return progress(received.text);
+        progress(received.text);
+        return;
       case 'answer':
-        return resolve(received.answer);
-      case 'failed': {
-        const { code, publicText, duration, reason } = received;
-        return reject(
-          new SealgateError({ code, publicText, duration, ...(reason === '' ? {} : { reason }) }),
-        );
-      }
+        resolve(received.answer);
+        return;
+      case 'failed':
+        reject(failed(received));
+        return;
       default:
-        return unreachable(received);
+        unreachable(received);
     }
   };
   child.on('message', heard);
@@ -131,23 +138,11 @@ function conversation(child: ChildProcess, message: ToManagement, watch: Watch) 
   return promise.finally(stopWatching);
 }
 
-/** What pinentry needs to find the person, and PC/SC its service. */
-const FOR_PEOPLE = [
-  'TERM',
-  'GPG_TTY',
-  'DISPLAY',
-  'WAYLAND_DISPLAY',
-  'XAUTHORITY',
-  'DBUS_SESSION_BUS_ADDRESS',
-  'PCSCLITE_CSOCK_NAME',
-];
-
-function forPeople(environment: NodeJS.ProcessEnv): Record<string, string> {
-  const entries = FOR_PEOPLE.flatMap((name) => {
-    const value = environment[name];
-    return value === undefined ? [] : [[name, value]];
-  });
-  return Object.fromEntries(entries);
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exit;
 }
 
 /** Variables that the request names as places of secrets; everything else of that kind stays here. */
@@ -182,6 +177,10 @@ function secretSources(request: ManagementRequest): readonly (PinSource | null)[
     default:
       return unreachable(request);
   }
+}
+
+function failed({ code, publicText, duration, reason }: Extract<FromManagement, { kind: 'failed' }>) {
+  return new SealgateError({ code, publicText, duration, ...(reason === '' ? {} : { reason }) });
 }
 
 function silent(module: string, timeout: number): SealgateError {
