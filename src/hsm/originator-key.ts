@@ -3,7 +3,6 @@ import { readWhole } from '../asn1/reader.ts';
 import { SequenceReader } from '../asn1/sequence-reader.ts';
 import { bitString, sequence } from '../asn1/writer.ts';
 import type { SealgateError } from '../errors.ts';
-import type { Certificate } from '../pki/certificate.ts';
 import { curveByName } from '../pki/curves.ts';
 import { importPublicKey, oidEcPublicKey, parseSubjectPublicKeyInfo } from '../pki/public-key.ts';
 import { decryptFailed, errorOf } from './failures.ts';
@@ -15,13 +14,16 @@ import { decryptFailed, errorOf } from './failures.ts';
  * results the private key is known (invalid-curve attack). So the point is checked here, whatever the token does.
  */
 
+/** The recipient's public key, as a Certificate has it; `subjectPublicKeyInfo` is DER, with parameters. */
+export type OwnPublicKey = { publicKey: KeyObject; subjectPublicKeyInfo: Buffer };
+
 /**
- * @param own the recipient's certificate
+ * @param own of the recipient's certificate
  * @param spki DER of SubjectPublicKeyInfo; parameters that are absent or NULL are those of `own` (RFC 5753 §3.1.1)
  * @returns the key, on the same curve as that of `own`
  * @throws SealgateError `key.decrypt-failed`
  */
-export function readOriginatorKey(own: Certificate, spki: Uint8Array): KeyObject {
+export function readOriginatorKey(own: OwnPublicKey, spki: Uint8Array): KeyObject {
   let key: KeyObject;
   try {
     key = importPublicKey(withParameters(own, Buffer.from(spki)));
@@ -38,16 +40,22 @@ export function readOriginatorKey(own: Certificate, spki: Uint8Array): KeyObject
   return key;
 }
 
-/** The uncompressed point (SEC 1 §2.3.3), as tokens want it. Also tells the length of a coordinate, in octets. */
+/**
+ * The public key as tokens want it, and the length of the shared secret in octets: the uncompressed point (SEC 1 §2.3.3), or
+ * the octets of RFC 7748 §5.
+ */
 export function pointOf(key: KeyObject): { point: Buffer; octets: number } {
+  const info = parseSubjectPublicKeyInfo(key.export({ type: 'spki', format: 'der' }));
+  if (key.asymmetricKeyType === 'x25519' || key.asymmetricKeyType === 'x448') {
+    return { point: info.subjectPublicKey, octets: info.subjectPublicKey.length };
+  }
   const curve = curveByName(key.asymmetricKeyDetails?.namedCurve);
   if (curve === null) throw mismatch();
-  const info = parseSubjectPublicKeyInfo(key.export({ type: 'spki', format: 'der' }));
   const point = ECDH.convertKey(info.subjectPublicKey, curve.name, undefined, undefined, 'uncompressed');
   return { point: Buffer.from(point), octets: curve.octets };
 }
 
-function withParameters(own: Certificate, spki: Buffer): Buffer {
+function withParameters(own: OwnPublicKey, spki: Buffer): Buffer {
   const info = parseSubjectPublicKeyInfo(spki);
   const absent = info.parameters === null || info.parameters.equals(NULL);
   if (info.algorithm !== oidEcPublicKey || !absent) return spki;

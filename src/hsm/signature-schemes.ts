@@ -36,7 +36,10 @@ const ML_DSA = new Map<string | undefined, SignatureScheme>([
  *
  * @param postQuantum whether ML-DSA is offered: few readers can verify it yet
  */
-export function signatureSchemes(certificate: Certificate, postQuantum = false): readonly SignatureScheme[] {
+export function signatureSchemes(
+  certificate: Pick<Certificate, 'publicKey'>,
+  postQuantum = false,
+): readonly SignatureScheme[] {
   const key = certificate.publicKey;
   switch (key.asymmetricKeyType) {
     case 'rsa':

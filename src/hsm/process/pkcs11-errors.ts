@@ -1,6 +1,7 @@
 import pkcs11 from 'pkcs11js';
 import { decryptFailed, refused, unavailable } from '../failures.ts';
 import type { Failure } from '../messages.ts';
+import { CKR_OPERATION_CANCEL_FAILED, CKR_TOKEN_RESOURCE_EXCEEDED } from './pkcs11-numbers.ts';
 
 /**
  * Return values of a PKCS#11 module (PKCS#11 v2.40, CK_RV) as failures that mean something to the gateway.
@@ -72,4 +73,108 @@ export function operationFailure(error: unknown, attackable: boolean, sessionAli
     reason,
     !sessionAlive(),
   );
+}
+
+/** The token, the session or the key is not there any more, whatever else is said: only a new opening helps. */
+const GONE: ReadonlySet<number> = new Set([
+  pkcs11.CKR_DEVICE_REMOVED,
+  pkcs11.CKR_TOKEN_NOT_PRESENT,
+  pkcs11.CKR_TOKEN_NOT_RECOGNIZED,
+  pkcs11.CKR_SESSION_CLOSED,
+  pkcs11.CKR_SESSION_HANDLE_INVALID,
+  pkcs11.CKR_SLOT_ID_INVALID,
+  pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED,
+  pkcs11.CKR_KEY_HANDLE_INVALID,
+  pkcs11.CKR_OBJECT_HANDLE_INVALID,
+  pkcs11.CKR_UNWRAPPING_KEY_HANDLE_INVALID,
+  pkcs11.CKR_LIBRARY_LOAD_FAILED,
+  pkcs11.CKR_FIPS_SELF_TEST_FAILED,
+]);
+
+/** Nothing that octets of a message could bring about; it passes, or the session has been lost. */
+const FOR_NOW: ReadonlySet<number> = new Set([
+  pkcs11.CKR_USER_NOT_LOGGED_IN,
+  pkcs11.CKR_HOST_MEMORY,
+  pkcs11.CKR_DEVICE_MEMORY,
+  pkcs11.CKR_SESSION_COUNT,
+  pkcs11.CKR_OPERATION_ACTIVE,
+  pkcs11.CKR_OPERATION_NOT_INITIALIZED,
+  pkcs11.CKR_CANCEL,
+  pkcs11.CKR_FUNCTION_CANCELED,
+  CKR_TOKEN_RESOURCE_EXCEEDED,
+  CKR_OPERATION_CANCEL_FAILED,
+]);
+
+/** From a reader with keys of its own, or a token that asks a person: the PIN was not right, or may not be used any more. */
+const OF_THE_PIN: ReadonlySet<number> = new Set([
+  pkcs11.CKR_PIN_INCORRECT,
+  pkcs11.CKR_PIN_INVALID,
+  pkcs11.CKR_PIN_LEN_RANGE,
+  pkcs11.CKR_PIN_EXPIRED,
+  pkcs11.CKR_USER_PIN_NOT_INITIALIZED,
+]);
+
+/** The module cannot do this with this key, and will not be able to later. */
+const NOT_DONE: ReadonlySet<number> = new Set([
+  ...REFUSED,
+  pkcs11.CKR_KEY_SIZE_RANGE,
+  pkcs11.CKR_KEY_UNEXTRACTABLE,
+  pkcs11.CKR_TEMPLATE_INCOMPLETE,
+  pkcs11.CKR_ATTRIBUTE_TYPE_INVALID,
+  pkcs11.CKR_ATTRIBUTE_VALUE_INVALID,
+  pkcs11.CKR_ATTRIBUTE_READ_ONLY,
+  pkcs11.CKR_ATTRIBUTE_SENSITIVE,
+  pkcs11.CKR_INFORMATION_SENSITIVE,
+  pkcs11.CKR_UNWRAPPING_KEY_SIZE_RANGE,
+  pkcs11.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT,
+  pkcs11.CKR_TOKEN_WRITE_PROTECTED,
+  pkcs11.CKR_SESSION_READ_ONLY,
+]);
+
+/** How far a use of a key had come when it failed. */
+export type FailedUse = {
+  /** The input comes out of a stranger's mail. */
+  attackable: boolean;
+  /** The mechanism had been accepted for the key: what fails after that fails because of the octets. */
+  begun: boolean;
+  /** Asks the token whether the session still stands; called only where the error leaves it open. */
+  sessionAlive(): boolean;
+};
+
+/**
+ * What a failed use of a key on a token means.
+ *
+ * Must never happen: a stranger's octets make a key look away or unfit, or are told from others by a kind of failure of their
+ * own. So once an operation on them has begun, everything that does not certainly come from elsewhere is one and the same
+ * failure (some modules answer a wrong padding with CKR_DEVICE_ERROR or CKR_ARGUMENTS_BAD).
+ */
+export function failureOfUse(error: unknown, use: FailedUse): Failure {
+  const value = returnValueOf(error);
+  const reason = value?.name ?? (error instanceof Error ? error.message : String(error));
+  if (value === null) return away(reason, !use.sessionAlive());
+  if (GONE.has(value.code)) return away(reason, true);
+  if (FOR_NOW.has(value.code)) return away(reason, !use.sessionAlive());
+  if (value.code === pkcs11.CKR_PIN_LOCKED) return pinFailure('key.pin-locked', PIN_LOCKED, reason);
+  if (OF_THE_PIN.has(value.code)) return pinFailure('key.pin-incorrect', PIN_REFUSED, reason);
+  if (value.code === pkcs11.CKR_FUNCTION_REJECTED) return unavailable(NOT_CONFIRMED, reason, false);
+  if (use.attackable && use.begun) return use.sessionAlive() ? decryptFailed(reason) : away(reason, true);
+  if (NOT_DONE.has(value.code)) return refused(reason);
+  return away(reason, !use.sessionAlive());
+}
+
+const PIN_LOCKED = 'The PIN of the token is locked; unlock it with the security officer’s PIN or PUK.';
+const PIN_REFUSED =
+  'The token did not accept the PIN for this use of the key; enter the right one next time.';
+const NOT_CONFIRMED = 'The use of the key was not confirmed at the token; try again and confirm it there.';
+
+function pinFailure(
+  code: 'key.pin-locked' | 'key.pin-incorrect',
+  publicText: string,
+  reason: string,
+): Failure {
+  return { code, publicText, duration: 'permanent', reason, sessionLost: false };
+}
+
+function away(reason: string, sessionLost: boolean): Failure {
+  return unavailable('The key is not available at the moment; try again in a minute.', reason, sessionLost);
 }

@@ -1,7 +1,19 @@
-import type pkcs11 from 'pkcs11js';
-import { FailureError, refused } from '../failures.ts';
+import { createHash, createPublicKey, hash } from 'node:crypto';
+import pkcs11 from 'pkcs11js';
+import { sequence, unsignedInteger } from '../../asn1/writer.ts';
+import type { KeyTransportScheme } from '../../cms/keys.ts';
+import { SealgateError, unreachable } from '../../errors.ts';
+import { decryptFailed, FailureError, refused } from '../failures.ts';
 import type { Operation } from '../operation.ts';
-import type { KeyHandle } from './key-handle.ts';
+import { pointOf, readOriginatorKey } from '../originator-key.ts';
+import { includesScheme } from '../signature-schemes.ts';
+import { digestInfo } from './digest-info.ts';
+import type { KeyHandle, OpeningWay, SigningWay } from './key-handle.ts';
+import type { KeyOperator } from './key-operator.ts';
+import { decodeOaep } from './oaep.ts';
+import { failureOfUse, isRefusal, isReturnValue, returnValueOf } from './pkcs11-errors.ts';
+import { decodePkcs1 } from './rsa-pkcs1-unpadding.ts';
+import { decrypt, derive, type KeyUse, oaepMechanism, pssMechanism, sign, unwrap } from './token-key-use.ts';
 
 export type TokenOperatorOptions = {
   module: pkcs11.PKCS11;
@@ -16,16 +28,243 @@ export type TokenOperatorOptions = {
   authenticate(session: Buffer): void;
 };
 
+type Sign = Extract<Operation, { kind: 'sign' }>;
+type Oaep = Extract<KeyTransportScheme, { kind: 'rsa-oaep' }>;
+
 /** Uses the private keys of a token in one session; every call blocks its thread until the token has answered. */
-export class TokenOperator {
+export class TokenOperator implements KeyOperator {
   readonly #options: TokenOperatorOptions;
+  readonly #state: number;
+  #session: Buffer;
+  /** The mechanism of the operation under way has been accepted. */
+  #begun = false;
+  /** By the key's name: what its wrong paddings are turned into messages with. */
+  readonly #rejection = new Map<string, Buffer>();
 
   constructor(options: TokenOperatorOptions) {
     this.#options = options;
+    this.#session = options.session;
+    this.#state = options.module.C_GetSessionInfo(options.session).state;
   }
 
   /** @throws FailureError; with `sessionLost` when nothing more can be done in this process */
   perform(operation: Operation): Buffer {
-    throw new FailureError(refused(`${operation.kind} in ${this.#options.handles.size} keys`));
+    const key = this.#options.handles.get(operation.key);
+    if (key === undefined) throw new FailureError(refused('the key is not on the token'));
+    this.#begun = false;
+    try {
+      try {
+        return this.#perform(key, operation);
+      } catch (error) {
+        // Left over from an operation that the module did not finish; a new session is clean.
+        if (!isReturnValue(error, pkcs11.CKR_OPERATION_ACTIVE)) throw error;
+        this.#renewSession();
+        return this.#perform(key, operation);
+      }
+    } catch (error) {
+      if (error instanceof FailureError) throw error;
+      const attackable = operation.kind !== 'sign';
+      // Ours alone: what the originator sent is no key for this one.
+      if (error instanceof SealgateError) throw new FailureError(decryptFailed(error.code));
+      throw new FailureError(
+        failureOfUse(error, {
+          attackable,
+          begun: this.#begun,
+          sessionAlive: () => this.#sessionAlive(),
+        }),
+      );
+    }
   }
+
+  #perform(key: KeyHandle, operation: Operation): Buffer {
+    switch (operation.kind) {
+      case 'sign':
+        return this.#sign(key, operation);
+      case 'decrypt':
+        return this.#decrypt(operation.key, key, operation.scheme, Buffer.from(operation.encryptedKey));
+      case 'agree':
+        return this.#agree(key, operation.originator);
+      case 'decapsulate':
+        throw new FailureError(refused('ML-KEM on a token'));
+      default:
+        return unreachable(operation);
+    }
+  }
+
+  #sign(key: KeyHandle, operation: Sign): Buffer {
+    const { scheme, input } = operation;
+    const ways = key.signing.filter(
+      (way) => includesScheme([way.scheme], scheme) && (input === 'message' || way.input !== 'message'),
+    );
+    return this.#firstThatWorks(ways, `scheme ${scheme.kind}`, (way) => {
+      const data = signingInput(way, operation);
+      const signature = sign(this.#use(key), signingMechanism(way), data, 2 * key.octets);
+      return scheme.kind === 'ecdsa' ? ecdsaSigValue(signature) : signature;
+    });
+  }
+
+  #decrypt(name: string, key: KeyHandle, scheme: KeyTransportScheme, encrypted: Buffer): Buffer {
+    const ways = scheme.kind === 'rsa-pkcs1' ? key.pkcs1 : oaepWays(key, scheme);
+    // RFC 8017 §7.1.2 step 1b, §7.2.2 step 1.
+    if (ways.length > 0 && encrypted.length !== key.octets) {
+      throw new FailureError(decryptFailed('length of the encrypted key'));
+    }
+    return this.#firstThatWorks(ways, `decryption with ${scheme.kind}`, (way) => {
+      switch (way) {
+        case 'bare':
+          return scheme.kind === 'rsa-pkcs1'
+            ? decodePkcs1(this.#bare(key, encrypted), encrypted, this.#rejectionSecret(name, key))
+            : decodedOaep(this.#bare(key, encrypted), scheme);
+        case 'padded':
+          return decrypt(this.#use(key), paddedMechanism(scheme), encrypted, key.octets);
+        case 'unwrapped':
+          return shown(unwrap(this.#useAtOnce(key), paddedMechanism(scheme), encrypted));
+        default:
+          return unreachable(way);
+      }
+    });
+  }
+
+  /** m = c^d, as long as the modulus; some modules drop leading zeros. */
+  #bare(key: KeyHandle, encrypted: Buffer): Buffer {
+    const bare = decrypt(this.#use(key), { mechanism: pkcs11.CKM_RSA_X_509 }, encrypted, key.octets);
+    return Buffer.concat([Buffer.alloc(Math.max(0, key.octets - bare.length)), bare]);
+  }
+
+  /**
+   * What only the holder of the private key can compute, and the same on every token that has it: the private operation on a
+   * number that nobody chose. Made before the first padding is looked at, so that its time tells nothing.
+   */
+  #rejectionSecret(name: string, key: KeyHandle): Buffer {
+    const known = this.#rejection.get(name);
+    if (known !== undefined) return known;
+    const root = this.#bare(key, nothingUpTheSleeve(key));
+    const secret = createHash('sha256').update(root).digest();
+    root.fill(0);
+    this.#rejection.set(name, secret);
+    return secret;
+  }
+
+  #agree(key: KeyHandle, originator: Uint8Array): Buffer {
+    if (key.agreement === null) throw new FailureError(refused('CKA_DERIVE'));
+    const spki = Buffer.from(key.publicKey);
+    const own = {
+      publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
+      subjectPublicKeyInfo: spki,
+    };
+    const { point, octets } = pointOf(readOriginatorKey(own, originator));
+    const secret = shown(derive(this.#useAtOnce(key), key.agreement, point, octets));
+    if (secret.length !== octets) throw new FailureError(refused('a shared secret of another length'));
+    // RFC 7748 §6.1: what a point of small order gives.
+    if (secret.every((octet) => octet === 0)) throw new FailureError(decryptFailed('key agreement'));
+    return secret;
+  }
+
+  /** The next way only where this one is not taken for the key; a failure on the octets is final. */
+  #firstThatWorks<Way>(ways: readonly Way[], what: string, attempt: (way: Way) => Buffer): Buffer {
+    let refusal: unknown = new FailureError(refused(what));
+    for (const way of ways) {
+      this.#begun = false;
+      try {
+        return attempt(way);
+      } catch (error) {
+        if (this.#begun || !isRefusal(error)) throw error;
+        refusal = error;
+      }
+    }
+    throw refusal;
+  }
+
+  #use(key: KeyHandle): KeyUse {
+    const { module, authenticate } = this.#options;
+    const session = this.#session;
+    return {
+      module,
+      session,
+      object: Buffer.from(key.object),
+      begun: () => {
+        this.#begun = true;
+      },
+      authenticate: () => {
+        if (key.alwaysAuthenticate) authenticate(session);
+      },
+    };
+  }
+
+  /** For operations of one call: the token cannot refuse the mechanism ahead of the octets. */
+  #useAtOnce(key: KeyHandle): KeyUse {
+    this.#begun = true;
+    return this.#use(key);
+  }
+
+  /** The new one first: a token logs out when its last session is closed. */
+  #renewSession(): void {
+    const { module } = this.#options;
+    const old = this.#session;
+    const { slotID, flags } = module.C_GetSessionInfo(old);
+    this.#session = module.C_OpenSession(slotID, flags);
+    module.C_CloseSession(old);
+  }
+
+  /** In the state it was opened in: a token that was reset in between has sessions, but nobody is logged in to it. */
+  #sessionAlive(): boolean {
+    try {
+      return this.#options.module.C_GetSessionInfo(this.#session).state === this.#state;
+    } catch (error) {
+      // Whatever it says: a session that cannot be asked is not alive.
+      if (returnValueOf(error) === null) throw error;
+      return false;
+    }
+  }
+}
+
+function signingInput(way: SigningWay, { input, data, scheme }: Sign): Buffer {
+  if (way.input === 'message' || !('digest' in scheme)) return Buffer.from(data);
+  const digest = input === 'digest' ? Buffer.from(data) : hash(scheme.digest, data, 'buffer');
+  return way.input === 'digest-info' ? digestInfo(scheme.digest, digest) : digest;
+}
+
+function signingMechanism({ mechanism, scheme }: SigningWay): pkcs11.Mechanism {
+  return scheme.kind === 'rsa-pss' ? pssMechanism(mechanism, scheme) : { mechanism };
+}
+
+function paddedMechanism(scheme: KeyTransportScheme): pkcs11.Mechanism {
+  return scheme.kind === 'rsa-pkcs1' ? { mechanism: pkcs11.CKM_RSA_PKCS } : oaepMechanism(scheme);
+}
+
+/** Some tokens ignore a label instead of refusing it; where the padding can be done here, it is. */
+function oaepWays(key: KeyHandle, { label }: Oaep): readonly OpeningWay[] {
+  return label.length > 0 && key.oaep.includes('bare') ? ['bare'] : key.oaep;
+}
+
+function decodedOaep(encoded: Buffer, { digest, maskDigest, label }: Oaep): Buffer {
+  const message = decodeOaep(encoded, digest, maskDigest, label);
+  encoded.fill(0);
+  if (message === null) throw new FailureError(decryptFailed('OAEP'));
+  return message;
+}
+
+function shown(value: Buffer | null): Buffer {
+  if (value === null) throw new FailureError(refused('the token does not show what it computed'));
+  return value;
+}
+
+/** A number below the modulus that follows from the public key alone. */
+function nothingUpTheSleeve(key: KeyHandle): Buffer {
+  const parts: Buffer[] = [];
+  for (let i = 0; i * 32 < key.octets; i++) {
+    parts.push(createHash('sha256').update(`implicit rejection ${i}`).update(key.publicKey).digest());
+  }
+  const number = Buffer.concat(parts, key.octets);
+  number[0] = 0;
+  return number;
+}
+
+/** Ecdsa-Sig-Value (RFC 3279 §2.2.3) from r and s side by side (PKCS#11 v2.40, EC signatures). */
+function ecdsaSigValue(raw: Buffer): Buffer {
+  if (raw.length === 0 || raw.length % 2 !== 0) {
+    throw new FailureError(refused(`an ECDSA signature of ${raw.length} octets`));
+  }
+  const half = raw.length / 2;
+  return sequence(unsignedInteger(raw.subarray(0, half)), unsignedInteger(raw.subarray(half)));
 }
