@@ -24,7 +24,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 3,
     folder: 'hsm',
-    mayImport: ['cms/keys', 'cms/rc2', 'pki', 'asn1', 'sasl/principal', 'pipeline/ports → types'],
+    mayImport: ['cms', 'pki', 'asn1', 'sasl/principal', 'pipeline/ports → types'],
   },
   {
     layer: 3,

@@ -123,7 +123,8 @@ function uniqueLabel(wanted: string, used: Set<string>): string {
   return label;
 }
 
-function isSameKey(certificate: Certificate, publicKey: KeyObject): boolean {
+/** Whether a certificate is for a public key. */
+export function isSameKey(certificate: Certificate, publicKey: KeyObject): boolean {
   try {
     const certified = certificate.publicKey;
     // KeyObject.equals leaves an error behind for keys of different kinds, which the next import then reports as its own.
