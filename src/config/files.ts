@@ -1,8 +1,18 @@
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { unreachable } from '../errors.ts';
 
-/** What a configured path is for: a private file must be closed to group and others. */
-export type FileUse = 'file' | 'private-file' | 'file-or-folder';
+/**
+ * What a configured path is for: what is private must be closed to group and others, and what is run (programs and libraries) must
+ * not be theirs to change.
+ */
+export type FileUse =
+  | 'file'
+  | 'private-file'
+  | 'file-or-folder'
+  | 'private-folder'
+  | 'program-file'
+  | 'program';
 
 export type SecretText = { kind: 'ok'; value: string } | { kind: 'problem'; text: string };
 
@@ -17,7 +27,11 @@ export interface Files {
   problemWith(path: string, use: FileUse): string | null;
   /** The text of a private file without its last line end. */
   readSecret(path: string): SecretText;
+  /** A sentence that says why a file cannot hold a secret that somebody else reads, or null. Does not read it. */
+  problemWithSecret(path: string): string | null;
   environment(name: string): string | undefined;
+  /** The first of these absolute paths where there is a file; null: none. */
+  firstInstalled(paths: readonly string[]): string | null;
 }
 
 /** A secret is a password, a PIN or a passphrase: a larger file is the wrong file. Octets. */
@@ -30,14 +44,13 @@ export function filesBeside(configFile: string, environment: NodeJS.ProcessEnv):
     resolve: (path) => resolve(folder, path),
     problemWith,
     readSecret(path) {
-      const problem = problemWith(path, 'private-file');
+      const problem = problemWithSecret(path);
       if (problem !== null) return { kind: 'problem', text: problem };
-      if (statSync(path).size > LARGEST_SECRET) {
-        return { kind: 'problem', text: `${path} is larger than a secret can be (${LARGEST_SECRET} octets)` };
-      }
       return secretFrom(readFileSync(path), path);
     },
+    problemWithSecret,
     environment: (name) => environment[name],
+    firstInstalled: (paths) => paths.find((path) => existsSync(path)) ?? null,
   };
 }
 
@@ -46,8 +59,23 @@ export const noFiles: Files = {
   resolve: (path) => path,
   problemWith: () => null,
   readSecret: () => ({ kind: 'ok', value: 'no secret' }),
+  problemWithSecret: () => null,
   environment: () => 'no secret',
+  firstInstalled: ([first]) => first ?? null,
 };
+
+function problemWithSecret(path: string): string | null {
+  const problem = problemWith(path, 'private-file');
+  if (problem !== null) return problem;
+  const { size } = statSync(path);
+  if (size === 0) return emptySecret(path);
+  if (size > LARGEST_SECRET) return `${path} is larger than a secret can be (${LARGEST_SECRET} octets)`;
+  return null;
+}
+
+function emptySecret(path: string): string {
+  return `${path} is empty: write the secret into it`;
+}
 
 function secretFrom(octets: Buffer, path: string): SecretText {
   let value: string;
@@ -56,7 +84,7 @@ function secretFrom(octets: Buffer, path: string): SecretText {
   } catch {
     return { kind: 'problem', text: `${path} is not UTF-8 text` };
   }
-  if (value === '') return { kind: 'problem', text: `${path} is empty: write the secret into it` };
+  if (value === '') return { kind: 'problem', text: emptySecret(path) };
   if (/[\r\n\0]/.test(value)) {
     return { kind: 'problem', text: `${path} has more than one line: a secret is one line of text` };
   }
@@ -66,31 +94,62 @@ function secretFrom(octets: Buffer, path: string): SecretText {
 function problemWith(path: string, use: FileUse): string | null {
   try {
     const found = statSync(path);
-    if (found.isDirectory()) {
-      if (use !== 'file-or-folder') return `${path} is a folder: name the file in it`;
-    } else if (!found.isFile()) {
-      return `${path} is not a regular file`;
-    }
-    if (use === 'private-file' && process.platform !== 'win32' && (found.mode & 0o077) !== 0) {
-      const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
-      return `${path} can be read or written by others (mode ${mode}): run chmod 600 ${path}`;
-    }
-    accessSync(path, constants.R_OK);
+    const kind = kindProblem(path, use, found);
+    if (kind !== null) return kind;
+    const open = process.platform === 'win32' ? null : accessProblem(path, use, found);
+    if (open !== null) return open;
+    accessSync(path, use === 'program' ? constants.X_OK : constants.R_OK);
     return null;
   } catch (error) {
-    return `${path} ${whyNot(error)}`;
+    return `${path} ${whyNot(error, use)}`;
   }
 }
 
-function whyNot(error: unknown): string {
+function kindProblem(path: string, use: FileUse, found: Stats): string | null {
+  if (found.isDirectory()) {
+    if (use === 'file-or-folder' || use === 'private-folder') return null;
+    return `${path} is a folder: name the file in it`;
+  }
+  if (use === 'private-folder') return `${path} is not a folder`;
+  return found.isFile() ? null : `${path} is not a regular file`;
+}
+
+/** Who besides the owner may do what they should not. */
+function accessProblem(path: string, use: FileUse, { mode, uid, gid }: Stats): string | null {
+  const shown = (mode & 0o777).toString(8).padStart(4, '0');
+  switch (use) {
+    case 'private-file': {
+      if ((mode & 0o077) === 0) return null;
+      // A credential of systemd's: root's, with an access list for the service that shows as the group's right to read.
+      if ((mode & 0o777) === 0o440 && uid === 0 && gid === 0) return null;
+      return `${path} can be read or written by others (mode ${shown}): run chmod 600 ${path}`;
+    }
+    case 'private-folder':
+      return (mode & 0o077) === 0
+        ? null
+        : `${path} can be looked into by others (mode ${shown}): run chmod 700 ${path}`;
+    case 'program':
+    case 'program-file':
+      return (mode & 0o002) === 0
+        ? null
+        : `${path} can be changed by everybody (mode ${shown}), and what it says is run: run chmod o-w ${path}`;
+    case 'file':
+    case 'file-or-folder':
+      return null;
+    default:
+      return unreachable(use);
+  }
+}
+
+function whyNot(error: unknown, use: FileUse): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
   switch (code) {
     case 'ENOENT':
     case 'ENOTDIR':
       return 'does not exist';
     case 'EACCES':
-      return 'cannot be read by the user the gateway runs as';
+      return `cannot be ${use === 'program' ? 'run' : 'read'} by the user the gateway runs as`;
     default:
-      return `cannot be read (${code})`;
+      return `cannot be ${use === 'program' ? 'run' : 'read'} (${code})`;
   }
 }

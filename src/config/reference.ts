@@ -24,7 +24,7 @@ export function editorSchemaText(): string {
     io: 'input',
     override: ({ jsonSchema }) => {
       if (jsonSchema.example !== undefined) jsonSchema.examples = [jsonSchema.example as never];
-      for (const ours of ['example', 'furtherExamples', 'shown', 'what']) delete jsonSchema[ours];
+      for (const ours of ['example', 'furtherExamples', 'shown', 'off', 'what']) delete jsonSchema[ours];
     },
   });
   return `${JSON.stringify(schema, null, 2)}\n`;
@@ -106,7 +106,7 @@ function innerSections(path: string, shape: Shape): string[] {
 }
 
 function kindText(shape: Shape): string {
-  if (isSecret(shape)) return 'secret';
+  if (isSecret(shape)) return shape.what ?? 'secret';
   if (shape.const !== undefined) return `\`${String(shape.const)}\``;
   if (shape.enum !== undefined) return shape.enum.map((value) => `\`${String(value)}\``).join(' · ');
   if (shape.items !== undefined) {
@@ -147,9 +147,10 @@ function settingLines(name: string, shape: Shape, required: boolean, depth: numb
     const off = required || shape.shown === true ? '' : '# ';
     return [...comment(shape.description, indent), `${indent}${off}${name}: ${flow(value)}`];
   }
+  const lines = shape.off === true ? below.map((line) => commentedOut(line)) : below;
   // A map of which nothing is said would be no map.
-  const off = below.some((line) => !line.trimStart().startsWith('#')) ? '' : '# ';
-  return [...comment(shape.description, indent), `${indent}${off}${name}:`, ...below];
+  const off = lines.some((line) => !line.trimStart().startsWith('#')) ? '' : '# ';
+  return [...comment(shape.description, indent), `${indent}${off}${name}:`, ...lines];
 }
 
 /** What stands indented below a setting's name; null: its value stands beside it. */
@@ -158,7 +159,7 @@ function linesBelow(shape: Shape, depth: number): string[] | null {
   if (shape.properties !== undefined) return mapLines(shape, depth);
   if (shape.items?.oneOf !== undefined) {
     const [first, ...others] = shape.items.oneOf.map((one) => itemLines(one, depth));
-    return [...(first ?? []), ...others.flat().map((line) => off(line))];
+    return [...(first ?? []), ...others.flat().map((line) => commentedOut(line))];
   }
   if (shape.items?.properties === undefined) return null;
   const further = (shape.furtherExamples ?? []).map((item) => `${'  '.repeat(depth)}- ${flow(item)}`);
@@ -193,7 +194,7 @@ function itemLines(shape: Shape, depth: number): string[] {
 }
 
 /** The same line as a comment. */
-function off(line: string): string {
+function commentedOut(line: string): string {
   return line.trimStart().startsWith('#') ? line : line.replace(/^( *)/, '$1# ');
 }
 

@@ -1,14 +1,13 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
 import { rule } from './policy-schema.ts';
+import { principal } from './principal-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
 import {
-  address,
   host,
   hostname,
   keyName,
-  keyReference,
   listenerPort,
   maybe,
   name,
@@ -124,31 +123,6 @@ export function configSchema(files: Files) {
       .describe('The keys of a PKCS#11 token (hardware security module or card).'),
   ]);
 
-  const principal = z.strictObject({
-    login: z
-      .string()
-      .min(1)
-      .max(255)
-      .meta({ description: 'Login as the mail server knows it.', example: 'alice' }),
-    addresses: z
-      .array(address)
-      .default([])
-      .meta({
-        description: 'Addresses the login may write from.',
-        example: ['alice@example.org'],
-        shown: true,
-      }),
-    keys: z
-      .array(keyReference)
-      .default([])
-      .meta({
-        description:
-          'Keys the login may use: `name`, or `name/label` for one of several keys in a token or file. To sign where the certificate names the From address, to decrypt always.',
-        example: ['alice'],
-        shown: true,
-      }),
-  });
-
   return z.strictObject({
     hostname: hostname.meta({
       description: 'Name of this gateway in greetings and in Authentication-Results.',
@@ -209,7 +183,7 @@ export function configSchema(files: Files) {
           ),
         list: z
           .array(principal)
-          .default([])
+          .prefault([])
           .describe('Logins, their addresses and their keys. Who is not here has none.'),
       })
       .prefault({})

@@ -11,6 +11,7 @@ export type Shape = {
   example?: unknown;
   furtherExamples?: readonly unknown[];
   shown?: boolean;
+  off?: boolean;
   what?: string;
   enum?: readonly unknown[];
   const?: unknown;

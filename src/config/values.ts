@@ -13,6 +13,8 @@ declare module 'zod' {
     furtherExamples?: readonly unknown[];
     /** Stands in the example file although it is optional. */
     shown?: boolean;
+    /** A map or list of maps of which the example file shows nothing but comments. */
+    off?: boolean;
     /** What the text is, for the reference page. */
     what?: string;
   }

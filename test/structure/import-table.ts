@@ -14,7 +14,6 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   { layer: 0, folder: 'octets', mayImport: [] },
   { layer: 0, folder: 'asn1', mayImport: ['octets'] },
   { layer: 0, folder: 'mail', mayImport: ['octets'] },
-  { layer: 0, folder: 'config', mayImport: [] },
   { layer: 0, folder: 'sasl', mayImport: [] },
   { layer: 1, folder: 'smtp', mayImport: ['mail', 'sasl'] },
   { layer: 1, folder: 'pki', mayImport: ['asn1', 'mail/address'] },
@@ -36,6 +35,11 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     layer: 4,
     folder: 'policy',
     mayImport: ['pki → types', 'smime/report → types', 'pipeline/ports → types'],
+  },
+  {
+    layer: 4,
+    folder: 'config',
+    mayImport: ['hsm/pkcs11-uri', 'hsm/pkcs11-uri-place', 'hsm/source-kinds → types'],
   },
   {
     layer: 5,
