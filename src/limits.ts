@@ -169,4 +169,18 @@ export const limits = {
   },
   /** One message on its way through, octets. Listeners may configure less. */
   messageOctets: 64 * 1024 * 1024,
+  keys: {
+    /** One request to a key process: what a scheme signs that cannot be given a digest. */
+    requestOctets: 65 * 1024 * 1024,
+    /** One answer of a key process: a signature, or a key that was opened. */
+    answerOctets: 64 * 1024,
+    /** One control message: above all the certificates of a token. */
+    controlOctets: 32 * 1024 * 1024,
+    /** Control messages of one key process in a second; it has a handful to say. */
+    controlMessagesPerSecond: 200,
+    /** Requests to one key process that wait; with more, waiting is hopeless. */
+    waiting: 2_000,
+    /** What is remembered of one token, as text. A token with a thousand certificates stays below. */
+    inventoryCharacters: 4 * 1024 * 1024,
+  },
 } as const;

@@ -1,11 +1,16 @@
 import type { DecryptionKey, KeyTransportScheme, SignatureScheme, SigningKey } from '../cms/keys.ts';
+import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
+import type { Principal } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
 
-/** For whom and for what a key is handed out; every use of it is one event `key.used`. */
+/**
+ * For whom and for what a key is handed out: it stays bound to that login for as long as it lives, and every use of it is one
+ * event `key.used`.
+ */
 export type Audit = {
   log: Log;
-  principal: string;
+  principal: Principal;
   /** Mail or session; `-` where the caller names none. */
   usedFor: string;
 };
@@ -28,7 +33,7 @@ export class AuditedSigningKey implements SigningKey {
   }
 
   sign(scheme: SignatureScheme, data: Uint8Array): Promise<Buffer> {
-    return audited(this.#audit, this.label, 'sign', () => this.#key.sign(scheme, data));
+    return audited(this.#audit, this, 'sign', () => this.#key.sign(scheme, data));
   }
 }
 
@@ -48,31 +53,43 @@ export class AuditedDecryptionKey implements DecryptionKey {
   }
 
   decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer> {
-    return audited(this.#audit, this.label, 'decrypt', () => this.#key.decryptKey(scheme, encryptedKey));
+    return audited(this.#audit, this, 'decrypt', () => this.#key.decryptKey(scheme, encryptedKey));
   }
 
   agree(originatorPublicKey: Uint8Array): Promise<Buffer> {
-    return audited(this.#audit, this.label, 'decrypt', () => this.#key.agree(originatorPublicKey));
+    return audited(this.#audit, this, 'decrypt', () => this.#key.agree(originatorPublicKey));
   }
 
   decapsulate(ciphertext: Uint8Array): Promise<Buffer> {
-    return audited(this.#audit, this.label, 'decrypt', () => this.#key.decapsulate(ciphertext));
+    return audited(this.#audit, this, 'decrypt', () => this.#key.decapsulate(ciphertext));
   }
 }
 
+/** A use that is refused, limited or fails leaves the same line as one that succeeds: whoever tries is seen. */
 async function audited(
-  audit: Audit,
-  key: string,
+  { log, principal, usedFor }: Audit,
+  { label, certificate }: { label: string; certificate: Certificate },
   operation: 'sign' | 'decrypt',
   use: () => Promise<Buffer>,
 ): Promise<Buffer> {
-  let outcome: 'done' | 'failed' = 'failed';
+  const write = (outcome: 'done' | 'failed', code: string | null): void =>
+    log.write({
+      event: 'key.used',
+      level: 'info',
+      principal: principal.login,
+      key: label,
+      certificate: certificate.fingerprint,
+      operation,
+      mail: usedFor,
+      outcome,
+      code,
+    });
   try {
     const result = await use();
-    outcome = 'done';
+    write('done', null);
     return result;
-  } finally {
-    const { log, principal, usedFor } = audit;
-    log.write({ event: 'key.used', level: 'info', principal, key, operation, mail: usedFor, outcome });
+  } catch (error) {
+    write('failed', error instanceof SealgateError ? error.code : 'gateway.defect');
+    throw error;
   }
 }

@@ -4,6 +4,8 @@ import type { Log } from '../log/log.ts';
 import type { Secret } from '../log/secret.ts';
 import { loadPemKey } from './files/pem-key.ts';
 import { loadPkcs12 } from './files/pkcs12-key.ts';
+import type { LiveKeys } from './keyring.ts';
+import type { KnownKey } from './known-key.ts';
 import { type LoadedKey, SoftwareKeys } from './software-key.ts';
 import { openToken, type Token } from './token.ts';
 
@@ -21,9 +23,7 @@ export type KeySource =
     };
 
 /** Every key of every source, ready for use. */
-export interface KeySources {
-  readonly signing: readonly SigningKey[];
-  readonly decryption: readonly DecryptionKey[];
+export interface KeySources extends LiveKeys {
   /** Logs out of tokens, ends key processes and threads. */
   close(): Promise<void>;
 }
@@ -75,14 +75,26 @@ export async function openKeySources(
       }
     }
     return {
-      signing: [...signing, ...tokens.flatMap((token) => token.signingKeys())],
-      decryption: [...decryption, ...tokens.flatMap((token) => token.decryptionKeys())],
+      signing: [...signing, ...tokens.flatMap((token) => token.signingKeys())].map(known),
+      decryption: [...decryption, ...tokens.flatMap((token) => token.decryptionKeys())].map(known),
+      version: 0,
+      unseen: new Map(),
+      status: sources.map(({ name }) => ({ name, places: [] })),
+      onChange: () => undefined,
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** These keys are always there and never change. */
+function known<Key extends { label: string }>(key: Key): Key & KnownKey {
+  const slash = key.label.indexOf('/');
+  const source = slash < 0 ? key.label : key.label.slice(0, slash);
+  const name = slash < 0 ? '' : key.label.slice(slash + 1);
+  return Object.assign(key, { source, name, standing: 'open', use: null } as const);
 }
 
 /** A source that gives no key would be a login without one, which is said nowhere else as clearly. */

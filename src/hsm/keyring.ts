@@ -1,13 +1,16 @@
-import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock, Keyring } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { mayCertificateSign } from '../pki/key-purpose.ts';
-import { parseMailbox } from '../pki/mailbox.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
 import { Principal } from '../sasl/principal.ts';
+import { addressMismatches, type KeyMismatch } from './address-mismatch.ts';
 import { AuditedDecryptionKey, AuditedSigningKey } from './audited-key.ts';
+import { canonicalAddress } from './canonical-address.ts';
+import { isNamed, requireKnownNames, sourceOf, unknownNames } from './key-reference.ts';
+import type { KeySources } from './key-sources-live.ts';
+import { type KnownDecryptionKey, type KnownKey, type KnownSigningKey, nearestFirst } from './known-key.ts';
 import { whyNoSigningKey } from './why-no-signing-key.ts';
 
 /**
@@ -24,96 +27,202 @@ export type KeyringPrincipal = {
   addresses: readonly string[];
   /** `name` of a key source for all its keys, or `name/label` for one of them. */
   keys: readonly string[];
+  /** What is preferred for one address; keys that are not among `keys` are not given by this. */
+  profiles?: readonly KeyringProfile[];
 };
+
+/** Which of several keys that fit is taken first for mail from an address. null: no preference. */
+export type KeyringProfile = {
+  address: string;
+  sign: string | null;
+  encrypt: string | null;
+};
+
+/** The part of KeySources that a keyring reads. */
+export type LiveKeys = Pick<
+  KeySources,
+  'signing' | 'decryption' | 'version' | 'unseen' | 'status' | 'onChange'
+>;
 
 export type KeyringOptions = {
   principals: readonly KeyringPrincipal[];
   /** A login that is a mail address owns that address. Keys still need an entry. */
   loginIsAddress: boolean;
-  keys: { signing: readonly SigningKey[]; decryption: readonly DecryptionKey[] };
+  keys: LiveKeys;
   log: Log;
   clock: Clock;
 };
 
+/** The keyring as gateway.ts has it. */
+export interface LiveKeyring extends Keyring {
+  /** Keys whose certificate is for none of their login's addresses, as of now. */
+  readonly mismatches: readonly KeyMismatch[];
+}
+
 type Entry = {
   addresses: readonly string[];
-  signing: readonly SigningKey[];
-  decryption: readonly DecryptionKey[];
+  profiles: readonly KeyringProfile[];
+  signing: readonly KnownSigningKey[];
+  decryption: readonly KnownDecryptionKey[];
 };
 
 /** @throws SealgateError `key.unknown-name`, `key.login-twice` */
-export function createKeyring(options: KeyringOptions): Keyring {
-  const { log, clock, loginIsAddress } = options;
-  const entries = readEntries(options);
-
-  /** Nothing for what merely looks like a login: see sasl/principal.ts. */
-  function entryOf(principal: Principal): Entry | null {
-    return Principal.is(principal) ? (entries.get(principal.login) ?? null) : null;
-  }
-
-  function addressesOf(principal: Principal): readonly string[] {
-    const own = entryOf(principal)?.addresses ?? [];
-    const fromLogin = loginIsAddress ? canonicalAddress(principal.login) : null;
-    return fromLogin === null || own.includes(fromLogin) ? own : [...own, fromLogin];
-  }
-
-  return {
-    addressesOf,
-    async signingKeys(principal, address, usedFor) {
-      const wanted = canonicalAddress(address);
-      if (wanted === null || !addressesOf(principal).includes(wanted)) return [];
-      const at = clock();
-      const audit = { log, principal: principal.login, usedFor: usedFor ?? '-' };
-      return (entryOf(principal)?.signing ?? [])
-        .filter(({ certificate }) => mayCertificateSign(certificate, at).kind === 'may')
-        .filter(({ certificate }) => speaksFor(certificate, wanted))
-        .map((key) => new AuditedSigningKey(key, audit));
-    },
-    whyNoSigningKey(principal, address) {
-      const entry = entryOf(principal);
-      return whyNoSigningKey({
-        address: canonicalAddress(address) ?? address,
-        certificates: (entry?.signing ?? []).map(({ certificate }) => certificate),
-        hasKeys: entry !== null && entry.decryption.length > 0,
-        unseen: null,
-        at: clock(),
-      });
-    },
-    ownCertificates(principal) {
-      const keys = entryOf(principal)?.decryption ?? [];
-      return keys.map(({ certificate, readsOaep = true }) => ({ certificate, readsOaep }));
-    },
-    unseen: () => null,
-    async decryptionKeys(principal, usedFor) {
-      const audit = { log, principal: principal.login, usedFor: usedFor ?? '-' };
-      const keys = entryOf(principal)?.decryption ?? [];
-      return keys.map((key) => new AuditedDecryptionKey(key, audit));
-    },
-  };
+export function createKeyring(options: KeyringOptions): LiveKeyring {
+  return new LoginKeyring(options);
 }
 
-function readEntries({ principals, keys }: KeyringOptions): ReadonlyMap<string, Entry> {
-  const entries = new Map<string, Entry>();
-  for (const principal of principals) {
-    if (entries.has(principal.login)) throw loginTwice(principal.login);
-    for (const name of principal.keys) {
-      const known = [...keys.signing, ...keys.decryption].some((key) => isNamed(key.label, name));
-      if (!known) throw unknownName(principal.login, name);
+class LoginKeyring implements LiveKeyring {
+  readonly #options: KeyringOptions;
+  readonly #principals = new Map<string, KeyringPrincipal>();
+  readonly #told = new Set<string>();
+  #entries = new Map<string, Entry>();
+  #version: number | null = null;
+  #mismatches: readonly KeyMismatch[] = [];
+
+  constructor(options: KeyringOptions) {
+    this.#options = options;
+    for (const principal of options.principals) {
+      if (this.#principals.has(principal.login)) throw loginTwice(principal.login);
+      requireKnownNames(principal, options.keys);
+      this.#principals.set(principal.login, principal);
     }
-    const named = (key: { label: string }): boolean =>
-      principal.keys.some((name) => isNamed(key.label, name));
-    entries.set(principal.login, {
-      addresses: principal.addresses.flatMap((address) => canonicalAddress(address) ?? []),
-      signing: keys.signing.filter(named).sort(newestFirst),
-      decryption: keys.decryption.filter(named).sort(newestFirst),
+    // What does not fit together is told when it comes into being, at the start and at each insertion of a card.
+    options.keys.onChange(() => this.#refresh());
+    this.#refresh();
+  }
+
+  get mismatches(): readonly KeyMismatch[] {
+    this.#refresh();
+    return this.#mismatches;
+  }
+
+  addressesOf(principal: Principal): readonly string[] {
+    return this.#entryOf(principal)?.addresses ?? this.#fromLogin(principal);
+  }
+
+  async signingKeys(...[principal, address, usedFor]: Parameters<Keyring['signingKeys']>) {
+    const wanted = canonicalAddress(address);
+    if (wanted === null || !this.addressesOf(principal).includes(wanted)) return [];
+    const { log, clock } = this.#options;
+    const at = clock();
+    const entry = this.#entryOf(principal);
+    const fitting = (entry?.signing ?? [])
+      .filter(({ certificate }) => mayCertificateSign(certificate, at).kind === 'may')
+      .filter(({ certificate }) => speaksFor(certificate, wanted));
+    const audit = { log, principal, usedFor: usedFor ?? '-' };
+    const chosen = entry?.profiles.find((profile) => profile.address === wanted)?.sign ?? null;
+    return preferred(fitting, chosen).map((key) => new AuditedSigningKey(key, audit));
+  }
+
+  whyNoSigningKey(principal: Principal, address: string) {
+    const entry = this.#entryOf(principal);
+    return whyNoSigningKey({
+      address: canonicalAddress(address) ?? address,
+      certificates: (entry?.signing ?? []).map(({ certificate }) => certificate),
+      hasKeys: entry !== null && entry.decryption.length > 0,
+      unseen: this.unseen(principal),
+      at: this.#options.clock(),
     });
   }
-  return entries;
+
+  async decryptionKeys(...[principal, usedFor]: Parameters<Keyring['decryptionKeys']>) {
+    const audit = { log: this.#options.log, principal, usedFor: usedFor ?? '-' };
+    const keys = this.#entryOf(principal)?.decryption ?? [];
+    return preferred(keys, null).map((key) => new AuditedDecryptionKey(key, audit));
+  }
+
+  ownCertificates(principal: Principal, address: string) {
+    const entry = this.#entryOf(principal);
+    const wanted = canonicalAddress(address);
+    const chosen = entry?.profiles.find((profile) => profile.address === wanted)?.encrypt ?? null;
+    // Whether the token is there now decides nothing here: the mail is read another day.
+    const keys = [...(entry?.decryption ?? [])].sort(chosenFirst(chosen));
+    return keys.map(({ certificate, readsOaep = true }) => ({ certificate, readsOaep }));
+  }
+
+  unseen(principal: Principal): string | null {
+    const { unseen } = this.#options.keys;
+    if (unseen.size === 0 || !Principal.is(principal)) return null;
+    const names = this.#principals.get(principal.login)?.keys ?? [];
+    const sentences = new Set(names.flatMap((name) => unseen.get(sourceOf(name)) ?? []));
+    return sentences.size === 0 ? null : [...sentences].join(' ');
+  }
+
+  /** Nothing for what merely looks like a login: see sasl/principal.ts. */
+  #entryOf(principal: Principal): Entry | null {
+    if (!Principal.is(principal)) return null;
+    this.#refresh();
+    return this.#entries.get(principal.login) ?? null;
+  }
+
+  #fromLogin({ login }: { login: string }): readonly string[] {
+    const address = this.#options.loginIsAddress ? canonicalAddress(login) : null;
+    return address === null ? [] : [address];
+  }
+
+  #refresh(): void {
+    const { keys } = this.#options;
+    if (this.#version === keys.version) return;
+    this.#version = keys.version;
+    this.#entries = new Map(
+      [...this.#principals.values()].map((principal) => [principal.login, this.#read(principal)]),
+    );
+    this.#mismatches = [...this.#entries].flatMap(([login, entry]) => addressMismatches(login, entry));
+    this.#tell();
+  }
+
+  #read(principal: KeyringPrincipal): Entry {
+    const { keys } = this.#options;
+    const own = principal.addresses.flatMap((address) => canonicalAddress(address) ?? []);
+    const isOwn = (key: LabelledKey): boolean => principal.keys.some((name) => isNamed(key, name));
+    return {
+      addresses: [...new Set([...own, ...this.#fromLogin(principal)])],
+      profiles: (principal.profiles ?? []).map((profile) => ({
+        ...profile,
+        address: canonicalAddress(profile.address) ?? '',
+      })),
+      signing: keys.signing.filter(isOwn).sort(newestFirst),
+      decryption: keys.decryption.filter(isOwn).sort(newestFirst),
+    };
+  }
+
+  /** Once each, however often the card comes and goes. */
+  #tell(): void {
+    const { keys, log } = this.#options;
+    for (const { login, key, fingerprint, certificateAddresses, loginAddresses } of this.#mismatches) {
+      if (!this.#isNews(`${login} ${fingerprint}`)) continue;
+      log.write({
+        ...{ event: 'key.address-mismatch', level: 'warn', principal: login, key },
+        certificateAddresses: certificateAddresses.join(', '),
+        loginAddresses: loginAddresses.join(', '),
+      });
+    }
+    for (const principal of this.#principals.values()) {
+      for (const key of unknownNames(principal, keys)) {
+        if (!this.#isNews(`${principal.login} ${key} ${this.#version}`)) continue;
+        log.write({ event: 'key.name-unknown', level: 'warn', principal: principal.login, key });
+      }
+    }
+  }
+
+  #isNews(fact: string): boolean {
+    if (this.#told.has(fact)) return false;
+    this.#told.add(fact);
+    return true;
+  }
 }
 
-/** `token` names `token/alice` too; `token/ali` does not, and neither does `tok`. */
-function isNamed(label: string, name: string): boolean {
-  return label === name || label.startsWith(`${name}/`);
+type LabelledKey = KnownKey & { label: string };
+
+/** What the configuration names for the address, then what is nearest; of equal ones the newest, as they come. */
+function preferred<Key extends LabelledKey>(keys: readonly Key[], chosen: string | null): Key[] {
+  const first = chosenFirst(chosen);
+  return [...keys].sort((one, other) => first(one, other) || nearestFirst(one, other));
+}
+
+function chosenFirst(chosen: string | null): (one: LabelledKey, other: LabelledKey) => number {
+  const rank = (key: LabelledKey): number => (chosen !== null && isNamed(key, chosen) ? 0 : 1);
+  return (one, other) => rank(one) - rank(other);
 }
 
 /** Of two issued in the same second, the one that lasts longer. */
@@ -122,24 +231,10 @@ function newestFirst(a: { certificate: Certificate }, b: { certificate: Certific
   return byBegin !== 0 ? byBegin : b.certificate.notAfter.getTime() - a.certificate.notAfter.getTime();
 }
 
-/** The local part exactly, the domain in lower case. null: not one address; it belongs to nobody. */
-function canonicalAddress(address: string): string | null {
-  const mailbox = parseMailbox(address);
-  return mailbox === null ? null : `${mailbox.localPart}@${mailbox.domain}`;
-}
-
 function loginTwice(login: string): SealgateError {
   return new SealgateError({
     code: 'key.login-twice',
     publicText: `The login ${login} has two entries; put its addresses and keys together.`,
-    duration: 'permanent',
-  });
-}
-
-function unknownName(login: string, name: string): SealgateError {
-  return new SealgateError({
-    code: 'key.unknown-name',
-    publicText: `The login ${login} is given the key ${name}, and there is none of that name; correct the name, or put the key and its certificate where the configuration says.`,
     duration: 'permanent',
   });
 }

@@ -80,14 +80,45 @@ type KeyEvent =
   | { event: 'key.process-ended'; level: 'warn'; module: string; token: string; reason: string }
   /** The token refused the PIN; it is not sent again by itself. */
   | { event: 'key.pin-refused'; level: 'error'; module: string; token: string; code: string }
+  /** `source`: name of the key in the configuration. `reader`: where the token is. */
+  | { event: 'key.token-inserted'; level: 'info'; source: string; token: string; reader: string }
+  /** Its keys fail with a temporary failure until it is back. */
+  | { event: 'key.token-removed'; level: 'warn'; source: string; token: string; reason: string }
+  /** Somebody wants to use a key of the token, and a person is asked for the PIN. */
+  | { event: 'key.pin-asked'; level: 'info'; source: string; token: string }
+  /** Of several places of one key, one is not there at the start; the others serve. */
+  | { event: 'key.place-absent'; level: 'warn'; source: string; place: string; reason: string }
+  /** `keys`: how many keys it holds now. */
+  | { event: 'key.reloaded'; level: 'info'; source: string; keys: number }
+  /** The keys stay as they were. */
+  | { event: 'key.reload-failed'; level: 'warn'; source: string; code: string; reason: string }
+  /** The key's certificate is for none of the login's addresses: it will never sign for them. */
+  | {
+      event: 'key.address-mismatch';
+      level: 'warn';
+      principal: string;
+      key: string;
+      certificateAddresses: string;
+      loginAddresses: string;
+    }
+  /** A login is given a key that no token or file has. */
+  | { event: 'key.name-unknown'; level: 'warn'; principal: string; key: string }
+  /** What a token holds could not be written down, or not be read: should it be out at the next start, its keys are unknown. */
+  | { event: 'key.inventory-not-remembered'; level: 'warn'; source: string; reason: string }
+  /** One use of one key, whatever came of it. */
   | {
       event: 'key.used';
       level: 'info';
       principal: string;
       key: string;
+      /** SHA-256 of the certificate, hexadecimal. */
+      certificate: string;
       operation: 'sign' | 'decrypt';
+      /** The mail, or the session that reads one. */
       mail: string;
       outcome: 'done' | 'failed';
+      /** Of the failure: `key.unavailable`, `key.rate-limited` …; null: done. */
+      code: string | null;
     };
 
 type DirectoryEvent =

@@ -6,6 +6,7 @@ import { createKeyring, type KeyringPrincipal } from '../../src/hsm/keyring.ts';
 import { SoftwareKeys } from '../../src/hsm/software-key.ts';
 import type { Event } from '../../src/log/events.ts';
 import type { Keyring } from '../../src/pipeline/ports.ts';
+import { liveKeys } from '../support/live-keys.ts';
 import { principalNamed } from '../support/principal.ts';
 import { Authority, type CertificateWish } from './support/authority.ts';
 import { present, refusal } from './support/key-behaviour.ts';
@@ -54,7 +55,7 @@ function keyring(
   return createKeyring({
     principals,
     loginIsAddress: false,
-    keys: { signing, decryption },
+    keys: liveKeys(signing, decryption),
     log: { write: (event) => events.push(event) },
     clock: () => new Date(),
     ...changes,
@@ -101,7 +102,7 @@ describe('which keys a login may use', () => {
       const ring = createKeyring({
         principals: [ALICE],
         loginIsAddress: false,
-        keys: { signing: keys, decryption },
+        keys: liveKeys(keys, decryption),
         log: { write: () => undefined },
         clock: () => new Date(),
       });
@@ -240,12 +241,16 @@ describe('the audit trail', () => {
     await refusal(decrypt.decryptKey({ kind: 'rsa-pkcs1' }, Buffer.alloc(256)));
     await refusal(decrypt.decapsulate(Buffer.alloc(768)));
     const common = { event: 'key.used', level: 'info', principal: 'alice' };
+    const signed = { ...common, key: sign.label, certificate: sign.certificate.fingerprint };
+    const opened = { ...common, key: decrypt.label, certificate: decrypt.certificate.fingerprint };
+    const refusedSign = { ...signed, operation: 'sign', mail: 'mail-1', outcome: 'failed' };
+    const failed = { ...opened, operation: 'decrypt', mail: '-', outcome: 'failed' };
     expect(events).toEqual([
-      { ...common, key: sign.label, operation: 'sign', mail: 'mail-1', outcome: 'done' },
-      { ...common, key: sign.label, operation: 'sign', mail: 'mail-1', outcome: 'failed' },
-      { ...common, key: decrypt.label, operation: 'decrypt', mail: '-', outcome: 'failed' },
-      { ...common, key: decrypt.label, operation: 'decrypt', mail: '-', outcome: 'failed' },
-      { ...common, key: decrypt.label, operation: 'decrypt', mail: '-', outcome: 'failed' },
+      { ...signed, operation: 'sign', mail: 'mail-1', outcome: 'done', code: null },
+      { ...refusedSign, code: 'key.refused' },
+      { ...failed, code: 'key.decrypt-failed' },
+      { ...failed, code: 'key.refused' },
+      { ...failed, code: 'key.refused' },
     ]);
   });
 
@@ -254,6 +259,6 @@ describe('the audit trail', () => {
     const ring = keyring([ALICE]);
     await ring.signingKeys(principalNamed('alice'), 'alice@example.org');
     await ring.decryptionKeys(principalNamed('alice'));
-    expect(events).toEqual([]);
+    expect(events.filter(({ event }) => event === 'key.used')).toEqual([]);
   });
 });

@@ -39,7 +39,7 @@ test('nobody else has more of it than the type, but the keyring, which asks whet
     'smtp-in/auth.ts',
   ]);
   const asked = files.find(({ path }) => path === 'hsm/keyring.ts');
-  expect(asked?.text.match(/\bPrincipal\.\w+/g)).toEqual(['Principal.is']);
+  expect([...new Set(asked?.text.match(/\bPrincipal\.\w+/g))]).toEqual(['Principal.is']);
 });
 
 test('the compiler is nowhere told that something else is one', () => {

@@ -14,6 +14,7 @@ import type { Certificate } from '../../../src/pki/certificate.ts';
 import { readCertificates } from '../../../src/pki/certificate-file.ts';
 import type { Rule } from '../../../src/policy/rules.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
+import { liveKeys } from '../../support/live-keys.ts';
 import { principalNamed } from '../../support/principal.ts';
 
 /** The outbound story in this process, as gateway.ts puts it together, with nothing around it: no sockets, no database. */
@@ -53,7 +54,7 @@ export async function startEngine({ sign, encrypt, instantKey = false }: EngineO
     keyring: createKeyring({
       principals: [{ login: SENDER, addresses: [SENDER], keys: ['load'] }],
       loginIsAddress: true,
-      keys: { ...sources, signing: instantKey ? sources.signing.map(instant) : sources.signing },
+      keys: instantKey ? liveKeys(sources.signing.map(instant), sources.decryption) : sources,
       log: silentLog,
       clock,
     }),
