@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addCardCommands } from './commands/card.ts';
 import { addConfigCommands } from './commands/config.ts';
 import { addDirectoryCommands } from './commands/directory.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { reportFailure } from './commands/report-failure.ts';
 import { addServeCommand } from './commands/serve.ts';
 import { addSmimeCommands } from './commands/smime.ts';
+import { addTokenCommands } from './commands/token.ts';
 
 /** The command line. Each command is a file in src/commands; this one only names them and ends the process. */
 const program = new Command('sealgate')
@@ -22,6 +24,8 @@ addConfigCommands(program);
 addDirectoryCommands(program);
 addPolicyCommands(program);
 addSmimeCommands(program);
+addTokenCommands(program);
+addCardCommands(program);
 
 // A reader that has seen enough (`sealgate directory list | head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
