@@ -7,7 +7,7 @@ import { malformed } from './malformed.ts';
 import { type DistinguishedName, parseName } from './name.ts';
 
 /** id-on-SmtpUTF8Mailbox, RFC 9598 §3. */
-const oidSmtpUtf8Mailbox = '1.3.6.1.5.5.7.8.9';
+export const oidSmtpUtf8Mailbox = '1.3.6.1.5.5.7.8.9';
 
 /** GeneralName, RFC 5280 §4.2.1.6. Texts are as written: they may hold anything that IA5String holds, NUL included. */
 export type GeneralName =

@@ -2,6 +2,7 @@ import { type Element, universal } from '../asn1/element.ts';
 import { readWhole } from '../asn1/reader.ts';
 import { type SequenceReader, sequenceOf } from '../asn1/sequence-reader.ts';
 import { nullValue, objectIdentifier, smallInteger } from '../asn1/values.ts';
+import * as der from '../asn1/writer.ts';
 
 /** Digests by the names of node:crypto. MD2, MD4 and MD5 are not among them and never will be. */
 type Digest = 'sha1' | 'sha224' | 'sha256' | 'sha384' | 'sha512';
@@ -52,12 +53,12 @@ const DEFAULT_SALT_OCTETS = 20;
 const MAX_SALT_OCTETS = 512;
 
 /**
- * @param der of AlgorithmIdentifier
+ * @param octets DER of AlgorithmIdentifier
  * @returns null for an algorithm that is not in the table, or with parameters that it must not have
  * @throws SealgateError `asn1.malformed`
  */
-export function certificateSignatureScheme(der: Buffer): CertificateSignatureScheme | null {
-  const identifier = sequenceOf(readWhole(der, 'DER'), 'DER', 'AlgorithmIdentifier');
+export function certificateSignatureScheme(octets: Buffer): CertificateSignatureScheme | null {
+  const identifier = sequenceOf(readWhole(octets, 'DER'), 'DER', 'AlgorithmIdentifier');
   const oid = objectIdentifier(identifier.next('algorithm'));
   const parameters = identifier.atEnd ? null : identifier.next();
   identifier.end();
@@ -67,6 +68,33 @@ export function certificateSignatureScheme(der: Buffer): CertificateSignatureSch
   const { parameters: allowed, ...scheme } = row;
   if (parameters === null) return scheme;
   return allowed === 'null-or-absent' && isNull(parameters) ? scheme : null;
+}
+
+/** @returns DER of AlgorithmIdentifier; what `certificateSignatureScheme` reads */
+export function writeSignatureAlgorithm(scheme: CertificateSignatureScheme): Buffer {
+  if (scheme.kind === 'rsa-pss') {
+    const hash = der.sequence(der.oid(oidOfDigest(scheme.digest)), der.nullValue());
+    const parameters = der.sequence(
+      der.explicit(0, hash),
+      der.explicit(1, der.sequence(der.oid(oidMgf1), hash)),
+      der.explicit(2, der.integer(scheme.saltOctets)),
+    );
+    return der.sequence(der.oid(oidRsaPss), parameters);
+  }
+  for (const [oid, row] of ALGORITHMS) {
+    const same =
+      scheme.kind === 'pure'
+        ? row.kind === 'pure' && row.keyType === scheme.keyType
+        : row.kind === scheme.kind && row.digest === scheme.digest;
+    if (!same) continue;
+    return der.sequence(der.oid(oid), ...(row.parameters === 'absent' ? [] : [der.nullValue()]));
+  }
+  throw new Error(`no identifier for ${scheme.kind}`);
+}
+
+function oidOfDigest(digest: Digest): string {
+  for (const [oid, name] of DIGESTS) if (name === digest) return oid;
+  throw new Error(`no identifier for ${digest}`);
 }
 
 /** SHA-1: collisions are made to order since 2017, so a signature over it can be moved to another certificate. */
