@@ -2,13 +2,13 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type CommandStart, readCommandStart } from './client-command.ts';
 import { type CommandKind, commandKind, enableArguments } from './command-table.ts';
-import { answerFromView, needsView } from './fetch-answer.ts';
+import { DeferredFetch } from './deferred-fetch.ts';
 import { planFetch, readFetchCommand } from './fetch-plan.ts';
 import type { FramerEvent } from './framer.ts';
-import type { Injected } from './injected-fetch.ts';
-import { type Parked, Pending, type TaggedReply } from './pending.ts';
+import { Pending } from './pending.ts';
 import type { Exchange } from './session.ts';
-import { finalReply, type UpstreamSide } from './upstream-side.ts';
+import { Turn } from './turn.ts';
+import type { UpstreamSide } from './upstream-side.ts';
 
 type LineEvent = Extract<FramerEvent, { type: 'line' }>;
 
@@ -24,6 +24,8 @@ const LITERAL_MINUS_OCTETS = 4_096;
 export class ClientSide {
   readonly #exchange: Exchange;
   readonly #upstreamSide: UpstreamSide;
+  /** Whose commands go upstream now: the client's, or those of a FETCH that comes back to what it has waited for. */
+  readonly #turn = new Turn();
 
   constructor(exchange: Exchange, upstreamSide: UpstreamSide) {
     this.#exchange = exchange;
@@ -37,7 +39,12 @@ export class ClientSide {
       const event = await client.next();
       if (event === null) return;
       if (event.type !== 'line') throw protocol('a literal without a command');
-      if ((await this.#command(event)) === 'logged-out') return;
+      await this.#turn.take();
+      try {
+        if (this.#exchange.over || (await this.#command(event)) === 'logged-out') return;
+      } finally {
+        this.#turn.give();
+      }
     }
   }
 
@@ -51,7 +58,9 @@ export class ClientSide {
     const kind = commandKind(start.name);
     if (kind === null) return this.#refuse(event, start.tag, 'BAD', 'Unknown command');
     if (pending.has(start.tag)) return this.#refuse(event, start.tag, 'BAD', 'This tag is in use');
-    while (pending.size >= PIPELINED && !parts.upstream.ended) await [...pending.values()][0]?.done;
+    while (pending.size >= PIPELINED && !parts.upstream.ended) {
+      await this.#without([...pending.values()][0]?.finished);
+    }
     switch (kind) {
       case 'pass':
       case 'append':
@@ -77,11 +86,21 @@ export class ClientSide {
     }
   }
 
-  /** Nothing is on its way before it, and nothing goes on behind it, until it is answered. */
+  /**
+   * Nothing is on its way before it, and nothing goes on behind it, until it is answered. Who goes elsewhere does not wait for a
+   * key any longer.
+   */
   async #alone(event: LineEvent, pending: Pending): Promise<void> {
-    await this.#exchange.idle();
+    await this.#exchange.waits.giveUp(this.#exchange.idle());
     if (pending.kind === 'select') this.#exchange.parts.views.select(0);
     if (await this.#forward(event, 'barrier', pending)) await pending.done;
+  }
+
+  /** Waits for FETCHes that may need the turn themselves before they are done. */
+  async #without(work: Promise<void> | undefined): Promise<void> {
+    this.#turn.give();
+    await work;
+    await this.#turn.take();
   }
 
   async #enable(event: LineEvent, start: CommandStart): Promise<'goes-on'> {
@@ -89,8 +108,8 @@ export class ClientSide {
     const allowed = enableArguments(start.argument);
     const pending = new Pending(start.tag, 'client', null, false);
     if (allowed.length === 0) {
-      await this.#exchange.idle();
-      await this.#exchange.parts.client.write(`* ENABLED\r\n${start.tag} OK Nothing was enabled\r\n`);
+      await this.#without(this.#exchange.idle());
+      await this.#exchange.say(`* ENABLED\r\n${start.tag} OK Nothing was enabled\r\n`);
       return 'goes-on';
     }
     const octets = Buffer.from(`${start.tag} ENABLE ${allowed.join(' ')}\r\n`, 'latin1');
@@ -102,7 +121,9 @@ export class ClientSide {
     const { client, upstream } = this.#exchange.parts;
     if (event.literal !== null)
       return void (await this.#refuse(event, start.tag, 'BAD', 'Unexpected literal'));
-    await this.#exchange.idle();
+    // A key may still be waited for: whoever types its PIN wants the mail. A mere delay would hold up what is new.
+    this.#exchange.waits.endDelays();
+    await this.#without(this.#exchange.idle());
     const pending = new Pending(start.tag, 'client', null, false);
     this.#exchange.add(pending);
     const accepted = pending.continuation(true);
@@ -125,120 +146,17 @@ export class ClientSide {
       await this.#forward(event, 'pass', new Pending(start.tag, 'fetch', command, false));
       return;
     }
-    await this.#exchange.idle();
-    const set = /^([0-9:,*]+|\$) /.exec(start.argument)?.[1] ?? null;
-    if (plan.classifyFirst && set !== null && !(byUid && this.#allKnown(set)))
-      await this.#classify(byUid, set);
     const pending = new Pending(start.tag, 'fetch', command, true);
-    if (!(await this.#forward(event, 'pass', pending))) return;
-    const reply = await pending.done;
-    this.#upstreamSide.uids.clear();
-    for (const parked of pending.parked) await this.#answerParked(parked, pending, byUid);
-    await this.#reply(pending, reply);
-  }
-
-  async #reply(pending: Pending, reply: TaggedReply): Promise<void> {
-    if (reply.status === 'lost') return;
-    await this.#exchange.parts.client.write(finalReply(pending, reply.status, reply.line));
-  }
-
-  /** Whether every message of a set of UIDs is known already; not for sets with `*`, and not for large ones. */
-  #allKnown(set: string): boolean {
-    const { views } = this.#exchange.parts;
-    let count = 0;
-    for (const range of set.split(',')) {
-      const found = /^([0-9]{1,10})(?::([0-9]{1,10}))?$/.exec(range);
-      if (found === null) return false;
-      const from = Number(found[1]);
-      const to = Number(found[2] ?? found[1]);
-      for (let uid = Math.min(from, to); uid <= Math.max(from, to); uid++) {
-        if (++count > 1_000 || views.known(uid) === null) return false;
-      }
-    }
-    return true;
-  }
-
-  /** Asks for the one field that tells what a message is; `set` is made of digits, colons, commas, * or is $. */
-  async #classify(byUid: boolean, set: string): Promise<void> {
-    const { views } = this.#exchange.parts;
-    const { uids } = this.#upstreamSide;
-    uids.clear();
-    await this.#upstreamSide.inject(
-      `${byUid ? 'UID ' : ''}FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE)])`,
-      () => false,
-      ({ msn, uid, messageClass }) => {
-        if (uid === null) return;
-        views.learn(uid, views.kindOf(messageClass));
-        if (!byUid) uids.set(msn, uid);
-      },
-    );
-  }
-
-  /**
-   * Fetches the message of a response that waits for it, and answers. By message number when the client asked so: the one
-   * command in which no EXPUNGE may come (RFC 9051 §7.5.1); by UID otherwise.
-   */
-  async #answerParked(parked: Parked, pending: Pending, byUid: boolean): Promise<void> {
-    const { parts } = this.#exchange;
-    const { views } = parts;
-    const which = byUid && parked.uid !== null ? `UID FETCH ${parked.uid}` : `FETCH ${parked.msn}`;
-    const found: Injected[] = [];
-    try {
-      const wanted = needsView(parked.items, views.names);
-      const reply = await this.#upstreamSide.inject(
-        `${which} (UID BODY.PEEK[])`,
-        (messageClass) => wanted && found.length === 0 && views.kindOf(messageClass) === 'shell',
-        (injected) => found.push(injected),
-      );
-      if (reply.status === 'lost') return;
-      const [message] = found;
-      // Without one the message is expunged: its response is left out, as the server would.
-      if (message !== undefined) await this.#answerFrom(message, parked, pending);
-      else if (reply.status !== 'OK')
-        pending.withhold({ code: 'UNAVAILABLE', text: 'A message could not be fetched.' });
-    } finally {
-      for (const each of found) each.release();
-    }
-  }
-
-  async #answerFrom(message: Injected, parked: Parked, pending: Pending): Promise<void> {
-    const { client, views } = this.#exchange.parts;
-    const { uid, msn } = message;
-    if (uid === null || (parked.uid !== null && parked.uid !== uid)) {
-      return pending.withhold({ code: 'SERVERBUG', text: 'The mail server answered for another message.' });
-    }
-    const kind = views.known(uid) ?? views.kindOf(message.messageClass);
-    views.learn(uid, kind);
-    if (kind === 'identity') {
-      if (parked.raw === null) {
-        return pending.withhold({ code: 'SERVERBUG', text: 'A message changed while it was read.' });
-      }
-      for (const octets of parked.raw) await client.write(octets);
-      return;
-    }
-    let view = views.cached(uid);
-    if (view === null && needsView(parked.items, views.names)) {
-      if (message.original === null) {
-        const text = 'A message is too large to be opened by the gateway.';
-        return pending.withhold({ code: 'LIMIT', text });
-      }
-      const opened = await views.open(uid, message.original);
-      if (opened.kind === 'withheld') return pending.withhold({ code: opened.code, text: opened.text });
-      view = opened.view;
-    }
-    const answer = answerFromView(
-      { ...parked, msn },
-      {
-        view,
-        header: views.shownHeader(uid),
-        boundary: views.boundary(uid),
-        names: views.names,
-        command: pending.fetch,
-      },
-    );
-    if (answer === null)
-      pending.withhold({ code: 'SERVERBUG', text: 'A part of this message cannot be shown.' });
-    else await client.write(answer);
+    const deferred = new DeferredFetch({
+      exchange: this.#exchange,
+      upstreamSide: this.#upstreamSide,
+      turn: this.#turn,
+      byUid,
+      pending,
+      set: plan.classifyFirst ? (/^([0-9:,*]+|\$) /.exec(start.argument)?.[1] ?? null) : null,
+      forward: () => this.#forward(event, 'pass', pending),
+    });
+    await deferred.begin();
   }
 
   /**
@@ -258,6 +176,7 @@ export class ClientSide {
       if (tooMuch) {
         if (!line.first) throw protocol('a command is larger than allowed');
         this.#exchange.settle(pending, { status: 'lost', line: Buffer.alloc(0) });
+        this.#exchange.finish(pending);
         await this.#refuse(
           line,
           pending.tag,
@@ -310,7 +229,7 @@ export class ClientSide {
       if (event.literal.nonSync) await this.#drain(event);
       else client.abandonLiteral();
     }
-    await client.write(`${tag} ${status} ${text}\r\n`);
+    await this.#exchange.say(`${tag} ${status} ${text}\r\n`);
     return 'goes-on';
   }
 

@@ -151,6 +151,29 @@ function partOf(
   }
 }
 
+/**
+ * Flags are said at once, before a message is waited for: what comes behind a later STORE must not bring back those before it.
+ * `rest`: what is still to be answered.
+ */
+export function newsOf(
+  msn: number,
+  items: readonly ResponseItem[],
+): { news: Buffer | null; rest: readonly ResponseItem[] } {
+  const isNews = ({ item }: ResponseItem): boolean =>
+    item.kind === 'neutral' && (item.name === 'FLAGS' || item.name === 'MODSEQ');
+  if (!items.some(isNews)) return { news: null, rest: items };
+  const told = items.filter(
+    (each) => isNews(each) || (each.item.kind === 'neutral' && each.item.name === 'UID'),
+  );
+  const texts = told.flatMap(({ label, value }) =>
+    value.kind === 'text' ? [`${label} ${value.octets.toString('latin1')}`] : [],
+  );
+  return {
+    news: Buffer.from(`* ${msn} FETCH (${texts.join(' ')})\r\n`, 'latin1'),
+    rest: items.filter((each) => !isNews(each)),
+  };
+}
+
 function isNil(octets: Buffer): boolean {
   return octets.toString('latin1').toUpperCase() === 'NIL';
 }

@@ -2,15 +2,15 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { HeaderCleaner, withoutForgedStatus } from '../mail-view/forged-status.ts';
 import { classifyHeader, type ViewKind } from '../mail-view/message-class.ts';
-import type { MessageView } from '../mail-view/message-view.ts';
-import { answerFromView, needsView } from './fetch-answer.ts';
+import { answerFromView, needsView, newsOf } from './fetch-answer.ts';
 import type { FetchItems } from './fetch-plan.ts';
 import { FetchResponseReader, numberOf, type ResponseItem } from './fetch-response.ts';
 import type { LiteralSize } from './framer.ts';
 import { HeaderPeek } from './header-peek.ts';
-import type { MailboxViews } from './mailbox-views.ts';
-import type { MemoryGate } from './memory-gate.ts';
-import type { Parked, Pending } from './pending.ts';
+import type { MailboxViews, OpenedView } from './mailbox-views.ts';
+import type { MemoryGate, Room } from './memory-gate.ts';
+import type { Parked, Pending, Withheld } from './pending.ts';
+import type { Waits } from './waits.ts';
 
 /** Neutral literals of one response that are held until it is known what its message is. */
 const HELD_OCTETS = 1024 * 1024;
@@ -21,7 +21,13 @@ export type RelayContext = {
   views: MailboxViews;
   gate: MemoryGate;
   items: FetchItems;
+  waits: Waits;
+  /** A piece of this response. */
   write(octets: Buffer): Promise<void> | null;
+  /** A whole response, now or as soon as the one that is arriving has ended. */
+  say(octets: Buffer): Promise<void> | null;
+  /** What goes on while other responses arrive. */
+  inBackground(work: Promise<void>): void;
   /** The client's FETCH that is being answered. */
   current(): Pending | null;
   /** UIDs learnt just before a FETCH by message number. */
@@ -59,7 +65,7 @@ export class FetchRelay {
   #action: LiteralAction = { kind: 'pass' };
   readonly #literals = new Map<ResponseItem, Buffer>();
   #original: Buffer | null = null;
-  #leaveGate: (() => void) | null = null;
+  #room: Room | null = null;
   #observed: Buffer | null = null;
   #tooLarge = false;
 
@@ -117,7 +123,7 @@ export class FetchRelay {
 
   /** What a lost connection leaves behind. */
   abandon(): void {
-    this.#leaveGate?.();
+    this.#room?.leave();
   }
 
   /** Not in the grammar: passed on as stored, whatever it is. */
@@ -210,7 +216,10 @@ export class FetchRelay {
   #drop(): LiteralAction {
     this.#mode = 'dropped';
     this.#raw = [];
-    this.#withhold('SERVERBUG', 'The mail server answered in a way that could not be followed.');
+    this.#withhold({
+      code: 'SERVERBUG',
+      text: 'The mail server answered in a way that could not be followed.',
+    });
     return { kind: 'drop' };
   }
 
@@ -262,8 +271,10 @@ export class FetchRelay {
       this.#action = { kind: 'drop' };
       return;
     }
-    this.#leaveGate?.();
-    this.#leaveGate = await this.#context.gate.enter(size);
+    this.#room?.leave();
+    // One at a time, so that no more than one message of a session waits for a person.
+    if (this.#context.waits.opening) await this.#context.waits.free();
+    this.#room = await this.#context.gate.enter(size);
     const octets = Buffer.allocUnsafe(size);
     let filled = 0;
     for (const each of begun) filled += each.copy(octets, filled);
@@ -324,54 +335,78 @@ export class FetchRelay {
   }
 
   async #finishShell(): Promise<void> {
-    const { views } = this.#context;
+    const { views, current } = this.#context;
     const uid = this.#uid();
     const { items } = this.#reader;
+    let room = this.#room;
     try {
       if (this.#tooLarge) {
-        this.#withhold('LIMIT', 'A message is too large to be opened by the gateway.');
+        this.#withhold({ code: 'LIMIT', text: 'A message is too large to be opened by the gateway.' });
         return;
       }
-      if (
-        uid === null ||
-        (this.#original === null && needsView(items, views.names) && views.cached(uid) === null)
-      ) {
+      const view = uid === null ? null : views.cached(uid);
+      const missing = needsView(items, views.names) && view === null;
+      if (uid === null || (this.#original === null && missing)) {
         if (items.some(isGone)) return;
         this.#park(null);
         return;
       }
       views.learn(uid, 'shell');
-      const view = await this.#view(uid);
-      if (view !== 'withheld') await this.#answer(uid, view);
+      if (this.#original === null || !missing) return await this.#answer(uid, { kind: 'view', view });
+      const pending = current();
+      const later = await this.#open(uid, this.#original, pending, room);
+      if (later === null) return;
+      const postponed = later.answered.finally(() => room?.leave());
+      room = null;
+      pending?.postponed.push(postponed);
+      this.#context.inBackground(postponed);
     } finally {
-      this.#leaveGate?.();
-      this.#leaveGate = null;
+      room?.leave();
+      this.#room = null;
     }
   }
 
-  async #view(uid: number): Promise<MessageView | null | 'withheld'> {
-    const { views } = this.#context;
-    if (!needsView(this.#reader.items, views.names)) return null;
-    const cached = views.cached(uid);
-    if (cached !== null || this.#original === null) return cached;
-    const opened = await views.open(uid, this.#original);
-    if (opened.kind === 'view') return opened.view;
-    this.#withhold(opened.code, opened.text);
-    return 'withheld';
+  /** Opens and answers. Not null: a key is waited for, and the answer comes behind what arrives meanwhile. */
+  async #open(
+    uid: number,
+    original: Buffer,
+    pending: Pending | null,
+    room: Room | null,
+  ): Promise<{ answered: Promise<void> } | null> {
+    const { views, waits, say } = this.#context;
+    const exhausted = pending?.exhausted ?? new Map();
+    const { result, soon } = waits.open(
+      (signal) => views.open(uid, original, { signal, exhausted }),
+      () => room?.wait(views.login) ?? true,
+    );
+    if (await soon) {
+      await this.#answer(uid, await result);
+      return null;
+    }
+    const { news, rest } = newsOf(this.#msn, this.#reader.items);
+    if (news !== null) await say(news);
+    return { answered: result.then((opened) => this.#answer(uid, opened, rest, pending)) };
   }
 
-  async #answer(uid: number, view: MessageView | null): Promise<void> {
-    const { views, current, write } = this.#context;
-    const stored = { msn: this.#msn, items: this.#reader.items, literals: this.#literals };
+  async #answer(
+    uid: number,
+    opened: OpenedView | { kind: 'view'; view: null },
+    items: readonly ResponseItem[] = this.#reader.items,
+    pending: Pending | null = this.#context.current(),
+  ): Promise<void> {
+    const { views, say } = this.#context;
+    if (opened.kind === 'withheld') return this.#withhold(opened.reason, pending);
+    const stored = { msn: this.#msn, items, literals: this.#literals };
     const answer = answerFromView(stored, {
-      view,
+      view: opened.view,
       header: views.shownHeader(uid),
       boundary: views.boundary(uid),
       names: views.names,
-      command: current()?.fetch ?? null,
+      command: pending?.fetch ?? null,
     });
-    if (answer === null) this.#withhold('SERVERBUG', 'A part of this message cannot be shown.');
-    else await write(answer);
+    if (answer === null)
+      this.#withhold({ code: 'SERVERBUG', text: 'A part of this message cannot be shown.' }, pending);
+    else await say(answer);
   }
 
   #park(raw: readonly Buffer[] | null): void {
@@ -384,11 +419,11 @@ export class FetchRelay {
       raw,
     };
     if (pending?.held) pending.parked.push(parked);
-    else this.#withhold('SERVERBUG', 'A message could not be opened in time.');
+    else this.#withhold({ code: 'SERVERBUG', text: 'A message could not be opened in time.' });
   }
 
-  #withhold(code: 'UNAVAILABLE' | 'LIMIT' | 'SERVERBUG', text: string): void {
-    this.#context.current()?.withhold({ code, text });
+  #withhold(reason: Withheld, pending: Pending | null = this.#context.current()): void {
+    pending?.withhold(reason);
   }
 }
 

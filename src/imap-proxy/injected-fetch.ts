@@ -4,7 +4,7 @@ import type { FetchItems } from './fetch-plan.ts';
 import { FetchResponseReader, numberOf, type ResponseItem } from './fetch-response.ts';
 import type { LiteralSize } from './framer.ts';
 import { HeaderPeek } from './header-peek.ts';
-import type { MemoryGate } from './memory-gate.ts';
+import type { MemoryGate, Room } from './memory-gate.ts';
 
 /** What the gateway's own FETCH of one message brought. */
 export type Injected = {
@@ -14,8 +14,8 @@ export type Injected = {
   /** The whole message, where it was asked for and is wanted; null: too large, or not. */
   original: Buffer | null;
   tooLarge: boolean;
-  /** Gives the room of `original` back. */
-  release: () => void;
+  /** Of `original`; null: without one. */
+  room: Room | null;
 };
 
 export type InjectedContext = {
@@ -43,7 +43,7 @@ export class InjectedFetch {
   #original: Buffer | null = null;
   #filled = 0;
   #tooLarge = false;
-  #release: () => void = () => undefined;
+  #room: Room | null = null;
 
   constructor(context: InjectedContext, msn: number) {
     this.#context = context;
@@ -82,7 +82,7 @@ export class InjectedFetch {
   }
 
   abandon(): void {
-    this.#release();
+    this.#room?.leave();
   }
 
   async #gather(header: Buffer, rest: Buffer): Promise<void> {
@@ -90,7 +90,7 @@ export class InjectedFetch {
       this.#tooLarge = true;
       return;
     }
-    this.#release = await this.#context.gate.enter(this.#size);
+    this.#room = await this.#context.gate.enter(this.#size);
     this.#original = Buffer.allocUnsafe(this.#size);
     this.#filled = header.copy(this.#original);
     this.#filled += rest.copy(this.#original, this.#filled);
@@ -109,7 +109,7 @@ export class InjectedFetch {
       messageClass: this.#messageClass,
       original: this.#original,
       tooLarge: this.#tooLarge,
-      release: this.#release,
+      room: this.#room,
     });
     return this.#passFlags(items);
   }

@@ -11,6 +11,7 @@ import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { MemoryGate } from './memory-gate.ts';
 import { runSession } from './session.ts';
+import { systemTimers, type Timers } from './timers.ts';
 import { connectUpstream, type ImapUpstream, type UpstreamConnection } from './upstream-connection.ts';
 import { Wire } from './wire.ts';
 
@@ -36,6 +37,8 @@ export type ImapListenerOptions = {
   hostname: string;
   /** Connections at a time. */
   maxConnections?: number;
+  /** Absent: the system's. */
+  timers?: Timers;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
   allowPlainAuth?: boolean;
 };
@@ -45,6 +48,8 @@ export type ImapListener = { port: number; close(): Promise<void> };
 const MAX_CONNECTIONS = 1_000;
 /** Octets of messages that all sessions hold at a time while opening them. */
 const OPENING_OCTETS = 256 * 1024 * 1024;
+/** And of those among them whose PIN is being asked for, counted apart. */
+const WAITING_OCTETS = 256 * 1024 * 1024;
 
 /**
  * Listens for IMAP clients. Resolves when connections are taken.
@@ -53,7 +58,8 @@ const OPENING_OCTETS = 256 * 1024 * 1024;
 export async function startImapListener(options: ImapListenerOptions): Promise<ImapListener> {
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const names = viewNames(options.installationId, options.hostname);
-  const shared: Shared = { options, names, gate: new MemoryGate(OPENING_OCTETS) };
+  const gate = new MemoryGate(OPENING_OCTETS, { all: WAITING_OCTETS, each: limits.messageOctets });
+  const shared: Shared = { options, names, gate };
   const open = new Set<Socket>();
   const sessions = new Set<Promise<void>>();
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
@@ -179,7 +185,7 @@ function afterLogin(
 ): Promise<string> {
   const { options, names, gate } = shared;
   const { principal, mechanism } = outcome;
-  const { log, story } = options;
+  const { log, story, timers = systemTimers } = options;
   log.write({
     event: 'imap.authenticated',
     level: 'info',
@@ -195,6 +201,7 @@ function afterLogin(
     secret: options.viewSecret,
     names,
     log,
+    timers,
   });
   return runSession({
     session,
@@ -204,6 +211,7 @@ function afterLogin(
     views,
     gate,
     log,
+    timers,
   });
 }
 

@@ -6,7 +6,10 @@ import { MessageView } from '../mail-view/message-view.ts';
 import { type Annotation, renderView, type ShownHeader } from '../mail-view/render.ts';
 import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
 import type { ViewOutcome } from '../mail-view/view-outcome.ts';
-import type { InboundStory, OpenOutcome, Principal } from '../pipeline/ports.ts';
+import type { InboundStory, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
+import type { Withheld } from './pending.ts';
+import { RepeatedFailures } from './repeated-failures.ts';
+import type { Timers } from './timers.ts';
 import { UnfinishedHeaders } from './unfinished-headers.ts';
 
 /** Views kept for clients that fetch a message in pieces. */
@@ -23,12 +26,13 @@ export type ViewsOptions = {
   secret: Buffer;
   names: ViewNames;
   log: Log;
+  timers: Timers;
 };
 
 export type OpenedView =
   | { kind: 'view'; view: MessageView }
-  /** Nothing may be served; the response code and a sentence for the tagged NO. */
-  | { kind: 'withheld'; code: 'UNAVAILABLE' | 'LIMIT' | 'SERVERBUG'; text: string };
+  /** Nothing may be served. */
+  | { kind: 'withheld'; reason: Withheld };
 
 /**
  * What one session knows of the selected mailbox: which messages are S/MIME, and their views.
@@ -44,9 +48,16 @@ export class MailboxViews {
   readonly #cache = new Map<number, MessageView>();
   /** Of messages shown as stored. */
   readonly headers = new UnfinishedHeaders();
+  readonly #failures: RepeatedFailures;
 
   constructor(options: ViewsOptions) {
     this.#options = options;
+    this.#failures = new RepeatedFailures(options.timers);
+  }
+
+  /** Whose mailbox it is, for what is counted by login. */
+  get login(): string {
+    return this.#options.principal.login;
   }
 
   get names(): ViewNames {
@@ -96,43 +107,47 @@ export class MailboxViews {
     return view;
   }
 
-  /** Opens and renders. Never throws. */
-  async open(uid: number, original: Buffer): Promise<OpenedView> {
+  /** Opens and renders. Never throws. What could not be had leaves nothing behind: the next attempt starts anew. */
+  async open(uid: number, original: Buffer, patience: Patience): Promise<OpenedView> {
     const uidValidity = this.#uidValidity;
-    const outcome = await this.#ask(original);
+    const message = `${uidValidity} ${uid}`;
+    const outcome = await this.#ask(original, patience);
     if (outcome.kind === 'unavailable') {
-      return { kind: 'withheld', code: 'UNAVAILABLE', text: outcome.publicText };
+      const { key, publicText: text } = outcome;
+      // Who gave up himself does not ask in a loop.
+      const penalty = patience.signal.aborted ? {} : { penalty: this.#failures.failed(message) };
+      return withheld({ code: 'UNAVAILABLE', text, ...(key ? { key } : {}), ...penalty });
     }
+    this.#failures.opened(message);
     try {
       return { kind: 'view', view: this.#render(uid, uidValidity, original, outcome) };
     } catch (error) {
       if (error instanceof SealgateError) {
-        return {
-          kind: 'withheld',
-          code: error.code === 'view.changed' ? 'UNAVAILABLE' : 'LIMIT',
-          text: error.publicText,
-        };
+        const code = error.code === 'view.changed' ? 'UNAVAILABLE' : 'LIMIT';
+        return withheld({ code, text: error.publicText });
       }
       this.#defect('imap-proxy.render', error);
-      return { kind: 'withheld', code: 'SERVERBUG', text: 'This message could not be shown.' };
+      return withheld({ code: 'SERVERBUG', text: 'This message could not be shown.' });
     }
   }
 
   /** Lets the story see a message that is shown as it is stored, so that its signer's certificate can be learnt. */
   async observe(octets: Buffer): Promise<void> {
-    await this.#ask(octets);
+    // Nobody waits for it, so nobody is asked for a PIN.
+    await this.#ask(octets, { signal: AbortSignal.abort(), exhausted: new Map() });
   }
 
-  async #ask(octets: Buffer): Promise<OpenOutcome> {
+  async #ask(octets: Buffer, patience: Patience): Promise<OpenOutcome> {
     const { story, session, principal } = this.#options;
     try {
-      return await story.open({ session, principal, octets });
+      return await story.open({ session, principal, octets, patience });
     } catch (error) {
       if (error instanceof SealgateError && error.duration === 'permanent') {
         return { kind: 'failed', report: { layers: [] } };
       }
       this.#defect('imap-proxy.open', error);
-      return { kind: 'unavailable', publicText: 'This message cannot be opened now. Try again later.' };
+      const publicText = 'This message cannot be opened now. Try again later.';
+      return { kind: 'unavailable', key: false, publicText };
     }
   }
 
@@ -184,4 +199,8 @@ export class MailboxViews {
   #defect(where: string, error: unknown): void {
     this.#options.log.write({ event: 'gateway.defect', level: 'error', where, error: String(error) });
   }
+}
+
+function withheld(reason: Withheld): OpenedView {
+  return { kind: 'withheld', reason };
 }

@@ -1,13 +1,23 @@
+import type { SealgateError } from '../errors.ts';
 import type { FetchCommand } from './fetch-plan.ts';
 import type { ResponseItem } from './fetch-response.ts';
+import type { Penalty } from './repeated-failures.ts';
 
-/** Why messages were left out of a FETCH: the code and the words of its tagged NO (RFC 5530). */
-export type Withheld = { code: 'UNAVAILABLE' | 'LIMIT' | 'SERVERBUG'; text: string };
+/** Why a message was left out of a FETCH: the code and the words of its tagged NO (RFC 5530). */
+export type Withheld = {
+  code: 'UNAVAILABLE' | 'LIMIT' | 'SERVERBUG';
+  text: string;
+  /** Whether it is for a key that is away for now. */
+  key?: true;
+  /** Where the client has asked for it before. */
+  penalty?: Penalty;
+};
 
 /** A response that could not be answered when it came, and waits for its message. */
 export type Parked = {
   msn: number;
   uid: number | null;
+  /** Replaced when part of them was told ahead. */
   items: readonly ResponseItem[];
   literals: ReadonlyMap<ResponseItem, Buffer>;
   /** The response as it came, for the case that its message is not S/MIME after all; null: it surely is. */
@@ -22,12 +32,20 @@ export class Pending {
   /** Whether its tagged response is kept for whoever waits on `done` instead of passed on. */
   readonly held: boolean;
   readonly parked: Parked[] = [];
+  /** Responses whose key is still being waited for; none rejects. */
+  readonly postponed: Promise<void>[] = [];
+  /** Keys that were waited for in vain, by label: in one command nobody is asked twice. */
+  readonly exhausted = new Map<string, SealgateError>();
   /** First reason, and how many messages. */
   withheld: Withheld | null = null;
   withheldCount = 0;
-  /** Resolves with the tagged response. */
+  #penalty: Penalty = { delayMs: 0, bye: false };
+  /** Resolves with the upstream's tagged response. */
   readonly done: Promise<TaggedReply>;
   #resolve: (reply: TaggedReply) => void = () => undefined;
+  /** Resolves when the client has its answer, too. */
+  readonly finished: Promise<void>;
+  #finish: () => void = () => undefined;
   #continuation: { resolve: () => void; relay: boolean } | null = null;
   settled = false;
 
@@ -39,6 +57,9 @@ export class Pending {
     this.done = new Promise((resolve) => {
       this.#resolve = resolve;
     });
+    this.finished = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
   }
 
   settle(reply: TaggedReply): void {
@@ -46,10 +67,24 @@ export class Pending {
     this.#resolve(reply);
   }
 
+  finish(): void {
+    this.#finish();
+  }
+
   /** Leaves one message out of the answer. */
   withhold(reason: Withheld): void {
     this.withheld ??= reason;
     this.withheldCount++;
+    const { delayMs = 0, bye = false } = reason.penalty ?? {};
+    this.#penalty = {
+      delayMs: Math.max(this.#penalty.delayMs, delayMs),
+      bye: this.#penalty.bye || bye,
+    };
+  }
+
+  /** The heaviest of all messages that were left out. */
+  get penalty(): Penalty {
+    return this.#penalty;
   }
 
   /**

@@ -6,7 +6,10 @@ import { ClientSide } from './client-side.ts';
 import type { MailboxViews } from './mailbox-views.ts';
 import type { MemoryGate } from './memory-gate.ts';
 import type { Pending, TaggedReply } from './pending.ts';
+import { finalReply, publicLine } from './tagged-reply.ts';
+import type { Timers } from './timers.ts';
 import { UpstreamSide } from './upstream-side.ts';
+import { Waits } from './waits.ts';
 import type { Wire } from './wire.ts';
 
 /** What a session begins with after login. */
@@ -19,51 +22,135 @@ export type SessionParts = {
   views: MailboxViews;
   gate: MemoryGate;
   log: Log;
+  timers: Timers;
 };
 
 /**
  * A session after login: the client's commands go up, the upstream's responses come down, tags unchanged.
  *
  * Holds: every tagged response belongs to a command that is in `pending`; while a command of the gateway's own is on its
- * way, none of the client's is.
+ * way, none of the client's is; a FETCH that waits for a key is in `pending` and not on its way.
  */
 export class Exchange {
   readonly parts: SessionParts;
-  /** In the order in which they were sent. */
+  /** Those without an answer to the client, in the order in which they were sent. */
   readonly pending = new Map<string, Pending>();
-  #idle: (() => void)[] = [];
+  readonly waits: Waits;
+  /** Rejects with a defect of what goes on behind other commands. */
+  readonly broken: Promise<never>;
+  #break: (error: unknown) => void = () => undefined;
+  #changed: (() => void)[] = [];
   #injected = 0;
   #lost = false;
   readonly #tagPrefix: string;
-  /** The upstream has said BYE, and the client has heard it. */
+  /** The client has heard BYE, from the upstream or from us. */
   byeSent = false;
-  /** Whether part of the response that is arriving has already gone to the client. */
-  relayingInside = false;
+  /** The gateway has ended the session: what the client still says is not done. */
+  over = false;
+  #inside = false;
+  #later: { octets: Buffer; said: () => void }[] = [];
 
   constructor(parts: SessionParts) {
     this.parts = parts;
+    this.waits = new Waits(parts.timers);
     this.#tagPrefix = `S${randomBytes(5).toString('hex')}`;
+    this.broken = new Promise((_resolve, reject) => {
+      this.#break = reject;
+    });
+    this.broken.catch(() => undefined);
+  }
+
+  /** Whether part of the response that is arriving has already gone to the client. */
+  get relayingInside(): boolean {
+    return this.#inside;
+  }
+
+  /** A piece of a response whose end is still to come. */
+  sayPiece(octets: Buffer): Promise<void> | null {
+    this.#inside = true;
+    return this.parts.client.write(octets);
+  }
+
+  /** A whole response, which must not come into the middle of another one. */
+  say(octets: Buffer | string): Promise<void> | null {
+    const whole = typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets;
+    if (!this.#inside) return this.parts.client.write(whole);
+    return new Promise((resolve) => this.#later.push({ octets: whole, said: resolve }));
+  }
+
+  /** The response that was arriving is whole. */
+  responseEnded(): void {
+    this.#inside = false;
+    const later = this.#later;
+    this.#later = [];
+    for (const { octets, said } of later) {
+      this.parts.client.write(octets);
+      said();
+    }
   }
 
   /** After the upstream is gone a command is lost at once. */
   add(pending: Pending): void {
-    if (this.#lost) pending.settle({ status: 'lost', line: Buffer.alloc(0) });
-    else this.pending.set(pending.tag, pending);
+    if (this.#lost) {
+      pending.settle({ status: 'lost', line: Buffer.alloc(0) });
+      pending.finish();
+    } else this.pending.set(pending.tag, pending);
   }
 
+  /** The upstream has answered. A command that is `held` is finished by whoever holds it, a FETCH when nothing is waited for. */
   settle(pending: Pending, reply: TaggedReply): void {
-    this.pending.delete(pending.tag);
     pending.settle(reply);
-    if (this.pending.size > 0) return;
-    const waiting = this.#idle;
-    this.#idle = [];
-    for (const resolve of waiting) resolve();
+    if (!pending.held && pending.kind !== 'fetch') this.finish(pending);
+    this.#change();
   }
 
-  /** Resolves when no command is on its way. */
-  idle(): Promise<void> {
-    if (this.pending.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#idle.push(resolve));
+  /** The client has its answer, or needs none. */
+  finish(pending: Pending): void {
+    this.pending.delete(pending.tag);
+    pending.finish();
+    this.#change();
+  }
+
+  /** Gives the client the answer to a FETCH as soon as nothing more is waited for. */
+  conclude(pending: Pending, reply: TaggedReply): Promise<void> | null {
+    const { delayMs, bye } = pending.penalty;
+    if (pending.postponed.length === 0 && delayMs === 0 && !bye) {
+      const wait = this.say(finalReply(pending, reply));
+      this.finish(pending);
+      return wait;
+    }
+    this.inBackground(this.concludeLater(pending, reply));
+    return null;
+  }
+
+  /** The same, for whoever waits for it. */
+  async concludeLater(pending: Pending, reply: TaggedReply): Promise<void> {
+    await Promise.all(pending.postponed);
+    const { delayMs, bye } = pending.penalty;
+    if (bye) return this.#endAfterRepeats(pending);
+    if (delayMs > 0) await this.waits.delay(delayMs);
+    if (reply.status !== 'lost') await this.say(finalReply(pending, reply));
+    this.finish(pending);
+  }
+
+  /** What goes on while other commands do; the returned function says that it does not any longer. */
+  inBackground(work: Promise<void>): () => void {
+    work.catch((error: unknown) => this.#break(error));
+    return this.waits.behind(work);
+  }
+
+  /** Resolves when every command has its answer. */
+  async idle(): Promise<void> {
+    while (this.pending.size > 0) await this.#nextChange();
+  }
+
+  /** Resolves with true when nothing is on its way upstream, with false when `signal` comes first. */
+  async quiet(signal?: AbortSignal): Promise<boolean> {
+    while (signal?.aborted !== true) {
+      if ([...this.pending.values()].every(({ settled }) => settled)) return true;
+      await this.#nextChange(signal);
+    }
+    return false;
   }
 
   /** A tag that no command on its way has. */
@@ -76,7 +163,9 @@ export class Exchange {
 
   /** The oldest FETCH on its way: servers answer in order, so a FETCH response is its. */
   currentFetch(): Pending | null {
-    for (const pending of this.pending.values()) if (pending.kind === 'fetch') return pending;
+    for (const pending of this.pending.values()) {
+      if (pending.kind === 'fetch' && !pending.settled) return pending;
+    }
     return null;
   }
 
@@ -84,8 +173,37 @@ export class Exchange {
   lose(): void {
     this.#lost = true;
     for (const pending of [...this.pending.values()]) {
-      this.settle(pending, { status: 'lost', line: Buffer.alloc(0) });
+      if (!pending.settled) pending.settle({ status: 'lost', line: Buffer.alloc(0) });
+      this.finish(pending);
     }
+    for (const { said } of this.#later) said();
+    this.#later = [];
+    this.waits.end();
+  }
+
+  async #endAfterRepeats(pending: Pending): Promise<void> {
+    this.over = true;
+    const text = publicLine(pending.withheld?.text ?? '');
+    await this.say(`* BYE [UNAVAILABLE] Asked for in vain too often. ${text}\r\n`);
+    this.byeSent = true;
+    this.parts.client.end();
+  }
+
+  #change(): void {
+    const changed = this.#changed;
+    this.#changed = [];
+    for (const resolve of changed) resolve();
+  }
+
+  #nextChange(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      signal?.addEventListener('abort', done);
+      this.#changed.push(done);
+    });
   }
 }
 
@@ -115,7 +233,11 @@ export async function runSession(parts: SessionParts): Promise<string> {
       endClient(exchange, 'The client was not understood. Connect again.');
     },
   );
-  await Promise.race([down, up]);
+  const behind = exchange.broken.catch((error: unknown) => {
+    cause = failed(parts, 'client', error);
+    endClient(exchange, 'Something went wrong. Connect again.');
+  });
+  await Promise.race([down, up, behind]);
   const first = cause;
   exchange.lose();
   upstream.destroy();

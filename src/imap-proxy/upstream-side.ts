@@ -51,7 +51,10 @@ export class UpstreamSide {
       views,
       gate,
       items: this.#items,
-      write: (each) => this.#write(each),
+      waits: exchange.waits,
+      write: (each) => exchange.sayPiece(each),
+      say: (each) => exchange.say(each),
+      inBackground: (work) => exchange.inBackground(work),
       current: () => exchange.currentFetch(),
       uids: this.uids,
       observe: (each) => this.#observe(each),
@@ -92,6 +95,7 @@ export class UpstreamSide {
     await exchange.parts.upstream.write(`${pending.tag} ${command}\r\n`);
     const reply = await pending.done;
     this.#injection = null;
+    exchange.finish(pending);
     return reply;
   }
 
@@ -104,7 +108,7 @@ export class UpstreamSide {
     const handler = this.#handler;
     switch (handler.kind) {
       case 'pass':
-        return this.#write(octets);
+        return this.#exchange.sayPiece(octets);
       case 'drop':
         return null;
       case 'fetch':
@@ -119,14 +123,14 @@ export class UpstreamSide {
       if (event.literal !== null) return wait;
       return wait === null ? this.#responseEnded() : wait.then(() => void this.#responseEnded());
     }
-    const wait = handler.kind === 'pass' ? this.#write(event.octets) : null;
+    const wait = handler.kind === 'pass' ? this.#exchange.sayPiece(event.octets) : null;
     if (event.literal === null) this.#responseEnded();
     return wait;
   }
 
   #responseEnded(): null {
     this.#handler = PASS;
-    this.#exchange.relayingInside = false;
+    this.#exchange.responseEnded();
     return null;
   }
 
@@ -148,7 +152,7 @@ export class UpstreamSide {
       case 'vanished':
         // Not allowed while messages are asked for by number (RFC 9051 §7.5.1): what was learnt by number is void.
         this.uids.clear();
-        return this.#whole(event.octets);
+        return this.#renumbered(event.octets);
       case 'data':
         this.#handler = PASS;
         return this.#toHandler(event, 0);
@@ -157,6 +161,16 @@ export class UpstreamSide {
         this.#handler = DROP;
         return this.#toHandler(event, 0);
     }
+  }
+
+  /**
+   * Message numbers change: what is waited for is answered before, while its number still means its message. Nor may this be
+   * said while a FETCH by number is going on (RFC 9051 §7.5.1).
+   */
+  #renumbered(octets: Buffer): Promise<void> | null {
+    const answered = this.#exchange.waits.giveUpAll();
+    if (answered === null) return this.#whole(octets);
+    return answered.then(() => this.#whole(octets) ?? undefined);
   }
 
   #fetch(line: Extract<ServerLine, { kind: 'fetch' }>, event: LineEvent): Promise<void> | null {
@@ -193,13 +207,10 @@ export class UpstreamSide {
     const pending = this.#exchange.pending.get(line.tag);
     if (pending === undefined) throw protocol('a tagged response to no command');
     if (pending.kind !== 'injected') this.#learnCapabilities(octets);
-    const reply: TaggedReply = {
-      status: line.status,
-      line: finalReply(pending, line.status, cleanStatus(octets)),
-    };
-    const wait = pending.held ? null : this.#whole(reply.line);
+    const reply: TaggedReply = { status: line.status, line: cleanStatus(octets) };
+    const wait = pending.held || pending.kind === 'fetch' ? null : this.#whole(reply.line);
     this.#exchange.settle(pending, reply);
-    return wait;
+    return pending.kind === 'fetch' && !pending.held ? this.#exchange.conclude(pending, reply) : wait;
   }
 
   #continuation(): Promise<void> | null {
@@ -235,25 +246,8 @@ export class UpstreamSide {
 
   /** A whole response. */
   #whole(octets: Buffer): Promise<void> | null {
-    return this.#exchange.parts.client.write(octets);
+    return this.#exchange.say(octets);
   }
-
-  /** A piece of a response whose end is still to come. */
-  #write(octets: Buffer): Promise<void> | null {
-    this.#exchange.relayingInside = true;
-    return this.#exchange.parts.client.write(octets);
-  }
-}
-
-/** NO for a FETCH from which messages were left out (RFC 5530 §3), whatever the upstream said of it. */
-export function finalReply(pending: Pending, status: 'OK' | 'NO' | 'BAD', line: Buffer): Buffer {
-  const { withheld, withheldCount } = pending;
-  if (withheld === null || status !== 'OK') return line;
-  const text = withheld.text.replace(/[^\x20-\x7e]/g, '?').replace(/\}$/, ')');
-  return Buffer.from(
-    `${pending.tag} NO [${withheld.code}] ${text} (${withheldCount} left out)\r\n`,
-    'latin1',
-  );
 }
 
 function protocol(reason: string): SealgateError {

@@ -5,6 +5,7 @@ import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { decideInbound } from '../policy/decide-inbound.ts';
 import { type MessageOpening, openMessage } from '../smime/open.ts';
 import { harvestSigners } from './harvest.ts';
+import { patientKeys } from './patient-keys.ts';
 import type {
   CertificateDirectory,
   Clock,
@@ -41,25 +42,32 @@ export function inboundStory(parts: InboundParts): InboundStory {
       try {
         return await open(request, parts);
       } catch (error) {
-        if (error instanceof SealgateError && error.duration === 'temporary') {
-          return { kind: 'unavailable', publicText: error.publicText };
-        }
-        throw error;
+        if (!(error instanceof SealgateError)) throw error;
+        const { code, duration, publicText } = error;
+        // What a key says is never about the mail: a PIN that is wrong for good may be right tomorrow.
+        const key = code.startsWith('key.');
+        if (!key && duration === 'permanent') throw error;
+        return { kind: 'unavailable', key, publicText };
       }
     },
   };
 }
 
-async function open({ session, principal, octets }: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
+async function open(request: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
+  const { session, principal, octets, patience } = request;
   const at = parts.clock();
   // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
-  const keys = () => parts.keyring.decryptionKeys(principal, session);
+  const keys = async () =>
+    patientKeys(await parts.keyring.decryptionKeys(principal, session), patience, parts.clock);
   const { anchors, intermediates: pool, revocation, subjectEmailAddress = false } = parts;
   const failure = revocation?.failure ?? 'soft';
   const opening = await openMessage(octets, keys, {
     ...{ at, anchors, pool, subjectEmailAddress },
     ...(revocation === undefined ? {} : { revocation: revocation.checker }),
   });
+  // Nothing is judged or learnt twice: the mail is read anew once the key is there.
+  const unseen = opening.outcome === 'no-key' ? parts.keyring.unseen(principal) : null;
+  if (unseen !== null) return { kind: 'unavailable', key: true, publicText: unseen };
   const from = signedFrom(opening);
   if (from !== null) await harvestSigners(from, opening.report, at, parts.directory, parts.log, failure);
   return outcomeOf(opening, failure);

@@ -1,5 +1,5 @@
 import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
-import type { Duration } from '../errors.ts';
+import type { Duration, SealgateError } from '../errors.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { Principal } from '../sasl/principal.ts';
@@ -79,6 +79,16 @@ export type OpenRequest = {
   principal: Principal;
   /** The stored original, whole. */
   octets: Buffer;
+  /** Absent: keys are waited for as long as they take. */
+  patience?: Patience;
+};
+
+/** How long a reader waits for keys whose PIN a person types. */
+export type Patience = {
+  /** Aborted: not waited for any longer; what a key process has begun it ends by itself. */
+  signal: AbortSignal;
+  /** Keys that were waited for in vain, by label, and what they said: they are not waited for again. */
+  exhausted: Map<string, SealgateError>;
 };
 
 export type OpenOutcome =
@@ -99,8 +109,8 @@ export type OpenOutcome =
   | { kind: 'no-key'; report: SecurityReport }
   /** Broken or tampered; uniform, no detail (RFC 3218). */
   | { kind: 'failed'; report: SecurityReport }
-  /** Key or service away for now: nothing may be served in its place. */
-  | { kind: 'unavailable'; publicText: string };
+  /** Key (`key`) or service away for now: nothing may be served in its place. `publicText`: a sentence about what to do. */
+  | { kind: 'unavailable'; key: boolean; publicText: string };
 
 export type Verdict =
   | { kind: 'trusted' }

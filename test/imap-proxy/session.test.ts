@@ -208,7 +208,7 @@ test('a key that is away: nothing in the place of the message, and NO', async ()
   server.send(`* 1 FETCH (UID 1 BODY[] ${literal(ENCRYPTED)})\r\n${other}f OK done\r\n`);
   const answer = await client.until(/f NO [^\r\n]*\r\n/);
   expect(answer).toBe(
-    `${other}f NO [UNAVAILABLE] The key token is not there. Insert it and try again. (1 left out)\r\n`,
+    `${other}f NO [UNAVAILABLE] Key for 1 message not available: The key token is not there. Insert it and try again.\r\n`,
   );
   proxy.control.mode = 'works';
   client.send('g UID FETCH 1 (BODY.PEEK[])\r\n');

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { newSessionId } from '../../src/ids.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
-import type { OpenOutcome } from '../../src/pipeline/ports.ts';
+import type { OpenOutcome, Patience } from '../../src/pipeline/ports.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { principalNamed } from '../support/principal.ts';
 import { type Person, Town } from './support/people.ts';
@@ -35,12 +35,15 @@ beforeEach(() => {
   now = new Date();
 });
 
-function read(octets: Buffer, login = BOB): Promise<OpenOutcome> {
+function read(octets: Buffer, login = BOB, patience?: Patience): Promise<OpenOutcome> {
   const story = inboundStory({
     ...{ keyring, directory, anchors, intermediates: [] },
     ...{ clock: () => now, log: new FakeLog() },
   });
-  return story.open({ session: newSessionId(), principal: principalNamed(login), octets });
+  return story.open({
+    ...{ session: newSessionId(), principal: principalNamed(login), octets },
+    ...(patience === undefined ? {} : { patience }),
+  });
 }
 
 function signed(header: readonly string[] = HEADER, ...args: readonly string[]): Promise<Buffer> {
@@ -127,6 +130,7 @@ describe('keys', () => {
     keyring.decryptionTrouble = away();
     expect(await read(await signedAndEncrypted())).toEqual({
       kind: 'unavailable',
+      key: true,
       publicText: 'The token is not there.',
     });
     expect(directory.harvested).toEqual([]);
@@ -149,10 +153,105 @@ describe('keys', () => {
     await expect(read(await encryptedTo(bob))).rejects.toThrow(TypeError);
   });
 
-  it('that fail for good are thrown as they are', async () => {
-    const details = { code: 'key.gone', duration: 'permanent', publicText: 'No such key.' } as const;
-    keyring.decryptionTrouble = new SealgateError(details);
-    await expect(read(await encryptedTo(bob))).rejects.toThrow('No such key.');
+  it.each(['key.pin-incorrect', 'key.pin-locked', 'key.gone'])(
+    'whose failure lasts until somebody does something (%s): the mail is not damaged, and nothing is final',
+    async (code) => {
+      const publicText = 'The PIN was wrong; two tries are left.';
+      keyring.decryptionTrouble = new SealgateError({ code, duration: 'permanent', publicText });
+      expect(await read(await encryptedTo(bob))).toEqual({ kind: 'unavailable', key: true, publicText });
+    },
+  );
+
+  it('on a token that was never there may fit: nothing is final, learnt or judged', async () => {
+    keyring.unseenText = 'The token of your keys was never there. Insert it once.';
+    const octets = await encryptedTo(alice, (await signed([])).toString('latin1').trimStart());
+    const publicText = keyring.unseenText;
+    expect(await read(octets)).toEqual({ kind: 'unavailable', key: true, publicText });
+    keyring.unseenText = null;
+    expect((await read(octets)).kind).toBe('no-key');
+    expect(directory.harvested).toEqual([]);
+  });
+
+  it('that are there open a mail although others were never seen', async () => {
+    keyring.unseenText = 'The token of your keys was never there. Insert it once.';
+    expect((await read(await signedAndEncrypted())).kind).toBe('opened');
+    expect((await read(await signed(HEADER, '-nodetach'))).kind).toBe('opened');
+  });
+});
+
+describe('a PIN that somebody has to type', () => {
+  let began: (() => void) | null;
+  let patience: Patience & { end(): void };
+  beforeEach(() => {
+    const controller = new AbortController();
+    patience = { signal: controller.signal, exhausted: new Map(), end: () => controller.abort() };
+  });
+
+  /** Bob's key as one on a card whose PIN nobody types; `answer` is what it says at last. */
+  async function onCard(
+    answer: () => Promise<Buffer> = () => new Promise(() => undefined),
+  ): Promise<{ asked: number }> {
+    const [key] = await keyring.decryptionKeys(principalNamed(BOB));
+    if (key === undefined) throw new Error('no key');
+    const counter = { asked: 0 };
+    const decryptKey = (): Promise<Buffer> => {
+      counter.asked++;
+      began?.();
+      return answer();
+    };
+    keyring.decryptionKeys = async () => [{ ...key, decryptKey }];
+    return counter;
+  }
+
+  const asked = () =>
+    new Promise<void>((resolve) => {
+      began = resolve;
+    });
+
+  it('is not waited for when nobody wants the mail any more', async () => {
+    await onCard();
+    const waiting = asked();
+    const reading = read(await encryptedTo(bob), BOB, patience);
+    await waiting;
+    patience.end();
+    expect(await reading).toMatchObject({ kind: 'unavailable', key: true });
+  });
+
+  it('is not asked for at all when nobody wants the mail', async () => {
+    const key = await onCard();
+    patience.end();
+    expect(await read(await encryptedTo(bob), BOB, patience)).toMatchObject({ kind: 'unavailable' });
+    expect(key.asked).toBe(0);
+  });
+
+  it('that was waited for in vain is not waited for again for the next mail of the same command', async () => {
+    const key = await onCard(async () => {
+      now = new Date(now.getTime() + 60_000);
+      throw away('key.unavailable', 'Nobody typed the PIN.');
+    });
+    const octets = await encryptedTo(bob);
+    for (let mails = 0; mails < 3; mails++) {
+      const outcome = await read(octets, BOB, patience);
+      expect(outcome).toEqual({ kind: 'unavailable', key: true, publicText: 'Nobody typed the PIN.' });
+    }
+    expect(key.asked).toBe(1);
+  });
+
+  it('that somebody did not want to type is not asked for again in the same command', async () => {
+    const key = await onCard(() => Promise.reject(away('key.pin-needed', 'The PIN was not typed.')));
+    const octets = await encryptedTo(bob);
+    for (let mails = 0; mails < 2; mails++) await read(octets, BOB, patience);
+    expect(key.asked).toBe(1);
+    patience.exhausted.clear();
+    await read(octets, BOB, patience);
+    expect(key.asked).toBe(2);
+  });
+
+  it('is asked for again where the key only was away for a moment', async () => {
+    const key = await onCard(() => Promise.reject(away()));
+    const octets = await encryptedTo(bob);
+    for (let mails = 0; mails < 2; mails++) await read(octets, BOB, patience);
+    expect(key.asked).toBe(2);
   });
 });
 

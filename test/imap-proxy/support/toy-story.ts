@@ -32,7 +32,11 @@ export function toyStory(control: ToyControl): InboundStory {
       control.opened++;
       switch (control.mode) {
         case 'unavailable':
-          return { kind: 'unavailable', publicText: 'The key token is not there. Insert it and try again.' };
+          return {
+            kind: 'unavailable',
+            key: true,
+            publicText: 'The key token is not there. Insert it and try again.',
+          };
         case 'failed':
           return { kind: 'failed', report: REPORT };
         case 'no-key':

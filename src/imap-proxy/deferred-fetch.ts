@@ -1,0 +1,254 @@
+import { answerFromView, needsView, newsOf } from './fetch-answer.ts';
+import type { Injected } from './injected-fetch.ts';
+import type { OpenedView } from './mailbox-views.ts';
+import type { Parked, Pending, Withheld } from './pending.ts';
+import type { Exchange } from './session.ts';
+import { finalReply } from './tagged-reply.ts';
+import type { Turn } from './turn.ts';
+import type { UpstreamSide } from './upstream-side.ts';
+
+export type DeferredParts = {
+  exchange: Exchange;
+  upstreamSide: UpstreamSide;
+  turn: Turn;
+  byUid: boolean;
+  pending: Pending;
+  /** Messages of which it has to be known first what they are: digits, colons, commas, * or $. null: that is known. */
+  set: string | null;
+  /** Sends the client's command on; false: it ended before it was whole. */
+  forward(): Promise<boolean>;
+};
+
+/**
+ * A FETCH whose answer needs more than its responses bring: the gateway asks what its messages are, and fetches those it has
+ * to open, by commands of its own, while no command of the client is on its way.
+ *
+ * Where a key is waited for the client's other commands go on, and it comes back to its own when it is its turn again. Given up,
+ * it asks for nothing more and is answered: by then message numbers may mean other messages.
+ */
+export class DeferredFetch {
+  readonly #parts: DeferredParts;
+  #letGo: () => void = () => undefined;
+  /** `client`: from its command, which nothing of the client overtakes; `own`: taken when it came back; `none`: others go on. */
+  #turn: 'client' | 'own' | 'none' = 'client';
+  /** Whether others have gone on since it began. */
+  #wasAway = false;
+  /** While it is away, and from then on where it was given up. */
+  #away: { signal: AbortSignal; end: () => void } | null = null;
+  #work: Promise<void> = Promise.resolve();
+  #left: Parked[] = [];
+
+  constructor(parts: DeferredParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when the client's next command may be taken. */
+  async begin(): Promise<void> {
+    const mayGoOn = new Promise<void>((resolve) => {
+      this.#letGo = resolve;
+    });
+    this.#work = this.#run().finally(() => this.#end());
+    await Promise.race([this.#work, mayGoOn]);
+  }
+
+  async #run(): Promise<void> {
+    const { exchange, upstreamSide, pending, byUid, set, forward } = this.#parts;
+    await exchange.quiet();
+    if (set !== null && !(byUid && this.#allKnown(set))) await this.#classify(set);
+    const sent = await forward();
+    const reply = await pending.done;
+    if (!sent) {
+      // The upstream ended it before it was whole.
+      if (reply.status !== 'lost') await exchange.say(finalReply(pending, reply));
+      exchange.finish(pending);
+      return;
+    }
+    upstreamSide.uids.clear();
+    this.#left = [...pending.parked];
+    for (const parked of pending.parked) {
+      if (reply.status !== 'lost') await this.#answerParked(parked);
+      this.#left.shift();
+    }
+    if (pending.postponed.length > 0 || pending.penalty.delayMs > 0) await this.#goAway();
+    await exchange.concludeLater(pending, reply);
+  }
+
+  /** Whether every message of a set of UIDs is known already; not for sets with `*`, and not for large ones. */
+  #allKnown(set: string): boolean {
+    const { views } = this.#parts.exchange.parts;
+    let count = 0;
+    for (const range of set.split(',')) {
+      const found = /^([0-9]{1,10})(?::([0-9]{1,10}))?$/.exec(range);
+      if (found === null) return false;
+      const from = Number(found[1]);
+      const to = Number(found[2] ?? found[1]);
+      for (let uid = Math.min(from, to); uid <= Math.max(from, to); uid++) {
+        if (++count > 1_000 || views.known(uid) === null) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Asks for the one field that tells what a message is. */
+  async #classify(set: string): Promise<void> {
+    const { exchange, upstreamSide, byUid } = this.#parts;
+    const { views } = exchange.parts;
+    const { uids } = upstreamSide;
+    uids.clear();
+    await upstreamSide.inject(
+      `${byUid ? 'UID ' : ''}FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE)])`,
+      () => false,
+      ({ msn, uid, messageClass }) => {
+        if (uid === null) return;
+        views.learn(uid, views.kindOf(messageClass));
+        if (!byUid) uids.set(msn, uid);
+      },
+    );
+  }
+
+  /**
+   * Fetches the message of a response that waits for it, and answers. By message number when the client asked so: the one
+   * command in which no EXPUNGE may come (RFC 9051 §7.5.1); by UID otherwise.
+   */
+  async #answerParked(parked: Parked): Promise<void> {
+    const { exchange, upstreamSide, byUid, pending } = this.#parts;
+    const { waits, parts } = exchange;
+    const { views } = parts;
+    if (waits.opening) await this.#patiently(waits.free());
+    if (this.#givenUp) return pending.withhold(GIVEN_UP);
+    const which = byUid && parked.uid !== null ? `UID FETCH ${parked.uid}` : `FETCH ${parked.msn}`;
+    const found: Injected[] = [];
+    try {
+      const wanted = needsView(parked.items, views.names);
+      const reply = await upstreamSide.inject(
+        `${which} (UID BODY.PEEK[])`,
+        (messageClass) => wanted && found.length === 0 && views.kindOf(messageClass) === 'shell',
+        (injected) => found.push(injected),
+      );
+      if (reply.status === 'lost') return;
+      const [message] = found;
+      // Without one the message is expunged: its response is left out, as the server would.
+      if (message !== undefined) await this.#answerFrom(message, parked);
+      else if (reply.status !== 'OK')
+        pending.withhold({ code: 'UNAVAILABLE', text: 'A message could not be fetched.' });
+    } finally {
+      for (const each of found) each.room?.leave();
+    }
+  }
+
+  async #answerFrom(message: Injected, parked: Parked): Promise<void> {
+    const { exchange, pending } = this.#parts;
+    const { views } = exchange.parts;
+    const { uid, msn } = message;
+    if (uid === null || (parked.uid !== null && parked.uid !== uid)) {
+      const text = 'The mail server answered for another message.';
+      return pending.withhold({ code: 'SERVERBUG', text });
+    }
+    const kind = views.known(uid) ?? views.kindOf(message.messageClass);
+    views.learn(uid, kind);
+    if (kind === 'identity') return this.#asStored(parked);
+    let view = views.cached(uid);
+    if (view === null && needsView(parked.items, views.names)) {
+      if (message.original === null) {
+        const text = 'A message is too large to be opened by the gateway.';
+        return pending.withhold({ code: 'LIMIT', text });
+      }
+      const opened = await this.#open(uid, message.original, message);
+      if (opened.kind === 'withheld') return pending.withhold(opened.reason);
+      view = opened.view;
+    }
+    const answer = answerFromView(
+      { ...parked, msn },
+      {
+        view,
+        header: views.shownHeader(uid),
+        boundary: views.boundary(uid),
+        names: views.names,
+        command: pending.fetch,
+      },
+    );
+    if (answer === null)
+      pending.withhold({ code: 'SERVERBUG', text: 'A part of this message cannot be shown.' });
+    else await exchange.say(answer);
+  }
+
+  async #asStored({ raw }: Parked): Promise<void> {
+    const { exchange, pending } = this.#parts;
+    if (raw === null) {
+      return pending.withhold({ code: 'SERVERBUG', text: 'A message changed while it was read.' });
+    }
+    // Its flags are from before what others have done meanwhile.
+    if (this.#wasAway) return pending.withhold(GIVEN_UP);
+    await exchange.say(Buffer.concat(raw));
+  }
+
+  async #open(uid: number, original: Buffer, { room }: Injected): Promise<OpenedView> {
+    const { exchange, pending } = this.#parts;
+    const { views } = exchange.parts;
+    const { exhausted } = pending;
+    const { result, soon } = exchange.waits.open(
+      (signal) => views.open(uid, original, { signal, exhausted }),
+      () => room?.wait(views.login) ?? true,
+    );
+    return (await soon) ? result : this.#patiently(result);
+  }
+
+  get #givenUp(): boolean {
+    return this.#away?.signal.aborted === true;
+  }
+
+  /** Waits while the client's other commands go on. */
+  async #patiently<T>(work: Promise<T>): Promise<T> {
+    await this.#goAway();
+    const result = await work;
+    await this.#comeBack();
+    return result;
+  }
+
+  async #goAway(): Promise<void> {
+    const { exchange, turn } = this.#parts;
+    if (this.#away !== null) return;
+    this.#wasAway = true;
+    const standing = exchange.waits.stand();
+    const end = exchange.inBackground(this.#work);
+    this.#away = {
+      signal: standing.signal,
+      end: () => {
+        standing.end();
+        end();
+      },
+    };
+    for (const parked of this.#left) {
+      const { news, rest } = newsOf(parked.msn, parked.items);
+      parked.items = rest;
+      if (news !== null) await exchange.say(news);
+    }
+    const held = this.#turn;
+    this.#turn = 'none';
+    if (held === 'own') turn.give();
+    this.#letGo();
+  }
+
+  /** Where it was given up it stays away: the upstream is not asked again. */
+  async #comeBack(): Promise<void> {
+    const { exchange, turn } = this.#parts;
+    const away = this.#away;
+    if (away === null || !(await turn.take(away.signal))) return;
+    this.#turn = 'own';
+    if (!(await exchange.quiet(away.signal))) return;
+    away.end();
+    this.#away = null;
+  }
+
+  #end(): void {
+    this.#away?.end();
+    if (this.#turn === 'own') this.#parts.turn.give();
+    this.#turn = 'none';
+  }
+}
+
+const GIVEN_UP: Withheld = {
+  code: 'UNAVAILABLE',
+  key: true,
+  text: 'It was not waited for any longer. Open the message again.',
+};
