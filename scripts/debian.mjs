@@ -25,6 +25,8 @@ const EVIDENCE = {
   swaks: 'swaks',
   'libnet-ssleay-perl': null,
   'libnss3-tools': 'cmsutil',
+  swtpm: 'swtpm',
+  'libtpm2-pkcs11-1': '/usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so',
   postfix: '/usr/sbin/smtp-source',
   // Java's own packages are named by version; any will do.
   'default-jdk-headless': 'javac',
@@ -52,6 +54,8 @@ export const TEST_PACKAGES = [
   'swaks',
   'libnet-ssleay-perl',
   'libnss3-tools',
+  'swtpm',
+  'libtpm2-pkcs11-1',
 ];
 
 /** The programs of the matrix of interoperation. */

@@ -17,6 +17,7 @@ const PACKAGES = {
   setpriv: 'util-linux',
   'softhsm2-util': 'softhsm2',
   swaks: 'swaks',
+  swtpm: 'swtpm',
   unshare: 'util-linux',
 } as const;
 

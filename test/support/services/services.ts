@@ -11,9 +11,11 @@ import { engine } from './engine.ts';
 import { gpgsm } from './gpgsm.ts';
 import { mbsync } from './mbsync.ts';
 import { nss } from './nss.ts';
+import { nssToken } from './nss-token.ts';
 import { pcsc } from './pcsc.ts';
 import { softhsm } from './softhsm.ts';
 import { swaks } from './swaks.ts';
+import { tpmToken } from './tpm.ts';
 import { virtualCard } from './virtual-card.ts';
 
 /**
@@ -36,6 +38,8 @@ export const services = {
   },
 
   softhsm,
+  nssToken,
+  tpmToken,
   pcsc,
   virtualCard,
   gpgsm,
