@@ -45,4 +45,18 @@ export const migrations: readonly Migration[] = [
       'CREATE INDEX delivered_variant_by_age ON delivered_variant (recorded_at)',
     ],
   },
+  {
+    version: 2,
+    statements: [
+      `CREATE TABLE key_inventory (
+         place TEXT PRIMARY KEY,
+         inventory TEXT NOT NULL,
+         seen_at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE refused_secret (
+         identity TEXT PRIMARY KEY,
+         refused_at INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+    ],
+  },
 ];
