@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { inventory } from './inventory.ts';
 
 /**
- * Control messages between the gateway and a key process, over Node's IPC channel. Uses of keys do not pass here: they
- * go over one pipe for each session (client/operation-frames.ts).
+ * Control messages between the gateway and a key process, as wire/control-frames.ts carries them. Uses of keys do not pass here:
+ * they go over one pipe for each session (wire/operation-frames.ts).
  *
  * Both ends check what they receive: a vendor module that scribbles over the channel ends its own process and nothing
  * else. Nothing here carries a private key, a PIN or a password.
@@ -67,6 +67,8 @@ const toKeyProcess = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('open'),
     place,
+    /** Of the running gateway: a variable of its environment is another secret after a restart. */
+    instance: z.string(),
     /** Milliseconds that one call into the module may take before the process gives itself up. */
     patience: z.number().int().positive(),
   }),
@@ -74,8 +76,8 @@ const toKeyProcess = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('permit'), may: z.boolean(), proven: z.boolean() }),
   /** Somebody wants to use a key: a person may be asked for the PIN now. */
   z.object({ kind: z.literal('wanted') }),
-  /** One session more; sent when requests wait. */
-  z.object({ kind: z.literal('grow') }),
+  /** So many sessions are wanted; sent when requests wait. */
+  z.object({ kind: z.literal('grow'), sessions: z.number().int().min(1).max(64) }),
   /** Read the files again. */
   z.object({ kind: z.literal('reload') }),
   z.object({ kind: z.literal('close') }),
@@ -85,15 +87,19 @@ const toKeyProcess = z.discriminatedUnion('kind', [
 export type ToKeyProcess = z.infer<typeof toKeyProcess>;
 
 const fromKeyProcess = z.discriminatedUnion('kind', [
-  /** The token is not there; the process goes on looking. */
+  /** The token is not there, or the files cannot be read; the process goes on looking. */
   z.object({ kind: z.literal('absent'), failure }),
   /** There, and its certificates read; a person has to type the PIN. */
   z.object({ kind: z.literal('locked'), inventory }),
   /**
    * Before a secret leaves for a token: the process waits for `permit`. So the gateway knows of every try before it is made, and
-   * that nobody knows whether the PIN cost a try if the process ends now.
+   * that nobody knows whether the PIN cost a try if the process ends now. `identity` null: a person typed it just now. `inventory`: what was read before, if anything was.
    */
-  z.object({ kind: z.literal('login'), identity: secretIdentity, inventory: inventory.nullable() }),
+  z.object({
+    kind: z.literal('login'),
+    identity: secretIdentity.nullable(),
+    inventory: inventory.nullable(),
+  }),
   /** A person is being asked: no answer for minutes is no hang. */
   z.object({ kind: z.literal('asking') }),
   /** The person did not give a PIN. */
@@ -104,11 +110,13 @@ const fromKeyProcess = z.discriminatedUnion('kind', [
   /** The answer to `reload`, and at a change that the process saw by itself. */
   z.object({ kind: z.literal('changed'), inventory }),
   z.object({ kind: z.literal('reload-failed'), failure }),
-  /** The token was taken out; the process ends with this. */
+  /** The secret is not right, or the token blocked; `identity` as in `login`, null also where no secret was sent. */
+  z.object({ kind: z.literal('refused'), failure, identity: secretIdentity.nullable() }),
+  /** The token was taken out; the process ends with this, and whatever it knew of the PIN. */
   z.object({ kind: z.literal('removed'), failure }),
-  /** The secret is not right; `identity` as in `login`. It is not sent again while it is the same. */
-  z.object({ kind: z.literal('refused'), failure, identity: secretIdentity }),
-  /** Cannot be opened, nothing of a secret; the process ends with this. */
+  /** The token has forgotten the session; the process ends with this. */
+  z.object({ kind: z.literal('lost'), failure }),
+  /** Cannot be opened; the process ends with this. */
   z.object({ kind: z.literal('failed'), failure }),
 ]);
 
@@ -132,6 +140,3 @@ export function parseFailure(value: unknown): Failure | null {
   const parsed = failure.safeParse(value);
   return parsed.success ? parsed.data : null;
 }
-
-/** First argument of a key process, so that importing its file elsewhere does nothing. */
-export const KEY_PROCESS = 'sealgate-key-process';

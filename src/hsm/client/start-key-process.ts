@@ -1,7 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { KEY_PROCESS, type ToKeyProcess } from '../messages.ts';
+import { fileURLToPath } from 'node:url';
 import type { PinSource, SecretSource, SoftwareSource, TokenSource } from '../source-kinds.ts';
+import { CONTROL_PIPE, KEY_PROCESS, pipeOf } from '../wire/pipes.ts';
+import { tokenOf } from './place-name.ts';
 
 /** Starting and ending the child process itself; what it is told is in key-client.ts. */
 
@@ -64,11 +66,6 @@ function secretsOf(place: TokenSource | SoftwareSource): readonly (PinSource | S
   }
 }
 
-function tokenOf(place: TokenSource | SoftwareSource): TokenSource | null {
-  if (place.kind === 'token') return place;
-  return place.kind === 'store' && 'token' in place.unlock ? place.unlock.token : null;
-}
-
 function picked(from: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const name of names) {
@@ -83,43 +80,35 @@ export const keyProcessProgram = new URL(
   import.meta.url.replace(/client\/start-key-process(\.[jt]s)$/, 'process/key-process$1'),
 );
 
-/** File descriptor of the first session's pipe in the key process: after stdin, stdout, stderr and the channel. */
-const FIRST_PIPE = 4;
 const SHELL = '/bin/sh';
 
 /**
- * Nothing secret is in its arguments or its environment but the one variable that the configuration names.
+ * Nothing secret is in its arguments, and in its environment nothing but the one variable that the configuration names.
  *
  * Core dumps are off in it: a shell sets the limit and becomes the process.
  *
- * @param sessions pipes, from file descriptor 4 on; `child.stdio` has the gateway's ends at the same places
+ * @param kind what it will be told to open: it starts the right threads while it waits for that
+ * @param sessions how many pipes, besides the one for control messages; `child.stdio` has the gateway's ends (wire/pipes.ts)
  */
 export function startKeyProcess(
   program: URL,
   environment: Readonly<Record<string, string>>,
+  kind: 'token' | 'software',
   sessions: number,
 ): ChildProcess {
-  const limited = existsSync(SHELL)
-    ? { execPath: SHELL, execArgv: ['-c', 'ulimit -c 0; exec "$0" "$@"', process.execPath] }
-    : { execArgv: [] };
-  return fork(program, [KEY_PROCESS], {
-    ...limited,
-    serialization: 'advanced',
+  const command = [process.execPath, fileURLToPath(program), KEY_PROCESS, kind];
+  const [file = SHELL, ...args] = existsSync(SHELL)
+    ? [SHELL, '-c', 'ulimit -c 0; exec "$0" "$@"', ...command]
+    : command;
+  return spawn(file, args, {
     env: { ...environment },
     // A module's own output may hold anything; it goes nowhere.
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc', ...Array.from({ length: sessions }, () => 'pipe' as const)],
+    stdio: ['ignore', 'ignore', 'ignore', ...Array.from({ length: pipeOf(sessions) - CONTROL_PIPE }, pipe)],
   });
 }
 
-/** The number of a session's pipe, in `child.stdio` and as a file descriptor of the key process. */
-export function pipeNumber(session: number): number {
-  return FIRST_PIPE + session;
-}
-
-/** Never throws; a channel that is closing loses the message. */
-export function post(child: ChildProcess, message: ToKeyProcess): void {
-  // A closed channel shows as the end of the process, which fails the requests.
-  if (child.connected) child.send(message, () => undefined);
+function pipe(): 'pipe' {
+  return 'pipe';
 }
 
 /** Waits for the end of a process. @param grace milliseconds until it is killed */

@@ -1,0 +1,523 @@
+import { randomUUID } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { type SealgateError, unreachable } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import type { Log } from '../../log/log.ts';
+import { errorOf } from '../failures.ts';
+import type { Inventory } from '../inventory.ts';
+import type { KeyPlace, KeyState, Refusals } from '../key-state.ts';
+import type { Failure, FromKeyProcess } from '../messages.ts';
+import type { Operation } from '../operation.ts';
+import type { SoftwareSource, TokenSource } from '../source-kinds.ts';
+import {
+  away,
+  endedDuringTypedLogin,
+  loginOutcomeUnknown,
+  pinNotTyped,
+  refusedBefore,
+} from './client-failures.ts';
+import { nameOf, tokenOf } from './place-name.ts';
+import { RunningKeyProcess } from './running-key-process.ts';
+import { environmentOf, keyProcessProgram, startKeyProcess } from './start-key-process.ts';
+import { WaitingRequests } from './waiting-requests.ts';
+
+/**
+ * The gateway's side of one key process: starts it, queues requests, watches the time, starts it anew after its end.
+ *
+ * Holds: a crash or a hang of the module fails the requests that were inside it, with `key.unavailable`, and nothing
+ * else; requests that still wait are served by the next process.
+ * Must never happen: a secret that a token refused is sent again, or one of which nobody knows whether it was refused.
+ *
+ * What changes of the place is told by `onChange`; the log has here what is not seen there: processes, PINs.
+ */
+
+export type KeyClientOptions = {
+  /** Name of the key source in the configuration; for the log. */
+  source: string;
+  place: TokenSource | SoftwareSource;
+  refusals: Refusals;
+  log: Log;
+  times?: Partial<KeyClientTimes>;
+  /** Another program in place of key-process.ts; for tests. */
+  program?: URL;
+};
+
+/** Milliseconds. */
+export type KeyClientTimes = {
+  /** Initialising, login and reading the objects; network tokens with thousands of objects are slow. */
+  open: number;
+  /** One operation inside the module; after that it is taken for hung. */
+  operation: number;
+  /** How long a request waits for its turn, a restart included. */
+  wait: number;
+  /** How long a request waits for a person to type the PIN. */
+  pin: number;
+  /** Before the first restart of a process that brought no success; doubles with every further one. */
+  restart: number;
+  restartMost: number;
+  /** For logging out. */
+  close: number;
+};
+
+export const keyClientTimes: KeyClientTimes = {
+  open: 60_000,
+  operation: 30_000,
+  wait: 15_000,
+  pin: 60_000,
+  restart: 100,
+  restartMost: 30_000,
+  close: 5_000,
+};
+
+/** Starts in a row without success after which requests are told at once instead of waiting for the next one. */
+const PATIENCE = 3;
+/** Threads for keys from files; more than the machine has processors are of no use. */
+const SOFTWARE_SESSIONS = Math.min(8, availableParallelism());
+/** Of this run of the gateway. */
+const instance = randomUUID();
+
+type Current = {
+  readonly process: RunningKeyProcess;
+  opened: boolean;
+  /** Sessions that answer. */
+  ready: number;
+  /** Sessions that were asked for. */
+  wanted: number;
+  /** A secret has left for the token, and nobody knows yet what became of it. `identity` null: it was typed. */
+  login: { identity: string | null } | null;
+  /** A person is being asked. */
+  asked: boolean;
+  /** What this process has achieved: its end is then no reason to wait with the next one. */
+  healthy: boolean;
+};
+
+type Phase =
+  | { kind: 'running'; current: Current }
+  | { kind: 'pausing'; timer: NodeJS.Timeout }
+  | { kind: 'closed' };
+
+export class KeyClient implements KeyPlace {
+  readonly #options: KeyClientOptions;
+  readonly #times: KeyClientTimes;
+  readonly #sessions: number;
+  readonly #waiting: WaitingRequests;
+  readonly #listeners: (() => void)[] = [];
+  readonly #settled = Promise.withResolvers<void>();
+  /** Callers of `reload` that have no answer yet. */
+  #reloads: PromiseWithResolvers<void>[] = [];
+  #state: KeyState = { kind: 'starting' };
+  #phase: Phase;
+  #last: Inventory | null = null;
+  /** Secrets that their tokens have accepted. */
+  readonly #proven = new Set<string>();
+  /** Those that were refused, or may have been: also while `options.refusals` is still writing. */
+  readonly #refusals = new Set<string>();
+  /** Starts since the last success. */
+  #failures = 0;
+  #generation = 0;
+
+  private constructor(options: KeyClientOptions) {
+    const { place, times } = options;
+    this.#options = options;
+    this.#times = { ...keyClientTimes, ...times };
+    this.#sessions = place.kind === 'token' ? place.sessions : SOFTWARE_SESSIONS;
+    this.#waiting = new WaitingRequests(() => errorOf(this.#expired()));
+    this.#phase = this.#start();
+  }
+
+  /** Starts the key process; `settled` says when it is known how the place stands. */
+  static start(options: KeyClientOptions): KeyClient {
+    return new KeyClient(options);
+  }
+
+  get state(): KeyState {
+    return this.#state;
+  }
+
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
+  get load(): number {
+    const inside = this.#phase.kind === 'running' ? this.#phase.current.process.inside : 0;
+    return inside + this.#waiting.count;
+  }
+
+  get processId(): number | null {
+    return this.#phase.kind === 'running' ? this.#phase.current.process.pid : null;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  perform(operation: Operation): Promise<Buffer> {
+    const state = this.#state;
+    switch (state.kind) {
+      case 'absent':
+      case 'refused':
+        return Promise.reject(errorOf(state.failure));
+      case 'closed':
+        return Promise.reject(errorOf(away('closed')));
+      case 'starting':
+      case 'open':
+      case 'locked': {
+        if (this.#waiting.count >= limits.keys.waiting) {
+          return Promise.reject(errorOf(away('too many requests wait')));
+        }
+        const time = state.kind === 'locked' ? this.#times.pin : this.#times.wait;
+        const result = this.#waiting.add(operation, time);
+        if (this.#phase.kind === 'running') this.#serve(this.#phase.current);
+        return result;
+      }
+      default:
+        return unreachable(state);
+    }
+  }
+
+  reload(): Promise<void> {
+    const phase = this.#phase;
+    if (phase.kind === 'closed') return Promise.reject(errorOf(away('closed')));
+    const token = this.#options.place.kind === 'token';
+    if (phase.kind === 'pausing') this.#restart(phase.timer);
+    // A token that is out is looked for all the time; there is nothing to be read.
+    if (token && this.#state.kind !== 'open') return Promise.resolve();
+    const reload = Promise.withResolvers<void>();
+    this.#reloads.push(reload);
+    // One that has just been started reads everything anyway.
+    if (phase.kind === 'running') phase.current.process.post({ kind: 'reload' });
+    return reload.promise;
+  }
+
+  async close(): Promise<void> {
+    const phase = this.#phase;
+    if (phase.kind === 'closed') return;
+    this.#phase = { kind: 'closed' };
+    const error = errorOf(away('closed'));
+    this.#waiting.rejectAll(error);
+    this.#endReloads(error);
+    if (phase.kind === 'running') phase.current.process.failInside(error);
+    this.#become({ kind: 'closed' });
+    if (phase.kind === 'pausing') clearTimeout(phase.timer);
+    else await phase.current.process.close(this.#times.close);
+  }
+
+  #start(): Phase {
+    const { place, program } = this.#options;
+    const kind = place.kind === 'token' ? 'token' : 'software';
+    const environment = environmentOf(place, process.env);
+    const child = startKeyProcess(program ?? keyProcessProgram, environment, kind, this.#sessions);
+    const current: Current = {
+      process: new RunningKeyProcess(child, this.#sessions, this.#times.operation, {
+        received: (message) => this.#handle(current, message),
+        answered: (done) => {
+          if (done) this.#succeeded(current);
+          this.#serve(current);
+        },
+        ended: (reason) => this.#ended(current, reason),
+      }),
+      opened: false,
+      ready: 0,
+      wanted: 1,
+      login: null,
+      asked: false,
+      healthy: false,
+    };
+    current.process.post({ kind: 'open', place, instance, patience: this.#times.open });
+    current.process.expectWord(this.#times.open, 'no answer in time while opening');
+    this.#generation++;
+    return { kind: 'running', current };
+  }
+
+  #restart(timer: NodeJS.Timeout): void {
+    clearTimeout(timer);
+    this.#phase = this.#start();
+  }
+
+  #handle(current: Current, message: FromKeyProcess): void {
+    if (!this.#isCurrent(current)) return;
+    if (message.kind !== 'sessions') current.process.expectNothing();
+    switch (message.kind) {
+      case 'absent':
+        current.login = null;
+        this.#away(message.failure);
+        break;
+      case 'locked':
+        this.#locked(current, message.inventory);
+        break;
+      case 'login':
+        this.#last = message.inventory ?? this.#last;
+        void this.#permit(current, message.identity);
+        break;
+      case 'asking':
+        this.#asking(current);
+        break;
+      case 'not-given':
+        current.asked = false;
+        this.#waiting.rejectAll(errorOf(message.failure));
+        break;
+      case 'opened':
+        this.#opened(current, message.inventory);
+        break;
+      case 'sessions':
+        this.#ready(current, message.count);
+        break;
+      case 'changed':
+        this.#changed(current, message.inventory);
+        break;
+      case 'reload-failed':
+        this.#reloadFailed(message.failure);
+        break;
+      case 'refused':
+        this.#refused(current, message.failure, message.identity);
+        break;
+      case 'removed':
+        current.login = null;
+        current.healthy = true;
+        current.process.failInside(errorOf(message.failure));
+        this.#away(message.failure);
+        break;
+      case 'lost':
+        current.process.failInside(errorOf(message.failure));
+        break;
+      case 'failed':
+        current.login = null;
+        this.#away(message.failure);
+        break;
+      default:
+        unreachable(message);
+    }
+  }
+
+  #locked(current: Current, inventory: Inventory): void {
+    current.asked = false;
+    this.#last = inventory;
+    this.#waiting.renew(this.#times.pin);
+    this.#become({ kind: 'locked', inventory });
+    this.#serve(current);
+  }
+
+  #asking(current: Current): void {
+    current.asked = true;
+    const token = this.#last?.token?.label ?? '';
+    this.#options.log.write({ event: 'key.pin-asked', level: 'info', source: this.#options.source, token });
+  }
+
+  /** Whether a secret may leave for the token: what it has refused before, or may have refused, never does. */
+  async #permit(current: Current, identity: string | null): Promise<void> {
+    const refused = identity !== null && (await this.#wasRefused(identity));
+    if (!this.#isCurrent(current)) return;
+    const proven = identity !== null && this.#proven.has(identity);
+    if (!refused) {
+      current.login = { identity };
+      current.process.expectWord(Math.max(this.#times.open, this.#times.pin), 'no answer in time to a login');
+    }
+    current.process.post({ kind: 'permit', may: !refused, proven });
+    if (refused && this.#state.kind !== 'refused') {
+      this.#refuse(refusedBefore(this.#options.place, this.#last));
+    }
+  }
+
+  async #wasRefused(identity: string): Promise<boolean> {
+    return this.#refusals.has(identity) || (await this.#options.refusals.has(identity));
+  }
+
+  #opened(current: Current, inventory: Inventory): void {
+    if (current.opened) {
+      current.process.abandon('opened twice');
+      return;
+    }
+    current.opened = true;
+    const identity = current.login?.identity ?? null;
+    if (identity !== null) this.#proven.add(identity);
+    current.login = null;
+    current.asked = false;
+    const { log, place } = this.#options;
+    const token = inventory.token?.label ?? '';
+    log.write({ event: 'key.process-started', level: 'info', module: nameOf(place), token });
+    this.#open(inventory);
+    this.#waiting.renew(this.#times.wait);
+    current.process.expectWord(this.#times.open, 'no session in time');
+  }
+
+  #open(inventory: Inventory): void {
+    this.#last = inventory;
+    this.#become({ kind: 'open', inventory });
+    this.#endReloads(null);
+  }
+
+  #ready(current: Current, count: number): void {
+    if (!current.opened || count < current.ready || count > this.#sessions) {
+      current.process.abandon('sessions that cannot be');
+      return;
+    }
+    current.process.expectNothing();
+    current.ready = count;
+    this.#serve(current);
+  }
+
+  #changed(current: Current, inventory: Inventory): void {
+    if (current.opened) this.#open(inventory);
+    else current.process.abandon('a change of what is not open');
+  }
+
+  #reloadFailed(failure: Failure): void {
+    if (this.#reloads.length > 0) {
+      this.#endReloads(errorOf(failure));
+      return;
+    }
+    const { log, source } = this.#options;
+    const { code, reason } = failure;
+    log.write({ event: 'key.reload-failed', level: 'warn', source, code, reason });
+  }
+
+  /** The process goes on looking, or is started again and again. */
+  #away(failure: Failure): void {
+    this.#waiting.rejectAll(errorOf(failure));
+    this.#become({ kind: 'absent', failure, last: this.#last });
+    this.#endReloads(errorOf(failure));
+  }
+
+  #refused(current: Current, failure: Failure, identity: string | null): void {
+    const { log, place } = this.#options;
+    const token = this.#last?.token?.label ?? '';
+    const { code } = failure;
+    log.write({ event: 'key.pin-refused', level: 'error', module: nameOf(place), token, code });
+    current.login = null;
+    if (identity !== null) this.#neverAgain(identity);
+    // A person who has mistyped is asked again; those who wait go on waiting.
+    const again = identity === null && code === 'key.pin-incorrect' && this.#asksPeople();
+    if (!again) this.#refuse(failure);
+    if (!current.opened) return;
+    // Refused at the use of a key that asks for the PIN each time: its sessions would go on using it.
+    current.process.failInside(errorOf(failure));
+    if (again && this.#last !== null) this.#become({ kind: 'locked', inventory: this.#last });
+    current.process.abandon(failure.reason);
+  }
+
+  #neverAgain(identity: string): void {
+    this.#proven.delete(identity);
+    this.#refusals.add(identity);
+    void this.#options.refusals.add(identity);
+  }
+
+  #refuse(failure: Failure): void {
+    this.#waiting.rejectAll(errorOf(failure));
+    this.#become({ kind: 'refused', failure, last: this.#last });
+    this.#endReloads(errorOf(failure));
+  }
+
+  #succeeded(current: Current): void {
+    current.healthy = true;
+    this.#failures = 0;
+  }
+
+  /** Hands over what waits, two requests to a session at most, and asks for sessions while that is not enough. */
+  #serve(current: Current): void {
+    if (this.#waiting.count === 0) return;
+    if (this.#state.kind === 'locked') {
+      if (!current.asked) current.process.post({ kind: 'wanted' });
+      current.asked = true;
+      return;
+    }
+    const open = current.process.sessions.slice(0, current.ready);
+    for (const session of open) session.cork();
+    for (const session of byLoad(open)) {
+      const request = this.#waiting.next();
+      if (request === null) break;
+      session.send(request);
+    }
+    for (const session of open) session.uncork();
+    this.#grow(current);
+  }
+
+  #grow(current: Current): void {
+    if (this.#waiting.count === 0 || current.ready === 0 || current.ready < current.wanted) return;
+    if (current.wanted >= this.#sessions) return;
+    current.wanted = Math.min(this.#sessions, current.ready + Math.ceil(this.#waiting.count / 2));
+    current.process.post({ kind: 'grow', sessions: current.wanted });
+  }
+
+  #ended(current: Current, reason: string): void {
+    if (!this.#isCurrent(current)) return;
+    const { log, place } = this.#options;
+    const token = this.#last?.token?.label ?? '';
+    log.write({ event: 'key.process-ended', level: 'warn', module: nameOf(place), token, reason });
+    current.process.failInside(errorOf(away(reason)));
+    if (current.healthy) this.#failures = 0;
+    const delay = current.healthy ? 0 : this.#pause();
+    if (!current.healthy) this.#failures++;
+    const timer = setTimeout(() => this.#restart(timer), delay);
+    this.#phase = { kind: 'pausing', timer };
+    this.#afterEnd(current, reason);
+    this.#endReloads(errorOf(away(reason)));
+  }
+
+  #afterEnd(current: Current, reason: string): void {
+    const { login } = current;
+    if (login !== null && login.identity !== null && !this.#proven.has(login.identity)) {
+      this.#neverAgain(login.identity);
+      this.#refuse(loginOutcomeUnknown(this.#options.place, reason));
+      return;
+    }
+    switch (this.#state.kind) {
+      case 'starting':
+        this.#away(away(reason));
+        break;
+      case 'locked':
+        if (login !== null) this.#waiting.rejectAll(errorOf(endedDuringTypedLogin(reason)));
+        break;
+      case 'open':
+        if (this.#failures >= PATIENCE) this.#away(away(reason));
+        break;
+      case 'absent':
+      case 'refused':
+      case 'closed':
+        break;
+      default:
+        unreachable(this.#state);
+    }
+  }
+
+  #pause(): number {
+    return Math.min(this.#times.restart * 2 ** Math.min(this.#failures, 20), this.#times.restartMost);
+  }
+
+  #become(state: KeyState): void {
+    this.#state = state;
+    this.#settled.resolve();
+    for (const listener of this.#listeners) listener();
+  }
+
+  #endReloads(error: SealgateError | null): void {
+    const reloads = this.#reloads;
+    this.#reloads = [];
+    for (const { resolve, reject } of reloads) {
+      if (error === null) resolve();
+      else reject(error);
+    }
+  }
+
+  #expired(): Failure {
+    return this.#state.kind === 'locked' ? pinNotTyped(this.#last) : away('waited too long for its turn');
+  }
+
+  #asksPeople(): boolean {
+    const pin = tokenOf(this.#options.place)?.pin;
+    return pin !== undefined && 'ask' in pin;
+  }
+
+  #isCurrent(current: Current): boolean {
+    return this.#phase.kind === 'running' && this.#phase.current === current;
+  }
+}
+
+/** Idle sessions first, then those that do one thing, as often as each may take a request. */
+function byLoad<T extends { inside: number; hasRoom: boolean }>(sessions: readonly T[]): T[] {
+  const idle = sessions.filter(({ inside }) => inside === 0);
+  return [...idle, ...sessions.filter(({ inside, hasRoom }) => inside > 0 && hasRoom), ...idle];
+}
