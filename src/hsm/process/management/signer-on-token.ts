@@ -1,6 +1,7 @@
 import { createHash, type KeyObject } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { SealgateError } from '../../../errors.ts';
-import type { RequestSigner } from '../../../pki/certificate-request.ts';
+import { type RequestSigner, requestSchemeFor } from '../../../pki/certificate-request.ts';
 import { FailureError, refused } from '../../failures.ts';
 import type { KeyHandle } from '../key-handle.ts';
 import { abilitiesOf, readMechanisms } from '../token-abilities.ts';
@@ -29,7 +30,9 @@ export function signerOnToken(
     alwaysAuthenticate: false,
     ...abilities,
   };
-  const scheme = abilities.signing.map((way) => way.scheme).find(isForRequests);
+  const usual = requestSchemeFor(publicKey);
+  const schemes = abilities.signing.map((way) => way.scheme).filter(isForRequests);
+  const scheme = schemes.find((one) => isDeepStrictEqual(one, usual)) ?? schemes[0];
   if (scheme === undefined) throw cannotSign();
   const operator = new TokenOperator({
     module: module.pkcs11,
