@@ -9,9 +9,9 @@ import type { SignatureScheme } from '../../src/cms/keys.ts';
 import { signDetached, signOpaque } from '../../src/cms/sign.ts';
 import { readSignedData } from '../../src/cms/signed-data.ts';
 import { verifySignature } from '../../src/cms/verify.ts';
-import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { ecKey, keyIds, makeCertificate } from '../pki/make-certificate.ts';
+import { type LoadedKey, SoftwareKeys } from '../support/software-keys.ts';
 import { decrypt } from './support/both-ways.ts';
 import { decryptionKey } from './support/software-keys.ts';
 

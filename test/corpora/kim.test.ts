@@ -7,12 +7,12 @@ import { identifies } from '../../src/cms/identifiers.ts';
 import { certificatesOf, readSignedData } from '../../src/cms/signed-data.ts';
 import { verifySignature } from '../../src/cms/verify.ts';
 import { keysOfPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
-import { SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { validatePath } from '../../src/pki/path.ts';
 import { openMessage } from '../../src/smime/open.ts';
 import { corpus, corpusCertificate, rfc9216At } from '../pki/corpora.ts';
 import { signaturesOf } from '../smime/support/people.ts';
+import { SoftwareKeys } from '../support/software-keys.ts';
 
 /** gematik's sample of KIM, every step and every file. */
 

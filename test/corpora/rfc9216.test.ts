@@ -2,7 +2,6 @@ import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { keysOfPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
-import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { Secret } from '../../src/log/secret.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { validatePath } from '../../src/pki/path.ts';
@@ -11,6 +10,7 @@ import { openMessage } from '../../src/smime/open.ts';
 import { signMessage } from '../../src/smime/sign.ts';
 import { corpus, corpusCertificate, rfc9216At } from '../pki/corpora.ts';
 import { crlf, isVouchedFor, kinds, signaturesOf } from '../smime/support/people.ts';
+import { type LoadedKey, SoftwareKeys } from '../support/software-keys.ts';
 
 /** Every file of RFC 9216: two authorities that certify each other, four people with a key for each purpose. */
 

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DecryptionKey, SigningKey } from '../../src/cms/keys.ts';
 import { loadPemKey } from '../../src/hsm/files/pem-key.ts';
 import { createKeyring, type KeyringPrincipal } from '../../src/hsm/keyring.ts';
-import { SoftwareKeys } from '../../src/hsm/software-key.ts';
 import type { Event } from '../../src/log/events.ts';
 import type { Keyring } from '../../src/pipeline/ports.ts';
 import { liveKeys } from '../support/live-keys.ts';
 import { principalNamed } from '../support/principal.ts';
+import { SoftwareKeys } from '../support/software-keys.ts';
 import { Authority, type CertificateWish } from './support/authority.ts';
 import { present, refusal } from './support/key-behaviour.ts';
 

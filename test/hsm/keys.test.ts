@@ -1,10 +1,10 @@
 import { afterAll, beforeAll } from 'vitest';
 import { loadPemKey } from '../../src/hsm/files/pem-key.ts';
 import { loadPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
-import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { openToken, type Token } from '../../src/hsm/token.ts';
 import { silentLog } from '../../src/log/log.ts';
 import { Secret } from '../../src/log/secret.ts';
+import { type LoadedKey, SoftwareKeys } from '../support/software-keys.ts';
 import { Authority, type KeyKind } from './support/authority.ts';
 import { type KeyUnderTest, keyBehaviour, present } from './support/key-behaviour.ts';
 import { SoftHsm, softhsmModule } from './support/softhsm.ts';

@@ -10,11 +10,11 @@ import { type SignatureCheck, verifySignature } from '../../src/cms/verify.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { keysOfPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
 import { writePkcs12 } from '../../src/hsm/files/pkcs12-writer.ts';
-import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { encryptMessage } from '../../src/smime/encrypt.ts';
 import { openMessage } from '../../src/smime/open.ts';
 import { signMessage } from '../../src/smime/sign.ts';
+import { type LoadedKey, SoftwareKeys } from '../support/software-keys.ts';
 import type { People } from './people.ts';
 import {
   type EnvelopedMessage,

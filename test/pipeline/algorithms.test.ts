@@ -2,7 +2,6 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { oid, sequence } from '../../src/asn1/writer.ts';
 import { announcesOaep } from '../../src/cms/capabilities.ts';
-import { type LoadedKey, SoftwareKeys } from '../../src/hsm/software-key.ts';
 import { newSessionId } from '../../src/ids.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
@@ -12,6 +11,7 @@ import { type AlgorithmSettings, cautiousAlgorithms } from '../../src/smime/algo
 import { ownCapabilities } from '../../src/smime/capabilities.ts';
 import { ecKey, extension, generalName, makeCertificate, subjectAltName } from '../pki/make-certificate.ts';
 import { principalNamed } from '../support/principal.ts';
+import { type LoadedKey, SoftwareKeys } from '../support/software-keys.ts';
 import {
   FakeDelivered,
   FakeDirectory,
