@@ -114,8 +114,11 @@ export class DeferredFetch {
     const { exchange, upstreamSide, byUid, pending } = this.#parts;
     const { waits, parts } = exchange;
     const { views } = parts;
-    if (waits.opening) await this.#patiently(waits.free());
-    if (this.#givenUp) return pending.withhold(GIVEN_UP);
+    if (waits.opening) {
+      await this.#goAway();
+      await waits.free();
+    }
+    if (!(await this.#comeBack())) return pending.withhold(GIVEN_UP);
     const which = byUid && parked.uid !== null ? `UID FETCH ${parked.uid}` : `FETCH ${parked.msn}`;
     const found: Injected[] = [];
     try {
@@ -190,21 +193,11 @@ export class DeferredFetch {
       (signal) => views.open(uid, original, { signal, exhausted }),
       () => room?.wait(views.login) ?? true,
     );
-    return (await soon) ? result : this.#patiently(result);
-  }
-
-  get #givenUp(): boolean {
-    return this.#away?.signal.aborted === true;
-  }
-
-  /** Waits while the client's other commands go on. */
-  async #patiently<T>(work: Promise<T>): Promise<T> {
-    await this.#goAway();
-    const result = await work;
-    await this.#comeBack();
+    if (!(await soon)) await this.#goAway();
     return result;
   }
 
+  /** Lets the client's other commands go on. */
   async #goAway(): Promise<void> {
     const { exchange, turn } = this.#parts;
     if (this.#away !== null) return;
@@ -229,15 +222,19 @@ export class DeferredFetch {
     this.#letGo();
   }
 
-  /** Where it was given up it stays away: the upstream is not asked again. */
-  async #comeBack(): Promise<void> {
+  /** Waits until the upstream may be asked again. false: it was given up, and never may. */
+  async #comeBack(): Promise<boolean> {
     const { exchange, turn } = this.#parts;
     const away = this.#away;
-    if (away === null || !(await turn.take(away.signal))) return;
-    this.#turn = 'own';
-    if (!(await exchange.quiet(away.signal))) return;
+    if (away === null) return true;
+    if (this.#turn === 'none') {
+      if (!(await turn.take(away.signal))) return false;
+      this.#turn = 'own';
+    }
+    if (!(await exchange.quiet(away.signal))) return false;
     away.end();
     this.#away = null;
+    return true;
   }
 
   #end(): void {

@@ -47,6 +47,11 @@ export class ImapConversation {
     return this.#ended;
   }
 
+  /** What has arrived and was not taken. */
+  get waiting(): string {
+    return this.#received.toString('latin1');
+  }
+
   send(octets: string | Buffer): void {
     this.#socket.write(typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets);
   }

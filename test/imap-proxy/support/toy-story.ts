@@ -8,11 +8,23 @@ import type { SecurityReport } from '../../../src/smime/report.ts';
 export type ToyControl = {
   opened: number;
   observed: number;
-  mode: 'works' | 'unavailable' | 'failed' | 'no-key' | 'breaks';
+  /** `waits`: for somebody who types the PIN: `typed`. */
+  mode: 'works' | 'unavailable' | 'failed' | 'no-key' | 'breaks' | 'waits';
+  /** Messages that wait for a PIN. */
+  readonly waiting: Set<() => void>;
+  /** Everything that waits can go on, and works from now on. */
+  typed(): void;
 };
 
 export function toyControl(): ToyControl {
-  return { opened: 0, observed: 0, mode: 'works' };
+  const waiting = new Set<() => void>();
+  return {
+    ...{ opened: 0, observed: 0, mode: 'works', waiting },
+    typed() {
+      this.mode = 'works';
+      for (const goOn of [...waiting]) goOn();
+    },
+  };
 }
 
 const OVERHEAD = 700;
@@ -30,7 +42,9 @@ export function toyStory(control: ToyControl): InboundStory {
         return { kind: 'as-is', report: null };
       }
       control.opened++;
+      if (control.mode === 'waits') await somebody(control, request.patience?.signal);
       switch (control.mode) {
+        case 'waits':
         case 'unavailable':
           return {
             kind: 'unavailable',
@@ -51,6 +65,18 @@ export function toyStory(control: ToyControl): InboundStory {
       }
     },
   };
+}
+
+function somebody({ waiting }: ToyControl, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      waiting.delete(end);
+      resolve();
+    };
+    waiting.add(end);
+    signal?.addEventListener('abort', end);
+    if (signal?.aborted === true) end();
+  });
 }
 
 /** A stored message that the toy story opens to `entity`. Lines of base64 have 64 characters, as OpenSSL writes them. */
