@@ -97,6 +97,7 @@ class LoginKeyring implements LiveKeyring {
   }
 
   addressesOf(principal: Principal): readonly string[] {
+    if (!Principal.is(principal)) return [];
     return this.#entryOf(principal)?.addresses ?? this.#fromLogin(principal);
   }
 

@@ -2,9 +2,10 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DecryptionKey, SigningKey } from '../../src/cms/keys.ts';
 import { loadPemKey } from '../../src/hsm/files/pem-key.ts';
-import { createKeyring, type KeyringPrincipal } from '../../src/hsm/keyring.ts';
+import { createKeyring, type KeyringPrincipal, type LiveKeys } from '../../src/hsm/keyring.ts';
+import type { KeyStanding } from '../../src/hsm/known-key.ts';
 import type { Event } from '../../src/log/events.ts';
-import type { Keyring } from '../../src/pipeline/ports.ts';
+import type { Keyring, Principal } from '../../src/pipeline/ports.ts';
 import { liveKeys } from '../support/live-keys.ts';
 import { principalNamed } from '../support/principal.ts';
 import { SoftwareKeys } from '../support/software-keys.ts';
@@ -149,7 +150,246 @@ describe('which keys a login may use', () => {
   });
 });
 
+describe('live keys', () => {
+  /** Keys of which the test says how near they are, and when they change. */
+  function changing(held: readonly SigningKey[] = signing) {
+    const standings = new Map<string, KeyStanding>();
+    const listeners: (() => void)[] = [];
+    const wrap = (list: readonly SigningKey[]) =>
+      liveKeys(list, decryption).signing.map(
+        (key) =>
+          new Proxy(key, {
+            get: (target, property) =>
+              property === 'standing'
+                ? (standings.get(target.label) ?? 'open')
+                : Reflect.get(target, property, target),
+          }),
+      );
+    const live = {
+      ...liveKeys(held, decryption),
+      signing: wrap(held),
+      unseen: new Map<string, string>(),
+      version: 1,
+      onChange: (listener: () => void) => void listeners.push(listener),
+    };
+    return {
+      live,
+      standings,
+      become(list: readonly SigningKey[]) {
+        live.signing = wrap(list);
+        live.version++;
+        for (const listener of listeners) listener();
+      },
+    };
+  }
+  const ring = (keys: LiveKeys, principals: readonly KeyringPrincipal[] = [ALICE]) => {
+    events = [];
+    return createKeyring({
+      ...{ principals, keys, loginIsAddress: false, clock: () => new Date() },
+      log: { write: (event) => events.push(event) },
+    });
+  };
+  const forAlice = async (keys: Keyring) =>
+    (await keys.signingKeys(principalNamed('alice'), 'alice@example.org')).map(({ label }) => label);
+
+  test('a key that is there goes before one that asks for a PIN, and that before one that is away', async () => {
+    const { live, standings } = changing();
+    const keys = ring(live);
+    standings.set('alice', 'away');
+    expect(await forAlice(keys)).toEqual(['alice-sign', 'alice']);
+    standings.set('alice-sign', 'away');
+    standings.set('alice', 'locked');
+    expect(await forAlice(keys)).toEqual(['alice', 'alice-sign']);
+  });
+
+  test('the profile of the address goes before everything, also a key that is away', async () => {
+    const { live, standings } = changing();
+    const profile = (sign: string, address = 'alice@EXAMPLE.org') => ({ address, sign, encrypt: null });
+    const keys = (sign: string, address?: string) =>
+      ring(live, [{ ...ALICE, profiles: [profile(sign, address)] }]);
+    standings.set('alice-sign', 'away');
+    expect(await forAlice(keys('alice-sign'))).toEqual(['alice-sign', 'alice']);
+    expect(await forAlice(keys('alice'))).toEqual(['alice', 'alice-sign']);
+    expect(await forAlice(keys('alice-sign', 'team@example.org'))).toEqual(['alice', 'alice-sign']);
+  });
+
+  test('attack: a profile gives no key that is not among those of the login, and none for another purpose', async () => {
+    const { live } = changing();
+    for (const sign of ['bob', 'alice-encrypt', 'alice-tls', 'alice-other']) {
+      const profiles = [{ address: 'alice@example.org', sign, encrypt: 'bob' }];
+      const keys = ring(live, [{ ...ALICE, profiles }]);
+      expect((await forAlice(keys)).sort()).toEqual(['alice', 'alice-sign']);
+      const own = keys.ownCertificates(principalNamed('alice'), 'alice@example.org');
+      expect(own.flatMap(({ certificate }) => certificate.mailboxes)).not.toContain('bob@example.org');
+    }
+  });
+
+  test('the certificate that others encrypt to is that of the profile, else the newest', () => {
+    const { live } = changing();
+    const first = (encrypt: string | null) =>
+      ring(live, [
+        { ...ALICE, profiles: [{ address: 'alice@example.org', sign: null, encrypt }] },
+      ]).ownCertificates(principalNamed('alice'), 'alice@example.org')[0]?.certificate.fingerprint;
+    const print = (label: string) => decryption.find((key) => key.label === label)?.certificate.fingerprint;
+    expect(first('alice-encrypt')).toBe(print('alice-encrypt'));
+    expect(first('alice')).toBe(print('alice'));
+  });
+
+  test('a card that brings another certificate changes what signs, and a key that is gone is given to nobody', async () => {
+    const { live, become } = changing(signing.filter(({ label }) => label === 'alice'));
+    const keys = ring(live, [{ ...ALICE, keys: ['alice', 'hsm'] }]);
+    expect(await forAlice(keys)).toEqual(['alice']);
+    become(signing.filter(({ label }) => label === 'bob'));
+    expect(await forAlice(keys)).toEqual([]);
+  });
+
+  test('a certificate for another address is told with both, once, when the key comes into being', () => {
+    const { live, become } = changing([]);
+    const keys = ring(live, [{ ...ALICE, keys: ['alice-other', 'alice-tls', 'alice'] }]);
+    const others = signing.filter(({ label }) => label === 'alice-other');
+    for (let times = 0; times < 3; times++) {
+      become(others);
+      become([]);
+    }
+    expect(events.filter(({ event }) => event === 'key.address-mismatch')).toEqual([
+      {
+        event: 'key.address-mismatch',
+        level: 'warn',
+        principal: 'alice',
+        key: 'alice-other',
+        certificateAddresses: 'alice@elsewhere.example',
+        loginAddresses: 'alice@example.org, team@example.org',
+      },
+    ]);
+    expect(keys.mismatches.map(({ sentence }) => sentence)).toEqual([
+      expect.stringMatching(
+        /for alice@elsewhere\.example, and the login alice writes from alice@example\.org/,
+      ),
+    ]);
+  });
+
+  test('a card that was never there is no mistake of the configuration, and is told as what it is', async () => {
+    const { live } = changing([]);
+    live.unseen.set('card', 'Nobody has seen the keys of card yet. Insert it.');
+    const keys = ring(live, [
+      { ...ALICE, keys: ['card/signature'] },
+      { login: 'bob', addresses: [], keys: ['bob'] },
+    ]);
+    expect(keys.unseen(principalNamed('alice'))).toMatch(/Insert it/);
+    expect(keys.unseen(principalNamed('bob'))).toBeNull();
+    expect(keys.unseen(principalNamed('mallory'))).toBeNull();
+    expect(keys.whyNoSigningKey(principalNamed('alice'), 'alice@example.org')).toMatchObject({
+      reason: 'unseen',
+      duration: 'temporary',
+      publicText: expect.stringContaining('Insert it'),
+    });
+  });
+
+  test('a label that the card of today has not is told; one that a token has not stops the start', () => {
+    const { live } = changing();
+    const place = { kind: 'token', state: 'open', place: '', reader: null, keys: 0, sentence: '' } as const;
+    const status = (changes: boolean) => [{ name: 'hsm', places: [{ ...place, changes }] }];
+    const principals = [{ ...ALICE, keys: ['hsm/nobody'] }];
+    ring({ ...live, status: status(true) }, principals);
+    expect(events).toContainEqual(expect.objectContaining({ event: 'key.name-unknown', key: 'hsm/nobody' }));
+    expect(() => ring({ ...live, status: status(false) }, principals)).toThrow(/correct the name/);
+  });
+});
+
+describe('why there is no key to sign with', () => {
+  const why = (keys: readonly string[], address = 'alice@example.org', clock = () => new Date()) =>
+    keyring([{ ...ALICE, addresses: [address], keys }], { clock }).whyNoSigningKey(
+      principalNamed('alice'),
+      address,
+    );
+
+  test.each([
+    ['none at all', [], 'none', /no key that signs for alice@example\.org/],
+    [
+      'for another address: both are named',
+      ['alice-other'],
+      'other-address',
+      /certificate is for alice@elsewhere\.example and the mail is from alice@example\.org/,
+    ],
+    ['key usage', ['alice-encrypt'], 'purpose', /alice@example\.org cannot be used to sign: the key usage/],
+    ['extended key usage', ['alice-tls'], 'purpose', /not issued for mail/],
+    ['the nearest of several', ['bob', 'alice-other', 'alice-encrypt'], 'purpose', /key usage/],
+  ] as const)('%s', (_, keys, reason, text) => {
+    expect(why(keys)).toMatchObject({
+      reason,
+      duration: 'permanent',
+      publicText: expect.stringMatching(text),
+    });
+  });
+
+  test('an expired one is that, though others would not do either', () => {
+    const late = () => new Date('2100-01-01');
+    expect(why(['alice-encrypt', 'alice', 'alice-other'], 'alice@example.org', late)).toMatchObject({
+      reason: 'validity',
+      publicText: expect.stringMatching(
+        /alice@example\.org cannot be used to sign: this certificate expired at/,
+      ),
+    });
+  });
+
+  test('keys that only decrypt are named as such', () => {
+    const archive = liveKeys([], decryption, { use: 'decrypt' });
+    const keys = createKeyring({
+      ...{ principals: [ALICE], loginIsAddress: false, keys: archive, clock: () => new Date() },
+      log: { write: () => undefined },
+    });
+    expect(keys.whyNoSigningKey(principalNamed('alice'), 'alice@example.org').publicText).toMatch(
+      /only decrypt/,
+    );
+    expect(keys.mismatches).toEqual([]);
+  });
+
+  test('nothing of another login’s keys is in the sentence', () => {
+    const ring = keyring([ALICE, { login: 'bob', addresses: ['bob@example.org'], keys: ['bob'] }]);
+    for (const login of ['mallory', 'bob']) {
+      const { publicText } = ring.whyNoSigningKey(principalNamed(login), 'x@example.org');
+      expect(publicText).not.toMatch(/alice|elsewhere/);
+    }
+  });
+});
+
 describe('attacks', () => {
+  test('what merely looks like a login gets nothing, whatever the compiler was told', async () => {
+    const ring = keyring([ALICE], { loginIsAddress: true });
+    for (const forged of [{ login: 'alice' }, { ...principalNamed('alice') }, 'alice', null]) {
+      const principal = forged as unknown as Principal;
+      expect(await ring.signingKeys(principal, 'alice@example.org')).toEqual([]);
+      expect(await ring.decryptionKeys(principal)).toEqual([]);
+      expect(ring.ownCertificates(principal, 'alice@example.org')).toEqual([]);
+    }
+  });
+
+  test('a key that was handed out stays bound to its login: its line names no other', async () => {
+    const ring = keyring([ALICE, { login: 'bob', addresses: ['alice@example.org'], keys: ['alice'] }]);
+    const alices = present((await ring.signingKeys(principalNamed('alice'), 'alice@example.org'))[0]);
+    await ring.signingKeys(principalNamed('bob'), 'alice@example.org');
+    events = [];
+    await alices.sign(present(alices.schemes[0]), Buffer.from('x'));
+    expect(events).toMatchObject([{ event: 'key.used', principal: 'alice' }]);
+  });
+
+  test('a label with a slash is no way into another key', async () => {
+    const [alice] = signing.filter(({ label }) => label === 'alice');
+    const [bob] = signing.filter(({ label }) => label === 'bob');
+    const named = (key: SigningKey, label: string): SigningKey => ({
+      ...{ label, certificate: key.certificate, chain: key.chain, schemes: key.schemes },
+      sign: (...parameters) => key.sign(...parameters),
+    });
+    const keys = liveKeys([named(present(alice), 'card/a'), named(present(bob), 'card/a/b')]);
+    const principals = [{ ...ALICE, addresses: ['alice@example.org', 'bob@example.org'], keys: ['card/a'] }];
+    const ring = createKeyring({
+      ...{ principals, loginIsAddress: false, keys, clock: () => new Date() },
+      log: { write: () => undefined },
+    });
+    expect(await ring.signingKeys(principalNamed('alice'), 'bob@example.org')).toEqual([]);
+    expect(await ring.signingKeys(principalNamed('alice'), 'alice@example.org')).toHaveLength(1);
+  });
+
   const BOB = { login: 'bob', addresses: ['bob@example.org'], keys: ['bob'] };
 
   test.each([
