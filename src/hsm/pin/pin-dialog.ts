@@ -35,12 +35,9 @@ export class PinDialog {
     return this.#now() >= this.#pausedUntil;
   }
 
-  /**
-   * Never rejects. Callers at the same time share one prompt and one Buffer: whoever fills it does so for all, so only one of them
-   * (the one that logs in) may use it.
-   */
+  /** Never rejects. Each caller gets a Buffer of its own and overwrites it. */
   async ask(prompt: PinPrompt, options: AskOptions = {}): Promise<PinOutcome> {
-    if (this.#running !== null) return await this.#running;
+    if (this.#running !== null) return copyOf(await this.#running);
     if (!this.mayAsk) {
       const seconds = Math.ceil((this.#pausedUntil - this.#now()) / 1000);
       return {
@@ -57,4 +54,15 @@ export class PinDialog {
       this.#running = null;
     }
   }
+}
+
+function copyOf(outcome: PinOutcome): PinOutcome {
+  return outcome.kind === 'pin' ? { ...outcome, pin: copied(outcome.pin) } : outcome;
+}
+
+/** Outside of the pool that small Buffers share. */
+function copied(pin: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(pin.length);
+  pin.copy(copy);
+  return copy;
 }
