@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { addCardCommands } from './commands/card.ts';
 import { addConfigCommands } from './commands/config.ts';
 import { addDirectoryCommands } from './commands/directory.ts';
+import { addKeysCommands } from './commands/keys.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { reportFailure } from './commands/report-failure.ts';
 import { addServeCommand } from './commands/serve.ts';
@@ -24,6 +25,7 @@ addConfigCommands(program);
 addDirectoryCommands(program);
 addPolicyCommands(program);
 addSmimeCommands(program);
+addKeysCommands(program);
 addTokenCommands(program);
 addCardCommands(program);
 

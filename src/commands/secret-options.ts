@@ -40,7 +40,14 @@ export function withSecrets(command: Command, ...names: readonly SecretName[]): 
       `${DESCRIPTIONS[name]}; without it ${variableOf(name)}, else it is asked for`,
     );
   }
+  refuseSecrets(command);
+  return command.option('--pinentry [program]', 'ask in a window (pinentry) rather than at the terminal');
+}
+
+/** Whatever a command does: what was typed after `--pin` is known to others now. */
+export function refuseSecrets(command: Command): Command {
   for (const name of ON_THE_COMMAND_LINE) {
+    if (command.options.some(({ long }) => long === `--${name}`)) continue;
     const refused = new Option(`--${name} [value]`).hideHelp();
     refused.argParser(() => {
       throw onTheCommandLine(name);
@@ -48,7 +55,7 @@ export function withSecrets(command: Command, ...names: readonly SecretName[]): 
     refused.preset('');
     command.addOption(refused);
   }
-  return command.option('--pinentry [program]', 'ask in a window (pinentry) rather than at the terminal');
+  return command;
 }
 
 /**

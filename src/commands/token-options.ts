@@ -9,6 +9,7 @@ import { printable } from '../log/printable.ts';
 import { configuredTokens } from './configured-keys.ts';
 import { howToInstall, installedModules } from './known-modules.ts';
 import { configInEnvironment, readConfig } from './read-config.ts';
+import { refuseSecrets } from './secret-options.ts';
 
 /** Which module and which token a command is about: from the command line, else from the configuration. */
 
@@ -30,7 +31,7 @@ export const ANY_TOKEN: TokenSelector = {
 };
 
 export function withToken(command: Command): Command {
-  return command
+  return refuseSecrets(command)
     .option('--module <file>', 'PKCS#11 library of the vendor')
     .option('--token <token>', 'which token: its label, or a pkcs11: URI')
     .option('--source <name>', 'key source of the configuration whose token is meant')
