@@ -6,6 +6,7 @@ import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound
 import { mayEncrypt } from '../policy/may-encrypt.ts';
 import type { Rule } from '../policy/rules.ts';
 import { type AlgorithmSettings, cautiousAlgorithms } from '../smime/algorithm-choice.ts';
+import { type AddressAlgorithms, algorithmsFor } from './address-algorithms.ts';
 import { withoutBlindCopies } from './blind-copies.ts';
 import { clientProtection } from './client-protection.ts';
 import { handOverAll } from './hand-over.ts';
@@ -35,6 +36,8 @@ export type OutboundParts = {
   rules: readonly Rule[];
   /** Cautious ones when absent. */
   algorithms?: AlgorithmSettings;
+  /** What is pinned for single addresses; absent: nothing. */
+  addressAlgorithms?: readonly AddressAlgorithms[];
   /** Absent: revocation is not looked at. */
   revocation?: RevocationUse;
   clock: Clock;
@@ -112,7 +115,8 @@ async function decideAndPrepare(
     },
     parts.rules,
   );
-  const { algorithms = cautiousAlgorithms } = parts;
+  const { algorithms: settings = cautiousAlgorithms, addressAlgorithms = [] } = parts;
+  const algorithms = algorithmsFor(settings, addressAlgorithms, principal, from);
   const signingKey = signing.key;
   const findings = {
     ...{ mail, principal, recipients, certificates, signingKey, from, at, algorithms },

@@ -3,6 +3,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { oid, sequence } from '../../src/asn1/writer.ts';
 import { announcesOaep } from '../../src/cms/capabilities.ts';
 import { newSessionId } from '../../src/ids.ts';
+import type { AddressAlgorithms } from '../../src/pipeline/address-algorithms.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
 import type { Keyring, OpenOutcome } from '../../src/pipeline/ports.ts';
@@ -83,13 +84,19 @@ function knows({ label, certificate }: LoadedKey, capabilities: readonly string[
 async function send(
   to: readonly string[],
   settings: Partial<AlgorithmSettings> = {},
-  changes: { sender?: readonly LoadedKey[]; rule?: Partial<Rule>; blind?: readonly string[] } = {},
+  changes: {
+    sender?: readonly LoadedKey[];
+    rule?: Partial<Rule>;
+    blind?: readonly string[];
+    profiles?: readonly AddressAlgorithms[];
+  } = {},
 ): Promise<string> {
-  const { sender = [alice], blind = [] } = changes;
+  const { sender = [alice], blind = [], profiles: addressAlgorithms = [] } = changes;
   const story = outboundStory({
     keyring: ring(settings.postQuantum === true ? modern : careful, ...sender),
     ...{ directory, delivered: new FakeDelivered(), rules: [rule(changes.rule)] },
-    ...{ clock: () => new Date(), log: new FakeLog(), algorithms: { ...cautiousAlgorithms, ...settings } },
+    ...{ clock: () => new Date(), log: new FakeLog(), addressAlgorithms },
+    algorithms: { ...cautiousAlgorithms, ...settings },
   });
   const octets = mail([`From: ${ALICE}`, `To: ${to.join(', ')}`, 'Subject: keys']);
   const { reply } = await story.submit(submission(ALICE, [...to, ...blind], octets), upstream);
@@ -190,6 +197,24 @@ describe('RSA recipients', () => {
     await send([BOB], { rsaSignature: 'pkcs1', rsaKeyTransport: 'pkcs1' });
     expect(cms(BOB).includes(oid(OID.oaep))).toBe(false);
     expect(await layers(BOB, bob)).toEqual(['aes256-gcm', 'rsa-pkcs1-sha256']);
+  });
+
+  it('get what the profile of the sender’s address pins, and the settings where it pins nothing', async () => {
+    const pinned = { login: ALICE, address: ALICE.toUpperCase().replace('ALICE', 'alice') };
+    knows(bob);
+    await send([BOB], {}, { profiles: [{ ...pinned, rsaSignature: 'pss', rsaKeyTransport: null }] });
+    expect(cms(BOB).includes(oid(OID.oaep))).toBe(false);
+    expect(await layers(BOB, bob)).toEqual(['aes256-cbc', 'rsa-pss-sha256']);
+  });
+
+  it.each([
+    ['another login', { login: 'bob', address: ALICE }],
+    ['another address', { login: ALICE, address: BOB }],
+    ['no address at all', { login: ALICE, address: '' }],
+  ])('get nothing of a profile of %s', async (_, whose) => {
+    knows(bob);
+    await send([BOB], {}, { profiles: [{ ...whose, rsaSignature: 'pss', rsaKeyTransport: 'oaep' }] });
+    expect(await layers(BOB, bob)).toEqual(['aes256-cbc', 'rsa-pkcs1-sha256']);
   });
 });
 

@@ -1,0 +1,36 @@
+import { parseMailbox } from '../pki/mailbox.ts';
+import type { AlgorithmSettings } from '../smime/algorithm-choice.ts';
+import type { Principal } from './ports.ts';
+import { comparable } from './sender.ts';
+
+/** Algorithms that are pinned for one address of one login; null: as everybody's. */
+export type AddressAlgorithms = {
+  login: string;
+  address: string;
+  rsaSignature: AlgorithmSettings['rsaSignature'] | null;
+  rsaKeyTransport: AlgorithmSettings['rsaKeyTransport'] | null;
+};
+
+/** The settings for mail of this login from this address. */
+export function algorithmsFor(
+  settings: AlgorithmSettings,
+  profiles: readonly AddressAlgorithms[],
+  { login }: Principal,
+  from: string | null,
+): AlgorithmSettings {
+  const profile = profiles.find(
+    (each) => each.login === login && from !== null && isSame(each.address, from),
+  );
+  if (profile === undefined) return settings;
+  return {
+    ...settings,
+    rsaSignature: profile.rsaSignature ?? settings.rsaSignature,
+    rsaKeyTransport: profile.rsaKeyTransport ?? settings.rsaKeyTransport,
+  };
+}
+
+/** @param from as `comparable` writes it */
+function isSame(address: string, from: string): boolean {
+  const mailbox = parseMailbox(address);
+  return mailbox !== null && comparable(mailbox) === from;
+}
