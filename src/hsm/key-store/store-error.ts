@@ -129,7 +129,8 @@ export function nameTaken(name: string): SealgateError {
 export function noSuchKey(name: string): SealgateError {
   return new SealgateError({
     code: 'key.store-no-such-key',
-    publicText: `The key store has no key ${name}; list its keys to see their names.`,
+    // What is no name may be anything.
+    publicText: `The key store has no key ${/^[!-~]{1,100}$/.test(name) ? name : 'of that name'}; list its keys to see their names.`,
     duration: 'permanent',
   });
 }
