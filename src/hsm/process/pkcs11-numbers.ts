@@ -24,3 +24,6 @@ export const CKS_RW_USER_FUNCTIONS = 3;
 /** The token has no room for what was asked, now. */
 export const CKR_TOKEN_RESOURCE_EXCEEDED = 0x201;
 export const CKR_OPERATION_CANCEL_FAILED = 0x202;
+
+/** CK_SLOT_INFO. */
+export const CKF_TOKEN_PRESENT = 1;

@@ -13,6 +13,7 @@ import { isReturnValue, returnValueOf } from './pkcs11-errors.ts';
  */
 
 export type TokenDescription = NonNullable<Inventory['token']>;
+export type PinState = TokenDescription['pin'];
 
 export type FoundToken = {
   slot: Buffer;
@@ -87,7 +88,7 @@ export function findToken(module: pkcs11.PKCS11, selector: TokenSelector): Found
   if (only === undefined) {
     throw new FailureError({
       code: 'key.token-absent',
-      publicText: `${wanted(selector)} is not there; ${present.length === 0 ? 'no token is, so check that it is plugged in or its service runs' : `there are: ${present.map(({ description }) => `${tokenName(description)} (serial ${printable(description.serial)})`).join(', ')}`}.`,
+      publicText: `${wanted(selector)} is not there; ${present.length === 0 ? 'no token is, so check that it is plugged in or its service runs' : `there are: ${present.map(({ description }) => `${quoted(description.label)} (serial ${printable(description.serial)})`).join(', ')}`}.`,
       duration: 'temporary',
       reason: 'token not found',
       sessionLost: true,
@@ -171,7 +172,7 @@ function tokenInfo(module: pkcs11.PKCS11, slot: Buffer): pkcs11.TokenInfo | null
 }
 
 /** PKCS#11 has no counter of tries; flags are all a token tells (CK_TOKEN_INFO). */
-function pinState(flags: number): TokenDescription['pin'] {
+function pinState(flags: number): PinState {
   if ((flags & pkcs11.CKF_USER_PIN_LOCKED) !== 0) return 'locked';
   if ((flags & pkcs11.CKF_USER_PIN_FINAL_TRY) !== 0) return 'final-try';
   if ((flags & pkcs11.CKF_USER_PIN_COUNT_LOW) !== 0) return 'count-low';
@@ -184,7 +185,8 @@ function pinState(flags: number): TokenDescription['pin'] {
  *
  * @param pin null: the person types it on the reader's own keys
  * @param lastTryToo the PIN was accepted by this very token before, or a person has typed it just now knowing that it is the last try
- * @throws FailureError `key.pin-incorrect`, `key.pin-locked`, `key.pin-last-try`, `key.unavailable`
+ * @throws FailureError `key.pin-incorrect`, `key.pin-locked`, `key.pin-last-try`; `key.unavailable`: temporary where the PIN was
+ *   certainly not judged, permanent where nobody knows whether it cost a try
  */
 export function login(
   module: pkcs11.PKCS11,
@@ -193,67 +195,110 @@ export function login(
   pin: string | null,
   lastTryToo: boolean,
 ): void {
-  const name = tokenName(token.description);
-  const state = describeToken(module, token.slot)?.description.pin ?? 'fine';
-  if (state === 'locked') throw new FailureError(pinLocked(name));
-  if (state === 'final-try' && !lastTryToo) throw new FailureError(lastTry(name));
+  const { label } = token.description;
+  const before = pinStateOf(module, token.slot) ?? token.description.pin;
+  if (before === 'locked') throw new FailureError(pinLocked(label));
+  if (before === 'final-try' && !lastTryToo) throw new FailureError(lastTry(label));
   try {
     module.C_Login(session, pkcs11.CKU_USER, pin ?? undefined);
   } catch (error) {
     if (isReturnValue(error, pkcs11.CKR_USER_ALREADY_LOGGED_IN)) return;
-    throw new FailureError(loginFailure(module, token, error));
+    throw new FailureError(loginFailure(module, { slot: token.slot, label, before }, error));
   }
 }
 
-/** What a refused C_Login means, with what the token tells about the tries that are left. */
+/** Answers to C_Login that say nothing about the PIN: it has not been looked at. */
+const NOT_JUDGED: ReadonlySet<number> = new Set([
+  pkcs11.CKR_DEVICE_REMOVED,
+  pkcs11.CKR_DEVICE_ERROR,
+  pkcs11.CKR_DEVICE_MEMORY,
+  pkcs11.CKR_HOST_MEMORY,
+  pkcs11.CKR_TOKEN_NOT_PRESENT,
+  pkcs11.CKR_TOKEN_NOT_RECOGNIZED,
+  pkcs11.CKR_SLOT_ID_INVALID,
+  pkcs11.CKR_SESSION_HANDLE_INVALID,
+  pkcs11.CKR_SESSION_CLOSED,
+  pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED,
+  pkcs11.CKR_OPERATION_ACTIVE,
+  pkcs11.CKR_OPERATION_NOT_INITIALIZED,
+  pkcs11.CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+  pkcs11.CKR_USER_TOO_MANY_TYPES,
+  pkcs11.CKR_FUNCTION_CANCELED,
+]);
+
+/** States in which a try is known to have been used up. */
+const WORN: readonly (PinState | null)[] = ['count-low', 'final-try', 'locked'];
+
+/**
+ * What a refused C_Login means, with what the token tells about the tries that are left.
+ *
+ * @param token `before`: how the PIN stood before; where it stands worse now, the PIN was judged, whatever the answer says
+ */
 export function loginFailure(
   module: pkcs11.PKCS11,
-  token: Pick<FoundToken, 'slot' | 'description'>,
+  token: { slot: Buffer; label: string; before?: PinState },
   error: unknown,
 ): Failure {
-  const name = tokenName(token.description);
+  const name = quoted(token.label);
   const value = returnValueOf(error);
-  switch (value?.code) {
-    case pkcs11.CKR_PIN_LOCKED:
-      return pinLocked(name);
-    case pkcs11.CKR_PIN_INCORRECT:
-    case pkcs11.CKR_PIN_INVALID:
-    case pkcs11.CKR_PIN_LEN_RANGE:
-    case pkcs11.CKR_PIN_EXPIRED:
-      return {
-        code: 'key.pin-incorrect',
-        publicText: `The token ${name} refused the PIN${triesLeft(module, token.slot)}; correct it. It is not tried again by itself.`,
-        duration: 'permanent',
-        reason: value.name,
-        sessionLost: true,
-      };
-    default:
-      return unavailable(`The token ${name} does not let the gateway log in.`, reasonOf(error), true);
+  const after = pinStateOf(module, token.slot);
+  const worse = token.before !== undefined && after !== token.before && WORN.includes(after);
+  if (value?.code === pkcs11.CKR_PIN_LOCKED) return pinLocked(token.label);
+  if (worse || (value !== null && PIN_REFUSED.has(value.code))) {
+    return {
+      code: 'key.pin-incorrect',
+      publicText: `The token ${name} refused the PIN${triesLeft(after)}; correct it. It is not tried again by itself.`,
+      duration: 'permanent',
+      reason: reasonOf(error),
+      sessionLost: true,
+    };
   }
+  if (value !== null && NOT_JUDGED.has(value.code)) {
+    return unavailable(`The token ${name} does not let the gateway log in.`, value.name, true);
+  }
+  return {
+    code: 'key.unavailable',
+    publicText: `The token ${name} does not let the gateway log in, and does not say whether the PIN is right; it is not sent again by itself. Check the module and the PIN (for example with pkcs11-tool --login).`,
+    duration: 'permanent',
+    reason: reasonOf(error),
+    sessionLost: true,
+  };
 }
 
-function lastTry(name: string): Failure {
+const PIN_REFUSED: ReadonlySet<number> = new Set([
+  pkcs11.CKR_PIN_INCORRECT,
+  pkcs11.CKR_PIN_INVALID,
+  pkcs11.CKR_PIN_LEN_RANGE,
+  pkcs11.CKR_PIN_EXPIRED,
+]);
+
+function pinStateOf(module: pkcs11.PKCS11, slot: Buffer): PinState | null {
+  const info = tokenInfo(module, slot);
+  return info === null ? null : pinState(info.flags);
+}
+
+function lastTry(label: string): Failure {
   return {
     code: 'key.pin-last-try',
-    publicText: `The token ${name} has one PIN try left, which is not used up automatically; log in once by hand with the right PIN (for example pkcs11-tool --login --list-objects), then start again.`,
+    publicText: `The token ${quoted(label)} has one PIN try left, which is not used up automatically; log in once by hand with the right PIN (for example pkcs11-tool --login --list-objects), then start again.`,
     duration: 'permanent',
     reason: 'CKF_USER_PIN_FINAL_TRY',
     sessionLost: true,
   };
 }
 
-function pinLocked(name: string): Failure {
+function pinLocked(label: string): Failure {
   return {
     code: 'key.pin-locked',
-    publicText: `The PIN of the token ${name} is locked; unlock it with the security officer’s PIN or PUK.`,
+    publicText: `The PIN of the token ${quoted(label)} is locked; unlock it with the security officer’s PIN or PUK.`,
     duration: 'permanent',
     reason: 'CKF_USER_PIN_LOCKED',
     sessionLost: true,
   };
 }
 
-function triesLeft(module: pkcs11.PKCS11, slot: Buffer): string {
-  switch (describeToken(module, slot)?.description.pin) {
+function triesLeft(state: PinState | null): string {
+  switch (state) {
     case 'locked':
       return ', and it is locked now';
     case 'final-try':
@@ -266,8 +311,8 @@ function triesLeft(module: pkcs11.PKCS11, slot: Buffer): string {
 }
 
 /** A token's label in a sentence. */
-export function tokenName(token: Pick<TokenDescription, 'label'>): string {
-  return `“${printable(token.label)}”`;
+export function quoted(label: string): string {
+  return `“${printable(label)}”`;
 }
 
 /** Token strings are padded with blanks (CK_TOKEN_INFO); some tokens pad with NUL. */

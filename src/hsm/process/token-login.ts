@@ -1,0 +1,237 @@
+import { hash } from 'node:crypto';
+import { FailureError } from '../failures.ts';
+import type { Inventory } from '../inventory.ts';
+import type { Failure, FromKeyProcess, ToKeyProcess } from '../messages.ts';
+import { PinDialog } from '../pin/pin-dialog.ts';
+import { identityOf, readSecret } from '../pin/secret.ts';
+import type { SecretSource, TokenSource } from '../source-kinds.ts';
+import type { Leader } from './leader.ts';
+import type { TokenDescription } from './token-slot.ts';
+
+/** Between two looks whether a secret has changed or a token was unblocked. Milliseconds. */
+const CHANGE_MS = 1_000;
+
+export type TokenLoginOptions = {
+  source: TokenSource;
+  /** Of the running gateway. */
+  instance: string;
+  token: TokenDescription;
+  /** The PIN is typed on the reader's own keys, if a person is to be asked. */
+  pinPad: boolean;
+  /** What was read before the login; null: nothing was. */
+  inventory: Inventory | null;
+  leader: Leader;
+  send(message: FromKeyProcess): void;
+};
+
+type Permit = ToKeyProcess & { kind: 'permit' };
+
+/**
+ * The way to a token that is logged in to: the secret from where the configuration says, the gateway's leave to send it, C_Login.
+ *
+ * Must never happen: a secret leaves for the token without leave, a second time after it was refused, or with one try left
+ * although nobody knows that it is right.
+ */
+export class TokenLogin {
+  readonly #options: TokenLoginOptions;
+  readonly #abort = new AbortController();
+  #permit: PromiseWithResolvers<Permit> | null = null;
+  #wanted = Promise.withResolvers<void>();
+  /** Of the secret that was accepted; null: typed. */
+  #identity: string | null = null;
+
+  constructor(options: TokenLoginOptions) {
+    this.#options = options;
+  }
+
+  permitted(permit: Permit): void {
+    this.#permit?.resolve(permit);
+  }
+
+  wanted(): void {
+    this.#wanted.resolve();
+  }
+
+  /** Takes the question off the screen. */
+  abort(): void {
+    this.#abort.abort();
+  }
+
+  /**
+   * Comes back when the token is logged in to, however long that takes.
+   *
+   * @returns the PIN, which the caller overwrites; null: it was typed on the reader
+   * @throws FailureError where it is not the secret's fault
+   */
+  async logIn(): Promise<Uint8Array | null> {
+    const { pin } = this.#options.source;
+    if (!('ask' in pin)) return await this.#logInBySecret(pin);
+    return await this.#logInByPerson();
+  }
+
+  /** The token does not accept any more what it has accepted before. */
+  refusedInUse(failure: Failure): FromKeyProcess {
+    return { kind: 'refused', failure, identity: this.#identity };
+  }
+
+  async #logInBySecret(source: SecretSource): Promise<Uint8Array> {
+    const { leader, send, inventory } = this.#options;
+    for (;;) {
+      const secret = readSecret(source);
+      if (secret.kind !== 'pin') {
+        send({ kind: 'absent', failure: noSecret(secret) });
+        await this.#change(source, identityOf(source), false);
+        continue;
+      }
+      const identity = this.#identityOf(secret.identity ?? '');
+      const { may, proven } = await this.#leave(identity, inventory);
+      if (may) {
+        try {
+          await leader.call({ call: 'login', pin: secret.pin, lastTryToo: proven });
+          this.#identity = identity;
+          return secret.pin;
+        } catch (error) {
+          if (!(error instanceof FailureError)) throw error;
+          const { failure } = error;
+          // Certainly not judged, or right for certain: another process may try again.
+          if (failure.code === 'key.unavailable' && (failure.duration === 'temporary' || proven)) throw error;
+          // With the tries used up, nothing has left.
+          const sent = failure.code === 'key.pin-incorrect' || failure.code === 'key.unavailable';
+          send({ kind: 'refused', failure, identity: sent ? identity : null });
+        }
+      }
+      secret.pin.fill(0);
+      await this.#change(source, secret.identity, true);
+    }
+  }
+
+  async #logInByPerson(): Promise<Uint8Array | null> {
+    const { send, inventory, source } = this.#options;
+    const dialog = new PinDialog({ source: source.pin });
+    let state = this.#options.token.pin;
+    for (;;) {
+      if (state === 'locked') {
+        send({ kind: 'refused', failure: pinBlocked(this.#options.token.label), identity: null });
+        state = await this.#unblocked();
+      }
+      this.#wanted = Promise.withResolvers<void>();
+      send({ kind: 'locked', inventory: inventory ?? nothingRead(this.#options.token) });
+      let previousError: string | null = null;
+      do {
+        if (previousError === null) await this.#wanted.promise;
+        const outcome = await this.#tryByPerson(dialog, state, previousError);
+        if (outcome.kind === 'done') return outcome.pin;
+        previousError = outcome.previousError;
+        state = (await this.#options.leader.call({ call: 'describe' }))?.pin ?? state;
+        if (previousError === null) this.#wanted = Promise.withResolvers<void>();
+      } while (state !== 'locked');
+    }
+  }
+
+  async #tryByPerson(
+    dialog: PinDialog,
+    tries: TokenDescription['pin'],
+    previousError: string | null,
+  ): Promise<{ kind: 'done'; pin: Uint8Array | null } | { kind: 'not-done'; previousError: string | null }> {
+    const { leader, send, token, pinPad, inventory } = this.#options;
+    let pin: Buffer | null = null;
+    if (dialog.mayAsk) send({ kind: 'asking' });
+    if (!pinPad) {
+      const { label, serial, reader } = token;
+      const prompt = { purpose: 'log-in', token: { label, serial, reader, tries }, previousError } as const;
+      const outcome = await dialog.ask(prompt, { signal: this.#abort.signal });
+      if (outcome.kind !== 'pin') {
+        send({ kind: 'not-given', failure: pinNeeded(outcome) });
+        return { kind: 'not-done', previousError: null };
+      }
+      pin = outcome.pin;
+    }
+    await this.#leave(null, inventory);
+    // Nobody else knows how long a person looks for the keys of a reader.
+    if (pinPad) send({ kind: 'asking' });
+    try {
+      await leader.call({ call: 'login', pin, lastTryToo: true }, pinPad);
+      return { kind: 'done', pin };
+    } catch (error) {
+      if (!(error instanceof FailureError)) throw error;
+      const { failure } = error;
+      if (failure.code === 'key.unavailable' && failure.duration === 'temporary' && !pinPad) throw error;
+      pin?.fill(0);
+      if (pinPad && failure.code === 'key.unavailable') {
+        send({ kind: 'not-given', failure: pinNeeded({ publicText: failure.publicText }) });
+        return { kind: 'not-done', previousError: null };
+      }
+      send({ kind: 'refused', failure: { ...failure, code: 'key.pin-incorrect' }, identity: null });
+      return { kind: 'not-done', previousError: failure.publicText };
+    }
+  }
+
+  /** The gateway writes down that a try is made before it is made. */
+  async #leave(identity: string | null, inventory: Inventory | null): Promise<Permit> {
+    this.#permit = Promise.withResolvers<Permit>();
+    this.#options.send({ kind: 'login', identity, inventory });
+    return await this.#permit.promise;
+  }
+
+  /** Waits until the secret is another one, or where the token was blocked, until it is not any more. */
+  async #change(source: SecretSource, identity: string | null, sent: boolean): Promise<void> {
+    const { leader } = this.#options;
+    const blocked = async (): Promise<boolean> => {
+      const state = (await leader.call({ call: 'describe' }))?.pin;
+      return state === 'locked' || state === 'final-try';
+    };
+    let was = sent && (await blocked());
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, CHANGE_MS));
+      if (identityOf(source) !== identity) return;
+      if (!was) continue;
+      was = await blocked();
+      if (!was) return;
+    }
+  }
+
+  async #unblocked(): Promise<TokenDescription['pin']> {
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, CHANGE_MS));
+      const state = (await this.#options.leader.call({ call: 'describe' }))?.pin;
+      if (state !== undefined && state !== 'locked') return state;
+    }
+  }
+
+  /** A variable of the environment is another secret in another run of the gateway; a token refuses for itself alone. */
+  #identityOf(secret: string): string {
+    const { source, instance, token } = this.#options;
+    const run = 'env' in source.pin ? instance : '';
+    const parts = [secret, run, token.manufacturer, token.model, token.serial];
+    return hash('sha256', JSON.stringify(parts));
+  }
+}
+
+function nothingRead(token: TokenDescription): Inventory {
+  return { token, keys: [], certificates: [], seen: 'before-login' };
+}
+
+function noSecret(outcome: { publicText: string; duration: 'temporary' | 'permanent' }): Failure {
+  const { publicText, duration } = outcome;
+  return { code: 'key.pin-missing', publicText, duration, reason: 'no PIN', sessionLost: true };
+}
+
+function pinNeeded({ publicText }: { publicText: string }): Failure {
+  return {
+    code: 'key.pin-needed',
+    publicText,
+    duration: 'temporary',
+    reason: 'no PIN was given',
+    sessionLost: false,
+  };
+}
+
+function pinBlocked(label: string): Failure {
+  return {
+    code: 'key.pin-locked',
+    publicText: `The PIN of the card ${label} is locked; unlock it with its PUK.`,
+    duration: 'permanent',
+    reason: 'CKF_USER_PIN_LOCKED',
+    sessionLost: true,
+  };
+}
