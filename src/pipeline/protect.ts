@@ -1,4 +1,5 @@
 import type { SigningKey } from '../cms/keys.ts';
+import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Message } from '../mail/message.ts';
@@ -139,14 +140,29 @@ async function sign(
   findings: Findings,
 ): Promise<Buffer> {
   if (findings.signingKey === null || choice === null) throw broken('decided to sign without a key');
-  return signMessage(message, findings.signingKey, {
-    form,
-    headerProtection,
-    scheme: choice.scheme,
-    at: findings.at,
-    // Nobody is told to use what the sender's key cannot open.
-    capabilities: own?.readsOaep === false ? ownCapabilitiesWithoutOaep : ownCapabilities,
-    ...(own === null ? {} : { encryptionCertificate: own.certificate }),
+  try {
+    return await signMessage(message, findings.signingKey, {
+      form,
+      headerProtection,
+      scheme: choice.scheme,
+      at: findings.at,
+      // Nobody is told to use what the sender's key cannot open.
+      capabilities: own?.readsOaep === false ? ownCapabilitiesWithoutOaep : ownCapabilities,
+      ...(own === null ? {} : { encryptionCertificate: own.certificate }),
+    });
+  } catch (error) {
+    throw notSigned(error, findings.from);
+  }
+}
+
+/** What a key says, with the address it was to sign for: a sender may have several. */
+function notSigned(error: unknown, from: string | null): unknown {
+  if (!(error instanceof SealgateError) || !error.code.startsWith('key.')) return error;
+  const { code, duration, publicText, reason } = error;
+  return new SealgateError({
+    ...{ code, duration, cause: error },
+    publicText: `The mail from ${from ?? 'you'} could not be signed and was not sent. ${publicText}`,
+    ...(reason === null ? {} : { reason }),
   });
 }
 

@@ -48,6 +48,8 @@ export function refusalOf(error: unknown): Refusal {
 function detailOf(code: string): string {
   // X.6.0: other or undefined media error, for what cannot be read.
   if (/^(mail|mime|smime)\./.test(code)) return '6.0';
+  // X.7.0: other or undefined security status, for a key that was used too often.
+  if (code === 'key.rate-limited') return '7.0';
   // X.7.5: cryptographic failure.
   if (/^(key|cms|pki)\./.test(code)) return '7.5';
   // X.4.3: directory server failure.

@@ -8,7 +8,8 @@ import type { Keyring, Principal, RevocationStanding } from './ports.ts';
 export type FoundSigningKey = { facts: SigningFacts; key: SigningKey | null };
 
 /**
- * The keyring's first choice for this login and address. A token that is away is temporary; no key at all is not.
+ * The keyring's first choice for this login and address. Whether its token is there now shows when it signs: a mail is not
+ * signed by another key, or by none, because a card is out.
  *
  * A key whose certificate is known to be revoked is never used: every reader would be told that the mail cannot be
  * believed. Where that cannot be checked the key is used, under `hard` too: an outage here would stop all mail, and whoever
@@ -21,7 +22,7 @@ export async function findSigningKey(
   mail: MailId,
   standing?: RevocationStanding,
 ): Promise<FoundSigningKey> {
-  if (from === null) return missing('the mail has no clear sender');
+  if (from === null) return missing('The mail has no clear sender');
   try {
     let revoked: string | null = null;
     for (const key of await keyring.signingKeys(principal, from, mail)) {
@@ -29,11 +30,13 @@ export async function findSigningKey(
       if (stands?.kind !== 'revoked') return { facts: { kind: 'available' }, key };
       revoked ??= stands.why;
     }
-    return missing(
-      revoked === null
-        ? `there is no valid certificate and key for ${from}`
-        : `the certificate for ${from} has been revoked and a new one is needed: ${revoked}`,
-    );
+    if (revoked !== null) {
+      return missing(`The certificate for ${from} has been revoked and a new one is needed: ${revoked}`);
+    }
+    const { reason, duration, publicText } = keyring.whyNoSigningKey(principal, from);
+    const facts = { kind: 'unavailable', duration, publicText } as const;
+    // RFC 3463 §3.8: X.7.1, the login may not write under that name; the rest is X.7.5.
+    return { facts: reason === 'other-address' ? { ...facts, detail: '7.1' } : facts, key: null };
   } catch (error) {
     if (!(error instanceof SealgateError)) throw error;
     const { duration, publicText } = error;

@@ -123,17 +123,17 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
   const demand = encryption.kind === 'signed-only' ? 'require' : rule.sign;
   if (demand === 'never') return { kind: 'send', sign: null, certificate, subject };
   if (facts.signing.kind === 'available') return { kind: 'send', sign: rule.form, certificate, subject };
-  const { duration, publicText } = facts.signing;
+  const { duration, publicText, detail = '7.5' } = facts.signing;
   if (demand === 'require' || duration === 'temporary') {
     return {
       kind: 'refuse',
       duration,
       // RFC 3463 §3.8: X.7.5 cryptographic failure, because information such as the key was not available.
-      enhancedCode: duration === 'temporary' ? '4.7.5' : '5.7.5',
-      problem: `the mail could not be signed (rule ${rule.name}): ${quoted(publicText, 300)}`,
+      enhancedCode: `${duration === 'temporary' ? 4 : 5}.${detail}`,
+      problem: `the mail could not be signed (rule ${rule.name}): ${quoted(publicText, 300).replace(/\.$/, '')}`,
       remedy:
         duration === 'temporary'
-          ? 'Please send the mail again in a few minutes.'
+          ? 'Please send the mail again then.'
           : 'Please ask the administrator of the mail gateway.',
     };
   }

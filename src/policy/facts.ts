@@ -20,8 +20,15 @@ export type OutboundFacts = {
 /** Whether there is a key that may sign for `from`. */
 export type SigningFacts =
   | { kind: 'available' }
-  /** `permanent`: there is no such key. `temporary`: there is one, and it is away. */
-  | { kind: 'unavailable'; duration: Duration; publicText: string };
+  /** `permanent`: there is no such key, or none with a valid certificate. `temporary`: nobody knows until a token is there. */
+  | {
+      kind: 'unavailable';
+      duration: Duration;
+      /** A sentence for the sender. */
+      publicText: string;
+      /** Subject and detail of RFC 3463; absent: 7.5, cryptographic failure. */
+      detail?: string;
+    };
 
 export type RecipientFacts = {
   address: string;

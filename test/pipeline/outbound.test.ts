@@ -332,7 +332,9 @@ describe('fails closed', () => {
     if (key === undefined) throw new Error('no key');
     keyring.signingKeys = async () => [{ ...key, sign: () => Promise.reject(away()) }];
     const { reply } = await send([BOB], mail(header([BOB])));
-    expect(reply.lines[0]).toMatch(/^4\.7\.5 The token is not there\. \(mail/);
+    expect(reply.lines[0]).toMatch(
+      /^4\.7\.5 The mail from alice@example\.org could not be signed and was not sent\. The token is not there\. \(mail/,
+    );
     expect(reply.code).toBe(451);
     expect(upstream.offered).toEqual([]);
     expect(log.named('mail.refused')[0]?.reason).toContain('CKR_DEVICE_REMOVED');
