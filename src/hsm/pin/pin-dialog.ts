@@ -42,7 +42,7 @@ export class PinDialog {
       const seconds = Math.ceil((this.#pausedUntil - this.#now()) / 1000);
       return {
         kind: 'cancelled',
-        publicText: `The PIN was not typed; the question comes again in ${seconds} seconds, or when the card is inserted again.`,
+        publicText: `The PIN was not typed; the question comes again in ${seconds} s, or when the card is inserted again.`,
       };
     }
     this.#running = this.#read(this.#source, prompt, options);

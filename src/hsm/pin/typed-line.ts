@@ -8,12 +8,15 @@ const LONGEST = 1_024;
 export class TypedLine {
   readonly #octets = Buffer.alloc(LONGEST);
   #length = 0;
+  /** Inside of what an arrow or function key sends: behind ESC, or behind ESC [ and ESC O. */
+  #escape: 'none' | 'begun' | 'sequence' = 'none';
   /** More was typed than fits. */
   overflowed = false;
 
   /** Whether this ended the line; what follows the end in `chunk` is nobody's. */
   take(chunk: Uint8Array): 'entered' | 'cancelled' | null {
     for (const octet of chunk) {
+      if (this.#belongsToKey(octet)) continue;
       switch (octet) {
         case 0x0a:
         case 0x0d:
@@ -30,8 +33,8 @@ export class TypedLine {
           this.wipe();
           break;
         case 0x1b:
-          // An arrow or function key: the rest of the chunk belongs to it.
-          return null;
+          this.#escape = 'begun';
+          break;
         default:
           if (octet >= 0x20) this.#append(octet);
       }
@@ -50,6 +53,15 @@ export class TypedLine {
     this.#octets.fill(0);
     this.#length = 0;
     this.overflowed = false;
+  }
+
+  /** ECMA-48: ESC [, parameters, one octet from @ to ~. Control characters count for themselves. */
+  #belongsToKey(octet: number): boolean {
+    const before = this.#escape;
+    this.#escape = 'none';
+    if (before === 'none' || octet < 0x20 || octet === 0x7f) return false;
+    if (before === 'begun' ? octet === 0x5b || octet === 0x4f : octet < 0x40) this.#escape = 'sequence';
+    return true;
   }
 
   #append(octet: number): void {
