@@ -56,6 +56,7 @@ export const TEST_PACKAGES = [
   'libnss3-tools',
   'swtpm',
   'libtpm2-pkcs11-1',
+  'pinentry-tty',
 ];
 
 /** The programs of the matrix of interoperation. */
