@@ -8,6 +8,8 @@ import type { LoadedKey } from '../loaded-key.ts';
 import type { PinOutcome } from '../pin/pin-prompt.ts';
 import type { SecretSource, SoftwareSource, StoreUnlock } from '../source-kinds.ts';
 
+export { watchKeyFiles } from './watch-key-files.ts';
+
 /**
  * Key files and key stores as a key process has them: opened once, read again whenever they change.
  *
