@@ -23,8 +23,10 @@ export function sign(use: KeyUse, mechanism: pkcs11.Mechanism, input: Buffer, mo
   use.module.C_SignInit(use.session, mechanism, use.object);
   use.begun();
   use.authenticate();
+  // An empty message is octets too, and no null pointer.
+  const message = input.length === 0 ? Buffer.alloc(1).subarray(0, 0) : input;
   // A copy: pkcs11js gives a view of the buffer that is passed.
-  return Buffer.from(use.module.C_Sign(use.session, input, Buffer.alloc(most + ROOM)));
+  return Buffer.from(use.module.C_Sign(use.session, message, Buffer.alloc(most + ROOM)));
 }
 
 /** @param most octets of the longest result */
@@ -119,7 +121,7 @@ function secretOf(octets: number | null): pkcs11.Template {
 function takeValue(module: pkcs11.PKCS11, session: Buffer, object: pkcs11.Handle): Buffer | null {
   try {
     const value = module.C_GetAttributeValue(session, object, [{ type: pkcs11.CKA_VALUE }])[0]?.value;
-    return value === undefined || value.length === 0 ? null : value;
+    return value ?? null;
   } catch (error) {
     if (HIDDEN.has(returnValueOf(error)?.code)) return null;
     throw error;

@@ -232,9 +232,10 @@ function paddedMechanism(scheme: KeyTransportScheme): pkcs11.Mechanism {
   return scheme.kind === 'rsa-pkcs1' ? { mechanism: pkcs11.CKM_RSA_PKCS } : oaepMechanism(scheme);
 }
 
-/** Some tokens ignore a label instead of refusing it; where the padding can be done here, it is. */
-function oaepWays(key: KeyHandle, { label }: Oaep): readonly OpeningWay[] {
-  return label.length > 0 && key.oaep.includes('bare') ? ['bare'] : key.oaep;
+/** Some tokens ignore a label, or a mask of another digest, instead of refusing it; where the padding can be done here, it is. */
+function oaepWays(key: KeyHandle, { digest, maskDigest, label }: Oaep): readonly OpeningWay[] {
+  const plain = label.length === 0 && digest === maskDigest;
+  return !plain && key.oaep.includes('bare') ? ['bare'] : key.oaep;
 }
 
 function decodedOaep(encoded: Buffer, { digest, maskDigest, label }: Oaep): Buffer {
