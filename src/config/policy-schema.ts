@@ -32,7 +32,7 @@ export const rule = z
     sign: z
       .enum(['require', 'if-possible', 'never'])
       .describe(
-        '`require`: a mail that cannot be signed is refused. `if-possible`: signed where the login has a key for the From address.',
+        '`require`: a mail that cannot be signed is refused. `if-possible`: signed where the login has a key with a valid certificate for the From address; a key that is away, or whose PIN is missing or wrong, is never a reason to send unsigned.',
       ),
     encrypt: z
       .enum(['require', 'if-possible', 'never'])
