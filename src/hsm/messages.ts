@@ -29,6 +29,7 @@ const tokenSource = z.object({
   kind: z.literal('token'),
   module: z.string(),
   environment: z.record(z.string(), z.string()),
+  initArgs: z.string().exactOptional(),
   token: z.object({ label: text, serial: text, model: text, manufacturer: text, reader: text }),
   objects: z.object({ object: text, id: text }),
   pin: z.union([

@@ -14,7 +14,7 @@ export const LEADING_THREAD = 'sealgate-leading-thread';
 
 export type LeaderCall =
   /** Loads and initialises the module. `certificates`: paths. */
-  | { call: 'load'; module: string; certificates: readonly string[] }
+  | { call: 'load'; module: string; initArgs: string | null; certificates: readonly string[] }
   /** Finds the token and opens a session with it. */
   | { call: 'find'; selector: TokenSelector }
   | { call: 'read'; objects: ObjectSelector; stage: Inventory['seen'] }

@@ -36,7 +36,7 @@ class LeadingThread {
       case 'load': {
         this.#certificates = call.certificates.flatMap(certificatesOf);
         this.#module = loadModule(call.module);
-        return { concurrent: initialize(this.#module) };
+        return { concurrent: initialize(this.#module, call.initArgs) };
       }
       case 'find':
         return this.#find(call);

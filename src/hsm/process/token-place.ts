@@ -87,8 +87,9 @@ export class TokenPlace {
     this.#source = source;
     this.#leader.patience = open.patience;
     try {
-      const { module, certificates } = source;
-      this.#concurrent = (await this.#leader.call({ call: 'load', module, certificates })).concurrent;
+      const { module, initArgs = null, certificates } = source;
+      const loaded = await this.#leader.call({ call: 'load', module, initArgs, certificates });
+      this.#concurrent = loaded.concurrent;
       const token = await this.#find(source);
       this.#token = token;
       if (source.removable) this.#watch();

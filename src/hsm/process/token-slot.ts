@@ -43,18 +43,21 @@ export function loadModule(path: string): pkcs11.PKCS11 {
 /**
  * C_Initialize once per process.
  *
+ * @param initArgs what the module takes from here and from nowhere else; null: nothing
  * @returns whether several threads may use the module at the same time
  * @throws FailureError `key.unavailable`
  */
-export function initialize(module: pkcs11.PKCS11): boolean {
+export function initialize(module: pkcs11.PKCS11, initArgs: string | null): boolean {
+  // The binding passes all but the last octet.
+  const parameters = initArgs === null ? {} : { libraryParameters: `${initArgs} ` };
   try {
-    module.C_Initialize({ flags: pkcs11.CKF_OS_LOCKING_OK });
+    module.C_Initialize({ flags: pkcs11.CKF_OS_LOCKING_OK, ...parameters });
     return true;
   } catch (error) {
     if (!isReturnValue(error, pkcs11.CKR_CANT_LOCK)) throw moduleFailure(error);
   }
   try {
-    module.C_Initialize();
+    module.C_Initialize({ flags: 0, ...parameters });
     return false;
   } catch (error) {
     throw moduleFailure(error);
