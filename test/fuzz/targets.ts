@@ -3,6 +3,7 @@ import { asn1Targets } from './targets/asn1.ts';
 import { cmsTargets } from './targets/cms.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
+import { keyStoreTargets } from './targets/key-store.ts';
 import { mailTargets } from './targets/mail.ts';
 import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
@@ -16,6 +17,7 @@ export const targets: readonly FuzzTarget[] = [
   ...cmsTargets,
   ...pkiTargets,
   ...hsmTargets,
+  ...keyStoreTargets,
   ...smimeTargets,
   ...mailTargets,
   ...smtpTargets,
