@@ -118,7 +118,8 @@ async function onToken(
   config: Config | null,
   { name, subject, days }: Wanted,
 ): Promise<Made> {
-  const type = options.type;
+  const { type, module, token, source } = options;
+  if (config === null && [module, token, source].every((one) => one === undefined)) throw nowhere();
   if (!isTokenType(type)) throw notForTokens(type);
   const { module, environment, initArgs, token, pin } = await tokenPlace(options, config);
   const {
@@ -126,7 +127,7 @@ async function onToken(
     certificateRequest: request,
     certificate,
   } = await manageToken({
-    ...{ module, environment, initArgs, token },
+    ...{ module: place.module, environment, initArgs, token: place.token },
     request: {
       ...{ kind: 'generate', type, label: name },
       extractable: options.exportable === true,
@@ -177,6 +178,15 @@ function daysOf(text: string): number {
     code: 'command.days',
     duration: 'permanent',
     publicText: `--self-signed takes a number of days, 1 to 3650; “${printable(text)}” is none.`,
+  });
+}
+
+function nowhere(): SealgateError {
+  return new SealgateError({
+    code: 'command.store',
+    duration: 'permanent',
+    publicText:
+      'Say where the key goes: --store FOLDER, a token with --module and --token, or --source NAME of the configuration.',
   });
 }
 

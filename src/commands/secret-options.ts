@@ -9,19 +9,29 @@ import type { PinSource } from '../hsm/source-kinds.ts';
  */
 
 /** A kind of secret by its option: `--pin-file`, SEALGATE_PIN. */
-export type SecretName = 'pin' | 'so-pin' | 'puk' | 'new-pin' | 'password' | 'new-password';
+export type SecretName = 'pin' | 'so-pin' | 'puk' | 'new-pin' | 'password' | 'new-password' | 'file-password';
 
 const DESCRIPTIONS: Readonly<Record<SecretName, string>> = {
   pin: 'file with the PIN in its only line',
   'so-pin': 'file with the PIN of the security officer',
   puk: 'file with the PUK, or the PIN of the security officer',
   'new-pin': 'file with the new PIN',
-  password: 'file with the password of the file that is read or the key store',
+  password: 'file with the password of the key store',
   'new-password': 'file with the password for the new file or key store',
+  'file-password': 'file with the password of the file that is read',
 };
 
 /** What people type who do not know better; refused before anything else is read. */
-const ON_THE_COMMAND_LINE = ['pin', 'so-pin', 'puk', 'new-pin', 'password', 'passphrase', 'new-password'];
+const ON_THE_COMMAND_LINE = [
+  'pin',
+  'so-pin',
+  'puk',
+  'new-pin',
+  'password',
+  'passphrase',
+  'new-password',
+  'file-password',
+];
 
 export type SecretOptions = {
   pinFile?: string;
@@ -30,6 +40,7 @@ export type SecretOptions = {
   newPinFile?: string;
   passwordFile?: string;
   newPasswordFile?: string;
+  filePasswordFile?: string;
   pinentry?: string | true;
 };
 
@@ -112,6 +123,8 @@ function fileOf(name: SecretName, options: SecretOptions): string | undefined {
       return options.passwordFile;
     case 'new-password':
       return options.newPasswordFile;
+    case 'file-password':
+      return options.filePasswordFile;
   }
 }
 

@@ -212,6 +212,8 @@ const answer = z.discriminatedUnion('kind', [
         label: z.string(),
         id: z.string(),
         certificate: octets,
+        /** DER of what the file has of its chain. */
+        chain: z.array(octets),
         how: z.enum(['created', 'unwrapped', 'already-there']),
       }),
     ),

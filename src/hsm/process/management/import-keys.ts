@@ -55,7 +55,13 @@ export async function importKeys(
             privateKey: key.privateKey,
           })
         : 'already-there';
-    return { label: known?.label ?? label, id: id.toString('hex'), certificate: key.certificate.der, how };
+    return {
+      label: known?.label ?? label,
+      id: id.toString('hex'),
+      certificate: key.certificate.der,
+      chain: key.chain.map(({ der }) => der),
+      how,
+    };
   });
   writeAllCertificates(module, session, loaded, written);
   return { kind: 'import-keys', keys: written };
