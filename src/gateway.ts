@@ -5,6 +5,7 @@ import type { Config } from './config/load.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
 import { SqliteDirectory } from './directory/sqlite-directory.ts';
 import { SealgateError } from './errors.ts';
+import { sourceOf } from './hsm/key-reference.ts';
 import { openKeySources } from './hsm/key-sources.ts';
 import { createKeyring } from './hsm/keyring.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
@@ -21,12 +22,16 @@ import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
 import { deliveredVariants } from './store/delivered.ts';
 import { type Installation, loadInstallation } from './store/installation.ts';
+import { keyInventories } from './store/key-inventories.ts';
+import { refusedSecrets } from './store/refused-secrets.ts';
 import { openSqlite } from './store/sqlite.ts';
 
 /** A running gateway. */
 export type Gateway = {
   /** The port a listener got, by its name: the configured one, or the system's choice for 0. */
   port(listener: string): number;
+  /** Reads key files and key stores again; what cannot be read leaves its keys as they are, and the log says so. Never rejects. */
+  reloadKeys(): Promise<void>;
   /** Takes no more connections, ends the open ones in order, then closes keys and stores. */
   close(): Promise<void>;
 };
@@ -50,7 +55,11 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     open.push(store);
     const pinned = await loadPinnedFiles(config.directory.pinned);
     const directory = new SqliteDirectory({ store, pinned, clock, log });
-    const sources = await openKeySources(config.keys, log, config.smime);
+    const sources = await openKeySources(config.keys, {
+      ...{ log, clock, postQuantum: config.smime.postQuantum },
+      remembered: keyInventories(store, clock),
+      refusals: refusedSecrets(store, clock),
+    });
     open.push(sources);
     const principals = config.principals.list.map((one) => ({ ...one, login: configuredLogin(one.login) }));
     const keyring = createKeyring({
@@ -77,6 +86,9 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       delivered: deliveredVariants(store, clock),
       rules: withConfiguredLogins(config.policy.rules),
       algorithms: config.smime,
+      addressAlgorithms: principals.flatMap(({ login, profiles }) =>
+        profiles.map((profile) => ({ ...profile, login })),
+      ),
       revocation: { standing: revocation.standing, failure },
       clock,
       log,
@@ -86,7 +98,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       subjectEmailAddress: config.trust.subjectEmailAddress,
       revocation: { checker: revocation.checker, failure },
     });
-    const withKeys = new Set(principals.filter(({ keys }) => keys.length > 0).map(({ login }) => login));
+    const withKeys = loginsThatRead(principals, config.keys);
     const secureContext = await listenerContext(config);
     const ports = new Map<string, number>();
     const shared = { secureContext, log, hostname: config.hostname };
@@ -115,6 +127,9 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
         if (port === undefined) throw new Error(`no listener is called ${listener}`);
         return port;
       },
+      async reloadKeys() {
+        await sources.reload();
+      },
       async close() {
         await close();
         log.write({ event: 'gateway.stopped', level: 'info' });
@@ -124,6 +139,19 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
     await close();
     throw error;
   }
+}
+
+/**
+ * Logins with keys that open mail, by the configuration alone: a card that is out, or that was never seen, is a key that is away
+ * and not one that is absent.
+ */
+function loginsThatRead(
+  principals: readonly { login: string; keys: readonly string[] }[],
+  sources: Config['keys'],
+): ReadonlySet<string> {
+  const opening = new Set(sources.filter(({ use }) => use !== 'sign').map(({ name }) => name));
+  const reading = principals.filter(({ keys }) => keys.some((key) => opening.has(sourceOf(key))));
+  return new Set(reading.map(({ login }) => login));
 }
 
 type Shared = { secureContext: SecureContext | null; log: Log; hostname: string };

@@ -10,6 +10,5 @@ export function configuredTokens(config: Config): { name: string; place: TokenPl
 }
 
 export function configuredSources(config: Config): readonly KeySource[] {
-  const keys: readonly object[] = config.keys;
-  return keys.filter((key): key is KeySource => 'places' in key);
+  return config.keys;
 }

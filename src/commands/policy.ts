@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { Config } from '../config/load.ts';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
 import { SqliteDirectory } from '../directory/sqlite-directory.ts';
 import { SealgateError } from '../errors.ts';
 import { certificatesOf } from '../gateway.ts';
-import { openKeySources } from '../hsm/key-sources.ts';
+import { type KeySources, openKeySources, startKeyClient } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
+import { restingPlace } from '../hsm/resting-place.ts';
 import { newMailId } from '../ids.ts';
 import { silentLog } from '../log/log.ts';
+import { algorithmsFor } from '../pipeline/address-algorithms.ts';
 import { ownCertificate } from '../pipeline/own-certificate.ts';
 import { assessRecipient } from '../pipeline/recipient-certificates.ts';
 import { findSigningKey } from '../pipeline/signing-keys.ts';
@@ -17,7 +20,9 @@ import { explain, explanationLines } from '../policy/explain.ts';
 import { openRevocation } from '../revocation/open-revocation.ts';
 import { configuredLogin, withConfiguredLogins } from '../sasl/configured-login.ts';
 import { Principal } from '../sasl/principal.ts';
-import { openSqlite } from '../store/sqlite.ts';
+import { keyInventories } from '../store/key-inventories.ts';
+import { refusedSecrets } from '../store/refused-secrets.ts';
+import { openSqlite, type SqlStore } from '../store/sqlite.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 /** `sealgate policy explain`: what would happen to a mail, and why, by the code that would do it. */
@@ -43,9 +48,7 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   await using opened = new AsyncDisposableStack();
   // Whatever fails from here on, no thread or key process may keep the command from ending.
   const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
-  const sources = opened.adopt(await openKeySources(config.keys, silentLog, config.smime), (one) =>
-    one.close(),
-  );
+  const sources = opened.adopt(await keysWithoutLogin(config, store), (one) => one.close());
   const pinned = await loadPinnedFiles(config.directory.pinned);
   const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
   const { loginIsAddress, list } = config.principals;
@@ -88,11 +91,14 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const variants = decision.kind === 'deliver' ? decision.variants : [];
   const encrypts = variants.some(({ encrypt }) => encrypt !== null);
   const sender = { mail, principal, from, at: clock(), standing };
+  const profiles = principals.flatMap(({ login: each, profiles: own }) =>
+    own.map((one) => ({ ...one, login: each })),
+  );
   const facts = {
     certificates: recipients.map(({ certificates }) => certificates),
     signingKey: signing.key,
     own: await ownCertificate(sender, keyring, encrypts, config.smime.postQuantum),
-    settings: config.smime,
+    settings: algorithmsFor(config.smime, profiles, principal, from),
   };
   const messages = variants.map((variant) => explainVariant(variant, facts, to));
   const text =
@@ -100,6 +106,18 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
       ? JSON.stringify({ ...explanation, messages }, null, 2)
       : [...explanationLines(explanation), ...messages.flatMap(variantLines)].join('\n');
   process.stdout.write(`${text}\n`);
+}
+
+/** No key is used here: of a token that the gateway knows, what it remembers is enough, and no PIN is asked for or sent. */
+function keysWithoutLogin(config: Config, store: SqlStore): Promise<KeySources> {
+  const clock = () => new Date();
+  return openKeySources(config.keys, {
+    ...{ log: silentLog, clock, postQuantum: config.smime.postQuantum, awaitRemovable: true },
+    remembered: keyInventories(store, clock),
+    refusals: refusedSecrets(store, clock),
+    startPlace: (place) =>
+      place.remembered === null ? startKeyClient(place) : restingPlace(place.remembered),
+  });
 }
 
 function requireAddress(text: string): void {

@@ -1,7 +1,6 @@
 import type { DecryptionKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
-import { KeyClient } from '../hsm/client/key-client.ts';
-import { openKeySources } from '../hsm/key-sources-live.ts';
+import { openKeySources } from '../hsm/key-sources.ts';
 import type { TokenSource } from '../hsm/source-kinds.ts';
 import { silentLog } from '../log/log.ts';
 import { printable } from '../log/printable.ts';
@@ -16,17 +15,11 @@ export async function openSealingKey(
   token: TokenSource,
   label: string | null,
 ): Promise<{ key: DecryptionKey; close(): Promise<void> }> {
-  const refused = new Set<string>();
   const sources = await openKeySources(
     [{ name: 'seal', use: 'decrypt', usesPerMinute: null, places: [token] }],
     {
       log: silentLog,
       awaitRemovable: true,
-      startPlace: ({ source, place, log }) =>
-        KeyClient.start({
-          ...{ source, place, log },
-          refusals: { has: (one) => refused.has(one), add: (one) => void refused.add(one) },
-        }),
     },
   );
   const keys = sources.decryption.filter((key) => label === null || key.name === label);

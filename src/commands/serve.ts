@@ -6,6 +6,7 @@ import { startEvaluationProfile } from '../evaluation/profile.ts';
 import { checkUpstreams, type Gateway, startGateway } from '../gateway.ts';
 import { createLog } from '../log/pino-log.ts';
 import { configInEnvironment, DEFAULT_CONFIG, readConfig } from './read-config.ts';
+import { onReloadSignal } from './reload-signal.ts';
 import { stopSignal, untilStopped } from './stop-signal.ts';
 
 /** `sealgate serve`: the gateway; without any configuration, the evaluation profile. */
@@ -30,9 +31,11 @@ async function serve(file: string, stop: AbortSignal, upstreamCheck: boolean): P
   const config = await readConfig(file, (line) => process.stderr.write(`${line}\n`));
   if (upstreamCheck) await checkUpstreams(config);
   const gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
+  const reloading = onReloadSignal(() => gateway.reloadKeys());
   try {
     await untilStopped(stop);
   } finally {
+    reloading.stop();
     await gateway.close();
   }
 }

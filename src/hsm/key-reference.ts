@@ -1,5 +1,5 @@
 import { SealgateError } from '../errors.ts';
-import type { KeySources } from './key-sources-live.ts';
+import type { KeySources } from './key-sources.ts';
 import type { KnownKey } from './known-key.ts';
 
 /**

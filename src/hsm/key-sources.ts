@@ -1,111 +1,269 @@
-import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
-import { SealgateError, unreachable } from '../errors.ts';
+import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import type { Secret } from '../log/secret.ts';
-import { loadPemKey } from './files/pem-key.ts';
-import { loadPkcs12 } from './files/pkcs12-key.ts';
-import type { LiveKeys } from './keyring.ts';
-import type { KnownKey } from './known-key.ts';
-import { type LoadedKey, SoftwareKeys } from './software-key.ts';
-import { openToken, type Token } from './token.ts';
+import type { Clock } from '../pipeline/ports.ts';
+import { carefulRefusals } from './careful-refusals.ts';
+import { KeyClient } from './client/key-client.ts';
+import { errorOf } from './failures.ts';
+import type { Inventory } from './inventory.ts';
+import type { KeyPlace, Refusals } from './key-state.ts';
+import type { KnownDecryptionKey, KnownSigningKey } from './known-key.ts';
+import { placeName, placeStatus, type SourceStatus } from './place-status.ts';
+import { RateLimit } from './rate-limit.ts';
+import type { RememberedInventories } from './remembered-inventory.ts';
+import { type SourceKeys, sourceKeys } from './source-keys.ts';
+import type { KeySource, SoftwareSource, TokenSource } from './source-kinds.ts';
+import { WatchedPlace } from './watched-place.ts';
 
-/** Where keys come from, as the configuration names it. */
-export type KeySource =
-  | { name: string; kind: 'pkcs12'; file: string; password: Secret }
-  | { name: string; kind: 'pem'; certificate: string; key: string; passphrase: Secret | null }
-  | {
-      name: string;
-      kind: 'pkcs11';
-      module: string;
-      token: string;
-      pin: Secret;
-      environment: Readonly<Record<string, string>>;
-    };
-
-/** Every key of every source, ready for use. */
-export interface KeySources extends LiveKeys {
-  /** Logs out of tokens, ends key processes and threads. */
+/** Every key of every source, as of now: cards come and go, files change. Those of a card that is out are among them. */
+export interface KeySources {
+  readonly signing: readonly KnownSigningKey[];
+  readonly decryption: readonly KnownDecryptionKey[];
+  /** Grows when the lists change. */
+  readonly version: number;
+  /** By name, sources whose keys nobody has seen yet; a sentence with the reason and what to do. */
+  readonly unseen: ReadonlyMap<string, string>;
+  /** In the order of the configuration. */
+  readonly status: readonly SourceStatus[];
+  /** Called when `version` has grown. */
+  onChange(listener: () => void): void;
+  /** Reads files and stores again, and tries what is away at once. What cannot be read leaves its keys as they are. */
+  reload(): Promise<readonly ReloadOutcome[]>;
+  /** Logs out of tokens and ends all key processes. */
   close(): Promise<void>;
 }
 
+export type ReloadOutcome = {
+  source: string;
+  place: string;
+  /** null: read. */
+  error: SealgateError | null;
+};
+
+export type PlaceToStart = {
+  /** Name of the source. */
+  source: string;
+  place: TokenSource | SoftwareSource;
+  log: Log;
+  refusals: Refusals;
+  /** What it held when it was there last; null: nobody knows. */
+  remembered: Inventory | null;
+};
+
+export type KeySourcesOptions = {
+  log: Log;
+  clock?: Clock;
+  /** Whether ML-DSA keys sign; default no. */
+  postQuantum?: boolean;
+  /** Default: nothing is known of a token before it is there. */
+  remembered?: RememberedInventories | null;
+  /** Default: PINs that were refused are known as long as the process lives. */
+  refusals?: Refusals | null;
+  /** Also wait for what is removable, as a command does that ends after one use. Default no. */
+  awaitRemovable?: boolean;
+  /** Default: a key process each. */
+  startPlace?(place: PlaceToStart): KeyPlace;
+};
+
+/** A key process for the place. */
+export function startKeyClient({ source, place, log, refusals }: PlaceToStart): KeyPlace {
+  return KeyClient.start({ source, place, log, refusals });
+}
+
 /**
- * Opens all sources. One that cannot be opened stops the start: an operator who reads the sentence now is better off than
- * a user who is refused later.
+ * Starts a key process for each place. A token that is removable may be out; of a source's other places one at least has to be
+ * there, because an operator who reads the sentence now is better off than a user who is refused later.
  *
- * @param options postQuantum: whether ML-DSA keys in files sign
- * @throws SealgateError of the source: `key.pin-incorrect`, `key.passphrase-incorrect`, `key.file-unreadable` …
+ * @throws SealgateError of the place: `key.pin-incorrect`, `key.token-absent`, `key.passphrase-incorrect`,
+ *   `key.file-unreadable` …; `key.useless` for files without a key that signs or decrypts. Nothing is left running then
  */
 export async function openKeySources(
   sources: readonly KeySource[],
-  log: Log,
-  { postQuantum = false }: { postQuantum?: boolean } = {},
+  options: KeySourcesOptions,
 ): Promise<KeySources> {
-  const software = new SoftwareKeys({ postQuantum });
-  const tokens: Token[] = [];
-  const signing: SigningKey[] = [];
-  const decryption: DecryptionKey[] = [];
-  const take = (name: string, keys: readonly LoadedKey[]): void => {
-    const signs = keys.flatMap((key) => software.signingKey(key) ?? []);
-    const decrypts = keys.flatMap((key) => software.decryptionKey(key) ?? []);
-    if (signs.length + decrypts.length === 0) throw useless(name, keys);
-    signing.push(...signs);
-    decryption.push(...decrypts);
-  };
-  const close = async () => {
-    await Promise.all([...tokens.map((token) => token.close()), software.close()]);
-  };
+  const opened = new LiveKeySources(sources, options);
   try {
-    for (const source of sources) {
-      switch (source.kind) {
-        case 'pkcs12':
-          take(source.name, await loadPkcs12(source));
-          break;
-        case 'pem': {
-          const { name, certificate: certificateFile, key: keyFile, passphrase } = source;
-          take(name, await loadPemKey({ name, certificateFile, keyFile, passphrase }));
-          break;
-        }
-        case 'pkcs11': {
-          const { name, module, token, pin, environment } = source;
-          tokens.push(await openToken({ name, module, token: { label: token }, pin, environment, log }));
-          break;
-        }
-        default:
-          return unreachable(source);
-      }
-    }
-    return {
-      signing: [...signing, ...tokens.flatMap((token) => token.signingKeys())].map(known),
-      decryption: [...decryption, ...tokens.flatMap((token) => token.decryptionKeys())].map(known),
-      version: 0,
-      unseen: new Map(),
-      status: sources.map(({ name }) => ({ name, places: [] })),
-      onChange: () => undefined,
-      close,
-    };
+    await opened.open();
+    return opened;
   } catch (error) {
-    await close();
+    await opened.close();
     throw error;
   }
 }
 
-/** These keys are always there and never change. */
-function known<Key extends { label: string }>(key: Key): Key & KnownKey {
-  const slash = key.label.indexOf('/');
-  const source = slash < 0 ? key.label : key.label.slice(0, slash);
-  const name = slash < 0 ? '' : key.label.slice(slash + 1);
-  return Object.assign(key, { source, name, standing: 'open', use: null } as const);
+type OpenSource = {
+  source: KeySource;
+  places: WatchedPlace[];
+  /** By key: they outlive the lists. */
+  limits: Map<string, RateLimit>;
+};
+
+class LiveKeySources implements KeySources {
+  readonly #sources: readonly OpenSource[];
+  readonly #options: KeySourcesOptions;
+  readonly #listeners: (() => void)[] = [];
+  #keys: SourceKeys = { signing: [], decryption: [] };
+  #version = 0;
+  #isOpen = false;
+
+  constructor(sources: readonly KeySource[], options: KeySourcesOptions) {
+    this.#options = options;
+    this.#sources = sources.map((source) => ({ source, places: [], limits: new Map() }));
+  }
+
+  async open(): Promise<void> {
+    const { log, remembered = null, refusals: kept = null, awaitRemovable = false } = this.#options;
+    const { startPlace = startKeyClient } = this.#options;
+    const started = await Promise.allSettled(
+      this.#sources.flatMap(({ source: { name: source, places: specs }, places }) => {
+        const refusals = carefulRefusals(kept, source, log);
+        return specs.map(async (spec, index) => {
+          places[index] = await WatchedPlace.start({
+            ...{ source, spec, log, remembered },
+            start: (known) => startPlace({ source, place: spec, log, refusals, remembered: known }),
+            onInventory: () => this.#changed(),
+          });
+        });
+      }),
+    );
+    for (const one of started) if (one.status === 'rejected') throw one.reason;
+    for (const { places } of this.#sources) {
+      for (const { spec, place } of places) if (awaitRemovable || !isRemovable(spec)) await place.settled;
+    }
+    for (const source of this.#sources) this.#requireUsable(source);
+    this.#isOpen = true;
+    this.#changed();
+  }
+
+  get signing(): readonly KnownSigningKey[] {
+    return this.#keys.signing;
+  }
+
+  get decryption(): readonly KnownDecryptionKey[] {
+    return this.#keys.decryption;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get unseen(): ReadonlyMap<string, string> {
+    const unseen = this.#sources.filter(({ places }) => places.every(({ inventory }) => inventory === null));
+    return new Map(unseen.map(({ source: { name }, places }) => [name, unseenSentence(name, places)]));
+  }
+
+  get status(): readonly SourceStatus[] {
+    return this.#sources.map(({ source: { name }, places }) => ({ name, places: places.map(placeStatus) }));
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async reload(): Promise<readonly ReloadOutcome[]> {
+    const all = this.#sources.flatMap(({ places }) => places);
+    return await Promise.all(all.map((place) => this.#reload(place)));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#sources.flatMap(({ places }) => places.map((place) => place.close())));
+  }
+
+  async #reload({ source, spec, place, inventory }: WatchedPlace): Promise<ReloadOutcome> {
+    const { log } = this.#options;
+    const outcome = { source, place: placeName(spec, inventory) };
+    try {
+      await place.reload();
+    } catch (error) {
+      if (!(error instanceof SealgateError)) throw error;
+      const { code, reason, publicText } = error;
+      log.write({
+        ...{ event: 'key.reload-failed', level: 'warn', source, code },
+        reason: reason === null ? publicText : `${publicText} (${reason})`,
+      });
+      return { ...outcome, error };
+    }
+    const keys = place.state.kind === 'open' ? place.state.inventory.keys.length : 0;
+    log.write({ event: 'key.reloaded', level: 'info', source, keys });
+    return { ...outcome, error: null };
+  }
+
+  /** Nothing is told while the places are being opened: half of the keys would look like all of them. */
+  #changed(): void {
+    if (!this.#isOpen) return;
+    const { clock = () => new Date(), postQuantum = false } = this.#options;
+    const keys = this.#sources.map(({ source, places, limits }) =>
+      sourceKeys({
+        ...{ source, places, postQuantum },
+        limitOf(key) {
+          if (source.usesPerMinute === null) return null;
+          const limit = limits.get(key) ?? new RateLimit(source.usesPerMinute, clock);
+          limits.set(key, limit);
+          return limit;
+        },
+      }),
+    );
+    this.#keys = {
+      signing: keys.flatMap(({ signing }) => signing),
+      decryption: keys.flatMap(({ decryption }) => decryption),
+    };
+    this.#version++;
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** What is wrong is told at once; what is merely away, only where nothing else of the source serves. */
+  #requireUsable({ source, places }: OpenSource): void {
+    const fixed = places.filter(({ spec }) => !isRemovable(spec));
+    for (const { place } of fixed) {
+      if (place.state.kind === 'refused') throw errorOf(place.state.failure);
+    }
+    const isServed = places.some(({ place: { state } }) => state.kind === 'open' || state.kind === 'locked');
+    for (const { place, spec, inventory } of fixed) {
+      if (place.state.kind !== 'absent') continue;
+      const { failure } = place.state;
+      if (!isServed) throw errorOf(failure);
+      const { log } = this.#options;
+      log.write({
+        ...{ event: 'key.place-absent', level: 'warn', source: source.name },
+        ...{ place: placeName(spec, inventory), reason: failure.reason },
+      });
+    }
+    this.#requireUseful(source, places);
+  }
+
+  /** A file that gives no key would be a login without one, which is said nowhere else as clearly. */
+  #requireUseful(source: KeySource, places: readonly WatchedPlace[]): void {
+    if (places.some(({ spec }) => spec.kind === 'token' || spec.kind === 'store')) return;
+    const { postQuantum = false } = this.#options;
+    const parts = { source, places, limitOf: () => null };
+    const count = (withMlDsa: boolean): number => {
+      const { signing, decryption } = sourceKeys({ ...parts, postQuantum: withMlDsa });
+      return signing.length + decryption.length;
+    };
+    if (count(postQuantum) === 0) throw useless(source, count(true) > 0);
+  }
 }
 
-/** A source that gives no key would be a login without one, which is said nowhere else as clearly. */
-function useless(name: string, keys: readonly LoadedKey[]): SealgateError {
-  const kinds = new Set(keys.map(({ privateKey }) => privateKey.asymmetricKeyType ?? 'unknown'));
-  const waiting = [...kinds].every((kind) => kind.startsWith('ml-dsa'));
+function isRemovable(spec: TokenSource | SoftwareSource): boolean {
+  return spec.kind === 'token' && spec.removable;
+}
+
+function unseenSentence(name: string, places: readonly WatchedPlace[]): string {
+  const [first] = places;
+  const { state } = first?.place ?? {};
+  const why =
+    state?.kind === 'absent' || state?.kind === 'refused'
+      ? state.failure.publicText
+      : 'It is being opened; try again in a moment.';
+  return `Nobody has seen the keys of ${name} yet. ${why}`;
+}
+
+function useless({ name, use }: KeySource, isPostQuantum: boolean): SealgateError {
+  const wanted = { 'sign-and-decrypt': 'signed or encrypted', sign: 'signed', decrypt: 'decrypted' }[use];
   return new SealgateError({
     code: 'key.useless',
-    publicText: waiting
+    publicText: isPostQuantum
       ? `The key ${name} is for ML-DSA, which signs only with smime.postQuantum: true in the configuration.`
-      : `The key ${name} is of a kind (${[...kinds].join(', ')}) that mail is neither signed nor encrypted with; configure another one.`,
+      : `The key ${name} is of a kind that mail is not ${wanted} with; configure another one.`,
     duration: 'permanent',
   });
 }

@@ -9,7 +9,7 @@ import { addressMismatches, type KeyMismatch } from './address-mismatch.ts';
 import { AuditedDecryptionKey, AuditedSigningKey } from './audited-key.ts';
 import { canonicalAddress } from './canonical-address.ts';
 import { isNamed, requireKnownNames, sourceOf, unknownNames } from './key-reference.ts';
-import type { KeySources } from './key-sources-live.ts';
+import type { KeySources } from './key-sources.ts';
 import { type KnownDecryptionKey, type KnownKey, type KnownSigningKey, nearestFirst } from './known-key.ts';
 import { whyNoSigningKey } from './why-no-signing-key.ts';
 

@@ -44,7 +44,7 @@ const tokenSource = z.object({
 
 const place = z.discriminatedUnion('kind', [
   tokenSource,
-  z.object({ kind: z.literal('pkcs12'), file: z.string(), password: secretSource }),
+  z.object({ kind: z.literal('pkcs12'), file: z.string(), password: secretSource.nullable() }),
   z.object({
     kind: z.literal('pem'),
     key: z.string(),

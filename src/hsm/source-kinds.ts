@@ -50,7 +50,8 @@ export type TokenSource = {
 };
 
 export type SoftwareSource =
-  | { kind: 'pkcs12'; file: string; password: SecretSource }
+  /** `password` null: the empty one. */
+  | { kind: 'pkcs12'; file: string; password: SecretSource | null }
   /** `certificate` may be the file of the key itself. */
   | { kind: 'pem'; key: string; certificate: string; passphrase: SecretSource | null }
   | { kind: 'store'; folder: string; unlock: StoreUnlock };

@@ -18,7 +18,7 @@ export type WatchedPlaceOptions = {
   log: Log;
   remembered: RememberedInventories | null;
   /** Starts the key process. Called once, after what is remembered was read. */
-  start(): KeyPlace;
+  start(remembered: Inventory | null): KeyPlace;
   /** The inventory is another one. */
   onInventory(): void;
 };
@@ -43,7 +43,7 @@ export class WatchedPlace {
     this.spec = options.spec;
     this.#inventory = remembered === null ? null : readInventory(remembered);
     this.#written = this.#inventory === null ? null : remembered;
-    this.place = options.start();
+    this.place = options.start(this.#inventory);
     this.place.onChange(() => this.#look());
     this.#look();
   }

@@ -105,6 +105,8 @@ type KeyEvent =
   | { event: 'key.name-unknown'; level: 'warn'; principal: string; key: string }
   /** What a token holds could not be written down, or not be read: should it be out at the next start, its keys are unknown. */
   | { event: 'key.inventory-not-remembered'; level: 'warn'; source: string; reason: string }
+  /** That a token has refused a PIN could not be written down, or not be looked up: such a PIN is not sent. */
+  | { event: 'key.refusal-not-noted'; level: 'error'; source: string; reason: string }
   /** One use of one key, whatever came of it. */
   | {
       event: 'key.used';

@@ -29,8 +29,7 @@ export function algorithmsFor(
   };
 }
 
-/** @param from as `comparable` writes it */
-function isSame(address: string, from: string): boolean {
-  const mailbox = parseMailbox(address);
-  return mailbox !== null && comparable(mailbox) === from;
+function isSame(one: string, other: string): boolean {
+  const [mine, theirs] = [parseMailbox(one), parseMailbox(other)];
+  return mine !== null && theirs !== null && comparable(mine) === comparable(theirs);
 }

@@ -8,7 +8,7 @@ import {
   type KeySourcesOptions,
   openKeySources,
   type PlaceToStart,
-} from '../../src/hsm/key-sources-live.ts';
+} from '../../src/hsm/key-sources.ts';
 import type { RememberedInventories } from '../../src/hsm/remembered-inventory.ts';
 import type { KeySource, TokenSource } from '../../src/hsm/source-kinds.ts';
 import { verifySignature } from '../../src/hsm/verify-signature.ts';

@@ -58,7 +58,7 @@ function secretsOf(place: TokenSource | SoftwareSource): readonly (PinSource | S
     case 'token':
       return [place.pin];
     case 'pkcs12':
-      return [place.password];
+      return place.password === null ? [] : [place.password];
     case 'pem':
       return place.passphrase === null ? [] : [place.passphrase];
     case 'store':

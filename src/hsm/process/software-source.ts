@@ -78,7 +78,7 @@ async function loadFile(source: FileOfKeys, access: SoftwareAccess): Promise<Loa
     case 'pkcs12':
       return await loadPkcs12({
         file: source.file,
-        password: await secretOf(source.password, access),
+        password: source.password === null ? new Secret('') : await secretOf(source.password, access),
         name: '',
       });
     case 'pem':

@@ -85,8 +85,10 @@ export function watchKeyFiles(
 
 function pathsOf(source: SoftwareSource): { files: string[]; folder: string | null } {
   switch (source.kind) {
-    case 'pkcs12':
-      return { files: [source.file, ...fileOf(source.password)], folder: null };
+    case 'pkcs12': {
+      const password = source.password === null ? [] : fileOf(source.password);
+      return { files: [source.file, ...password], folder: null };
+    }
     case 'pem': {
       const passphrase = source.passphrase === null ? [] : fileOf(source.passphrase);
       return { files: [source.key, source.certificate, ...passphrase], folder: null };

@@ -9,15 +9,13 @@ import { readCertificates } from '../../../src/pki/certificate-file.ts';
 import { encryptMessageStream } from '../../../src/smime/encrypt-stream.ts';
 import { openMessageStream, type StreamOpening } from '../../../src/smime/open-stream.ts';
 import { signMessageStream } from '../../../src/smime/sign-stream.ts';
+import { pemSource } from '../../support/pem-source.ts';
 import type { Job, Operation, WorkerOptions, WorkerReport } from './large-message.ts';
 
 /** One operation on files, in a process of its own, so that its memory is that of nothing else. */
 
 const options: WorkerOptions = JSON.parse(process.argv[2] ?? '{}');
-const sources = await openKeySources(
-  [{ name: 'bench', kind: 'pem', certificate: options.certificate, key: options.key, passphrase: null }],
-  silentLog,
-);
+const sources = await openKeySources([pemSource('bench', options)], { log: silentLog });
 const anchors = readCertificates(await readFile(options.authority));
 
 const operations: Record<Operation, (message: FileSource, write: Write) => Promise<void>> = {

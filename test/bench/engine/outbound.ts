@@ -15,6 +15,7 @@ import { readCertificates } from '../../../src/pki/certificate-file.ts';
 import type { Rule } from '../../../src/policy/rules.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
 import { liveKeys } from '../../support/live-keys.ts';
+import { pemSource } from '../../support/pem-source.ts';
 import { principalNamed } from '../../support/principal.ts';
 
 /** The outbound story in this process, as gateway.ts puts it together, with nothing around it: no sockets, no database. */
@@ -44,10 +45,7 @@ export async function startEngine({ sign, encrypt, instantKey = false }: EngineO
   const identity = await pki.issueUser({ address: SENDER });
   const { certificate: recipientPem } = await pki.issueUser({ address: RECIPIENT });
   const { certificateFile: certificate, keyFile: key } = identity;
-  const sources = await openKeySources(
-    [{ name: 'load', kind: 'pem', certificate, key, passphrase: null }],
-    silentLog,
-  );
+  const sources = await openKeySources([pemSource('load', { certificate, key })], { log: silentLog });
   await rm(folder, { recursive: true, force: true });
   const recipient = only(readCertificates(Buffer.from(recipientPem)));
   const story = outboundStory({

@@ -8,6 +8,7 @@ import { openKeySources } from '../../../src/hsm/key-sources.ts';
 import { silentLog } from '../../../src/log/log.ts';
 import { encryptMessage } from '../../../src/smime/encrypt.ts';
 import { signMessage } from '../../../src/smime/sign.ts';
+import { pemSource } from '../../support/pem-source.ts';
 import type { Benchmark, Contender } from '../benchmark.ts';
 import { type InProcess, inProcess } from './in-process.ts';
 import { FLOWED, PLAIN } from './mails.ts';
@@ -86,10 +87,9 @@ async function signer(): Promise<Signer> {
   try {
     const pki = await createThrowawayPki(join(folder, 'pki'));
     const { certificateFile: certificate, keyFile } = await pki.issueUser({ address: SENDER });
-    const sources = await openKeySources(
-      [{ name: 'load', kind: 'pem', certificate, key: keyFile, passphrase: null }],
-      silentLog,
-    );
+    const sources = await openKeySources([pemSource('load', { certificate, key: keyFile })], {
+      log: silentLog,
+    });
     const [found] = sources.signing;
     if (found === undefined) throw new Error('the key cannot sign');
     return { key: found, stop: () => sources.close() };
