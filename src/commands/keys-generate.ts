@@ -121,7 +121,8 @@ async function onToken(
   const { type, module, token, source } = options;
   if (config === null && [module, token, source].every((one) => one === undefined)) throw nowhere();
   if (!isTokenType(type)) throw notForTokens(type);
-  const { module, environment, initArgs, token, pin } = await tokenPlace(options, config);
+  const place = await tokenPlace(options, config);
+  const { environment, initArgs, pin } = place;
   const {
     publicKey,
     certificateRequest: request,
