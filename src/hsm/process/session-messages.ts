@@ -26,6 +26,7 @@ export type TokenWork = {
   /** A session that the thread takes over; null: it opens one. */
   session: Uint8Array | null;
   handles: ReadonlyMap<string, KeyHandle>;
+  removable: boolean;
   /** UTF-8; only where a key asks for it at each use. null: it does not, or is typed on the reader. */
   pin: Uint8Array | null;
 };

@@ -20,6 +20,8 @@ export type TokenOperatorOptions = {
   /** Logged in, where the token wants that. The operator replaces it when an operation was left unfinished in it. */
   session: Buffer;
   handles: ReadonlyMap<string, KeyHandle>;
+  /** A card: what its module says may mean that it is being pulled out. */
+  removable: boolean;
   /**
    * Sends the PIN again (CKU_CONTEXT_SPECIFIC) for a key that asks for it at each use.
    *
@@ -70,7 +72,7 @@ export class TokenOperator implements KeyOperator {
         failureOfUse(error, {
           attackable,
           begun: this.#begun,
-          sessionAlive: () => this.#sessionAlive(),
+          sessionAlive: () => !this.#mayBeLeaving(error) && this.#sessionAlive(),
         }),
       );
     }
@@ -206,6 +208,14 @@ export class TokenOperator implements KeyOperator {
     module.C_CloseSession(old);
   }
 
+  /**
+   * Pulled out a moment ago, which the reader notices later, a card fails like this; and the next call into OpenSC before 0.24 never
+   * comes back (https://github.com/OpenSC/OpenSC/issues/2707). So nothing more is asked in this process.
+   */
+  #mayBeLeaving(error: unknown): boolean {
+    return this.#options.removable && UNCLEAR.some((code) => isReturnValue(error, code));
+  }
+
   /** In the state it was opened in: a token that was reset in between has sessions, but nobody is logged in to it. */
   #sessionAlive(): boolean {
     try {
@@ -217,6 +227,8 @@ export class TokenOperator implements KeyOperator {
     }
   }
 }
+
+const UNCLEAR = [pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_DEVICE_ERROR];
 
 function signingInput(way: SigningWay, { input, data, scheme }: Sign): Buffer {
   if (way.input === 'message' || !('digest' in scheme)) return Buffer.from(data);

@@ -142,11 +142,11 @@ export class TokenPlace {
     const { inventory, handles } = await this.#read(source, 'after-login');
     const session = await this.#leader.call({ call: 'hand-over' });
     const each = [...handles.values()].some(({ alwaysAuthenticate }) => alwaysAuthenticate);
-    const { module } = source;
+    const { module, removable } = source;
     const { slot, description } = token;
     const work: TokenWork = {
       ...{ kind: 'token', module, slot, label: description.label, session: null },
-      ...{ handles, pin: each && pin !== null ? Uint8Array.from(pin) : null },
+      ...{ handles, removable, pin: each && pin !== null ? Uint8Array.from(pin) : null },
     };
     pin?.fill(0);
     this.#work = work;

@@ -24,6 +24,7 @@ export function beginTokenWork(first: Work): SessionWorker {
     module,
     session,
     handles,
+    removable: work.removable,
     authenticate(on) {
       try {
         module.C_Login(on, pkcs11.CKU_CONTEXT_SPECIFIC, pin);

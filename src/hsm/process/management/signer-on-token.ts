@@ -38,6 +38,7 @@ export function signerOnToken(
     module: module.pkcs11,
     session,
     handles: new Map([[key, handle]]),
+    removable: false,
     authenticate: () => {
       throw new FailureError(refused('a new key that wants its PIN for each use'));
     },
