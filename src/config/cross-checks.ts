@@ -1,3 +1,4 @@
+import { principalChecks } from './principal-checks.ts';
 import type { Sections } from './schema.ts';
 
 /** What is wrong between settings that are each well-formed. */
@@ -112,70 +113,6 @@ function upstreamChecks(path: readonly PropertyKey[], upstream: Listener['upstre
   return problems;
 }
 
-function principalChecks(config: Partial<Sections>): CrossProblem[] {
-  const problems: CrossProblem[] = [];
-  const principals = config.principals;
-  if (principals === undefined) return problems;
-  const known = config.keys === undefined ? null : new Set(config.keys.map((key) => key.name));
-  const tokens = new Set((config.keys ?? []).flatMap((key) => (key.kind === 'pkcs11' ? [key.name] : [])));
-  const logins = new Map<string, number>();
-  const used = new Map<string, string>();
-  for (const [i, principal] of principals.list.entries()) {
-    const path = ['principals', 'list', i];
-    const earlier = logins.get(principal.login);
-    if (earlier !== undefined) {
-      problems.push({
-        path: [...path, 'login'],
-        severity: 'error',
-        text: `principals.list[${earlier}] is this login already: put its addresses and keys together`,
-      });
-    }
-    logins.set(principal.login, i);
-    for (const [j, reference] of principal.keys.entries()) {
-      const name = sourceOf(reference);
-      if (known !== null && !known.has(name)) {
-        problems.push({
-          path: [...path, 'keys', j],
-          severity: 'error',
-          text: `there is no key of the name ${name}: ${known.size === 0 ? 'keys is empty' : `keys has ${[...known].join(', ')}`}`,
-        });
-      }
-      const other = used.get(reference);
-      if (other !== undefined && other !== principal.login) {
-        const wholeToken = reference === name && tokens.has(name);
-        problems.push({
-          path: [...path, 'keys', j],
-          severity: wholeToken ? 'error' : 'warning',
-          text: wholeToken
-            ? `the whole token ${name} is also given to the login ${other}: name one key of it, ${name}/LABEL, or each could read what is encrypted to the other`
-            : `the key ${reference} is also given to the login ${other}: each can read what is encrypted to the other`,
-        });
-      }
-      used.set(reference, principal.login);
-    }
-    if (principal.addresses.length === 0 && !(principals.loginIsAddress && principal.login.includes('@'))) {
-      problems.push({
-        path,
-        severity: 'warning',
-        text: 'this login has no address: it can read mail but send none',
-      });
-    }
-  }
-  for (const [i, key] of (config.keys ?? []).entries()) {
-    if (![...used.keys()].some((reference) => sourceOf(reference) === key.name)) {
-      problems.push({ path: ['keys', i], severity: 'warning', text: 'no login may use this key' });
-    }
-  }
-  if (principals.list.length === 0 && !principals.loginIsAddress && (config.submission ?? []).length > 0) {
-    problems.push({
-      path: ['principals'],
-      severity: 'warning',
-      text: 'no login has an address: every mail will be refused',
-    });
-  }
-  return problems;
-}
-
 function trustChecks(config: Partial<Sections>): CrossProblem[] {
   const { trust } = config;
   if (trust === undefined) return [];
@@ -275,9 +212,4 @@ function hostsMeet(one: string, other: string): boolean {
 /** Only what cannot leave this machine whatever its name service says, and the name RFC 6761 §6.3 reserves for it. */
 function isLoopback(host: string): boolean {
   return host === '::1' || host.toLowerCase() === 'localhost' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
-/** `hsm` of `hsm/alice`. */
-function sourceOf(reference: string): string {
-  return reference.split('/', 1)[0] ?? reference;
 }

@@ -76,7 +76,7 @@ export function keySection(files: Files) {
   );
   const certificates = z
     .array(path('file', 'PEM or DER file.', 'keys/alice.crt'))
-    .default([])
+    .prefault([])
     .meta({
       description:
         'Certificates (PEM or DER files) whose private keys are on the token while they themselves are not.',
@@ -137,7 +137,7 @@ export function keySection(files: Files) {
     .describe('Keys in a key store: a folder of key files, each encrypted.');
 
   const token = {
-    token: maybe(label('Label of the token.', 'sealgate')),
+    token: maybe(label('Label of the token.', 'sealgate').meta({ shown: true })),
     serial: maybe(serial),
     uri: maybe(uri('pkcs11:token=sealgate;object=alice')),
     pin: maybe(
@@ -223,7 +223,7 @@ export function keySection(files: Files) {
 /** Labels and serial numbers have fields of fixed size in PKCS#11. @param octets in UTF-8 */
 function limited(octets: number) {
   return z
-    .string()
+    .string({ error: 'text is expected: put it between quotation marks' })
     .min(1)
     .refine((text) => Buffer.byteLength(text) <= octets, {
       error: `this is longer than the ${octets} octets that tokens have for it`,

@@ -158,8 +158,10 @@ function linesBelow(shape: Shape, depth: number): string[] | null {
   if (isSecret(shape)) return null;
   if (shape.properties !== undefined) return mapLines(shape, depth);
   if (shape.items?.oneOf !== undefined) {
-    const [first, ...others] = shape.items.oneOf.map((one) => itemLines(one, depth));
-    return [...(first ?? []), ...others.flat().map((line) => commentedOut(line))];
+    const [first, ...others] = shape.items.oneOf;
+    if (first === undefined) return [];
+    const further = others.flatMap((one) => itemLines(withoutRepetition(one, first), depth));
+    return [...itemLines(first, depth), ...further.map((line) => commentedOut(line))];
   }
   if (shape.items?.properties === undefined) return null;
   const further = (shape.furtherExamples ?? []).map((item) => `${'  '.repeat(depth)}- ${flow(item)}`);
@@ -172,6 +174,17 @@ function mapLines(shape: Shape, depth: number): string[] {
     const known = over === undefined ? setting : { ...setting, example: over };
     return settingLines(name, known, isRequired(shape, name), depth);
   });
+}
+
+/** An alternative without what is optional and was shown with the first one already. */
+function withoutRepetition(shape: Shape, first: Shape): Shape {
+  const settings = Object.entries(shape.properties ?? {}).filter(
+    ([name, { description }]) =>
+      isRequired(shape, name) ||
+      description === undefined ||
+      first.properties?.[name]?.description !== description,
+  );
+  return { ...shape, properties: Object.fromEntries(settings) };
 }
 
 /** A map's own example is for its settings. */

@@ -1,20 +1,11 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
+import { keySection } from './key-schema.ts';
 import { rule } from './policy-schema.ts';
 import { principal } from './principal-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
-import {
-  host,
-  hostname,
-  keyName,
-  listenerPort,
-  maybe,
-  name,
-  size,
-  transport,
-  upstreamPort,
-} from './values.ts';
+import { host, hostname, listenerPort, maybe, name, size, transport, upstreamPort } from './values.ts';
 
 /**
  * The configuration, declared once: shape, meaning, defaults and examples. The reference page, the example file
@@ -84,45 +75,6 @@ export function configSchema(files: Files) {
     upstream: upstream.meta({ example: upstreamExample }),
   });
 
-  const key = z.discriminatedUnion('kind', [
-    z
-      .strictObject({
-        name: keyName('alice'),
-        kind: z.literal('pkcs12'),
-        file: path('private-file', 'PKCS#12 file (.p12, .pfx) with key and chain.', 'keys/alice.p12'),
-        password: secret('Password of the file.', 'keys/alice.password'),
-      })
-      .describe('A key in a PKCS#12 file.'),
-    z
-      .strictObject({
-        name: keyName('bob'),
-        kind: z.literal('pem'),
-        certificate: path('file', 'PEM file: the certificate first, then its chain.', 'keys/bob.crt'),
-        key: path('private-file', 'PEM file with the private key.', 'keys/bob.key'),
-        passphrase: maybe(
-          secret('Passphrase of the private key, where it is encrypted.', 'keys/bob.passphrase'),
-        ),
-      })
-      .describe('A key in PEM files.'),
-    z
-      .strictObject({
-        name: keyName('hsm'),
-        kind: z.literal('pkcs11'),
-        module: path('file', "The vendor's PKCS#11 library.", '/usr/lib/softhsm/libsofthsm2.so'),
-        token: z.string().min(1).max(32).meta({ description: 'Label of the token.', example: 'sealgate' }),
-        pin: secret('User PIN of the token.', 'keys/hsm.pin'),
-        environment: z
-          .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string())
-          .default({})
-          .meta({
-            description:
-              "Environment variables for the vendor's library, such as where its own configuration is. Nothing else of the gateway's environment reaches it.",
-            example: { SOFTHSM2_CONF: '/etc/softhsm/softhsm2.conf' },
-          }),
-      })
-      .describe('The keys of a PKCS#11 token (hardware security module or card).'),
-  ]);
-
   return z.strictObject({
     hostname: hostname.meta({
       description: 'Name of this gateway in greetings and in Authentication-Results.',
@@ -172,7 +124,7 @@ export function configSchema(files: Files) {
       )
       .default([])
       .describe('Listeners for reading mail (IMAP).'),
-    keys: z.array(key).default([]).describe('Private keys and their certificates.'),
+    keys: keySection(files),
     principals: z
       .strictObject({
         loginIsAddress: z

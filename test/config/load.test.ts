@@ -249,11 +249,25 @@ describe('secrets', () => {
   ])('a secret file that %s is refused', async (_, content, sentence) => {
     const name = `odd-${count}.password`;
     writeFile(name, content, 0o600);
-    const problems = await problemsOf(SOUND.replace('alice.password', name));
-    expect(problems).toMatchObject([
-      { path: 'keys[0].password.file', text: expect.stringMatching(sentence) },
-    ]);
+    const tls = `tls: { certificate: root.pem, key: alice.p12, passphrase: { file: ${name} } }\n`;
+    const problems = await problemsOf(tls + SOUND);
+    expect(problems).toMatchObject([{ path: 'tls.passphrase.file', text: expect.stringMatching(sentence) }]);
   });
+
+  test.each([
+    ['is empty', '', /empty/],
+    ['is a disk image', Buffer.alloc(100_000, 0x61), /larger/],
+  ])(
+    'that key processes read are only looked at: a file that %s is refused',
+    async (_, content, sentence) => {
+      const name = `odd-${count}.password`;
+      writeFile(name, content, 0o600);
+      const problems = await problemsOf(SOUND.replace('alice.password', name));
+      expect(problems).toMatchObject([
+        { path: 'keys[0].password.file', text: expect.stringMatching(sentence) },
+      ]);
+    },
+  );
 
   test('an environment variable that is not set is named', async () => {
     const problems = await problemsOf(SOUND.replace('{ file: alice.password }', '{ env: NOT_SET }'));
