@@ -4,7 +4,7 @@ import { printable } from '../log/printable.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { mayCertificateEncrypt, mayCertificateSign } from '../pki/key-purpose.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
-import { type CardProblem, problem } from './card-problems.ts';
+import { type CardProblem, hint, problem } from './card-problems.ts';
 import { certificateJson, certificateLines, day, readable } from './token-text.ts';
 
 /** A certificate on a card and what its key may do, as far as that is seen without the PIN. */
@@ -100,7 +100,7 @@ export function certificateProblems(
     );
   } else if (notAfter.getTime() - at.getTime() < SOON_MS) {
     found.push(
-      problem(
+      hint(
         'certificate-expires-soon',
         `${whose} expires on ${day(notAfter)}: ask its issuer for a new one now.`,
       ),

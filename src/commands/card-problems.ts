@@ -3,11 +3,18 @@ import { usesReaders } from './known-modules.ts';
 import { isReaderServiceThere } from './pcsc-service.ts';
 import { tokenName } from './token-text.ts';
 
-/** Something that is wrong with a card: one sentence with the next step. `code` is for programs and never changes. */
-export type CardProblem = { code: string; text: string };
+/**
+ * Something that is wrong with a card or a key: one sentence with the next step. `code` is for programs and never changes. A `hint`
+ * keeps nothing from working yet.
+ */
+export type CardProblem = { severity: 'fault' | 'hint'; code: string; text: string };
 
 export function problem(code: string, text: string): CardProblem {
-  return { code, text };
+  return { severity: 'fault', code, text };
+}
+
+export function hint(code: string, text: string): CardProblem {
+  return { severity: 'hint', code, text };
 }
 
 /** @param module path of the library */

@@ -1,11 +1,11 @@
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
-import { manageToken } from '../hsm/client/token-management.ts';
 import type { AnswerTo, SlotDescription, TokenOnSlot } from '../hsm/management-messages.ts';
 import { printable } from '../log/printable.ts';
 import { type CardKey, cardKeys, keyJson, keyLines } from './card-keys.ts';
 import { type CardProblem, pinProblems, problem, serviceProblems } from './card-problems.ts';
-import { ANY_TOKEN, type TokenOptions, type TokenPlace, tokenPlaces } from './token-options.ts';
+import { usesReaders } from './known-modules.ts';
+import { askToken, type TokenOptions, type TokenPlace, tokenPlaces } from './token-options.ts';
 import { pinText, tokenName } from './token-text.ts';
 
 /** What `sealgate card status` finds out: readers, cards, keys, and what is wrong, each with what to do. */
@@ -31,7 +31,7 @@ export async function cardStatus(
 ): Promise<CardStatus> {
   let places: readonly TokenPlace[];
   try {
-    places = await tokenPlaces(options, config);
+    places = cardPlaces(await tokenPlaces(options, config), options, config);
   } catch (error) {
     if (!(error instanceof SealgateError) || error.code !== 'key.module-absent') throw error;
     return { modules: [], problems: [problem(error.code, error.publicText)] };
@@ -48,17 +48,21 @@ export async function cardStatus(
   };
 }
 
+/** Nobody who asks for his card wants to hear of the libraries of other tokens that are installed too. */
+function cardPlaces(
+  places: readonly TokenPlace[],
+  { module, token }: TokenOptions,
+  config: Config | null,
+): readonly TokenPlace[] {
+  if (module !== undefined || token !== undefined || config !== null) return places;
+  return places.filter((place) => usesReaders(place.module));
+}
+
 async function placeStatus(place: TokenPlace, config: Config | null, at: Date) {
-  const { module: file, environment, initArgs } = place;
+  const { module: file } = place;
   let listing: AnswerTo<'list'>;
   try {
-    listing = await manageToken({
-      module: file,
-      environment,
-      initArgs,
-      token: ANY_TOKEN,
-      request: { kind: 'list' },
-    });
+    listing = await askToken<'list'>(place, { kind: 'list' });
   } catch (error) {
     if (!(error instanceof SealgateError)) throw error;
     const problems = [problem(error.code, error.publicText), ...(await serviceProblems(file))];
@@ -146,8 +150,9 @@ export function statusLines({ modules, problems }: CardStatus): string[] {
     `module       ${printable(file)}${module === null ? '' : ` (${printable(`${module.description} ${module.version}`)})`}`,
     ...readers.flatMap(readerLines),
   ]);
-  if (problems.length === 0) return [...lines, 'Everything is in order.'];
-  return [...lines, 'What to do:', ...problems.map(({ text }, at) => `  ${at + 1}. ${text}`)];
+  const inOrder = problems.every(({ severity }) => severity === 'hint') ? ['Everything is in order.'] : [];
+  if (problems.length === 0) return [...lines, ...inOrder];
+  return [...lines, ...inOrder, 'What to do:', ...problems.map(({ text }, at) => `  ${at + 1}. ${text}`)];
 }
 
 function readerLines({ slot, keys }: ReaderStatus): string[] {

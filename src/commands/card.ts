@@ -1,11 +1,9 @@
 import type { Command } from 'commander';
-import { manageToken } from '../hsm/client/token-management.ts';
 import { printable } from '../log/printable.ts';
 import { cardStatus, statusJson, statusLines } from './card-status.ts';
 import { jsonText } from './json-output.ts';
-import { tellProgress } from './progress.ts';
 import { type SecretOptions, secretSource, withSecrets } from './secret-options.ts';
-import { namedConfig, type TokenOptions, tokenPlace, withToken } from './token-options.ts';
+import { askToken, namedConfig, type TokenOptions, tokenPlace, withToken } from './token-options.ts';
 
 /** `sealgate card status` and `sealgate card pin change|unblock`: what the holder of a card needs. */
 export function addCardCommands(program: Command): void {
@@ -42,19 +40,16 @@ async function status(options: TokenOptions & { json?: true }): Promise<void> {
   process.stdout.write(
     `${options.json === true ? jsonText(statusJson(found)) : statusLines(found).join('\n')}\n`,
   );
-  if (found.problems.length > 0) process.exitCode = 1;
+  if (found.problems.some(({ severity }) => severity === 'fault')) process.exitCode = 1;
 }
 
 async function change(options: PinOptions): Promise<void> {
-  const { module, environment, initArgs, token, pin } = await tokenPlace(options, await namedConfig(options));
-  await manageToken({
-    ...{ module, environment, initArgs, token },
-    request: {
-      kind: 'change-pin',
-      login: { pin: secretSource('pin', options, pin), useLastTry: options.useLastTry === true },
-      newPin: secretSource('new-pin', options),
-    },
-    progress: tellProgress,
+  const place = await tokenPlace(options, await namedConfig(options));
+  const { pin } = place;
+  await askToken<'change-pin'>(place, {
+    kind: 'change-pin',
+    login: { pin: secretSource('pin', options, pin), useLastTry: options.useLastTry === true },
+    newPin: secretSource('new-pin', options),
   });
   const file =
     pin !== null && 'file' in pin
@@ -64,16 +59,12 @@ async function change(options: PinOptions): Promise<void> {
 }
 
 async function unblock(options: PinOptions): Promise<void> {
-  const { module, environment, initArgs, token } = await tokenPlace(options, await namedConfig(options));
-  const { how } = await manageToken({
-    ...{ module, environment, initArgs, token },
-    request: {
-      kind: 'unblock-pin',
-      puk: secretSource('puk', options),
-      newPin: secretSource('new-pin', options),
-      useLastTry: options.useLastTry === true,
-    },
-    progress: tellProgress,
+  const place = await tokenPlace(options, await namedConfig(options));
+  const { how } = await askToken<'unblock-pin'>(place, {
+    kind: 'unblock-pin',
+    puk: secretSource('puk', options),
+    newPin: secretSource('new-pin', options),
+    useLastTry: options.useLastTry === true,
   });
   process.stdout.write(
     `The new PIN is set (by ${how === 'puk' ? 'the PUK' : 'the security officer’s PIN'}).\n`,

@@ -9,6 +9,6 @@ export function configuredTokens(config: Config): { name: string; place: TokenPl
   );
 }
 
-export function configuredSources(config: Config): readonly KeySource[] {
-  return config.keys;
+export function configuredSources({ keys }: Config): readonly KeySource[] {
+  return keys;
 }

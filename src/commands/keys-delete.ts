@@ -1,11 +1,9 @@
 import type { Command } from 'commander';
-import { manageToken } from '../hsm/client/token-management.ts';
 import { printable } from '../log/printable.ts';
 import { requireConfirmation } from './confirmation.ts';
 import { openStore, type StoreOptions } from './key-store-options.ts';
-import { tellProgress } from './progress.ts';
 import { secretSource, withSecrets } from './secret-options.ts';
-import { namedConfig, type TokenOptions, tokenPlace, withToken } from './token-options.ts';
+import { askToken, namedConfig, type TokenOptions, tokenPlace, withToken } from './token-options.ts';
 
 type DeleteOptions = TokenOptions & StoreOptions & { yes?: true; useLastTry?: true };
 
@@ -41,15 +39,11 @@ async function remove(name: string, options: DeleteOptions): Promise<void> {
       store.close();
     }
   } else {
-    const { module, environment, initArgs, token, pin } = await tokenPlace(options, config);
+    const place = await tokenPlace(options, config);
     await requireConfirmation(`remove the key ${printable(name)} from the token`, name, options.yes);
-    await manageToken({
-      ...{ module, environment, initArgs, token },
-      request: {
-        ...{ kind: 'delete', label: name },
-        login: { pin: secretSource('pin', options, pin), useLastTry: options.useLastTry === true },
-      },
-      progress: tellProgress,
+    await askToken<'delete'>(place, {
+      ...{ kind: 'delete', label: name },
+      login: { pin: secretSource('pin', options, place.pin), useLastTry: options.useLastTry === true },
     });
   }
   process.stdout.write(`The key ${printable(name)} was removed.\n`);

@@ -2,7 +2,6 @@ import { createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { type Command, Option } from 'commander';
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
-import { manageToken } from '../hsm/client/token-management.ts';
 import { generateKey, KEY_KINDS, type KeyKind } from '../hsm/key-store/generate-key.ts';
 import type { KeyStore } from '../hsm/key-store/key-store.ts';
 import { type TokenKeyType, tokenKeyTypes } from '../hsm/management-messages.ts';
@@ -22,7 +21,7 @@ import { requireKeyName, type SubjectOptions, subjectOf } from './key-subject.ts
 import { type OutputOptions, requireFree, writeOutput } from './output-file.ts';
 import { tellProgress } from './progress.ts';
 import { secretSource, withSecrets } from './secret-options.ts';
-import { namedConfig, type TokenOptions, tokenPlace, withToken } from './token-options.ts';
+import { askToken, namedConfig, type TokenOptions, tokenPlace, withToken } from './token-options.ts';
 
 type GenerateOptions = TokenOptions &
   StoreOptions &
@@ -122,21 +121,17 @@ async function onToken(
   if (config === null && [module, token, source].every((one) => one === undefined)) throw nowhere();
   if (!isTokenType(type)) throw notForTokens(type);
   const place = await tokenPlace(options, config);
-  const { environment, initArgs, pin } = place;
+  const { pin } = place;
   const {
     publicKey,
     certificateRequest: request,
     certificate,
-  } = await manageToken({
-    ...{ module: place.module, environment, initArgs, token: place.token },
-    request: {
-      ...{ kind: 'generate', type, label: name },
-      extractable: options.exportable === true,
-      login: { pin: secretSource('pin', options, pin), useLastTry: options.useLastTry === true },
-      subject: { ...subject, addresses: [...subject.addresses] },
-      selfSignedDays: days,
-    },
-    progress: tellProgress,
+  } = await askToken<'generate'>(place, {
+    ...{ kind: 'generate', type, label: name },
+    extractable: options.exportable === true,
+    login: { pin: secretSource('pin', options, pin), useLastTry: options.useLastTry === true },
+    subject: { ...subject, addresses: [...subject.addresses] },
+    selfSignedDays: days,
   });
   const key = createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' });
   if (request !== null) return { name, publicKey: key, request: Buffer.from(request) };

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
-import { manageToken } from '../hsm/client/token-management.ts';
 import { type Certificate, parseCertificate } from '../pki/certificate.ts';
 import { checkCertificate, requireGood } from './certificate-checks.ts';
 import type { KeyFileKind } from './key-file-kind.ts';
@@ -9,10 +8,9 @@ import { passwordSource } from './key-files.ts';
 import { requireKeyName } from './key-subject.ts';
 import type { Imported, ImportOptions } from './keys-import.ts';
 import { ownCertificates } from './own-certificates.ts';
-import { tellProgress } from './progress.ts';
 import { secretSource } from './secret-options.ts';
 import { readCertificateFiles } from './smime-files.ts';
-import { type TokenPlace, tokenPlace } from './token-options.ts';
+import { askToken, tokenPlace } from './token-options.ts';
 
 /** Private keys are read in the token's process, never here. */
 export async function importIntoToken(
@@ -35,15 +33,11 @@ export async function importIntoToken(
       const name = certificate.mailboxes[0] ?? certificate.subject.text;
       written.push({ name, certificate, checks, how: 'the certificate was put to its key' });
     }
-    await manageToken({
-      ...moduleOf(place),
-      request: {
-        kind: 'write-certificates',
-        certificates: own.map(({ der }) => der),
-        chain: [...chain, ...further].map(({ der }) => der),
-        login,
-      },
-      progress: tellProgress,
+    await askToken<'write-certificates'>(place, {
+      kind: 'write-certificates',
+      certificates: own.map(({ der }) => der),
+      chain: [...chain, ...further].map(({ der }) => der),
+      login,
     });
     return written;
   }
@@ -53,19 +47,15 @@ export async function importIntoToken(
     for (const certificate of own) requireGood(await check(certificate, [...chain, ...further]), options);
   }
   const password = await passwordSource(path, kind, options);
-  const { keys } = await manageToken({
-    ...moduleOf(place),
-    request: {
-      kind: 'import-keys',
-      source:
-        kind === 'pkcs12'
-          ? { kind, file: path, password }
-          : { kind: 'pem', key: path, certificate: certificateFile, passphrase: password },
-      label: options.name === undefined ? null : requireKeyName(options.name),
-      extractable: options.exportable === true,
-      login,
-    },
-    progress: tellProgress,
+  const { keys } = await askToken<'import-keys'>(place, {
+    kind: 'import-keys',
+    source:
+      kind === 'pkcs12'
+        ? { kind, file: path, password }
+        : { kind: 'pem', key: path, certificate: certificateFile, passphrase: password },
+    label: options.name === undefined ? null : requireKeyName(options.name),
+    extractable: options.exportable === true,
+    login,
   });
   const imported: Imported[] = [];
   for (const { label: name, certificate: der, chain, how } of keys) {
@@ -82,10 +72,6 @@ const HOW = {
   unwrapped: 'written to the token, encrypted on the way',
   'already-there': 'the key is on the token already; its certificates were completed',
 } as const;
-
-function moduleOf({ module, environment, initArgs, token }: TokenPlace) {
-  return { module, environment, initArgs, token };
-}
 
 /** What is in a PKCS#12 file for a token is seen in the token's process alone. @throws SealgateError `command.strict` */
 async function certificatesBefore(

@@ -33,8 +33,8 @@ async function list(options: ListOptions): Promise<void> {
   const text =
     options.json === true ? jsonText(found.map(sourceJson)) : found.flatMap(sourceLines).join('\n');
   process.stdout.write(`${text === '' ? 'The configuration names no keys.' : text}\n`);
-  const wrong = found.some(
-    ({ problems, keys }) => problems.length > 0 || keys.some((key) => key.problems.length > 0),
+  const wrong = found.some(({ problems, keys }) =>
+    [...problems, ...keys.flatMap((key) => key.problems)].some(({ severity }) => severity === 'fault'),
   );
   if (wrong) process.exitCode = 1;
 }

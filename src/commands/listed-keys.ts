@@ -145,8 +145,12 @@ export function sourceLines({ name, use, places, keys, problems }: ListedSource)
     `${printable(name)}${use === null ? '' : ` (${use})`}`,
     ...places.map((place) => `  in         ${printable(place)}`),
     ...keys.flatMap((key) => keyLines(key).map((line) => `  ${line}`)),
-    ...problems.map(({ text }) => `  PROBLEM    ${printable(text)}`),
+    ...problems.map(problemLine),
   ];
+}
+
+function problemLine({ severity, text }: CardProblem): string {
+  return `  ${severity === 'fault' ? 'PROBLEM' : 'note   '}    ${printable(text)}`;
 }
 
 function keyLines({
@@ -170,7 +174,7 @@ function keyLines({
     ...(logins === null
       ? []
       : [`  logins     ${logins.length === 0 ? 'none' : logins.map(printable).join(', ')}`]),
-    ...problems.map(({ text }) => `  PROBLEM    ${printable(text)}`),
+    ...problems.map(problemLine),
   ];
 }
 

@@ -2,7 +2,7 @@ import type { Config } from '../config/load.ts';
 import type { KeyStore, StoredKey } from '../hsm/key-store/key-store.ts';
 import { requestSchemeFor } from '../pki/certificate-request.ts';
 import { certificateProblems } from './card-keys.ts';
-import { problem } from './card-problems.ts';
+import { hint, problem } from './card-problems.ts';
 import { kindOf } from './key-kind.ts';
 import { loginsWith } from './key-logins.ts';
 import type { ListedKey, ListedSource } from './listed-keys.ts';
@@ -29,7 +29,7 @@ function listed(
 ): ListedKey {
   const { name, certificate, publicKey, exportable, use } = key;
   const logins = config === null ? null : loginsWith(config, source, name);
-  const waiting = problem(
+  const waiting = hint(
     'key.no-certificate',
     'It waits for its certificate: give the one that was issued to “sealgate keys import”.',
   );

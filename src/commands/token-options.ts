@@ -3,17 +3,26 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
+import { manageToken } from '../hsm/client/token-management.ts';
+import type { AnswerTo, ManagementRequest } from '../hsm/management-messages.ts';
 import { parsePkcs11Uri } from '../hsm/pkcs11-uri.ts';
 import type { PinSource, TokenSelector } from '../hsm/source-kinds.ts';
 import { printable } from '../log/printable.ts';
 import { configuredTokens } from './configured-keys.ts';
 import { howToInstall, installedModules } from './known-modules.ts';
+import { tellProgress } from './progress.ts';
 import { configInEnvironment, readConfig } from './read-config.ts';
 import { refuseSecrets } from './secret-options.ts';
 
 /** Which module and which token a command is about: from the command line, else from the configuration. */
 
-export type TokenOptions = { module?: string; token?: string; source?: string; config?: string };
+export type TokenOptions = {
+  module?: string;
+  token?: string;
+  source?: string;
+  config?: string;
+  timeout?: string;
+};
 
 export type TokenPlace = {
   /** Absolute path of the PKCS#11 library. */
@@ -23,6 +32,8 @@ export type TokenPlace = {
   token: TokenSelector;
   /** Where the configuration says that the PIN is; null: it says nothing of this token. */
   pin: PinSource | null;
+  /** Milliseconds that the module may be silent; absent: by what it is asked. */
+  timeout?: number;
 };
 
 export const ANY_TOKEN: TokenSelector = {
@@ -35,6 +46,7 @@ export function withToken(command: Command): Command {
     .option('--module <file>', 'PKCS#11 library of the vendor')
     .option('--token <token>', 'which token: its label, or a pkcs11: URI')
     .option('--source <name>', 'key source of the configuration whose token is meant')
+    .option('--timeout <seconds>', 'how long the library may be silent before it is given up')
     .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)');
 }
 
@@ -58,7 +70,7 @@ export async function tokenPlace(options: TokenOptions, config: Config | null): 
   const place = second === undefined && only !== undefined ? only : module === null ? null : bare(module);
   if (place === null) throw undecided(configured);
   await requireModule(place.module);
-  return { ...place, token: selector ?? place.token };
+  return { ...place, token: selector ?? place.token, ...timeoutOf(options) };
 }
 
 /**
@@ -74,7 +86,30 @@ export async function tokenPlaces(options: TokenOptions, config: Config | null):
   const places =
     configured.length > 0 ? configured : module === null ? installedModules().map(bare) : [bare(module)];
   for (const place of places) await requireModule(place.module);
-  return places.map((place) => (selector === null ? place : { ...place, token: selector }));
+  const timeout = timeoutOf(options);
+  return places.map((place) => ({ ...place, token: selector ?? place.token, ...timeout }));
+}
+
+/** One request to the module, in a process of its own, with its progress on standard error. */
+export async function askToken<K extends ManagementRequest['kind']>(
+  { module, environment, initArgs, token, timeout }: TokenPlace,
+  request: Extract<ManagementRequest, { kind: K }>,
+): Promise<AnswerTo<K>> {
+  return await manageToken<K>({
+    ...{ module, environment, initArgs, token, request, progress: tellProgress },
+    ...(timeout === undefined ? {} : { timeout }),
+  });
+}
+
+function timeoutOf({ timeout }: TokenOptions): { timeout?: number } {
+  if (timeout === undefined) return {};
+  const seconds = Number(timeout);
+  if (seconds > 0 && seconds <= 3_600) return { timeout: seconds * 1000 };
+  throw new SealgateError({
+    code: 'command.timeout',
+    duration: 'permanent',
+    publicText: `--timeout takes a number of seconds, up to 3600; “${printable(timeout)}” is none.`,
+  });
 }
 
 function bare(module: string): TokenPlace {

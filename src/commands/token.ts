@@ -1,12 +1,10 @@
 import type { Command } from 'commander';
 import { SealgateError } from '../errors.ts';
-import { manageToken } from '../hsm/client/token-management.ts';
 import { printable } from '../log/printable.ts';
 import { jsonText } from './json-output.ts';
-import { tellProgress } from './progress.ts';
 import { type SecretOptions, secretSource, withSecrets } from './secret-options.ts';
 import {
-  ANY_TOKEN,
+  askToken,
   namedConfig,
   type TokenOptions,
   type TokenPlace,
@@ -68,14 +66,7 @@ async function list(options: ListOptions): Promise<void> {
 /** One module that hangs is no reason to hear nothing of the others. */
 async function listOne(place: TokenPlace) {
   try {
-    const { module, environment, initArgs } = place;
-    const listing = await manageToken({
-      module,
-      environment,
-      initArgs,
-      token: ANY_TOKEN,
-      request: { kind: 'list' },
-    });
+    const listing = await askToken<'list'>(place, { kind: 'list' });
     return { place, listing, error: null };
   } catch (error) {
     if (!(error instanceof SealgateError)) throw error;
@@ -105,18 +96,14 @@ function distinct(places: readonly TokenPlace[]): TokenPlace[] {
 
 async function init(options: InitOptions): Promise<void> {
   const place = await tokenPlace(options, await namedConfig(options));
-  const { module, environment, initArgs, token } = place;
-  const { label, serial } = await manageToken({
-    ...{ module, environment, initArgs, token },
-    request: {
-      kind: 'initialise',
-      label: options.label,
-      soPin: secretSource('so-pin', options),
-      userPin: secretSource('new-pin', options),
-      erase: options.erase === true,
-      useLastTry: options.useLastTry === true,
-    },
-    progress: tellProgress,
+  const { module } = place;
+  const { label, serial } = await askToken<'initialise'>(place, {
+    kind: 'initialise',
+    label: options.label,
+    soPin: secretSource('so-pin', options),
+    userPin: secretSource('new-pin', options),
+    erase: options.erase === true,
+    useLastTry: options.useLastTry === true,
   });
   process.stdout.write(
     options.json === true
