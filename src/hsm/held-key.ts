@@ -60,6 +60,11 @@ export class HeldKey {
     throw failure ?? gone(label);
   }
 
+  /** Whether a place has it from a file: such a one signs messages, and no digest that was made elsewhere. */
+  get isInFile(): boolean {
+    return this.#holders().some(({ at }) => at.inventory?.token === null);
+  }
+
   #holders(): Holder[] {
     return this.#places.flatMap((at) => {
       const descriptions = at.inventory?.keys.filter(({ key }) => key === this.key) ?? [];

@@ -33,7 +33,7 @@ export type ProcessKeyDetails = {
   limit: RateLimit | null;
 };
 
-/** Longer messages are hashed here, off the event loop, rather than sent to the key process. Octets. */
+/** Longer messages for a token are hashed here, off the event loop, rather than sent to the key process. Octets. */
 const LONGEST_MESSAGE = 64 * 1024;
 
 abstract class ProcessKey implements KnownKey {
@@ -80,7 +80,7 @@ export class ProcessSigningKey extends ProcessKey implements SigningKey {
   async sign(scheme: SignatureScheme, data: Uint8Array): Promise<Buffer> {
     if (!includesScheme(this.schemes, scheme)) throw errorOf(refused(`scheme ${scheme.kind}`));
     this.count();
-    const long = data.length > LONGEST_MESSAGE && 'digest' in scheme;
+    const long = data.length > LONGEST_MESSAGE && 'digest' in scheme && !this.held.isInFile;
     const { octets, place } = await this.held.perform(
       {
         kind: 'sign',

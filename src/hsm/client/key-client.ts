@@ -371,7 +371,9 @@ export class KeyClient implements KeyPlace {
       return;
     }
     const { log, source } = this.#options;
-    const { code, reason } = failure;
+    const { code, publicText } = failure;
+    // With the name of the file, which the private reason leaves out.
+    const reason = `${publicText} (${failure.reason})`;
     log.write({ event: 'key.reload-failed', level: 'warn', source, code, reason });
   }
 
