@@ -1,4 +1,4 @@
-import { ECDH, type KeyObject } from 'node:crypto';
+import { diffieHellman, ECDH, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readWhole } from '../asn1/reader.ts';
 import { SequenceReader } from '../asn1/sequence-reader.ts';
 import { bitString, sequence } from '../asn1/writer.ts';
@@ -37,6 +37,7 @@ export function readOriginatorKey(own: OwnPublicKey, spki: Uint8Array): KeyObjec
   ) {
     throw mismatch();
   }
+  requireLargeOrder(key);
   return key;
 }
 
@@ -53,6 +54,21 @@ export function pointOf(key: KeyObject): { point: Buffer; octets: number } {
   if (curve === null) throw mismatch();
   const point = ECDH.convertKey(info.subjectPublicKey, curve.name, undefined, undefined, 'uncompressed');
   return { point: Buffer.from(point), octets: curve.octets };
+}
+
+/**
+ * RFC 7748 §6.1: a point of small order gives zero with every private key, so any one shows it, and none of the recipient's
+ * is needed.
+ */
+function requireLargeOrder(publicKey: KeyObject): void {
+  const type = publicKey.asymmetricKeyType;
+  if (type !== 'x25519' && type !== 'x448') return;
+  try {
+    const { privateKey } = type === 'x25519' ? generateKeyPairSync('x25519') : generateKeyPairSync('x448');
+    diffieHellman({ privateKey, publicKey });
+  } catch (cause) {
+    throw mismatch(cause);
+  }
 }
 
 function withParameters(own: OwnPublicKey, spki: Buffer): Buffer {

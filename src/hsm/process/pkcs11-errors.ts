@@ -51,6 +51,11 @@ export function isRefusal(error: unknown): boolean {
   return value !== null && REFUSED.has(value.code);
 }
 
+/** The module's own word, for the log. */
+export function reasonOf(error: unknown): string {
+  return returnValueOf(error)?.name ?? (error instanceof Error ? error.message : String(error));
+}
+
 export function isReturnValue(error: unknown, code: number): boolean {
   return returnValueOf(error)?.code === code;
 }
@@ -131,12 +136,24 @@ const NOT_DONE: ReadonlySet<number> = new Set([
   pkcs11.CKR_SESSION_READ_ONLY,
 ]);
 
+/** Said of the input, and of nothing else. */
+const BAD_OCTETS: ReadonlySet<number> = new Set([
+  pkcs11.CKR_ENCRYPTED_DATA_INVALID,
+  pkcs11.CKR_ENCRYPTED_DATA_LEN_RANGE,
+  pkcs11.CKR_DATA_INVALID,
+  pkcs11.CKR_DATA_LEN_RANGE,
+  pkcs11.CKR_WRAPPED_KEY_INVALID,
+  pkcs11.CKR_WRAPPED_KEY_LEN_RANGE,
+  pkcs11.CKR_PUBLIC_KEY_INVALID,
+  pkcs11.CKR_DOMAIN_PARAMS_INVALID,
+]);
+
 /** How far a use of a key had come when it failed. */
 export type FailedUse = {
   /** The input comes out of a stranger's mail. */
   attackable: boolean;
-  /** The mechanism had been accepted for the key: what fails after that fails because of the octets. */
-  begun: boolean;
+  /** The token was looking into these octets: taking a padding off. */
+  judging: boolean;
   /** Asks the token whether the session still stands; called only where the error leaves it open. */
   sessionAlive(): boolean;
 };
@@ -145,19 +162,20 @@ export type FailedUse = {
  * What a failed use of a key on a token means.
  *
  * Must never happen: a stranger's octets make a key look away or unfit, or are told from others by a kind of failure of their
- * own. So once an operation on them has begun, everything that does not certainly come from elsewhere is one and the same
+ * own. So while the token judges them, everything that does not certainly come from elsewhere is one and the same
  * failure (some modules answer a wrong padding with CKR_DEVICE_ERROR or CKR_ARGUMENTS_BAD).
  */
 export function failureOfUse(error: unknown, use: FailedUse): Failure {
   const value = returnValueOf(error);
-  const reason = value?.name ?? (error instanceof Error ? error.message : String(error));
+  const reason = reasonOf(error);
   if (value === null) return away(reason, !use.sessionAlive());
   if (GONE.has(value.code)) return away(reason, true);
   if (FOR_NOW.has(value.code)) return away(reason, !use.sessionAlive());
   if (value.code === pkcs11.CKR_PIN_LOCKED) return pinFailure('key.pin-locked', PIN_LOCKED, reason);
   if (OF_THE_PIN.has(value.code)) return pinFailure('key.pin-incorrect', PIN_REFUSED, reason);
   if (value.code === pkcs11.CKR_FUNCTION_REJECTED) return unavailable(NOT_CONFIRMED, reason, false);
-  if (use.attackable && use.begun) return use.sessionAlive() ? decryptFailed(reason) : away(reason, true);
+  if (use.attackable && BAD_OCTETS.has(value.code)) return decryptFailed(reason);
+  if (use.judging) return use.sessionAlive() ? decryptFailed(reason) : away(reason, true);
   if (NOT_DONE.has(value.code)) return refused(reason);
   return away(reason, !use.sessionAlive());
 }

@@ -65,13 +65,8 @@ export function abilitiesOf(
           candidates(scheme).filter(({ mechanism }) => offered(mechanism, pkcs11.CKF_SIGN)),
         )
       : [],
-    // The padding here first: for a wrong one, tokens have an error.
     pkcs1: key.asymmetricKeyType === 'rsa' ? opening(permissions, offered, pkcs11.CKM_RSA_PKCS) : [],
-    // The token's own decoding first: it tells nobody how far it came.
-    oaep:
-      key.asymmetricKeyType === 'rsa'
-        ? opening(permissions, offered, pkcs11.CKM_RSA_PKCS_OAEP).reverse()
-        : [],
+    oaep: key.asymmetricKeyType === 'rsa' ? opening(permissions, offered, pkcs11.CKM_RSA_PKCS_OAEP) : [],
     agreement: permissions.derive ? agreement(publicKey.type, offered) : null,
   };
 }
@@ -111,6 +106,7 @@ function opening(permissions: KeyPermissions, offered: Offered, padded: number):
     return permissions.unwrap && offered(padded, pkcs11.CKF_UNWRAP) ? ['unwrapped'] : [];
   }
   const ways: OpeningWay[] = [];
+  // First, since tokens have errors of many kinds for a wrong padding, and some ignore digests and labels of OAEP.
   if (offered(pkcs11.CKM_RSA_X_509, pkcs11.CKF_DECRYPT)) ways.push('bare');
   if (offered(padded, pkcs11.CKF_DECRYPT)) ways.push('padded');
   return ways;

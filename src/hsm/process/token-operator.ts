@@ -1,19 +1,21 @@
-import { createHash, createPublicKey, hash } from 'node:crypto';
+import { createHash, createPublicKey, hash, type KeyObject } from 'node:crypto';
 import pkcs11 from 'pkcs11js';
 import { sequence, unsignedInteger } from '../../asn1/writer.ts';
 import type { KeyTransportScheme } from '../../cms/keys.ts';
 import { SealgateError, unreachable } from '../../errors.ts';
 import { decryptFailed, FailureError, refused } from '../failures.ts';
+import type { Failure } from '../messages.ts';
 import type { Operation } from '../operation.ts';
 import { pointOf, readOriginatorKey } from '../originator-key.ts';
 import { includesScheme } from '../signature-schemes.ts';
 import { digestInfo } from './digest-info.ts';
-import type { KeyHandle, OpeningWay, SigningWay } from './key-handle.ts';
+import type { KeyHandle, SigningWay } from './key-handle.ts';
 import type { KeyOperator } from './key-operator.ts';
 import { decodeOaep } from './oaep.ts';
-import { failureOfUse, isRefusal, isReturnValue, returnValueOf } from './pkcs11-errors.ts';
+import { failureOfUse, isRefusal, isReturnValue, reasonOf, returnValueOf } from './pkcs11-errors.ts';
 import { decodePkcs1 } from './rsa-pkcs1-unpadding.ts';
 import { decrypt, derive, type KeyUse, oaepMechanism, pssMechanism, sign, unwrap } from './token-key-use.ts';
+import { tokenPublicKey } from './token-public-key.ts';
 
 export type TokenOperatorOptions = {
   module: pkcs11.PKCS11;
@@ -40,6 +42,10 @@ export class TokenOperator implements KeyOperator {
   #session: Buffer;
   /** The mechanism of the operation under way has been accepted. */
   #begun = false;
+  /** The token looks into the octets of a stranger: what fails now may fail because of them. */
+  #judging = false;
+  /** By the key's name. */
+  readonly #publicKeys = new Map<string, KeyObject>();
   /** By the key's name: what its wrong paddings are turned into messages with. */
   readonly #rejection = new Map<string, Buffer>();
 
@@ -53,7 +59,7 @@ export class TokenOperator implements KeyOperator {
   perform(operation: Operation): Buffer {
     const key = this.#options.handles.get(operation.key);
     if (key === undefined) throw new FailureError(refused('the key is not on the token'));
-    this.#begun = false;
+    this.#judging = false;
     try {
       try {
         return this.#perform(key, operation);
@@ -64,18 +70,22 @@ export class TokenOperator implements KeyOperator {
         return this.#perform(key, operation);
       }
     } catch (error) {
-      if (error instanceof FailureError) throw error;
-      const attackable = operation.kind !== 'sign';
-      // Ours alone: what the originator sent is no key for this one.
-      if (error instanceof SealgateError) throw new FailureError(decryptFailed(error.code));
-      throw new FailureError(
-        failureOfUse(error, {
-          attackable,
-          begun: this.#begun,
-          sessionAlive: () => !this.#mayBeLeaving(error) && this.#sessionAlive(),
-        }),
-      );
+      throw new FailureError(this.#failureOf(error, operation.kind !== 'sign'));
     }
+  }
+
+  #failureOf(error: unknown, attackable: boolean): Failure {
+    if (error instanceof FailureError) return error.failure;
+    // Ours alone: what the originator sent is no key for this one.
+    if (error instanceof SealgateError) return decryptFailed(error.code);
+    const leaving = this.#mayBeLeaving(error);
+    // What a stranger sent must not end the process of a card, nor be told from other damage.
+    if (leaving && this.#judging) return decryptFailed(reasonOf(error));
+    return failureOfUse(error, {
+      attackable,
+      judging: this.#judging,
+      sessionAlive: () => !leaving && this.#sessionAlive(),
+    });
   }
 
   #perform(key: KeyHandle, operation: Operation): Buffer {
@@ -85,7 +95,7 @@ export class TokenOperator implements KeyOperator {
       case 'decrypt':
         return this.#decrypt(operation.key, key, operation.scheme, Buffer.from(operation.encryptedKey));
       case 'agree':
-        return this.#agree(key, operation.originator);
+        return this.#agree(operation.key, key, operation.originator);
       case 'decapsulate':
         throw new FailureError(refused('ML-KEM on a token'));
       default:
@@ -106,10 +116,9 @@ export class TokenOperator implements KeyOperator {
   }
 
   #decrypt(name: string, key: KeyHandle, scheme: KeyTransportScheme, encrypted: Buffer): Buffer {
-    const ways = scheme.kind === 'rsa-pkcs1' ? key.pkcs1 : oaepWays(key, scheme);
-    // RFC 8017 §7.1.2 step 1b, §7.2.2 step 1.
-    if (ways.length > 0 && encrypted.length !== key.octets) {
-      throw new FailureError(decryptFailed('length of the encrypted key'));
+    const ways = scheme.kind === 'rsa-pkcs1' ? key.pkcs1 : key.oaep;
+    if (ways.length > 0 && !isCiphertext(encrypted, this.#publicKey(name, key))) {
+      throw new FailureError(decryptFailed('the encrypted key is no number of this key'));
     }
     return this.#firstThatWorks(ways, `decryption with ${scheme.kind}`, (way) => {
       switch (way) {
@@ -118,7 +127,7 @@ export class TokenOperator implements KeyOperator {
             ? decodePkcs1(this.#bare(key, encrypted), encrypted, this.#rejectionSecret(name, key))
             : decodedOaep(this.#bare(key, encrypted), scheme);
         case 'padded':
-          return decrypt(this.#use(key), paddedMechanism(scheme), encrypted, key.octets);
+          return decrypt(this.#useOnOctets(key), paddedMechanism(scheme), encrypted, key.octets);
         case 'unwrapped':
           return shown(unwrap(this.#useAtOnce(key), paddedMechanism(scheme), encrypted));
         default:
@@ -147,19 +156,26 @@ export class TokenOperator implements KeyOperator {
     return secret;
   }
 
-  #agree(key: KeyHandle, originator: Uint8Array): Buffer {
+  #agree(name: string, key: KeyHandle, originator: Uint8Array): Buffer {
     if (key.agreement === null) throw new FailureError(refused('CKA_DERIVE'));
-    const spki = Buffer.from(key.publicKey);
     const own = {
-      publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
-      subjectPublicKeyInfo: spki,
+      publicKey: this.#publicKey(name, key),
+      subjectPublicKeyInfo: Buffer.from(key.publicKey),
     };
     const { point, octets } = pointOf(readOriginatorKey(own, originator));
-    const secret = shown(derive(this.#useAtOnce(key), key.agreement, point, octets));
+    const secret = shown(derive(this.#use(key), key.agreement, point, octets));
     if (secret.length !== octets) throw new FailureError(refused('a shared secret of another length'));
     // RFC 7748 §6.1: what a point of small order gives.
     if (secret.every((octet) => octet === 0)) throw new FailureError(decryptFailed('key agreement'));
     return secret;
+  }
+
+  #publicKey(name: string, { publicKey }: KeyHandle): KeyObject {
+    const known = this.#publicKeys.get(name);
+    if (known !== undefined) return known;
+    const key = createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' });
+    this.#publicKeys.set(name, key);
+    return key;
   }
 
   /** The next way only where this one is not taken for the key; a failure on the octets is final. */
@@ -193,9 +209,22 @@ export class TokenOperator implements KeyOperator {
     };
   }
 
-  /** For operations of one call: the token cannot refuse the mechanism ahead of the octets. */
+  /** For operations in which the token takes the padding off. */
+  #useOnOctets(key: KeyHandle): KeyUse {
+    const use = this.#use(key);
+    return {
+      ...use,
+      begun: () => {
+        use.begun();
+        this.#judging = true;
+      },
+    };
+  }
+
+  /** The same for operations of one call: the token cannot refuse the mechanism ahead of the octets. */
   #useAtOnce(key: KeyHandle): KeyUse {
     this.#begun = true;
+    this.#judging = true;
     return this.#use(key);
   }
 
@@ -244,10 +273,17 @@ function paddedMechanism(scheme: KeyTransportScheme): pkcs11.Mechanism {
   return scheme.kind === 'rsa-pkcs1' ? { mechanism: pkcs11.CKM_RSA_PKCS } : oaepMechanism(scheme);
 }
 
-/** Some tokens ignore a label, or a mask of another digest, instead of refusing it; where the padding can be done here, it is. */
-function oaepWays(key: KeyHandle, { digest, maskDigest, label }: Oaep): readonly OpeningWay[] {
-  const plain = label.length === 0 && digest === maskDigest;
-  return !plain && key.oaep.includes('bare') ? ['bare'] : key.oaep;
+/**
+ * Whether RSADP takes it (RFC 8017 §5.1.2 step 1, §7.1.2 step 1b, §7.2.2 step 1): tokens have errors of all kinds for a number
+ * that is too large, and zero and one are nobody's encrypted key. All of it is public.
+ */
+function isCiphertext(encrypted: Buffer, publicKey: KeyObject): boolean {
+  const modulus = tokenPublicKey(publicKey)?.value;
+  return (
+    encrypted.length === modulus?.length &&
+    encrypted.compare(modulus) < 0 &&
+    (encrypted.subarray(0, -1).some((octet) => octet !== 0) || (encrypted.at(-1) ?? 0) > 1)
+  );
 }
 
 function decodedOaep(encoded: Buffer, { digest, maskDigest, label }: Oaep): Buffer {
