@@ -1,6 +1,5 @@
-import { createHash, createPublicKey, hash, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import pkcs11 from 'pkcs11js';
-import { sequence, unsignedInteger } from '../../asn1/writer.ts';
 import type { KeyTransportScheme } from '../../cms/keys.ts';
 import { SealgateError, unreachable } from '../../errors.ts';
 import { decryptFailed, FailureError, refused } from '../failures.ts';
@@ -8,14 +7,14 @@ import type { Failure } from '../messages.ts';
 import type { Operation } from '../operation.ts';
 import { pointOf, readOriginatorKey } from '../originator-key.ts';
 import { includesScheme } from '../signature-schemes.ts';
-import { digestInfo } from './digest-info.ts';
-import type { KeyHandle, SigningWay } from './key-handle.ts';
+import type { KeyHandle } from './key-handle.ts';
 import type { KeyOperator } from './key-operator.ts';
 import { decodeOaep } from './oaep.ts';
 import { failureOfUse, isRefusal, isReturnValue, reasonOf, returnValueOf } from './pkcs11-errors.ts';
+import { isCiphertext, nothingUpTheSleeve } from './rsa-numbers.ts';
 import { decodePkcs1 } from './rsa-pkcs1-unpadding.ts';
-import { decrypt, derive, type KeyUse, oaepMechanism, pssMechanism, sign, unwrap } from './token-key-use.ts';
-import { tokenPublicKey } from './token-public-key.ts';
+import { decrypt, derive, type KeyUse, oaepMechanism, sign, unwrap } from './token-key-use.ts';
+import { ecdsaSigValue, signingInput, signingMechanism } from './token-signature.ts';
 
 export type TokenOperatorOptions = {
   module: pkcs11.PKCS11;
@@ -149,7 +148,7 @@ export class TokenOperator implements KeyOperator {
   #rejectionSecret(name: string, key: KeyHandle): Buffer {
     const known = this.#rejection.get(name);
     if (known !== undefined) return known;
-    const root = this.#bare(key, nothingUpTheSleeve(key));
+    const root = this.#bare(key, nothingUpTheSleeve(key.publicKey, key.octets));
     const secret = createHash('sha256').update(root).digest();
     root.fill(0);
     this.#rejection.set(name, secret);
@@ -259,31 +258,8 @@ export class TokenOperator implements KeyOperator {
 
 const UNCLEAR = [pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED, pkcs11.CKR_DEVICE_ERROR];
 
-function signingInput(way: SigningWay, { input, data, scheme }: Sign): Buffer {
-  if (way.input === 'message' || !('digest' in scheme)) return Buffer.from(data);
-  const digest = input === 'digest' ? Buffer.from(data) : hash(scheme.digest, data, 'buffer');
-  return way.input === 'digest-info' ? digestInfo(scheme.digest, digest) : digest;
-}
-
-function signingMechanism({ mechanism, scheme }: SigningWay): pkcs11.Mechanism {
-  return scheme.kind === 'rsa-pss' ? pssMechanism(mechanism, scheme) : { mechanism };
-}
-
 function paddedMechanism(scheme: KeyTransportScheme): pkcs11.Mechanism {
   return scheme.kind === 'rsa-pkcs1' ? { mechanism: pkcs11.CKM_RSA_PKCS } : oaepMechanism(scheme);
-}
-
-/**
- * Whether RSADP takes it (RFC 8017 §5.1.2 step 1, §7.1.2 step 1b, §7.2.2 step 1): tokens have errors of all kinds for a number
- * that is too large, and zero and one are nobody's encrypted key. All of it is public.
- */
-function isCiphertext(encrypted: Buffer, publicKey: KeyObject): boolean {
-  const modulus = tokenPublicKey(publicKey)?.value;
-  return (
-    encrypted.length === modulus?.length &&
-    encrypted.compare(modulus) < 0 &&
-    (encrypted.subarray(0, -1).some((octet) => octet !== 0) || (encrypted.at(-1) ?? 0) > 1)
-  );
 }
 
 function decodedOaep(encoded: Buffer, { digest, maskDigest, label }: Oaep): Buffer {
@@ -296,24 +272,4 @@ function decodedOaep(encoded: Buffer, { digest, maskDigest, label }: Oaep): Buff
 function shown(value: Buffer | null): Buffer {
   if (value === null) throw new FailureError(refused('the token does not show what it computed'));
   return value;
-}
-
-/** A number below the modulus that follows from the public key alone. */
-function nothingUpTheSleeve(key: KeyHandle): Buffer {
-  const parts: Buffer[] = [];
-  for (let i = 0; i * 32 < key.octets; i++) {
-    parts.push(createHash('sha256').update(`implicit rejection ${i}`).update(key.publicKey).digest());
-  }
-  const number = Buffer.concat(parts, key.octets);
-  number[0] = 0;
-  return number;
-}
-
-/** Ecdsa-Sig-Value (RFC 3279 §2.2.3) from r and s side by side (PKCS#11 v2.40, EC signatures). */
-function ecdsaSigValue(raw: Buffer): Buffer {
-  if (raw.length === 0 || raw.length % 2 !== 0) {
-    throw new FailureError(refused(`an ECDSA signature of ${raw.length} octets`));
-  }
-  const half = raw.length / 2;
-  return sequence(unsignedInteger(raw.subarray(0, half)), unsignedInteger(raw.subarray(half)));
 }
