@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { PINENTRY_ENVIRONMENT } from '../pinentry-environment.ts';
 import type { PinSource, SecretSource, SoftwareSource, TokenSource } from '../source-kinds.ts';
 import { CONTROL_PIPE, KEY_PROCESS, pipeOf } from '../wire/pipes.ts';
 import { tokenOf } from './place-name.ts';
@@ -25,16 +26,6 @@ const INHERITED: readonly string[] = [
   'PCSCLITE_CSOCK_NAME',
 ];
 
-/** Where the person is who is asked for a PIN. */
-const FOR_PEOPLE: readonly string[] = [
-  'DISPLAY',
-  'WAYLAND_DISPLAY',
-  'XAUTHORITY',
-  'DBUS_SESSION_BUS_ADDRESS',
-  'GPG_TTY',
-  'TERM',
-];
-
 /** What every key process gets of the gateway's environment. */
 export function inheritedEnvironment(gateway: NodeJS.ProcessEnv): Record<string, string> {
   const locale = Object.keys(gateway).filter((name) => name.startsWith('LC_'));
@@ -48,7 +39,7 @@ export function environmentOf(
 ): Record<string, string> {
   const secrets = secretsOf(place);
   const names = secrets.flatMap((source) => ('env' in source ? [source.env] : []));
-  if (secrets.some((source) => 'ask' in source)) names.push(...FOR_PEOPLE);
+  if (secrets.some((source) => 'ask' in source)) names.push(...PINENTRY_ENVIRONMENT);
   const token = tokenOf(place);
   return { ...inheritedEnvironment(gateway), ...picked(gateway, names), ...token?.environment };
 }

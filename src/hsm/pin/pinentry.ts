@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, openSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { PINENTRY_ENVIRONMENT } from '../pinentry-environment.ts';
 import { AssuanClient, AssuanFault, encodeArgument } from './assuan.ts';
 import type { AskOptions, PinOutcome, PinPrompt } from './pin-prompt.ts';
 import { promptText } from './prompt-text.ts';
@@ -12,29 +13,6 @@ import { promptText } from './prompt-text.ts';
  * else the terminal. It is a program of the person's own choice; still it is held to the protocol and to its time. Its password cache is never
  * allowed, so every PIN was typed for this prompt.
  */
-
-/**
- * Names of environment variables that a pinentry needs to find its person: a key process that is to ask must be given them.
- * Nothing else of the environment reaches a pinentry.
- */
-export const PINENTRY_ENVIRONMENT: readonly string[] = [
-  'PATH',
-  'HOME',
-  'LANG',
-  'LC_ALL',
-  'LC_CTYPE',
-  'LC_MESSAGES',
-  'TERM',
-  'GPG_TTY',
-  'DISPLAY',
-  'XAUTHORITY',
-  'WAYLAND_DISPLAY',
-  'XDG_RUNTIME_DIR',
-  'XDG_SESSION_TYPE',
-  'XDG_CURRENT_DESKTOP',
-  'DBUS_SESSION_BUS_ADDRESS',
-  'QT_QPA_PLATFORM',
-];
 
 const ANSWER_MS = 60_000;
 /** Until the program has come up and taken its texts. */
