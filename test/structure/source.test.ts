@@ -3,8 +3,12 @@ import { sourceFiles } from './source-files.ts';
 
 const files = sourceFiles('src');
 
-/** The command line, the configuration, the evaluation profile; and the list of names that the key process inherits. */
-const READS_ENVIRONMENT = /^(main\.ts|config\/|commands\/|evaluation\/|hsm\/client\/key-client\.ts$)/;
+/**
+ * The command line, the configuration, the evaluation profile; what key processes inherit; and in key processes, secrets that the
+ * configuration says are there, and where a person is who can be asked.
+ */
+const READS_ENVIRONMENT =
+  /^(main\.ts|config\/|commands\/|evaluation\/|hsm\/client\/(key-client|token-management|opensc-configuration)\.ts$|hsm\/pin\/(secret|pinentry)\.ts$)/;
 
 describe('the shape of the source', () => {
   test('no file is longer than 500 lines', () => {

@@ -1,9 +1,9 @@
 import { unreachable } from '../../errors.ts';
 import type { PinSource } from '../source-kinds.ts';
-import { askOnConsole } from './console.ts';
 import type { AskOptions, PinOutcome, PinPrompt } from './pin-prompt.ts';
 import { askPinentry } from './pinentry.ts';
 import { readSecret } from './secret.ts';
+import { askOnTerminal } from './terminal.ts';
 
 /**
  * One PIN or password, from where the configuration says. Used inside key processes and by the command line only: the
@@ -21,7 +21,7 @@ export async function readPin(
     case 'pinentry':
       return await askPinentry(source.program, prompt, options);
     case 'console':
-      return await askOnConsole(prompt, options);
+      return await askOnTerminal(prompt, options);
     default:
       return unreachable(source);
   }

@@ -17,7 +17,7 @@ const TYPED_AHEAD_MS = 100;
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
 /** Never rejects. Ctrl-C and Ctrl-D cancel. */
-export async function askOnConsole(prompt: PinPrompt, options: AskOptions = {}): Promise<PinOutcome> {
+export async function askOnTerminal(prompt: PinPrompt, options: AskOptions = {}): Promise<PinOutcome> {
   if (isInBackground()) {
     return impossible('The gateway runs in the background, where it cannot ask on its terminal.');
   }

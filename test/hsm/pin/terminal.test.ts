@@ -78,8 +78,8 @@ describe('the terminal', { concurrent: true }, () => {
     // setsid: a session without a terminal, as a daemon has.
     const { spawn } = await import('node:child_process');
     const script = `
-      import { askOnConsole } from ${JSON.stringify(new URL('../../../src/hsm/pin/console.ts', import.meta.url).href)};
-      process.stdout.write(JSON.stringify(await askOnConsole(${JSON.stringify(LOG_IN)})));`;
+      import { askOnTerminal } from ${JSON.stringify(new URL('../../../src/hsm/pin/terminal.ts', import.meta.url).href)};
+      process.stdout.write(JSON.stringify(await askOnTerminal(${JSON.stringify(LOG_IN)})));`;
     const child = spawn('setsid', ['-w', process.execPath, '--input-type=module-typescript', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
