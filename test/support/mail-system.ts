@@ -43,6 +43,8 @@ export type MailSystemOptions = {
   keyOf?: (name: string) => string;
   /** With `keys`: what principals name besides. */
   furtherKeys?: (name: string) => readonly string[];
+  /** What their entry under `principals` says besides or instead. */
+  principal?: (name: string) => Record<string, unknown>;
   /** URL of the CRL that every certificate names. */
   crl?: string;
   /** The section `trust.revocation`. */
@@ -159,6 +161,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
           keys: withKeys.includes(name)
             ? [options.keyOf?.(name) ?? name, ...(options.furtherKeys?.(name) ?? [])]
             : [],
+          ...options.principal?.(name),
         })),
       },
       trust: { anchors: [pki.ca.certificateFile], revocation: options.revocation ?? {} },
