@@ -1,4 +1,5 @@
 import { SealgateError } from '../../errors.ts';
+import type { Inventory } from '../inventory.ts';
 import type { Failure, ToKeyProcess } from '../messages.ts';
 import { readSecret } from '../pin/secret.ts';
 import type { SoftwareSource } from '../source-kinds.ts';
@@ -25,6 +26,8 @@ export class SoftwarePlace {
   readonly #unlock: UnlockByToken;
   #place: SoftwareSource | null = null;
   #source: SoftwareKeySource | null = null;
+  /** Until it has been told: with the first session that serves. */
+  #inventory: Inventory | null = null;
   /** One reading after another; a further one that is asked for meanwhile sees what has changed since. */
   #reading: Promise<void> = Promise.resolve();
 
@@ -32,7 +35,7 @@ export class SoftwarePlace {
     this.#channel = channel;
     this.#threads = threads;
     this.#unlock = new UnlockByToken((message) => channel.send(message));
-    events.serving = (count) => channel.send({ kind: 'sessions', count });
+    events.serving = (count) => this.#serving(count);
     events.over = (failure) => channel.sendLast({ kind: 'lost', failure });
   }
 
@@ -98,15 +101,27 @@ export class SoftwarePlace {
     });
     this.#source = source;
     const { work, inventory } = workOf(source);
-    this.#channel.send({ kind: 'opened', inventory });
+    this.#inventory = inventory;
     this.#threads.begin(work, work);
-    this.#tellProblems(source);
+  }
+
+  #serving(count: number): void {
+    if (this.#inventory !== null) {
+      this.#channel.send({ kind: 'opened', inventory: this.#inventory });
+      if (this.#source !== null) this.#tellProblems(this.#source);
+    }
+    this.#inventory = null;
+    this.#channel.send({ kind: 'sessions', count });
   }
 
   async #reload(source: SoftwareKeySource): Promise<void> {
     await source.reload();
     const { work, inventory } = workOf(source);
     this.#threads.renew(work);
+    if (this.#inventory !== null) {
+      this.#inventory = inventory;
+      return;
+    }
     this.#channel.send({ kind: 'changed', inventory });
     this.#tellProblems(source);
   }

@@ -39,6 +39,8 @@ export class TokenPlace {
   #source: TokenSource | null = null;
   #login: TokenLogin | null = null;
   #token: LeaderAnswers['find'] | null = null;
+  /** Until it has been told: with the first session that serves. */
+  #inventory: Inventory | null = null;
   #concurrent = false;
   /** What further sessions work with; null: not open yet. */
   #work: TokenWork | null = null;
@@ -48,7 +50,7 @@ export class TokenPlace {
     this.#channel = channel;
     this.#leader = leader;
     this.#threads = threads;
-    events.serving = (count) => channel.send({ kind: 'sessions', count });
+    events.serving = (count) => this.#serving(count);
     events.over = (failure) => void this.#over(failure);
   }
 
@@ -150,8 +152,14 @@ export class TokenPlace {
     };
     pin?.fill(0);
     this.#work = work;
-    this.#channel.send({ kind: 'opened', inventory });
+    this.#inventory = inventory;
     this.#threads.begin({ ...work, session }, work);
+  }
+
+  #serving(count: number): void {
+    if (this.#inventory !== null) this.#channel.send({ kind: 'opened', inventory: this.#inventory });
+    this.#inventory = null;
+    this.#channel.send({ kind: 'sessions', count });
   }
 
   #read(source: TokenSource, stage: Inventory['seen']): Promise<LeaderAnswers['read']> {
@@ -167,7 +175,8 @@ export class TokenPlace {
       const { inventory, handles } = await this.#read(source, 'after-login');
       this.#work = { ...work, handles };
       this.#threads.renew(this.#work);
-      this.#channel.send({ kind: 'changed', inventory });
+      if (this.#inventory !== null) this.#inventory = inventory;
+      else this.#channel.send({ kind: 'changed', inventory });
     } catch (error) {
       if (!(error instanceof FailureError)) endProcess();
       else this.#channel.send({ kind: 'reload-failed', failure: error.failure });
