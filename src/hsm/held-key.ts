@@ -33,11 +33,6 @@ export class HeldKey {
     );
   }
 
-  /** Whether every place that holds it signs a digest in place of the message: keys from files do not. */
-  get takesDigests(): boolean {
-    return this.#holders().every(({ at }) => at.inventory?.token !== null);
-  }
-
   /**
    * @param label for the sentence of a failure
    * @param isAble whether a place's key does this at all

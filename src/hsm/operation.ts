@@ -23,7 +23,7 @@ export const operation = z.discriminatedUnion('kind', [
     kind: z.literal('sign'),
     key: z.string(),
     scheme: signatureScheme,
-    /** `digest` when the message was too long to be worth sending; never with eddsa and ml-dsa. */
+    /** `digest` when the message was too long to be worth sending; for tokens only, and never with eddsa and ml-dsa. */
     input: z.enum(['message', 'digest']),
     data: octets,
   }),

@@ -1,111 +1,61 @@
+import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll } from 'vitest';
-import { loadPemKey } from '../../src/hsm/files/pem-key.ts';
-import { loadPkcs12 } from '../../src/hsm/files/pkcs12-key.ts';
-import { openToken, type Token } from '../../src/hsm/token.ts';
-import { silentLog } from '../../src/log/log.ts';
-import { Secret } from '../../src/log/secret.ts';
-import { type LoadedKey, SoftwareKeys } from '../support/software-keys.ts';
-import { Authority, type KeyKind } from './support/authority.ts';
-import { type KeyUnderTest, keyBehaviour, present } from './support/key-behaviour.ts';
-import { SoftHsm, softhsmModule } from './support/softhsm.ts';
+import type { SoftwareSource } from '../../src/hsm/source-kinds.ts';
+import { Authority, type KeyKind as FileKind } from './support/authority.ts';
+import { keyBehaviour } from './support/key-behaviour.ts';
+import type { Expected } from './support/key-under-test.ts';
+import { type OpenedKeys, openKeys } from './support/opened-keys.ts';
+import { present } from './support/refusal.ts';
+import { workbench } from './support/workbench.ts';
 
-/** One suite, every place a private key can be in. */
+/** The same behaviour for keys in files. */
 
-const PIN = '314159';
+const RSA = { kind: 'rsa', signs: ['rsa-pkcs1', 'rsa-pss'], opens: ['rsa-pkcs1', 'rsa-oaep'] } as const;
+const EC = { kind: 'ec', signs: ['ecdsa'], opens: ['agree'] } as const;
+
+const KEYS: readonly [FileKind, SoftwareSource['kind'], Expected][] = [
+  ['rsa', 'pem', RSA],
+  ['p256', 'pkcs12', EC],
+  ['p384', 'pem', EC],
+  ['p521', 'pem', EC],
+  ['brainpool256', 'pem', EC],
+  ['ed25519', 'pem', { kind: 'ed25519', signs: ['eddsa'], opens: [] }],
+  ['x25519', 'pem', { kind: 'x25519', signs: [], opens: ['agree'] }],
+];
+
 const authority = new Authority();
-const softhsm = new SoftHsm();
-const software = new SoftwareKeys();
-const loaded = new Map<KeyKind, LoadedKey>();
-let token: Token;
+const bench = workbench();
+const opened = new Map<FileKind, OpenedKeys>();
 
 beforeAll(async () => {
-  for (const kind of ['rsa', 'p256', 'p384', 'p521', 'brainpool256', 'ed25519', 'x25519'] as const) {
+  for (const [kind, format] of KEYS) {
     authority.newKey(`${kind}.key`, kind);
     authority.certify(kind, { address: `${kind}@example.org` });
-    const [key] = kind === 'p256' ? await fromPkcs12(kind) : await fromPem(kind);
-    loaded.set(kind, present(key));
+    opened.set(kind, await openKeys(format === 'pkcs12' ? pkcs12(kind) : pem(kind), bench));
   }
-  softhsm.newToken('people', PIN);
-  for (const [id, type] of [
-    ['01', 'rsa:2048'],
-    ['02', 'EC:prime256v1'],
-  ] as const) {
-    softhsm.newKey('people', PIN, { id, label: `key-${id}`, type }, authority, {
-      address: 'alice@example.org',
-    });
-  }
-  softhsm.importKey('people', PIN, { id: '03', label: 'key-03', name: 'p384' }, authority);
-  softhsm.newKey(
-    'people',
-    PIN,
-    { id: '04', label: 'key-04', type: 'rsa:2048', alwaysAuthenticate: true },
-    authority,
-    { address: 'bob@example.org' },
-  );
-  token = await openToken({
-    module: softhsmModule,
-    token: { label: 'people' },
-    pin: new Secret(PIN),
-    log: silentLog,
-    environment: softhsm.environment,
-  });
-});
+}, 60_000);
 
 afterAll(async () => {
-  await token?.close();
-  await software.close();
-  softhsm.remove();
+  for (const keys of opened.values()) await keys.close();
+  bench.remove();
   authority.remove();
 });
 
-function fromPem(kind: KeyKind): Promise<LoadedKey[]> {
-  return loadPemKey({
-    certificateFile: authority.path(`${kind}.crt`),
-    keyFile: authority.path(`${kind}.key`),
-    name: kind,
-  });
+function pem(kind: FileKind): SoftwareSource {
+  const [key, certificate] = [authority.path(`${kind}.key`), authority.path(`${kind}.crt`)];
+  return { kind: 'pem', key, certificate, passphrase: null };
 }
 
-function fromPkcs12(kind: KeyKind): Promise<LoadedKey[]> {
-  const file = authority.path(`${kind}.p12`);
+function pkcs12(kind: FileKind): SoftwareSource {
+  const [file, password] = [authority.path(`${kind}.p12`), authority.path(`${kind}.pass`)];
+  writeFileSync(password, 'verse\n', { mode: 0o600 });
+  const { key, certificate } = pem(kind) as Extract<SoftwareSource, { kind: 'pem' }>;
   authority.openssl(
-    'pkcs12',
-    '-export',
-    '-inkey',
-    authority.path(`${kind}.key`),
-    '-in',
-    authority.path(`${kind}.crt`),
-    '-passout',
-    'pass:verse',
-    '-out',
-    file,
+    ...['pkcs12', '-export', '-inkey', key, '-in', certificate, '-passout', `file:${password}`, '-out', file],
   );
-  return loadPkcs12({ file, password: new Secret('verse'), name: kind });
+  return { kind: 'pkcs12', file, password: { file: password } };
 }
 
-function softwareKey(kind: KeyKind): () => KeyUnderTest {
-  return () => {
-    const key = present(loaded.get(kind));
-    return { authority, signing: software.signingKey(key), decryption: software.decryptionKey(key) };
-  };
+for (const [kind, format, expected] of KEYS) {
+  keyBehaviour(`software ${kind} (${format})`, expected, () => present(opened.get(kind)).only());
 }
-
-function tokenKey(label: string): () => KeyUnderTest {
-  return () => ({
-    authority,
-    signing: present(token.signingKeys().find((key) => key.label === label)),
-    decryption: present(token.decryptionKeys().find((key) => key.label === label)),
-  });
-}
-
-keyBehaviour('software RSA', 'rsa', softwareKey('rsa'));
-keyBehaviour('software P-256', 'ec', softwareKey('p256'));
-keyBehaviour('software P-384', 'ec', softwareKey('p384'));
-keyBehaviour('software P-521', 'ec', softwareKey('p521'));
-keyBehaviour('software brainpoolP256r1', 'ec', softwareKey('brainpool256'));
-keyBehaviour('software Ed25519', 'ed25519', softwareKey('ed25519'));
-keyBehaviour('software X25519', 'x25519', softwareKey('x25519'));
-keyBehaviour('token RSA', 'rsa', tokenKey('people/key-01'));
-keyBehaviour('token P-256', 'ec', tokenKey('people/key-02'));
-keyBehaviour('token P-384', 'ec', tokenKey('people/key-03'));
-keyBehaviour('token RSA with CKA_ALWAYS_AUTHENTICATE', 'rsa', tokenKey('people/key-04'));

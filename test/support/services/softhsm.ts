@@ -6,18 +6,13 @@ import { runProgram } from '../../../src/evaluation/run-program.ts';
 import type { KeyUse, ThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
 import { requireCommand } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
+import { type TestToken, testToken } from './test-token.ts';
 
 /**
  * A SoftHSM2 token in a folder of its own. Keys are generated inside it (never extractable) and their certificates are
  * issued for the public key alone, so no private key of it was ever outside.
  */
-export type SoftHsm = {
-  /** The PKCS#11 module, to be loaded with `env`. */
-  readonly module: string;
-  /** SOFTHSM2_CONF, to be set for the process that loads the module. */
-  readonly env: Record<string, string>;
-  readonly tokenLabel: string;
-  readonly pin: string;
+export type SoftHsm = TestToken & {
   readonly soPin: string;
   /** Generates a key pair in the token, has it certified and writes the certificate to the token. */
   generateKey(pki: ThrowawayPki, request: TokenKeyRequest): Promise<TokenKey>;
@@ -83,10 +78,7 @@ export async function softhsm(options: { tokenLabel?: string } = {}): Promise<St
 
   let count = 0;
   return started<SoftHsm>({
-    module,
-    env,
-    tokenLabel,
-    pin,
+    ...testToken({ module, env, tokenLabel, pin }),
     soPin,
     async generateKey(pki, request) {
       const type = request.type ?? 'rsa-2048';

@@ -41,24 +41,29 @@ export type TestKey = {
 
 type Access = Omit<TestToken, 'generateKeys'>;
 
-/** What `generateKeys` does, for one that is there. CKA_IDs are counted from a0. */
-export function testToken(access: Access): TestToken {
+/**
+ * What `generateKeys` does, for one that is there. CKA_IDs are counted from c0.
+ *
+ * @param keysAtOnce how many a program may generate in its life; some tokens have no room for more
+ */
+export function testToken(access: Access, keysAtOnce = Number.POSITIVE_INFINITY): TestToken {
   let count = 0;
   return {
     ...access,
     async generateKeys(pki, requests) {
       const keys = requests.map((request) => ({
         ...request,
-        id: (0xa0 + count++).toString(16),
+        id: (0xc0 + count++).toString(16),
         label: request.label ?? request.address,
       }));
-      const made = await order(
-        access,
-        keys.map(({ type, id, label, attributes }) => {
-          const opens = type.startsWith('rsa') ? { decrypt: true } : { derive: true };
-          return { kind: 'generate', type, id, label, attributes: attributes ?? { sign: true, ...opens } };
-        }),
-      );
+      const steps = keys.map(({ type, id, label, attributes }): TokenStep => {
+        const opens = type.startsWith('rsa') ? { decrypt: true } : { derive: true };
+        return { kind: 'generate', type, id, label, attributes: attributes ?? { sign: true, ...opens } };
+      });
+      const made: (string | null)[] = [];
+      while (made.length < steps.length) {
+        made.push(...(await order(access, steps.slice(made.length, made.length + keysAtOnce))));
+      }
       const certified: (TestKey & TestKeyRequest)[] = [];
       for (const [i, key] of keys.entries()) {
         const publicKey = createPublicKey({

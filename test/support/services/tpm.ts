@@ -48,7 +48,7 @@ export async function tpmToken(options: { tokenLabel?: string } = {}): Promise<S
     };
     const access = { module, env, tokenLabel: options.tokenLabel ?? 'sealgate-tpm', pin: '471100' };
     await order(access, [{ kind: 'initialise', soPin: '00471100' }]);
-    return started({ ...testToken(access), stop });
+    return started({ ...testToken(access, 1), stop });
   } catch (error) {
     await stop();
     throw error;
