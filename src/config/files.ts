@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { unreachable } from '../errors.ts';
+import { isClosedToOthers, octalMode } from '../hsm/closed-to-others.ts';
 
 /**
  * What a configured path is for: what is private must be closed to group and others, and what is run (programs and libraries) must
@@ -115,15 +116,14 @@ function kindProblem(path: string, use: FileUse, found: Stats): string | null {
 }
 
 /** Who besides the owner may do what they should not. */
-function accessProblem(path: string, use: FileUse, { mode, uid, gid }: Stats): string | null {
-  const shown = (mode & 0o777).toString(8).padStart(4, '0');
+function accessProblem(path: string, use: FileUse, found: Stats): string | null {
+  const { mode } = found;
+  const shown = octalMode(mode);
   switch (use) {
-    case 'private-file': {
-      if ((mode & 0o077) === 0) return null;
-      // A credential of systemd's: root's, with an access list for the service that shows as the group's right to read.
-      if ((mode & 0o777) === 0o440 && uid === 0 && gid === 0) return null;
-      return `${path} can be read or written by others (mode ${shown}): run chmod 600 ${path}`;
-    }
+    case 'private-file':
+      return isClosedToOthers(found)
+        ? null
+        : `${path} can be read or written by others (mode ${shown}): run chmod 600 ${path}`;
     case 'private-folder':
       return (mode & 0o077) === 0
         ? null

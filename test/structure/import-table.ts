@@ -39,7 +39,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 4,
     folder: 'config',
-    mayImport: ['hsm/pkcs11-uri', 'hsm/pkcs11-uri-place', 'hsm/source-kinds → types'],
+    mayImport: ['hsm/closed-to-others', 'hsm/pkcs11-uri', 'hsm/pkcs11-uri-place', 'hsm/source-kinds → types'],
   },
   {
     layer: 5,

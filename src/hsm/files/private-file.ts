@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { SealgateError } from '../../errors.ts';
+import { isClosedToOthers, octalMode, type Permissions } from '../closed-to-others.ts';
 
 /** Key files are some kilobytes; a larger one is the wrong file. Octets. */
 const LARGEST = 1024 * 1024;
@@ -15,11 +16,11 @@ export type FilePermissions = 'owner-only' | 'any';
  * @throws SealgateError `key.file-unreadable`, `key.file-permissions`
  */
 export async function readPrivateFile(path: string, permissions: FilePermissions): Promise<Buffer> {
-  return await readBounded(path, (mode) => {
-    if (permissions === 'any' || process.platform === 'win32' || (mode & 0o077) === 0) return;
+  return await readBounded(path, (status) => {
+    if (permissions === 'any' || isClosedToOthers(status)) return;
     throw new SealgateError({
       code: 'key.file-permissions',
-      publicText: `${path} holds a private key and can be read or written by others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}); run chmod 600 ${path}.`,
+      publicText: `${path} holds a private key and can be read or written by others (mode ${octalMode(status.mode)}); run chmod 600 ${path}.`,
       duration: 'permanent',
     });
   });
@@ -30,14 +31,14 @@ export async function readPublicFile(path: string): Promise<Buffer> {
   return await readBounded(path, () => undefined);
 }
 
-async function readBounded(path: string, check: (mode: number) => void): Promise<Buffer> {
+async function readBounded(path: string, check: (status: Permissions) => void): Promise<Buffer> {
   try {
     // O_NONBLOCK: a named pipe must not hang the start.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const status = await file.stat();
       if (!status.isFile()) throw unreadable(path, 'it is not a regular file');
-      check(status.mode);
+      check(status);
       if (status.size > LARGEST) throw unreadable(path, `it is larger than ${LARGEST} octets`);
       return await file.readFile();
     } finally {

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { isClosedToOthers, octalMode } from '../closed-to-others.ts';
 import type { SecretSource } from '../source-kinds.ts';
 import type { PinOutcome, SecretIdentity } from './pin-prompt.ts';
 
@@ -84,15 +85,15 @@ function lineEndOctets(octets: Buffer): number {
   return octets.at(-2) === 0x0d ? 2 : 1;
 }
 
-function problemWith(path: string, { mode, size, uid, gid }: BigIntStats): string | null {
-  if ((Number(mode) & constants.S_IFMT) !== constants.S_IFREG) return `${path} is not a regular file.`;
-  const permissions = Number(mode) & 0o777;
-  // A credential of systemd's: root's, with an access list for the service that shows as the group's right to read.
-  const credential = permissions === 0o440 && uid === 0n && gid === 0n;
-  if (process.platform !== 'win32' && (permissions & 0o077) !== 0 && !credential) {
-    return `${path} can be read or written by others (mode ${permissions.toString(8).padStart(4, '0')}): run chmod 600 ${path}.`;
+function problemWith(path: string, found: BigIntStats): string | null {
+  const mode = Number(found.mode);
+  if ((mode & constants.S_IFMT) !== constants.S_IFREG) return `${path} is not a regular file.`;
+  if (!isClosedToOthers({ mode, uid: Number(found.uid), gid: Number(found.gid) })) {
+    return `${path} can be read or written by others (mode ${octalMode(mode)}): run chmod 600 ${path}.`;
   }
-  if (size > LARGEST_SECRET) return `${path} is larger than a secret can be (${LARGEST_SECRET} octets).`;
+  if (found.size > LARGEST_SECRET) {
+    return `${path} is larger than a secret can be (${LARGEST_SECRET} octets).`;
+  }
   return null;
 }
 
