@@ -1,4 +1,4 @@
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { access, copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SealgateError } from '../../../src/errors.ts';
 import {
@@ -95,15 +95,11 @@ function cardReader(worker: CardWorker, pairs: number, index: number): CardReade
   if (index >= 2 * pairs) throw new Error(`there is no reader ${index}`);
   const pair = Math.floor(index / 2);
   return {
-    // pcscd numbers readers and slots in hexadecimal.
-    name: `${READER_NAME} ${pair} ${hex(pair)} ${hex(index % 2)}`,
+    // pcscd adds a number for readers of one name, and that of the slot.
+    name: `${READER_NAME} ${pair} 00 0${index % 2}`,
     insert: (card) => worker.call('insert', { slot: index, card: card.number }),
     remove: () => worker.call('remove', index),
   };
-}
-
-function hex(number: number): string {
-  return number.toString(16).padStart(2, '0').toUpperCase();
 }
 
 const ATTEMPTS = 5;
@@ -118,7 +114,10 @@ async function startPcscd(
   for (let attempt = 1; ; attempt++) {
     const ports: number[] = [];
     while (ports.length < pairs) ports.push(await freePort());
-    await writeFile(join(folder, 'reader.conf'), readerConf(ports, driver));
+    // The driver's variables know one pair of slots; under another name it is loaded anew.
+    const drivers = ports.map((_, pair) => join(folder, `driver-${pair}.so`));
+    await Promise.all(drivers.map((copy) => copyFile(driver, copy)));
+    await writeFile(join(folder, 'reader.conf'), readerConf(ports, drivers));
     const daemon = await startProcess(folder);
     const failure = await failureOf(daemon, join(folder, 'run', 'pcscd', 'pcscd.comm'));
     if (failure === null) {
@@ -140,13 +139,13 @@ async function startPcscd(
 }
 
 /** reader.conf(5). The driver listens on the port and, for the second slot of each pair, on the next one. */
-function readerConf(ports: readonly number[], driver: string): string {
+function readerConf(ports: readonly number[], drivers: readonly string[]): string {
   const entries = ports.map((port, pair) => {
     const number = `0x${port.toString(16)}`;
     return [
       `FRIENDLYNAME "${READER_NAME} ${pair}"`,
       `DEVICENAME /dev/null:${number}`,
-      `LIBPATH ${driver}`,
+      `LIBPATH ${drivers[pair]}`,
       `CHANNELID ${number}`,
     ];
   });

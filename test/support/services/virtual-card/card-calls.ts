@@ -22,7 +22,7 @@ export type CardCalls = {
   /** @returns when a command waits */
   reached(card: number): void;
   release(card: number): void;
-  /** All cards out of their readers. */
+  /** The end of everything; the readers may be gone already. */
   close(unused: null): void;
 };
 

@@ -48,7 +48,7 @@ async function perform(call: CardCall): Promise<unknown> {
       return null;
     case 'close':
       for (const { held } of cards) held.release();
-      await Promise.all(slots.map((each) => each.remove()));
+      for (const each of slots) each.close();
       return null;
     default:
       return unreachable(call);

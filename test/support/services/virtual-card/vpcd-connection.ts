@@ -49,8 +49,13 @@ export class VpcdConnection {
     await once(this.#socket, 'close');
   }
 
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
   #begin(): void {
-    if (!this.#begun) this.#socket.write(Buffer.of(0));
+    if (this.#begun || this.#socket.writableEnded) return;
+    this.#socket.write(Buffer.of(0));
     this.#begun = true;
   }
 

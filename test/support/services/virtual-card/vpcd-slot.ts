@@ -15,7 +15,15 @@ export type SlotCard = {
   transmit(command: Buffer): Promise<Buffer>;
 };
 
-type Inserted = { card: SlotCard; connection: VpcdConnection; powered: PromiseWithResolvers<void> };
+type Inserted = {
+  card: SlotCard;
+  connection: VpcdConnection;
+  powered: PromiseWithResolvers<void>;
+  /** The frame before. */
+  previous: number | null;
+  /** The reader has looked for the card after it was gone, and not in the course of giving it power. */
+  missed: boolean;
+};
 
 export class VpcdSlot {
   readonly #port: number;
@@ -34,11 +42,12 @@ export class VpcdSlot {
     const connection = new VpcdConnection(
       this.#port,
       (frame) => {
+        this.#note(inserted, frame);
         work = work.then(() => this.#receive(inserted, frame));
       },
       powered.reject,
     );
-    const inserted: Inserted = { card, connection, powered };
+    const inserted: Inserted = { card, connection, powered, previous: null, missed: false };
     this.#inserted = inserted;
     await powered.promise;
   }
@@ -46,9 +55,34 @@ export class VpcdSlot {
   /** Pulled out, even in the middle of a command, which gets no answer. Settles when the reader has noticed. */
   async remove(): Promise<void> {
     const inserted = this.#inserted;
+    if (inserted === null) return;
     this.#inserted = null;
-    inserted?.card.reset();
-    await inserted?.connection.end();
+    inserted.card.reset();
+    await inserted.connection.end();
+    // The driver may have been busy with a command, and a card that comes at once would be the same one to the reader.
+    if (!inserted.missed) await this.#lookedAt();
+  }
+
+  /** Lets go of whatever is in it, without a look at the reader: it may be gone. */
+  close(): void {
+    this.#inserted?.connection.destroy();
+    this.#inserted = null;
+  }
+
+  /** Settles when the reader has looked whether a card is there, and has found none. */
+  async #lookedAt(): Promise<void> {
+    const asked = Promise.withResolvers<void>();
+    const connection = new VpcdConnection(this.#port, () => asked.resolve(), asked.reject);
+    await asked.promise;
+    await connection.end();
+  }
+
+  #note(inserted: Inserted, frame: Buffer): void {
+    const { previous } = inserted;
+    const control = frame.length === 1 ? (frame[0] ?? null) : null;
+    const powering = previous === CONTROL.on || previous === CONTROL.reset;
+    if (this.#inserted !== inserted) inserted.missed = control === CONTROL.answerToReset && !powering;
+    inserted.previous = control;
   }
 
   async #receive(inserted: Inserted, frame: Buffer): Promise<void> {
