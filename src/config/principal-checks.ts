@@ -84,7 +84,7 @@ function sharing(
   const whole = [reference, other.reference].includes(name);
   if (whole && source?.places.some(({ kind }) => kind === 'token' || kind === 'store') === true) {
     const what = source.places.some(({ kind }) => kind === 'store') ? 'key store' : 'token';
-    const text = `the whole ${what} ${name} is given to one of this login and the login ${other.login}, and this key of it to both: name one key of it for each, ${name}/LABEL, or each could read what is encrypted to the other`;
+    const text = `the login ${other.login} has keys of the ${what} ${name} too, and one of the two has all of it: name single keys, ${name}/LABEL, or each could read what is encrypted to the other`;
     return [{ path, severity: 'error', text }];
   }
   const text = `the key ${reference} is also given to the login ${other.login}: each can read what is encrypted to the other`;
