@@ -79,7 +79,7 @@ export function readObjects(
     }
   }
   return {
-    inventory: { token, keys, certificates: onToken.map(({ der }) => der), seen: stage },
+    inventory: { token, keys, certificates: [...onToken.map(({ der }) => der), ...additional], seen: stage },
     handles,
   };
 }
