@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -175,5 +175,94 @@ describe('a key file', () => {
     rmSync(key);
     expect(await sources.reload()).toMatchObject([{ error: { code: 'key.file-unreadable' } }]);
     expect(await signs(present(sources.signing[0]), 'y')).toBe(true);
+  });
+});
+
+describe('certificates beside a key', () => {
+  /** A token of its own, gone after the use. */
+  async function withToken(
+    prepare: (token: SoftHsm) => void,
+    changes: Partial<TokenSource>,
+    use: (sources: KeySources) => Promise<void>,
+  ): Promise<void> {
+    const token = new SoftHsm();
+    try {
+      token.newToken('own', PIN);
+      prepare(token);
+      const place = tokenPlace('own', secretFile(authority, 'own.pin', PIN), token.environment, changes);
+      const sources = await open([source([place])]);
+      await use(sources);
+      await sources.close();
+    } finally {
+      token.remove();
+    }
+  }
+
+  /** Then the token tells whose certificate is whose. */
+  function showPublicKey(token: SoftHsm, id: string): void {
+    const der = authority.path('shared.pub.der');
+    const pem = authority.path('shared.pub');
+    authority.openssl('pkey', '-pubin', '-in', pem, '-outform', 'DER', '-out', der);
+    token.tool('own', PIN, '--write-object', der, '--type', 'pubkey', '--id', id, '--label', 'public');
+  }
+
+  test('of another key under the same CKA_ID is not taken for its own', async () => {
+    await withToken(
+      (token) => {
+        token.importKey('own', PIN, { id: '01', label: 'identity', name: 'shared' }, authority);
+        showPublicKey(token, '01');
+        token.writeCertificate(
+          'own',
+          PIN,
+          { id: '01', label: 'wrong' },
+          authority.path('next.crt'),
+          authority,
+        );
+      },
+      {},
+      async (sources) => {
+        expect(sources.signing.map(({ certificate }) => certificate.mailboxes)).toEqual([
+          ['shared@example.org'],
+        ]);
+        expect(await signs(present(sources.signing[0]), 'x')).toBe(true);
+      },
+    );
+  });
+
+  test('that does not fit, where the token hides the public key, is found out by the first signature', async () => {
+    await withToken(
+      (token) => {
+        token.importKey('own', PIN, { id: '07', label: 'one', name: 'shared' }, authority);
+        token.tool('own', PIN, '--delete-object', '--type', 'cert', '--id', '07');
+        token.writeCertificate('own', PIN, { id: '07', label: 'one' }, authority.path('next.crt'), authority);
+      },
+      {},
+      async (sources) => {
+        const key = present(sources.signing[0]);
+        expect(key.certificate.mailboxes).toEqual(['next@example.org']);
+        expect(await refusal(key.sign(SHA256, Buffer.from('x')))).toMatchObject({
+          code: 'key.refused',
+          publicText: expect.stringContaining('keys/one does not belong to its certificate'),
+        });
+      },
+    );
+  });
+
+  test('kept in a file serve a key without one on the token, with their chain', async () => {
+    const file = authority.path('shared-and-chain.crt');
+    const bundle = Buffer.concat([authority.read('shared.crt'), authority.read('intermediate.crt')]);
+    writeFileSync(file, bundle);
+    const bare = (token: SoftHsm): void => {
+      token.importKey('own', PIN, { id: '05', label: 'bare', name: 'shared' }, authority);
+      showPublicKey(token, '05');
+      token.tool('own', PIN, '--delete-object', '--type', 'cert', '--id', '05');
+    };
+    await withToken(bare, {}, async (sources) => expect(sources.signing).toEqual([]));
+    await withToken(bare, { certificates: [file] }, async (sources) => {
+      const key = present(sources.signing[0]);
+      expect(key.certificate.mailboxes).toEqual(['shared@example.org']);
+      expect(key.chain.map(({ subject }) => subject.text)).toEqual(['CN=Test Intermediate']);
+      expect(await signs(key, 'x')).toBe(true);
+    });
   });
 });
