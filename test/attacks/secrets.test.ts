@@ -110,7 +110,7 @@ describe('none of the secrets', () => {
     text('Subject', 'secret subject');
     text('body', 'secret body');
     const pem = system.user('bob').identity.key;
-    VALUES.set('private key, PEM', Buffer.from(pem.split('\n')[5] ?? ''));
+    VALUES.set('private key, PEM', Buffer.from(pem.split('\n')[10] ?? ''));
     const der = Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64');
     VALUES.set('private key, DER', der.subarray(-200, -168));
     VALUES.set('private key, hexadecimal', Buffer.from(der.subarray(-200, -168).toString('hex')));

@@ -33,14 +33,19 @@ export async function foundInMemory(pid: number, needles: ReadonlyMap<string, Bu
 
 type Region = { begin: bigint; end: bigint };
 
-/** Heap, stacks, anonymous memory and changed file pages; code and read-only data of files cannot hold what was read. */
+/**
+ * Heap, stacks, anonymous memory and changed file pages; code and read-only data of files cannot hold what was read. What was
+ * reserved and never touched is left out.
+ */
 async function writableRegions(pid: number): Promise<Region[]> {
-  const maps = await readFile(`/proc/${pid}/maps`, 'latin1');
-  return maps.split('\n').flatMap((line) => {
-    const [, begin, end, rights, name] = /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)$/.exec(line) ?? [];
+  const maps = await readFile(`/proc/${pid}/smaps`, 'latin1');
+  return maps.split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/).flatMap((region) => {
+    const [, begin, end, rights, name] =
+      /^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)$/m.exec(region) ?? [];
     if (begin === undefined || end === undefined || rights === undefined) return [];
-    const readable = rights.startsWith('r') && (rights[1] === 'w' || name === '');
-    return readable && name !== '[vvar]' ? [{ begin: BigInt(`0x${begin}`), end: BigInt(`0x${end}`) }] : [];
+    const readable = rights.startsWith('r') && (rights[1] === 'w' || name === '') && name !== '[vvar]';
+    const touched = !/^Rss: +0 kB$/m.test(region) || !/^Swap: +0 kB$/m.test(region);
+    return readable && touched ? [{ begin: BigInt(`0x${begin}`), end: BigInt(`0x${end}`) }] : [];
   });
 }
 
@@ -67,15 +72,15 @@ async function readAt(memory: FileHandle, position: bigint, octets: number): Pro
 export function privateKeyNeedles(name: string, pem: string): Map<string, Buffer> {
   const jwk = createPrivateKey(pem).export({ format: 'jwk' });
   const needles = new Map<string, Buffer>();
-  for (const member of ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const) {
+  for (const member of ['d', 'p', 'q'] as const) {
     const value = jwk[member];
     if (value === undefined) continue;
     // The middle: leading zeros come and go.
     const octets = Buffer.from(value, 'base64url').subarray(4, 28);
     needles.set(`${member} of ${name}`, octets);
     needles.set(`${member} of ${name}, reversed`, Buffer.from(octets).reverse());
-    needles.set(`${member} of ${name}, hexadecimal`, Buffer.from(octets.toString('hex')));
   }
-  needles.set(`PEM of ${name}`, Buffer.from(pem.split('\n')[5] ?? pem.split('\n')[1] ?? ''));
+  // Of an RSA key the first eight lines are public: the modulus.
+  needles.set(`PEM of ${name}`, Buffer.from(pem.split('\n')[10] ?? pem.split('\n')[1] ?? ''));
   return needles;
 }
