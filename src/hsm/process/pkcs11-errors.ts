@@ -16,23 +16,6 @@ export function returnValueOf(error: unknown): ReturnValue | null {
   return { code: error.code, name: /CKR_[A-Z0-9_]+/.exec(error.message)?.[0] ?? `CKR ${error.code}` };
 }
 
-/** Values after which the session has to be looked at: the token may be gone, reset or logged out. */
-const AWAY: ReadonlySet<number> = new Set([
-  pkcs11.CKR_DEVICE_ERROR,
-  pkcs11.CKR_DEVICE_MEMORY,
-  pkcs11.CKR_DEVICE_REMOVED,
-  pkcs11.CKR_TOKEN_NOT_PRESENT,
-  pkcs11.CKR_TOKEN_NOT_RECOGNIZED,
-  pkcs11.CKR_SESSION_CLOSED,
-  pkcs11.CKR_SESSION_HANDLE_INVALID,
-  pkcs11.CKR_SLOT_ID_INVALID,
-  pkcs11.CKR_USER_NOT_LOGGED_IN,
-  pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED,
-  pkcs11.CKR_KEY_HANDLE_INVALID,
-  pkcs11.CKR_OBJECT_HANDLE_INVALID,
-  pkcs11.CKR_HOST_MEMORY,
-]);
-
 /** The module cannot do this with this key, and will not be able to later. */
 const REFUSED: ReadonlySet<number> = new Set([
   pkcs11.CKR_MECHANISM_INVALID,
@@ -58,26 +41,6 @@ export function reasonOf(error: unknown): string {
 
 export function isReturnValue(error: unknown, code: number): boolean {
   return returnValueOf(error)?.code === code;
-}
-
-/**
- * What a failed sign, decrypt or agree means.
- *
- * @param attackable the input comes out of a stranger's mail: an unknown error is then the mail's fault, so that
- *   nobody can make keys look unavailable by sending nonsense
- * @param sessionAlive asks the token whether the session still stands; called only where the error leaves it open
- */
-export function operationFailure(error: unknown, attackable: boolean, sessionAlive: () => boolean): Failure {
-  const value = returnValueOf(error);
-  const reason = value?.name ?? (error instanceof Error ? error.message : String(error));
-  if (value !== null && REFUSED.has(value.code)) return refused(reason);
-  const away = value !== null && AWAY.has(value.code);
-  if (attackable && value !== null && !away) return decryptFailed(reason);
-  return unavailable(
-    'The key is not available at the moment; try again in a minute.',
-    reason,
-    !sessionAlive(),
-  );
 }
 
 /** The token, the session or the key is not there any more, whatever else is said: only a new opening helps. */
