@@ -1,15 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { addCardCommands } from './commands/card.ts';
-import { addConfigCommands } from './commands/config.ts';
-import { addDirectoryCommands } from './commands/directory.ts';
-import { addKeysCommands } from './commands/keys.ts';
-import { addPolicyCommands } from './commands/policy.ts';
 import { reportFailure } from './commands/report-failure.ts';
-import { addServeCommand } from './commands/serve.ts';
-import { addSmimeCommands } from './commands/smime.ts';
-import { addTokenCommands } from './commands/token.ts';
 
 /** The command line. Each command is a file in src/commands; this one only names them and ends the process. */
 const program = new Command('sealgate')
@@ -20,14 +12,23 @@ const program = new Command('sealgate')
   .showHelpAfterError('(see sealgate --help)')
   .enablePositionalOptions();
 
-addServeCommand(program);
-addConfigCommands(program);
-addDirectoryCommands(program);
-addPolicyCommands(program);
-addSmimeCommands(program);
-addKeysCommands(program);
-addTokenCommands(program);
-addCardCommands(program);
+/** In the order of the help page. */
+const commands: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  serve: async () => (await import('./commands/serve.ts')).addServeCommand,
+  config: async () => (await import('./commands/config.ts')).addConfigCommands,
+  directory: async () => (await import('./commands/directory.ts')).addDirectoryCommands,
+  policy: async () => (await import('./commands/policy.ts')).addPolicyCommands,
+  smime: async () => (await import('./commands/smime.ts')).addSmimeCommands,
+  keys: async () => (await import('./commands/keys.ts')).addKeysCommands,
+  token: async () => (await import('./commands/token.ts')).addTokenCommands,
+  card: async () => (await import('./commands/card.ts')).addCardCommands,
+};
+
+// Only the one that is meant: a look at a card needs no gateway. Without one all of them, for the help page.
+const [, , first = ''] = process.argv;
+for (const [name, load] of Object.entries(commands)) {
+  if (name === first || !Object.hasOwn(commands, first)) (await load())(program);
+}
 
 // A reader that has seen enough (`sealgate directory list | head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

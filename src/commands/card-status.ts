@@ -44,7 +44,7 @@ export async function cardStatus(
   const found = await Promise.all(places.map((place) => placeStatus(place, config, at)));
   return {
     modules: found.map(({ status }) => status),
-    problems: found.flatMap(({ problems }) => problems),
+    problems: distinct(found.flatMap(({ problems }) => problems)),
   };
 }
 
@@ -56,6 +56,11 @@ function cardPlaces(
 ): readonly TokenPlace[] {
   if (module !== undefined || token !== undefined || config !== null) return places;
   return places.filter((place) => usesReaders(place.module));
+}
+
+/** Certificates of one person are about the same in many ways. */
+function distinct(problems: readonly CardProblem[]): CardProblem[] {
+  return [...new Map(problems.map((one) => [one.text, one])).values()];
 }
 
 async function placeStatus(place: TokenPlace, config: Config | null, at: Date) {
@@ -74,9 +79,14 @@ async function placeStatus(place: TokenPlace, config: Config | null, at: Date) {
       slot,
       keys: slot.state.kind === 'token' ? cardKeys(slot.state.token, config, at) : [],
     }));
+  // A second reader that is empty is in nobody's way.
+  const hasCard = readers.some(({ slot }) => slot.state.kind !== 'empty');
   const problems = [
     ...(readers.length === 0 ? await noReader(file, listing.slots.length > 0) : []),
-    ...readers.flatMap(({ slot, keys }) => [...slotProblems(slot), ...keys.flatMap((key) => key.problems)]),
+    ...readers.flatMap(({ slot, keys }) => [
+      ...(slot.state.kind === 'empty' && hasCard ? [] : slotProblems(slot)),
+      ...keys.flatMap((key) => key.problems),
+    ]),
   ];
   return { status: { file, module: listing.module, readers }, problems };
 }

@@ -1,6 +1,5 @@
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
-import { certificatesOf } from '../gateway.ts';
 import { silentLog } from '../log/log.ts';
 import { printable } from '../log/printable.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -70,12 +69,12 @@ async function pathAndRevocation(
   const trust = config?.trust ?? null;
   const anchors = [
     ...(await readCertificateFiles(anchor)),
-    ...(trust === null ? [] : await certificatesOf(trust.anchors)),
+    ...(trust === null ? [] : await readCertificateFiles(trust.anchors)),
   ];
   const pool = [
     ...chain,
     ...(await readCertificateFiles(intermediate)),
-    ...(trust === null ? [] : await certificatesOf(trust.intermediates)),
+    ...(trust === null ? [] : await readCertificateFiles(trust.intermediates)),
   ];
   if (anchors.length === 0) {
     const text =

@@ -3,7 +3,6 @@ import { type Command, Option } from 'commander';
 import { certificatesOnly } from '../cms/sign.ts';
 import type { Config } from '../config/load.ts';
 import { SealgateError, unreachable } from '../errors.ts';
-import { certificatesOf } from '../gateway.ts';
 import { chainOf } from '../hsm/chain.ts';
 import { writePrivateKey } from '../hsm/files/pkcs8.ts';
 import { keysOfPkcs12 } from '../hsm/files/pkcs12-key.ts';
@@ -167,9 +166,9 @@ async function wholeChain(
 ): Promise<Certificate[]> {
   const anchors = [
     ...(await readCertificateFiles(anchor)),
-    ...(config === null ? [] : await certificatesOf(config.trust.anchors)),
+    ...(config === null ? [] : await readCertificateFiles(config.trust.anchors)),
   ];
-  const intermediates = config === null ? [] : await certificatesOf(config.trust.intermediates);
+  const intermediates = config === null ? [] : await readCertificateFiles(config.trust.intermediates);
   const path = chainOf(certificate, [...chain, ...intermediates]);
   const last = path.at(-1) ?? certificate;
   const root = anchors.find((one) => sameName(one.subject, last.issuer));
