@@ -182,8 +182,11 @@ class LiveKeySources implements KeySources {
       });
       return { ...outcome, error };
     }
-    const keys = place.state.kind === 'open' ? place.state.inventory.keys.length : 0;
-    log.write({ event: 'key.reloaded', level: 'info', source, keys });
+    // Of a card that is out nothing was read.
+    if (place.state.kind === 'open') {
+      const keys = place.state.inventory.keys.length;
+      log.write({ event: 'key.reloaded', level: 'info', source, keys });
+    }
     return { ...outcome, error: null };
   }
 

@@ -9,6 +9,7 @@ import {
   openKeySources,
   type PlaceToStart,
 } from '../../src/hsm/key-sources.ts';
+import type { Refusals } from '../../src/hsm/key-state.ts';
 import type { RememberedInventories } from '../../src/hsm/remembered-inventory.ts';
 import type { KeySource, TokenSource } from '../../src/hsm/source-kinds.ts';
 import { verifySignature } from '../../src/hsm/verify-signature.ts';
@@ -577,6 +578,43 @@ describe('a limit of uses in a minute', () => {
     expect(await refusal(present(sources.signing[0]).sign(SHA256, Buffer.from('x')))).toMatchObject({
       code: 'key.rate-limited',
     });
+  });
+});
+
+describe('refusals of PINs', () => {
+  const trouble = async () => {
+    throw new SealgateError({ code: 'store.unavailable', publicText: 'Away.', duration: 'temporary' });
+  };
+
+  async function given(refusals: Refusals | null): Promise<Refusals> {
+    let received: Refusals | null = null;
+    await open([source('card', [CARD])], () => undefined, {
+      refusals,
+      startPlace(start) {
+        received = start.refusals;
+        return new FakePlace().insert([keys.alice]);
+      },
+    });
+    return present(received as Refusals | null);
+  }
+
+  test('are looked up and noted where they are kept, and known without that as well', async () => {
+    const kept = new Set(['old']);
+    const refusals = await given({ has: (one) => kept.has(one), add: (one) => void kept.add(one) });
+    expect(await refusals.has('old')).toBe(true);
+    expect(await refusals.has('new')).toBe(false);
+    await refusals.add('new');
+    expect(kept).toContain('new');
+    const unkept = await given(null);
+    await unkept.add('x');
+    expect([await unkept.has('x'), await unkept.has('y')]).toEqual([true, false]);
+  });
+
+  test('that cannot be looked up count as refused: the PIN stays here, and that is told', async () => {
+    const refusals = await given({ has: trouble, add: trouble });
+    expect(await refusals.has('any')).toBe(true);
+    await refusals.add('any');
+    expect(named('key.refusal-not-noted')).toHaveLength(2);
   });
 });
 
