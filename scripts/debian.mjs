@@ -71,7 +71,7 @@ export const INTEROP_PACKAGES = [
   'libbcmail-java',
 ];
 
-export const BENCH_PACKAGES = ['postfix', 'openssl'];
+export const BENCH_PACKAGES = ['postfix', 'openssl', 'softhsm2', 'opensc'];
 
 /** What makes the messages that the fuzzers begin with. */
 export const FUZZ_PACKAGES = ['openssl'];

@@ -35,4 +35,6 @@ export type Sample = {
   cpuSeconds: number | null;
   /** Octets by which the resident memory has grown at most since before the first round; absent where nobody looks. */
   memoryGrowth?: number;
+  /** Figures of which only the worst counts, by what they are and their unit; absent where there are none. */
+  worst?: Readonly<Record<string, number>>;
 };

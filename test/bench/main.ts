@@ -7,6 +7,8 @@ import { chains } from './engine/chain.ts';
 import { engineEncrypted, engineSigned } from './engine/engine.ts';
 import { largeDecrypted, largeEncrypted, largeSigned, largeVerified } from './engine/large-message.ts';
 import { smimeEncrypted, smimeSigned } from './engine/smime.ts';
+import { keysEventLoop } from './keys/event-loop.ts';
+import { tokenRate } from './keys/token-rate.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
 import { runRounds } from './rounds.ts';
 import { summarise, table } from './summary.ts';
@@ -24,6 +26,8 @@ const BENCHMARKS: readonly (() => Benchmark)[] = [
   largeEncrypted,
   largeDecrypted,
   largeVerified,
+  tokenRate,
+  keysEventLoop,
 ];
 
 const { values, positionals } = parseArgs({

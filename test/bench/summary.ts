@@ -14,6 +14,8 @@ export type Row = {
   oursBeyondMicroseconds: Spread | null;
   /** The most that the resident memory has grown by; null where nobody looked. */
   memoryGrowthMegabytes: number | null;
+  /** The largest of all rounds. */
+  worst: Readonly<Record<string, number>>;
 };
 
 export type Summary = { name: string; about: string; unit: string; rounds: number; rows: Row[] };
@@ -39,6 +41,7 @@ export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summ
           : spread(samples.map((sample, round) => rate(ours[round] ?? sample) / rate(sample))),
       cpuMicrosecondsPerUnit: cpu.length === 0 ? null : spread(cpu),
       memoryGrowthMegabytes: mostGrowth(samples),
+      worst: worst(samples),
       oursBeyondMicroseconds: contender.role === 'limit' && beyond.length > 0 ? spread(beyond) : null,
     };
   });
@@ -48,6 +51,14 @@ export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summ
 function mostGrowth(samples: readonly Sample[]): number | null {
   const grown = samples.flatMap(({ memoryGrowth }) => memoryGrowth ?? []);
   return grown.length === 0 ? null : Math.max(...grown) / 1e6;
+}
+
+function worst(samples: readonly Sample[]): Record<string, number> {
+  const largest: Record<string, number> = {};
+  for (const [name, value] of samples.flatMap((sample) => Object.entries(sample.worst ?? {}))) {
+    largest[name] = Math.max(largest[name] ?? value, value);
+  }
+  return largest;
 }
 
 function microseconds({ cpuSeconds, units }: Sample): number | null {
@@ -98,8 +109,14 @@ export function table({ name, about, unit, rounds, rows }: Summary): string {
     `${name}: ${about} (unit: ${unit}; ${rounds} rounds, interleaved)`,
     line(HEAD),
     ...cells.map(line),
+    ...rows.flatMap(worstLines),
     '',
   ].join('\n');
+}
+
+/** One line for each figure of which only the worst counts. */
+function worstLines({ name, worst }: Row): string[] {
+  return Object.entries(worst).map(([what, value]) => `  ${name.trim()}: ${what}: ${value.toFixed(1)}`);
 }
 
 function spreadText({ min, median, max }: Spread, digits: number): string {
