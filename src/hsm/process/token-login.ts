@@ -123,7 +123,6 @@ export class TokenLogin {
         if (outcome.kind === 'done') return outcome.pin;
         previousError = outcome.previousError;
         state = (await this.#options.leader.call({ call: 'describe' }))?.pin ?? state;
-        if (previousError === null) this.#wanted = Promise.withResolvers<void>();
       } while (state !== 'locked');
     }
   }
@@ -141,8 +140,7 @@ export class TokenLogin {
       const prompt = { purpose: 'log-in', token: { label, serial, reader, tries }, previousError } as const;
       const outcome = await dialog.ask(prompt, { signal: this.#abort.signal });
       if (outcome.kind !== 'pin') {
-        send({ kind: 'not-given', failure: pinNeeded(outcome) });
-        return { kind: 'not-done', previousError: null };
+        return this.#notGiven(outcome.publicText);
       }
       pin = outcome.pin;
     }
@@ -158,12 +156,18 @@ export class TokenLogin {
       if (failure.code === 'key.unavailable' && failure.duration === 'temporary' && !pinPad) throw error;
       pin?.fill(0);
       if (pinPad && failure.code === 'key.unavailable') {
-        send({ kind: 'not-given', failure: pinNeeded({ publicText: failure.publicText }) });
-        return { kind: 'not-done', previousError: null };
+        return this.#notGiven(failure.publicText);
       }
       send({ kind: 'refused', failure: { ...failure, code: 'key.pin-incorrect' }, identity: null });
       return { kind: 'not-done', previousError: failure.publicText };
     }
+  }
+
+  /** Whoever wants a key from now on has not had this answer: their wish is another one, however soon it comes. */
+  #notGiven(publicText: string): { kind: 'not-done'; previousError: null } {
+    this.#wanted = Promise.withResolvers<void>();
+    this.#options.send({ kind: 'not-given', failure: pinNeeded(publicText) });
+    return { kind: 'not-done', previousError: null };
   }
 
   /** The gateway writes down that a try is made before it is made. */
@@ -216,7 +220,7 @@ function noSecret(outcome: { publicText: string; duration: 'temporary' | 'perman
   return { code: 'key.pin-missing', publicText, duration, reason: 'no PIN', sessionLost: true };
 }
 
-function pinNeeded({ publicText }: { publicText: string }): Failure {
+function pinNeeded(publicText: string): Failure {
   return {
     code: 'key.pin-needed',
     publicText,
