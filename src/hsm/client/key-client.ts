@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { type SealgateError, unreachable } from '../../errors.ts';
+import { unreachable } from '../../errors.ts';
 import { limits } from '../../limits.ts';
-import type { Log } from '../../log/log.ts';
 import { errorOf } from '../failures.ts';
 import type { Inventory } from '../inventory.ts';
-import type { KeyPlace, KeyState, Refusals } from '../key-state.ts';
+import type { KeyPlace, KeyState } from '../key-state.ts';
 import type { Failure, FromKeyProcess } from '../messages.ts';
 import type { Operation } from '../operation.ts';
-import type { SoftwareSource, TokenSource } from '../source-kinds.ts';
+import { AwaitedReloads } from './awaited-reloads.ts';
 import {
   away,
   endedDuringTypedLogin,
@@ -16,6 +15,8 @@ import {
   pinNotTyped,
   refusedBefore,
 } from './client-failures.ts';
+import { type KeyClientOptions, type KeyClientTimes, keyClientTimes } from './key-client-options.ts';
+import { LoginPermits } from './login-permits.ts';
 import { nameOf, tokenOf } from './place-name.ts';
 import { RunningKeyProcess } from './running-key-process.ts';
 import { environmentOf, keyProcessProgram, startKeyProcess } from './start-key-process.ts';
@@ -30,44 +31,6 @@ import { WaitingRequests } from './waiting-requests.ts';
  *
  * What changes of the place is told by `onChange`; the log has here what is not seen there: processes, PINs.
  */
-
-export type KeyClientOptions = {
-  /** Name of the key source in the configuration; for the log. */
-  source: string;
-  place: TokenSource | SoftwareSource;
-  refusals: Refusals;
-  log: Log;
-  times?: Partial<KeyClientTimes>;
-  /** Another program in place of key-process.ts; for tests. */
-  program?: URL;
-};
-
-/** Milliseconds. */
-export type KeyClientTimes = {
-  /** Initialising, login and reading the objects; network tokens with thousands of objects are slow. */
-  open: number;
-  /** One operation inside the module; after that it is taken for hung. */
-  operation: number;
-  /** How long a request waits for its turn, a restart included. */
-  wait: number;
-  /** How long a request waits for a person to type the PIN. */
-  pin: number;
-  /** Before the first restart of a process that brought no success; doubles with every further one. */
-  restart: number;
-  restartMost: number;
-  /** For logging out. */
-  close: number;
-};
-
-export const keyClientTimes: KeyClientTimes = {
-  open: 60_000,
-  operation: 30_000,
-  wait: 15_000,
-  pin: 60_000,
-  restart: 100,
-  restartMost: 30_000,
-  close: 5_000,
-};
 
 /** Starts in a row without success after which requests are told at once instead of waiting for the next one. */
 const PATIENCE = 3;
@@ -103,15 +66,11 @@ export class KeyClient implements KeyPlace {
   readonly #waiting: WaitingRequests;
   readonly #listeners: (() => void)[] = [];
   readonly #settled = Promise.withResolvers<void>();
-  /** Callers of `reload` that have no answer yet. */
-  #reloads: PromiseWithResolvers<void>[] = [];
+  readonly #permits: LoginPermits;
+  readonly #reloads = new AwaitedReloads();
   #state: KeyState = { kind: 'starting' };
   #phase: Phase;
   #last: Inventory | null = null;
-  /** Secrets that their tokens have accepted. */
-  readonly #proven = new Set<string>();
-  /** Those that were refused, or may have been: also while `options.refusals` is still writing. */
-  readonly #refusals = new Set<string>();
   /** Starts since the last success. */
   #failures = 0;
   #generation = 0;
@@ -119,6 +78,7 @@ export class KeyClient implements KeyPlace {
   private constructor(options: KeyClientOptions) {
     const { place, times } = options;
     this.#options = options;
+    this.#permits = new LoginPermits(options.refusals);
     this.#times = { ...keyClientTimes, ...times };
     this.#sessions = place.kind === 'token' ? place.sessions : SOFTWARE_SESSIONS;
     this.#waiting = new WaitingRequests(() => errorOf(this.#expired()));
@@ -186,11 +146,10 @@ export class KeyClient implements KeyPlace {
     if (phase.kind === 'pausing') this.#restart(phase.timer);
     // A token that is out is looked for all the time; there is nothing to be read.
     if (token && this.#state.kind !== 'open') return Promise.resolve();
-    const reload = Promise.withResolvers<void>();
-    this.#reloads.push(reload);
+    const reloaded = this.#reloads.add();
     // One that has just been started reads everything anyway.
     if (phase.kind === 'running') phase.current.process.post({ kind: 'reload' });
-    return reload.promise;
+    return reloaded;
   }
 
   async close(): Promise<void> {
@@ -199,7 +158,7 @@ export class KeyClient implements KeyPlace {
     this.#phase = { kind: 'closed' };
     const error = errorOf(away('closed'));
     this.#waiting.rejectAll(error);
-    this.#endReloads(error);
+    this.#reloads.end(error);
     if (phase.kind === 'running') phase.current.process.failInside(error);
     this.#become({ kind: 'closed' });
     if (phase.kind === 'pausing') clearTimeout(phase.timer);
@@ -309,21 +268,16 @@ export class KeyClient implements KeyPlace {
 
   /** Whether a secret may leave for the token: what it has refused before, or may have refused, never does. */
   async #permit(current: Current, identity: string | null): Promise<void> {
-    const refused = identity !== null && (await this.#wasRefused(identity));
+    const may = await this.#permits.mayLeave(identity);
     if (!this.#isCurrent(current)) return;
-    const proven = identity !== null && this.#proven.has(identity);
-    if (!refused) {
+    if (may) {
       current.login = { identity };
       current.process.expectWord(Math.max(this.#times.open, this.#times.pin), 'no answer in time to a login');
     }
-    current.process.post({ kind: 'permit', may: !refused, proven });
-    if (refused && this.#state.kind !== 'refused') {
+    current.process.post({ kind: 'permit', may, proven: this.#permits.isProven(identity) });
+    if (!may && this.#state.kind !== 'refused') {
       this.#refuse(refusedBefore(this.#options.place, this.#last));
     }
-  }
-
-  async #wasRefused(identity: string): Promise<boolean> {
-    return this.#refusals.has(identity) || (await this.#options.refusals.has(identity));
   }
 
   #opened(current: Current, inventory: Inventory): void {
@@ -332,8 +286,7 @@ export class KeyClient implements KeyPlace {
       return;
     }
     current.opened = true;
-    const identity = current.login?.identity ?? null;
-    if (identity !== null) this.#proven.add(identity);
+    this.#permits.accepted(current.login?.identity ?? null);
     current.login = null;
     current.asked = false;
     const { log, place } = this.#options;
@@ -347,7 +300,7 @@ export class KeyClient implements KeyPlace {
   #open(inventory: Inventory): void {
     this.#last = inventory;
     this.#become({ kind: 'open', inventory });
-    this.#endReloads(null);
+    this.#reloads.end(null);
   }
 
   #ready(current: Current, count: number): void {
@@ -366,8 +319,8 @@ export class KeyClient implements KeyPlace {
   }
 
   #reloadFailed(failure: Failure): void {
-    if (this.#reloads.length > 0) {
-      this.#endReloads(errorOf(failure));
+    if (this.#reloads.any) {
+      this.#reloads.end(errorOf(failure));
       return;
     }
     const { log, source } = this.#options;
@@ -381,7 +334,7 @@ export class KeyClient implements KeyPlace {
   #away(failure: Failure): void {
     this.#waiting.rejectAll(errorOf(failure));
     this.#become({ kind: 'absent', failure, last: this.#last });
-    this.#endReloads(errorOf(failure));
+    this.#reloads.end(errorOf(failure));
   }
 
   #refused(current: Current, failure: Failure, identity: string | null): void {
@@ -390,7 +343,7 @@ export class KeyClient implements KeyPlace {
     const { code } = failure;
     log.write({ event: 'key.pin-refused', level: 'error', module: nameOf(place), token, code });
     current.login = null;
-    if (identity !== null) this.#neverAgain(identity);
+    this.#permits.refused(identity);
     // A person who has mistyped is asked again; those who wait go on waiting.
     const again = identity === null && code === 'key.pin-incorrect' && this.#asksPeople();
     if (!again) this.#refuse(failure);
@@ -401,16 +354,10 @@ export class KeyClient implements KeyPlace {
     current.process.abandon(failure.reason);
   }
 
-  #neverAgain(identity: string): void {
-    this.#proven.delete(identity);
-    this.#refusals.add(identity);
-    void this.#options.refusals.add(identity);
-  }
-
   #refuse(failure: Failure): void {
     this.#waiting.rejectAll(errorOf(failure));
     this.#become({ kind: 'refused', failure, last: this.#last });
-    this.#endReloads(errorOf(failure));
+    this.#reloads.end(errorOf(failure));
   }
 
   #succeeded(current: Current): void {
@@ -456,13 +403,13 @@ export class KeyClient implements KeyPlace {
     const timer = setTimeout(() => this.#restart(timer), delay);
     this.#phase = { kind: 'pausing', timer };
     this.#afterEnd(current, reason);
-    this.#endReloads(errorOf(away(reason)));
+    this.#reloads.end(errorOf(away(reason)));
   }
 
   #afterEnd(current: Current, reason: string): void {
     const { login } = current;
-    if (login !== null && login.identity !== null && !this.#proven.has(login.identity)) {
-      this.#neverAgain(login.identity);
+    if (login !== null && login.identity !== null && !this.#permits.isProven(login.identity)) {
+      this.#permits.refused(login.identity);
       this.#refuse(loginOutcomeUnknown(this.#options.place, reason));
       return;
     }
@@ -493,15 +440,6 @@ export class KeyClient implements KeyPlace {
     this.#state = state;
     this.#settled.resolve();
     for (const listener of this.#listeners) listener();
-  }
-
-  #endReloads(error: SealgateError | null): void {
-    const reloads = this.#reloads;
-    this.#reloads = [];
-    for (const { resolve, reject } of reloads) {
-      if (error === null) resolve();
-      else reject(error);
-    }
   }
 
   #expired(): Failure {

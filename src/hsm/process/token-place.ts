@@ -13,8 +13,6 @@ import { quoted } from './token-slot.ts';
 
 /** Between two looks for a card, in or out. Milliseconds. */
 const LOOK_MS = 200;
-/** A look that takes longer is not waited for when a session was lost. Milliseconds. */
-const LAST_LOOK_MS = 2_000;
 /** A module that does not log out within this time is left to the operating system. Milliseconds. */
 const FINISH_MS = 3_000;
 
@@ -51,7 +49,7 @@ export class TokenPlace {
     this.#leader = leader;
     this.#threads = threads;
     events.serving = (count) => this.#serving(count);
-    events.over = (failure) => void this.#over(failure);
+    events.over = (failure) => this.#over(failure);
   }
 
   listen(): void {
@@ -98,7 +96,7 @@ export class TokenPlace {
       const pin = token.loginRequired ? await this.#logIn(open, source, token) : null;
       await this.#open(source, token, pin);
     } catch (error) {
-      if (error instanceof FailureError) await this.#over(error.failure, 'failed');
+      if (error instanceof FailureError) this.#over(error.failure, 'failed');
       else endProcess();
     }
   }
@@ -196,20 +194,15 @@ export class TokenPlace {
     if (!there) this.#end('removed', removed(this.#label()));
   }
 
-  /** Nothing more can be done in this process: was the token taken out, or has it only forgotten the session? */
-  async #over(failure: Failure, otherwise: 'lost' | 'failed' = 'lost'): Promise<void> {
+  /** Nothing more can be done in this process. */
+  #over(failure: Failure, otherwise: 'lost' | 'failed' = 'lost'): void {
     if (failure.code.startsWith('key.pin-') && this.#login !== null) {
       this.#channel.send(this.#login.refusedInUse(failure));
       return;
     }
-    if (this.#source?.removable === true && this.#token !== null) {
-      const there = await Promise.race([this.#leader.call({ call: 'look' }), pause(LAST_LOOK_MS)]);
-      if (there === false) {
-        this.#end('removed', removed(this.#label()));
-        return;
-      }
-    }
-    this.#end(otherwise, failure);
+    // While a card is being pulled out, a call into OpenSC may never come back: the next process finds out how it stands.
+    const inUse = this.#work !== null && this.#source?.removable === true;
+    this.#end(otherwise, inUse ? outOrReset(this.#label(), failure.reason) : failure);
   }
 
   #end(kind: 'removed' | 'lost' | 'failed', failure: Failure): void {
@@ -244,11 +237,16 @@ function removed(label: string): Failure {
   return unavailable(text, 'the token was taken out', true);
 }
 
+function outOrReset(label: string, reason: string): Failure {
+  const text = `The card ${quoted(label)} does not answer any more; see that it is in the reader and try again.`;
+  return unavailable(text, reason, true);
+}
+
 /** For mail users: that a card is out is no error of theirs, and passes. */
 function notIn(failure: Failure): Failure {
   return failure.code === 'key.token-absent' ? { ...failure, code: 'key.unavailable' } : failure;
 }
 
-function pause(milliseconds: number): Promise<null> {
-  return new Promise((resolve) => setTimeout(() => resolve(null), milliseconds));
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

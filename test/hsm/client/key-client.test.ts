@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { SealgateError } from '../../../src/errors.ts';
 import type { KeyClient } from '../../../src/hsm/client/key-client.ts';
@@ -487,9 +488,8 @@ describe('overload', () => {
       'setTimeout(() => reply([1]), 20);',
     );
     // The others answer in the same way as the first.
-    const more = `function serve(fd) { const other = new Socket({ fd, readable: true, writable: true }); const frames = new FrameReader(1e6);
+    const more = `const served = new Set(); function serve(fd) { if (served.has(fd)) return; served.add(fd); const other = new Socket({ fd, readable: true, writable: true }); const frames = new FrameReader(1e6);
       other.on('data', (chunk) => { for (const frame of frames.push(chunk)) other.write(answerFrame({ id: readRequest(frame).id, octets: Buffer.from([fd]) })); }); }`;
-    const { appendFileSync } = await import('node:fs');
     appendFileSync(growing.program, more);
     await withImpostor(growing, { place: { ...file, sessions: 3 } }, async (client) => {
       const all = await Promise.all(Array.from({ length: 60 }, () => client.perform(operation)));

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { KeyClient, type KeyClientOptions } from '../../../src/hsm/client/key-client.ts';
+import { KeyClient } from '../../../src/hsm/client/key-client.ts';
+import type { KeyClientOptions } from '../../../src/hsm/client/key-client-options.ts';
 import type { Inventory } from '../../../src/hsm/inventory.ts';
 import type { KeyPlace, KeyState, Refusals } from '../../../src/hsm/key-state.ts';
 import type { Operation } from '../../../src/hsm/operation.ts';
