@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { SealgateError, unreachable } from '../../errors.ts';
 import {
   type AnswerTo,
@@ -60,7 +61,7 @@ export async function manageToken<K extends ManagementRequest['kind']>(
   await using opensc = requested.kind === 'unblock-pin' ? await openScConfiguration(environment) : null;
   const child = fork(options.program ?? managementProgram, [TOKEN_MANAGEMENT], {
     serialization: 'advanced',
-    execArgv: [],
+    ...withoutCoreDump(),
     env: {
       ...managementEnvironment(process.env),
       ...environment,
@@ -85,6 +86,14 @@ export async function manageToken<K extends ManagementRequest['kind']>(
   } finally {
     await ended(child);
   }
+}
+
+const SHELL = '/bin/sh';
+
+/** PINs are in that process: a shell takes its core dumps away and becomes it. */
+function withoutCoreDump(): { execPath?: string; execArgv: string[] } {
+  if (!existsSync(SHELL)) return { execArgv: [] };
+  return { execPath: SHELL, execArgv: ['-c', 'ulimit -c 0; exec "$0" "$@"', process.execPath] };
 }
 
 const managementProgram = new URL(
