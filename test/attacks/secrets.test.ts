@@ -8,6 +8,7 @@ import { services } from '../support/services/services.ts';
 import type { SoftHsm } from '../support/services/softhsm.ts';
 import { type GatewayProcess, startByHand } from './support/gateway-process.ts';
 import { bulkCommand, strangerAt } from './support/mailbox.ts';
+import { foundInMemory, privateKeyNeedles } from './support/process-memory.ts';
 
 /**
  * A whole run as an operator has it (`serve --config`, log level debug), with keys on a token and in files; then every
@@ -142,6 +143,20 @@ describe('none of the secrets', () => {
       expect(found(`environment of ${pid}`, environment)).toEqual([]);
       if (pid !== gateway.child.pid) expect(environment.toString()).not.toContain(TOKEN_VARIABLE);
     }
+  });
+
+  it('that opens or is a key is in the memory of the gateway, where a core dump would show it', async () => {
+    const needles = new Map([
+      ['PIN', Buffer.from(token.pin)] as const,
+      ['password of the PKCS#12 file', Buffer.from(system.user('bob').identity.password)] as const,
+      ...privateKeyNeedles('the PKCS#12 file', system.user('bob').identity.key),
+    ]);
+    expect(await foundInMemory(gateway.child.pid ?? 0, needles)).toEqual([]);
+    // The same search finds them where they belong: the PIN with the token, password and key with the file.
+    const held = await Promise.all((await gateway.children()).map((pid) => foundInMemory(pid, needles)));
+    expect(held.flat()).toContain('PIN');
+    expect(held.flat().some((name) => /^[dpq] of the PKCS#12 file/.test(name))).toBe(true);
+    expect(held.filter((names) => names.includes('PIN') && names.length > 1)).toEqual([]);
   });
 
   it('is in the state folder, which nobody else can read', async () => {
