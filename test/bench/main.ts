@@ -8,6 +8,7 @@ import { engineEncrypted, engineSigned } from './engine/engine.ts';
 import { largeDecrypted, largeEncrypted, largeSigned, largeVerified } from './engine/large-message.ts';
 import { smimeEncrypted, smimeSigned } from './engine/smime.ts';
 import { keysEventLoop } from './keys/event-loop.ts';
+import { keysKills } from './keys/kills.ts';
 import { tokenRate } from './keys/token-rate.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
 import { runRounds } from './rounds.ts';
@@ -28,6 +29,7 @@ const BENCHMARKS: readonly (() => Benchmark)[] = [
   largeVerified,
   tokenRate,
   keysEventLoop,
+  keysKills,
 ];
 
 const { values, positionals } = parseArgs({
