@@ -82,12 +82,10 @@ class LeadingThread {
   #look(): boolean {
     const module = this.#loaded();
     try {
+      // Nothing of the session is asked: while its card is being pulled out, OpenSC may wait for itself in C_GetSessionInfo, for
+      // ever. A card that was out and in again between two looks is noticed by its next use, whose session is gone.
       const info = module.C_GetSlotInfo(present(this.#token).slot);
-      if ((info.flags & CKF_TOKEN_PRESENT) === 0) return false;
-      // Out and in again since the last look: another token, or the same that has forgotten the login.
-      const session = this.#ownSession ?? this.#session;
-      if (session !== null) module.C_GetSessionInfo(session);
-      return true;
+      return (info.flags & CKF_TOKEN_PRESENT) !== 0;
     } catch (error) {
       if (error instanceof pkcs11.Pkcs11Error) return false;
       throw error;
