@@ -241,6 +241,8 @@ export class KeyClient implements KeyPlace {
         this.#away(message.failure);
         break;
       case 'lost':
+        // What waits, and what comes until it has ended, is for the next process.
+        current.ready = 0;
         current.process.failInside(errorOf(message.failure));
         break;
       case 'failed':

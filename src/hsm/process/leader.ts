@@ -37,12 +37,14 @@ export class Leader {
   }
 
   /**
-   * @param forPeople the call waits for a person, who has as long as the reader gives
+   * @param time milliseconds; null: it waits for a person, who has as long as the reader gives
    * @throws FailureError
    */
-  call<C extends LeaderCall>(call: C, forPeople = false): Promise<LeaderAnswers[C['call']]> {
+  call<C extends LeaderCall>(
+    call: C,
+    time: number | null = this.#patience,
+  ): Promise<LeaderAnswers[C['call']]> {
     return new Promise((resolve, reject) => {
-      const time = forPeople ? null : this.#patience;
       this.#queue.push({
         call,
         time,

@@ -5,11 +5,16 @@ import type { Failure, FromKeyProcess, ToKeyProcess } from '../messages.ts';
 import { PinDialog } from '../pin/pin-dialog.ts';
 import { identityOf, readSecret } from '../pin/secret.ts';
 import type { SecretSource, TokenSource } from '../source-kinds.ts';
+import { endProcess } from './end-process.ts';
 import type { Leader } from './leader.ts';
-import type { TokenDescription } from './token-slot.ts';
+import { type TokenDescription, wasNotSent } from './token-slot.ts';
 
-/** Between two looks whether a secret has changed or a token was unblocked. Milliseconds. */
+/** Between two looks whether a secret has changed. Milliseconds. */
 const CHANGE_MS = 1_000;
+/** Between two looks whether a token was unblocked, which costs its driver a word with it. Milliseconds. */
+const UNBLOCKED_MS = 3_000;
+/** For such a look. With a card that is pulled out in that moment, OpenSC before 0.24 never comes back. Milliseconds. */
+const DESCRIBE_MS = 5_000;
 
 export type TokenLoginOptions = {
   source: TokenSource;
@@ -37,6 +42,8 @@ export class TokenLogin {
   readonly #abort = new AbortController();
   #permit: PromiseWithResolvers<Permit> | null = null;
   #wanted = Promise.withResolvers<void>();
+  /** Whether anybody waits for the token to be unblocked. */
+  #looking = false;
   /** Of the secret that was accepted; null: typed. */
   #identity: string | null = null;
 
@@ -85,6 +92,7 @@ export class TokenLogin {
       }
       const identity = this.#identityOf(secret.identity ?? '');
       const { may, proven } = await this.#leave(identity, inventory);
+      let blocked = false;
       if (may) {
         try {
           await leader.call({ call: 'login', pin: secret.pin, lastTryToo: proven });
@@ -95,13 +103,12 @@ export class TokenLogin {
           const { failure } = error;
           // Certainly not judged, or right for certain: another process may try again.
           if (failure.code === 'key.unavailable' && (failure.duration === 'temporary' || proven)) throw error;
-          // With the tries used up, nothing has left.
-          const sent = failure.code === 'key.pin-incorrect' || failure.code === 'key.unavailable';
-          send({ kind: 'refused', failure, identity: sent ? identity : null });
+          blocked = failure.code === 'key.pin-locked' || failure.code === 'key.pin-last-try';
+          send({ kind: 'refused', failure, identity: wasNotSent(failure) ? null : identity });
         }
       }
       secret.pin.fill(0);
-      await this.#change(source, secret.identity, true);
+      await this.#change(source, secret.identity, blocked);
     }
   }
 
@@ -122,7 +129,7 @@ export class TokenLogin {
         const outcome = await this.#tryByPerson(dialog, state, previousError);
         if (outcome.kind === 'done') return outcome.pin;
         previousError = outcome.previousError;
-        state = (await this.#options.leader.call({ call: 'describe' }))?.pin ?? state;
+        state = (await this.#pinState()) ?? state;
       } while (state !== 'locked');
     }
   }
@@ -147,8 +154,9 @@ export class TokenLogin {
     await this.#leave(null, inventory);
     // Nobody else knows how long a person looks for the keys of a reader.
     if (pinPad) send({ kind: 'asking' });
+    const login = { call: 'login', pin, lastTryToo: true } as const;
     try {
-      await leader.call({ call: 'login', pin, lastTryToo: true }, pinPad);
+      await (pinPad ? leader.call(login, null) : leader.call(login));
       return { kind: 'done', pin };
     } catch (error) {
       if (!(error instanceof FailureError)) throw error;
@@ -177,29 +185,29 @@ export class TokenLogin {
     return await this.#permit.promise;
   }
 
-  /** Waits until the secret is another one, or where the token was blocked, until it is not any more. */
-  async #change(source: SecretSource, identity: string | null, sent: boolean): Promise<void> {
-    const { leader } = this.#options;
-    const blocked = async (): Promise<boolean> => {
-      const state = (await leader.call({ call: 'describe' }))?.pin;
-      return state === 'locked' || state === 'final-try';
-    };
-    let was = sent && (await blocked());
+  /** Waits until the secret is another one, or where the token is blocked, until it is not any more. */
+  async #change(source: SecretSource, identity: string | null, blocked: boolean): Promise<void> {
+    const unblocked = blocked ? this.#unblocked() : null;
+    let over = false;
+    void unblocked?.then(() => {
+      over = true;
+    }, endProcess);
+    while (!over && identityOf(source) === identity) await pause(CHANGE_MS);
+    this.#looking = false;
+  }
+
+  /** Settles when the token is not blocked any more, or when nobody wants to know. */
+  async #unblocked(): Promise<TokenDescription['pin']> {
+    this.#looking = true;
     for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, CHANGE_MS));
-      if (identityOf(source) !== identity) return;
-      if (!was) continue;
-      was = await blocked();
-      if (!was) return;
+      await pause(UNBLOCKED_MS);
+      const state = this.#looking ? await this.#pinState() : 'fine';
+      if (state !== null && state !== 'locked' && state !== 'final-try') return state;
     }
   }
 
-  async #unblocked(): Promise<TokenDescription['pin']> {
-    for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, CHANGE_MS));
-      const state = (await this.#options.leader.call({ call: 'describe' }))?.pin;
-      if (state !== undefined && state !== 'locked') return state;
-    }
+  async #pinState(): Promise<TokenDescription['pin'] | null> {
+    return (await this.#options.leader.call({ call: 'describe' }, DESCRIBE_MS))?.pin ?? null;
   }
 
   /** A variable of the environment is another secret in another run of the gateway; a token refuses for itself alone. */
@@ -238,4 +246,8 @@ function pinBlocked(label: string): Failure {
     reason: 'CKF_USER_PIN_LOCKED',
     sessionLost: true,
   };
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -13,6 +13,8 @@ import { quoted } from './token-slot.ts';
 
 /** Between two looks for a card, in or out. Milliseconds. */
 const LOOK_MS = 200;
+/** For a look as long as no session is in use: longer, and the module waits for itself. Milliseconds. */
+const FIRST_LOOKS_MS = 5_000;
 /** A module that does not log out within this time is left to the operating system. Milliseconds. */
 const FINISH_MS = 3_000;
 
@@ -190,7 +192,8 @@ export class TokenPlace {
   }
 
   async #look(): Promise<void> {
-    const there = await this.#leader.call({ call: 'look' });
+    // While a session computes, others wait in the module; its own time runs at the gateway.
+    const there = await this.#leader.call({ call: 'look' }, this.#work === null ? FIRST_LOOKS_MS : undefined);
     if (!there) this.#end('removed', removed(this.#label()));
   }
 

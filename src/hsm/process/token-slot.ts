@@ -210,6 +210,14 @@ export function login(
   }
 }
 
+/** Whether `login` failed before anything was sent: the flags of the token were enough. */
+export function wasNotSent({ reason }: Failure): boolean {
+  return reason === LOCKED_FLAG || reason === FINAL_TRY_FLAG;
+}
+
+const LOCKED_FLAG = 'CKF_USER_PIN_LOCKED';
+const FINAL_TRY_FLAG = 'CKF_USER_PIN_FINAL_TRY';
+
 /** Answers to C_Login that say nothing about the PIN: it has not been looked at. */
 const NOT_JUDGED: ReadonlySet<number> = new Set([
   pkcs11.CKR_DEVICE_REMOVED,
@@ -246,7 +254,7 @@ export function loginFailure(
   const value = returnValueOf(error);
   const after = pinStateOf(module, token.slot);
   const worse = token.before !== undefined && after !== token.before && WORN.includes(after);
-  if (value?.code === pkcs11.CKR_PIN_LOCKED) return pinLocked(token.label);
+  if (value?.code === pkcs11.CKR_PIN_LOCKED) return { ...pinLocked(token.label), reason: value.name };
   if (worse || (value !== null && PIN_REFUSED.has(value.code))) {
     return {
       code: 'key.pin-incorrect',
@@ -285,7 +293,7 @@ function lastTry(label: string): Failure {
     code: 'key.pin-last-try',
     publicText: `The token ${quoted(label)} has one PIN try left, which is not used up automatically; log in once by hand with the right PIN (for example pkcs11-tool --login --list-objects), then start again.`,
     duration: 'permanent',
-    reason: 'CKF_USER_PIN_FINAL_TRY',
+    reason: FINAL_TRY_FLAG,
     sessionLost: true,
   };
 }
@@ -295,7 +303,7 @@ function pinLocked(label: string): Failure {
     code: 'key.pin-locked',
     publicText: `The PIN of the token ${quoted(label)} is locked; unlock it with the security officer’s PIN or PUK.`,
     duration: 'permanent',
-    reason: 'CKF_USER_PIN_LOCKED',
+    reason: LOCKED_FLAG,
     sessionLost: true,
   };
 }
