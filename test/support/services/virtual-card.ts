@@ -12,7 +12,7 @@ import type { CardCounters } from './virtual-card/piv-card.ts';
 export type VirtualCard = {
   readonly pin: string;
   readonly puk: string;
-  /** Hexadecimal. OpenSC's serial number of the token is its first 16 digits. */
+  /** Hexadecimal. OpenSC's serial number of the token is its last 16 digits. */
   readonly guid: string;
   readonly keys: readonly VirtualCardKey[];
   /** The tries that are left, of PIN and PUK. Stays with the card, in whatever reader or in none. */
