@@ -218,7 +218,9 @@ describe('PIN and PUK', () => {
     const unblock = async (puk: string): Promise<string | null> => {
       const args = ['--unblock-pin', '--auth-id', '01', '--puk', puk, '--new-pin', NEW_PIN];
       // One of the reader names that there is a card in.
-      return (await runToEnd('pkcs15-tool', [...args, '--reader', '1'], { env: own.env })).failure;
+      return (
+        await runToEnd(await requireCommand('pkcs15-tool'), [...args, '--reader', '1'], { env: own.env })
+      ).failure;
     };
     expect(await unblock('00000000')).not.toBeNull();
     expect(await card.triesLeft()).toEqual({ pin: 0, puk: 1 });

@@ -14,6 +14,7 @@ const PACKAGES = {
   'piv-tool': 'opensc',
   pk12util: 'libnss3-tools',
   'pkcs11-tool': 'opensc',
+  'pkcs15-tool': 'opensc',
   setpriv: 'util-linux',
   'softhsm2-util': 'softhsm2',
   swaks: 'swaks',
