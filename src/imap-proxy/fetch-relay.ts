@@ -29,7 +29,7 @@ export type RelayContext = {
   /** What goes on while other responses arrive. */
   inBackground(work: Promise<void>): void;
   /** The client's FETCH that is being answered. */
-  current(): Pending | null;
+  fetchOf(msn: number, uid: number | null): Pending | null;
   /** UIDs learnt just before a FETCH by message number. */
   uids: ReadonlyMap<number, number>;
   /** A clear-signed message that was passed on. */
@@ -152,6 +152,11 @@ export class FetchRelay {
 
   #uid(): number | null {
     return numberOf(this.#reader.items, 'UID') ?? this.#context.uids.get(this.#msn) ?? null;
+  }
+
+  /** The command that is being answered. */
+  #pending(): Pending | null {
+    return this.#context.fetchOf(this.#msn, this.#uid());
   }
 
   #decideByUid(): void {
@@ -335,7 +340,7 @@ export class FetchRelay {
   }
 
   async #finishShell(): Promise<void> {
-    const { views, current } = this.#context;
+    const { views } = this.#context;
     const uid = this.#uid();
     const { items } = this.#reader;
     let room = this.#room;
@@ -353,7 +358,7 @@ export class FetchRelay {
       }
       views.learn(uid, 'shell');
       if (this.#original === null || !missing) return await this.#answer(uid, { kind: 'view', view });
-      const pending = current();
+      const pending = this.#pending();
       const later = await this.#open(uid, this.#original, pending, room);
       if (later === null) return;
       const postponed = later.answered.finally(() => room?.leave());
@@ -392,7 +397,7 @@ export class FetchRelay {
     uid: number,
     opened: OpenedView | { kind: 'view'; view: null },
     items: readonly ResponseItem[] = this.#reader.items,
-    pending: Pending | null = this.#context.current(),
+    pending: Pending | null = this.#pending(),
   ): Promise<void> {
     const { views, say } = this.#context;
     if (opened.kind === 'withheld') return this.#withhold(opened.reason, pending);
@@ -410,7 +415,7 @@ export class FetchRelay {
   }
 
   #park(raw: readonly Buffer[] | null): void {
-    const pending = this.#context.current();
+    const pending = this.#pending();
     const parked: Parked = {
       msn: this.#msn,
       uid: this.#uid(),
@@ -422,7 +427,7 @@ export class FetchRelay {
     else this.#withhold({ code: 'SERVERBUG', text: 'A message could not be opened in time.' });
   }
 
-  #withhold(reason: Withheld, pending: Pending | null = this.#context.current()): void {
+  #withhold(reason: Withheld, pending: Pending | null = this.#pending()): void {
     pending?.withhold(reason);
   }
 }

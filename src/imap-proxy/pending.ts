@@ -2,6 +2,7 @@ import type { SealgateError } from '../errors.ts';
 import type { FetchCommand } from './fetch-plan.ts';
 import type { ResponseItem } from './fetch-response.ts';
 import type { Penalty } from './repeated-failures.ts';
+import { readSequence, type Sequence } from './sequence-set.ts';
 
 /** Why a message was left out of a FETCH: the code and the words of its tagged NO (RFC 5530). */
 export type Withheld = {
@@ -48,6 +49,7 @@ export class Pending {
   #finish: () => void = () => undefined;
   #continuation: { resolve: () => void; relay: boolean } | null = null;
   settled = false;
+  #sequence: Sequence | null = null;
 
   constructor(tag: string, kind: Pending['kind'], fetch: FetchCommand | null, held: boolean) {
     this.tag = tag;
@@ -60,6 +62,13 @@ export class Pending {
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
+  }
+
+  /** Whether this FETCH is about that message. */
+  asksFor(msn: number, uid: number | null): boolean {
+    if (this.fetch === null) return true;
+    this.#sequence ??= readSequence(this.fetch.set);
+    return this.fetch.byUid ? uid !== null && this.#sequence(uid) : this.#sequence(msn);
   }
 
   settle(reply: TaggedReply): void {

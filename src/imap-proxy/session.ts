@@ -161,12 +161,15 @@ export class Exchange {
     return tag;
   }
 
-  /** The oldest FETCH on its way: servers answer in order, so a FETCH response is its. */
-  currentFetch(): Pending | null {
-    for (const pending of this.pending.values()) {
-      if (pending.kind === 'fetch' && !pending.settled) return pending;
-    }
-    return null;
+  /**
+   * The FETCH on its way that a response about this message belongs to. Servers answer in order, but some say the data of
+   * several commands (Dovecot) before the first tagged response: the oldest that asks for it, or else the oldest.
+   */
+  fetchOf(msn: number, uid: number | null): Pending | null {
+    const fetches = [...this.pending.values()].filter(({ kind, settled }) => kind === 'fetch' && !settled);
+    const [oldest = null] = fetches;
+    if (fetches.length < 2) return oldest;
+    return fetches.find((pending) => pending.asksFor(msn, uid)) ?? oldest;
   }
 
   /** Nothing more will be answered. */

@@ -17,6 +17,8 @@ export function finalReply(pending: Pending, { status, line }: TaggedReply): Buf
 /** A sentence as resp-text (RFC 9051 §9): printable US-ASCII that no reader takes for the beginning of a literal. */
 export function publicLine(text: string): string {
   return text
+    .replace(/[“”]/g, '"')
+    .replace(/[‘’]/g, "'")
     .replace(/[^\x20-\x7e]+/g, '?')
     .slice(0, 600)
     .replace(/\}$/, ')');

@@ -55,7 +55,7 @@ export class UpstreamSide {
       write: (each) => exchange.sayPiece(each),
       say: (each) => exchange.say(each),
       inBackground: (work) => exchange.inBackground(work),
-      current: () => exchange.currentFetch(),
+      fetchOf: (msn, uid) => exchange.fetchOf(msn, uid),
       uids: this.uids,
       observe: (each) => this.#observe(each),
     };

@@ -78,6 +78,28 @@ describe('a key that is away', () => {
     );
   });
 
+  test.each([
+    ['UID FETCH', 'one after another'],
+    ['UID FETCH', 'data first, as Dovecot does'],
+    ['FETCH', 'data first, as Dovecot does'],
+  ])('of commands sent together (%s, %s) each is told of its own message', async (command, order) => {
+    const ask = (tag: string, set: string): string => `${tag} ${command} ${set} (UID BODY.PEEK[])\r\n`;
+    client.send(`${ask('a', '1')}${ask('b', '2:2')}${ask('c', '7,3:*')}`);
+    await server.until(/c (?:UID )?FETCH[^\r\n]*\r\n/);
+    const [one = '', two = '', three = ''] = [ENCRYPTED, PLAIN, ENCRYPTED].map(
+      (message, at) => `* ${at + 1} FETCH (UID ${at + 1} BODY[] ${literal(message)})\r\n`,
+    );
+    const [a, b, c] = ['a OK\r\n', 'b OK\r\n', 'c OK\r\n'];
+    server.send(
+      order.startsWith('data') ? [one, two, three, a, b, c].join('') : [one, a, two, b, three, c].join(''),
+    );
+    const heard = await client.until(/c (?:NO|OK) ?[^\r\n]*\r\n/);
+    expect(heard.replace(two, '')).toBe(
+      `a NO [UNAVAILABLE] ${AWAY}\r\nb OK\r\nc NO [UNAVAILABLE] ${AWAY}\r\n`,
+    );
+    expect(heard).toContain(two);
+  });
+
   test('asked for again: answered after 2, 4 and 8 seconds, then the session ends', async () => {
     await fetchWhole('a1');
     expect(await client.until(/a1 [^\r\n]*\r\n/)).toBe(`a1 NO [UNAVAILABLE] ${AWAY}\r\n`);
