@@ -12,8 +12,13 @@ export type ReturnValue = { code: number; name: string };
 
 /** null: not an answer of the module but a defect or a misuse of the binding. */
 export function returnValueOf(error: unknown): ReturnValue | null {
-  if (!(error instanceof pkcs11.Pkcs11Error)) return null;
-  return { code: error.code, name: /CKR_[A-Z0-9_]+/.exec(error.message)?.[0] ?? `CKR ${error.code}` };
+  if (error instanceof pkcs11.Pkcs11Error) {
+    return { code: error.code, name: /CKR_[A-Z0-9_]+/.exec(error.message)?.[0] ?? `CKR ${error.code}` };
+  }
+  // pkcs11js leaves the errors of some calls as they come (C_CreateObject, C_FindObjects).
+  const [, name, code] =
+    (error instanceof Error ? /^(CKR_[A-Z0-9_]+):(\d+)/.exec(error.message) : null) ?? [];
+  return name === undefined ? null : { code: Number(code), name };
 }
 
 /** The module cannot do this with this key, and will not be able to later. */

@@ -1,6 +1,6 @@
 import pkcs11 from 'pkcs11js';
 import { describe, expect, test } from 'vitest';
-import { failureOfUse } from '../../../src/hsm/process/pkcs11-errors.ts';
+import { failureOfUse, returnValueOf } from '../../../src/hsm/process/pkcs11-errors.ts';
 
 /** What modules answer, sorted by what it means for a mail. */
 
@@ -125,4 +125,12 @@ test('every answer there is has a meaning, and a sentence for people without the
     expect(failure.publicText).not.toContain('CKR');
     expect(failure.publicText).toMatch(/\.$/);
   }
+});
+
+test('an answer of the module is one also where the binding leaves it as it came', () => {
+  expect(returnValueOf(new Error('CKR_ATTRIBUTE_VALUE_INVALID:19\n    at PKCS11.C_CreateObject'))).toEqual({
+    code: pkcs11.CKR_ATTRIBUTE_VALUE_INVALID,
+    name: 'CKR_ATTRIBUTE_VALUE_INVALID',
+  });
+  expect(returnValueOf(new TypeError('not CKR_OK:0 at the beginning'))).toBeNull();
 });

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { SealgateError, unreachable } from '../../../errors.ts';
+import { printable } from '../../../log/printable.ts';
 import { FailureError } from '../../failures.ts';
 import {
   type FromManagement,
@@ -58,7 +59,16 @@ function failedBy(error: unknown): FromManagement {
     return { kind: 'failed', code, publicText, duration, reason };
   }
   const value = returnValueOf(error);
-  if (value === null) throw error;
+  if (value === null) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      kind: 'failed',
+      code: 'key.management-defect',
+      publicText: `An unexpected error while the token was managed: ${printable(reason)}. This is a defect of Sealgate or of the module; what was done so far is on the token.`,
+      duration: 'permanent',
+      reason,
+    };
+  }
   return {
     kind: 'failed',
     code: 'key.refused',
