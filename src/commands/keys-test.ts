@@ -9,6 +9,7 @@ import { openPlace, placeProblem } from './key-places.ts';
 import { namedSource } from './key-store-options.ts';
 import { type KeyTrial, trialsOf } from './key-trials.ts';
 import { tellProgress } from './progress.ts';
+import { configPath, readConfig } from './read-config.ts';
 import { type SecretOptions, secretSource, withSecrets } from './secret-options.ts';
 import { namedConfig, type TokenOptions, tokenPlace, withToken } from './token-options.ts';
 
@@ -38,7 +39,7 @@ export function addKeysTest(keys: Command): void {
 async function test(name: string | undefined, options: TestOptions): Promise<void> {
   const seconds = Number(options.seconds);
   if (!(seconds >= 0 && seconds <= 600)) throw wrongSeconds(options.seconds);
-  const config = await namedConfig(options);
+  const config = await configFor(options);
   const found: PlaceTrials[] = [];
   for (const { source, place } of await placesOf(options, config)) {
     found.push(await testPlace(source, place, name ?? null, seconds));
@@ -53,6 +54,12 @@ async function test(name: string | undefined, options: TestOptions): Promise<voi
     ({ trials }) => trials.length === 0 || trials.some(({ outcome }) => outcome !== 'good'),
   );
   if (failed || found.some(({ problem }) => problem !== null)) process.exitCode = 1;
+}
+
+/** The usual one where nothing else says which keys are meant. */
+async function configFor(options: TestOptions): Promise<Config | null> {
+  const elsewhere = [options.store, options.module, options.token].some((one) => one !== undefined);
+  return elsewhere ? await namedConfig(options) : await readConfig(configPath(options.config));
 }
 
 type Named = { source: string; place: TokenSource | SoftwareSource };

@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { createThrowawayPki, type ThrowawayPki } from '../../src/evaluation/throwaway-pki.ts';
 import { runSealgate } from '../commands/support/run-sealgate.ts';
 import type { Started } from '../support/services/disposable.ts';
-import { type CardInReader, type VirtualCard, virtualCard } from '../support/services/virtual-card.ts';
+import { type CardInReader, virtualCard } from '../support/services/virtual-card.ts';
 
 const ALICE = 'alice@sealgate.test';
 
