@@ -75,6 +75,8 @@ class LoginKeyring implements LiveKeyring {
   readonly #options: KeyringOptions;
   readonly #principals = new Map<string, KeyringPrincipal>();
   readonly #told = new Set<string>();
+  /** Login and name, as of now. */
+  #unknown: ReadonlySet<string> = new Set();
   #entries = new Map<string, Entry>();
   #version: number | null = null;
   #mismatches: readonly KeyMismatch[] = [];
@@ -187,7 +189,7 @@ class LoginKeyring implements LiveKeyring {
     };
   }
 
-  /** Once each, however often the card comes and goes. */
+  /** An address that does not fit once, however often the card comes and goes; a name when it begins to be nobody's. */
   #tell(): void {
     const { keys, log } = this.#options;
     for (const { login, key, fingerprint, certificateAddresses, loginAddresses } of this.#mismatches) {
@@ -198,12 +200,17 @@ class LoginKeyring implements LiveKeyring {
         loginAddresses: loginAddresses.join(', '),
       });
     }
+    const before = this.#unknown;
+    const unknown = new Set<string>();
     for (const principal of this.#principals.values()) {
       for (const key of unknownNames(principal, keys)) {
-        if (!this.#isNews(`${principal.login} ${key} ${this.#version}`)) continue;
+        const fact = JSON.stringify([principal.login, key]);
+        unknown.add(fact);
+        if (before.has(fact)) continue;
         log.write({ event: 'key.name-unknown', level: 'warn', principal: principal.login, key });
       }
     }
+    this.#unknown = unknown;
   }
 
   #isNews(fact: string): boolean {

@@ -294,6 +294,23 @@ describe('live keys', () => {
     expect(events).toContainEqual(expect.objectContaining({ event: 'key.name-unknown', key: 'hsm/nobody' }));
     expect(() => ring({ ...live, status: status(false) }, principals)).toThrow(/correct the name/);
   });
+
+  test('a label that no card has is told once, whatever other cards come and go, and again when it is gone again', () => {
+    const { live, become } = changing([]);
+    const place = { kind: 'token', state: 'open', place: '', reader: null, keys: 0, sentence: '' } as const;
+    Object.assign(live, {
+      decryption: [],
+      status: [{ name: 'alice', places: [{ ...place, changes: true }] }],
+    });
+    const told = () => events.filter(({ event }) => event === 'key.name-unknown').length;
+    ring(live, [{ ...ALICE, keys: ['alice'] }]);
+    expect(told()).toBe(1);
+    for (let times = 0; times < 3; times++) become(signing.filter(({ label }) => label === 'bob'));
+    expect(told()).toBe(1);
+    become(signing.filter(({ label }) => label === 'alice'));
+    become([]);
+    expect(told()).toBe(2);
+  });
 });
 
 describe('why there is no key to sign with', () => {
