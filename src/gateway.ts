@@ -154,6 +154,8 @@ function loginsThatRead(
   return new Set(reading.map(({ login }) => login));
 }
 
+/** What both kinds have. */
+type Listener = Config['imap'][number] | Config['submission'][number];
 type Shared = { secureContext: SecureContext | null; log: Log; hostname: string };
 
 function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
@@ -176,6 +178,7 @@ async function startImap(
     upstream: await imapUpstream(listener),
     story,
     hasKeys: ({ login }) => withKeys.has(login),
+    keyAway: listener.keyAway,
     viewSecret: installation.viewSecret,
     installationId: installation.id,
   });
@@ -204,7 +207,7 @@ export async function checkUpstreams(config: Config): Promise<void> {
 }
 
 async function checked(
-  { name, upstream: { host, port, tls } }: Config['imap'][number],
+  { name, upstream: { host, port, tls } }: Listener,
   call: () => Promise<void>,
 ): Promise<void> {
   try {
@@ -238,7 +241,7 @@ async function imapUpstream({ upstream }: Config['imap'][number]): Promise<ImapU
   };
 }
 
-function common(listener: Config['imap'][number], { secureContext, log, hostname }: Shared) {
+function common(listener: Listener, { secureContext, log, hostname }: Shared) {
   const { name, host, port, tls, maxConnections, allowPlaintext } = listener;
   return {
     ...{ name, host, port, tls, maxConnections, log, hostname },

@@ -19,7 +19,8 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
   ];
 }
 
-type Listener = Sections['imap'][number];
+/** What both kinds have. */
+type Listener = Sections['imap'][number] | Sections['submission'][number];
 
 function listenerChecks(config: Partial<Sections>): CrossProblem[] {
   const problems: CrossProblem[] = [];

@@ -118,9 +118,15 @@ export function configSchema(files: Files) {
       .describe('Listeners for outgoing mail (SMTP submission).'),
     imap: z
       .array(
-        z.strictObject(
-          listener(993, 'implicit', 'imaps', { host: 'mail.example.org', port: 993, tls: 'implicit' }),
-        ),
+        z.strictObject({
+          ...listener(993, 'implicit', 'imaps', { host: 'mail.example.org', port: 993, tls: 'implicit' }),
+          keyAway: z
+            .enum(['refuse', 'disconnect'])
+            .default('refuse')
+            .describe(
+              'What a client is told that asks for a mail whose key is away. `refuse`: the others come, this one is refused with the reason. `disconnect`: the session ends, for programs like mbsync that take a refusal for “gone” and never ask again.',
+            ),
+        }),
       )
       .default([])
       .describe('Listeners for reading mail (IMAP).'),

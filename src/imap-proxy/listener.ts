@@ -37,6 +37,8 @@ export type ImapListenerOptions = {
   hostname: string;
   /** Connections at a time. */
   maxConnections?: number;
+  /** Whether a FETCH from which messages are missing for their keys is answered NO, or ends the session. Default: `refuse`. */
+  keyAway?: 'refuse' | 'disconnect';
   /** Absent: the system's. */
   timers?: Timers;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
@@ -212,6 +214,7 @@ function afterLogin(
     gate,
     log,
     timers,
+    keyAway: options.keyAway ?? 'refuse',
   });
 }
 

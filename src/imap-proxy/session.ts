@@ -23,6 +23,8 @@ export type SessionParts = {
   gate: MemoryGate;
   log: Log;
   timers: Timers;
+  /** What becomes of a FETCH from which messages are missing for their keys. */
+  keyAway: 'refuse' | 'disconnect';
 };
 
 /**
@@ -113,8 +115,7 @@ export class Exchange {
 
   /** Gives the client the answer to a FETCH as soon as nothing more is waited for. */
   conclude(pending: Pending, reply: TaggedReply): Promise<void> | null {
-    const { delayMs, bye } = pending.penalty;
-    if (pending.postponed.length === 0 && delayMs === 0 && !bye) {
+    if (pending.postponed.length === 0 && pending.penalty.delayMs === 0 && !this.#endsWith(pending)) {
       const wait = this.say(finalReply(pending, reply));
       this.finish(pending);
       return wait;
@@ -126,8 +127,8 @@ export class Exchange {
   /** The same, for whoever waits for it. */
   async concludeLater(pending: Pending, reply: TaggedReply): Promise<void> {
     await Promise.all(pending.postponed);
-    const { delayMs, bye } = pending.penalty;
-    if (bye) return this.#endAfterRepeats(pending);
+    const { delayMs } = pending.penalty;
+    if (this.#endsWith(pending)) return this.#end(pending);
     if (delayMs > 0) await this.waits.delay(delayMs);
     if (reply.status !== 'lost') await this.say(finalReply(pending, reply));
     this.finish(pending);
@@ -184,10 +185,15 @@ export class Exchange {
     this.waits.end();
   }
 
-  async #endAfterRepeats(pending: Pending): Promise<void> {
+  /** Whether the session ends in the place of an answer. */
+  #endsWith({ penalty, withheld }: Pending): boolean {
+    return penalty.bye || (this.parts.keyAway === 'disconnect' && withheld?.key === true);
+  }
+
+  async #end({ penalty, withheld }: Pending): Promise<void> {
     this.over = true;
-    const text = publicLine(pending.withheld?.text ?? '');
-    await this.say(`* BYE [UNAVAILABLE] Asked for in vain too often. ${text}\r\n`);
+    const text = `${penalty.bye ? 'Asked for in vain too often. ' : ''}${publicLine(withheld?.text ?? '')}`;
+    await this.say(`* BYE [UNAVAILABLE] ${text}\r\n`);
     this.byeSent = true;
     this.parts.client.end();
   }

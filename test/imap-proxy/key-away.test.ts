@@ -202,6 +202,20 @@ describe('a key that is away', () => {
   });
 });
 
+test('where it is configured the session ends in the place of NO, with the reason, after the other messages', async () => {
+  await proxy.close();
+  proxy = await startTestProxy(upstream.port, { timers, keyAway: 'disconnect' });
+  proxy.control.mode = 'unavailable';
+  ({ client, server } = await loggedIn(upstream, proxy.port));
+  client.send('a UID FETCH 1:2 (BODY.PEEK[])\r\n');
+  await server.until(/a UID FETCH[^\r\n]*\r\n/);
+  const plain = `* 2 FETCH (UID 2 BODY[] ${literal(PLAIN)})\r\n`;
+  server.send(`* 1 FETCH (UID 1 BODY[] ${literal(ENCRYPTED)})\r\n${plain}a OK\r\n`);
+  expect(await client.rest()).toBe(
+    `${plain}* BYE [UNAVAILABLE] The key token is not there. Insert it and try again.\r\n`,
+  );
+});
+
 describe('a PIN that somebody types while a message is fetched whole', () => {
   beforeEach(() => {
     proxy.control.mode = 'waits';
