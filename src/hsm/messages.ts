@@ -105,8 +105,9 @@ const fromKeyProcess = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('asking') }),
   /** The person did not give a PIN. */
   z.object({ kind: z.literal('not-given'), failure }),
+  /** The first session answers from now on. */
   z.object({ kind: z.literal('opened'), inventory }),
-  /** Sessions that answer from now on, counted from the first pipe. */
+  /** Sessions that answer from now on, counted from the first pipe; the answer to `grow`. */
   z.object({ kind: z.literal('sessions'), count: z.number().int().min(1).max(64) }),
   /** The answer to `reload`, and at a change that the process saw by itself. */
   z.object({ kind: z.literal('changed'), inventory }),

@@ -15,6 +15,7 @@ import {
   pinNotTyped,
   refusedBefore,
 } from './client-failures.ts';
+import { holdCompiledCode, letGoOfCompiledCode } from './compiled-code.ts';
 import { type KeyClientOptions, type KeyClientTimes, keyClientTimes } from './key-client-options.ts';
 import { LoginPermits } from './login-permits.ts';
 import { nameOf, tokenOf } from './place-name.ts';
@@ -68,6 +69,7 @@ export class KeyClient implements KeyPlace {
   readonly #settled = Promise.withResolvers<void>();
   readonly #permits: LoginPermits;
   readonly #reloads = new AwaitedReloads();
+  readonly #code = holdCompiledCode(process.env);
   #state: KeyState = { kind: 'starting' };
   #phase: Phase;
   #last: Inventory | null = null;
@@ -148,7 +150,11 @@ export class KeyClient implements KeyPlace {
     if (token && this.#state.kind !== 'open') return Promise.resolve();
     const reloaded = this.#reloads.add();
     // One that has just been started reads everything anyway.
-    if (phase.kind === 'running') phase.current.process.post({ kind: 'reload' });
+    if (phase.kind === 'running') {
+      phase.current.process.post({ kind: 'reload' });
+      if (this.#state.kind === 'open')
+        phase.current.process.expectWord(this.#times.open, 'no answer to reload');
+    }
     return reloaded;
   }
 
@@ -163,12 +169,13 @@ export class KeyClient implements KeyPlace {
     this.#become({ kind: 'closed' });
     if (phase.kind === 'pausing') clearTimeout(phase.timer);
     else await phase.current.process.close(this.#times.close);
+    letGoOfCompiledCode();
   }
 
   #start(): Phase {
     const { place, program } = this.#options;
     const kind = place.kind === 'token' ? 'token' : 'software';
-    const environment = environmentOf(place, process.env);
+    const environment = { ...environmentOf(place, process.env), NODE_COMPILE_CACHE: this.#code };
     const child = startKeyProcess(program ?? keyProcessProgram, environment, kind, this.#sessions);
     const current: Current = {
       process: new RunningKeyProcess(child, this.#sessions, this.#times.operation, {
@@ -199,7 +206,7 @@ export class KeyClient implements KeyPlace {
 
   #handle(current: Current, message: FromKeyProcess): void {
     if (!this.#isCurrent(current)) return;
-    if (message.kind !== 'sessions') current.process.expectNothing();
+    current.process.expectNothing();
     switch (message.kind) {
       case 'absent':
         current.login = null;
@@ -294,9 +301,10 @@ export class KeyClient implements KeyPlace {
     const { log, place } = this.#options;
     const token = inventory.token?.label ?? '';
     log.write({ event: 'key.process-started', level: 'info', module: nameOf(place), token });
+    current.ready = 1;
     this.#open(inventory);
     this.#waiting.renew(this.#times.wait);
-    current.process.expectWord(this.#times.open, 'no session in time');
+    this.#serve(current);
   }
 
   #open(inventory: Inventory): void {
@@ -310,7 +318,6 @@ export class KeyClient implements KeyPlace {
       current.process.abandon('sessions that cannot be');
       return;
     }
-    current.process.expectNothing();
     current.ready = count;
     this.#serve(current);
   }

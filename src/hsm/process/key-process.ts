@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { KEY_PROCESS } from '../wire/pipes.ts';
 import { endProcess } from './end-process.ts';
 import { Leader } from './leader.ts';
@@ -29,6 +30,7 @@ async function run(kind: 'token' | 'software'): Promise<void> {
     const { SoftwarePlace } = await import('./software-place.ts');
     new SoftwarePlace({ channel, threads, events }).listen();
   }
+  flushCompileCache();
 }
 
 function noBody(): void {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import pkcs11 from 'pkcs11js';
 import { SealgateError, unreachable } from '../../errors.ts';
@@ -149,6 +150,8 @@ function failureOf(error: unknown): Failure {
 if (!isMainThread && workerData === LEADING_THREAD && parentPort !== null) {
   const port = parentPort;
   const thread = new LeadingThread();
+  // For the threads of the next process: this one will be killed before it would do so by itself.
+  flushCompileCache();
   const tell = (answer: LeaderAnswer): void => port.postMessage(answer);
   port.on('message', (call: LeaderCall) => {
     try {

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import {
   isMainThread,
   type MessagePort,
@@ -27,6 +28,8 @@ async function start(port: MessagePort, { kind, pipe }: SessionThreadData): Prom
     kind === 'token'
       ? (await import('./token-worker.ts')).beginTokenWork
       : (await import('./software-worker.ts')).beginSoftwareWork;
+  // For the threads of the next process: this one will be killed before it would do so by itself.
+  flushCompileCache();
   port.once('message', (work: Work) => {
     let worker: SessionWorker;
     try {

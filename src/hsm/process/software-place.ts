@@ -111,7 +111,7 @@ export class SoftwarePlace {
       if (this.#source !== null) this.#tellProblems(this.#source);
     }
     this.#inventory = null;
-    this.#channel.send({ kind: 'sessions', count });
+    if (count > 1) this.#channel.send({ kind: 'sessions', count });
   }
 
   async #reload(source: SoftwareKeySource): Promise<void> {

@@ -159,7 +159,7 @@ export class TokenPlace {
   #serving(count: number): void {
     if (this.#inventory !== null) this.#channel.send({ kind: 'opened', inventory: this.#inventory });
     this.#inventory = null;
-    this.#channel.send({ kind: 'sessions', count });
+    if (count > 1) this.#channel.send({ kind: 'sessions', count });
   }
 
   #read(source: TokenSource, stage: Inventory['seen']): Promise<LeaderAnswers['read']> {

@@ -43,7 +43,7 @@ export function impostor(authority: Authority, name: string, onMessage: string, 
      const control = new Socket({ fd: 3, readable: true, writable: true });
      const raw = (octets) => control.write(octets);
      const send = (message) => raw(controlFrame(message));
-     const open = () => { send({ kind: 'opened', inventory }); send({ kind: 'sessions', count: 1 }); };
+     const open = () => send({ kind: 'opened', inventory });
      const reader = new ControlReader();
      control.on('data', (chunk) => {
        appendFileSync(${JSON.stringify(received)}, chunk);
