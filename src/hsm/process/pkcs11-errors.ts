@@ -148,7 +148,8 @@ export function failureOfUse(error: unknown, use: FailedUse): Failure {
   return away(reason, !use.sessionAlive());
 }
 
-const PIN_LOCKED = 'The PIN of the token is locked; unlock it with the security officer’s PIN or PUK.';
+const PIN_LOCKED =
+  'The PIN of the token is blocked. Unblock it with “sealgate card pin unblock” and the PUK or the security officer’s PIN.';
 const PIN_REFUSED =
   'The token did not accept the PIN for this use of the key; enter the right one next time.';
 const NOT_CONFIRMED = 'The use of the key was not confirmed at the token; try again and confirm it there.';

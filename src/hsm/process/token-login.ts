@@ -7,7 +7,7 @@ import { identityOf, readSecret } from '../pin/secret.ts';
 import type { SecretSource, TokenSource } from '../source-kinds.ts';
 import { endProcess } from './end-process.ts';
 import type { Leader } from './leader.ts';
-import { type TokenDescription, wasNotSent } from './token-slot.ts';
+import { pinLocked, type TokenDescription, wasNotSent } from './token-slot.ts';
 
 /** Between two looks whether a secret has changed. Milliseconds. */
 const CHANGE_MS = 1_000;
@@ -118,7 +118,7 @@ export class TokenLogin {
     let state = this.#options.token.pin;
     for (;;) {
       if (state === 'locked') {
-        send({ kind: 'refused', failure: pinBlocked(this.#options.token.label), identity: null });
+        send({ kind: 'refused', failure: pinLocked(this.#options.token.label), identity: null });
         state = await this.#unblocked();
       }
       this.#wanted = Promise.withResolvers<void>();
@@ -147,7 +147,8 @@ export class TokenLogin {
       const prompt = { purpose: 'log-in', token: { label, serial, reader, tries }, previousError } as const;
       const outcome = await dialog.ask(prompt, { signal: this.#abort.signal });
       if (outcome.kind !== 'pin') {
-        return this.#notGiven(outcome.publicText);
+        const { publicText } = outcome;
+        return this.#notGiven(previousError === null ? publicText : `${previousError} ${publicText}`);
       }
       pin = outcome.pin;
     }
@@ -235,16 +236,6 @@ function pinNeeded(publicText: string): Failure {
     duration: 'temporary',
     reason: 'no PIN was given',
     sessionLost: false,
-  };
-}
-
-function pinBlocked(label: string): Failure {
-  return {
-    code: 'key.pin-locked',
-    publicText: `The PIN of the card ${label} is locked; unlock it with its PUK.`,
-    duration: 'permanent',
-    reason: 'CKF_USER_PIN_LOCKED',
-    sessionLost: true,
   };
 }
 

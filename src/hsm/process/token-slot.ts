@@ -1,4 +1,5 @@
 import pkcs11 from 'pkcs11js';
+import { unreachable } from '../../errors.ts';
 import { FailureError, unavailable } from '../failures.ts';
 import type { Inventory } from '../inventory.ts';
 import type { Failure } from '../messages.ts';
@@ -258,7 +259,7 @@ export function loginFailure(
   if (worse || (value !== null && PIN_REFUSED.has(value.code))) {
     return {
       code: 'key.pin-incorrect',
-      publicText: `The token ${name} refused the PIN${triesLeft(after)}; correct it. It is not tried again by itself.`,
+      publicText: `The token ${name} refused the PIN${triesLeft(after)}${after === 'locked' ? `. ${UNBLOCK}` : '; correct it. It is not tried again by itself.'}`,
       duration: 'permanent',
       reason: reasonOf(error),
       sessionLost: true,
@@ -291,17 +292,21 @@ function pinStateOf(module: pkcs11.PKCS11, slot: Buffer): PinState | null {
 function lastTry(label: string): Failure {
   return {
     code: 'key.pin-last-try',
-    publicText: `The token ${quoted(label)} has one PIN try left, which is not used up automatically; log in once by hand with the right PIN (for example pkcs11-tool --login --list-objects), then start again.`,
+    publicText: `The token ${quoted(label)} has one PIN try left, which is not used up automatically. Who is sure of the PIN uses it once with “sealgate card pin change --use-last-try” (the old PIN as the new one is enough); else unblock it with the PUK.`,
     duration: 'permanent',
     reason: FINAL_TRY_FLAG,
     sessionLost: true,
   };
 }
 
-function pinLocked(label: string): Failure {
+/** What to do about a blocked PIN. */
+export const UNBLOCK =
+  'Unblock it with “sealgate card pin unblock” and the PUK or the security officer’s PIN.';
+
+export function pinLocked(label: string): Failure {
   return {
     code: 'key.pin-locked',
-    publicText: `The PIN of the token ${quoted(label)} is locked; unlock it with the security officer’s PIN or PUK.`,
+    publicText: `The PIN of the token ${quoted(label)} is blocked. ${UNBLOCK}`,
     duration: 'permanent',
     reason: LOCKED_FLAG,
     sessionLost: true,
@@ -311,13 +316,18 @@ function pinLocked(label: string): Failure {
 function triesLeft(state: PinState | null): string {
   switch (state) {
     case 'locked':
-      return ', and it is locked now';
+      return ', and it is blocked now';
     case 'final-try':
       return ', and one try is left';
     case 'count-low':
       return ', and few tries are left';
+    case 'fine':
+    case 'to-be-changed':
+    case 'none-needed':
+    case null:
+      return ' and does not say how many tries are left';
     default:
-      return '';
+      return unreachable(state);
   }
 }
 

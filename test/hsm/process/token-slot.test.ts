@@ -87,9 +87,10 @@ describe('logging in', () => {
   });
 
   test.each([
+    [0, 'does not say how many tries are left'],
     [pkcs11.CKF_USER_PIN_COUNT_LOW, 'few tries are left'],
     [pkcs11.CKF_USER_PIN_FINAL_TRY, 'one try is left'],
-    [pkcs11.CKF_USER_PIN_LOCKED, 'it is locked now'],
+    [pkcs11.CKF_USER_PIN_LOCKED, 'it is blocked now. Unblock it with “sealgate card pin unblock”'],
   ])('a wrong PIN: what the token tells about the tries is passed on (flags %i)', (flagsAfter, words) => {
     const { module, logins } = card(0, returnValue('CKR_PIN_INCORRECT'), flagsAfter);
     const failure = failureOf(() => login(module, SESSION, TOKEN, '1234', false));
