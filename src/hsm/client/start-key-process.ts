@@ -23,11 +23,12 @@ const INHERITED: readonly string[] = [
   'SOFTHSM2_CONF',
   'OPENSC_CONF',
   'TPM2_PKCS11_STORE',
+  'TPM2_PKCS11_TCTI',
+  'TPM2TOOLS_TCTI',
   'PCSCLITE_CSOCK_NAME',
 ];
 
-/** What every key process gets of the gateway's environment. */
-export function inheritedEnvironment(gateway: NodeJS.ProcessEnv): Record<string, string> {
+function inheritedEnvironment(gateway: NodeJS.ProcessEnv): Record<string, string> {
   const locale = Object.keys(gateway).filter((name) => name.startsWith('LC_'));
   return picked(gateway, [...INHERITED, ...locale]);
 }
@@ -100,16 +101,4 @@ export function startKeyProcess(
 
 function pipe(): 'pipe' {
   return 'pipe';
-}
-
-/** Waits for the end of a process. @param grace milliseconds until it is killed */
-export async function endChild(child: ChildProcess, grace: number): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => child.kill('SIGKILL'), grace);
-    child.once('exit', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
