@@ -17,7 +17,6 @@ import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
 import { openRevocation } from './revocation/open-revocation.ts';
-import { configuredLogin, withConfiguredLogins } from './sasl/configured-login.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
 import { deliveredVariants } from './store/delivered.ts';
@@ -61,7 +60,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       refusals: refusedSecrets(store, clock),
     });
     open.push(sources);
-    const principals = config.principals.list.map((one) => ({ ...one, login: configuredLogin(one.login) }));
+    const principals = config.principals.list;
     const keyring = createKeyring({
       principals,
       loginIsAddress: config.principals.loginIsAddress,
@@ -84,7 +83,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       keyring,
       directory,
       delivered: deliveredVariants(store, clock),
-      rules: withConfiguredLogins(config.policy.rules),
+      rules: config.policy.rules,
       algorithms: config.smime,
       addressAlgorithms: principals.flatMap(({ login, profiles }) =>
         profiles.map((profile) => ({ ...profile, login })),
@@ -163,7 +162,7 @@ function startSubmission(listener: Config['submission'][number], shared: Shared,
   return startSubmissionListener({
     ...common(listener, shared),
     ...{ upstream: smtpUpstream(listener), story, maxMessageOctets },
-    ...(assumeLogin === null ? {} : { assumeLogin: configuredLogin(assumeLogin) }),
+    ...(assumeLogin === null ? {} : { assumeLogin }),
   });
 }
 

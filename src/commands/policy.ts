@@ -18,7 +18,7 @@ import { explainVariant, variantLines } from '../pipeline/variant-algorithms.ts'
 import { parseMailbox } from '../pki/mailbox.ts';
 import { explain, explanationLines } from '../policy/explain.ts';
 import { openRevocation } from '../revocation/open-revocation.ts';
-import { configuredLogin, withConfiguredLogins } from '../sasl/configured-login.ts';
+import { configuredLogin } from '../sasl/configured-login.ts';
 import { Principal } from '../sasl/principal.ts';
 import { keyInventories } from '../store/key-inventories.ts';
 import { refusedSecrets } from '../store/refused-secrets.ts';
@@ -51,8 +51,7 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const sources = opened.adopt(await keysWithoutLogin(config, store), (one) => one.close());
   const pinned = await loadPinnedFiles(config.directory.pinned);
   const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
-  const { loginIsAddress, list } = config.principals;
-  const principals = list.map((one) => ({ ...one, login: configuredLogin(one.login) }));
+  const { loginIsAddress, list: principals } = config.principals;
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = Principal.named(configuredLogin(login ?? from));
   const mail = newMailId();
@@ -85,7 +84,7 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const belongs = keyring.addressesOf(principal);
   const explanation = explain(
     { principal, from, sender: null, belongs, protection: 'none', signing: signing.facts, recipients },
-    withConfiguredLogins(config.policy.rules),
+    config.policy.rules,
   );
   const { decision } = explanation;
   const variants = decision.kind === 'deliver' ? decision.variants : [];

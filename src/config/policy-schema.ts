@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { address, domainPattern, list, maybe, name } from './values.ts';
+import { address, domainPattern, list, login, maybe, name } from './values.ts';
 
 /** One rule of the outbound policy. Its output is the Rule of src/policy/rules.ts. */
 
@@ -15,7 +15,7 @@ const condition = z
     ),
     sender: maybe(list(address, 'The From address is one of these.', ['alice@example.org'])),
     senderDomain: maybe(list(domainPattern, "The From address's domain is one of these.", ['example.org'])),
-    login: maybe(list(z.string().min(1).max(255), 'The login is one of these.', ['alice'])),
+    login: maybe(list(login, 'The login is one of these.', ['alice'])),
   })
   .describe(
     'What the rule applies to: all that is said must hold. Without `when` it applies to every recipient.',

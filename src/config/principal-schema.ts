@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { address, keyReference, maybe } from './values.ts';
+import { address, keyReference, login, maybe } from './values.ts';
 
 /** Who may write from which address, with which keys and how: one entry of `principals.list`. */
 
@@ -38,11 +38,7 @@ const profile = z.strictObject({
 export type AddressProfile = z.output<typeof profile>;
 
 export const principal = z.strictObject({
-  login: z
-    .string()
-    .min(1)
-    .max(255)
-    .meta({ description: 'Login as the mail server knows it.', example: 'alice' }),
+  login: login.meta({ description: 'Login as the mail server knows it.', example: 'alice' }),
   addresses: z
     .array(address)
     .default([])

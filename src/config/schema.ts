@@ -5,7 +5,7 @@ import { rule } from './policy-schema.ts';
 import { principal } from './principal-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
-import { host, hostname, listenerPort, maybe, name, size, transport, upstreamPort } from './values.ts';
+import { host, hostname, listenerPort, login, maybe, name, size, transport, upstreamPort } from './values.ts';
 
 /**
  * The configuration, declared once: shape, meaning, defaults and examples. The reference page, the example file
@@ -106,7 +106,7 @@ export function configSchema(files: Files) {
             .prefault('50 MiB')
             .meta({ description: 'Largest mail accepted: octets, or a number with KiB or MiB.' }),
           assumeLogin: maybe(
-            z.string().min(1).max(255).meta({
+            login.meta({
               description:
                 'For programs on this machine that cannot log in: every client of this listener is taken for this login, without a password. Only on 127.0.0.1 or ::1, where every local user and whatever forwards to this machine (a tunnel, stunnel) has it too; the mail server must take mail from the gateway without a login.',
               example: 'reports@example.org',

@@ -2,6 +2,8 @@ import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import * as z from 'zod';
 import { limits } from '../limits.ts';
+import { parseMailbox } from '../pki/mailbox.ts';
+import { canonicalLogin } from '../sasl/canonical-login.ts';
 import { octetsFrom } from './size.ts';
 
 /** What a setting may say beyond its description; shape.ts and reference.ts read it. */
@@ -64,8 +66,27 @@ export const host = z
 
 export const address = z
   .string()
-  .refine((text) => isMailAddress(text), { error: 'a mail address like alice@example.org is expected' })
+  // The one reader of addresses: what it does not read would be accepted here and belong to nobody later.
+  .refine((text) => parseMailbox(text) !== null, {
+    error: 'a mail address like alice@example.org is expected',
+  })
   .meta({ what: 'mail address' });
+
+/** In the form in which one that has logged in is looked up: two spellings of a login are one. */
+export const login = z
+  .string()
+  .min(1)
+  .max(255)
+  .transform((written, context) => {
+    const canonical = canonicalLogin(Buffer.from(written, 'utf8'));
+    if (canonical !== null) return canonical;
+    context.addIssue({
+      code: 'custom',
+      message:
+        'nobody can log in with this: it begins or ends with a blank, or has control characters or letters in decomposed form',
+    });
+    return z.NEVER;
+  });
 
 export const domainPattern = z
   .string()
@@ -106,12 +127,6 @@ function isDomain(text: string): boolean {
 
 function isAddressLiteral(text: string): boolean {
   return isIP(text) !== 0;
-}
-
-function isMailAddress(text: string): boolean {
-  const at = text.lastIndexOf('@');
-  const localPart = text.slice(0, Math.max(0, at));
-  return at > 0 && at <= 64 && !/[\s<>\p{Cc}]/u.test(localPart) && isDomain(text.slice(at + 1));
 }
 
 /** A setting that may be left out; it is null then. */

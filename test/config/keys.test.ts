@@ -441,6 +441,39 @@ describe('who has which key (M5)', () => {
   });
 });
 
+describe('logins and addresses', () => {
+  const hsm = '{ name: hsm, kind: pkcs11, module: lib.so, token: staff, pin: { file: pin } }';
+
+  test('attack: a login in another spelling has no second entry', () => {
+    const principals = [
+      '{ login: bob@example.org, addresses: [b@example.org], keys: [hsm/a] }',
+      '{ login: bob@EXAMPLE.org, addresses: [b@example.org], keys: [hsm/b] }',
+    ];
+    expect(problemsOf({ keys: [hsm], principals })).toMatchObject([
+      { path: 'principals.list[1].login', severity: 'error', text: expect.stringContaining('is this login') },
+    ]);
+  });
+
+  test.each(['"alice "', '"a\\u0007lice"', '"e\\u0301va"'])('a login that nobody has: %s', (login) => {
+    const principals = [`{ login: ${login}, addresses: [b@example.org], keys: [hsm] }`];
+    expect(problemsOf({ keys: [hsm], principals })).toMatchObject([
+      {
+        path: 'principals.list[0].login',
+        severity: 'error',
+        text: expect.stringContaining('log in with this'),
+      },
+    ]);
+  });
+
+  test.each(['a..b@example.org', 'a,b@example.org', 'a(b@example.org', 'a@Ｅxample.org'])(
+    'an address that would belong to nobody: %s',
+    (address) => {
+      const principals = [`{ login: alice, addresses: ["${address}"], keys: [hsm] }`];
+      expect(problemsOf({ keys: [hsm], principals })).not.toEqual([]);
+    },
+  );
+});
+
 describe('security profiles (M4)', () => {
   const keys = [
     '{ name: card, kind: card }',

@@ -39,7 +39,14 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 4,
     folder: 'config',
-    mayImport: ['hsm/closed-to-others', 'hsm/pkcs11-uri', 'hsm/pkcs11-uri-place', 'hsm/source-kinds → types'],
+    mayImport: [
+      'hsm/closed-to-others',
+      'hsm/pkcs11-uri',
+      'hsm/pkcs11-uri-place',
+      'hsm/source-kinds → types',
+      'pki/mailbox',
+      'sasl/canonical-login',
+    ],
   },
   {
     layer: 5,
