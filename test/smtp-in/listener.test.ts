@@ -131,6 +131,31 @@ test('closing waits for the message that is being handed over', async () => {
   expect(gateway.upstream.accepted.length).toBe(1);
 });
 
+test('a client that goes away while its key waits for a PIN has sent its mail, once', async () => {
+  const typed = Promise.withResolvers<void>();
+  const submitted = Promise.withResolvers<void>();
+  const done = Promise.withResolvers<void>();
+  gateway = await testGateway();
+  const { story } = gateway;
+  const submit = story.submit.bind(story);
+  story.submit = async (submission, handOver) => {
+    submitted.resolve();
+    await typed.promise;
+    return await submit(submission, handOver).finally(done.resolve);
+  };
+  const client = await loggedIn(gateway.port);
+  client.send('MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n');
+  for (let i = 0; i < 3; i++) await client.reply();
+  client.send('x\r\n.\r\n');
+  await submitted.promise;
+  client.end();
+  await client.toEnd();
+  typed.resolve();
+  await done.promise;
+  expect(gateway.upstream.accepted.length).toBe(1);
+  expect(story.outcomes).toMatchObject([{ kind: 'accepted' }]);
+});
+
 test('a client that does not log in, in plain text or before its handshake, is not waited for', async () => {
   const tlsMaterial = { cert: material.cert, key: material.key };
   gateway = await testGateway({}, { timeouts: { beforeAuth: 30 } });
