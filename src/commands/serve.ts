@@ -28,15 +28,25 @@ export function addServeCommand(program: Command): void {
 type ServeOptions = { config?: string; once?: true; upstreamCheck: boolean };
 
 async function serve(file: string, stop: AbortSignal, upstreamCheck: boolean): Promise<void> {
-  const config = await readConfig(file, (line) => process.stderr.write(`${line}\n`));
-  if (upstreamCheck) await checkUpstreams(config);
-  const gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
-  const reloading = onReloadSignal(() => gateway.reloadKeys());
+  const running = Promise.withResolvers<Gateway | null>();
+  // From the first moment to the last: a signal that nobody takes would end the process with its keys open.
+  const reloading = onReloadSignal(async () => {
+    const gateway = await running.promise;
+    if (!stop.aborted) await gateway?.reloadKeys();
+  });
   try {
-    await untilStopped(stop);
+    const config = await readConfig(file, (line) => process.stderr.write(`${line}\n`));
+    if (upstreamCheck) await checkUpstreams(config);
+    const gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
+    running.resolve(gateway);
+    try {
+      await untilStopped(stop);
+    } finally {
+      await gateway.close();
+    }
   } finally {
+    running.resolve(null);
     reloading.stop();
-    await gateway.close();
   }
 }
 

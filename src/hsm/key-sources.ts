@@ -26,7 +26,10 @@ export interface KeySources {
   readonly status: readonly SourceStatus[];
   /** Called when `version` has grown. */
   onChange(listener: () => void): void;
-  /** Reads files and stores again, and tries what is away at once. What cannot be read leaves its keys as they are. */
+  /**
+   * Reads files and stores again, and tries what is away at once. What cannot be read leaves its keys as they are; what takes
+   * longer than half a minute is read on, with `key.reload-slow` as its outcome.
+   */
   reload(): Promise<readonly ReloadOutcome[]>;
   /** Logs out of tokens and ends all key processes. */
   close(): Promise<void>;
@@ -63,6 +66,9 @@ export type KeySourcesOptions = {
   /** Default: a key process each. */
   startPlace?(place: PlaceToStart): KeyPlace;
 };
+
+/** Beyond this a place is read on, and nobody waits for it. Milliseconds. */
+const RELOAD_MS = 30_000;
 
 /** A key process for the place. */
 export function startKeyClient({ source, place, log, refusals }: PlaceToStart): KeyPlace {
@@ -172,7 +178,7 @@ class LiveKeySources implements KeySources {
     const { log } = this.#options;
     const outcome = { source, place: placeName(spec, inventory) };
     try {
-      await place.reload();
+      await inTime(place.reload(), outcome.place);
     } catch (error) {
       if (!(error instanceof SealgateError)) throw error;
       const { code, reason, publicText } = error;
@@ -243,6 +249,20 @@ class LiveKeySources implements KeySources {
       return signing.length + decryption.length;
     };
     if (count(postQuantum) === 0) throw useless(source, count(true) > 0);
+  }
+}
+
+/** A store that is opened by a token may wait for a person; whoever else has new keys must not wait with it. */
+async function inTime(reload: Promise<void>, place: string): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const publicText = `${place} is still being read; its keys stay as they are until then.`;
+    late.reject(new SealgateError({ code: 'key.reload-slow', publicText, duration: 'temporary' }));
+  }, RELOAD_MS);
+  try {
+    await Promise.race([reload, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

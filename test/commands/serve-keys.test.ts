@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -181,4 +182,29 @@ test('policy explain sends no PIN to a token that the gateway knows', async () =
   });
   // That the gateway itself would.
   await expect(startGateway(loaded.config, log)).rejects.toMatchObject({ code: 'key.pin-incorrect' });
+});
+
+test('SIGHUP during the start does not end the gateway', async () => {
+  const upstream = createServer();
+  upstream.listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  const { port } = upstream.address() as AddressInfo;
+  const { file } = config([]);
+  const waiting = readFileSync(file, 'utf8').replace('port: 9', `port: ${port}`);
+  writeFileSync(file, waiting.replace(/keys:\n\s+- alice/, 'keys: []'));
+  const child = spawn(process.execPath, [resolve('src/main.ts'), 'serve', '--config', file], {
+    stdio: 'ignore',
+  });
+  try {
+    const ended = once(child, 'exit');
+    const [connection] = await Promise.race([once(upstream, 'connection'), ended.then(() => [])]);
+    // The mail server is being asked; it answers after the signal, and not as one.
+    child.kill('SIGHUP');
+    connection?.destroy();
+    expect(await ended).toEqual([1, null]);
+    expect(connection).toBeDefined();
+  } finally {
+    child.kill('SIGKILL');
+    upstream.close();
+  }
 });

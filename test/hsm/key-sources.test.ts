@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { SignatureScheme } from '../../src/cms/keys.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { errorOf, refused, unavailable } from '../../src/hsm/failures.ts';
@@ -619,6 +619,28 @@ describe('refusals of PINs', () => {
 });
 
 describe('reloading', () => {
+  test('a place that is read for ever holds up no other, and that is told', async () => {
+    const sources = await open([source('a', [FILE]), source('b', [FILE])], (at) =>
+      at.insert([keys.alice], null),
+    );
+    place('a').reload = () => new Promise(() => undefined);
+    vi.useFakeTimers();
+    try {
+      const outcomes = sources.reload();
+      await vi.advanceTimersByTimeAsync(30_000);
+      expect(await outcomes).toMatchObject([
+        { source: 'a', error: { code: 'key.reload-slow', duration: 'temporary' } },
+        { source: 'b', error: null },
+      ]);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(named('key.reload-failed')).toMatchObject([
+      { source: 'a', reason: expect.stringContaining('still being read') },
+    ]);
+  });
+
   test('takes new keys; a source that cannot be read keeps its own, and both are told', async () => {
     const sources = await open([source('good', [FILE]), source('bad', [FILE])], (at) =>
       at.insert([keys.alice], null),
