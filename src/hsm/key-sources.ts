@@ -71,8 +71,8 @@ export type KeySourcesOptions = {
 const RELOAD_MS = 30_000;
 
 /** A key process for the place. */
-export function startKeyClient({ source, place, log, refusals }: PlaceToStart): KeyPlace {
-  return KeyClient.start({ source, place, log, refusals });
+export function startKeyClient({ source, place, log, refusals, remembered }: PlaceToStart): KeyPlace {
+  return KeyClient.start({ source, place, log, refusals, remembered });
 }
 
 /**

@@ -72,6 +72,8 @@ const toKeyProcess = z.discriminatedUnion('kind', [
     instance: z.string(),
     /** Milliseconds that one call into the module may take before the process gives itself up. */
     patience: z.number().int().positive(),
+    /** Label of the token that was there last, for sentences; null: nobody knows. */
+    last: z.string().nullable(),
   }),
   /** The answer to `login`. `proven`: this token accepted this very secret before, so it may be sent although only one try is left. */
   z.object({ kind: z.literal('permit'), may: z.boolean(), proven: z.boolean() }),

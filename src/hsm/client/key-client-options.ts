@@ -1,4 +1,5 @@
 import type { Log } from '../../log/log.ts';
+import type { Inventory } from '../inventory.ts';
 import type { Refusals } from '../key-state.ts';
 import type { SoftwareSource, TokenSource } from '../source-kinds.ts';
 
@@ -6,6 +7,8 @@ export type KeyClientOptions = {
   /** Name of the key source in the configuration; for the log. */
   source: string;
   place: TokenSource | SoftwareSource;
+  /** What it held when it was there last; default: nobody knows. */
+  remembered?: Inventory | null;
   refusals: Refusals;
   log: Log;
   times?: Partial<KeyClientTimes>;

@@ -72,7 +72,7 @@ export class KeyClient implements KeyPlace {
   readonly #code = holdCompiledCode(process.env);
   #state: KeyState = { kind: 'starting' };
   #phase: Phase;
-  #last: Inventory | null = null;
+  #last: Inventory | null;
   /** Starts since the last success. */
   #failures = 0;
   #generation = 0;
@@ -80,6 +80,7 @@ export class KeyClient implements KeyPlace {
   private constructor(options: KeyClientOptions) {
     const { place, times } = options;
     this.#options = options;
+    this.#last = options.remembered ?? null;
     this.#permits = new LoginPermits(options.refusals);
     this.#times = { ...keyClientTimes, ...times };
     this.#sessions = place.kind === 'token' ? place.sessions : SOFTWARE_SESSIONS;
@@ -193,7 +194,8 @@ export class KeyClient implements KeyPlace {
       asked: false,
       healthy: false,
     };
-    current.process.post({ kind: 'open', place, instance, patience: this.#times.open });
+    const last = this.#last?.token?.label ?? null;
+    current.process.post({ kind: 'open', place, instance, patience: this.#times.open, last });
     current.process.expectWord(this.#times.open, 'no answer in time while opening');
     this.#generation++;
     return { kind: 'running', current };

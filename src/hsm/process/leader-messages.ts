@@ -3,6 +3,7 @@ import type { Failure } from '../messages.ts';
 import type { ObjectSelector, TokenSelector } from '../source-kinds.ts';
 import type { KeyHandle } from './key-handle.ts';
 import type { TokenDescription } from './token-slot.ts';
+import type { ExpectedCard } from './token-words.ts';
 
 /**
  * What passes between the main thread of a key process and its leading thread: one call at a time, and its answer. Both are ours
@@ -16,7 +17,7 @@ export type LeaderCall =
   /** Loads and initialises the module. `certificates`: paths. */
   | { call: 'load'; module: string; initArgs: string | null; certificates: readonly string[] }
   /** Finds the token and opens a session with it. */
-  | { call: 'find'; selector: TokenSelector }
+  | { call: 'find'; selector: TokenSelector; card: ExpectedCard | null }
   | { call: 'read'; objects: ObjectSelector; stage: Inventory['seen'] }
   /** `pin` null: it is typed on the reader. */
   | { call: 'login'; pin: Uint8Array | null; lastTryToo: boolean }

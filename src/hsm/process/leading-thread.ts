@@ -66,9 +66,9 @@ class LeadingThread {
     }
   }
 
-  #find({ selector }: LeaderCall & { call: 'find' }): LeaderAnswers['find'] {
+  #find({ selector, card }: LeaderCall & { call: 'find' }): LeaderAnswers['find'] {
     const module = this.#loaded();
-    const token = findToken(module, selector);
+    const token = findToken(module, selector, card);
     this.#token = token;
     this.#session = module.C_OpenSession(token.slot, pkcs11.CKF_SERIAL_SESSION);
     return token;

@@ -9,7 +9,7 @@ import type { LeaderAnswers } from './leader-messages.ts';
 import type { TokenWork } from './session-messages.ts';
 import type { SessionThreads, SessionThreadsEvents } from './session-threads.ts';
 import { TokenLogin } from './token-login.ts';
-import { quoted } from './token-slot.ts';
+import { quoted } from './token-words.ts';
 
 /** Between two looks for a card, in or out. Milliseconds. */
 const LOOK_MS = 200;
@@ -92,7 +92,7 @@ export class TokenPlace {
       const { module, initArgs = null, certificates } = source;
       const loaded = await this.#leader.call({ call: 'load', module, initArgs, certificates });
       this.#concurrent = loaded.concurrent;
-      const token = await this.#find(source);
+      const token = await this.#find(open, source);
       this.#token = token;
       if (source.removable) this.#watch();
       const pin = token.loginRequired ? await this.#logIn(open, source, token) : null;
@@ -104,11 +104,12 @@ export class TokenPlace {
   }
 
   /** A card may be out: it is waited for. */
-  async #find(source: TokenSource): Promise<LeaderAnswers['find']> {
+  async #find({ last }: Open, source: TokenSource): Promise<LeaderAnswers['find']> {
+    const card = source.removable ? { last } : null;
     let told = '';
     for (;;) {
       try {
-        return await this.#leader.call({ call: 'find', selector: source.token });
+        return await this.#leader.call({ call: 'find', selector: source.token, card });
       } catch (error) {
         if (!(error instanceof FailureError) || !source.removable) throw error;
         const { failure } = error;

@@ -5,6 +5,7 @@ import type { Inventory } from '../inventory.ts';
 import type { Failure } from '../messages.ts';
 import type { TokenSelector } from '../source-kinds.ts';
 import { isReturnValue, returnValueOf } from './pkcs11-errors.ts';
+import { absentToken, ambiguousToken, type ExpectedCard, quoted } from './token-words.ts';
 
 /**
  * Loading a module, finding the token and logging in (PKCS#11 v2.40, slot, token and session management).
@@ -83,16 +84,25 @@ export function listTokens(module: pkcs11.PKCS11): FoundToken[] {
 /**
  * The one token that is meant.
  *
+ * @param card null: no card
  * @throws FailureError `key.token-absent`, `key.token-ambiguous`, `key.unavailable`
  */
-export function findToken(module: pkcs11.PKCS11, selector: TokenSelector): FoundToken {
+export function findToken(
+  module: pkcs11.PKCS11,
+  selector: TokenSelector,
+  card: ExpectedCard | null = null,
+): FoundToken {
   const present = listTokens(module);
   const found = present.filter(({ description }) => isMeant(description, selector));
   const [only, second] = found;
   if (only === undefined) {
     throw new FailureError({
       code: 'key.token-absent',
-      publicText: `${wanted(selector)} is not there; ${present.length === 0 ? 'no token is, so check that it is plugged in or its service runs' : `there are: ${present.map(({ description }) => `${quoted(description.label)} (serial ${printable(description.serial)})`).join(', ')}`}.`,
+      publicText: absentToken(
+        selector,
+        present.map(({ description }) => description),
+        card,
+      ),
       duration: 'temporary',
       reason: 'token not found',
       sessionLost: true,
@@ -101,7 +111,10 @@ export function findToken(module: pkcs11.PKCS11, selector: TokenSelector): Found
   if (second !== undefined) {
     throw new FailureError({
       code: 'key.token-ambiguous',
-      publicText: `${wanted(selector)} may be any of ${found.length}; name the one to use by its serial number: ${found.map(({ description }) => printable(description.serial)).join(', ')}.`,
+      publicText: ambiguousToken(
+        selector,
+        found.map(({ description }) => description),
+      ),
       duration: 'permanent',
       reason: 'several tokens match',
       sessionLost: true,
@@ -120,13 +133,6 @@ export function isMeant(token: TokenDescription, selector: TokenSelector): boole
     (manufacturer === null || manufacturer === token.manufacturer) &&
     (reader === null || reader === token.reader)
   );
-}
-
-function wanted(selector: TokenSelector): string {
-  const words = Object.entries(selector).flatMap(([name, value]) =>
-    value === null ? [] : [`${name} “${printable(value)}”`],
-  );
-  return words.length === 0 ? 'The token' : `The token with ${words.join(' and ')}`;
 }
 
 /** Of all slots, with a token in it. The number of slots, that of readers, may change at any call. */
@@ -331,20 +337,10 @@ function triesLeft(state: PinState | null): string {
   }
 }
 
-/** A token's label in a sentence. */
-export function quoted(label: string): string {
-  return `“${printable(label)}”`;
-}
-
 /** Token strings are padded with blanks (CK_TOKEN_INFO); some tokens pad with NUL. */
 export function unpadded(text: string): string {
   const end = text.indexOf('\0');
   return (end < 0 ? text : text.slice(0, end)).trimEnd();
-}
-
-/** A token's own words in a sentence for people: no control characters, bounded. */
-export function printable(text: string): string {
-  return text.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '?').slice(0, 64);
 }
 
 /** The module's own word, for the log. */
