@@ -1,6 +1,5 @@
 import { SealgateError } from '../errors.ts';
 import type { KeySources } from './key-sources.ts';
-import type { KnownKey } from './known-key.ts';
 
 /**
  * How the configuration names keys: `source` for all keys of a source, `source/label` for those that the token or file calls
@@ -11,7 +10,7 @@ import type { KnownKey } from './known-key.ts';
  * `token` names every key of the source `token`, `token/alice` those that the token calls `alice` and not `alice/2`. What log
  * lines show names exactly that key.
  */
-export function isNamed(key: KnownKey & { label: string }, reference: string): boolean {
+export function isNamed(key: { source: string; name: string; label: string }, reference: string): boolean {
   if (key.label === reference) return true;
   const slash = reference.indexOf('/');
   if (slash < 0) return key.source === reference;

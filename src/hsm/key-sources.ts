@@ -10,7 +10,7 @@ import type { KnownDecryptionKey, KnownSigningKey } from './known-key.ts';
 import { placeName, placeStatus, type SourceStatus } from './place-status.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { RememberedInventories } from './remembered-inventory.ts';
-import { type SourceKeys, sourceKeys } from './source-keys.ts';
+import { type FormerKey, formerSigningKeys, type SourceKeys, sourceKeys } from './source-keys.ts';
 import type { KeySource, SoftwareSource, TokenSource } from './source-kinds.ts';
 import { WatchedPlace } from './watched-place.ts';
 
@@ -18,6 +18,8 @@ import { WatchedPlace } from './watched-place.ts';
 export interface KeySources {
   readonly signing: readonly KnownSigningKey[];
   readonly decryption: readonly KnownDecryptionKey[];
+  /** What signed from cards in whose place others are now. */
+  readonly former: readonly FormerKey[];
   /** Grows when the lists change. */
   readonly version: number;
   /** By name, sources whose keys nobody has seen yet; a sentence with the reason and what to do. */
@@ -108,6 +110,7 @@ class LiveKeySources implements KeySources {
   readonly #options: KeySourcesOptions;
   readonly #listeners: (() => void)[] = [];
   #keys: SourceKeys = { signing: [], decryption: [] };
+  #former: readonly FormerKey[] = [];
   #version = 0;
   #isOpen = false;
 
@@ -146,6 +149,10 @@ class LiveKeySources implements KeySources {
 
   get decryption(): readonly KnownDecryptionKey[] {
     return this.#keys.decryption;
+  }
+
+  get former(): readonly FormerKey[] {
+    return this.#former;
   }
 
   get version(): number {
@@ -215,6 +222,7 @@ class LiveKeySources implements KeySources {
       signing: keys.flatMap(({ signing }) => signing),
       decryption: keys.flatMap(({ decryption }) => decryption),
     };
+    this.#former = this.#sources.flatMap(({ source, places }) => formerSigningKeys(source, places));
     this.#version++;
     for (const listener of this.#listeners) listener();
   }

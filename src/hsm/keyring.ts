@@ -41,7 +41,7 @@ export type KeyringProfile = {
 /** The part of KeySources that a keyring reads. */
 export type LiveKeys = Pick<
   KeySources,
-  'signing' | 'decryption' | 'version' | 'unseen' | 'status' | 'onChange'
+  'signing' | 'decryption' | 'former' | 'version' | 'unseen' | 'status' | 'onChange'
 >;
 
 export type KeyringOptions = {
@@ -64,6 +64,8 @@ type Entry = {
   profiles: readonly KeyringProfile[];
   signing: readonly KnownSigningKey[];
   decryption: readonly KnownDecryptionKey[];
+  /** Certificates that signed from a card in whose place another one is. */
+  former: readonly Certificate[];
 };
 
 /** @throws SealgateError `key.unknown-name`, `key.login-twice` */
@@ -122,6 +124,7 @@ class LoginKeyring implements LiveKeyring {
     return whyNoSigningKey({
       address: canonicalAddress(address) ?? address,
       certificates: (entry?.signing ?? []).map(({ certificate }) => certificate),
+      former: entry?.former ?? [],
       hasKeys: entry !== null && entry.decryption.length > 0,
       unseen: this.unseen(principal),
       at: this.#options.clock(),
@@ -177,7 +180,8 @@ class LoginKeyring implements LiveKeyring {
   #read(principal: KeyringPrincipal): Entry {
     const { keys } = this.#options;
     const own = principal.addresses.flatMap((address) => canonicalAddress(address) ?? []);
-    const isOwn = (key: LabelledKey): boolean => principal.keys.some((name) => isNamed(key, name));
+    const isOwn = (key: Parameters<typeof isNamed>[0]): boolean =>
+      principal.keys.some((name) => isNamed(key, name));
     return {
       addresses: [...new Set([...own, ...this.#fromLogin(principal)])],
       profiles: (principal.profiles ?? []).map((profile) => ({
@@ -186,6 +190,7 @@ class LoginKeyring implements LiveKeyring {
       })),
       signing: keys.signing.filter(isOwn).sort(newestFirst),
       decryption: keys.decryption.filter(isOwn).sort(newestFirst),
+      former: keys.former.filter(isOwn).map(({ certificate }) => certificate),
     };
   }
 

@@ -32,20 +32,62 @@ export function placeIdentity(source: string, { module, initArgs, token, objects
   return hash('sha256', JSON.stringify([source, ...chosen]));
 }
 
+/** What is known of one choice of token. */
+export type RememberedToken = {
+  inventory: Inventory;
+  /** Of other tokens that were there before, the latest first: whose cards these are is not forgotten because of another one. */
+  former: readonly Inventory[];
+};
+
+/** Other tokens that are remembered for one choice; more would be strangers'. */
+const MOST_FORMER = 4;
+
+/** What is known when the token `before` has made room for the token `now`. */
+export function formerAfter(
+  before: Inventory | null,
+  former: readonly Inventory[],
+  now: Inventory,
+): readonly Inventory[] {
+  const others = before === null ? former : [before, ...former];
+  const serials = new Set([now.token?.serial]);
+  const latest = others.filter(({ token, keys }) => {
+    const isNew = token !== null && keys.length > 0 && !serials.has(token.serial);
+    serials.add(token?.serial);
+    return isNew;
+  });
+  return latest.slice(0, MOST_FORMER);
+}
+
 /** As text for the store. */
-export function writeInventory(inventory: Inventory): string {
-  return JSON.stringify({
+export function writeRemembered({ inventory, former }: RememberedToken): string {
+  const text = JSON.stringify({ ...written(inventory), former: former.map(written) });
+  // What is there comes before what was.
+  return text.length > limits.keys.inventoryCharacters && former.length > 0
+    ? writeRemembered({ inventory, former: former.slice(0, -1) })
+    : text;
+}
+
+/** Equal for inventories that are. */
+export function inventoryText(inventory: Inventory): string {
+  return JSON.stringify(written(inventory));
+}
+
+function written(inventory: Inventory) {
+  return {
     ...inventory,
     keys: inventory.keys.map((key) => ({ ...key, certificate: base64(key.certificate) })),
     certificates: inventory.certificates.map(base64),
-  });
+  };
 }
 
+const remembered = schema.extend({ former: z.array(schema).max(MOST_FORMER).default([]) });
+
 /** null: not what was written; what it said is found out again when the token is there. */
-export function readInventory(text: string): Inventory | null {
+export function readRemembered(text: string): RememberedToken | null {
   if (text.length > limits.keys.inventoryCharacters) return null;
   try {
-    return schema.parse(JSON.parse(text, revived));
+    const { former, ...inventory } = remembered.parse(JSON.parse(text, revived));
+    return { inventory, former };
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof z.ZodError) return null;
     throw error;

@@ -35,6 +35,23 @@ type Entry = {
   opens: Set<OpeningAbility>;
 };
 
+/** A key of a card in whose place another one is. */
+export type FormerKey = { source: string; name: string; label: string; certificate: Certificate };
+
+/** Keys that signed from cards which have made room for others; to say which card is wanted, and for nothing else. */
+export function formerSigningKeys(source: KeySource, places: readonly WatchedPlace[]): FormerKey[] {
+  if (source.use === 'decrypt') return [];
+  const descriptions = places.flatMap(({ former }) => former.flatMap(({ keys }) => keys));
+  return descriptions
+    .filter(({ schemes }) => schemes.length > 0)
+    .flatMap(({ label, id, certificate }) =>
+      parseIfPossible(certificate).map((parsed) => ({
+        ...{ source: source.name, name: label, certificate: parsed },
+        label: `${source.name}/${label === '' ? id : label}`,
+      })),
+    );
+}
+
 /** The keys of one source as of now: of all its places together, each key with each of its certificates once. */
 export function sourceKeys({ source, places, postQuantum, limitOf }: SourceKeysOptions): SourceKeys {
   const inventories = places.flatMap(({ inventory }) => inventory ?? []);

@@ -4,10 +4,12 @@ import type { Inventory } from './inventory.ts';
 import type { KeyPlace } from './key-state.ts';
 import type { KeyStanding } from './known-key.ts';
 import {
+  formerAfter,
+  inventoryText,
   placeIdentity,
   type RememberedInventories,
-  readInventory,
-  writeInventory,
+  readRemembered,
+  writeRemembered,
 } from './remembered-inventory.ts';
 import type { SoftwareSource, TokenSource } from './source-kinds.ts';
 
@@ -33,6 +35,7 @@ export class WatchedPlace {
   readonly place: KeyPlace;
   readonly #options: WatchedPlaceOptions;
   #inventory: Inventory | null;
+  #former: readonly Inventory[];
   #written: string | null;
   #isThere = false;
   #writing: Promise<void> = Promise.resolve();
@@ -41,8 +44,10 @@ export class WatchedPlace {
     this.#options = options;
     this.source = options.source;
     this.spec = options.spec;
-    this.#inventory = remembered === null ? null : readInventory(remembered);
-    this.#written = this.#inventory === null ? null : remembered;
+    const known = remembered === null ? null : readRemembered(remembered);
+    this.#inventory = known?.inventory ?? null;
+    this.#former = known?.former ?? [];
+    this.#written = known === null ? null : remembered;
     this.place = options.start(this.#inventory);
     this.place.onChange(() => this.#look());
     this.#look();
@@ -55,6 +60,11 @@ export class WatchedPlace {
   /** What it holds, or held when it was there last. null: nobody has ever seen it. */
   get inventory(): Inventory | null {
     return this.#inventory;
+  }
+
+  /** Of other cards that were in its place before, the latest first. */
+  get former(): readonly Inventory[] {
+    return this.#former;
   }
 
   get standing(): KeyStanding {
@@ -86,9 +96,12 @@ export class WatchedPlace {
     const seen = inventoryOf(this.place);
     const before = this.#inventory;
     if (seen === null || seen === before || (before !== null && isPartOf(seen, before))) return;
-    const text = writeInventory(seen);
     this.#inventory = seen;
-    if (before === null || writeInventory(before) !== text) this.#options.onInventory();
+    const { spec } = this.#options;
+    if (spec.kind === 'token' && spec.removable) this.#former = formerAfter(before, this.#former, seen);
+    const isOther = before === null || inventoryText(before) !== inventoryText(seen);
+    if (isOther) this.#options.onInventory();
+    const text = writeRemembered({ inventory: seen, former: this.#former });
     this.#writing = this.#writing.then(() => this.#remember(text));
   }
 

@@ -9,6 +9,8 @@ export type SigningSituation = {
   address: string;
   /** Certificates of the login's keys that can sign. */
   certificates: readonly Certificate[];
+  /** Of keys on cards in whose place others are. */
+  former: readonly Certificate[];
   /** Whether the login has keys at all, such as one that only decrypts. */
   hasKeys: boolean;
   /** Keyring.unseen */
@@ -21,8 +23,12 @@ export type SigningSituation = {
  * signature is told: a certificate for this very address that expired rather than another one for somebody else.
  */
 export function whyNoSigningKey(situation: SigningSituation): NoSigningKey {
-  const { address, certificates, unseen, at } = situation;
+  const { address, certificates, former, unseen, at } = situation;
   if (unseen !== null) return { reason: 'unseen', duration: 'temporary', publicText: unseen };
+  // Any card that somebody puts into the reader would otherwise be a reason to send unsigned.
+  if (former.some((each) => speaksFor(each, address) && mayCertificateSign(each, at).kind === 'may')) {
+    return otherCard(address, certificates);
+  }
   const forAddress = certificates
     .filter((certificate) => speaksFor(certificate, address))
     .sort((one, other) => other.notAfter.getTime() - one.notAfter.getTime());
@@ -44,6 +50,16 @@ export function whyNoSigningKey(situation: SigningSituation): NoSigningKey {
     publicText: situation.hasKeys
       ? `The keys of this login only decrypt; there is none that signs for ${address}.`
       : `This login has no key that signs for ${address}.`,
+  };
+}
+
+function otherCard(address: string, certificates: readonly Certificate[]): NoSigningKey {
+  const others = [...new Set(certificates.flatMap(({ mailboxes }) => mailboxes))];
+  const there = others.length === 0 ? 'another one' : `one for ${shown(others)}`;
+  return {
+    reason: 'other-card',
+    duration: 'temporary',
+    publicText: `The card that signs for ${address} is not in its reader, where ${there} was put in its place; insert it.`,
   };
 }
 

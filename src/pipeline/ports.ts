@@ -198,10 +198,11 @@ export interface Keyring {
 
 export type NoSigningKey = {
   /**
-   * `unseen`: on a token that was never there. `none`: no key that signs. `other-address`: its certificate is for another
-   * address. `validity`: expired or not valid yet. `purpose`: key usage, extended key usage, kind or size of the key.
+   * `unseen`: on a token that was never there. `other-card`: on a card in whose place another one is. `none`: no key that signs.
+   * `other-address`: its certificate is for another address. `validity`: expired or not valid yet. `purpose`: key usage, extended
+   * key usage, kind or size of the key.
    */
-  reason: 'unseen' | 'none' | 'other-address' | 'validity' | 'purpose';
+  reason: 'unseen' | 'other-card' | 'none' | 'other-address' | 'validity' | 'purpose';
   /** `temporary`: it may be different once a card was inserted. */
   duration: Duration;
   /** A whole sentence for the sender; names both addresses where they differ. */

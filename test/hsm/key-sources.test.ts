@@ -486,6 +486,33 @@ describe('a card', () => {
     expect(labels(sources.signing)).toEqual(['card/alice']);
   });
 
+  test('attack: another card in its place makes nobody forget it, over a restart too', async () => {
+    const remembered = memory();
+    const first = await open([source('card', [CARD])], (at) => at.insert([keys.alice]), { remembered });
+    expect(first.former).toEqual([]);
+    place('card').insertLocked([], { serial: '0002' });
+    place('card').insert([keys.bob], { serial: '0003' }).remove();
+    await first.close();
+    const sources = await open([source('card', [CARD])], (at) => at.remove(), { remembered });
+    for (const each of [first, sources]) {
+      expect(labels(each.signing)).toEqual(['card/bob']);
+      expect(each.former).toMatchObject([{ source: 'card', name: 'alice', label: 'card/alice' }]);
+    }
+    place('card', 1).insert([keys.alice]);
+    expect(labels(sources.signing)).toEqual(['card/alice']);
+    expect(labels(sources.former)).toEqual(['card/bob']);
+  });
+
+  test('attack: a hundred cards in its place leave a handful behind', async () => {
+    const remembered = memory();
+    const sources = await open([source('card', [CARD])], (at) => at.insert([keys.alice]), { remembered });
+    for (let serial = 0; serial < 100; serial++)
+      place('card').insertLocked([keys.bob], { serial: `x${serial}` });
+    expect(sources.former).toHaveLength(4);
+    await sources.close();
+    for (const text of remembered.texts.values()) expect(text.length).toBeLessThan(20_000);
+  });
+
   test('is told of when it comes and goes, once each', async () => {
     const sources = await open([source('card', [CARD])], (at) => at.remove());
     place('card').insertLocked([keys.alice]).insert([keys.alice]).remove().remove().insert([keys.alice]);

@@ -313,6 +313,11 @@ describe('live keys', () => {
   });
 });
 
+const CHANGING = {
+  ...({ kind: 'token', state: 'open' } as const),
+  ...{ place: '', reader: null, keys: 0, sentence: '', changes: true },
+};
+
 describe('why there is no key to sign with', () => {
   const why = (keys: readonly string[], address = 'alice@example.org', clock = () => new Date()) =>
     keyring([{ ...ALICE, addresses: [address], keys }], { clock }).whyNoSigningKey(
@@ -347,6 +352,29 @@ describe('why there is no key to sign with', () => {
         /alice@example\.org cannot be used to sign: this certificate expired at/,
       ),
     });
+  });
+
+  test('a former card is named only to whom it was given, and as long as it would sign', () => {
+    const [key] = signing.filter(({ label }) => label === 'alice');
+    if (key === undefined) throw new Error('alice has no key');
+    const former = [
+      { source: 'card', name: 'Signature', label: 'card/Signature', certificate: key.certificate },
+    ];
+    const reason = (names: readonly string[], clock = () => new Date()) =>
+      createKeyring({
+        ...{ principals: [{ ...ALICE, keys: names }], loginIsAddress: false, clock },
+        keys: {
+          ...liveKeys([], []),
+          former,
+          unseen: new Map(),
+          status: [{ name: 'card', places: [CHANGING] }],
+        },
+        log: { write: () => undefined },
+      }).whyNoSigningKey(principalNamed('alice'), 'alice@example.org');
+    expect(reason(['card'])).toMatchObject({ reason: 'other-card', duration: 'temporary' });
+    expect(reason(['card/Signature'])).toMatchObject({ reason: 'other-card' });
+    expect(reason(['card/Other'])).toMatchObject({ reason: 'none' });
+    expect(reason(['card'], () => new Date('2100-01-01'))).toMatchObject({ reason: 'none' });
   });
 
   test('keys that only decrypt are named as such', () => {

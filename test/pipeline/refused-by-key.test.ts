@@ -100,6 +100,20 @@ describe.each(DEMANDS)('under sign: %s', (sign) => {
     expect(upstream.offered).toEqual([]);
   });
 
+  it('another card is in the reader: temporary, as if none were', async () => {
+    const former = [
+      { source: 'card', name: 'Signature', label: 'card/Signature', certificate: alice.certificate },
+    ];
+    for (const there of [card(bob), liveKeys([], [{ ...alice.decryption, label: 'card' }])]) {
+      const { kind, reply } = await send({ ...there, former }, { sign });
+      expect({ kind, code: reply.code }).toEqual({ kind: 'refused', code: 451 });
+      expect(reply.lines[0]).toMatch(
+        /^4\.7\.5 .*The card that signs for alice@example\.org is not in its reader/,
+      );
+    }
+    expect(upstream.offered).toEqual([]);
+  });
+
   it('the key was used too often: temporary', async () => {
     const limit = new RateLimit(1, () => now);
     const keys = card(alice, async (...operation) => {

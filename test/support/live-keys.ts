@@ -27,6 +27,7 @@ export function liveKeys(
   const names = new Set([...all.signing, ...all.decryption].map(({ source }) => source));
   return {
     ...all,
+    former: [],
     version: 0,
     unseen: new Map(),
     status: [...names].map((name) => ({ name, places: [] })),
