@@ -39,7 +39,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = reportFailure(error, process.stderr);
+  process.exitCode = reportFailure(error, process.stderr, first);
 }
 
 function version(): string {
