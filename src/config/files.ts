@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { unreachable } from '../errors.ts';
 import { isClosedToOthers, octalMode } from '../hsm/closed-to-others.ts';
@@ -94,7 +94,8 @@ function secretFrom(octets: Buffer, path: string): SecretText {
 
 function problemWith(path: string, use: FileUse): string | null {
   try {
-    const found = statSync(path);
+    // As the key store sees it: what a link names is another folder tomorrow.
+    const found = use === 'private-folder' ? lstatSync(path) : statSync(path);
     const kind = kindProblem(path, use, found);
     if (kind !== null) return kind;
     const open = process.platform === 'win32' ? null : accessProblem(path, use, found);
@@ -111,6 +112,7 @@ function kindProblem(path: string, use: FileUse, found: Stats): string | null {
     if (use === 'file-or-folder' || use === 'private-folder') return null;
     return `${path} is a folder: name the file in it`;
   }
+  if (found.isSymbolicLink()) return `${path} is a link: name the folder itself`;
   if (use === 'private-folder') return `${path} is not a folder`;
   return found.isFile() ? null : `${path} is not a regular file`;
 }

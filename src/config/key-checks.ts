@@ -60,7 +60,9 @@ function samePlaceChecks(key: ConfiguredKey, earlier: ConfiguredKey, i: number, 
         const text = `keys[${j}] takes the same cards: say by token, serial or reader which card is whose`;
         return [{ path, severity: 'error', text }];
       }
-      const text = `keys[${j}] is the same: a login that has one of them has the keys of the other`;
+      const text = isCard(place)
+        ? `keys[${j}] may be the same card: a login that has one of them has the keys of the other. Say the serial number in both`
+        : `keys[${j}] is the same: a login that has one of them has the keys of the other`;
       return [{ path, severity: 'warning', text }];
     }
   }
@@ -82,7 +84,10 @@ function meets(one: Place, other: Place): boolean {
   }
 }
 
-/** Whether one of them fits whatever the other one fits: an absent word fits everything. */
+/**
+ * Whether one of them fits whatever the other one fits: an absent word fits everything. Of cards it is enough that one card may fit
+ * both: which one is in the reader tomorrow is not written here.
+ */
 function sameKeys(one: TokenSource, other: TokenSource): boolean {
   if (!isDeepStrictEqual(one.environment, other.environment) || one.initArgs !== other.initArgs) return false;
   const words = (place: TokenSource) => Object.entries({ ...place.token, ...place.objects });
@@ -90,7 +95,17 @@ function sameKeys(one: TokenSource, other: TokenSource): boolean {
     const narrowWords = new Map(words(narrow));
     return words(wide).every(([name, word]) => word === null || narrowWords.get(name) === word);
   };
-  return covers(one, other) || covers(other, one);
+  if (covers(one, other) || covers(other, one)) return true;
+  if (!one.removable || !other.removable) return false;
+  const otherWords = new Map(words(other));
+  return words(one).every(([name, word]) => {
+    const opposite = otherWords.get(name) ?? null;
+    return word === null || opposite === null || word === opposite;
+  });
+}
+
+function isCard(place: Place): boolean {
+  return place.kind === 'token' && place.removable;
 }
 
 function isAnyToken({ token }: TokenSource): boolean {

@@ -91,10 +91,20 @@ function sharing(
   return [{ path, severity: 'warning', text }];
 }
 
-/** `hsm` is all keys of hsm, so also `hsm/alice`. */
+/** `hsm` is all keys of hsm, so also `hsm/alice`, and `hsm/alice (0a1b2c3d)` in log lines is one of those called alice. */
 function overlaps(one: string, other: string): boolean {
   if (sourceOf(one) !== sourceOf(other)) return false;
-  return one === other || one === sourceOf(one) || other === sourceOf(other);
+  return (
+    one === other ||
+    withoutFingerprint(one) === other ||
+    one === withoutFingerprint(other) ||
+    one === sourceOf(one) ||
+    other === sourceOf(other)
+  );
+}
+
+function withoutFingerprint(reference: string): string {
+  return reference.replace(/ \([0-9a-f]{8}\)$/, '');
 }
 
 function profileChecks(

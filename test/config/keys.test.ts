@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -29,6 +29,7 @@ beforeAll(() => {
   }
   mkdirSync(join(folder, 'store'), { mode: 0o700 });
   mkdirSync(join(folder, 'open-store'), { mode: 0o755 });
+  symlinkSync('store', join(folder, 'linked-store'));
 });
 
 afterAll(() => {
@@ -318,6 +319,12 @@ describe('keys that cannot be meant', () => {
       /chmod 700/,
     ],
     [
+      'a store behind a link',
+      '{ name: k, kind: store, folder: linked-store, unlock: { file: pin } }',
+      'folder',
+      /name the folder itself/,
+    ],
+    [
       'a store that is a file',
       '{ name: k, kind: store, folder: alice.p12, unlock: { file: pin } }',
       'folder',
@@ -381,7 +388,10 @@ describe('keys that cannot be meant', () => {
     ['one for any card and one for Alice', '', 'token: A', 'error'],
     ['two for the same card', 'token: A', 'token: A', 'warning'],
     ['one by label and one by label and serial number', 'token: A', 'token: A, serial: "01"', 'warning'],
+    ['one by label and one by reader', 'token: A', 'reader: R', 'warning'],
+    ['one by label and one by serial number', 'token: A', 'serial: "01"', 'warning'],
     ['different cards', 'token: A', 'token: B', null],
+    ['different cards, one of them in one reader', 'token: A, reader: R', 'token: B', null],
     ['different cards in one reader', 'reader: R, token: A', 'reader: R, token: B', null],
     ['cards of different libraries', 'module: lib.so', 'module: other.so', null],
   ])('two entries for one card: %s', (_, one, other, severity) => {
@@ -415,6 +425,9 @@ describe('who has which key (M5)', () => {
     ['a card', card, 'hsm', 'hsm', 'error'],
     ['the same key of a card', card, 'hsm/a', 'hsm/a', 'error'],
     ['different keys of a card', card, 'hsm/a', 'hsm/b', null],
+    ['a key of a card by its label and as log lines name it', card, 'hsm/a', 'hsm/a (0a1b2c3d)', 'error'],
+    ['the same key of a token as log lines name it', hsm, 'hsm/a (0a1b2c3d)', 'hsm/a (0a1b2c3d)', 'warning'],
+    ['a key of a token as log lines name it, and by its label', hsm, 'hsm/a (0a1b2c3d)', 'hsm/a', 'warning'],
     ['a file', file, 'hsm', 'hsm', 'warning'],
     ['a card that is meant to be shared', '{ name: hsm, kind: card, shared: true }', 'hsm', 'hsm', null],
     [
