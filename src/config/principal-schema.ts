@@ -34,9 +34,6 @@ const profile = z.strictObject({
   ),
 });
 
-/** A security profile of one address. Its type is what the keyring and the outbound story work by. */
-export type AddressProfile = z.output<typeof profile>;
-
 export const principal = z.strictObject({
   login: login.meta({ description: 'Login as the mail server knows it.', example: 'alice' }),
   addresses: z

@@ -64,18 +64,6 @@ export function signatureSchemes(
   }
 }
 
-/** CKM_RSA_PKCS_PSS (PKCS#11 v2.40). */
-const PSS_MECHANISM = 0x0d;
-
-/** What the token can do of what the key can: older ones have no PSS, and a scheme that is offered may be chosen. */
-export function tokenSchemes(
-  certificate: Certificate,
-  mechanisms: readonly number[],
-): readonly SignatureScheme[] {
-  const schemes = signatureSchemes(certificate);
-  return mechanisms.includes(PSS_MECHANISM) ? schemes : schemes.filter(({ kind }) => kind !== 'rsa-pss');
-}
-
 /** Whether `scheme` is one of `schemes`, parameters included. */
 export function includesScheme(schemes: readonly SignatureScheme[], scheme: SignatureScheme): boolean {
   return schemes.some((each) => {
