@@ -137,7 +137,7 @@ export async function openKeyStore(folder: string, unlock: Unlock): Promise<KeyS
   if (octets === null) throw storeAbsent(folder);
   const file = join(folder, HEADER_FILE);
   const header = readHeader(file, octets);
-  const master = await unwrapMasterKey(folder, header.wrapping, unlock);
+  const master = await unwrapMasterKey(folder, file, header.wrapping, unlock);
   if (!isAuthenticHeader(master, header)) {
     master.fill(0);
     throw malformedStore(file, 'not authentic');

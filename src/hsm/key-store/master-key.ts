@@ -3,11 +3,17 @@ import { z } from 'zod';
 import { decrypt } from '../../cms/decrypt.ts';
 import { encrypt } from '../../cms/encrypt.ts';
 import type { DecryptionKey } from '../../cms/keys.ts';
-import { unreachable } from '../../errors.ts';
+import { SealgateError, unreachable } from '../../errors.ts';
 import type { Secret } from '../../log/secret.ts';
 import { type Certificate, parseCertificate } from '../../pki/certificate.ts';
 import { MASTER_KEY_OCTETS, SALT_OCTETS, SEALING_OCTETS, seal, unseal } from './sealing.ts';
-import { storeKeyUnusable, storeOtherUnlock, storeSecretIncorrect, storeSecretWeak } from './store-error.ts';
+import {
+  malformedStore,
+  storeKeyUnusable,
+  storeOtherUnlock,
+  storeSecretIncorrect,
+  storeSecretWeak,
+} from './store-error.ts';
 import { base64 } from './strict-json.ts';
 import type { Unlock } from './unlock.ts';
 
@@ -58,9 +64,15 @@ export function wrapMasterKey(
 
 /**
  * @returns the caller's to clear
- * @throws SealgateError `key.passphrase-incorrect`, `key.store-other-unlock`, and those of the key
+ * @param header path of the file that it is in, for what is said
+ * @throws SealgateError `key.passphrase-incorrect`, `key.store-other-unlock`, `key.store-malformed`, and those of the key
  */
-export async function unwrapMasterKey(folder: string, wrapped: Wrapping, unlock: Unlock): Promise<Buffer> {
+export async function unwrapMasterKey(
+  folder: string,
+  header: string,
+  wrapped: Wrapping,
+  unlock: Unlock,
+): Promise<Buffer> {
   switch (wrapped.kind) {
     case 'scrypt': {
       if (!('secret' in unlock)) throw storeOtherUnlock(folder, 'a secret');
@@ -71,17 +83,32 @@ export async function unwrapMasterKey(folder: string, wrapped: Wrapping, unlock:
       return master;
     }
     case 'sealed': {
-      const certificate = parseCertificate(octetsOf(wrapped.certificate));
+      const certificate = await undamaged(header, async () =>
+        parseCertificate(octetsOf(wrapped.certificate)),
+      );
       const sealedTo = `the key of the certificate ${certificate.fingerprint.slice(0, 16)}… (SHA-256)`;
       if (!('key' in unlock)) throw storeOtherUnlock(folder, sealedTo);
       // By the public key: a certificate is renewed more often than a key.
       if (!unlock.key.certificate.subjectPublicKeyInfo.equals(certificate.subjectPublicKeyInfo)) {
         throw storeOtherUnlock(folder, sealedTo);
       }
-      return await openSealed(unlock.key, certificate, octetsOf(wrapped.message));
+      const { key } = unlock;
+      return await undamaged(header, () => openSealed(key, certificate, octetsOf(wrapped.message)));
     }
     default:
       return unreachable(wrapped);
+  }
+}
+
+/** What is wrong with the octets is said of the file; what is wrong with the key is not. */
+async function undamaged<T>(header: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof SealgateError)) throw error;
+    const { code } = error;
+    if (code.startsWith('key.') && code !== 'key.store-key-unusable') throw error;
+    throw malformedStore(header, 'the sealed master key', error);
   }
 }
 

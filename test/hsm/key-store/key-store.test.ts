@@ -172,6 +172,21 @@ describe('a store that is sealed to a key', () => {
     expect([error.code, error.duration]).toEqual(['key.unavailable', 'temporary']);
   });
 
+  test.each(['certificate', 'message'])(
+    'a %s that is none of its own is damage of its file, and no fault of the key',
+    async (member) => {
+      const unlock: Unlock = { key: unlockingKey(rsa) };
+      const store = await fresh(unlock);
+      const file = join(store.folder, 'store.json');
+      const header = JSON.parse(readFileSync(file, 'utf8'));
+      header.wrapping[member] = Buffer.from('nonsense').toString('base64');
+      writeFileSync(file, `${JSON.stringify(header, null, 2)}\n`);
+      const error = await refusal(openKeyStore(store.folder, unlock));
+      expect(error.code).toBe('key.store-malformed');
+      expect(error.publicText).toContain(file);
+    },
+  );
+
   test('from a secret to a key and back', async () => {
     const store = await fresh();
     const key: Unlock = { key: unlockingKey(rsa) };
