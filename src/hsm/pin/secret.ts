@@ -56,8 +56,12 @@ function fromFile(path: string): SecretOutcome {
     const octets = Buffer.allocUnsafeSlow(Number(found.size) + 1);
     try {
       const length = readWhole(descriptor, octets);
-      if (length === octets.length) return unavailable(`${path} was changed while it was read; try again.`);
-      return secretIn(octets.subarray(0, length), path, fileIdentity(found));
+      const identity = fileIdentity(found);
+      // Its identity must be that of the very octets: by it a refused secret is known again.
+      if (length === octets.length || fileIdentity(fstatSync(descriptor, { bigint: true })) !== identity) {
+        return unavailable(`${path} was changed while it was read; try again.`);
+      }
+      return secretIn(octets.subarray(0, length), path, identity);
     } finally {
       octets.fill(0);
     }

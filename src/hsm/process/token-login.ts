@@ -40,6 +40,8 @@ type Permit = ToKeyProcess & { kind: 'permit' };
 export class TokenLogin {
   readonly #options: TokenLoginOptions;
   readonly #abort = new AbortController();
+  /** The question that a person is being asked. */
+  #question: Promise<unknown> = Promise.resolve();
   #permit: PromiseWithResolvers<Permit> | null = null;
   #wanted = Promise.withResolvers<void>();
   /** Whether anybody waits for the token to be unblocked. */
@@ -59,9 +61,10 @@ export class TokenLogin {
     this.#wanted.resolve();
   }
 
-  /** Takes the question off the screen. */
-  abort(): void {
+  /** Takes the question off the screen; resolves when it is gone, and the terminal as it was. Never rejects. */
+  async abort(): Promise<void> {
     this.#abort.abort();
+    await this.#question;
   }
 
   /**
@@ -84,10 +87,12 @@ export class TokenLogin {
   async #logInBySecret(source: SecretSource): Promise<Uint8Array> {
     const { leader, send, inventory } = this.#options;
     for (;;) {
+      // Looked at before it is read: what is written meanwhile is a change.
+      const seen = identityOf(source);
       const secret = readSecret(source);
       if (secret.kind !== 'pin') {
         send({ kind: 'absent', failure: noSecret(secret) });
-        await this.#change(source, identityOf(source), false);
+        await this.#change(source, seen, false);
         continue;
       }
       const identity = this.#identityOf(secret.identity ?? '');
@@ -145,7 +150,9 @@ export class TokenLogin {
     if (!pinPad) {
       const { label, serial, reader } = token;
       const prompt = { purpose: 'log-in', token: { label, serial, reader, tries }, previousError } as const;
-      const outcome = await dialog.ask(prompt, { signal: this.#abort.signal });
+      const question = dialog.ask(prompt, { signal: this.#abort.signal });
+      this.#question = question;
+      const outcome = await question;
       if (outcome.kind !== 'pin') {
         const { publicText } = outcome;
         return this.#notGiven(previousError === null ? publicText : `${previousError} ${publicText}`);
