@@ -167,12 +167,13 @@ class RunningPinentry {
   async end(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#signal?.removeEventListener('abort', this.#stop);
-    this.#child.kill('SIGTERM');
+    // The signal of its own timeout: pinentry-tty puts the terminal back at this one and at no other.
+    this.#child.kill('SIGALRM');
+    this.#child.stdin?.destroy();
     const killer = setTimeout(this.#kill, END_MS);
     await this.#ended;
     clearTimeout(killer);
     process.removeListener('exit', this.#kill);
-    this.#child.stdin?.destroy();
     this.#child.stdout?.destroy();
   }
 

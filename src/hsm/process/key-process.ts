@@ -16,7 +16,7 @@ import { SessionThreads, type SessionThreadsEvents } from './session-threads.ts'
  */
 async function run(kind: 'token' | 'software'): Promise<void> {
   const events: SessionThreadsEvents = { serving: noBody, over: noBody, defect: endProcess };
-  const leader = kind === 'token' ? new Leader(endProcess) : null;
+  const leader = kind === 'token' ? new Leader(() => events.defect()) : null;
   const threads = new SessionThreads(kind, events);
   const { ControlChannel } = await import('./control-channel.ts');
   const channel = new ControlChannel();

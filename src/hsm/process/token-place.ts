@@ -52,6 +52,7 @@ export class TokenPlace {
     this.#threads = threads;
     events.serving = (count) => this.#serving(count);
     events.over = (failure) => this.#over(failure);
+    events.defect = () => void this.#giveUp();
   }
 
   listen(): void {
@@ -212,16 +213,27 @@ export class TokenPlace {
   #end(kind: 'removed' | 'lost' | 'failed', failure: Failure): void {
     if (this.#ending) return;
     this.#ending = true;
-    this.#login?.abort();
-    this.#channel.sendLast({ kind, failure });
+    void this.#takeBack().then(() => this.#channel.sendLast({ kind, failure }));
+  }
+
+  /** The module does not answer in time, or a thread of its has failed. */
+  async #giveUp(): Promise<void> {
+    this.#ending = true;
+    await this.#takeBack();
+    endProcess();
+  }
+
+  /** A prompt that outlives this process would take the next PIN that is typed, or leave a terminal without echo. */
+  async #takeBack(): Promise<void> {
+    setTimeout(endProcess, FINISH_MS);
+    await this.#login?.abort();
   }
 
   /** Logs out if the module still answers, and ends in any case. */
   async #close(): Promise<void> {
-    setTimeout(endProcess, FINISH_MS);
     this.#ending = true;
-    this.#login?.abort();
     try {
+      await this.#takeBack();
       // Threads that are inside the module are not waited for, as little as what it says.
       if (this.#work !== null) await this.#leader.call({ call: 'finish' });
     } finally {

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { PinPrompt } from '../../../../src/hsm/pin/pin-prompt.ts';
-import type { PinSource } from '../../../../src/hsm/source-kinds.ts';
+import type { PinSource, TokenSource } from '../../../../src/hsm/source-kinds.ts';
 import type { Asking } from './asking-program.ts';
 
 const program = fileURLToPath(new URL('./asking-program.ts', import.meta.url));
+const gateway = fileURLToPath(new URL('./asking-gateway.ts', import.meta.url));
 
 export const LOG_IN = {
   purpose: 'log-in',
@@ -23,7 +24,10 @@ export type Asked = {
   environment?: Record<string, string>;
 };
 
-/** A person in front of a terminal of their own (a pty of script(1)), on which something asks for a PIN. */
+/**
+ * A person in front of a terminal of their own (a pty of script(1)), on which something asks for a PIN: a prompt alone, or a gateway
+ * with a key process for `place`.
+ */
 export class Terminal {
   readonly #folder = mkdtempSync(join(tmpdir(), 'sealgate-terminal-'));
   readonly #outcomeFile = join(this.#folder, 'outcome');
@@ -33,14 +37,19 @@ export class Terminal {
   /** All that the person sees. */
   seen = '';
 
-  constructor({ source, prompt = LOG_IN, timeoutMs = 30_000, environment = {} }: Asked) {
+  constructor({ source, prompt = LOG_IN, timeoutMs = 30_000, environment = {} }: Asked, place?: TokenSource) {
     const asking: Asking = { source, prompt, timeoutMs, outcomeFile: this.#outcomeFile };
+    const asker = place === undefined ? [program, JSON.stringify(asking)] : [gateway, JSON.stringify(place)];
     const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
     // The state of the terminal before and after, as stty tells it; the number of the process in between.
     const command = [
-      'echo BEFORE=$(stty -g)',
-      `sh -c 'echo PID=$$; exec "$@"' sh ${[process.execPath, program, JSON.stringify(asking)].map(quoted).join(' ')}`,
+      'before=$(stty -g); echo BEFORE=$before',
+      `sh -c 'echo PID=$$; exec "$@"' sh ${[process.execPath, ...asker].map(quoted).join(' ')}`,
       'echo STATUS=$?',
+      // Its key process, should there be one, is still ending.
+      ...(place === undefined
+        ? []
+        : ['for i in 1 2 3 4 5 6 7 8 9; do [ "$(stty -g)" = "$before" ] || sleep 0.5; done']),
       'echo AFTER=$(stty -g)',
     ].join('; ');
     this.#child = spawn('script', ['-qefc', command, '/dev/null'], {
