@@ -40,9 +40,10 @@ type Closable = { close(): Promise<void> };
 /**
  * The only place where the parts meet: opens stores and keys, tells the two stories what they need, starts the listeners.
  *
+ * @param stop ends a start that waits for keys, with an error
  * @throws SealgateError of the part that cannot be had; what was opened before is closed again.
  */
-export async function startGateway(config: Config, log: Log): Promise<Gateway> {
+export async function startGateway(config: Config, log: Log, stop?: AbortSignal): Promise<Gateway> {
   const open: Closable[] = [];
   const close = async () => {
     for (let part = open.pop(); part !== undefined; part = open.pop()) await part.close();
@@ -58,6 +59,7 @@ export async function startGateway(config: Config, log: Log): Promise<Gateway> {
       ...{ log, clock, postQuantum: config.smime.postQuantum },
       remembered: keyInventories(store, clock),
       refusals: refusedSecrets(store, clock),
+      ...(stop === undefined ? {} : { signal: stop }),
     });
     open.push(sources);
     const principals = config.principals.list;

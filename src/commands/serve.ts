@@ -37,8 +37,10 @@ async function serve(file: string, stop: AbortSignal, upstreamCheck: boolean): P
   try {
     const config = await readConfig(file, (line) => process.stderr.write(`${line}\n`));
     if (upstreamCheck) await checkUpstreams(config);
-    const gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
+    const log = createLog({ ...config.log, stream: process.stdout });
+    const gateway = await started(startGateway(config, log, stop), stop);
     running.resolve(gateway);
+    if (gateway === null) return;
     try {
       await untilStopped(stop);
     } finally {
@@ -47,6 +49,16 @@ async function serve(file: string, stop: AbortSignal, upstreamCheck: boolean): P
   } finally {
     running.resolve(null);
     reloading.stop();
+  }
+}
+
+/** null: told to stop before it had started. */
+async function started(starting: Promise<Gateway>, stop: AbortSignal): Promise<Gateway | null> {
+  try {
+    return await starting;
+  } catch (error) {
+    if (stop.aborted) return null;
+    throw error;
   }
 }
 

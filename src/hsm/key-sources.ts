@@ -3,7 +3,7 @@ import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { carefulRefusals } from './careful-refusals.ts';
 import { KeyClient } from './client/key-client.ts';
-import { errorOf } from './failures.ts';
+import { errorOf, unavailable } from './failures.ts';
 import type { Inventory } from './inventory.ts';
 import type { KeyPlace, Refusals } from './key-state.ts';
 import type { KnownDecryptionKey, KnownSigningKey } from './known-key.ts';
@@ -65,6 +65,8 @@ export type KeySourcesOptions = {
   refusals?: Refusals | null;
   /** Also wait for what is removable, as a command does that ends after one use. Default no. */
   awaitRemovable?: boolean;
+  /** Ends the opening; what was started is closed, and the error is `key.unavailable`. */
+  signal?: AbortSignal;
   /** Default: a key process each. */
   startPlace?(place: PlaceToStart): KeyPlace;
 };
@@ -89,12 +91,19 @@ export async function openKeySources(
   options: KeySourcesOptions,
 ): Promise<KeySources> {
   const opened = new LiveKeySources(sources, options);
+  const { signal } = options;
+  // A place that is closed is waited for no longer: its start may wait for a person.
+  const abort = (): void => void opened.close();
+  signal?.addEventListener('abort', abort);
   try {
     await opened.open();
+    if (signal?.aborted === true) throw errorOf(unavailable('The keys were not opened.', 'stopped', false));
     return opened;
   } catch (error) {
     await opened.close();
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
   }
 }
 
@@ -135,12 +144,18 @@ class LiveKeySources implements KeySources {
       }),
     );
     for (const one of started) if (one.status === 'rejected') throw one.reason;
+    if (this.#isStopped()) return;
     for (const { places } of this.#sources) {
       for (const { spec, place } of places) if (awaitRemovable || !isRemovable(spec)) await place.settled;
     }
+    if (this.#isStopped()) return;
     for (const source of this.#sources) this.#requireUsable(source);
     this.#isOpen = true;
     this.#changed();
+  }
+
+  #isStopped(): boolean {
+    return this.#options.signal?.aborted === true;
   }
 
   get signing(): readonly KnownSigningKey[] {

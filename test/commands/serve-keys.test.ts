@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -8,6 +9,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { startGateway } from '../../src/gateway.ts';
+import { createKeyStore } from '../../src/hsm/key-store/key-store.ts';
+import { readCertificates } from '../../src/pki/certificate-file.ts';
+import { unlockingKey } from '../hsm/key-store/people.ts';
 import { Authority } from '../hsm/support/authority.ts';
 import { SoftHsm, softhsmModule } from '../hsm/support/softhsm.ts';
 import { FakeLog } from '../pipeline/support/ports.ts';
@@ -207,4 +211,22 @@ test('SIGHUP during the start does not end the gateway', async () => {
     child.kill('SIGKILL');
     upstream.close();
   }
+});
+
+test('SIGTERM ends a start that waits for a person', async () => {
+  const store = join(folder, 'waiting-store');
+  const [certificate] = readCertificates(authority.read('alice.crt'));
+  if (certificate === undefined) throw new Error('alice has no certificate');
+  const privateKey = createPrivateKey(authority.read('alice.key'));
+  (await createKeyStore(store, { key: unlockingKey({ privateKey, certificate }) })).close();
+  const program = join(folder, 'silent-pinentry');
+  writeFileSync(program, '#!/bin/sh\nexec sleep 60\n', { mode: 0o700 });
+  const token = { module: softhsmModule, environment: softhsm.environment, token: 'office' };
+  const { file } = config([
+    { name: 'opener', kind: 'pkcs11', ...token, pin: { ask: 'pinentry', program } },
+    { name: 'alice', kind: 'store', folder: store, unlock: { key: 'opener' } },
+  ]);
+  const serving = new Serving(file);
+  await serving.event('key.pin-asked');
+  expect(await serving.stop()).toBe(0);
 });

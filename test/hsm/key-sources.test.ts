@@ -190,6 +190,18 @@ describe('the start', () => {
     expect((await refusal(mlDsa)).publicText).toContain('smime.postQuantum');
   });
 
+  test('that waits for a person ends when it is told to, and nothing is left running', async () => {
+    const stop = new AbortController();
+    const opening = open([source('hsm', [TOKEN]), source('file', [FILE])], () => undefined, {
+      signal: stop.signal,
+    });
+    const failure = refusal(opening);
+    await new Promise((resolve) => setImmediate(resolve));
+    stop.abort();
+    expect((await failure).code).toBe('key.unavailable');
+    for (const name of ['hsm', 'file']) expect(place(name).state.kind).toBe('closed');
+  });
+
   test('a place that cannot even be started ends the others', async () => {
     const starting = open([source('file', [FILE]), source('hsm', [TOKEN])], (at, name) => {
       if (name === 'hsm') throw new TypeError('defect');
