@@ -1,7 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
-import { carefulRefusals } from './careful-refusals.ts';
+import { CarefulRefusals } from './careful-refusals.ts';
 import { KeyClient } from './client/key-client.ts';
 import { errorOf, unavailable } from './failures.ts';
 import type { Inventory } from './inventory.ts';
@@ -131,13 +131,18 @@ class LiveKeySources implements KeySources {
   async open(): Promise<void> {
     const { log, remembered = null, refusals: kept = null, awaitRemovable = false } = this.#options;
     const { startPlace = startKeyClient } = this.#options;
+    const careful = new CarefulRefusals(kept, log);
     const started = await Promise.allSettled(
       this.#sources.flatMap(({ source: { name: source, places: specs }, places }) => {
-        const refusals = carefulRefusals(kept, source, log);
         return specs.map(async (spec, index) => {
           places[index] = await WatchedPlace.start({
             ...{ source, spec, log, remembered },
-            start: (known) => startPlace({ source, place: spec, log, refusals, remembered: known }),
+            start(known) {
+              const refusals = careful.ofPlace(source);
+              const place = startPlace({ source, place: spec, log, refusals, remembered: known });
+              place.onChange(() => refusals.stands(place.state.kind));
+              return place;
+            },
             onInventory: () => this.#changed(),
           });
         });

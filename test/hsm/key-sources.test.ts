@@ -649,6 +649,46 @@ describe('refusals of PINs', () => {
     expect([await unkept.has('x'), await unkept.has('y')]).toEqual([true, false]);
   });
 
+  /** Two entries for one token, as for two people's keys on one HSM. */
+  async function twoEntries(): Promise<{ at: FakePlace; refusals: Refusals }[]> {
+    const given: { at: FakePlace; refusals: Refusals }[] = [];
+    const entries = ['a', 'b'].map((name) => source(name, [CARD]));
+    await open(entries, () => undefined, {
+      startPlace({ refusals }) {
+        const at = new FakePlace();
+        given.push({ at, refusals });
+        return at;
+      },
+    });
+    return given;
+  }
+
+  test('attack: a wrong PIN of two entries for one token is sent once, however soon the second one asks', async () => {
+    const [first, second] = (await twoEntries()).map(present);
+    expect(await first?.refusals.has('pin')).toBe(false);
+    expect(await first?.refusals.has('pin')).toBe(false);
+    const waits = second?.refusals.has('pin');
+    await first?.refusals.add('pin');
+    first?.at.refuse(OUT);
+    expect(await waits).toBe(true);
+  });
+
+  test('the second of two entries goes on when the first one was let in, or is gone', async () => {
+    for (const end of [(at: FakePlace) => at.insert([keys.alice]), (at: FakePlace) => at.remove()]) {
+      const [first, second] = (await twoEntries()).map(present);
+      expect(await first?.refusals.has('pin')).toBe(false);
+      let answered = false;
+      const waits = second?.refusals.has('pin') as Promise<boolean>;
+      void waits.then(() => {
+        answered = true;
+      });
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(answered).toBe(false);
+      if (first !== undefined) end(first.at);
+      expect(await waits).toBe(false);
+    }
+  });
+
   test('that cannot be looked up count as refused: the PIN stays here, and that is told', async () => {
     const refusals = await given({ has: trouble, add: trouble });
     expect(await refusals.has('any')).toBe(true);
