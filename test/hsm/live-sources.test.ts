@@ -124,6 +124,13 @@ describe('two tokens with one identity', () => {
   });
 });
 
+test('attack: a wrong PIN that three entries have for one token reaches it once', async () => {
+  const pin = { file: secretFile(authority, 'wrong-pin', '000000') };
+  const entries = ['a', 'b', 'c'].map((name) => ({ ...source([{ ...present(tokens[0]), pin }]), name }));
+  expect((await refusal(open(entries))).code).toBe('key.pin-incorrect');
+  expect(events.filter(({ event }) => event === 'key.pin-refused')).toHaveLength(1);
+});
+
 describe('what is remembered', () => {
   test('a token that is out at the next start is known to be away, with the certificate it had', async () => {
     const store = await openSqlite(join(folder, 'state.sqlite'));
