@@ -1,6 +1,6 @@
 import { SealgateError } from '../../errors.ts';
 import type { Inventory } from '../inventory.ts';
-import type { Failure, ToKeyProcess } from '../messages.ts';
+import type { Failure, FromKeyProcess, ToKeyProcess } from '../messages.ts';
 import { readSecret } from '../pin/secret.ts';
 import type { SoftwareSource } from '../source-kinds.ts';
 import type { ControlChannel } from './control-channel.ts';
@@ -34,7 +34,7 @@ export class SoftwarePlace {
   constructor({ channel, threads, events }: SoftwarePlaceParts) {
     this.#channel = channel;
     this.#threads = threads;
-    this.#unlock = new UnlockByToken((message) => channel.send(message));
+    this.#unlock = new UnlockByToken((message) => channel.send(this.#whileOpen(message)));
     events.serving = (count) => this.#serving(count);
     events.over = (failure) => channel.sendLast({ kind: 'lost', failure });
   }
@@ -124,6 +124,12 @@ export class SoftwarePlace {
     }
     this.#channel.send({ kind: 'changed', inventory });
     this.#tellProblems(source);
+  }
+
+  /** A token that is away, or refuses, while a store is read again takes nothing from keys that are here already. */
+  #whileOpen(message: FromKeyProcess): FromKeyProcess {
+    if (this.#source === null || (message.kind !== 'absent' && message.kind !== 'refused')) return message;
+    return { kind: 'reload-failed', failure: message.failure };
   }
 
   /** After the answer to `reload`, so that they are taken for what was seen besides. */

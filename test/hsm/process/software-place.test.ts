@@ -1,9 +1,11 @@
 import { copyFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyTransportScheme } from '../../../src/cms/keys.ts';
 import { createKeyStore } from '../../../src/hsm/key-store/key-store.ts';
 import type { Unlock } from '../../../src/hsm/key-store/unlock.ts';
 import type { SoftwareSource, StoreUnlock, TokenSource } from '../../../src/hsm/source-kinds.ts';
+import type { Event } from '../../../src/log/events.ts';
 import { Secret } from '../../../src/log/secret.ts';
 import { parseCertificate } from '../../../src/pki/certificate.ts';
 import { foundInMemory, privateKeyNeedles } from '../../attacks/support/process-memory.ts';
@@ -148,6 +150,8 @@ describe('a key store', () => {
     const softhsm = new SoftHsm();
     let token: TokenSource;
     let place: SoftwareSource;
+    /** Folder of a store that is sealed to the same token. */
+    let other: string;
 
     beforeAll(async () => {
       softhsm.newToken('safe', PIN);
@@ -167,6 +171,8 @@ describe('a key store', () => {
           agree: refuse,
           decapsulate: refuse,
         };
+        await store('by-token-2', { key: unlocking }, { token, label: 'unlock' });
+        other = authority.path('by-token-2');
         return await store('by-token', { key: unlocking }, { token, label: 'unlock' });
       });
     });
@@ -194,6 +200,22 @@ describe('a key store', () => {
       await withPlace(wrong as SoftwareSource, { refusals }, async (client) => {
         writeFileSync(fresh, `${PIN}\n`);
         await untilState(client, 'open');
+      });
+    });
+
+    test('that is away or refuses while the store is read again takes no key that is there', async () => {
+      const pin = secretFile(authority, 'changing-safe-pin', PIN);
+      const changing = { ...place, unlock: { token: { ...token, pin: { file: pin } }, label: 'unlock' } };
+      const events: Event[] = [];
+      await withPlace(changing as SoftwareSource, { events }, async (client) => {
+        await untilState(client, 'open');
+        writeFileSync(pin, '000000\n');
+        copyFileSync(join(other, 'store.json'), authority.path('by-token/store.json'));
+        while (!events.some(({ event }) => event === 'key.reload-failed')) {
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        expect(client.state.kind).toBe('open');
+        expect(await client.perform(signing(client))).toBeInstanceOf(Buffer);
       });
     });
   });
