@@ -6,18 +6,26 @@ import { SealgateError, unreachable } from '../../errors.ts';
 import { readCertificates } from '../../pki/certificate-file.ts';
 import { FailureError, unavailable } from '../failures.ts';
 import type { Failure } from '../messages.ts';
+import type { TokenSelector } from '../source-kinds.ts';
 import { LEADING_THREAD, type LeaderAnswer, type LeaderAnswers, type LeaderCall } from './leader-messages.ts';
 import { CKF_TOKEN_PRESENT } from './pkcs11-numbers.ts';
+import { SlotChanges } from './slot-changes.ts';
 import { readObjects } from './token-inventory.ts';
 import {
   describeToken,
   type FoundToken,
   findToken,
   initialize,
+  listTokens,
   loadModule,
   login,
+  meantToken,
   reasonOf,
 } from './token-slot.ts';
+import type { ExpectedCard } from './token-words.ts';
+
+/** Between two questions to a card that did not answer, and to all cards where a module tells of no events. Milliseconds. */
+const ASK_AGAIN_MS = 3_000;
 
 /**
  * The leading thread of a token's key process: finds the token, logs in, reads what it holds, and looks whether it is still there.
@@ -27,6 +35,10 @@ class LeadingThread {
   #module: pkcs11.PKCS11 | null = null;
   #certificates: readonly Buffer[] = [];
   #token: FoundToken | null = null;
+  #slots: SlotChanges | null = null;
+  /** What came of the last look at all cards, and when they are to be asked again though nothing has changed. */
+  #notFound: FailureError | null = null;
+  #askAgain = 0;
   /** The first one: the login ends with the last session of the process. */
   #session: Buffer | null = null;
   /** For looking and reading, while others use the first one. null: the token allows none. */
@@ -68,10 +80,28 @@ class LeadingThread {
 
   #find({ selector, card }: LeaderCall & { call: 'find' }): LeaderAnswers['find'] {
     const module = this.#loaded();
-    const token = findToken(module, selector, card);
+    const token = card === null ? findToken(module, selector) : this.#findCard(selector, card);
     this.#token = token;
     this.#session = module.C_OpenSession(token.slot, pkcs11.CKF_SERIAL_SESSION);
     return token;
+  }
+
+  /** A card that is not the one is asked once what it is. */
+  #findCard(selector: TokenSelector, card: ExpectedCard): FoundToken {
+    this.#slots ??= new SlotChanges(this.#loaded());
+    const { present, change } = this.#slots.since();
+    const due = performance.now() >= this.#askAgain;
+    if (this.#notFound !== null && change !== 'yes' && !due) throw this.#notFound;
+    const tokens = listTokens(this.#loaded());
+    // One that does not answer yet is given time; one that has answered has said all, unless another may be in its place.
+    const quiet = change !== 'unknown' && tokens.length === present;
+    this.#askAgain = quiet ? Number.POSITIVE_INFINITY : performance.now() + ASK_AGAIN_MS;
+    try {
+      return meantToken(tokens, selector, card);
+    } catch (error) {
+      this.#notFound = error instanceof FailureError ? error : null;
+      throw error;
+    }
   }
 
   #read({ objects, stage }: LeaderCall & { call: 'read' }): LeaderAnswers['read'] {

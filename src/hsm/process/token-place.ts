@@ -13,6 +13,8 @@ import { quoted } from './token-words.ts';
 
 /** Between two looks for a card, in or out. Milliseconds. */
 const LOOK_MS = 200;
+/** For a look that asks the cards what they are. With one that is pulled out in that moment, OpenSC before 0.24 never comes back. Milliseconds. */
+const FIND_MS = 20_000;
 /** For a look as long as no session is in use: longer, and the module waits for itself. Milliseconds. */
 const FIRST_LOOKS_MS = 5_000;
 /** A module that does not log out within this time is left to the operating system. Milliseconds. */
@@ -105,12 +107,13 @@ export class TokenPlace {
   }
 
   /** A card may be out: it is waited for. */
-  async #find({ last }: Open, source: TokenSource): Promise<LeaderAnswers['find']> {
+  async #find({ last, patience }: Open, source: TokenSource): Promise<LeaderAnswers['find']> {
     const card = source.removable ? { last } : null;
+    const time = source.removable ? Math.min(FIND_MS, patience) : patience;
     let told = '';
     for (;;) {
       try {
-        return await this.#leader.call({ call: 'find', selector: source.token, card });
+        return await this.#leader.call({ call: 'find', selector: source.token, card }, time);
       } catch (error) {
         if (!(error instanceof FailureError) || !source.removable) throw error;
         const { failure } = error;

@@ -84,15 +84,23 @@ export function listTokens(module: pkcs11.PKCS11): FoundToken[] {
 /**
  * The one token that is meant.
  *
- * @param card null: no card
  * @throws FailureError `key.token-absent`, `key.token-ambiguous`, `key.unavailable`
  */
-export function findToken(
-  module: pkcs11.PKCS11,
+export function findToken(module: pkcs11.PKCS11, selector: TokenSelector): FoundToken {
+  return meantToken(listTokens(module), selector, null);
+}
+
+/**
+ * The one of several tokens that is meant.
+ *
+ * @param card null: no card
+ * @throws FailureError `key.token-absent`, `key.token-ambiguous`
+ */
+export function meantToken(
+  present: readonly FoundToken[],
   selector: TokenSelector,
-  card: ExpectedCard | null = null,
+  card: ExpectedCard | null,
 ): FoundToken {
-  const present = listTokens(module);
   const found = present.filter(({ description }) => isMeant(description, selector));
   const [only, second] = found;
   if (only === undefined) {
@@ -136,7 +144,7 @@ export function isMeant(token: TokenDescription, selector: TokenSelector): boole
 }
 
 /** Of all slots, with a token in it. The number of slots, that of readers, may change at any call. */
-function slotsWithTokens(module: pkcs11.PKCS11): Buffer[] {
+export function slotsWithTokens(module: pkcs11.PKCS11): Buffer[] {
   try {
     return module.C_GetSlotList(true);
   } catch (error) {
