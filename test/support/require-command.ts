@@ -13,6 +13,7 @@ const PACKAGES = {
   pcscd: 'pcscd',
   'piv-tool': 'opensc',
   pk12util: 'libnss3-tools',
+  'pinentry-tty': 'pinentry-tty',
   'pkcs11-tool': 'opensc',
   'pkcs15-tool': 'opensc',
   setpriv: 'util-linux',

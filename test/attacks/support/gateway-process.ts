@@ -22,19 +22,22 @@ export type GatewayProcess = {
  * A further gateway before the servers of `system`, from the same file with `more` in it.
  *
  * @param environment added to what the test itself has
+ * @param by what starts the command in place of the test itself, such as a terminal
  */
 export async function startByHand(
   system: MailSystem,
   name: string,
   more: Record<string, unknown>,
   environment: Record<string, string> = {},
+  by: (command: readonly string[]) => readonly string[] = (command) => command,
 ): Promise<GatewayProcess> {
   const settings = parse(await readFile(system.configFile, 'utf8')) as Record<string, unknown>;
   const configFile = join(system.folder, `${name}.yaml`);
   await writeFile(configFile, stringify({ ...settings, log: { level: 'debug', format: 'json' }, ...more }), {
     mode: 0o600,
   });
-  const child = spawn(process.execPath, ['src/main.ts', 'serve', '--config', configFile], {
+  const [program = '', ...args] = by([process.execPath, 'src/main.ts', 'serve', '--config', configFile]);
+  const child = spawn(program, args, {
     stdio: 'pipe',
     env: { ...process.env, ...environment },
   });
