@@ -29,15 +29,6 @@ async function change(card: VirtualCard): Promise<void> {
   await desk.reader.insert(card);
 }
 
-/** For what no line of the log tells: sends until the answer is one of those that are waited for. */
-async function reply(expected: RegExp): Promise<string> {
-  for (;;) {
-    const said = await gateway.send('is it so yet');
-    if (expected.test(said)) return said;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 const presented = async (card: VirtualCard): Promise<number> => (await card.counters()).pinsPresented;
 
 async function expectSent(sent: Promise<string>): Promise<void> {
@@ -151,9 +142,9 @@ describe('M8: the PIN is in a file', () => {
     const said = await Promise.all(['one', 'two'].map((text) => gateway.send(text)));
     for (const each of said) expect(each).toMatch(refused);
     await desk.reader.remove();
-    await reply(/^451 .*The card "alice@sealgate\.test" .*not in the reader.*insert it/);
+    await gateway.reply(/^451 .*The card "alice@sealgate\.test" .*not in the reader.*insert it/);
     await desk.reader.insert(card);
-    await reply(refused);
+    await gateway.reply(refused);
     await gateway.stop();
     gateway = await desk.serve('m8-file', settings());
     expect(await gateway.send('after a restart')).toMatch(refused);
@@ -172,7 +163,7 @@ describe('M8: the PIN is in a file', () => {
   it('another person’s card: both are named, and the PIN is not sent to it', async () => {
     await change(bobsCard);
     await gateway.event('key.token-removed');
-    const said = await reply(/^451 .*there is/);
+    const said = await gateway.reply(/^451 .*there is/);
     expect(said).toContain('The card "alice@sealgate.test" with serial');
     expect(said).toContain('but there is "bob@sealgate.test"');
     expect(said).toContain('insert the right one');

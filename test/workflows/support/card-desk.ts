@@ -48,7 +48,9 @@ export type DeskGateway = GatewayProcess & {
   /** Waits until that is in what it has printed. */
   printed(what: RegExp): Promise<RegExpExecArray>;
   /** By nodemailer; the reply, whatever it is. */
-  send(text: string, from?: string): Promise<string>;
+  send(text: string): Promise<string>;
+  /** For what no line of the log tells: sends until the reply is as it is waited for. */
+  reply(expected: RegExp): Promise<string>;
   /** What INBOX shows, oldest first: the mails, or what the client is told instead. */
   read(): Promise<string[]>;
 };
@@ -146,7 +148,7 @@ function onTerminal(command: readonly string[]): readonly string[] {
 function deskGateway(
   system: MailSystem,
   started: GatewayProcess,
-): Pick<DeskGateway, 'event' | 'events' | 'printed' | 'send' | 'read'> {
+): Pick<DeskGateway, 'event' | 'events' | 'printed' | 'send' | 'reply' | 'read'> {
   const ca = system.pki.ca.certificate;
   const { password } = system.user('alice');
   const given = new Map<string, number>();
@@ -163,6 +165,19 @@ function deskGateway(
       .filter((line) => line.includes(`"event":"${name}"`))
       // On a terminal a prompt may stand before it.
       .map((line) => JSON.parse(line.slice(line.indexOf('{"level"'))) as Line);
+  const send = async (text: string): Promise<string> => {
+    const client = createTransport({
+      ...{ host: 'localhost', port: started.port('submission'), requireTLS: true, tls: { ca } },
+      auth: { user: ALICE, pass: password },
+    });
+    try {
+      return (await client.sendMail({ from: ALICE, to: BOB, subject: text, text })).response;
+    } catch (error) {
+      return (error as { response?: string }).response ?? String(error);
+    } finally {
+      client.close();
+    }
+  };
   const found = async <T>(look: () => T | null | undefined): Promise<T> => {
     for (;;) {
       const waited = changed.promise;
@@ -180,17 +195,12 @@ function deskGateway(
       return await found(() => events(name)[already]);
     },
     printed: (what) => found(() => what.exec(started.output())),
-    async send(text, from = ALICE) {
-      const client = createTransport({
-        ...{ host: 'localhost', port: started.port('submission'), requireTLS: true, tls: { ca } },
-        auth: { user: ALICE, pass: password },
-      });
-      try {
-        return (await client.sendMail({ from, to: BOB, subject: text, text })).response;
-      } catch (error) {
-        return (error as { response?: string }).response ?? String(error);
-      } finally {
-        client.close();
+    send,
+    async reply(expected) {
+      for (;;) {
+        const said = await send('is it so yet');
+        if (expected.test(said)) return said;
+        await new Promise((resolve) => setTimeout(resolve, 50));
       }
     },
     async read() {
