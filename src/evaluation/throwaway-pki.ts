@@ -40,7 +40,7 @@ export type UserRequest = {
   use?: KeyUse;
   /** Of the PKCS#12 file. */
   password?: string;
-  /** Validity from now. */
+  /** Validity from now; negative: it was over before it began. */
   days?: number;
   /** URL of the CRL, for the certificate to name; nothing is published there by itself. */
   crl?: string;

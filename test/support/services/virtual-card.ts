@@ -48,6 +48,8 @@ export type CardKeyRequest = {
   address?: string;
   /** Without it what the slot is for: 9d and retired keys encrypt, the others sign. */
   use?: KeyUse;
+  /** Validity of its certificate from now; negative: it is over. */
+  days?: number;
   certified?: boolean;
 };
 
@@ -122,8 +124,9 @@ export async function newVirtualCard(
       const address = request.address ?? options.address ?? 'card@sealgate.test';
       const publicKey = publicKeys.get(request.reference) ?? '';
       const use = request.use ?? usualUse(request.reference);
-      const certificate =
-        request.certified === false ? null : await pki.issueForPublicKey(publicKey, { address, use });
+      const { certified, days } = request;
+      const wanted = { address, use, ...(days === undefined ? {} : { days }) };
+      const certificate = certified === false ? null : await pki.issueForPublicKey(publicKey, wanted);
       return {
         reference: request.reference,
         type: request.type ?? 'rsa-2048',
