@@ -71,6 +71,10 @@ describe('M7: send a signed mail: PIN prompt; the PIN stays good until the card 
     expect({ accepted, transcript }).toMatchObject({ accepted: true });
     await expectSigned('by swaks');
     expect((await gateway.read()).join()).toContain('for Alice alone');
+    // Another program that looks at the card leaves it as it was.
+    expect((await desk.command(gateway, 'card', 'status')).code).toBe(0);
+    expect(await gateway.send('after a look at the card')).toMatch(/^250/);
+    await expectSigned('after a look at the card');
     expect(desk.person.prompts).toHaveLength(1);
   });
 
