@@ -35,6 +35,8 @@ import { WaitingRequests } from './waiting-requests.ts';
 
 /** Starts in a row without success after which requests are told at once instead of waiting for the next one. */
 const PATIENCE = 3;
+/** A token that was there for less is out and in all the time, as with a bad contact. Milliseconds. */
+const BRIEF_MS = 2_000;
 /** Threads for keys from files; more than the machine has processors are of no use. */
 const SOFTWARE_SESSIONS = Math.min(8, availableParallelism());
 /** Of this run of the gateway. */
@@ -42,7 +44,12 @@ const instance = randomUUID();
 
 type Current = {
   readonly process: RunningKeyProcess;
+  readonly since: number;
   opened: boolean;
+  /** It has said that it ends: what it says after that is not heard. */
+  leaving: boolean;
+  /** Its token was taken out as soon as it was there: once that is no reason to wait with the next one. */
+  brief: boolean;
   /** Sessions that answer. */
   ready: number;
   /** Sessions that were asked for. */
@@ -187,7 +194,10 @@ export class KeyClient implements KeyPlace {
         },
         ended: (reason) => this.#ended(current, reason),
       }),
+      since: performance.now(),
       opened: false,
+      leaving: false,
+      brief: false,
       ready: 0,
       wanted: 1,
       login: null,
@@ -207,7 +217,7 @@ export class KeyClient implements KeyPlace {
   }
 
   #handle(current: Current, message: FromKeyProcess): void {
-    if (!this.#isCurrent(current)) return;
+    if (!this.#isCurrent(current) || current.leaving) return;
     current.process.expectNothing();
     switch (message.kind) {
       case 'absent':
@@ -245,22 +255,31 @@ export class KeyClient implements KeyPlace {
         break;
       case 'removed':
         current.login = null;
-        current.healthy = true;
+        if (performance.now() - current.since < BRIEF_MS) current.brief = true;
+        else current.healthy = true;
         current.process.failInside(errorOf(message.failure));
+        this.#leaving(current);
         this.#away(message.failure);
         break;
       case 'lost':
         // What waits, and what comes until it has ended, is for the next process.
         current.ready = 0;
         current.process.failInside(errorOf(message.failure));
+        this.#leaving(current);
         break;
       case 'failed':
         current.login = null;
+        this.#leaving(current);
         this.#away(message.failure);
         break;
       default:
         unreachable(message);
     }
+  }
+
+  #leaving(current: Current): void {
+    current.leaving = true;
+    current.process.expectWord(this.#times.close, 'it said that it ends, and did not');
   }
 
   #locked(current: Current, inventory: Inventory): void {
@@ -409,7 +428,8 @@ export class KeyClient implements KeyPlace {
     log.write({ event: 'key.process-ended', level: 'warn', module: nameOf(place), token, reason });
     current.process.failInside(errorOf(away(reason)));
     if (current.healthy) this.#failures = 0;
-    const delay = current.healthy ? 0 : this.#pause();
+    const atOnce = current.healthy || (current.brief && this.#failures === 0);
+    const delay = atOnce ? 0 : this.#pause();
     if (!current.healthy) this.#failures++;
     const timer = setTimeout(() => this.#restart(timer), delay);
     this.#phase = { kind: 'pausing', timer };

@@ -417,6 +417,38 @@ describe('a card', () => {
   });
 });
 
+describe('a process that says that it ends', () => {
+  test.each(['removed', 'lost', 'failed'])('(%s) and does not is ended', async (kind) => {
+    const staying = impostor(
+      authority,
+      `staying ${kind}`,
+      `if (message.kind === 'open') { if (start > 1) open(); else { open(); send({ kind: '${kind}', failure: failure('key.unavailable') }); setInterval(() => send({ kind: 'changed', inventory }), 20); } }`,
+      'if (start > 1) reply([1]);',
+    );
+    await withImpostor(staying, {}, async (client) => {
+      await untilState(client, kind === 'lost' ? 'open' : 'absent');
+      await until(() => staying.starts() === 2);
+      await untilState(client, 'open');
+      expect(await client.perform(operation)).toEqual(Buffer.from([1]));
+      expect(staying.starts()).toBe(2);
+    });
+  });
+
+  test('of a token that is out and in all the time is not started at once for ever', async () => {
+    const flapping = impostor(
+      authority,
+      'flapping',
+      "if (message.kind === 'open') { send({ kind: 'locked', inventory }); send({ kind: 'removed', failure: failure('key.unavailable') }); setTimeout(() => process.exit(), 5); }",
+    );
+    const pause = 20;
+    const began = performance.now();
+    await withImpostor(flapping, { place: asking, times: { restart: pause } }, async () => {
+      await until(() => flapping.starts() === 6);
+      expect(performance.now() - began).toBeGreaterThan(pause * (2 + 4 + 8 + 16));
+    });
+  });
+});
+
 describe('reading again', () => {
   const RELOADS = `${OPENS} if (message.kind === 'reload')`;
 
