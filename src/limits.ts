@@ -178,7 +178,7 @@ export const limits = {
     controlOctets: 32 * 1024 * 1024,
     /** Control messages of one key process in a second; it has a handful to say. */
     controlMessagesPerSecond: 200,
-    /** Requests to one key process that wait; with more, waiting is hopeless. */
+    /** Requests to one key process that wait, half of them for one key at most; with more, waiting is hopeless. */
     waiting: 2_000,
     /** What is remembered of one token, as text. A token with a thousand certificates stays below. */
     inventoryCharacters: 4 * 1024 * 1024,

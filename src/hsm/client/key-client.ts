@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { unreachable } from '../../errors.ts';
-import { limits } from '../../limits.ts';
 import { errorOf } from '../failures.ts';
 import type { Inventory } from '../inventory.ts';
 import type { KeyPlace, KeyState } from '../key-state.ts';
@@ -136,7 +135,7 @@ export class KeyClient implements KeyPlace {
       case 'starting':
       case 'open':
       case 'locked': {
-        if (this.#waiting.count >= limits.keys.waiting) {
+        if (this.#waiting.isFull(operation)) {
           return Promise.reject(errorOf(away('too many requests wait')));
         }
         const time = state.kind === 'locked' ? this.#times.pin : this.#times.wait;

@@ -1,4 +1,5 @@
 import type { SealgateError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
 import type { Operation } from '../operation.ts';
 
 /** One use of a key, on its way. It is settled once; whatever comes after that changes nothing. */
@@ -10,10 +11,15 @@ export type Request = {
 
 type Waiting = { request: Request; timer: NodeJS.Timeout };
 
-/** Requests that no session has taken yet, in their order, each with the time it may wait. */
+/**
+ * Requests that no session has taken yet, each with the time it may wait. In their order for each key and for signing and opening
+ * apart, and those by turns: whoever opens a thousand mails keeps nobody else from reading, and nobody from sending.
+ */
 export class WaitingRequests {
   readonly #expired: () => SealgateError;
-  #waiting: Waiting[] = [];
+  /** In the order of their turns; none is empty. */
+  #queues = new Map<string, Waiting[]>();
+  #count = 0;
 
   /** @param expired why a request whose time is over fails */
   constructor(expired: () => SealgateError) {
@@ -21,7 +27,13 @@ export class WaitingRequests {
   }
 
   get count(): number {
-    return this.#waiting.length;
+    return this.#count;
+  }
+
+  /** Whether one more would wait in vain: for its own queue, which takes half of all places at most, or for all. */
+  isFull(operation: Operation): boolean {
+    const own = this.#queues.get(queueOf(operation))?.length ?? 0;
+    return this.#count >= limits.keys.waiting || own >= limits.keys.waiting / 2;
   }
 
   /** @param time milliseconds */
@@ -33,10 +45,17 @@ export class WaitingRequests {
 
   /** The next in turn; its time does not run any more. */
   next(): Request | null {
-    const waiting = this.#waiting.shift();
-    if (waiting === undefined) return null;
-    clearTimeout(waiting.timer);
-    return waiting.request;
+    for (const [name, queue] of this.#queues) {
+      const waiting = queue.shift();
+      // Behind all others for its next turn.
+      this.#queues.delete(name);
+      if (queue.length > 0) this.#queues.set(name, queue);
+      if (waiting === undefined) continue;
+      this.#count--;
+      clearTimeout(waiting.timer);
+      return waiting.request;
+    }
+    return null;
   }
 
   /** From now on: what they wait for has changed. @param time milliseconds */
@@ -51,18 +70,33 @@ export class WaitingRequests {
 
   #push(request: Request, time: number): void {
     const waiting: Waiting = { request, timer: setTimeout(() => this.#expire(waiting), time) };
-    this.#waiting.push(waiting);
+    const name = queueOf(request.operation);
+    const queue = this.#queues.get(name);
+    if (queue === undefined) this.#queues.set(name, [waiting]);
+    else queue.push(waiting);
+    this.#count++;
   }
 
   #take(): Request[] {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#queues.values()].flat();
+    this.#queues = new Map();
+    this.#count = 0;
     for (const { timer } of waiting) clearTimeout(timer);
     return waiting.map(({ request }) => request);
   }
 
   #expire(waiting: Waiting): void {
-    this.#waiting = this.#waiting.filter((each) => each !== waiting);
+    const name = queueOf(waiting.request.operation);
+    const queue = this.#queues.get(name);
+    const at = queue?.indexOf(waiting) ?? -1;
+    if (queue === undefined || at < 0) return;
+    queue.splice(at, 1);
+    this.#count--;
+    if (queue.length === 0) this.#queues.delete(name);
     waiting.request.reject(this.#expired());
   }
+}
+
+function queueOf({ kind, key }: Operation): string {
+  return `${kind === 'sign' ? 'sign' : 'open'} ${key}`;
 }
