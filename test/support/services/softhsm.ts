@@ -54,8 +54,9 @@ export async function softhsm(options: { tokenLabel?: string } = {}): Promise<St
   const module = await findModule();
   const { folder, remove } = await temporaryFolder('softhsm');
   const tokenLabel = options.tokenLabel ?? 'sealgate';
-  const pin = '471100';
-  const soPin = '00471100';
+  // Long enough to be nowhere by chance: tests search whole processes for it.
+  const pin = 'pin-4711-of-softhsm';
+  const soPin = 'so-pin-4711-of-softhsm';
   const env = { SOFTHSM2_CONF: join(folder, 'softhsm2.conf') };
   await mkdir(join(folder, 'tokens'), { mode: 0o700 });
   await writeFile(
