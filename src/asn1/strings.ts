@@ -32,22 +32,6 @@ export function characterString(element: Element, rules: Rules): string {
   throw malformed(element.offset, 'a character string was expected');
 }
 
-/** Text of an IA5String, e.g. the names in a subjectAltName (after `implicitly`). */
-export function ia5Text(element: Element, rules: Rules): string {
-  if (element.tagClass !== 'universal' || element.tag !== universal.ia5String) {
-    throw malformed(element.offset, 'an IA5String was expected');
-  }
-  return characterString(element, rules);
-}
-
-/** Text of a UTF8String. */
-export function utf8Text(element: Element, rules: Rules): string {
-  if (element.tagClass !== 'universal' || element.tag !== universal.utf8String) {
-    throw malformed(element.offset, 'a UTF8String was expected');
-  }
-  return characterString(element, rules);
-}
-
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function utf8(octets: Buffer, offset: number): string {

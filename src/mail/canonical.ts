@@ -1,5 +1,4 @@
 import type { OctetTransform } from '../octets/transform.ts';
-import { type Hazards, surveyHazards } from './hazards.ts';
 import { asBuffer } from './header.ts';
 
 export { type Hazards, hazardsIn, isSafe, startsFrom } from './hazards.ts';
@@ -31,12 +30,6 @@ export function canonicalLines(octets: Uint8Array, preceding = -1): Buffer {
     before = octet;
   }
   return out;
-}
-
-/** Canonical lines, and what in them is hazardous still. */
-export function canonicalText(octets: Uint8Array): { lines: Buffer; hazards: Hazards } {
-  const { canonical, bareLineFeeds } = surveyHazards(octets);
-  return { lines: bareLineFeeds === 0 ? asBuffer(octets) : canonicalLines(octets), hazards: canonical };
 }
 
 /** `canonicalLines` for octets that come in chunks. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { implicitly, universal } from '../../src/asn1/element.ts';
 import { decodeOid, encodeOid } from '../../src/asn1/oid.ts';
 import { type Rules, readWhole } from '../../src/asn1/reader.ts';
-import { characterString, ia5Text, utf8Text } from '../../src/asn1/strings.ts';
+import { characterString } from '../../src/asn1/strings.ts';
 import { timeValue } from '../../src/asn1/times.ts';
 import {
   bigInteger,
@@ -176,13 +176,6 @@ describe('character strings', () => {
 
   it('keeps a NUL, so that comparisons see it', () => {
     expect(characterString(readWhole(tlv(0x16, 'good\0.evil'), 'DER'), 'DER')).toBe('good\0.evil');
-  });
-
-  it('holds to one type where the standard names one', () => {
-    expect(utf8Text(readWhole(tlv(0x0c, 'é'), 'DER'), 'DER')).toBe('é');
-    expect(ia5Text(implicitly(readWhole(tlv(0x81, 'a@b'), 'DER'), universal.ia5String), 'DER')).toBe('a@b');
-    expect(() => utf8Text(readWhole(tlv(0x13, 'a'), 'DER'), 'DER')).toThrow(malformed);
-    expect(() => ia5Text(readWhole(tlv(0x0c, 'a'), 'DER'), 'DER')).toThrow(malformed);
   });
 });
 

@@ -1,10 +1,9 @@
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bufferSource, sliceOf } from '../../src/octets/buffer-source.ts';
-import { writeStream } from '../../src/octets/file-sink.ts';
+import { sliceOf } from '../../src/octets/buffer-source.ts';
 import { openFileSource } from '../../src/octets/file-source.ts';
 import { joinedSource } from '../../src/octets/joined-source.ts';
 import { OctetSearch } from '../../src/octets/octet-search.ts';
@@ -69,17 +68,6 @@ describe('a file as a source', () => {
     await expect(scanned(source)).rejects.toThrow('shorter');
     await source.close();
     await expect(openFileSource(join(folder, 'none'))).rejects.toMatchObject({ code: 'ENOENT' });
-  });
-
-  it('is written from a stream', async () => {
-    const path = join(folder, 'sink');
-    const file = await open(path, 'w');
-    expect(await writeStream(file, inChunks(octets, [65_536, 7, 100_000]).read())).toBe(octets.length);
-    await file.close();
-    expect((await readFile(path)).equals(octets)).toBe(true);
-    const readOnly = await open(path, 'r');
-    await expect(writeStream(readOnly, bufferSource(octets).read())).rejects.toMatchObject({ code: 'EBADF' });
-    await readOnly.close();
   });
 });
 

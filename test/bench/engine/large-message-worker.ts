@@ -2,7 +2,6 @@ import { open, readFile } from 'node:fs/promises';
 import { openKeySources } from '../../../src/hsm/key-sources.ts';
 import { silentLog } from '../../../src/log/log.ts';
 import { encryptedSpool } from '../../../src/octets/encrypted-spool.ts';
-import { writeStream } from '../../../src/octets/file-sink.ts';
 import { type FileSource, openFileSource } from '../../../src/octets/file-source.ts';
 import type { OctetStream } from '../../../src/octets/source.ts';
 import { readCertificates } from '../../../src/pki/certificate-file.ts';
@@ -11,6 +10,7 @@ import { openMessageStream, type StreamOpening } from '../../../src/smime/open-s
 import { signMessageStream } from '../../../src/smime/sign-stream.ts';
 import { pemSource } from '../../support/pem-source.ts';
 import type { Job, Operation, WorkerOptions, WorkerReport } from './large-message.ts';
+import { writeStream } from './write-stream.ts';
 
 /** One operation on files, in a process of its own, so that its memory is that of nothing else. */
 

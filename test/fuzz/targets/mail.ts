@@ -1,6 +1,6 @@
 import { SealgateError } from '../../../src/errors.ts';
 import { readAddresses, readFrom, readSender } from '../../../src/mail/address.ts';
-import { canonicalLines, canonicalText, hazardsIn, isSafe } from '../../../src/mail/canonical.ts';
+import { canonicalLines, hazardsIn, isSafe } from '../../../src/mail/canonical.ts';
 import { joinMessage, splitMessage } from '../../../src/mail/compose.ts';
 import { decodeEncodedWords, encodeWords } from '../../../src/mail/encoded-word.ts';
 import type { Entity } from '../../../src/mail/entity.ts';
@@ -402,7 +402,7 @@ export const mailTargets: readonly FuzzTarget[] = [
           'long lines are seen',
         );
         holds(hazards.trailingBlank === /[ \t](?:\r?\n|$)/.test(text), 'blanks at line ends are seen');
-        return canonicalText(input);
+        return [canonicalLines(input), hazards];
       },
     }),
   },

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import type { OctetStream } from './source.ts';
+import type { OctetStream } from '../../../src/octets/source.ts';
 
 /** A system call costs as much as working on some chunks. */
 const WRITE_OCTETS = 512 * 1024;
