@@ -1,37 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { PINENTRY_ENVIRONMENT } from '../pinentry-environment.ts';
 import type { PinSource, SecretSource, SoftwareSource, TokenSource } from '../source-kinds.ts';
 import { CONTROL_PIPE, KEY_PROCESS, pipeOf } from '../wire/pipes.ts';
+import { moduleEnvironment, pickedFrom } from './module-environment.ts';
 import { tokenOf } from './place-name.ts';
 
 /** Starting and ending the child process itself; what it is told is in key-client.ts. */
-
-/**
- * Passed on to the module: locale, home, and the variables by which widespread modules find their configuration.
- * Everything else of the gateway's environment, secrets above all, stays out of the key process.
- */
-const INHERITED: readonly string[] = [
-  'PATH',
-  'HOME',
-  'LANG',
-  'TZ',
-  'TMPDIR',
-  'XDG_RUNTIME_DIR',
-  'XDG_CACHE_HOME',
-  'SOFTHSM2_CONF',
-  'OPENSC_CONF',
-  'TPM2_PKCS11_STORE',
-  'TPM2_PKCS11_TCTI',
-  'TPM2TOOLS_TCTI',
-  'PCSCLITE_CSOCK_NAME',
-];
-
-function inheritedEnvironment(gateway: NodeJS.ProcessEnv): Record<string, string> {
-  const locale = Object.keys(gateway).filter((name) => name.startsWith('LC_'));
-  return picked(gateway, [...INHERITED, ...locale]);
-}
 
 /** What the key process of one place gets: what that place's secret needs in addition, and what the configuration says. */
 export function environmentOf(
@@ -40,9 +15,9 @@ export function environmentOf(
 ): Record<string, string> {
   const secrets = secretsOf(place);
   const names = secrets.flatMap((source) => ('env' in source ? [source.env] : []));
-  if (secrets.some((source) => 'ask' in source)) names.push(...PINENTRY_ENVIRONMENT);
+  const asks = secrets.some((source) => 'ask' in source);
   const token = tokenOf(place);
-  return { ...inheritedEnvironment(gateway), ...picked(gateway, names), ...token?.environment };
+  return { ...moduleEnvironment(gateway, asks), ...pickedFrom(gateway, names), ...token?.environment };
 }
 
 function secretsOf(place: TokenSource | SoftwareSource): readonly (PinSource | SecretSource)[] {
@@ -56,15 +31,6 @@ function secretsOf(place: TokenSource | SoftwareSource): readonly (PinSource | S
     case 'store':
       return 'token' in place.unlock ? [place.unlock.token.pin] : [place.unlock];
   }
-}
-
-function picked(from: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
-  const environment: Record<string, string> = {};
-  for (const name of names) {
-    const value = from[name];
-    if (value !== undefined) environment[name] = value;
-  }
-  return environment;
 }
 
 /** The file that a key process runs. */

@@ -12,7 +12,7 @@ import {
   type ToManagement,
 } from '../management-messages.ts';
 import type { PinSource, TokenSelector } from '../source-kinds.ts';
-import { managementEnvironment } from './management-environment.ts';
+import { moduleEnvironment } from './module-environment.ts';
 import { openScConfiguration } from './opensc-configuration.ts';
 
 /**
@@ -63,7 +63,7 @@ export async function manageToken<K extends ManagementRequest['kind']>(
     serialization: 'advanced',
     ...withoutCoreDump(),
     env: {
-      ...managementEnvironment(process.env),
+      ...moduleEnvironment(process.env, true),
       ...environment,
       ...secretsNamed(requested),
       ...opensc?.environment,
