@@ -12,6 +12,9 @@ import { openSoftwareSource, type SoftwareKeySource } from './software-source.ts
 import { UnlockByToken } from './unlock-by-token.ts';
 import { watchKeyFiles } from './watch-key-files.ts';
 
+/** Of one reading; a store may have thousands of files, and who says too much is taken for broken. */
+const MOST_PROBLEMS = 20;
+
 export type SoftwarePlaceParts = {
   channel: ControlChannel;
   threads: SessionThreads;
@@ -134,9 +137,16 @@ export class SoftwarePlace {
 
   /** After the answer to `reload`, so that they are taken for what was seen besides. */
   #tellProblems({ problems }: SoftwareKeySource): void {
-    for (const problem of problems) {
-      this.#channel.send({ kind: 'reload-failed', failure: failureOf(problem) });
+    const told = problems.slice(0, MOST_PROBLEMS).map(failureOf);
+    const [first] = told;
+    const further = problems.length - told.length;
+    if (first !== undefined && further > 0) {
+      told.push({
+        ...first,
+        publicText: `${further} further files of the key store cannot be read either.`,
+      });
     }
+    for (const failure of told) this.#channel.send({ kind: 'reload-failed', failure });
   }
 
   async #close(): Promise<void> {

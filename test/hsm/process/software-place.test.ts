@@ -220,3 +220,26 @@ describe('a key store', () => {
     });
   });
 });
+
+test('a key store of which hundreds of files are damaged keeps its others in service, and says how many', async () => {
+  const source = await store(
+    'many-damaged',
+    { secret: new Secret(PASSWORD) },
+    { file: secretFile(authority, 'many', PASSWORD) },
+  );
+  for (let i = 0; i < 300; i++) {
+    writeFileSync(join(authority.path('many-damaged'), `k${i}.key`), 'damaged', { mode: 0o600 });
+  }
+  const events: Event[] = [];
+  const told = () => events.flatMap((event) => (event.event === 'key.reload-failed' ? [event.reason] : []));
+  await withPlace(source, { events }, async (client) => {
+    const before = client.processId;
+    await client.perform(signing(client));
+    await expect.poll(() => told().at(-1)).toMatch(/^280 further files/);
+    const first = told().length;
+    await client.reload();
+    await expect.poll(() => told().length).toBe(2 * first);
+    await client.perform(signing(client));
+    expect([client.processId, first]).toEqual([before, 21]);
+  });
+});
