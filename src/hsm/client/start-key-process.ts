@@ -41,9 +41,7 @@ export const keyProcessProgram = new URL(
 const SHELL = '/bin/sh';
 
 /**
- * Nothing secret is in its arguments, and in its environment nothing but the one variable that the configuration names.
- *
- * Core dumps are off in it: a shell sets the limit and becomes the process.
+ * A key process. Nothing secret is in its arguments, and in its environment nothing but the one variable that the configuration names.
  *
  * @param kind what it will be told to open: it starts the right threads while it waits for that
  * @param sessions how many pipes, besides the one for control messages; `child.stdio` has the gateway's ends (wire/pipes.ts)
@@ -54,14 +52,28 @@ export function startKeyProcess(
   kind: 'token' | 'software',
   sessions: number,
 ): ChildProcess {
-  const command = [process.execPath, fileURLToPath(program), KEY_PROCESS, kind];
-  const [file = SHELL, ...args] = existsSync(SHELL)
+  return startWithPipes(program, [KEY_PROCESS, kind], environment, pipeOf(sessions) - CONTROL_PIPE);
+}
+
+/**
+ * A process that has a module or keys in it. Core dumps are off in it: a shell sets the limit and becomes the process.
+ *
+ * @param pipes how many, from CONTROL_PIPE on
+ */
+export function startWithPipes(
+  program: URL,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  pipes: number,
+): ChildProcess {
+  const command = [process.execPath, fileURLToPath(program), ...args];
+  const [file = SHELL, ...rest] = existsSync(SHELL)
     ? [SHELL, '-c', 'ulimit -c 0; exec "$0" "$@"', ...command]
     : command;
-  return spawn(file, args, {
+  return spawn(file, rest, {
     env: { ...environment },
-    // A module's own output may hold anything; it goes nowhere.
-    stdio: ['ignore', 'ignore', 'ignore', ...Array.from({ length: pipeOf(sessions) - CONTROL_PIPE }, pipe)],
+    // A module's own output may hold anything; it goes nowhere. A terminal is reached by its own device where a PIN is asked for.
+    stdio: ['ignore', 'ignore', 'ignore', ...Array.from({ length: pipes }, pipe)],
   });
 }
 

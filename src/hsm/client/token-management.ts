@@ -1,7 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { Duplex } from 'node:stream';
 import { SealgateError, unreachable } from '../../errors.ts';
 import {
   type AnswerTo,
@@ -12,8 +11,11 @@ import {
   type ToManagement,
 } from '../management-messages.ts';
 import type { PinSource, TokenSelector } from '../source-kinds.ts';
+import { ControlReader, controlFrame } from '../wire/control-frames.ts';
+import { CONTROL_PIPE } from '../wire/pipes.ts';
 import { moduleEnvironment } from './module-environment.ts';
 import { openScConfiguration } from './opensc-configuration.ts';
+import { startWithPipes } from './start-key-process.ts';
 
 /**
  * One request to one PKCS#11 module, in a process that ends with it: a module that hangs or crashes is an error with a name, and
@@ -59,18 +61,13 @@ export async function manageToken<K extends ManagementRequest['kind']>(
   const { module, environment, token, request, progress } = options;
   const requested: ManagementRequest = request;
   await using opensc = requested.kind === 'unblock-pin' ? await openScConfiguration(environment) : null;
-  const child = fork(options.program ?? managementProgram, [TOKEN_MANAGEMENT], {
-    serialization: 'advanced',
-    ...withoutCoreDump(),
-    env: {
-      ...moduleEnvironment(process.env, true),
-      ...environment,
-      ...secretsNamed(requested),
-      ...opensc?.environment,
-    },
-    // Modules and drivers write what they like; a terminal is reached by its own device where a PIN is asked for.
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-  });
+  const settings = {
+    ...moduleEnvironment(process.env, true),
+    ...environment,
+    ...secretsNamed(requested),
+    ...opensc?.environment,
+  };
+  const child = startWithPipes(options.program ?? managementProgram, [TOKEN_MANAGEMENT], settings, 1);
   try {
     const message: ToManagement = {
       ...{ kind: 'request', module, token, request },
@@ -86,14 +83,6 @@ export async function manageToken<K extends ManagementRequest['kind']>(
   } finally {
     await ended(child);
   }
-}
-
-const SHELL = '/bin/sh';
-
-/** PINs are in that process: a shell takes its core dumps away and becomes it. */
-function withoutCoreDump(): { execPath?: string; execArgv: string[] } {
-  if (!existsSync(SHELL)) return { execArgv: [] };
-  return { execPath: SHELL, execArgv: ['-c', 'ulimit -c 0; exec "$0" "$@"', process.execPath] };
 }
 
 const managementProgram = new URL(
@@ -114,6 +103,8 @@ function conversation(child: ChildProcess, message: ToManagement, watch: Watch) 
     stopWatching();
     timer = setTimeout(() => reject(silent(module, timeout)), timeout);
   };
+  const control = child.stdio[CONTROL_PIPE];
+  const reader = new ControlReader();
   const heard = (value: unknown): void => {
     const received = parseFromManagement(value);
     if (received === null) {
@@ -138,12 +129,18 @@ function conversation(child: ChildProcess, message: ToManagement, watch: Watch) 
         unreachable(received);
     }
   };
-  child.on('message', heard);
+  if (control instanceof Duplex) {
+    control.on('data', (chunk: Buffer) => {
+      for (const value of reader.push(chunk) ?? [null]) heard(value);
+    });
+    // The end of the process, which is noticed below.
+    control.on('error', () => undefined);
+    control.write(controlFrame(message));
+  }
   child.once('error', (cause) => reject(crashed(module, cause.message)));
-  child.once('exit', (code, signal) => reject(crashed(module, signal ?? `exit code ${code}`)));
+  // `close` comes when what it has said is read.
+  child.once('close', (code, signal) => reject(crashed(module, signal ?? `exit code ${code}`)));
   startWatching();
-  // A channel that is closed already shows as the end of the process.
-  child.send(message, () => undefined);
   return promise.finally(stopWatching);
 }
 

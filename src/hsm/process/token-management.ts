@@ -1,5 +1,9 @@
+import { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { parseToManagement, TOKEN_MANAGEMENT } from '../management-messages.ts';
+import { ControlReader, controlFrame } from '../wire/control-frames.ts';
+import { CONTROL_PIPE } from '../wire/pipes.ts';
+import { endProcess } from './end-process.ts';
 import { TOKEN_MANAGEMENT_THREAD } from './management/management-thread.ts';
 
 /**
@@ -7,31 +11,28 @@ import { TOKEN_MANAGEMENT_THREAD } from './management/management-thread.ts';
  * whoever asked is noticed whatever the module is doing.
  */
 
-function serve(message: unknown): void {
+function serve(control: Socket, message: unknown): void {
   const request = parseToManagement(message);
   if (request === null) {
-    end(1);
+    endProcess();
     return;
   }
   const worker = new Worker(
     new URL(import.meta.url.replace(/token-management(\.[jt]s)$/, 'management/management-thread$1')),
     { workerData: TOKEN_MANAGEMENT_THREAD },
   );
-  // The one who asked checks it. A channel that is closed shows as `disconnect`.
-  worker.on('message', (answer: unknown) => {
-    if (process.connected) process.send?.(answer, undefined, {}, () => undefined);
-  });
-  worker.on('error', () => end(1));
+  // The one who asked checks it.
+  worker.on('message', (answer: object) => control.write(controlFrame(answer)));
+  worker.on('error', endProcess);
   worker.postMessage(request);
 }
 
-/** Not process.exit: that waits for threads, and one may be inside a module that never returns. */
-function end(code: number): void {
-  process.exitCode = code;
-  process.kill(process.pid, 'SIGKILL');
-}
-
-if (process.argv[2] === TOKEN_MANAGEMENT && process.send !== undefined) {
-  process.once('message', serve);
-  process.on('disconnect', () => end(0));
+if (process.argv[2] === TOKEN_MANAGEMENT) {
+  const control = new Socket({ fd: CONTROL_PIPE, readable: true, writable: true });
+  const reader = new ControlReader();
+  control.on('data', (chunk: Buffer) => {
+    for (const message of reader.push(chunk) ?? [null]) serve(control, message);
+  });
+  control.on('error', endProcess);
+  control.on('close', endProcess);
 }

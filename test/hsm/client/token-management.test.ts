@@ -15,6 +15,17 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const anyToken = { label: null, serial: null, model: null, manufacturer: null, reader: null };
 const login = { pin: { env: 'SEALGATE_TEST_PIN' }, useLastTry: false };
 
+const frames = JSON.stringify(new URL('../../../src/hsm/wire/control-frames.ts', import.meta.url).href);
+/** Lets a program say `process.send` and hear `message`, as with a channel of Node's own. */
+const CHANNEL = `
+  import { Socket } from 'node:net';
+  import { ControlReader, controlFrame } from ${frames};
+  const control = new Socket({ fd: 3, readable: true, writable: true });
+  const reader = new ControlReader();
+  control.on('data', (chunk) => { for (const each of reader.push(chunk)) process.emit('message', each); });
+  process.send = (message) => control.write(controlFrame(message));
+`;
+
 /** A program in the place of the one that calls the module. */
 async function withProgram(
   name: string,
@@ -23,7 +34,7 @@ async function withProgram(
   options: { timeout?: number; progress?: (text: string) => void } = {},
 ) {
   const file = join(folder, `${name}.mjs`);
-  await writeFile(file, text);
+  await writeFile(file, `${CHANNEL}${text}`);
   return await manageToken({
     ...{ module: '/m.so', environment: {}, token: anyToken, program: pathToFileURL(file), request },
     ...options,
@@ -42,6 +53,16 @@ describe('a module that misbehaves', () => {
     [
       'answers something else',
       'process.once("message", () => process.send({ kind: "answer", answer: { kind: "change-pin" } }));',
+      'key.module-crashed',
+    ],
+    [
+      'scribbles on the pipe',
+      'process.once("message", () => control.write(Buffer.alloc(64, 0xff)));',
+      'key.module-crashed',
+    ],
+    [
+      'says what only Node would understand',
+      'process.once("message", () => control.write(Buffer.from("00000004ffffffff", "hex")));',
       'key.module-crashed',
     ],
     ['says nothing', 'process.on("message", () => undefined);', 'key.module-silent'],
