@@ -129,13 +129,15 @@ export class TokenLogin {
       this.#wanted = Promise.withResolvers<void>();
       send({ kind: 'locked', inventory: inventory ?? nothingRead(this.#options.token) });
       let previousError: string | null = null;
-      do {
+      for (;;) {
         if (previousError === null) await this.#wanted.promise;
+        // Now, when the card is needed: whoever has said no is about to take it out, and what asks it meanwhile may never come back.
+        state = (await this.#pinState()) ?? state;
+        if (state === 'locked') break;
         const outcome = await this.#tryByPerson(dialog, state, previousError);
         if (outcome.kind === 'done') return outcome.pin;
         previousError = outcome.previousError;
-        state = (await this.#pinState()) ?? state;
-      } while (state !== 'locked');
+      }
     }
   }
 
