@@ -114,6 +114,8 @@ const fromKeyProcess = z.discriminatedUnion('kind', [
   /** The answer to `reload`, and at a change that the process saw by itself. */
   z.object({ kind: z.literal('changed'), inventory }),
   z.object({ kind: z.literal('reload-failed'), failure }),
+  /** A file of a key store that cannot be read, while the others serve: never the answer to anything. */
+  z.object({ kind: z.literal('file-problem'), failure }),
   /** The secret is not right, or the token blocked; `identity` as in `login`, null also where no secret was sent. */
   z.object({ kind: z.literal('refused'), failure, identity: secretIdentity.nullable() }),
   /** The token was taken out; the process ends with this, and whatever it knew of the PIN. */

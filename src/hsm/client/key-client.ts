@@ -247,7 +247,11 @@ export class KeyClient implements KeyPlace {
         this.#changed(current, message.inventory);
         break;
       case 'reload-failed':
-        this.#reloadFailed(message.failure);
+        if (this.#reloads.any) this.#reloads.end(errorOf(message.failure));
+        else this.#tellUnread(message.failure);
+        break;
+      case 'file-problem':
+        this.#tellUnread(message.failure);
         break;
       case 'refused':
         this.#refused(current, message.failure, message.identity);
@@ -347,11 +351,7 @@ export class KeyClient implements KeyPlace {
     else current.process.abandon('a change of what is not open');
   }
 
-  #reloadFailed(failure: Failure): void {
-    if (this.#reloads.any) {
-      this.#reloads.end(errorOf(failure));
-      return;
-    }
+  #tellUnread(failure: Failure): void {
     const { log, source } = this.#options;
     const { code, publicText } = failure;
     // With the name of the file, which the private reason leaves out.

@@ -135,7 +135,6 @@ export class SoftwarePlace {
     return { kind: 'reload-failed', failure: message.failure };
   }
 
-  /** After the answer to `reload`, so that they are taken for what was seen besides. */
   #tellProblems({ problems }: SoftwareKeySource): void {
     const told = problems.slice(0, MOST_PROBLEMS).map(failureOf);
     const [first] = told;
@@ -146,7 +145,7 @@ export class SoftwarePlace {
         publicText: `${further} further files of the key store cannot be read either.`,
       });
     }
-    for (const failure of told) this.#channel.send({ kind: 'reload-failed', failure });
+    for (const failure of told) this.#channel.send({ kind: 'file-problem', failure });
   }
 
   async #close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PinSource } from '../../../src/hsm/source-kinds.ts';
-import { startPlace, tokenPlace } from '../support/key-place.ts';
+import { startPlace, tokenPlace, untilState } from '../support/key-place.ts';
 import { SoftHsm } from '../support/softhsm.ts';
 import { Terminal } from './support/terminal.ts';
 import { TestPinentry } from './support/test-pinentry.ts';
@@ -41,10 +41,10 @@ describe('while the PIN is asked for', { concurrent: true }, () => {
     const client = startPlace(
       tokenPlace('typed', '', hsm.environment, { pin: { ask: 'pinentry', program } }),
     );
-    await client.settled;
+    await untilState(client, 'locked');
     const operation = { kind: 'agree', key: '00'.repeat(32), originator: Buffer.alloc(0) } as const;
     const refused = client.perform(operation).catch((error: unknown) => error);
-    await expect.poll(() => pinentry.told).toContain('GETPIN');
+    while (!pinentry.told.includes('GETPIN')) await new Promise((resolve) => setImmediate(resolve));
     await client.close();
     expect(await refused).toMatchObject({ code: 'key.unavailable' });
     expect(pinentry.isRunning).toBe(false);
