@@ -168,10 +168,12 @@ describe('M8: the PIN is in a file', () => {
     expect(said).toContain('but there is "bob@sealgate.test"');
     expect(said).toContain('insert the right one');
     expect(await presented(bobsCard)).toBe(0);
-    // It has said who it is: every further word to it could be the one in whose middle it is pulled out.
-    const { commands } = await bobsCard.counters();
-    for (const text of ['one', 'two', 'three']) expect(await gateway.send(text)).toMatch(/^451/);
-    expect(await bobsCard.counters()).toMatchObject({ commands });
+    // The first look may still be under way; one that went on for ever would let no three mails pass in between.
+    for (let before = -1, now = 0; before !== now; ) {
+      before = (await bobsCard.counters()).commands;
+      for (const text of ['one', 'two', 'three']) expect(await gateway.send(text)).toMatch(/^451/);
+      now = (await bobsCard.counters()).commands;
+    }
     await change(card);
     await gateway.event('key.process-started');
     await expectSent(gateway.send('the right one again'));
