@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { SealgateError } from '../../src/errors.ts';
 import { requireProgram } from '../../src/evaluation/debian-packages.ts';
 
 /** Every program that tests talk to, with the Debian package that brings it. */
@@ -33,4 +35,19 @@ export type Command = keyof typeof PACKAGES;
  */
 export function requireCommand(name: Command): Promise<string> {
   return requireProgram(name, [PACKAGES[name]]);
+}
+
+/**
+ * The first of several paths where a library may be.
+ *
+ * @throws SealgateError `evaluation.program-missing`
+ */
+export function firstFile(paths: readonly string[], what: string, debianPackage: string): string {
+  const found = paths.find((path) => existsSync(path));
+  if (found !== undefined) return found;
+  throw new SealgateError({
+    code: 'evaluation.program-missing',
+    publicText: `${what} is not installed: install it with "apt-get install ${debianPackage}" as root.`,
+    duration: 'permanent',
+  });
 }

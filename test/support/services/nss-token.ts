@@ -1,8 +1,7 @@
-import { access, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SealgateError } from '../../../src/errors.ts';
 import { runProgram } from '../../../src/evaluation/run-program.ts';
-import { requireCommand } from '../require-command.ts';
+import { firstFile, requireCommand } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 import { type TestToken, testToken } from './test-token.ts';
 
@@ -18,7 +17,7 @@ const MODULES = [
  */
 export async function nssToken(options: { tokenLabel?: string } = {}): Promise<Started<TestToken>> {
   const certutil = await requireCommand('certutil');
-  const module = await findModule();
+  const module = firstFile(MODULES, 'The PKCS#11 module libsoftokn3.so', 'libnss3');
   const { folder, remove } = await temporaryFolder('nss-token');
   const tokenLabel = options.tokenLabel ?? 'sealgate-nss';
   const pin = '471100';
@@ -28,21 +27,4 @@ export async function nssToken(options: { tokenLabel?: string } = {}): Promise<S
   await runProgram(certutil, ['-N', '-d', `sql:${folder}`, '-f', pinFile]);
   const initArgs = `configdir='sql:${folder}' certPrefix='' keyPrefix='' secmod='' flags=noModDB dbTokenDescription='${tokenLabel}'`;
   return started({ ...testToken({ module, env: {}, initArgs, tokenLabel, pin }), stop: remove });
-}
-
-async function findModule(): Promise<string> {
-  for (const path of MODULES) {
-    try {
-      await access(path);
-      return path;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  }
-  throw new SealgateError({
-    code: 'evaluation.program-missing',
-    publicText:
-      'The PKCS#11 module libsoftokn3.so is not installed: install it with "apt-get install libnss3" as root.',
-    duration: 'permanent',
-  });
 }

@@ -7,7 +7,7 @@ import {
 } from '../../../src/evaluation/foreground-process.ts';
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import type { ThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
-import { requireCommand } from '../require-command.ts';
+import { firstFile, requireCommand } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 import { CardWorker } from './virtual-card/card-worker.ts';
 import { newVirtualCard, type VirtualCard, type VirtualCardOptions } from './virtual-card.ts';
@@ -58,8 +58,8 @@ const START_MS = 20_000;
 
 /** @param options `readers`: there are always an even number of slots, the driver's way; those beyond stay empty */
 export async function pcsc(options: { readers?: number } = {}): Promise<Started<Pcsc>> {
-  const driver = await firstFile(DRIVERS, 'The virtual reader libifdvpcd.so', 'vsmartcard-vpcd');
-  const module = await firstFile(MODULES, 'The PKCS#11 module opensc-pkcs11.so', 'opensc-pkcs11');
+  const driver = firstFile(DRIVERS, 'The virtual reader libifdvpcd.so', 'vsmartcard-vpcd');
+  const module = firstFile(MODULES, 'The PKCS#11 module opensc-pkcs11.so', 'opensc-pkcs11');
   const { folder, remove } = await temporaryFolder('pcsc');
   const worker = new CardWorker();
   let daemon: ForegroundProcess | null = null;
@@ -192,13 +192,4 @@ async function exists(path: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
-}
-
-async function firstFile(paths: readonly string[], what: string, debianPackage: string): Promise<string> {
-  for (const path of paths) if (await exists(path)) return path;
-  throw new SealgateError({
-    code: 'evaluation.program-missing',
-    publicText: `${what} is not installed: install it with "apt-get install ${debianPackage}" as root.`,
-    duration: 'permanent',
-  });
 }

@@ -1,10 +1,9 @@
 import { createPublicKey } from 'node:crypto';
-import { access, mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SealgateError } from '../../../src/errors.ts';
 import { runProgram } from '../../../src/evaluation/run-program.ts';
 import type { KeyUse, ThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
-import { requireCommand } from '../require-command.ts';
+import { firstFile, requireCommand } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 import { type TestToken, testToken } from './test-token.ts';
 
@@ -51,7 +50,7 @@ const KEY_TYPES = {
 
 export async function softhsm(options: { tokenLabel?: string } = {}): Promise<Started<SoftHsm>> {
   const tool = await requireCommand('pkcs11-tool');
-  const module = await findModule();
+  const module = firstFile(MODULES, 'The PKCS#11 module libsofthsm2.so', 'softhsm2');
   const { folder, remove } = await temporaryFolder('softhsm');
   const tokenLabel = options.tokenLabel ?? 'sealgate';
   // Long enough to be nowhere by chance: tests search whole processes for it.
@@ -115,23 +114,6 @@ export async function softhsm(options: { tokenLabel?: string } = {}): Promise<St
       return (await loggedIn('--list-objects')).toString('utf8');
     },
     stop: remove,
-  });
-}
-
-async function findModule(): Promise<string> {
-  for (const path of MODULES) {
-    try {
-      await access(path);
-      return path;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  }
-  throw new SealgateError({
-    code: 'evaluation.program-missing',
-    publicText:
-      'The PKCS#11 module libsofthsm2.so is not installed: install it with "apt-get install softhsm2" as root.',
-    duration: 'permanent',
   });
 }
 

@@ -1,4 +1,4 @@
-import { access, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { SealgateError } from '../../../src/errors.ts';
@@ -7,7 +7,7 @@ import {
   startForegroundProcess,
 } from '../../../src/evaluation/foreground-process.ts';
 import { freePort } from '../../../src/evaluation/free-port.ts';
-import { requireCommand } from '../require-command.ts';
+import { firstFile, requireCommand } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 import { order, type TestToken, testToken } from './test-token.ts';
 
@@ -25,7 +25,7 @@ const START_MS = 20_000;
  * when the first has let go.
  */
 export async function tpmToken(options: { tokenLabel?: string } = {}): Promise<Started<TestToken>> {
-  const module = await findModule();
+  const module = firstFile(MODULES, 'The PKCS#11 module libtpm2_pkcs11.so', 'libtpm2-pkcs11-1');
   const { folder, remove } = await temporaryFolder('tpm');
   let tpm: ForegroundProcess | null = null;
   const stop = async (): Promise<void> => {
@@ -93,21 +93,4 @@ async function listens(port: number, tpm: ForegroundProcess): Promise<boolean> {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return false;
-}
-
-async function findModule(): Promise<string> {
-  for (const path of MODULES) {
-    try {
-      await access(path);
-      return path;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  }
-  throw new SealgateError({
-    code: 'evaluation.program-missing',
-    publicText:
-      'The PKCS#11 module libtpm2_pkcs11.so is not installed: install it with "apt-get install libtpm2-pkcs11-1" as root.',
-    duration: 'permanent',
-  });
 }

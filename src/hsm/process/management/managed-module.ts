@@ -1,8 +1,10 @@
 import pkcs11 from 'pkcs11js';
 import { SealgateError } from '../../../errors.ts';
 import { withoutControls } from '../../../log/printable.ts';
+import { errorOf, FailureError } from '../../failures.ts';
 import type { TokenSelector } from '../../source-kinds.ts';
-import { isReturnValue, returnValueOf } from '../pkcs11-errors.ts';
+import { returnValueOf } from '../pkcs11-errors.ts';
+import { initialize, loadModule } from '../token-slot.ts';
 
 /** Flags of CK_SLOT_INFO, which pkcs11js does not name. */
 export const CKF_TOKEN_PRESENT = 1;
@@ -24,28 +26,13 @@ export class ManagedModule implements Disposable {
 
   /** @throws SealgateError `key.module-unreadable`, `key.unavailable` */
   static open(path: string, initArgs: string | null): ManagedModule {
-    const module = new pkcs11.PKCS11();
     try {
-      module.load(path);
-    } catch (cause) {
-      throw new SealgateError({
-        code: 'key.module-unreadable',
-        publicText: `The PKCS#11 module ${path} cannot be loaded; check the path, its permissions and that it is a PKCS#11 library for this system.`,
-        duration: 'permanent',
-        reason: cause instanceof Error ? cause.message : String(cause),
-      });
-    }
-    try {
+      const module = loadModule(path);
       initialize(module, initArgs);
-    } catch (cause) {
-      throw new SealgateError({
-        code: 'key.unavailable',
-        publicText: `The PKCS#11 module ${path} does not start; look at the module’s own configuration and at the service it needs.`,
-        duration: 'temporary',
-        reason: returnValueOf(cause)?.name ?? String(cause),
-      });
+      return new ManagedModule(module, path);
+    } catch (error) {
+      throw error instanceof FailureError ? errorOf(error.failure) : error;
     }
-    return new ManagedModule(module, path);
   }
 
   slots(): ManagedSlot[] {
@@ -69,21 +56,6 @@ export class ManagedModule implements Disposable {
       // The process ends at once; what the module still wanted to say changes nothing.
       if (returnValueOf(error) === null) throw error;
     }
-  }
-}
-
-/** Modules that cannot lock are fine too: one thread calls them. */
-function initialize(module: pkcs11.PKCS11, initArgs: string | null): void {
-  if (initArgs !== null) {
-    // pkcs11js cuts the last octet off.
-    module.C_Initialize({ flags: pkcs11.CKF_OS_LOCKING_OK, libraryParameters: `${initArgs} ` });
-    return;
-  }
-  try {
-    module.C_Initialize({ flags: pkcs11.CKF_OS_LOCKING_OK });
-  } catch (error) {
-    if (!isReturnValue(error, pkcs11.CKR_CANT_LOCK)) throw error;
-    module.C_Initialize();
   }
 }
 
