@@ -17,10 +17,6 @@ export const CKZ_DATA_SPECIFIED = 1;
 /** CK_EC_KDF_TYPE: none. */
 export const CKD_NULL = 1;
 
-/** CK_STATE: sessions in which a user is logged in. */
-export const CKS_RO_USER_FUNCTIONS = 1;
-export const CKS_RW_USER_FUNCTIONS = 3;
-
 /** The token has no room for what was asked, now. */
 export const CKR_TOKEN_RESOURCE_EXCEEDED = 0x201;
 export const CKR_OPERATION_CANCEL_FAILED = 0x202;

@@ -56,21 +56,6 @@ export async function openSoftwareSource(
   return opened;
 }
 
-/**
- * The keys of a file or store, once.
- *
- * @throws SealgateError as `openSoftwareSource`, and of the first damaged file of a store
- */
-export async function loadSoftwareKeys(
-  source: SoftwareSource,
-  access: SoftwareAccess,
-): Promise<readonly LoadedKey[]> {
-  const { keys, problems } = await openSoftwareSource(source, access);
-  const [problem] = problems;
-  if (problem !== undefined) throw problem;
-  return keys;
-}
-
 type FileOfKeys = Exclude<SoftwareSource, { kind: 'store' }>;
 
 async function loadFile(source: FileOfKeys, access: SoftwareAccess): Promise<LoadedKey[]> {
