@@ -1,11 +1,13 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
+import { imapSection } from './imap-schema.ts';
 import { keySection } from './key-schema.ts';
+import { listenerSchema } from './listener-schema.ts';
 import { rule } from './policy-schema.ts';
 import { principal } from './principal-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
-import { host, hostname, listenerPort, login, maybe, name, size, transport, upstreamPort } from './values.ts';
+import { hostname, login, maybe, size } from './values.ts';
 
 /**
  * The configuration, declared once: shape, meaning, defaults and examples. The reference page, the example file
@@ -16,64 +18,7 @@ import { host, hostname, listenerPort, login, maybe, name, size, transport, upst
 export function configSchema(files: Files) {
   const { path, secret } = sources(files);
 
-  const upstream = z
-    .strictObject({
-      host: host.meta({ description: 'Name or address of the mail server.', example: 'mail.example.org' }),
-      port: upstreamPort,
-      tls: transport.describe(
-        'How the connection is secured: `starttls`, `implicit` (TLS from the first octet) or `none`.',
-      ),
-      ca: maybe(
-        path(
-          'file',
-          "PEM file with the certificate authorities that may vouch for the server; without it, the system's.",
-          'mail-server-ca.pem',
-        ),
-      ),
-      serverName: maybe(
-        host.meta({
-          description: "Name the server's certificate must carry, where it differs from `host`.",
-          example: 'mail.example.org',
-        }),
-      ),
-      allowPlaintext: z
-        .boolean()
-        .default(false)
-        .describe(
-          'Permits `tls: none` to a server beyond this machine: passwords and mail can then be read on the way.',
-        ),
-    })
-    .describe('The mail server behind this listener.');
-
-  const listener = (
-    port: number,
-    tls: 'starttls' | 'implicit',
-    nameExample: string,
-    upstreamExample: object,
-  ) => ({
-    name: name.meta({ description: 'Name of the listener in log lines.', example: nameExample }),
-    host: host.default('0.0.0.0').describe('Address to listen on; `0.0.0.0` and `::` are all addresses.'),
-    port: listenerPort.meta({
-      description: 'Port to listen on; 0 lets the system choose one.',
-      example: port,
-    }),
-    tls: transport.meta({
-      description:
-        'What clients are offered: `starttls`, `implicit` (TLS from the first octet) or `none`. With `starttls` no login is accepted before it.',
-      example: tls,
-    }),
-    allowPlaintext: z
-      .boolean()
-      .default(false)
-      .describe('Permits `tls: none` on an address beyond this machine.'),
-    maxConnections: z
-      .int()
-      .min(1)
-      .max(100_000)
-      .default(1000)
-      .describe('Connections served at once; further ones are refused with a temporary reply.'),
-    upstream: upstream.meta({ example: upstreamExample }),
-  });
+  const listener = listenerSchema(files);
 
   return z.strictObject({
     hostname: hostname.meta({
@@ -116,20 +61,7 @@ export function configSchema(files: Files) {
       )
       .default([])
       .describe('Listeners for outgoing mail (SMTP submission).'),
-    imap: z
-      .array(
-        z.strictObject({
-          ...listener(993, 'implicit', 'imaps', { host: 'mail.example.org', port: 993, tls: 'implicit' }),
-          keyAway: z
-            .enum(['refuse', 'disconnect'])
-            .default('refuse')
-            .describe(
-              'What a client is told that asks for a mail whose key is away. `refuse`: the others come, this one is refused with the reason. `disconnect`: the session ends, for programs like mbsync that take a refusal for “gone” and never ask again.',
-            ),
-        }),
-      )
-      .default([])
-      .describe('Listeners for reading mail (IMAP).'),
+    imap: imapSection(files),
     keys: keySection(files),
     principals: z
       .strictObject({

@@ -1,0 +1,63 @@
+import * as z from 'zod';
+import type { Files } from './files.ts';
+import { sources } from './sources.ts';
+import { host, listenerPort, maybe, name, transport, upstreamPort } from './values.ts';
+
+/** What every listener has: where it listens, what it offers clients, and the mail server behind it. */
+export function listenerSchema(files: Files) {
+  const { path } = sources(files);
+
+  const upstream = z
+    .strictObject({
+      host: host.meta({ description: 'Name or address of the mail server.', example: 'mail.example.org' }),
+      port: upstreamPort,
+      tls: transport.describe(
+        'How the connection is secured: `starttls`, `implicit` (TLS from the first octet) or `none`.',
+      ),
+      ca: maybe(
+        path(
+          'file',
+          "PEM file with the certificate authorities that may vouch for the server; without it, the system's.",
+          'mail-server-ca.pem',
+        ),
+      ),
+      serverName: maybe(
+        host.meta({
+          description: "Name the server's certificate must carry, where it differs from `host`.",
+          example: 'mail.example.org',
+        }),
+      ),
+      allowPlaintext: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Permits `tls: none` to a server beyond this machine: passwords and mail can then be read on the way.',
+        ),
+    })
+    .describe('The mail server behind this listener.');
+
+  return (port: number, tls: 'starttls' | 'implicit', nameExample: string, upstreamExample: object) => ({
+    name: name.meta({ description: 'Name of the listener in log lines.', example: nameExample }),
+    host: host.default('0.0.0.0').describe('Address to listen on; `0.0.0.0` and `::` are all addresses.'),
+    port: listenerPort.meta({
+      description: 'Port to listen on; 0 lets the system choose one.',
+      example: port,
+    }),
+    tls: transport.meta({
+      description:
+        'What clients are offered: `starttls`, `implicit` (TLS from the first octet) or `none`. With `starttls` no login is accepted before it.',
+      example: tls,
+    }),
+    allowPlaintext: z
+      .boolean()
+      .default(false)
+      .describe('Permits `tls: none` on an address beyond this machine.'),
+    maxConnections: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1000)
+      .describe('Connections served at once; further ones are refused with a temporary reply.'),
+    upstream: upstream.meta({ example: upstreamExample }),
+  });
+}
