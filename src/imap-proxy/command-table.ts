@@ -1,51 +1,45 @@
-/**
- * What is done with a client's command after login.
- *
- * `pass`: its octets go on; `fetch`: so do they, but its responses may have to be worked on; `barrier`: nothing behind
- * it goes on before its tagged response. Whatever is not in the table is refused and never sent on: what the gateway
- * does not know it cannot follow.
- */
-export type CommandKind = 'pass' | 'barrier' | 'select' | 'fetch' | 'append' | 'idle' | 'enable' | 'logout';
+import { append } from './commands/append.ts';
+import type { CommandHandler } from './commands/command-context.ts';
+import { enable } from './commands/enable.ts';
+import { fetch } from './commands/fetch.ts';
+import { idle } from './commands/idle.ts';
+import { logout, pass } from './commands/pass.ts';
+import { search } from './commands/search.ts';
+import { select } from './commands/select.ts';
 
-const TABLE: ReadonlyMap<string, CommandKind> = new Map<string, CommandKind>([
-  ...names(
-    'pass',
+/**
+ * Who works on a client's command after login. Whatever is not in the table is refused and never sent on: what the gateway does
+ * not know it cannot follow.
+ */
+const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandler>([
+  ...named(
+    pass,
     'CAPABILITY NOOP CHECK ID CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
     'GETACL SETACL DELETEACL LISTRIGHTS MYRIGHTS GETQUOTA GETQUOTAROOT SETQUOTA GETMETADATA SETMETADATA',
-    'STORE EXPUNGE COPY MOVE SEARCH SORT THREAD',
   ),
-  ...['STORE', 'EXPUNGE', 'COPY', 'MOVE', 'SEARCH', 'SORT', 'THREAD'].map((name): [string, CommandKind] => [
-    `UID ${name}`,
-    'pass',
-  ]),
-  ['FETCH', 'fetch'],
-  ['UID FETCH', 'fetch'],
-  ['APPEND', 'append'],
-  ['SELECT', 'select'],
-  ['EXAMINE', 'select'],
-  ['CLOSE', 'select'],
-  ['UNSELECT', 'select'],
-  ['IDLE', 'idle'],
-  ['ENABLE', 'enable'],
-  ['LOGOUT', 'logout'],
+  ...numbered(pass, 'STORE EXPUNGE COPY MOVE'),
+  ...numbered(search, 'SEARCH SORT THREAD'),
+  ...numbered(fetch, 'FETCH'),
+  ...named(append, 'APPEND'),
+  ...named(select, 'SELECT EXAMINE CLOSE UNSELECT'),
+  ...named(idle, 'IDLE'),
+  ...named(enable, 'ENABLE'),
+  ...named(logout, 'LOGOUT'),
 ]);
 
-function names(kind: CommandKind, ...lists: string[]): [string, CommandKind][] {
-  return lists.flatMap((list) => list.split(' ').map((name): [string, CommandKind] => [name, kind]));
+function named(handler: CommandHandler, ...lists: string[]): [string, CommandHandler][] {
+  return lists.flatMap((list) => list.split(' ').map((name): [string, CommandHandler] => [name, handler]));
+}
+
+/** Commands about messages, by number and by UID. */
+function numbered(handler: CommandHandler, list: string): [string, CommandHandler][] {
+  return list.split(' ').flatMap((name): [string, CommandHandler][] => [
+    [name, handler],
+    [`UID ${name}`, handler],
+  ]);
 }
 
 /** null: refused with `BAD`. */
-export function commandKind(name: string): CommandKind | null {
+export function commandHandler(name: string): CommandHandler | null {
   return TABLE.get(name) ?? null;
-}
-
-/** Extensions a client may switch on (RFC 5161); everything else changes what the gateway would have to follow. */
-const ENABLED: ReadonlySet<string> = new Set(['CONDSTORE', 'QRESYNC', 'UTF8=ACCEPT']);
-
-/** The arguments of ENABLE that may go on, upper case. */
-export function enableArguments(argument: string): string[] {
-  return argument
-    .split(' ')
-    .map((each) => each.toUpperCase())
-    .filter((each) => ENABLED.has(each));
 }

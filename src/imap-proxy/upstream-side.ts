@@ -22,7 +22,17 @@ type Handler =
   | { kind: 'pass' }
   /** Its octets go nowhere. */
   | { kind: 'drop' }
-  | { kind: 'fetch'; fetch: FetchRelay | InjectedFetch };
+  | { kind: 'fetch'; fetch: FetchRelay | InjectedFetch }
+  /** For a command of the gateway's own. */
+  | { kind: 'take'; name: string; pieces: Buffer[] };
+
+/** A whole untagged response that a command of the gateway's own has brought. */
+export type Answer = { /** Upper case. */ name: string; octets: Buffer };
+export type Asked = { reply: TaggedReply; answers: readonly Answer[] };
+
+/** Octets of all answers to one command of the gateway's own. */
+const ASKED_OCTETS = 32 * 1024 * 1024;
+const CRLF = Buffer.from('\r\n');
 
 const DROP: Handler = { kind: 'drop' };
 const PASS: Handler = { kind: 'pass' };
@@ -37,6 +47,8 @@ export class UpstreamSide {
   /** While a command of the gateway's own is on its way. */
   #injection: { wants: (messageClass: MessageClass) => boolean; found: (injected: Injected) => void } | null =
     null;
+  /** While a command of the gateway's own asks for something else than messages. */
+  #question: { wanted: ReadonlySet<string>; answers: Answer[]; octets: number } | null = null;
   /** Learnt before a FETCH by message number; valid until it is answered. */
   readonly uids = new Map<number, number>();
   #observing = false;
@@ -99,6 +111,24 @@ export class UpstreamSide {
     return reply;
   }
 
+  /**
+   * Sends a command of the gateway's own; nothing of the client's may be on its way. Untagged responses whose names are in
+   * `wanted` (upper case: SEARCH, ESEARCH, LIST, STATUS …) are kept from the client and handed back whole; all others go on.
+   */
+  async ask(command: string | Buffer, wanted: ReadonlySet<string>): Promise<Asked> {
+    const exchange = this.#exchange;
+    const pending = new Pending(exchange.nextTag(), 'injected', null, true);
+    const answers: Answer[] = [];
+    exchange.add(pending);
+    this.#question = { wanted, answers, octets: 0 };
+    const text = typeof command === 'string' ? Buffer.from(command, 'latin1') : command;
+    await exchange.parts.upstream.write(Buffer.concat([Buffer.from(`${pending.tag} `), text, CRLF]));
+    const reply = await pending.done;
+    this.#question = null;
+    exchange.finish(pending);
+    return { reply, answers };
+  }
+
   #line(event: LineEvent): Promise<void> | null {
     if (event.first) return this.#begin(event);
     return this.#toHandler(event, 0);
@@ -113,6 +143,9 @@ export class UpstreamSide {
         return null;
       case 'fetch':
         return handler.fetch.literal(octets, remaining);
+      case 'take':
+        this.#take(handler, octets);
+        return null;
     }
   }
 
@@ -124,8 +157,22 @@ export class UpstreamSide {
       return wait === null ? this.#responseEnded() : wait.then(() => void this.#responseEnded());
     }
     const wait = handler.kind === 'pass' ? this.#exchange.sayPiece(event.octets) : null;
-    if (event.literal === null) this.#responseEnded();
+    if (handler.kind === 'take') this.#take(handler, event.octets);
+    if (event.literal === null) {
+      if (handler.kind === 'take') {
+        this.#question?.answers.push({ name: handler.name, octets: Buffer.concat(handler.pieces) });
+      }
+      this.#responseEnded();
+    }
     return wait;
+  }
+
+  #take(handler: Extract<Handler, { kind: 'take' }>, octets: Buffer): void {
+    const question = this.#question;
+    if (question === null) return;
+    question.octets += octets.length;
+    if (question.octets > ASKED_OCTETS) throw protocol('more than was asked for');
+    handler.pieces.push(octets);
   }
 
   #responseEnded(): null {
@@ -135,6 +182,13 @@ export class UpstreamSide {
   }
 
   #begin(event: LineEvent): Promise<void> | null {
+    if (this.#question !== null) {
+      const name = untaggedName(event.octets);
+      if (name !== null && this.#question.wanted.has(name)) {
+        this.#handler = { kind: 'take', name, pieces: [] };
+        return this.#toHandler(event, 0);
+      }
+    }
     const line = readServerLine(event.octets);
     switch (line.kind) {
       case 'tagged':
@@ -248,6 +302,11 @@ export class UpstreamSide {
   #whole(octets: Buffer): Promise<void> | null {
     return this.#exchange.say(octets);
   }
+}
+
+/** The word after `* `; null: a number, or no untagged response. */
+function untaggedName(line: Buffer): string | null {
+  return /^\* ([A-Za-z]+)[ \r]/.exec(line.toString('latin1', 0, 24))?.[1]?.toUpperCase() ?? null;
 }
 
 function protocol(reason: string): SealgateError {

@@ -1,0 +1,25 @@
+import { Pending } from '../pending.ts';
+import { type CommandHandler, clientProtocol } from './command-context.ts';
+
+/** RFC 2177. */
+export const idle: CommandHandler = async ({ exchange, refuse, without }, event, { tag }) => {
+  const { client, upstream } = exchange.parts;
+  if (event.literal !== null) return refuse(event, tag, 'BAD', 'Unexpected literal');
+  // A key may still be waited for: whoever types its PIN wants the mail. A mere delay would hold up what is new.
+  exchange.waits.endDelays();
+  await without(exchange.idle());
+  const pending = new Pending(tag, 'client', null, false);
+  exchange.add(pending);
+  const accepted = pending.continuation(true);
+  await upstream.write(event.octets);
+  if (!(await accepted)) return 'goes-on';
+  const text = await client.nextText();
+  if (text === null) return 'goes-on';
+  // RFC 2177 §3: nothing but DONE may follow.
+  if (!/^DONE\r\n$/i.test(text.toString('latin1')))
+    throw clientProtocol('something else than DONE ends IDLE');
+  if (pending.settled) return 'goes-on';
+  await upstream.write('DONE\r\n');
+  await pending.done;
+  return 'goes-on';
+};
