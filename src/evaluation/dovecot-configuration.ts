@@ -18,6 +18,8 @@ export type DovecotSettings = {
   /** Who runs what: the login processes, the other processes without mail, and the authentication. */
   accounts: { login: string; internal: string; internalGroup: string; auth: string };
   debug: boolean;
+  /** Settings in Dovecot's own words, behind all others. */
+  further?: string;
 };
 
 export function dovecotConfiguration(settings: DovecotSettings): string {
@@ -129,5 +131,5 @@ service auth {
 service auth-worker {
   user = ${accounts.auth}
 }
-`;
+${settings.further ?? ''}`;
 }

@@ -20,6 +20,8 @@ export type DovecotContents = {
   listen: string;
   instance: string;
   debug: boolean;
+  /** Settings in Dovecot's own words, behind all others. */
+  further?: string;
 };
 
 /** A Unix socket's path has at most 107 octets; Dovecot's longest name below its base folder has about 40. */

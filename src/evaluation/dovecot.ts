@@ -51,6 +51,8 @@ export type DovecotOptions = {
   tls?: { cert: string; key: string };
   /** Log authentication and mail access in detail. */
   debug?: boolean;
+  /** Settings in Dovecot's own words, behind all others. */
+  further?: string;
 };
 
 const PACKAGES = ['dovecot-imapd', 'dovecot-pop3d', 'dovecot-lmtpd'];
@@ -108,6 +110,7 @@ async function tryStart(
     listen: '127.0.0.1',
     instance,
     debug: options.debug ?? false,
+    ...(options.further === undefined ? {} : { further: options.further }),
   });
   const server = await startForegroundProcess(program, ['-F', '-c', configFile]);
   const stillRunning = (): boolean => server.ended() === null;
