@@ -78,7 +78,7 @@ export class ClientSide {
   async #alone(event: LineEvent, pending: Pending): Promise<void> {
     const exchange = this.#exchange;
     await exchange.waits.giveUp(exchange.idle());
-    if (pending.kind === 'select') exchange.parts.views.select(0);
+    if (pending.kind === 'select') exchange.parts.views.select(0, pending.mailbox);
     const limit = { octets: limits.imap.commandOctets, tooLarge: '[LIMIT] Too large' };
     if (await this.#forward(event, pending, limit)) await pending.done;
   }

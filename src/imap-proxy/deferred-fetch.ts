@@ -1,7 +1,9 @@
+import { bufferSource } from '../octets/buffer-source.ts';
+import type { OpenedView } from '../reading/reader-views.ts';
+import type { Withheld } from '../reading/withheld.ts';
 import { answerFromView, needsView, newsOf } from './fetch-answer.ts';
 import type { Injected } from './injected-fetch.ts';
-import type { OpenedView } from './mailbox-views.ts';
-import type { Parked, Pending, Withheld } from './pending.ts';
+import type { Parked, Pending } from './pending.ts';
 import type { Exchange } from './session.ts';
 import { finalReply } from './tagged-reply.ts';
 import type { Turn } from './turn.ts';
@@ -160,7 +162,7 @@ export class DeferredFetch {
       if (opened.kind === 'withheld') return pending.withhold(opened.reason);
       view = opened.view;
     }
-    const answer = answerFromView(
+    const answer = await answerFromView(
       { ...parked, msn },
       {
         view,
@@ -190,7 +192,7 @@ export class DeferredFetch {
     const { views } = exchange.parts;
     const { exhausted } = pending;
     const { result, soon } = exchange.waits.open(
-      (signal) => views.open(uid, original, { signal, exhausted }),
+      (signal) => views.open(uid, bufferSource(original), { signal, exhausted }),
       () => room?.wait(views.login) ?? true,
     );
     if (!(await soon)) await this.#goAway();

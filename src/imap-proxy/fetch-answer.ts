@@ -3,6 +3,7 @@ import type { MessageView } from '../mail-view/message-view.ts';
 import type { ShownHeader } from '../mail-view/render.ts';
 import { type FieldNames, fieldsNeed, selectFields, shapeOfFields } from '../mail-view/shape.ts';
 import type { ViewNames } from '../mail-view/view-names.ts';
+import { collect } from '../octets/collect.ts';
 import type { FetchItem, MessageText, Section } from './fetch-item.ts';
 import type { FetchCommand } from './fetch-plan.ts';
 import type { ResponseItem } from './fetch-response.ts';
@@ -45,21 +46,21 @@ export type AnswerParts = {
 };
 
 /** The response as the client gets it, or null when it cannot be given (an item nobody knows). */
-export function answerFromView(stored: StoredAnswer, parts: AnswerParts): Buffer | null {
+export async function answerFromView(stored: StoredAnswer, parts: AnswerParts): Promise<Buffer | null> {
   const pieces: Buffer[] = [];
   for (const each of stored.items) {
-    const value = answerItem(each, stored, parts);
+    const value = await answerItem(each, stored, parts);
     if (value === null) return null;
     pieces.push(Buffer.from(`${pieces.length === 0 ? '' : ' '}${each.label} `, 'latin1'), value);
   }
   return Buffer.concat([Buffer.from(`* ${stored.msn} FETCH (`), ...pieces, Buffer.from(')\r\n')]);
 }
 
-function answerItem(
+async function answerItem(
   each: ResponseItem,
   stored: StoredAnswer,
   { view, header, boundary, names, command }: AnswerParts,
-): Buffer | null {
+): Promise<Buffer | null> {
   const { item, value } = each;
   const kept = stored.literals.get(each);
   const shape = shapeFields(item, names);
@@ -77,7 +78,7 @@ function answerItem(
   if (item.kind === 'structure') return bodyStructure(view, item.extended);
   // The message is gone: nothing else makes the whole of it NIL.
   if (item.section.kind === 'whole' && value.kind === 'text' && isNil(value.octets)) return value.octets;
-  const octets = sectionOf(view, item.section);
+  const octets = await sectionOf(view, item.section);
   // Some servers say NIL of a part that is not there, some an empty string: as this one does.
   if (octets === null) return value.kind === 'text' && isNil(value.octets) ? value.octets : literal(EMPTY);
   if (item.partial === null) return literal(octets);
@@ -113,42 +114,36 @@ function sectionKey(section: Section | MessageText | { kind: 'mime' }): string {
 }
 
 /** null: there is no such part. */
-function sectionOf(view: MessageView, section: Section): Buffer | null {
+async function sectionOf(view: MessageView, section: Section): Promise<Buffer | null> {
   switch (section.kind) {
     case 'whole':
-      return view.octets;
+      return collect(view.octets.read());
     case 'header':
       return view.header();
     case 'text':
-      return view.text();
+      return collect(view.read(await view.text()));
     case 'fields':
-      return selectFields(view.header(), section.names, section.not);
+      return selectFields(await view.header(), section.names, section.not);
     case 'part':
       return partOf(view, section.path, section.text);
   }
 }
 
-function partOf(
+async function partOf(
   view: MessageView,
   path: readonly number[],
   text: MessageText | { kind: 'mime' } | null,
-): Buffer | null {
-  const part = view.part(path);
+): Promise<Buffer | null> {
+  const part = await view.part(path);
   if (part === null) return null;
   const { entity, message } = part;
-  if (text === null) return view.octets.subarray(entity.body.start, entity.body.end);
-  if (text.kind === 'mime') return view.octets.subarray(entity.header.start, entity.body.start);
+  if (text === null) return collect(view.read(entity.body));
+  if (text.kind === 'mime') return collect(view.read({ start: entity.header.start, end: entity.body.start }));
   if (message === null) return null;
-  const { header, body } = message.range;
-  const headerOctets = view.octets.subarray(header.start, body.start);
-  switch (text.kind) {
-    case 'header':
-      return headerOctets;
-    case 'text':
-      return view.octets.subarray(body.start, body.end);
-    case 'fields':
-      return selectFields(headerOctets, text.names, text.not);
-  }
+  const { header, body } = message;
+  if (text.kind === 'text') return collect(view.read(body));
+  const fields = await collect(view.read({ start: header.start, end: body.start }));
+  return text.kind === 'header' ? fields : selectFields(fields, text.names, text.not);
 }
 
 /**

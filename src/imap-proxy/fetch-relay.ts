@@ -2,14 +2,17 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { HeaderCleaner, withoutForgedStatus } from '../mail-view/forged-status.ts';
 import { classifyHeader, type ViewKind } from '../mail-view/message-class.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import type { OpenedView } from '../reading/reader-views.ts';
+import type { Withheld } from '../reading/withheld.ts';
 import { answerFromView, needsView, newsOf } from './fetch-answer.ts';
 import type { FetchItems } from './fetch-plan.ts';
 import { FetchResponseReader, numberOf, type ResponseItem } from './fetch-response.ts';
 import type { LiteralSize } from './framer.ts';
 import { HeaderPeek } from './header-peek.ts';
-import type { MailboxViews, OpenedView } from './mailbox-views.ts';
+import type { MailboxViews } from './mailbox-views.ts';
 import type { MemoryGate, Room } from './memory-gate.ts';
-import type { Parked, Pending, Withheld } from './pending.ts';
+import type { Parked, Pending } from './pending.ts';
 import type { Waits } from './waits.ts';
 
 /** Neutral literals of one response that are held until it is known what its message is. */
@@ -381,7 +384,7 @@ export class FetchRelay {
     const { views, waits, say } = this.#context;
     const exhausted = pending?.exhausted ?? new Map();
     const { result, soon } = waits.open(
-      (signal) => views.open(uid, original, { signal, exhausted }),
+      (signal) => views.open(uid, bufferSource(original), { signal, exhausted }),
       () => room?.wait(views.login) ?? true,
     );
     if (await soon) {
@@ -402,7 +405,7 @@ export class FetchRelay {
     const { views, say } = this.#context;
     if (opened.kind === 'withheld') return this.#withhold(opened.reason, pending);
     const stored = { msn: this.#msn, items, literals: this.#literals };
-    const answer = answerFromView(stored, {
+    const answer = await answerFromView(stored, {
       view: opened.view,
       header: views.shownHeader(uid),
       boundary: views.boundary(uid),

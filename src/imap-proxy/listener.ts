@@ -1,17 +1,20 @@
-import { once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
-import { type SecureContext, TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import { newSessionId, type SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
+import type { ClientConnection } from '../listening/client-connection.ts';
+import { secured } from '../listening/handshake.ts';
+import { listen } from '../listening/listen.ts';
+import { isLoopback } from '../listening/loopback.ts';
 import type { Log } from '../log/log.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import type { InboundStory, Principal } from '../pipeline/ports.ts';
+import { systemTimers, type Timers } from '../reading/timers.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { MemoryGate } from './memory-gate.ts';
 import { runSession } from './session.ts';
-import { systemTimers, type Timers } from './timers.ts';
 import { connectUpstream, type ImapUpstream, type UpstreamConnection } from './upstream-connection.ts';
 import { Wire } from './wire.ts';
 
@@ -37,6 +40,8 @@ export type ImapListenerOptions = {
   hostname: string;
   /** Connections at a time. */
   maxConnections?: number;
+  /** Load balancers that begin with a PROXY header; default: none, and clients come by themselves. */
+  proxyProtocolFrom?: readonly string[];
   /** Whether a FETCH from which messages are missing for their keys is answered NO, or ends the session. Default: `refuse`. */
   keyAway?: 'refuse' | 'disconnect';
   /** Absent: the system's. */
@@ -55,33 +60,24 @@ const WAITING_OCTETS = 256 * 1024 * 1024;
 
 /**
  * Listens for IMAP clients. Resolves when connections are taken.
- * Throws SealgateError `listener.port-in-use`, `listener.not-permitted`, `listener.address`, `listener.no-certificate`.
+ * Throws SealgateError `listener.no-certificate` and what `listen` throws.
  */
 export async function startImapListener(options: ImapListenerOptions): Promise<ImapListener> {
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const names = viewNames(options.installationId, options.hostname);
   const gate = new MemoryGate(OPENING_OCTETS, { all: WAITING_OCTETS, each: limits.messageOctets });
   const shared: Shared = { options, names, gate };
-  const open = new Set<Socket>();
-  const sessions = new Set<Promise<void>>();
-  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
-    if (open.size >= (options.maxConnections ?? MAX_CONNECTIONS)) {
-      socket.on('error', () => undefined);
-      socket.destroy();
-      return;
-    }
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    const session = serve(shared, socket).finally(() => sessions.delete(session));
-    sessions.add(session);
+  const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
+  const listening = await listen({
+    ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
+    serve: (client) => serve(shared, client),
   });
-  const port = await listen(server, options);
   return {
-    port,
+    port: listening.port,
     async close() {
-      server.close();
-      for (const socket of open) socket.destroy();
-      await Promise.all(sessions);
+      const stopped = listening.stop();
+      listening.destroy();
+      await stopped;
     },
   };
 }
@@ -89,20 +85,14 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
 type Shared = { options: ImapListenerOptions; names: ViewNames; gate: MemoryGate };
 
 /** Serves one connection to its end. Never throws. */
-async function serve(shared: Shared, socket: Socket): Promise<void> {
+async function serve(shared: Shared, client: ClientConnection): Promise<void> {
   const { log, name } = shared.options;
   const session = newSessionId();
-  socket.on('error', () => undefined);
-  log.write({
-    event: 'imap.connected',
-    level: 'debug',
-    session,
-    remote: socket.remoteAddress ?? '',
-    listener: name,
-  });
+  const { address: remote } = client.remote;
+  log.write({ event: 'imap.connected', level: 'debug', session, remote, listener: name });
   let cause: string;
   try {
-    cause = await converse(shared, session, socket);
+    cause = await converse(shared, session, client);
   } catch (error) {
     cause = report(shared, session, error);
   }
@@ -128,17 +118,18 @@ function sideOf(error: SealgateError): 'client' | 'upstream' {
   return error.code.startsWith('upstream.') ? 'upstream' : 'client';
 }
 
-async function converse(shared: Shared, session: SessionId, socket: Socket): Promise<string> {
+async function converse(shared: Shared, session: SessionId, connection: ClientConnection): Promise<string> {
   const { options } = shared;
+  const { socket, remote: source, local: destination } = connection;
   let client = new Wire(
-    options.tls === 'implicit' ? await secured(options, socket) : socket,
+    options.tls === 'implicit' ? await overTls(options, socket) : socket,
     'client',
     limits.imap.clientLineOctets,
   );
   const timer = setTimeout(() => client.destroy(), limits.imap.beforeAuthTimeoutMs);
   let upstream: UpstreamConnection | null = null;
   try {
-    upstream = await connectUpstream(options.upstream, client.signal);
+    upstream = await connectUpstream(options.upstream, { source, destination }, client.signal);
     const { wire } = upstream;
     client.signal.addEventListener('abort', () => wire.destroy());
     let encrypted = options.tls === 'implicit';
@@ -148,7 +139,7 @@ async function converse(shared: Shared, session: SessionId, socket: Socket): Pro
         client,
         upstream,
         startTls: options.tls === 'starttls' && !encrypted,
-        loginAllowed: encrypted || options.allowPlainAuth === true,
+        loginAllowed: encrypted || plainLoginAllowed(options, source.address),
         hostname: options.hostname,
         greet,
       });
@@ -157,7 +148,7 @@ async function converse(shared: Shared, session: SessionId, socket: Socket): Pro
         clearTimeout(timer);
         return await afterLogin(shared, session, client, upstream, outcome);
       }
-      client = new Wire(await secured(options, client.release()), 'client', limits.imap.clientLineOctets);
+      client = new Wire(await overTls(options, client.release()), 'client', limits.imap.clientLineOctets);
       client.signal.addEventListener('abort', () => wire.destroy());
       encrypted = true;
       greet = false;
@@ -170,6 +161,11 @@ async function converse(shared: Shared, session: SessionId, socket: Socket): Pro
     upstream?.wire.destroy();
     client.end();
   }
+}
+
+/** A listener without TLS serves its own machine; `allowPlainAuth` lifts that. */
+function plainLoginAllowed({ tls, allowPlainAuth }: ImapListenerOptions, remote: string): boolean {
+  return allowPlainAuth === true || (tls === 'none' && isLoopback(remote));
 }
 
 function byeText(error: unknown): string {
@@ -218,68 +214,10 @@ function afterLogin(
   });
 }
 
-/** The TLS side of a connection, after its handshake. */
-function secured(options: ImapListenerOptions, socket: Socket): Promise<TLSSocket> {
+function overTls(options: ImapListenerOptions, socket: Socket): Promise<TLSSocket> {
   const { secureContext } = options;
   if (secureContext === undefined) throw noCertificate(options);
-  const secure = new TLSSocket(socket, { isServer: true, secureContext });
-  return new Promise((resolve, reject) => {
-    const failed = (error?: Error): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      reject(handshakeFailed(error?.message ?? 'closed'));
-    };
-    const closed = (): void => failed();
-    const timer = setTimeout(() => secure.destroy(), limits.imap.beforeAuthTimeoutMs);
-    secure.once('error', failed);
-    secure.once('close', closed);
-    secure.once('secure', () => {
-      clearTimeout(timer);
-      secure.off('error', failed);
-      secure.off('close', closed);
-      resolve(secure);
-    });
-  });
-}
-
-async function listen(server: Server, options: ImapListenerOptions): Promise<number> {
-  server.listen(options.port, options.host);
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    throw cannotListen(options, error);
-  }
-  const address = server.address();
-  return typeof address === 'object' && address !== null ? address.port : options.port;
-}
-
-function cannotListen(options: ImapListenerOptions, cause: unknown): SealgateError {
-  const place = `The IMAP listener "${options.name}" cannot listen on ${options.host}:${options.port}`;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  switch (code) {
-    case 'EADDRINUSE':
-      return new SealgateError({
-        code: 'listener.port-in-use',
-        publicText: `${place}: another program uses this port. Stop it, or choose another port.`,
-        duration: 'permanent',
-        cause,
-      });
-    case 'EACCES':
-      return new SealgateError({
-        code: 'listener.not-permitted',
-        publicText: `${place}: ports below 1024 need a privilege. Choose a higher port, or give CAP_NET_BIND_SERVICE.`,
-        duration: 'permanent',
-        cause,
-      });
-    default:
-      return new SealgateError({
-        code: 'listener.address',
-        publicText: `${place}: this machine has no such address. Check the host of the listener.`,
-        duration: 'permanent',
-        reason: code,
-        cause,
-      });
-  }
+  return secured(socket, secureContext, limits.imap.beforeAuthTimeoutMs);
 }
 
 function noCertificate(options: ImapListenerOptions): SealgateError {
@@ -287,14 +225,5 @@ function noCertificate(options: ImapListenerOptions): SealgateError {
     code: 'listener.no-certificate',
     publicText: `The IMAP listener "${options.name}" offers TLS but has no certificate. Name a certificate and its key.`,
     duration: 'permanent',
-  });
-}
-
-function handshakeFailed(reason: string): SealgateError {
-  return new SealgateError({
-    code: 'imap.tls',
-    publicText: 'TLS could not be started.',
-    duration: 'temporary',
-    reason,
   });
 }

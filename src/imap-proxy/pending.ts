@@ -1,18 +1,9 @@
 import type { SealgateError } from '../errors.ts';
+import type { Penalty } from '../reading/repeated-failures.ts';
+import type { Withheld } from '../reading/withheld.ts';
 import type { FetchCommand } from './fetch-plan.ts';
 import type { ResponseItem } from './fetch-response.ts';
-import type { Penalty } from './repeated-failures.ts';
 import { readSequence, type Sequence } from './sequence-set.ts';
-
-/** Why a message was left out of a FETCH: the code and the words of its tagged NO (RFC 5530). */
-export type Withheld = {
-  code: 'UNAVAILABLE' | 'LIMIT' | 'SERVERBUG';
-  text: string;
-  /** Whether it is for a key that is away for now. */
-  key?: true;
-  /** Where the client has asked for it before. */
-  penalty?: Penalty;
-};
 
 /** A response that could not be answered when it came, and waits for its message. */
 export type Parked = {
@@ -49,6 +40,8 @@ export class Pending {
   #finish: () => void = () => undefined;
   #continuation: { resolve: () => void; relay: boolean } | null = null;
   settled = false;
+  /** Of a SELECT or EXAMINE: the mailbox's name, decoded; empty where none is selected. */
+  mailbox = '';
   #sequence: Sequence | null = null;
 
   constructor(tag: string, kind: Pending['kind'], fetch: FetchCommand | null, held: boolean) {

@@ -2,6 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../listening/write-proxy-header.ts';
 import { readCapabilities } from './capability.ts';
 import { capabilityList } from './server-line.ts';
 import { Wire } from './wire.ts';
@@ -15,6 +16,8 @@ export type ImapUpstream = {
   servername?: string;
   /** Anchors for the certificate, PEM; the system's without them. */
   ca?: string | Buffer | readonly (string | Buffer)[];
+  /** Says in a PROXY header whose connection it is. */
+  proxyProtocol?: 'none' | ProxyVersion;
 };
 
 export type UpstreamConnection = {
@@ -31,15 +34,17 @@ const CONNECT_MS = 15_000;
  * Must never happen: anything said before TLS outliving it (RFC 9051 §11.1: an attacker may have said it); a server that
  * says PREAUTH, for whom nobody has logged in; a connection without the TLS that is configured.
  *
- * `signal`: the client has gone, nobody needs the connection any more.
+ * @param from whose connection it is; null: our own
+ * @param signal the client has gone, nobody needs the connection any more
+ *
  * Throws SealgateError `upstream.unreachable`, `upstream.refused` (temporary).
  */
 export async function connectUpstream(
   upstream: ImapUpstream,
+  from: ProxiedConnection | null,
   signal: AbortSignal,
 ): Promise<UpstreamConnection> {
-  const socket =
-    upstream.tls === 'implicit' ? await openTls(upstream, null, signal) : await openPlain(upstream, signal);
+  const socket = await openProxied(upstream, from, signal);
   let wire = new Wire(socket, 'server', limits.imap.upstreamLineOctets);
   const abandon = (): void => wire.destroy();
   signal.addEventListener('abort', abandon);
@@ -58,6 +63,19 @@ export async function connectUpstream(
     clearTimeout(timer);
     signal.removeEventListener('abort', abandon);
   }
+}
+
+/** With a PROXY header it comes first, before TLS. */
+async function openProxied(
+  upstream: ImapUpstream,
+  from: ProxiedConnection | null,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const { tls, proxyProtocol = 'none' } = upstream;
+  if (proxyProtocol === 'none' && tls === 'implicit') return await openTls(upstream, null, signal);
+  const socket = await openPlain(upstream, signal);
+  if (proxyProtocol !== 'none') socket.write(proxyHeader(proxyProtocol, from));
+  return tls === 'implicit' ? await openTls(upstream, socket, signal) : socket;
 }
 
 async function greeting(wire: Wire, upstream: ImapUpstream): Promise<Set<string> | null> {

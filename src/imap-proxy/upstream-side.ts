@@ -1,5 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import type { MessageClass } from '../mail-view/message-class.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
 import { FetchItems } from './fetch-plan.ts';
 import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
@@ -252,7 +253,7 @@ export class UpstreamSide {
   #observe(octets: Buffer): void {
     if (this.#observing) return;
     this.#observing = true;
-    void this.#exchange.parts.views.observe(octets).finally(() => {
+    void this.#exchange.parts.views.observe(bufferSource(octets)).finally(() => {
       this.#observing = false;
     });
   }

@@ -1,4 +1,4 @@
-import type { Timers } from './timers.ts';
+import type { Timers } from '../reading/timers.ts';
 
 /** What takes longer is waited for behind the back of other commands: a person may be typing a PIN. */
 const LONG_MS = 1_000;

@@ -1,7 +1,7 @@
-import type { Entity, HeaderField } from '../mail/entity.ts';
-import { readEntity } from '../mail/entity-tree.ts';
+import type { Entity, HeaderField, Range } from '../mail/entity.ts';
 import { fieldsNamed } from '../mail/header.ts';
 import { readParameterised } from '../mail/media-type.ts';
+import { scan } from '../octets/scan.ts';
 import { envelope } from './envelope.ts';
 import { imapNstring, imapString } from './imap-string.ts';
 import { isMessage, type MessageView } from './message-view.ts';
@@ -12,23 +12,34 @@ import { isMessage, type MessageView } from './message-view.ts';
  * Holds: sizes are those of the octets that BODY[n] gives; a multipart always has a child, a part always a type, text
  * and message parts their lines, extension data all four fields, because clients fail over each of these.
  */
-export function bodyStructure(view: MessageView, extended: boolean): Buffer {
-  return Buffer.from(structureOf(view.octets, view.root, extended, 0), 'latin1');
+export async function bodyStructure(view: MessageView, extended: boolean): Promise<Buffer> {
+  return Buffer.from(await structureOf(view, await view.root(), extended, 0), 'latin1');
 }
 
 /** `messages`: how many messages are around the entity, the view itself not counted. */
-function structureOf(octets: Buffer, entity: Entity, extended: boolean, messages: number): string {
+function structureOf(
+  view: MessageView,
+  entity: Entity,
+  extended: boolean,
+  messages: number,
+): Promise<string> {
   return entity.mediaType.type === 'multipart'
-    ? multipart(octets, entity, extended, messages)
-    : singlePart(octets, entity, extended, messages);
+    ? multipart(view, entity, extended, messages)
+    : singlePart(view, entity, extended, messages);
 }
 
 const EMPTY_TEXT = '("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0)';
 const EMPTY_TEXT_EXTENDED = '("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)';
 
 // body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]
-function multipart(octets: Buffer, entity: Entity, extended: boolean, messages: number): string {
-  const children = entity.parts.map((part) => structureOf(octets, part, extended, messages)).join('');
+async function multipart(
+  view: MessageView,
+  entity: Entity,
+  extended: boolean,
+  messages: number,
+): Promise<string> {
+  let children = '';
+  for (const part of entity.parts) children += await structureOf(view, part, extended, messages);
   const bodies = children === '' ? (extended ? EMPTY_TEXT_EXTENDED : EMPTY_TEXT) : children;
   const subtype = imapString(entity.mediaType.subtype);
   if (!extended) return `(${bodies} ${subtype})`;
@@ -36,10 +47,14 @@ function multipart(octets: Buffer, entity: Entity, extended: boolean, messages: 
 }
 
 // body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
-function singlePart(octets: Buffer, entity: Entity, extended: boolean, messages: number): string {
+async function singlePart(
+  view: MessageView,
+  entity: Entity,
+  extended: boolean,
+  messages: number,
+): Promise<string> {
   const message = isMessage(entity, messages);
   const { type, subtype } = shownType(entity, message);
-  const body = octets.subarray(entity.body.start, entity.body.end);
   const fields = [
     imapString(type),
     imapString(subtype),
@@ -47,16 +62,16 @@ function singlePart(octets: Buffer, entity: Entity, extended: boolean, messages:
     imapNstring(fieldValue(entity.fields, 'content-id')),
     imapNstring(fieldValue(entity.fields, 'content-description')),
     imapString(entity.transferEncoding === 'unknown' ? '7bit' : entity.transferEncoding),
-    String(body.length),
+    String(entity.body.end - entity.body.start),
   ];
   if (message) {
-    const inner = readEntity(octets, entity.body);
+    const inner = await view.messageIn(entity);
     fields.push(
       envelope(inner.fields),
-      structureOf(octets, inner, extended, messages + 1),
-      String(lines(body)),
+      await structureOf(view, inner, extended, messages + 1),
+      String(await lines(view, entity.body)),
     );
-  } else if (type === 'text') fields.push(String(lines(body)));
+  } else if (type === 'text') fields.push(String(await lines(view, entity.body)));
   if (extended) {
     fields.push(imapNstring(fieldValue(entity.fields, 'content-md5')), dispositionToLocation(entity));
   }
@@ -111,8 +126,16 @@ function fieldValue(fields: readonly HeaderField[], name: string): string | null
 }
 
 /** Lines as servers count them: line ends. */
-function lines(octets: Buffer): number {
+async function lines({ octets }: MessageView, { start, end }: Range): Promise<number> {
   let count = 0;
-  for (let at = octets.indexOf(0x0a); at !== -1; at = octets.indexOf(0x0a, at + 1)) count++;
+  await scan(
+    octets,
+    (chunk) => {
+      for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) count++;
+      return undefined;
+    },
+    start,
+    end,
+  );
   return count;
 }

@@ -1,36 +1,66 @@
-import type { Entity } from '../mail/entity.ts';
-import { readEntity } from '../mail/entity-tree.ts';
+import type { Entity, Range } from '../mail/entity.ts';
+import { readEntityFrom } from '../mail/entity-source.ts';
+import { collect } from '../octets/collect.ts';
+import type { OctetSource, OctetStream } from '../octets/source.ts';
 
-/** A message as a client sees it, and where its parts lie (RFC 9051 §6.4.5.1). Parsed once, when first asked. */
+/**
+ * A message as a client sees it, and where its parts lie (RFC 9051 §6.4.5.1). Parsed once, when first asked; its octets may lie
+ * in a spool. It is there as long as somebody holds it.
+ */
 export class MessageView {
-  readonly octets: Buffer;
-  #root: Entity | null = null;
+  readonly octets: OctetSource;
+  readonly #discard: () => Promise<void>;
+  #root: Promise<Entity> | null = null;
+  #holders = 0;
 
-  constructor(octets: Buffer) {
+  /** `discard` frees what the octets lie in, after the last holder has let go. */
+  constructor(octets: OctetSource, discard: () => Promise<void> = async () => undefined) {
     this.octets = octets;
+    this.#discard = discard;
   }
 
-  get root(): Entity {
-    this.#root ??= readEntity(this.octets);
+  get length(): number {
+    return this.octets.length;
+  }
+
+  /** The octets stay until the returned function was called; it may be called again. */
+  hold(): () => void {
+    this.#holders++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      if (--this.#holders === 0) void this.#discard();
+    };
+  }
+
+  /** @throws SealgateError `mail.…` for a header or tree beyond the limits, which no view has; the source's own */
+  root(): Promise<Entity> {
+    this.#root ??= readEntityFrom(this.octets);
     return this.#root;
   }
 
+  read({ start, end }: Range): OctetStream {
+    return this.octets.read(start, end);
+  }
+
   /** `BODY[HEADER]`: the fields and the empty line. */
-  header(): Buffer {
-    return this.octets.subarray(0, this.root.body.start);
+  async header(): Promise<Buffer> {
+    return collect(this.octets.read(0, (await this.root()).body.start));
   }
 
   /** `BODY[TEXT]`: everything after the empty line, the epilogue included. */
-  text(): Buffer {
-    return this.octets.subarray(this.root.body.start);
+  async text(): Promise<Range> {
+    return { start: (await this.root()).body.start, end: this.length };
   }
 
   /** The part with that number; null: there is none. */
-  part(path: readonly number[]): ViewPart | null {
-    let at: ViewPart = { entity: this.root, message: { range: this.root, octets: this.octets } };
+  async part(path: readonly number[]): Promise<ViewPart | null> {
+    const root = await this.root();
+    let at: ViewPart = { entity: root, message: root };
     let messages = 0;
     for (const number of path) {
-      const next = this.#child(at, number, messages);
+      const next = await this.#child(at, number, messages);
       if (next === null) return null;
       if (next.message !== null) messages++;
       at = next;
@@ -38,8 +68,8 @@ export class MessageView {
     return at;
   }
 
-  #child(parent: ViewPart, number: number, messages: number): ViewPart | null {
-    const container = parent.message?.range ?? parent.entity;
+  async #child(parent: ViewPart, number: number, messages: number): Promise<ViewPart | null> {
+    const container = parent.message ?? parent.entity;
     const entity =
       container.parts.length > 0
         ? container.parts[number - 1]
@@ -48,20 +78,17 @@ export class MessageView {
           ? container
           : undefined;
     if (entity === undefined) return null;
-    return { entity, message: this.#enclosed(entity, messages) };
+    return { entity, message: isMessage(entity, messages) ? await this.messageIn(entity) : null };
   }
 
-  #enclosed(entity: Entity, messages: number): ViewPart['message'] {
-    if (!isMessage(entity, messages)) return null;
-    return { range: readEntity(this.octets, entity.body), octets: this.octets };
+  /** The message in a message/rfc822 part; ranges count from the start of the view. */
+  messageIn(entity: Entity): Promise<Entity> {
+    return readEntityFrom(this.octets, entity.body);
   }
 }
 
-export type ViewPart = {
-  entity: Entity;
-  /** The message inside a message/rfc822 part (for the root: the message itself); null otherwise. */
-  message: { range: Entity; octets: Buffer } | null;
-};
+/** A part; `message`: the message inside a message/rfc822 part (for the root: the message itself), null otherwise. */
+export type ViewPart = { entity: Entity; message: Entity | null };
 
 /** Messages inside messages that are looked into. Each level is read anew, and clients follow recursively. */
 const MESSAGES_DEEP = 20;

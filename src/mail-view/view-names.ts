@@ -26,16 +26,15 @@ export function viewNames(installationId: string, hostname: string): ViewNames {
   };
 }
 
-/** Which stored message a view belongs to (RFC 9051 §2.3.1.1): the pair never names another message. */
-export type StoredMessageId = { uidValidity: number; uid: number };
-
 /**
  * The boundary of the shell: a keyed hash, so that a sender cannot know it before delivery and close our part from
  * inside. `secret` is the installation's view secret; each login has boundaries of its own.
+ *
+ * @param message a name that never means another message of this login
  */
-export function viewBoundary(secret: Buffer, login: string, message: StoredMessageId): string {
+export function viewBoundary(secret: Buffer, login: string, message: string): string {
   const userSecret = createHmac('sha256', secret).update(`view\0${login}`).digest();
-  const hash = createHmac('sha256', userSecret).update(`${message.uidValidity}|${message.uid}`).digest();
+  const hash = createHmac('sha256', userSecret).update(message).digest();
   return `=_sealgate_${base32(hash).slice(0, 26)}`;
 }
 

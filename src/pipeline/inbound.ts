@@ -1,5 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import { collect } from '../octets/collect.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { decideInbound } from '../policy/decide-inbound.ts';
@@ -54,7 +56,8 @@ export function inboundStory(parts: InboundParts): InboundStory {
 }
 
 async function open(request: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
-  const { session, principal, octets, patience } = request;
+  const { session, principal, patience } = request;
+  const octets = await collect(request.octets.read());
   const at = parts.clock();
   // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
   const keys = async () =>
@@ -84,7 +87,13 @@ function outcomeOf(opening: MessageOpening, revocation: 'soft' | 'hard'): OpenOu
     case 'as-is':
       return { kind: 'as-is', report: report.layers.length === 0 ? null : report };
     case 'opened':
-      return { kind: 'opened', entity, header, report, verdict: decideInbound(report, { revocation }) };
+      return {
+        kind: 'opened',
+        entity: bufferSource(entity),
+        header,
+        report,
+        verdict: decideInbound(report, { revocation }),
+      };
     case 'no-key':
       return { kind: 'no-key', report };
     case 'failed':

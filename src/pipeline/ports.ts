@@ -1,6 +1,7 @@
 import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
 import type { Duration, SealgateError } from '../errors.ts';
 import type { MailId, SessionId } from '../ids.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { Principal } from '../sasl/principal.ts';
 import type { SecurityReport } from '../smime/report.ts';
@@ -77,8 +78,8 @@ export interface InboundStory {
 export type OpenRequest = {
   session: SessionId;
   principal: Principal;
-  /** The stored original, whole. */
-  octets: Buffer;
+  /** The stored original, whole; it may lie in a spool. Read several times, never after the answer. */
+  octets: OctetSource;
   /** Absent: keys are waited for as long as they take. */
   patience?: Patience;
 };
@@ -100,7 +101,9 @@ export type OpenOutcome =
    */
   | {
       kind: 'opened';
-      entity: Buffer;
+      /** It may lie in a spool, until `discard` is called. */
+      entity: OctetSource;
+      discard?(): Promise<void>;
       header?: Buffer | null;
       report: SecurityReport;
       verdict: Verdict;

@@ -59,7 +59,7 @@ async function noop(tag = 'n', news = ''): Promise<string> {
 
 async function waitsForPin(): Promise<void> {
   await timers.pass(LONG);
-  expect(proxy.control.waiting.size).toBe(1);
+  await proxy.control.waitFor(1);
 }
 
 describe('a key that is away', () => {
@@ -298,7 +298,7 @@ describe('a PIN that somebody types while a message is fetched whole', () => {
     client.send(`s ${command}\r\n`);
     await server.until(/s [^\r\n]*\r\n/);
     expect(await client.until(/a NO [^\r\n]*\r\n/)).toMatch(/^a NO \[UNAVAILABLE\] /);
-    expect(proxy.control.waiting.size).toBe(0);
+    await proxy.control.waitFor(0);
   });
 
   test('SELECT gives up what has only begun after a second', async () => {
@@ -326,7 +326,7 @@ describe('a PIN that somebody types while a message is fetched whole', () => {
     await waitsForPin();
     client.close();
     await server.rest();
-    expect(proxy.control.waiting.size).toBe(0);
+    await proxy.control.waitFor(0);
   });
 
   test('a mail server that goes away ends it, too', async () => {
@@ -334,7 +334,7 @@ describe('a PIN that somebody types while a message is fetched whole', () => {
     await waitsForPin();
     server.close();
     expect(await client.rest()).toMatch(/\* BYE /);
-    expect(proxy.control.waiting.size).toBe(0);
+    await proxy.control.waitFor(0);
   });
 
   test('the next encrypted message waits for it; both come once it is typed', async () => {
@@ -461,7 +461,7 @@ describe('a PIN that somebody types while a structure is fetched', () => {
     client.close();
     await closed;
     await server.rest();
-    expect(proxy.control.waiting.size).toBe(0);
+    await proxy.control.waitFor(0);
   });
 });
 

@@ -9,7 +9,7 @@ import type { ViewOutcome } from '../../src/mail-view/view-outcome.ts';
 import type { HeaderProtectionReport } from '../../src/smime/report.ts';
 
 const names = viewNames('7f3a9c2e', 'gw.example.net');
-const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', { uidValidity: 7, uid: 3 });
+const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', 'imap 7 3 INBOX');
 const OUTER = [
   'Received: from a by b',
   'From: Alice <alice@example.org>',

@@ -12,7 +12,7 @@ import type { Certificate } from '../../src/pki/certificate.ts';
 import type { SecurityReport, SignedLayer } from '../../src/smime/report.ts';
 
 const names = viewNames('7f3a9c2e', 'gw.example.net');
-const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', { uidValidity: 7, uid: 3 });
+const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', 'imap 7 3 INBOX');
 const OUTER = ['Received: from a by b', 'From: alice@example.org', 'To: bob@example.org', 'Subject: sealed'];
 const gcm: SecurityReport = {
   layers: [{ kind: 'encrypted', algorithm: 'aes256-gcm', authenticated: true, outcome: 'opened' }],
@@ -315,7 +315,7 @@ test('a rendering keeps the words of an earlier one, and nothing is served in th
 
 test('the boundary depends on secret, login, UIDVALIDITY and UID', () => {
   const make = (secret: number, login: string, uidValidity: number, uid: number): string =>
-    viewBoundary(Buffer.alloc(32, secret), login, { uidValidity, uid });
+    viewBoundary(Buffer.alloc(32, secret), login, `imap ${uidValidity} ${uid} INBOX`);
   const all = [
     make(1, 'a', 1, 1),
     make(2, 'a', 1, 1),

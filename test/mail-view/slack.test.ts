@@ -9,7 +9,7 @@ import type { ViewOutcome } from '../../src/mail-view/view-outcome.ts';
 
 /** The views fit into what OpenSSL makes: a CMS object in base64 leaves room for the shell. */
 const names = viewNames('7f3a9c2e', 'gateway.example.org');
-const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', { uidValidity: 1, uid: 1 });
+const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', 'imap 1 1 INBOX');
 const OUTER =
   'From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: hello\r\nDate: Fri, 02 Jan 2026 03:04:05 +0000\r\n';
 

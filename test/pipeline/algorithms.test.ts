@@ -3,16 +3,18 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { oid, sequence } from '../../src/asn1/writer.ts';
 import { announcesOaep } from '../../src/cms/capabilities.ts';
 import { newSessionId } from '../../src/ids.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import type { AddressAlgorithms } from '../../src/pipeline/address-algorithms.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
-import type { Keyring, OpenOutcome } from '../../src/pipeline/ports.ts';
+import type { Keyring } from '../../src/pipeline/ports.ts';
 import type { Rule } from '../../src/policy/rules.ts';
 import { type AlgorithmSettings, cautiousAlgorithms } from '../../src/smime/algorithm-choice.ts';
 import { ownCapabilities } from '../../src/smime/capabilities.ts';
 import { ecKey, extension, generalName, makeCertificate, subjectAltName } from '../pki/make-certificate.ts';
 import { principalNamed } from '../support/principal.ts';
 import { type LoadedKey, SoftwareKeys } from '../support/software-keys.ts';
+import { type BufferedOutcome, buffered } from './support/buffered.ts';
 import {
   FakeDelivered,
   FakeDirectory,
@@ -104,14 +106,15 @@ async function send(
 }
 
 /** What somebody with this key finds in the message that the address got. */
-function open(address: string, key: LoadedKey): Promise<OpenOutcome> {
+function open(address: string, key: LoadedKey): Promise<BufferedOutcome> {
   const story = inboundStory({
     keyring: ring(careful, key),
     ...{ directory: new FakeDirectory(), anchors: [], intermediates: [] },
     ...{ clock: () => new Date(), log: new FakeLog() },
   });
   const octets = upstream.messageFor(address);
-  return story.open({ session: newSessionId(), principal: principalNamed(key.label), octets });
+  const request = { session: newSessionId(), principal: principalNamed(key.label) };
+  return buffered(story.open({ ...request, octets: bufferSource(octets) }));
 }
 
 /** The CMS of the outermost layer. */

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { newSessionId } from '../../src/ids.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
-import type { OpenOutcome, Patience } from '../../src/pipeline/ports.ts';
+import type { Patience } from '../../src/pipeline/ports.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { principalNamed } from '../support/principal.ts';
+import { type BufferedOutcome, buffered } from './support/buffered.ts';
 import { type Person, Town } from './support/people.ts';
 import { away, FakeDirectory, FakeKeyring, FakeLog, mail } from './support/ports.ts';
 
@@ -35,15 +37,16 @@ beforeEach(() => {
   now = new Date();
 });
 
-function read(octets: Buffer, login = BOB, patience?: Patience): Promise<OpenOutcome> {
+function read(octets: Buffer, login = BOB, patience?: Patience): Promise<BufferedOutcome> {
   const story = inboundStory({
     ...{ keyring, directory, anchors, intermediates: [] },
     ...{ clock: () => now, log: new FakeLog() },
   });
-  return story.open({
-    ...{ session: newSessionId(), principal: principalNamed(login), octets },
+  const opening = story.open({
+    ...{ session: newSessionId(), principal: principalNamed(login), octets: bufferSource(octets) },
     ...(patience === undefined ? {} : { patience }),
   });
+  return buffered(opening);
 }
 
 function signed(header: readonly string[] = HEADER, ...args: readonly string[]): Promise<Buffer> {
@@ -260,7 +263,7 @@ describe('damage', () => {
     const octets = await town.made(HEADER, ENTITY, '-encrypt', '-aes-256-gcm', bob.files.certificateFile);
     const [head = '', body = ''] = octets.toString('latin1').split('\r\n\r\n');
     const cms = Buffer.from(body, 'base64');
-    const outcomes: OpenOutcome[] = [];
+    const outcomes: BufferedOutcome[] = [];
     for (const at of [cms.length - 1, cms.length - 40, cms.indexOf(bob.certificate.serialNumber) + 60]) {
       const damaged = Buffer.from(cms);
       damaged[at] = (damaged[at] ?? 0) ^ 0xff;

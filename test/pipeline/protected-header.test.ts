@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { newSessionId } from '../../src/ids.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
-import type { OpenOutcome } from '../../src/pipeline/ports.ts';
+import type {} from '../../src/pipeline/ports.ts';
 import type { Rule } from '../../src/policy/rules.ts';
 import { principalNamed } from '../support/principal.ts';
+import { type BufferedOutcome, buffered } from './support/buffered.ts';
 import { type Person, Town } from './support/people.ts';
 import {
   FakeDelivered,
@@ -66,10 +68,11 @@ async function send(to: readonly string[], octets: Buffer, rules: readonly Rule[
   expect(outcome.kind).toBe('accepted');
 }
 
-function read(octets: Buffer, login = BOB): Promise<OpenOutcome> {
+function read(octets: Buffer, login = BOB): Promise<BufferedOutcome> {
   const parts = { keyring, directory, anchors: [town.anchor], intermediates: [] };
   const story = inboundStory({ ...parts, clock: () => new Date(), log });
-  return story.open({ session: newSessionId(), principal: principalNamed(login), octets });
+  const request = { session: newSessionId(), principal: principalNamed(login) };
+  return buffered(story.open({ ...request, octets: bufferSource(octets) }));
 }
 
 describe('a rule that protects the Subject', () => {

@@ -19,7 +19,7 @@ const plain = Buffer.from(
   `From: alice@example.org\r\nTo: bob@example.org\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n${`${SECRET}. `.repeat(100)}\r\n`,
 );
 const names = viewNames('7f3a9c2e', 'gw.example.net');
-const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', { uidValidity: 7, uid: 3 });
+const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', 'imap 7 3 INBOX');
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const rsaCertificate = makeCertificate({

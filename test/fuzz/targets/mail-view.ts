@@ -8,6 +8,7 @@ import { renderView } from '../../../src/mail-view/render.ts';
 import { selectFields, shapeOfFields } from '../../../src/mail-view/shape.ts';
 import { viewBoundary, viewNames } from '../../../src/mail-view/view-names.ts';
 import type { ViewOutcome } from '../../../src/mail-view/view-outcome.ts';
+import { bufferSource } from '../../../src/octets/buffer-source.ts';
 import type { SecurityReport } from '../../../src/smime/report.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 import { chunksOf } from './chunks.ts';
@@ -15,7 +16,7 @@ import { corpusFiles } from './corpus.ts';
 import { mailDictionary, mails } from './mail.ts';
 
 const names = viewNames('7f3a9c2e', 'gw.example.net');
-const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', { uidValidity: 7, uid: 3 });
+const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', 'imap 7 3 INBOX');
 const report: SecurityReport = {
   layers: [{ kind: 'encrypted', algorithm: 'aes256-gcm', authenticated: true, outcome: 'opened' }],
 };
@@ -49,20 +50,21 @@ export const mailViewTargets: readonly FuzzTarget[] = [
           { kind: 'no-key', report },
           { kind: 'as-is', report: null },
         ];
-        return outcomes.map((outcome) => {
+        const looked = outcomes.map(async (outcome) => {
           const original = outcome.kind === 'opened' ? input.subarray(0, middle) : input;
           const { octets, overflow, annotation } = renderView({ original, outcome, boundary, names });
           holds(
             overflow ? octets.length > original.length : octets.length === original.length,
             'a view has the size of what is stored',
           );
-          const view = new MessageView(octets);
+          const view = new MessageView(bufferSource(octets));
           holds(
             readHeader(octets, 0, octets.length).fields.every(({ name }) => name !== ''),
             'a view has a clean header',
           );
-          return [octets, annotation, bodyStructure(view, true), view.part([1]) ?? null];
+          return [octets, annotation, await bodyStructure(view, true), (await view.part([1])) ?? null];
         });
+        return Promise.all(looked);
       },
     }),
   },

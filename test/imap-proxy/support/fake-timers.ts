@@ -1,4 +1,4 @@
-import type { Timers } from '../../../src/imap-proxy/timers.ts';
+import type { Timers } from '../../../src/reading/timers.ts';
 
 /** Time that passes when a test says so. */
 export class FakeTimers implements Timers {

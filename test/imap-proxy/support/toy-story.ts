@@ -1,3 +1,5 @@
+import { bufferSource } from '../../../src/octets/buffer-source.ts';
+import { collect } from '../../../src/octets/collect.ts';
 import type { InboundStory, OpenOutcome, OpenRequest } from '../../../src/pipeline/ports.ts';
 import type { SecurityReport } from '../../../src/smime/report.ts';
 
@@ -12,6 +14,8 @@ export type ToyControl = {
   mode: 'works' | 'unavailable' | 'failed' | 'no-key' | 'breaks' | 'waits';
   /** Messages that wait for a PIN. */
   readonly waiting: Set<() => void>;
+  /** Resolves when so many messages wait for a PIN. */
+  waitFor(count: number): Promise<void>;
   /** Everything that waits can go on, and works from now on. */
   typed(): void;
 };
@@ -20,6 +24,9 @@ export function toyControl(): ToyControl {
   const waiting = new Set<() => void>();
   return {
     ...{ opened: 0, observed: 0, mode: 'works', waiting },
+    async waitFor(count) {
+      while (waiting.size !== count) await new Promise((resolve) => setImmediate(resolve));
+    },
     typed() {
       this.mode = 'works';
       for (const goOn of [...waiting]) goOn();
@@ -36,7 +43,7 @@ const REPORT: SecurityReport = {
 export function toyStory(control: ToyControl): InboundStory {
   return {
     async open(request: OpenRequest): Promise<OpenOutcome> {
-      const text = request.octets.toString('latin1');
+      const text = (await collect(request.octets.read())).toString('latin1');
       if (/^content-type: *multipart\/signed/im.test(text)) {
         control.observed++;
         return { kind: 'as-is', report: null };
@@ -60,7 +67,12 @@ export function toyStory(control: ToyControl): InboundStory {
         case 'works': {
           const body = text.slice(text.indexOf('\r\n\r\n') + 4);
           const entity = Buffer.from(body, 'base64').subarray(OVERHEAD).reverse();
-          return { kind: 'opened', entity, report: REPORT, verdict: { kind: 'trusted' } };
+          return {
+            kind: 'opened',
+            entity: bufferSource(entity),
+            report: REPORT,
+            verdict: { kind: 'trusted' },
+          };
         }
       }
     },

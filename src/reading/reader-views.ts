@@ -1,0 +1,206 @@
+import { SealgateError } from '../errors.ts';
+import type { SessionId } from '../ids.ts';
+import type { Log } from '../log/log.ts';
+import { type MessageClass, type ViewKind, viewKind } from '../mail-view/message-class.ts';
+import { MessageView } from '../mail-view/message-view.ts';
+import { type Annotation, renderView, type ShownHeader } from '../mail-view/render.ts';
+import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
+import type { ViewOutcome } from '../mail-view/view-outcome.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import { collect } from '../octets/collect.ts';
+import type { OctetSource } from '../octets/source.ts';
+import type { InboundStory, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
+import { RepeatedFailures } from './repeated-failures.ts';
+import { messageKey, type StoredMessage } from './stored-message.ts';
+import type { Timers } from './timers.ts';
+import type { Withheld } from './withheld.ts';
+
+/** Views kept for clients that fetch a message in pieces. */
+const CACHED_VIEWS = 4;
+const CACHED_OCTETS = 32 * 1024 * 1024;
+
+export type ReaderOptions = {
+  session: SessionId;
+  principal: Principal;
+  /** Whether the gateway has any key of the reader's that opens mail. */
+  hasKeys: boolean;
+  story: InboundStory;
+  /** Makes boundaries that nobody can guess; 32 random octets of the installation. */
+  secret: Buffer;
+  names: ViewNames;
+  log: Log;
+  timers: Timers;
+};
+
+export type OpenedView =
+  | { kind: 'view'; view: MessageView }
+  /** Nothing may be served. */
+  | { kind: 'withheld'; reason: Withheld };
+
+/**
+ * What one reader is shown, by whatever protocol: opens stored messages, renders their views, and keeps to what was said once.
+ *
+ * Holds: within a session a stored message keeps its view's octets, whatever the story says later; what an earlier rendering
+ * said is kept as an annotation of some hundred octets, the views themselves only as a small cache.
+ */
+export class ReaderViews {
+  readonly #options: ReaderOptions;
+  readonly #annotations = new Map<string, Annotation>();
+  readonly #cache = new Map<string, { view: MessageView; release: () => void }>();
+  readonly #failures: RepeatedFailures;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+    this.#failures = new RepeatedFailures(options.timers);
+  }
+
+  /** Whose mailbox it is, for what is counted by login. */
+  get login(): string {
+    return this.#options.principal.login;
+  }
+
+  get names(): ViewNames {
+    return this.#options.names;
+  }
+
+  /** Another mailbox, or none, is selected. */
+  forget(): void {
+    this.#annotations.clear();
+    for (const { release } of this.#cache.values()) release();
+    this.#cache.clear();
+  }
+
+  kindOf(messageClass: MessageClass): ViewKind {
+    return viewKind(messageClass, this.#options.hasKeys);
+  }
+
+  boundary(message: StoredMessage): string {
+    const { secret, principal } = this.#options;
+    return viewBoundary(secret, principal.login, messageKey(message));
+  }
+
+  /** What listings say of a message whose protected header fields were shown; null: what is stored. */
+  shownHeader(message: StoredMessage): ShownHeader | null {
+    return this.#annotations.get(messageKey(message))?.header ?? null;
+  }
+
+  /** A view that was opened a moment ago; the cache holds it no longer than until the next one is opened. */
+  cached(message: StoredMessage): MessageView | null {
+    const key = messageKey(message);
+    const entry = this.#cache.get(key);
+    if (entry === undefined) return null;
+    this.#cache.delete(key);
+    this.#cache.set(key, entry);
+    return entry.view;
+  }
+
+  /**
+   * Opens and renders. Never throws. What could not be had leaves nothing behind: the next attempt starts anew.
+   *
+   * @param original whole; read several times, and let go when this resolves
+   */
+  async open(message: StoredMessage, original: OctetSource, patience: Patience): Promise<OpenedView> {
+    const key = messageKey(message);
+    const outcome = await this.#ask(original, patience);
+    if (outcome.kind === 'unavailable') {
+      const { key: isKey, publicText: text } = outcome;
+      // Who gave up himself does not ask in a loop.
+      const penalty = patience.signal.aborted ? {} : { penalty: this.#failures.failed(key) };
+      return withheld({ code: 'UNAVAILABLE', text, ...(isKey ? { key: true as const } : {}), ...penalty });
+    }
+    this.#failures.opened(key);
+    try {
+      return { kind: 'view', view: await this.#render(message, original, outcome) };
+    } catch (error) {
+      if (error instanceof SealgateError) {
+        const code = error.code === 'view.changed' ? 'UNAVAILABLE' : 'LIMIT';
+        return withheld({ code, text: error.publicText });
+      }
+      this.#defect('reading.render', error);
+      return withheld({ code: 'SERVERBUG', text: 'This message could not be shown.' });
+    }
+  }
+
+  /** Lets the story see a message that is shown as it is stored, so that its signer's certificate can be learnt. */
+  async observe(octets: OctetSource): Promise<void> {
+    // Nobody waits for it, so nobody is asked for a PIN.
+    await this.#ask(octets, { signal: AbortSignal.abort(), exhausted: new Map() });
+  }
+
+  async #ask(octets: OctetSource, patience: Patience): Promise<OpenOutcome> {
+    const { story, session, principal } = this.#options;
+    try {
+      return await story.open({ session, principal, octets, patience });
+    } catch (error) {
+      if (error instanceof SealgateError && error.duration === 'permanent') {
+        return { kind: 'failed', report: { layers: [] } };
+      }
+      this.#defect('reading.open', error);
+      const publicText = 'This message cannot be opened now. Try again later.';
+      return { kind: 'unavailable', key: false, publicText };
+    }
+  }
+
+  async #render(
+    message: StoredMessage,
+    original: OctetSource,
+    outcome: Exclude<OpenOutcome, { kind: 'unavailable' }>,
+  ): Promise<MessageView> {
+    const { names, log, session } = this.#options;
+    const key = messageKey(message);
+    const frozen = this.#annotations.get(key);
+    const rendered = renderView({
+      original: await collect(original.read()),
+      outcome: await inMemory(outcome),
+      boundary: this.boundary(message),
+      names,
+      ...(frozen === undefined ? {} : { frozen }),
+    });
+    if (!rendered.overflow && rendered.octets.length !== original.length) {
+      throw new Error('a view has another size than its original');
+    }
+    const view = new MessageView(bufferSource(rendered.octets));
+    this.#annotations.set(key, rendered.annotation);
+    this.#keep(key, view);
+    if (frozen === undefined) {
+      log.write({
+        event: 'mail.opened',
+        level: 'info',
+        session,
+        outcome: rendered.annotation.kind,
+        verdict: outcome.kind === 'opened' ? outcome.verdict.kind : 'none',
+        octets: original.length,
+        overflow: rendered.overflow,
+      });
+    }
+    return view;
+  }
+
+  #keep(key: string, view: MessageView): void {
+    if (view.length > CACHED_OCTETS) return;
+    this.#cache.get(key)?.release();
+    this.#cache.delete(key);
+    this.#cache.set(key, { view, release: view.hold() });
+    let total = 0;
+    for (const each of this.#cache.values()) total += each.view.length;
+    for (const [oldest, each] of this.#cache) {
+      if (this.#cache.size <= CACHED_VIEWS && total <= CACHED_OCTETS) break;
+      this.#cache.delete(oldest);
+      each.release();
+      total -= each.view.length;
+    }
+  }
+
+  #defect(where: string, error: unknown): void {
+    this.#options.log.write({ event: 'gateway.defect', level: 'error', where, error: String(error) });
+  }
+}
+
+async function inMemory(outcome: Exclude<OpenOutcome, { kind: 'unavailable' }>): Promise<ViewOutcome> {
+  if (outcome.kind !== 'opened') return outcome;
+  return { ...outcome, entity: await collect(outcome.entity.read()) };
+}
+
+function withheld(reason: Withheld): OpenedView {
+  return { kind: 'withheld', reason };
+}

@@ -1,0 +1,19 @@
+/**
+ * Which stored message a view belongs to. Such a name never means another message (RFC 9051 §2.3.1.1), so what was
+ * once shown under it stays.
+ */
+export type StoredMessage =
+  | {
+      protocol: 'imap' /** As the client names it, decoded; INBOX in capitals. */;
+      mailbox: string;
+      uidValidity: number;
+      uid: number;
+    }
+  | { protocol: 'pop3'; uidl: string };
+
+/** One text for each message of a login. */
+export function messageKey(message: StoredMessage): string {
+  return message.protocol === 'imap'
+    ? `imap ${message.uidValidity} ${message.uid} ${message.mailbox}`
+    : `pop3 ${message.uidl}`;
+}
