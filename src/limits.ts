@@ -166,6 +166,52 @@ export const limits = {
     /** One SEARCH line for 100,000 hits is 589 KB. */
     upstreamLineOctets: 16 * 1024 * 1024,
     beforeAuthTimeoutMs: 60_000,
+    /** Parentheses, NOT and OR in each other, and keys, of a search that is looked into; a larger one is the mail server's alone. */
+    searchDepth: 50,
+    searchKeys: 1_000,
+    /** Messages that one search may find where its result is put together here. */
+    searchResults: 2_000_000,
+    /** A line of the gateway's own, besides what the client wrote: some servers take no longer ones. */
+    searchLineOctets: 8_000,
+  },
+  /** Words of decrypted mail, for SEARCH. */
+  searchText: {
+    /** Octets of a view, from its beginning, in which words are looked for. */
+    viewOctets: 1024 * 1024,
+    /** Characters of text kept of one message. */
+    characters: 256 * 1024,
+    /** Of all messages that one session has opened. */
+    sessionCharacters: 4 * 1024 * 1024,
+    sessionMessages: 2_000,
+  },
+  listening: {
+    /** A PROXY header of version 2 with its TLVs: the largest of them are certificates' names and tokens of a cloud. */
+    proxyHeaderOctets: 4_096,
+    /** From connecting to the end of the PROXY header. */
+    proxyHeaderTimeoutMs: 10_000,
+  },
+  pop3: {
+    /** RFC 2449 §4 asks for 255 octets; AUTH with a bearer token needs far more. */
+    commandLineOctets: 65_536,
+    /** First lines of replies; RFC 2449 §4 allows 512. */
+    replyLineOctets: 4_096,
+    /** The whole answer to CAPA. */
+    capabilityOctets: 65_536,
+    /** Commands of one client whose answers are still to come. */
+    commandsInFlight: 256,
+    /** Commands before a login, and failed logins, after which a session ends. */
+    commandsBeforeAuth: 50,
+    authFailuresPerSession: 5,
+    /** Messages of one session whose UIDL and class are remembered. */
+    remembered: 20_000,
+    beforeAuthTimeoutMs: 60_000,
+    upstreamConnectTimeoutMs: 15_000,
+    /**
+     * POP3 has nothing to say while a message is being opened, and clients give up after a minute: so long after RETR it is
+     * refused for now. It has at least the second time from when it was there whole.
+     */
+    openingMs: 50_000,
+    leastOpeningMs: 10_000,
   },
   /** One message on its way through, octets. Listeners may configure less. */
   messageOctets: 64 * 1024 * 1024,

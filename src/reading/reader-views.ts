@@ -84,6 +84,11 @@ export class ReaderViews {
     return this.#annotations.get(messageKey(message))?.header ?? null;
   }
 
+  /** What the view of a message shows; null: it was not opened yet. */
+  shows(message: StoredMessage): Annotation['kind'] | null {
+    return this.#annotations.get(messageKey(message))?.kind ?? null;
+  }
+
   /** A view that was opened a moment ago; the cache holds it no longer than until the next one is opened. */
   cached(message: StoredMessage): MessageView | null {
     const key = messageKey(message);
