@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import type { Config } from './config/load.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
 import { SqliteDirectory } from './directory/sqlite-directory.ts';
@@ -10,6 +10,7 @@ import { openKeySources } from './hsm/key-sources.ts';
 import { createKeyring } from './hsm/keyring.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
 import { connectUpstream as connectImap, type ImapUpstream } from './imap-proxy/upstream-connection.ts';
+import { tlsContext } from './listening/tls-context.ts';
 import type { Log } from './log/log.ts';
 import { inboundStory } from './pipeline/inbound.ts';
 import { outboundStory } from './pipeline/outbound.ts';
@@ -100,9 +101,9 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       revocation: { checker: revocation.checker, failure },
     });
     const withKeys = loginsThatRead(principals, config.keys);
-    const secureContext = await listenerContext(config);
+    const tlsMaterial = await listenerMaterial(config);
     const ports = new Map<string, number>();
-    const shared = { secureContext, log, hostname: config.hostname };
+    const shared = { tlsMaterial, log, hostname: config.hostname };
     for (const listener of config.submission) {
       const started = await startSubmission(listener, shared, outbound);
       open.push(started);
@@ -157,7 +158,7 @@ function loginsThatRead(
 
 /** What both kinds have. */
 type Listener = Config['imap'][number] | Config['submission'][number];
-type Shared = { secureContext: SecureContext | null; log: Log; hostname: string };
+type Shared = { tlsMaterial: ListenerMaterial | null; log: Log; hostname: string };
 
 function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
   const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
@@ -200,7 +201,7 @@ export async function checkUpstreams(config: Config): Promise<void> {
     ),
     ...config.imap.map((listener) =>
       checked(listener, async () => {
-        const { wire } = await connectImap(await imapUpstream(listener), new AbortController().signal);
+        const { wire } = await connectImap(await imapUpstream(listener), null, new AbortController().signal);
         wire.destroy();
       }),
     ),
@@ -225,29 +226,29 @@ async function checked(
 }
 
 function smtpUpstream({ upstream }: Config['submission'][number]): UpstreamOptions {
-  const { host, port, tls, allowPlaintext, ca, serverName } = upstream;
+  const { host, port, tls, allowPlaintext, ca, serverName, proxyProtocol, tellClientAddress } = upstream;
   return {
-    ...{ host, port, tls, allowPlaintext },
+    ...{ host, port, tls, allowPlaintext, proxyProtocol, tellClientAddress },
     ...(ca === null ? {} : { caFile: ca }),
     ...(serverName === null ? {} : { serverName }),
   };
 }
 
 async function imapUpstream({ upstream }: Config['imap'][number]): Promise<ImapUpstream> {
-  const { host, port, tls, ca, serverName } = upstream;
+  const { host, port, tls, ca, serverName, proxyProtocol } = upstream;
   return {
-    ...{ host, port, tls },
+    ...{ host, port, tls, proxyProtocol },
     ...(ca === null ? {} : { ca: await readFile(ca) }),
     ...(serverName === null ? {} : { servername: serverName }),
   };
 }
 
-function common(listener: Listener, { secureContext, log, hostname }: Shared) {
-  const { name, host, port, tls, maxConnections, allowPlaintext } = listener;
+function common(listener: Listener, { tlsMaterial, log, hostname }: Shared) {
+  const { name, host, port, tls, maxConnections, allowPlaintext, proxyProtocolFrom, oldTls } = listener;
   return {
-    ...{ name, host, port, tls, maxConnections, log, hostname },
+    ...{ name, host, port, tls, maxConnections, proxyProtocolFrom, log, hostname },
     allowPlainAuth: allowPlaintext,
-    ...(secureContext === null ? {} : { secureContext }),
+    ...(tlsMaterial === null ? {} : { secureContext: tlsMaterial.context(oldTls) }),
   };
 }
 
@@ -256,15 +257,19 @@ export async function certificatesOf(files: readonly string[]): Promise<Certific
   return (await Promise.all(files.map(async (file) => readCertificates(await readFile(file))))).flat();
 }
 
-async function listenerContext({ tls }: Config): Promise<SecureContext | null> {
+/** The certificate and key for clients; one context for all listeners with the same settings. */
+type ListenerMaterial = { context(oldTls: boolean): SecureContext };
+
+async function listenerMaterial({ tls }: Config): Promise<ListenerMaterial | null> {
   if (tls === null) return null;
   try {
-    return createSecureContext({
+    const material = {
       cert: await readFile(tls.certificate),
       key: await readFile(tls.key),
-      minVersion: 'TLSv1.2',
       ...(tls.passphrase === null ? {} : { passphrase: tls.passphrase.reveal() }),
-    });
+    };
+    const usual = tlsContext(material, false);
+    return { context: (oldTls) => (oldTls ? tlsContext(material, true) : usual) };
   } catch (cause) {
     throw new SealgateError({
       code: 'listener.tls',

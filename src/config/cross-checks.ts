@@ -67,6 +67,16 @@ function listenerChecks(config: Partial<Sections>): CrossProblem[] {
         text: 'this needs a certificate: add tls: { certificate, key } at the top of the file',
       });
     }
+    if (listener.oldTls) {
+      problems.push({
+        path: [...path, 'oldTls'],
+        severity: listener.tls === 'none' ? 'error' : 'warning',
+        text:
+          listener.tls === 'none'
+            ? 'this says something only with TLS'
+            : 'TLS 1.0 and 1.1 can be attacked: keep this listener for devices that have nothing newer',
+      });
+    }
     problems.push(...upstreamChecks([...path, 'upstream'], listener.upstream));
   }
   return [...problems, ...assumedLoginChecks(config)];
@@ -75,9 +85,16 @@ function listenerChecks(config: Partial<Sections>): CrossProblem[] {
 function assumedLoginChecks(config: Partial<Sections>): CrossProblem[] {
   const problems: CrossProblem[] = [];
   const { principals } = config;
-  for (const [i, { assumeLogin, host }] of (config.submission ?? []).entries()) {
+  for (const [i, { assumeLogin, host, proxyProtocolFrom }] of (config.submission ?? []).entries()) {
     if (assumeLogin === null) continue;
     const path = ['submission', i, 'assumeLogin'];
+    if (proxyProtocolFrom.length > 0) {
+      problems.push({
+        path,
+        severity: 'error',
+        text: 'behind a load balancer nobody is known to be on this machine: leave proxyProtocolFrom out',
+      });
+    }
     if (!isLoopback(host)) {
       problems.push({
         path,
@@ -104,6 +121,13 @@ function upstreamChecks(path: readonly PropertyKey[], upstream: Listener['upstre
       path: [...path, 'tls'],
       severity: 'error',
       text: 'without TLS passwords and mail can be read on the way to the server: choose starttls or implicit, or say allowPlaintext: true',
+    });
+  }
+  if (upstream.proxyProtocol !== 'none' && upstream.tellClientAddress) {
+    problems.push({
+      path: [...path, 'tellClientAddress'],
+      severity: 'error',
+      text: 'the PROXY header tells the address already: choose one of them',
     });
   }
   for (const key of ['ca', 'serverName'] as const) {

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
 import { sources } from './sources.ts';
-import { host, listenerPort, maybe, name, transport, upstreamPort } from './values.ts';
+import { addressRange, host, listenerPort, maybe, name, transport, upstreamPort } from './values.ts';
 
 /** What every listener has: where it listens, what it offers clients, and the mail server behind it. */
 export function listenerSchema(files: Files) {
@@ -33,6 +33,18 @@ export function listenerSchema(files: Files) {
         .describe(
           'Permits `tls: none` to a server beyond this machine: passwords and mail can then be read on the way.',
         ),
+      proxyProtocol: z
+        .enum(['none', 'v1', 'v2'])
+        .default('none')
+        .describe(
+          'Begins each connection with a PROXY header of this version, which tells the server the client’s address (Dovecot: `haproxy = yes`, Postfix: `smtpd_upstream_proxy_protocol`). A server that does not expect it takes it for nonsense.',
+        ),
+      tellClientAddress: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Tells the server the client’s address in the protocol itself: XCLIENT where it is offered (SMTP, POP3), ID with x-originating-ip (IMAP). The server must trust the gateway with that.',
+        ),
     })
     .describe('The mail server behind this listener.');
 
@@ -58,6 +70,20 @@ export function listenerSchema(files: Files) {
       .max(100_000)
       .default(1000)
       .describe('Connections served at once; further ones are refused with a temporary reply.'),
+    oldTls: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Lets in clients that have only TLS 1.0 or 1.1, which can be attacked. For old devices, on a listener of their own.',
+      ),
+    proxyProtocolFrom: z
+      .array(addressRange)
+      .default([])
+      .meta({
+        description:
+          'Load balancers in front of this listener: addresses, or ranges like 10.1.0.0/16. Their connections must begin with a PROXY header (version 1 or 2), which tells the client’s address; nobody else is let in.',
+        example: ['10.1.0.7'],
+      }),
     upstream: upstream.meta({ example: upstreamExample }),
   });
 }

@@ -1,16 +1,8 @@
-import { isIP } from 'node:net';
 import * as z from 'zod';
 import { octetsFrom } from './size.ts';
-import { maybe } from './values.ts';
+import { addressRange, maybe } from './values.ts';
 
 /** `trust.revocation`: its output is the RevocationSettings of src/revocation/open-revocation.ts, and `failure`. */
-
-const addressRange = z
-  .string()
-  .refine((text) => isAddressRange(text), {
-    error: 'an IP address, or one with a prefix length like 10.1.0.0/16, is expected',
-  })
-  .meta({ what: 'IP address or range' });
 
 const port = z
   .int({ error: 'a port is a whole number from 1 to 65535' })
@@ -94,11 +86,3 @@ export const revocation = z
   })
   .prefault({})
   .describe('How it is found out whether a certificate has been revoked.');
-
-function isAddressRange(text: string): boolean {
-  const [address = '', prefix, ...more] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || more.length > 0 || address.includes('%')) return false;
-  if (prefix === undefined) return true;
-  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
-}

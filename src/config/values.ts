@@ -64,6 +64,13 @@ export const host = z
   })
   .meta({ what: 'name or IP address' });
 
+export const addressRange = z
+  .string()
+  .refine((text) => isAddressRange(text), {
+    error: 'an IP address, or one with a prefix length like 10.1.0.0/16, is expected',
+  })
+  .meta({ what: 'IP address or range' });
+
 export const address = z
   .string()
   // The one reader of addresses: what it does not read would be accepted here and belong to nobody later.
@@ -127,6 +134,14 @@ function isDomain(text: string): boolean {
 
 function isAddressLiteral(text: string): boolean {
   return isIP(text) !== 0;
+}
+
+function isAddressRange(text: string): boolean {
+  const [address = '', prefix, ...more] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || more.length > 0 || address.includes('%')) return false;
+  if (prefix === undefined) return true;
+  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
 }
 
 /** A setting that may be left out; it is null then. */

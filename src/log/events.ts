@@ -16,6 +16,8 @@ export type Event =
 type GatewayEvent =
   | { event: 'gateway.listening'; level: 'info'; listener: string; host: string; port: number }
   | { event: 'gateway.stopped'; level: 'info' }
+  /** A connection that does not begin with the PROXY header which the listener asks for, or is not a load balancer's. */
+  | { event: 'listener.proxy-refused'; level: 'warn'; listener: string; remote: string; reason: string }
   | { event: 'gateway.defect'; level: 'error'; where: string; error: string };
 
 type SubmissionEvent =

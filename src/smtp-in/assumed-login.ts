@@ -1,5 +1,5 @@
+import { isLoopback } from '../listening/loopback.ts';
 import { Principal } from '../sasl/principal.ts';
-import { isLoopback } from '../smtp-out/loopback.ts';
 import type { Conversation } from './conversation.ts';
 
 /**

@@ -1,7 +1,10 @@
 import type { Socket } from 'node:net';
-import { type SecureContext, TLSSocket } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
+import type { ClientConnection } from '../listening/client-connection.ts';
+import { secured } from '../listening/handshake.ts';
 import type { SessionPorts } from './conversation.ts';
 import { type ClientPort, SubmissionSession } from './session.ts';
 
@@ -18,14 +21,15 @@ export type Served = {
 
 /** Connects a socket with a session of its own: TLS, time limits and back-pressure are here, the protocol is there. */
 export function serveClient(
-  raw: Socket,
+  client: ClientConnection,
   context: SecureContext | null,
   ports: SessionPorts,
   id: SessionId,
   timeouts: Timeouts,
 ): Served {
-  const remote = plainAddress(raw.remoteAddress ?? '');
   const { settings, log } = ports;
+  const { socket: raw } = client;
+  const { address: remote } = client.remote;
   /** The socket that is spoken over: `raw` until a TLS handshake has begun. */
   let socket: Socket = raw;
   let cause = 'the client closed the connection';
@@ -36,7 +40,7 @@ export function serveClient(
 
   const port: ClientPort = {
     write: (text) => {
-      if (!socket.writable) return;
+      if (handshaking || !socket.writable) return;
       socket.write(text, 'utf8');
       read();
     },
@@ -79,19 +83,18 @@ export function serveClient(
     if (context === null) throw new Error('a listener with TLS has no certificate');
     for (const event of ['data', 'drain', 'timeout']) raw.removeAllListeners(event);
     raw.setTimeout(0);
-    const tls = new TLSSocket(raw, { isServer: true, secureContext: context });
-    socket = tls;
-    listen();
     handshaking = true;
-    tls.once('secure', () => {
+    secured(raw, context, timeouts.beforeAuth).then((tls) => {
       handshaking = false;
+      socket = tls;
+      tls.once('close', () => raw.destroy());
+      listen();
       done();
-    });
-    tls.once('close', () => raw.destroy());
+    }, failed);
   }
 
   function failed(error: Error): void {
-    cause = error.message;
+    cause = error instanceof SealgateError ? (error.reason ?? error.code) : error.message;
     raw.destroy();
   }
 
@@ -125,9 +128,4 @@ export function serveClient(
       farewell ??= setTimeout(() => raw.destroy(), limits.smtp.closeTimeoutMs);
     },
   };
-}
-
-/** IPv4 in IPv6 (RFC 4291 §2.5.5.2) as IPv4. */
-function plainAddress(address: string): string {
-  return address.toLowerCase().startsWith('::ffff:') ? address.slice(7) : address;
 }

@@ -1,7 +1,7 @@
 import { SealgateError } from '../errors.ts';
+import { isLoopback } from '../listening/loopback.ts';
 import { offeredExtensions } from '../smtp/extensions.ts';
 import { reply } from '../smtp/reply.ts';
-import { isLoopback } from '../smtp-out/loopback.ts';
 import { takeAssumedLogin } from './assumed-login.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { replyFromError } from './reply-from-error.ts';

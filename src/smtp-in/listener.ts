@@ -1,8 +1,10 @@
-import { createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import { newMailId, newSessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
+import type { ClientConnection } from '../listening/client-connection.ts';
+import { listen } from '../listening/listen.ts';
+import { type TlsMaterial, tlsContext } from '../listening/tls-context.ts';
 import type { Log } from '../log/log.ts';
 import type { OutboundStory } from '../pipeline/ports.ts';
 import { formatReply, reply } from '../smtp/reply.ts';
@@ -17,8 +19,8 @@ export type SubmissionListenerOptions = {
   /** 0: the system chooses one. */
   port: number;
   tls: 'implicit' | 'starttls' | 'none';
-  /** Needed unless `tls` is `none`. PEM: certificate with chain, private key. */
-  tlsMaterial?: { cert: string | Buffer; key: string | Buffer; passphrase?: string };
+  /** Needed unless `tls` is `none`. */
+  tlsMaterial?: TlsMaterial;
   /** In place of `tlsMaterial`, where the context is made elsewhere. */
   secureContext?: SecureContext;
   upstream: UpstreamOptions;
@@ -34,6 +36,8 @@ export type SubmissionListenerOptions = {
   assumeLogin?: string;
   /** Clients served at once. Default 1000. */
   maxConnections?: number;
+  /** Load balancers that begin with a PROXY header; default: none, and clients come by themselves. */
+  proxyProtocolFrom?: readonly string[];
   /** Milliseconds; default: limits.smtp. `command`: silence of a client; `beforeAuth`: from connecting to the login. */
   timeouts?: Partial<Timeouts>;
 };
@@ -50,14 +54,14 @@ export type SubmissionListener = {
 /**
  * Listens for mail clients and serves each with a session and an upstream connection of its own.
  *
- * Throws SealgateError: `listener.port-in-use`, `listener.address`, `listener.tls`, `upstream.ca-file`.
+ * Throws SealgateError: `listener.port-in-use`, `listener.not-permitted`, `listener.address`, `listener.tls`, `upstream.ca-file`.
  */
 export async function startSubmissionListener(
   options: SubmissionListenerOptions,
 ): Promise<SubmissionListener> {
   const context = contextOf(options);
   const target = await prepareUpstream(options.upstream);
-  const ports: SessionPorts = {
+  const ports: Omit<SessionPorts, 'openUpstream'> = {
     settings: {
       listener: options.name,
       hostname: options.hostname,
@@ -68,51 +72,50 @@ export async function startSubmissionListener(
     },
     story: options.story,
     log: options.log,
-    openUpstream: () => connectUpstream(target, options.hostname),
     newMailId,
+  };
+  const portsFor = (client: ClientConnection): SessionPorts => {
+    const { remote: source, local: destination, proxied } = client;
+    // Who is taken for somebody without a password comes from this machine by the system's word, and not by a header's.
+    const settings = proxied ? { ...ports.settings, assumeLogin: null } : ports.settings;
+    const openUpstream = () => connectUpstream(target, options.hostname, { source, destination });
+    return { ...ports, settings, openUpstream };
   };
   const timeouts: Timeouts = {
     command: options.timeouts?.command ?? limits.smtp.commandTimeoutMs,
     beforeAuth: options.timeouts?.beforeAuth ?? limits.smtp.beforeAuthTimeoutMs,
   };
   const served = new Set<Served>();
-  const maxConnections = options.maxConnections ?? 1_000;
+  const { name, host, port, log, maxConnections = 1_000, proxyProtocolFrom = [] } = options;
   // TLS begins in client-socket.ts, implicit or not: those who are too many are told before a handshake is spent on them.
-  const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-    if (served.size >= maxConnections) {
-      turnAway(socket, options.tls);
-      return;
-    }
-    const client = serveClient(socket, context, ports, newSessionId(), timeouts);
-    served.add(client);
-    void client.closed.then(() => served.delete(client));
+  const listening = await listen({
+    ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
+    ...(options.tls === 'implicit' ? {} : { tooMany: formatReply(TOO_MANY) }),
+    async serve(connection) {
+      const client = serveClient(connection, context, portsFor(connection), newSessionId(), timeouts);
+      served.add(client);
+      await client.closed;
+      served.delete(client);
+    },
   });
-  const port = await listen(server, options);
   return {
-    port,
+    port: listening.port,
     close: async () => {
-      const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
+      const stopped = listening.stop();
       for (const client of served) client.shutDown();
       await stopped;
     },
   };
 }
 
-function turnAway(socket: Socket, tls: SubmissionListenerOptions['tls']): void {
-  socket.on('error', () => socket.destroy());
-  if (tls === 'implicit') socket.destroy();
-  else
-    socket.end(formatReply(reply(421, '4.7.0', 'Too many connections; try again later')), () =>
-      socket.destroy(),
-    );
-}
+const TOO_MANY = reply(421, '4.7.0', 'Too many connections; try again later');
 
 function contextOf(options: SubmissionListenerOptions): SecureContext | null {
   if (options.tls === 'none') return null;
   if (options.secureContext !== undefined) return options.secureContext;
   try {
     if (options.tlsMaterial === undefined) throw new Error('there is no certificate');
-    return createSecureContext({ ...options.tlsMaterial, minVersion: 'TLSv1.2' });
+    return tlsContext(options.tlsMaterial, false);
   } catch (cause) {
     throw new SealgateError({
       code: 'listener.tls',
@@ -122,42 +125,4 @@ function contextOf(options: SubmissionListenerOptions): SecureContext | null {
       cause,
     });
   }
-}
-
-function listen(server: Server, options: SubmissionListenerOptions): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFailure(options, cause)));
-    server.listen({ host: options.host, port: options.port }, () => {
-      const address = server.address();
-      server.on('error', (error) =>
-        options.log.write({
-          event: 'gateway.defect',
-          level: 'error',
-          where: `listener ${options.name}`,
-          error: error.message,
-        }),
-      );
-      resolve(address !== null && typeof address === 'object' ? address.port : options.port);
-    });
-  });
-}
-
-function listenFailure(options: SubmissionListenerOptions, cause: NodeJS.ErrnoException): SealgateError {
-  const place = `${options.host}:${options.port}`;
-  const [code, text] =
-    cause.code === 'EADDRINUSE'
-      ? ['listener.port-in-use', `another program listens on ${place}; stop it or choose another port`]
-      : cause.code === 'EACCES'
-        ? [
-            'listener.address',
-            `the system does not allow to listen on ${place}; choose a port above 1023 or grant the right`,
-          ]
-        : ['listener.address', `it is not possible to listen on ${place}; give an address of this machine`];
-  return new SealgateError({
-    code,
-    publicText: `The listener ${options.name} cannot start: ${text}.`,
-    duration: 'permanent',
-    reason: cause.message,
-    cause,
-  });
 }

@@ -3,10 +3,11 @@ import { connect, isIP, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { isLoopback } from '../listening/loopback.ts';
+import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../listening/write-proxy-header.ts';
 import { readExtensions } from '../smtp/extensions.ts';
 import { isCompleted, type Reply, replyClass, summary } from '../smtp/reply.ts';
 import { type Answer, SmtpClient } from './client.ts';
-import { isLoopback } from './loopback.ts';
 
 export type UpstreamOptions = {
   host: string;
@@ -16,6 +17,10 @@ export type UpstreamOptions = {
   caFile?: string;
   /** Name that the certificate must carry, where it is not `host`. */
   serverName?: string;
+  /** Says in a PROXY header whose connection it is. */
+  proxyProtocol?: 'none' | ProxyVersion;
+  /** Tells a server that offers XCLIENT the client's address. */
+  tellClientAddress?: boolean;
   /** `none` to another machine: for evaluation only, passwords go in the clear. */
   allowPlaintext?: boolean;
 };
@@ -52,14 +57,18 @@ export async function prepareUpstream(options: UpstreamOptions): Promise<Upstrea
 
 /**
  * Connects, secures and greets; the connection that comes back has its extensions and no transaction.
- * `hostname` is what we call ourselves in EHLO.
+ * `hostname` is what we call ourselves in EHLO. `from`: whose connection it is; null where it is our own.
  *
  * Throws SealgateError, whose text may be shown to anybody: `upstream.unreachable`, `upstream.refused`, `upstream.tls`,
  * `upstream.plaintext`.
  */
-export async function connectUpstream(target: UpstreamTarget, hostname: string): Promise<SmtpClient> {
+export async function connectUpstream(
+  target: UpstreamTarget,
+  hostname: string,
+  from: ProxiedConnection | null = null,
+): Promise<SmtpClient> {
   const { options, name } = target;
-  const raw = await open(target, options.tls === 'implicit');
+  const raw = await openProxied(target, from);
   if (options.tls === 'none' && options.allowPlaintext !== true && !isLoopback(raw.remoteAddress ?? '')) {
     raw.destroy();
     throw failure(
@@ -77,6 +86,7 @@ export async function connectUpstream(target: UpstreamTarget, hostname: string):
       // RFC 3207 §4.2: what was learnt before the handshake is forgotten.
       await ehlo(client, hostname);
     }
+    if (options.tellClientAddress === true && from !== null) await tellAddress(client, hostname, from);
     return client;
   } catch (error) {
     client.abandon();
@@ -87,6 +97,33 @@ export async function connectUpstream(target: UpstreamTarget, hostname: string):
 async function ehlo(client: SmtpClient, hostname: string): Promise<void> {
   const answer = await within(client, client.command(`EHLO ${hostname}`));
   client.useExtensions(readExtensions(accepted(answer, 250)));
+}
+
+/**
+ * XCLIENT, as Postfix has it: `XCLIENT ADDR=… PORT=…`, after which the server greets anew. A server that does not offer it does
+ * not trust us with it, and is not told.
+ */
+async function tellAddress(
+  client: SmtpClient,
+  hostname: string,
+  { source }: ProxiedConnection,
+): Promise<void> {
+  const attributes = client.extensions.get('XCLIENT')?.map((each) => each.toUpperCase());
+  const [plain = ''] = source.address.split('%');
+  if (attributes?.includes('ADDR') !== true || isIP(plain) === 0) return;
+  const address = `${isIP(plain) === 6 ? 'IPV6:' : ''}${plain}`;
+  const port = attributes.includes('PORT') ? ` PORT=${source.port}` : '';
+  accepted(await within(client, client.command(`XCLIENT ADDR=${address}${port}`)), 220);
+  await ehlo(client, hostname);
+}
+
+/** With a PROXY header it comes first, before TLS. */
+async function openProxied(target: UpstreamTarget, from: ProxiedConnection | null): Promise<Socket> {
+  const { tls, proxyProtocol = 'none' } = target.options;
+  if (proxyProtocol === 'none') return await open(target, tls === 'implicit');
+  const raw = await open(target, false);
+  raw.write(proxyHeader(proxyProtocol, from));
+  return tls === 'implicit' ? await open(target, true, raw) : raw;
 }
 
 async function startTls(client: SmtpClient, target: UpstreamTarget): Promise<SmtpClient> {

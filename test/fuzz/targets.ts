@@ -4,6 +4,7 @@ import { cmsTargets } from './targets/cms.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
 import { keyStoreTargets } from './targets/key-store.ts';
+import { listeningTargets } from './targets/listening.ts';
 import { mailTargets } from './targets/mail.ts';
 import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
@@ -20,6 +21,7 @@ export const targets: readonly FuzzTarget[] = [
   ...keyStoreTargets,
   ...smimeTargets,
   ...mailTargets,
+  ...listeningTargets,
   ...smtpTargets,
   ...imapTargets,
   ...mailViewTargets,

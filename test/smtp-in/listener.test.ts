@@ -48,7 +48,7 @@ test('a busy port is named with its place and what to do', async () => {
   const error = await failure({ port });
   expect(error.code).toBe('listener.port-in-use');
   expect(error.publicText).toBe(
-    `The listener submission cannot start: another program listens on 127.0.0.1:${port}; stop it or choose another port.`,
+    `The listener "submission" cannot listen on 127.0.0.1:${port}: another program listens on this port. Stop it, or choose another port.`,
   );
   await new Promise((resolve) => busy.close(resolve));
 });

@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { connectUpstream, prepareUpstream, type UpstreamOptions } from '../../src/smtp-out/connect.ts';
-import { isLoopback } from '../../src/smtp-out/loopback.ts';
+import { isLoopback } from '../../src/listening/loopback.ts';
 import { certificateFor } from '../smtp-in/support/certificate.ts';
 import {
   type FakeOptions,
