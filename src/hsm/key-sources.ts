@@ -10,7 +10,13 @@ import type { KnownDecryptionKey, KnownSigningKey } from './known-key.ts';
 import { placeName, placeStatus, type SourceStatus } from './place-status.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { RememberedInventories } from './remembered-inventory.ts';
-import { type FormerKey, formerSigningKeys, type SourceKeys, sourceKeys } from './source-keys.ts';
+import {
+  type FormerKey,
+  formerDecryptionKeys,
+  formerSigningKeys,
+  type SourceKeys,
+  sourceKeys,
+} from './source-keys.ts';
 import type { KeySource, SoftwareSource, TokenSource } from './source-kinds.ts';
 import { WatchedPlace } from './watched-place.ts';
 
@@ -20,6 +26,8 @@ export interface KeySources {
   readonly decryption: readonly KnownDecryptionKey[];
   /** What signed from cards in whose place others are now. */
   readonly former: readonly FormerKey[];
+  /** What opened mail on such cards: away. */
+  readonly formerDecryption: readonly KnownDecryptionKey[];
   /** Grows when the lists change. */
   readonly version: number;
   /** By name, sources whose keys nobody has seen yet; a sentence with the reason and what to do. */
@@ -120,6 +128,7 @@ class LiveKeySources implements KeySources {
   readonly #listeners: (() => void)[] = [];
   #keys: SourceKeys = { signing: [], decryption: [] };
   #former: readonly FormerKey[] = [];
+  #formerDecryption: readonly KnownDecryptionKey[] = [];
   #version = 0;
   #isOpen = false;
 
@@ -175,6 +184,10 @@ class LiveKeySources implements KeySources {
     return this.#former;
   }
 
+  get formerDecryption(): readonly KnownDecryptionKey[] {
+    return this.#formerDecryption;
+  }
+
   get version(): number {
     return this.#version;
   }
@@ -227,22 +240,22 @@ class LiveKeySources implements KeySources {
   #changed(): void {
     if (!this.#isOpen) return;
     const { clock = () => new Date(), postQuantum = false } = this.#options;
-    const keys = this.#sources.map(({ source, places, limits }) =>
-      sourceKeys({
-        ...{ source, places, postQuantum },
-        limitOf(key) {
-          if (source.usesPerMinute === null) return null;
-          const limit = limits.get(key) ?? new RateLimit(source.usesPerMinute, clock);
-          limits.set(key, limit);
-          return limit;
-        },
-      }),
-    );
+    const options = this.#sources.map(({ source, places, limits }) => ({
+      ...{ source, places, postQuantum },
+      limitOf(key: string): RateLimit | null {
+        if (source.usesPerMinute === null) return null;
+        const limit = limits.get(key) ?? new RateLimit(source.usesPerMinute, clock);
+        limits.set(key, limit);
+        return limit;
+      },
+    }));
+    const keys = options.map(sourceKeys);
     this.#keys = {
       signing: keys.flatMap(({ signing }) => signing),
       decryption: keys.flatMap(({ decryption }) => decryption),
     };
     this.#former = this.#sources.flatMap(({ source, places }) => formerSigningKeys(source, places));
+    this.#formerDecryption = options.flatMap(formerDecryptionKeys);
     this.#version++;
     for (const listener of this.#listeners) listener();
   }

@@ -41,7 +41,7 @@ export type KeyringProfile = {
 /** The part of KeySources that a keyring reads. */
 export type LiveKeys = Pick<
   KeySources,
-  'signing' | 'decryption' | 'former' | 'version' | 'unseen' | 'status' | 'onChange'
+  'signing' | 'decryption' | 'former' | 'formerDecryption' | 'version' | 'unseen' | 'status' | 'onChange'
 >;
 
 export type KeyringOptions = {
@@ -66,6 +66,8 @@ type Entry = {
   decryption: readonly KnownDecryptionKey[];
   /** Certificates that signed from a card in whose place another one is. */
   former: readonly Certificate[];
+  /** Keys that opened mail on such a card. */
+  formerDecryption: readonly KnownDecryptionKey[];
 };
 
 /** @throws SealgateError `key.unknown-name`, `key.login-twice` */
@@ -133,8 +135,18 @@ class LoginKeyring implements LiveKeyring {
 
   async decryptionKeys(...[principal, usedFor]: Parameters<Keyring['decryptionKeys']>) {
     const audit = { log: this.#options.log, principal, usedFor: usedFor ?? '-' };
-    const keys = this.#entryOf(principal)?.decryption ?? [];
-    return preferred(keys, null).map((key) => new AuditedDecryptionKey(key, audit));
+    const entry = this.#entryOf(principal);
+    const keys = [...preferred(entry?.decryption ?? [], null), ...this.#formerDecryption(entry)];
+    return keys.map((key) => new AuditedDecryptionKey(key, audit));
+  }
+
+  /** Those that are still good for mail: a card that has expired is not waited for. */
+  #formerDecryption(entry: Entry | null): readonly KnownDecryptionKey[] {
+    const at = this.#options.clock();
+    const here = new Set((entry?.decryption ?? []).map(({ certificate }) => certificate.fingerprint));
+    return (entry?.formerDecryption ?? []).filter(
+      ({ certificate }) => certificate.notAfter >= at && !here.has(certificate.fingerprint),
+    );
   }
 
   ownCertificates(principal: Principal, address: string) {
@@ -142,7 +154,10 @@ class LoginKeyring implements LiveKeyring {
     const wanted = canonicalAddress(address);
     const chosen = entry?.profiles.find((profile) => profile.address === wanted)?.encrypt ?? null;
     // Whether the token is there now decides nothing here: the mail is read another day.
-    const keys = [...(entry?.decryption ?? [])].sort(chosenFirst(chosen));
+    const keys = [
+      ...(entry?.decryption ?? []).toSorted(chosenFirst(chosen)),
+      ...this.#formerDecryption(entry),
+    ];
     return keys.map(({ certificate, readsOaep = true }) => ({ certificate, readsOaep }));
   }
 
@@ -191,6 +206,7 @@ class LoginKeyring implements LiveKeyring {
       signing: keys.signing.filter(isOwn).sort(newestFirst),
       decryption: keys.decryption.filter(isOwn).sort(newestFirst),
       former: keys.former.filter(isOwn).map(({ certificate }) => certificate),
+      formerDecryption: keys.formerDecryption.filter(isOwn).sort(newestFirst),
     };
   }
 

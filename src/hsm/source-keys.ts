@@ -52,6 +52,31 @@ export function formerSigningKeys(source: KeySource, places: readonly WatchedPla
     );
 }
 
+/**
+ * Keys that opened mail, on cards which have made room for others: known, and away until their card is there again. Mail for them
+ * waits; it is not shown as mail for nobody.
+ */
+export function formerDecryptionKeys({
+  source,
+  places,
+  limitOf,
+}: Omit<SourceKeysOptions, 'postQuantum'>): ProcessDecryptionKey[] {
+  if (source.use === 'sign') return [];
+  const entries = entriesOf(places.flatMap(({ former }) => former));
+  const labels = labelsOf(source, entries);
+  return entries
+    .filter(({ opens }) => opens.size > 0)
+    .map((entry) => {
+      const { key, certificate, name, opens } = entry;
+      const details: ProcessKeyDetails = {
+        ...{ source: source.name, name, use: source.use === 'decrypt' ? source.use : null, certificate },
+        ...{ held: new HeldKey(key, places), limit: limitOf(key), chain: [] },
+        label: labels.get(entry) ?? source.name,
+      };
+      return new ProcessDecryptionKey(details, opens);
+    });
+}
+
 /** The keys of one source as of now: of all its places together, each key with each of its certificates once. */
 export function sourceKeys({ source, places, postQuantum, limitOf }: SourceKeysOptions): SourceKeys {
   const inventories = places.flatMap(({ inventory }) => inventory ?? []);

@@ -509,6 +509,8 @@ describe('a card', () => {
     for (const each of [first, sources]) {
       expect(labels(each.signing)).toEqual(['card/bob']);
       expect(each.former).toMatchObject([{ source: 'card', name: 'alice', label: 'card/alice' }]);
+      expect(labels(each.formerDecryption)).toEqual(['card/alice']);
+      expect(each.formerDecryption[0]).toMatchObject({ standing: 'away' });
     }
     place('card', 1).insert([keys.alice]);
     expect(labels(sources.signing)).toEqual(['card/alice']);

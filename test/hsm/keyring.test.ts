@@ -377,6 +377,25 @@ describe('why there is no key to sign with', () => {
     expect(reason(['card'], () => new Date('2100-01-01'))).toMatchObject({ reason: 'none' });
   });
 
+  test('mail for a former card waits for it: its key is known and last, for whom it was given, until it expires', async () => {
+    const live = liveKeys([], decryption);
+    const [former] = live.decryption.filter(({ label }) => label === 'alice');
+    if (former === undefined) throw new Error('alice has no key');
+    const others = live.decryption.filter(({ label }) => label !== 'alice');
+    const keyring = (names: readonly string[], clock = () => new Date()) =>
+      createKeyring({
+        ...{ principals: [{ ...ALICE, keys: names }], loginIsAddress: false, clock },
+        keys: { ...live, decryption: others, formerDecryption: [former] },
+        log: { write: () => undefined },
+      });
+    const found = async (...given: Parameters<typeof keyring>) =>
+      (await keyring(...given).decryptionKeys(principalNamed('alice'))).map(({ label }) => label);
+    const names = [...others.map(({ source }) => source), former.source];
+    expect((await found(names)).at(-1)).toBe('alice');
+    expect(await found(others.map(({ source }) => source))).not.toContain('alice');
+    expect(await found(names, () => new Date('2100-01-01'))).not.toContain('alice');
+  });
+
   test('keys that only decrypt are named as such', () => {
     const archive = liveKeys([], decryption, { use: 'decrypt' });
     const keys = createKeyring({

@@ -28,6 +28,7 @@ export function liveKeys(
   return {
     ...all,
     former: [],
+    formerDecryption: [],
     version: 0,
     unseen: new Map(),
     status: [...names].map((name) => ({ name, places: [] })),

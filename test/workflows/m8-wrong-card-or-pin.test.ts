@@ -21,6 +21,7 @@ beforeAll(async () => {
     pin: '271828',
     keys: [{ reference: '9a', type: 'p-256' }],
   });
+  await desk.sendEncrypted('for Alice alone');
 });
 afterAll(() => desk?.stop());
 
@@ -70,6 +71,30 @@ describe('M8: a person types the PIN', () => {
     expect(await desk.card.triesLeft()).toMatchObject({ pin: 3 });
   });
 
+  it('reading with a wrong PIN: nothing is shown in its place, the reason is told, and the right one shows the mail', async () => {
+    await change(desk.card);
+    await gateway.event('key.token-inserted');
+    const before = await desk.system.stored('alice');
+    const read = gateway.read();
+    await desk.person.asked();
+    desk.person.type(WRONG);
+    await desk.person.asked();
+    desk.person.cancel();
+    const [said = ''] = await read;
+    expect(said).toContain('UNAVAILABLE');
+    expect(said).toMatch(/refused the PIN.*tries are left/);
+    expect(said).not.toContain('for Alice alone');
+    expect(await desk.card.triesLeft()).toMatchObject({ pin: 2 });
+    await change(desk.card);
+    await gateway.event('key.token-inserted');
+    const again = gateway.read();
+    await desk.person.asked();
+    desk.person.type(desk.card.pin);
+    expect((await again).join()).toContain('for Alice alone');
+    expect(await desk.card.triesLeft()).toMatchObject({ pin: 3 });
+    expect(await desk.system.stored('alice')).toEqual(before);
+  });
+
   it('blocked by the person: the last try is warned of, then it is said what to do, and nobody is asked', async () => {
     await change(desk.card);
     await gateway.event('key.token-inserted');
@@ -117,6 +142,15 @@ describe('M8: a person types the PIN', () => {
     expect(desk.person.prompts).toHaveLength(prompts);
     expect(await presented(bobsCard)).toBe(0);
     expect(desk.system.taken()).toEqual([]);
+  });
+
+  it('another person’s card: her mail waits for hers, and he is asked for no PIN', async () => {
+    const prompts = desk.person.prompts.length;
+    const [said = ''] = await gateway.read();
+    expect(said).not.toContain('for Alice alone');
+    expect(said).toContain('UNAVAILABLE');
+    expect(desk.person.prompts).toHaveLength(prompts);
+    expect(await presented(bobsCard)).toBe(0);
   });
 });
 
