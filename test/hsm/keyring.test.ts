@@ -385,7 +385,10 @@ describe('why there is no key to sign with', () => {
     const keyring = (names: readonly string[], clock = () => new Date()) =>
       createKeyring({
         ...{ principals: [{ ...ALICE, keys: names }], loginIsAddress: false, clock },
-        keys: { ...live, decryption: others, formerDecryption: [former] },
+        keys: {
+          ...{ ...live, decryption: others, formerDecryption: [former] },
+          status: live.status.map((each) => ({ ...each, places: [CHANGING] })),
+        },
         log: { write: () => undefined },
       });
     const found = async (...given: Parameters<typeof keyring>) =>
