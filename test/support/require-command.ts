@@ -6,10 +6,16 @@ import { requireProgram } from '../../src/evaluation/debian-packages.ts';
 const PACKAGES = {
   certutil: 'libnss3-tools',
   cmsutil: 'libnss3-tools',
+  curl: 'curl',
   dovecot: 'dovecot-imapd',
+  fetchmail: 'fetchmail',
+  getmail: 'getmail6',
   gpgconf: 'gpgconf',
   gpgsm: 'gpgsm',
   mbsync: 'isync',
+  mutt: 'mutt',
+  neomutt: 'neomutt',
+  offlineimap: 'offlineimap3',
   'opensc-tool': 'opensc',
   openssl: 'openssl',
   pcscd: 'pcscd',
@@ -22,6 +28,7 @@ const PACKAGES = {
   'softhsm2-util': 'softhsm2',
   swaks: 'swaks',
   swtpm: 'swtpm',
+  thunderbird: 'thunderbird',
   unshare: 'util-linux',
 } as const;
 

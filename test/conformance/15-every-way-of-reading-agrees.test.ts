@@ -1,0 +1,25 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expectAgreement } from './support/agreement.ts';
+import { type SeededMailbox, seededMailbox } from './support/seeded-mailbox.ts';
+
+let mailbox: SeededMailbox;
+beforeAll(async () => {
+  mailbox = await seededMailbox();
+});
+afterAll(() => mailbox?.stop());
+
+test('15: every class reads the same, whole, in pieces and part by part, and as BODYSTRUCTURE and RFC822.SIZE say', async () => {
+  const before = await mailbox.originals();
+  for (const message of mailbox.messages) {
+    const { size, whole } = await expectAgreement(() => mailbox.through('EXAMINE INBOX'), message.uid);
+    expect([message.name, size]).toEqual([message.name, message.octets.length]);
+    if (message.longer === true) expect(whole.length - size, message.name).toBeGreaterThan(0);
+    else expect([message.name, whole.length]).toEqual([message.name, size]);
+    expect([message.name, whole.equals(message.octets)]).toEqual([
+      message.name,
+      message.shown === 'as-stored',
+    ]);
+    if (message.words !== null) expect(whole.toString('latin1'), message.name).toContain(message.words);
+  }
+  expect(await mailbox.originals()).toEqual(before);
+});
