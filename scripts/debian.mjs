@@ -35,6 +35,10 @@ const EVIDENCE = {
   swtpm: 'swtpm',
   'libtpm2-pkcs11-1': '/usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so',
   postfix: '/usr/sbin/smtp-source',
+  nginx: 'nginx',
+  'libnginx-mod-mail': '/usr/lib/nginx/modules/ngx_mail_module.so',
+  perdition: 'perdition.imaps',
+  imapproxy: 'imapproxyd',
   // Java's own packages are named by version; any will do.
   'default-jdk-headless': 'javac',
   'libbcprov-java': '/usr/share/java/bcprov.jar',
@@ -85,7 +89,16 @@ export const INTEROP_PACKAGES = [
   'libbcmail-java',
 ];
 
-export const BENCH_PACKAGES = ['postfix', 'openssl', 'softhsm2', 'opensc'];
+export const BENCH_PACKAGES = [
+  ...EVALUATION_PACKAGES,
+  'postfix',
+  'softhsm2',
+  'opensc',
+  'nginx',
+  'libnginx-mod-mail',
+  'perdition',
+  'imapproxy',
+];
 
 /** What makes the messages that the fuzzers begin with. */
 export const FUZZ_PACKAGES = ['openssl'];

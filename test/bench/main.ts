@@ -7,6 +7,7 @@ import { chains } from './engine/chain.ts';
 import { engineEncrypted, engineSigned } from './engine/engine.ts';
 import { largeDecrypted, largeEncrypted, largeSigned, largeVerified } from './engine/large-message.ts';
 import { smimeEncrypted, smimeSigned } from './engine/smime.ts';
+import { imapBulkBodies, imapBulkListing, imapSingleFetches } from './imap/traffic.ts';
 import { keysEventLoop } from './keys/event-loop.ts';
 import { keysKills } from './keys/kills.ts';
 import { tokenRate } from './keys/token-rate.ts';
@@ -30,6 +31,9 @@ const BENCHMARKS: readonly (() => Benchmark)[] = [
   tokenRate,
   keysEventLoop,
   keysKills,
+  imapBulkListing,
+  imapBulkBodies,
+  imapSingleFetches,
 ];
 
 const { values, positionals } = parseArgs({
