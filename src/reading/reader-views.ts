@@ -4,6 +4,7 @@ import type { Log } from '../log/log.ts';
 import { type MessageClass, type ViewKind, viewKind } from '../mail-view/message-class.ts';
 import { MessageView } from '../mail-view/message-view.ts';
 import { type Annotation, renderView, type ShownHeader } from '../mail-view/render.ts';
+import { shellFields } from '../mail-view/shape.ts';
 import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
 import type { ViewOutcome } from '../mail-view/view-outcome.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
@@ -11,7 +12,7 @@ import { collect } from '../octets/collect.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { InboundStory, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
 import { RepeatedFailures } from './repeated-failures.ts';
-import { messageKey, type StoredMessage } from './stored-message.ts';
+import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
 import type { Timers } from './timers.ts';
 import type { Withheld } from './withheld.ts';
 
@@ -33,7 +34,8 @@ export type ReaderOptions = {
 };
 
 export type OpenedView =
-  | { kind: 'view'; view: MessageView }
+  /** It stays until `release` is called, once or more, and is there no longer than that. */
+  | { kind: 'view'; view: MessageView; release: () => void }
   /** Nothing may be served. */
   | { kind: 'withheld'; reason: Withheld };
 
@@ -48,6 +50,7 @@ export class ReaderViews {
   readonly #annotations = new Map<string, Annotation>();
   readonly #cache = new Map<string, { view: MessageView; release: () => void }>();
   readonly #failures: RepeatedFailures;
+  #client: string | null = null;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
@@ -70,8 +73,51 @@ export class ReaderViews {
     this.#cache.clear();
   }
 
-  kindOf(messageClass: MessageClass): ViewKind {
+  /**
+   * A mailbox is selected: what was said of its messages in former sessions is at hand when this resolves, which has to be before
+   * anything of them is said.
+   */
+  async enter(_mailbox: SelectedMailbox): Promise<void> {
+    this.forget();
+  }
+
+  /** What the client says it is (RFC 2971 `name`), for the profile it gets; of messages shown before nothing changes. */
+  identify(client: string): void {
+    this.#client = client;
+  }
+
+  /** null: it has not said. */
+  get client(): string | null {
+    return this.#client;
+  }
+
+  /** @param message where it is named, what it was before keys came or went is what it is */
+  kindOf(messageClass: MessageClass, _message?: StoredMessage): ViewKind {
     return viewKind(messageClass, this.#options.hasKeys);
+  }
+
+  /** `shell`: it was opened, in whatever session; null: its class says what it is. */
+  recorded(message: StoredMessage): 'shell' | null {
+    return this.#annotations.has(messageKey(message)) ? 'shell' : null;
+  }
+
+  /**
+   * Has to be waited for before `shownHeader`, `shows`, `shellOf` and `sizeOf` are asked of a message; never rejects.
+   * null, the usual answer: nothing to wait for.
+   */
+  recall(_message: StoredMessage): Promise<void> | null {
+    return null;
+  }
+
+  /** MIME-Version and Content-* fields that a listing shows of a message in the shell; null: known only once it was opened. */
+  shellOf(message: StoredMessage): readonly string[] | null {
+    const { mimeVersion, contentType } = shellFields(this.boundary(message));
+    return [mimeVersion, contentType];
+  }
+
+  /** RFC822.SIZE of a message in the shell; null: known only once it was opened. */
+  sizeOf(_message: StoredMessage): number | 'as-announced' | null {
+    return 'as-announced';
   }
 
   boundary(message: StoredMessage): string {
@@ -89,7 +135,10 @@ export class ReaderViews {
     return this.#annotations.get(messageKey(message))?.kind ?? null;
   }
 
-  /** A view that was opened a moment ago; the cache holds it no longer than until the next one is opened. */
+  /**
+   * A view that was opened a moment ago; the cache holds it no longer than until the next one is opened, so whoever reads it holds
+   * it (`MessageView.hold`) before anything else happens.
+   */
   cached(message: StoredMessage): MessageView | null {
     const key = messageKey(message);
     const entry = this.#cache.get(key);
@@ -103,8 +152,14 @@ export class ReaderViews {
    * Opens and renders. Never throws. What could not be had leaves nothing behind: the next attempt starts anew.
    *
    * @param original whole; read several times, and let go when this resolves
+   * @param _use `list`: for what a listing says of it, and no octet of its body
    */
-  async open(message: StoredMessage, original: OctetSource, patience: Patience): Promise<OpenedView> {
+  async open(
+    message: StoredMessage,
+    original: OctetSource,
+    patience: Patience,
+    _use: 'show' | 'list' = 'show',
+  ): Promise<OpenedView> {
     const key = messageKey(message);
     const outcome = await this.#ask(original, patience);
     if (outcome.kind === 'unavailable') {
@@ -115,7 +170,8 @@ export class ReaderViews {
     }
     this.#failures.opened(key);
     try {
-      return { kind: 'view', view: await this.#render(message, original, outcome) };
+      const view = await this.#render(message, original, outcome);
+      return { kind: 'view', view, release: view.hold() };
     } catch (error) {
       if (error instanceof SealgateError) {
         const code = error.code === 'view.changed' ? 'UNAVAILABLE' : 'LIMIT';

@@ -4,8 +4,11 @@
  */
 export type StoredMessage =
   | {
-      protocol: 'imap' /** As the client names it, decoded; INBOX in capitals. */;
+      protocol: 'imap';
+      /** As the client names it, decoded; INBOX in capitals. */
       mailbox: string;
+      /** MAILBOXID (RFC 8474), from servers that have it: the mailbox is known by it and not by its name. */
+      mailboxId?: string;
       uidValidity: number;
       uid: number;
     }
@@ -17,3 +20,13 @@ export function messageKey(message: StoredMessage): string {
     ? `imap ${message.uidValidity} ${message.uid} ${message.mailbox}`
     : `pop3 ${message.uidl}`;
 }
+
+/** What a server says of a mailbox when it is selected. */
+export type SelectedMailbox = {
+  name: string;
+  mailboxId?: string;
+  uidValidity: number;
+  /** null: not said. */
+  uidNext: number | null;
+  exists: number;
+};
