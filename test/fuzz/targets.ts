@@ -8,6 +8,7 @@ import { listeningTargets } from './targets/listening.ts';
 import { mailTargets } from './targets/mail.ts';
 import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
+import { searchTargets } from './targets/search.ts';
 import { smimeTargets } from './targets/smime.ts';
 import { smtpTargets } from './targets/smtp.ts';
 import { streamTargets } from './targets/streams.ts';
@@ -24,6 +25,7 @@ export const targets: readonly FuzzTarget[] = [
   ...listeningTargets,
   ...smtpTargets,
   ...imapTargets,
+  ...searchTargets,
   ...mailViewTargets,
   ...streamTargets,
 ];

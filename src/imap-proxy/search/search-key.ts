@@ -28,26 +28,31 @@ export type ShownTest =
   /** By the Date field, whatever its time and zone; `day` counts from 1970-01-01. */
   | { on: 'date'; relation: 'before' | 'on' | 'since'; day: number };
 
+export type ShownLeaf = Extract<SearchKey, { kind: 'shown' }>;
+
 export const ALL: SearchKey = { kind: 'all' };
 export const NONE: SearchKey = { kind: 'none' };
 
 /**
  * The same criterion with every `shown` leaf replaced, and without what its constants decide: `none` and `all` stand nowhere
  * but alone, and sets of UIDs that must all hold are one.
+ *
+ * @param replace `negated`: whether the criterion is met where the leaf is not
  */
 export function rewritten(
   key: SearchKey,
-  replace: (leaf: Extract<SearchKey, { kind: 'shown' }>) => SearchKey,
+  replace: (leaf: ShownLeaf, negated: boolean) => SearchKey,
+  negated = false,
 ): SearchKey {
   switch (key.kind) {
     case 'and':
-      return allOf(key.keys.map((each) => rewritten(each, replace)));
+      return allOf(key.keys.map((each) => rewritten(each, replace, negated)));
     case 'or':
-      return anyOf(rewritten(key.one, replace), rewritten(key.other, replace));
+      return anyOf(rewritten(key.one, replace, negated), rewritten(key.other, replace, negated));
     case 'not':
-      return not(rewritten(key.key, replace));
+      return not(rewritten(key.key, replace, !negated));
     case 'shown':
-      return settled(replace(key));
+      return settled(replace(key, negated));
     case 'uids':
       return settled(key);
     case 'stored':
@@ -94,8 +99,8 @@ export function not(key: SearchKey): SearchKey {
   }
 }
 
-/** All leaves of one kind that a criterion has. */
-export function shownLeaves(key: SearchKey): Extract<SearchKey, { kind: 'shown' }>[] {
+/** The `shown` leaves of a criterion, from left to right. */
+export function shownLeaves(key: SearchKey): ShownLeaf[] {
   switch (key.kind) {
     case 'and':
       return key.keys.flatMap(shownLeaves);
@@ -133,6 +138,11 @@ function writeOne(key: SearchKey): Written {
     case 'none':
       return ['NOT ALL'];
   }
+}
+
+/** Octets of text when written, without literals. */
+export function textLength(written: Written): number {
+  return written.reduce((sum, each) => sum + (typeof each === 'string' ? each.length : 0), 0);
 }
 
 function joined(all: readonly Written[]): Written {

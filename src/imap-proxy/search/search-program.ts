@@ -109,9 +109,7 @@ class ProgramReader {
   }
 
   #key(depth: number): SearchKey {
-    if (depth > limits.imap.searchDepth || ++this.#keys > limits.imap.searchKeys) {
-      throw new NotInGrammar('a search larger than is read');
-    }
+    if (depth > limits.imap.searchDepth) throw new NotInGrammar('a search nested deeper than is read');
     if (!this.#reader.take('(')) return this.#named(this.#reader.atom(), depth);
     const keys = [this.#key(depth + 1)];
     while (this.#reader.take(' ')) keys.push(this.#key(depth + 1));
@@ -120,6 +118,7 @@ class ProgramReader {
   }
 
   #named(word: string, depth: number): SearchKey {
+    if (++this.#keys > limits.imap.searchKeys) throw new NotInGrammar('a search larger than is read');
     const name = word.toUpperCase();
     if (SEQUENCE.test(name)) {
       this.#byNumber ||= name !== '$';

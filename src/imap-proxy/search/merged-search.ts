@@ -1,0 +1,187 @@
+import { limits } from '../../limits.ts';
+import type { ViewNames } from '../../mail-view/view-names.ts';
+import type { SearchText } from '../../reading/search-text.ts';
+import { NumberSet } from './number-set.ts';
+import type { Found } from './return-options.ts';
+import {
+  ALL,
+  allOf,
+  NONE,
+  rewritten,
+  type SearchKey,
+  type ShownLeaf,
+  type ShownTest,
+  shownLeaves,
+  textLength,
+  writeKey,
+} from './search-key.ts';
+import type { SearchProgram } from './search-program.ts';
+import { type WordsReader, wordsReader } from './search-words.ts';
+import { type Differs, differs, matches, unopened } from './shown-leaf.ts';
+
+/**
+ * The result of a search in a mailbox in which some messages are shown otherwise than they are stored.
+ *
+ * The mail server answers for what is shown as stored (R), and for everything else about views. For the views, each criterion
+ * that their content decides is put in other words that the server knows: for those that were opened, `UID <those in which the
+ * words are>`; for those that were not, what listings say of them (U). Whether a message is a view has then to be known only
+ * where R and U disagree, so that an ordinary search asks what some messages are, and not what the whole mailbox is:
+ *
+ *   (R without opened ones and views among R xor U) + (U and views among R xor U) + hits among opened ones
+ *
+ * Numbers are UIDs or message numbers throughout; whoever asks has to see that they do not change meanwhile.
+ */
+export interface SearchedMailbox {
+  /** What the mail server finds. */
+  search(key: SearchKey): Promise<Found>;
+  /** Those of these messages that are shown as views. */
+  viewsAmong(numbers: NumberSet): Promise<NumberSet>;
+}
+
+/** A message that was opened, by its UID. */
+export type OpenedMessage = {
+  text: SearchText;
+  /** Whether header fields are shown that are not those stored. */
+  protectedHeader: boolean;
+};
+
+export type MergeRequest = {
+  program: SearchProgram;
+  /** Whether numbers are UIDs. */
+  byUid: boolean;
+  opened: ReadonlyMap<number, OpenedMessage>;
+  names: ViewNames;
+};
+
+/** Whether a search may have another result for what is shown than for what is stored. */
+export function needsMerging({ program, opened, names }: Omit<MergeRequest, 'byUid'>): boolean {
+  const found = new Set(shownLeaves(program.key).map(({ test }) => differs(test, names)));
+  if (found.has('view') || found.has('ours')) return true;
+  return found.has('protected') && [...opened.values()].some(({ protectedHeader }) => protectedHeader);
+}
+
+/** Rejects with whatever the mailbox rejects with. */
+export async function mergedSearch(request: MergeRequest, mailbox: SearchedMailbox): Promise<Found> {
+  const { program, names } = request;
+  const read = wordsReader(program.charset?.octets.toString('latin1') ?? null);
+  const stored = rewritten(program.key, (leaf) => (differs(leaf.test, names) === 'ours' ? NONE : leaf));
+  const listed = rewritten(program.key, (leaf) => unopened(leaf, names, read));
+  const r = await asked(mailbox, stored);
+  const u = isSame(stored, listed) ? r : await asked(mailbox, listed);
+  const { hits, members } = await amongOpened(request, read, mailbox);
+  const unclear = r.numbers.xor(u.numbers).minus(members);
+  const views = unclear.isEmpty ? NumberSet.empty : await mailbox.viewsAmong(unclear);
+  const others = r.numbers.minus(members).minus(views).or(u.numbers.and(views));
+  const all = [r, u, ...hits];
+  return {
+    numbers: hits.reduce((sum, { numbers }) => sum.or(numbers), others),
+    modSeq: all.map(({ modSeq }) => modSeq).reduce((a, b) => (a === null || (b !== null && b > a) ? b : a)),
+  };
+}
+
+/**
+ * Messages that were not opened and that a search would find, or not find, for what is in them: all that it could find at best
+ * without those that it finds anyway.
+ */
+export async function undecided(request: MergeRequest, mailbox: SearchedMailbox): Promise<NumberSet> {
+  const { program, names } = request;
+  const read = wordsReader(program.charset?.octets.toString('latin1') ?? null);
+  const bound = (upper: boolean): SearchKey =>
+    rewritten(program.key, (leaf, negated) => {
+      if (differs(leaf.test, names) !== 'view' || upper === negated) return unopened(leaf, names, read);
+      return leaf.test.on === 'header' ? unopened(leaf, names, read) : ALL;
+    });
+  const best = await asked(mailbox, bound(true));
+  const anyway = await asked(mailbox, bound(false));
+  return best.numbers.minus(anyway.numbers);
+}
+
+/** What is found of those that were opened, and all of them as numbers. */
+async function amongOpened(
+  { program, byUid, opened, names }: MergeRequest,
+  read: WordsReader,
+  mailbox: SearchedMailbox,
+): Promise<{ hits: Found[]; members: NumberSet }> {
+  const hits: Found[] = [];
+  let members = NumberSet.empty;
+  for (const { uids, isOurs } of groupsOf(opened, program.key, names)) {
+    const found = new Map<ShownLeaf, NumberSet>();
+    for (const leaf of shownLeaves(program.key)) {
+      if (isOurs(differs(leaf.test, names))) found.set(leaf, matching(uids, leaf.test, opened, read));
+    }
+    for (const slice of slicesOf(uids, [...found.values()], lineRoom(program.key))) {
+      const key = rewritten(program.key, (leaf) => {
+        const matched = found.get(leaf);
+        return matched === undefined ? leaf : { kind: 'uids', uids: matched.and(slice) };
+      });
+      hits.push(await asked(mailbox, allOf([{ kind: 'uids', uids: slice }, key])));
+      members = members.or(byUid ? slice : (await asked(mailbox, { kind: 'uids', uids: slice })).numbers);
+    }
+  }
+  return { hits, members };
+}
+
+type Group = {
+  uids: NumberSet;
+  /** Whether a criterion of that class is decided by the texts of these messages. */
+  isOurs(differs: Differs): boolean;
+};
+
+/** Opened messages by what is known of them better than the mail server does; none where it asks for nothing of that. */
+function groupsOf(opened: MergeRequest['opened'], key: SearchKey, names: ViewNames): Group[] {
+  const leaves = new Set(shownLeaves(key).map(({ test }) => differs(test, names)));
+  const uids = (isProtected: boolean): NumberSet =>
+    NumberSet.of([...opened].filter(([, each]) => each.protectedHeader === isProtected).map(([uid]) => uid));
+  const groups: Group[] = [
+    { uids: uids(false), isOurs: (each) => each === 'view' || each === 'ours' },
+    { uids: uids(true), isOurs: (each) => each !== 'never' },
+  ];
+  return groups.filter(({ uids: all, isOurs }) => !all.isEmpty && [...leaves].some(isOurs));
+}
+
+function matching(
+  uids: NumberSet,
+  test: ShownTest,
+  opened: MergeRequest['opened'],
+  read: WordsReader,
+): NumberSet {
+  const found: number[] = [];
+  for (const uid of uids) {
+    const message = opened.get(uid);
+    if (message !== undefined && matches(test, message.text, read)) found.push(uid);
+  }
+  return NumberSet.of(found);
+}
+
+/** Asks the mail server, unless nothing can be found. */
+async function asked(mailbox: SearchedMailbox, key: SearchKey): Promise<Found> {
+  return key.kind === 'none' ? NOTHING : mailbox.search(key);
+}
+
+const NOTHING: Found = { numbers: NumberSet.empty, modSeq: null };
+
+function isSame(one: SearchKey, other: SearchKey): boolean {
+  const [a, b] = [writeKey(one), writeKey(other)];
+  return (
+    a.length === b.length &&
+    a.every((each, index) => each.toString('latin1') === b[index]?.toString('latin1'))
+  );
+}
+
+/** Octets for sets of numbers on a line that has the client's own words, too. */
+function lineRoom(key: SearchKey): number {
+  return Math.max(limits.imap.searchLineOctets - textLength(writeKey(key)) - 200, 1_000);
+}
+
+/** Parts of a set that, written with what was found in them, stay within `room`. */
+function slicesOf(uids: NumberSet, found: readonly NumberSet[], room: number): NumberSet[] {
+  const written = [uids, ...found.map((each) => each.and(uids))];
+  const { size } = uids;
+  const length = written.reduce((sum, each) => sum + each.toString().length, 0);
+  if (length <= room || size < 2) return [uids];
+  const middle = size >> 1;
+  return [
+    ...slicesOf(uids.slice(0, middle), found, room),
+    ...slicesOf(uids.slice(middle, size), found, room),
+  ];
+}
