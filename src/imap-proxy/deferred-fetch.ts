@@ -1,8 +1,9 @@
-import { bufferSource } from '../octets/buffer-source.ts';
 import type { OpenedView } from '../reading/reader-views.ts';
 import type { Withheld } from '../reading/withheld.ts';
-import { answerFromView, needsView, newsOf } from './fetch-answer.ts';
+import { needsView, newsOf } from './fetch-answer.ts';
+import { isOriginal, type Original } from './gathering.ts';
 import type { Injected } from './injected-fetch.ts';
+import { answerFor, openOriginal } from './opened-answer.ts';
 import type { Parked, Pending } from './pending.ts';
 import type { Exchange } from './session.ts';
 import { finalReply } from './tagged-reply.ts';
@@ -137,7 +138,9 @@ export class DeferredFetch {
       else if (reply.status !== 'OK')
         pending.withhold({ code: 'UNAVAILABLE', text: 'A message could not be fetched.' });
     } finally {
-      for (const each of found) each.room?.leave();
+      for (const { original } of found) {
+        if (original !== null && isOriginal(original)) await original.discard();
+      }
     }
   }
 
@@ -154,26 +157,17 @@ export class DeferredFetch {
     if (kind === 'identity') return this.#asStored(parked);
     let view = views.cached(uid);
     if (view === null && needsView(parked.items, views.names)) {
-      if (message.original === null) {
-        const text = 'A message is too large to be opened by the gateway.';
-        return pending.withhold({ code: 'LIMIT', text });
+      const { original } = message;
+      if (original === null) {
+        return pending.withhold({ code: 'SERVERBUG', text: 'A message changed while it was read.' });
       }
-      const opened = await this.#open(uid, message.original, message);
+      if (!isOriginal(original)) return pending.withhold(original);
+      const opened = await this.#open(uid, original);
       if (opened.kind === 'withheld') return pending.withhold(opened.reason);
       view = opened.view;
     }
-    const answer = await answerFromView(
-      { ...parked, msn },
-      {
-        view,
-        header: views.shownHeader(uid),
-        boundary: views.boundary(uid),
-        names: views.names,
-        command: pending.fetch,
-      },
-    );
-    if (answer === null)
-      pending.withhold({ code: 'SERVERBUG', text: 'A part of this message cannot be shown.' });
+    const answer = await answerFor(views, uid, { ...parked, msn }, view, pending);
+    if ('code' in answer) pending.withhold(answer);
     else await exchange.say(answer);
   }
 
@@ -187,14 +181,10 @@ export class DeferredFetch {
     await exchange.say(Buffer.concat(raw));
   }
 
-  async #open(uid: number, original: Buffer, { room }: Injected): Promise<OpenedView> {
+  async #open(uid: number, original: Original): Promise<OpenedView> {
     const { exchange, pending } = this.#parts;
-    const { views } = exchange.parts;
-    const { exhausted } = pending;
-    const { result, soon } = exchange.waits.open(
-      (signal) => views.open(uid, bufferSource(original), { signal, exhausted }),
-      () => room?.wait(views.login) ?? true,
-    );
+    const { waits, parts } = exchange;
+    const { result, soon } = openOriginal({ views: parts.views, waits }, uid, original, pending);
     if (!(await soon)) await this.#goAway();
     return result;
   }

@@ -1,9 +1,12 @@
+import { SealgateError } from '../errors.ts';
 import { bodyStructure } from '../mail-view/body-structure.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
 import type { ShownHeader } from '../mail-view/render.ts';
 import { type FieldNames, fieldsNeed, selectFields, shapeOfFields } from '../mail-view/shape.ts';
 import type { ViewNames } from '../mail-view/view-names.ts';
 import { collect } from '../octets/collect.ts';
+import type { Withheld } from '../reading/withheld.ts';
+import type { Answer, ViewRange } from './answer.ts';
 import type { FetchItem, MessageText, Section } from './fetch-item.ts';
 import type { FetchCommand } from './fetch-plan.ts';
 import type { ResponseItem } from './fetch-response.ts';
@@ -45,22 +48,35 @@ export type AnswerParts = {
   command: FetchCommand | null;
 };
 
-/** The response as the client gets it, or null when it cannot be given (an item nobody knows). */
-export async function answerFromView(stored: StoredAnswer, parts: AnswerParts): Promise<Buffer | null> {
-  const pieces: Buffer[] = [];
-  for (const each of stored.items) {
-    const value = await answerItem(each, stored, parts);
-    if (value === null) return null;
-    pieces.push(Buffer.from(`${pieces.length === 0 ? '' : ' '}${each.label} `, 'latin1'), value);
+/** Octets, those of a view as a range; null: an item nobody knows. */
+type Value = Buffer | ViewRange;
+
+/** The response as the client gets it, or why it cannot be given. The view is held by what comes back. Never rejects for a view that cannot be read. */
+export async function answerFromView(stored: StoredAnswer, parts: AnswerParts): Promise<Answer | Withheld> {
+  const release = parts.view?.hold() ?? nothing;
+  try {
+    const pieces: Value[] = [Buffer.from(`* ${stored.msn} FETCH (`)];
+    for (const each of stored.items) {
+      const value = await answerItem(each, stored, parts);
+      if (value === null) {
+        release();
+        return { code: 'SERVERBUG', text: 'A part of this message cannot be shown.' };
+      }
+      pieces.push(Buffer.from(`${pieces.length === 1 ? '' : ' '}${each.label} `, 'latin1'), ...value);
+    }
+    return { pieces: [...pieces, Buffer.from(')\r\n')], release };
+  } catch (error) {
+    release();
+    if (error instanceof SealgateError) return { code: 'UNAVAILABLE', text: error.publicText };
+    throw error;
   }
-  return Buffer.concat([Buffer.from(`* ${stored.msn} FETCH (`), ...pieces, Buffer.from(')\r\n')]);
 }
 
 async function answerItem(
   each: ResponseItem,
   stored: StoredAnswer,
   { view, header, boundary, names, command }: AnswerParts,
-): Promise<Buffer | null> {
+): Promise<readonly Value[] | null> {
   const { item, value } = each;
   const kept = stored.literals.get(each);
   const shape = shapeFields(item, names);
@@ -69,25 +85,25 @@ async function answerItem(
     if (octets === undefined) return null;
     if (value.kind === 'text') {
       const isEnvelope = item.kind === 'neutral' && item.name === 'ENVELOPE' && !isNil(octets);
-      return isEnvelope && header !== null ? Buffer.from(header.envelope, 'latin1') : octets;
+      return [isEnvelope && header !== null ? Buffer.from(header.envelope, 'latin1') : octets];
     }
     if (shape === null) return literal(octets);
     return literal(shapeOfFields(octets, shape, boundary, names, header?.fields ?? null));
   }
   if (view === null || item.kind === 'unknown') return null;
-  if (item.kind === 'structure') return bodyStructure(view, item.extended);
+  if (item.kind === 'structure') return [await bodyStructure(view, item.extended)];
   // The message is gone: nothing else makes the whole of it NIL.
-  if (item.section.kind === 'whole' && value.kind === 'text' && isNil(value.octets)) return value.octets;
+  if (item.section.kind === 'whole' && value.kind === 'text' && isNil(value.octets)) return [value.octets];
   const octets = await sectionOf(view, item.section);
   // Some servers say NIL of a part that is not there, some an empty string: as this one does.
-  if (octets === null) return value.kind === 'text' && isNil(value.octets) ? value.octets : literal(EMPTY);
+  if (octets === null) return value.kind === 'text' && isNil(value.octets) ? [value.octets] : literal(EMPTY);
   if (item.partial === null) return literal(octets);
   const { origin } = item.partial;
   const count =
     item.partial.count ??
     askedCount(command, item) ??
-    (value.kind === 'literal' ? value.size : octets.length);
-  return literal(octets.subarray(origin, origin + count));
+    (value.kind === 'literal' ? value.size : lengthOf(octets));
+  return literal(pieceOf(octets, origin, count));
 }
 
 /** A response names only the origin of a piece; its length is in the command. */
@@ -114,14 +130,14 @@ function sectionKey(section: Section | MessageText | { kind: 'mime' }): string {
 }
 
 /** null: there is no such part. */
-async function sectionOf(view: MessageView, section: Section): Promise<Buffer | null> {
+async function sectionOf(view: MessageView, section: Section): Promise<Value | null> {
   switch (section.kind) {
     case 'whole':
-      return collect(view.octets.read());
+      return { view, range: { start: 0, end: view.length } };
     case 'header':
       return view.header();
     case 'text':
-      return collect(view.read(await view.text()));
+      return { view, range: await view.text() };
     case 'fields':
       return selectFields(await view.header(), section.names, section.not);
     case 'part':
@@ -133,17 +149,18 @@ async function partOf(
   view: MessageView,
   path: readonly number[],
   text: MessageText | { kind: 'mime' } | null,
-): Promise<Buffer | null> {
+): Promise<Value | null> {
   const part = await view.part(path);
   if (part === null) return null;
   const { entity, message } = part;
-  if (text === null) return collect(view.read(entity.body));
-  if (text.kind === 'mime') return collect(view.read({ start: entity.header.start, end: entity.body.start }));
+  if (text === null) return { view, range: entity.body };
+  if (text.kind === 'mime') return { view, range: { start: entity.header.start, end: entity.body.start } };
   if (message === null) return null;
   const { header, body } = message;
-  if (text.kind === 'text') return collect(view.read(body));
-  const fields = await collect(view.read({ start: header.start, end: body.start }));
-  return text.kind === 'header' ? fields : selectFields(fields, text.names, text.not);
+  if (text.kind === 'text') return { view, range: body };
+  const range = { start: header.start, end: body.start };
+  if (text.kind === 'header') return { view, range };
+  return selectFields(await collect(view.read(range)), text.names, text.not);
 }
 
 /**
@@ -175,6 +192,19 @@ function isNil(octets: Buffer): boolean {
 
 const EMPTY = Buffer.alloc(0);
 
-function literal(octets: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`{${octets.length}}\r\n`), octets]);
+const nothing = (): void => undefined;
+
+/** Beyond the end there is nothing (RFC 9051 §6.4.5). */
+function pieceOf(value: Value, origin: number, count: number): Value {
+  if (Buffer.isBuffer(value)) return value.subarray(origin, origin + count);
+  const start = Math.min(value.range.start + origin, value.range.end);
+  return { view: value.view, range: { start, end: Math.min(start + count, value.range.end) } };
+}
+
+function lengthOf(value: Value): number {
+  return Buffer.isBuffer(value) ? value.length : value.range.end - value.range.start;
+}
+
+function literal(value: Value): Value[] {
+  return [Buffer.from(`{${lengthOf(value)}}\r\n`), value];
 }

@@ -2,17 +2,28 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { HeaderCleaner, withoutForgedStatus } from '../mail-view/forged-status.ts';
 import { classifyHeader, type ViewKind } from '../mail-view/message-class.ts';
-import { bufferSource } from '../octets/buffer-source.ts';
+import type { MessageView } from '../mail-view/message-view.ts';
 import type { OpenedView } from '../reading/reader-views.ts';
 import type { Withheld } from '../reading/withheld.ts';
-import { answerFromView, needsView, newsOf } from './fetch-answer.ts';
+import type { Answer } from './answer.ts';
+import { needsView, newsOf } from './fetch-answer.ts';
 import type { FetchItems } from './fetch-plan.ts';
 import { FetchResponseReader, numberOf, type ResponseItem } from './fetch-response.ts';
 import type { LiteralSize } from './framer.ts';
+import { Gathering, type GatheringPlaces, isOriginal, type Original } from './gathering.ts';
 import { HeaderPeek } from './header-peek.ts';
 import type { MailboxViews } from './mailbox-views.ts';
-import type { MemoryGate, Room } from './memory-gate.ts';
+import { answerFor, openOriginal } from './opened-answer.ts';
 import type { Parked, Pending } from './pending.ts';
+import {
+  isGone,
+  isHeader,
+  isNilOrEmpty,
+  isPieceFromHeader,
+  isSuspectStructure,
+  isWholeFromStart,
+  originOf,
+} from './response-items.ts';
 import type { Waits } from './waits.ts';
 
 /** Neutral literals of one response that are held until it is known what its message is. */
@@ -22,13 +33,13 @@ const OBSERVED_OCTETS = 1024 * 1024;
 
 export type RelayContext = {
   views: MailboxViews;
-  gate: MemoryGate;
+  places: GatheringPlaces;
   items: FetchItems;
   waits: Waits;
   /** A piece of this response. */
   write(octets: Buffer): Promise<void> | null;
   /** A whole response, now or as soon as the one that is arriving has ended. */
-  say(octets: Buffer): Promise<void> | null;
+  say(response: Buffer | Answer): Promise<void> | null;
   /** What goes on while other responses arrive. */
   inBackground(work: Promise<void>): void;
   /** The client's FETCH that is being answered. */
@@ -47,7 +58,7 @@ type LiteralAction =
   | { kind: 'peek'; item: ResponseItem; size: number; peek: HeaderPeek }
   /** Shown as stored, but still in its header: beyond what is read as one, or a piece of it. */
   | { kind: 'clean'; item: ResponseItem; cleaner: HeaderCleaner; end: number }
-  | { kind: 'gather'; octets: Buffer; filled: number }
+  | { kind: 'gather'; gathering: Gathering }
   | { kind: 'observe'; octets: Buffer; filled: number };
 
 /**
@@ -67,10 +78,10 @@ export class FetchRelay {
   #held = 0;
   #action: LiteralAction = { kind: 'pass' };
   readonly #literals = new Map<ResponseItem, Buffer>();
-  #original: Buffer | null = null;
-  #room: Room | null = null;
+  #gathering: Gathering | null = null;
+  /** The view that stands in for what is not gathered. */
+  #cached: { view: MessageView; release: () => void } | null = null;
   #observed: Buffer | null = null;
-  #tooLarge = false;
 
   constructor(context: RelayContext, msn: number) {
     this.#context = context;
@@ -116,8 +127,7 @@ export class FetchRelay {
       case 'clean':
         return this.#emit(action.cleaner.clean(octets));
       case 'gather':
-        action.filled += octets.copy(action.octets, action.filled);
-        return null;
+        return action.gathering.write(octets);
       case 'observe':
         action.filled += octets.copy(action.octets, action.filled);
         return this.#emit(octets);
@@ -126,11 +136,18 @@ export class FetchRelay {
 
   /** What a lost connection leaves behind. */
   abandon(): void {
-    this.#room?.leave();
+    void this.#gathering?.abandon();
+    this.#cached?.release();
   }
 
-  /** Not in the grammar: passed on as stored, whatever it is. */
+  /** Not in the grammar: passed on as stored, whatever it is, unless its message has a view. */
   #giveUp(octets: Buffer): Promise<void> | null {
+    if (this.#mode === 'shell' || this.#mode === 'dropped') {
+      this.abandon();
+      if (this.#mode === 'shell') this.#drop();
+      this.#action = DROP;
+      return null;
+    }
     this.#decide('identity');
     this.#mode = 'verbatim';
     this.#action = { kind: 'pass' };
@@ -171,7 +188,7 @@ export class FetchRelay {
   /** Chooses what is done with the literal that follows. */
   #begin(item: ResponseItem, size: number): Promise<void> | null {
     this.#action = this.#actionFor(item, size);
-    if (this.#action.kind === 'gather') return this.#gather(size, []);
+    if (this.#action === GATHER) return this.#gather(size, []);
     // An empty literal has no octets to wait for.
     if (size === 0 && this.#action.kind === 'collect') return this.#collected(item, Buffer.alloc(0));
     return null;
@@ -187,8 +204,7 @@ export class FetchRelay {
         if (!isHeader(item)) return { kind: 'pass' };
         return small ? { kind: 'collect', item, chunks: [] } : this.#longHeader(item, size);
       case 'shell':
-        if (need === 'whole')
-          return this.#isCached() ? { kind: 'drop' } : { kind: 'gather', octets: EMPTY, filled: 0 };
+        if (need === 'whole') return this.#gathering !== null || this.#isCached() ? DROP : GATHER;
         if ((need === 'nothing' || need === 'shape') && small) return { kind: 'collect', item, chunks: [] };
         return { kind: 'drop' };
       case 'undecided':
@@ -233,7 +249,9 @@ export class FetchRelay {
 
   #isCached(): boolean {
     const uid = this.#uid();
-    return uid !== null && this.#context.views.cached(uid) !== null;
+    const view = uid === null ? null : this.#context.views.cached(uid);
+    if (view !== null) this.#cached ??= { view, release: view.hold() };
+    return view !== null;
   }
 
   #collected(item: ResponseItem, octets: Buffer): Promise<void> | null {
@@ -272,22 +290,15 @@ export class FetchRelay {
     return this.#emit(cleaner.ended ? rest : cleaner.clean(rest));
   }
 
-  /** Keeps the whole literal, as soon as there is room for it. */
+  /** Keeps the whole literal, as soon as there is a place for it. */
   async #gather(size: number, begun: readonly Buffer[]): Promise<void> {
-    if (size > limits.messageOctets) {
-      this.#tooLarge = true;
-      this.#action = { kind: 'drop' };
-      return;
-    }
-    this.#room?.leave();
+    const { waits, places } = this.#context;
     // One at a time, so that no more than one message of a session waits for a person.
-    if (this.#context.waits.opening) await this.#context.waits.free();
-    this.#room = await this.#context.gate.enter(size);
-    const octets = Buffer.allocUnsafe(size);
-    let filled = 0;
-    for (const each of begun) filled += each.copy(octets, filled);
-    this.#original = octets;
-    this.#action = { kind: 'gather', octets, filled };
+    if (waits.opening) await waits.free();
+    const gathering = await Gathering.begin(places, size);
+    this.#gathering = gathering;
+    this.#action = { kind: 'gather', gathering };
+    for (const each of begun) await gathering.write(each);
   }
 
   #finish(): Promise<void> | null {
@@ -343,78 +354,65 @@ export class FetchRelay {
   }
 
   async #finishShell(): Promise<void> {
-    const { views } = this.#context;
-    const uid = this.#uid();
-    const { items } = this.#reader;
-    let room = this.#room;
     try {
-      if (this.#tooLarge) {
-        this.#withhold({ code: 'LIMIT', text: 'A message is too large to be opened by the gateway.' });
-        return;
-      }
-      const view = uid === null ? null : views.cached(uid);
-      const missing = needsView(items, views.names) && view === null;
-      if (uid === null || (this.#original === null && missing)) {
-        if (items.some(isGone)) return;
-        this.#park(null);
-        return;
-      }
-      views.learn(uid, 'shell');
-      if (this.#original === null || !missing) return await this.#answer(uid, { kind: 'view', view });
-      const pending = this.#pending();
-      const later = await this.#open(uid, this.#original, pending, room);
-      if (later === null) return;
-      const postponed = later.answered.finally(() => room?.leave());
-      room = null;
-      pending?.postponed.push(postponed);
-      this.#context.inBackground(postponed);
+      const gathered = (await this.#gathering?.finish()) ?? null;
+      if (gathered !== null && !isOriginal(gathered)) return this.#withhold(gathered);
+      await this.#answerShell(gathered);
     } finally {
-      room?.leave();
-      this.#room = null;
+      this.#cached?.release();
     }
   }
 
-  /** Opens and answers. Not null: a key is waited for, and the answer comes behind what arrives meanwhile. */
-  async #open(
-    uid: number,
-    original: Buffer,
-    pending: Pending | null,
-    room: Room | null,
-  ): Promise<{ answered: Promise<void> } | null> {
-    const { views, waits, say } = this.#context;
-    const exhausted = pending?.exhausted ?? new Map();
-    const { result, soon } = waits.open(
-      (signal) => views.open(uid, bufferSource(original), { signal, exhausted }),
-      () => room?.wait(views.login) ?? true,
-    );
-    if (await soon) {
-      await this.#answer(uid, await result);
-      return null;
+  async #answerShell(original: Original | null): Promise<void> {
+    const { views } = this.#context;
+    const { items } = this.#reader;
+    const uid = this.#uid();
+    const view = this.#cached?.view ?? (uid === null ? null : views.cached(uid));
+    const missing = view === null && needsView(items, views.names);
+    if (uid === null || (missing && original === null)) {
+      await original?.discard();
+      if (!items.some(isGone)) this.#park(null);
+      return;
     }
+    views.learn(uid, 'shell');
+    if (missing && original !== null) return await this.#open(uid, original);
+    await original?.discard();
+    await this.#answer(uid, view);
+  }
+
+  /** Opens and answers. Where a key is waited for the answer comes behind what arrives meanwhile. */
+  async #open(uid: number, original: Original): Promise<void> {
+    const { say, inBackground } = this.#context;
+    const pending = this.#pending();
+    const { result, soon } = openOriginal(this.#context, uid, original, pending);
+    if (await soon) return await this.#answerOpened(uid, await result);
     const { news, rest } = newsOf(this.#msn, this.#reader.items);
     if (news !== null) await say(news);
-    return { answered: result.then((opened) => this.#answer(uid, opened, rest, pending)) };
+    const answered = result.then((opened) => this.#answerOpened(uid, opened, rest, pending));
+    pending?.postponed.push(answered);
+    inBackground(answered);
+  }
+
+  async #answerOpened(
+    uid: number,
+    opened: OpenedView,
+    items: readonly ResponseItem[] = this.#reader.items,
+    pending: Pending | null = this.#pending(),
+  ): Promise<void> {
+    if (opened.kind === 'withheld') return this.#withhold(opened.reason, pending);
+    await this.#answer(uid, opened.view, items, pending);
   }
 
   async #answer(
     uid: number,
-    opened: OpenedView | { kind: 'view'; view: null },
+    view: MessageView | null,
     items: readonly ResponseItem[] = this.#reader.items,
     pending: Pending | null = this.#pending(),
   ): Promise<void> {
-    const { views, say } = this.#context;
-    if (opened.kind === 'withheld') return this.#withhold(opened.reason, pending);
     const stored = { msn: this.#msn, items, literals: this.#literals };
-    const answer = await answerFromView(stored, {
-      view: opened.view,
-      header: views.shownHeader(uid),
-      boundary: views.boundary(uid),
-      names: views.names,
-      command: pending?.fetch ?? null,
-    });
-    if (answer === null)
-      this.#withhold({ code: 'SERVERBUG', text: 'A part of this message cannot be shown.' }, pending);
-    else await say(answer);
+    const answer = await answerFor(this.#context.views, uid, stored, view, pending);
+    if ('code' in answer) this.#withhold(answer, pending);
+    else await this.#context.say(answer);
   }
 
   #park(raw: readonly Buffer[] | null): void {
@@ -435,46 +433,9 @@ export class FetchRelay {
   }
 }
 
-const EMPTY = Buffer.alloc(0);
-
-/** Whether octets of the message's own header begin the literal. */
-function isWholeFromStart({ item }: ResponseItem): boolean {
-  return item.kind === 'section' && item.section.kind === 'whole' && (item.partial?.origin ?? 0) === 0;
-}
-
-/** Whether the literal's octets are counted from the beginning of the message. */
-function isPieceFromHeader({ item }: ResponseItem): boolean {
-  if (item.kind !== 'section' || originOf({ item }) === 0) return false;
-  return item.section.kind === 'whole' || item.section.kind === 'header';
-}
-
-function originOf({ item }: Pick<ResponseItem, 'item'>): number {
-  return item.kind === 'section' ? (item.partial?.origin ?? 0) : 0;
-}
-
-function isHeader({ item }: ResponseItem): boolean {
-  return item.kind === 'section' && (item.section.kind === 'header' || item.section.kind === 'fields');
-}
-
-/**
- * Whether an upstream's structure may be that of a message in the shell. It may: a server can read a Content-Type
- * differently; the header decides. Multiparts never are.
- */
-function isSuspectStructure({ item, value }: ResponseItem): boolean {
-  if (item.kind !== 'structure' || value.kind !== 'text') return false;
-  const head = value.octets.toString('latin1', 0, 4_096);
-  if (/^\("application" "(?:x-)?pkcs7-mime"/i.test(head)) return true;
-  return /^\("application" "octet-stream"/i.test(head) && /p7m|"name\*/i.test(head);
-}
-
-function isNilOrEmpty({ value }: ResponseItem): boolean {
-  return value.kind === 'text' && /^(?:NIL|"")$/i.test(value.octets.toString('latin1', 0, 4));
-}
-
-/** A message that is expunged has no octets any more. */
-function isGone({ item, value }: ResponseItem): boolean {
-  return item.kind === 'section' && item.section.kind === 'whole' && value.kind === 'text';
-}
+const DROP: LiteralAction = { kind: 'drop' };
+/** A literal that is kept, before there is a place for it. */
+const GATHER: LiteralAction = { kind: 'drop' };
 
 function tooMuch(): SealgateError {
   return new SealgateError({

@@ -1,25 +1,22 @@
-import { limits } from '../limits.ts';
 import { classifyHeader, type MessageClass } from '../mail-view/message-class.ts';
+import type { Withheld } from '../reading/withheld.ts';
 import type { FetchItems } from './fetch-plan.ts';
 import { FetchResponseReader, numberOf, type ResponseItem } from './fetch-response.ts';
 import type { LiteralSize } from './framer.ts';
+import { Gathering, type GatheringPlaces, type Original } from './gathering.ts';
 import { HeaderPeek } from './header-peek.ts';
-import type { MemoryGate, Room } from './memory-gate.ts';
 
 /** What the gateway's own FETCH of one message brought. */
 export type Injected = {
   msn: number;
   uid: number | null;
   messageClass: MessageClass;
-  /** The whole message, where it was asked for and is wanted; null: too large, or not. */
-  original: Buffer | null;
-  tooLarge: boolean;
-  /** Of `original`; null: without one. */
-  room: Room | null;
+  /** The whole message, where it was asked for and is wanted, or why it could not be had; null: it was not wanted. */
+  original: Original | Withheld | null;
 };
 
 export type InjectedContext = {
-  gate: MemoryGate;
+  places: GatheringPlaces;
   items: FetchItems;
   write(octets: Buffer): Promise<void> | null;
   /** Whether the whole of a message of that class is wanted. */
@@ -36,14 +33,12 @@ export class InjectedFetch {
   readonly #msn: number;
   readonly #reader: FetchResponseReader;
   #raw: Buffer[] = [];
-  #section = false;
+  /** What is done with the literal that is arriving: octets of a message that nobody asked for go nowhere. */
+  #literal: 'news' | 'message' | 'gather' | 'drop' = 'news';
   #peek: HeaderPeek | null = null;
   #size = 0;
   #messageClass: MessageClass = 'none';
-  #original: Buffer | null = null;
-  #filled = 0;
-  #tooLarge = false;
-  #room: Room | null = null;
+  #gathering: Gathering | null = null;
 
   constructor(context: InjectedContext, msn: number) {
     this.#context = context;
@@ -55,9 +50,11 @@ export class InjectedFetch {
     this.#raw.push(octets);
     const announced = this.#reader.line(octets.subarray(at), literal, at > 0);
     if (literal === null) return this.#finish();
-    this.#peek = null;
-    if (announced !== null && announced !== false && announced.item.kind === 'section') {
-      this.#section = true;
+    const section = announced !== null && announced !== false && announced.item.kind === 'section';
+    if (!section) this.#literal = 'news';
+    else if (this.#peek !== null) this.#literal = 'drop';
+    else {
+      this.#literal = 'message';
       this.#size = literal.size;
       this.#peek = new HeaderPeek();
     }
@@ -65,53 +62,45 @@ export class InjectedFetch {
   }
 
   literal(octets: Buffer, remaining: number): Promise<void> | null {
-    if (!this.#section) {
+    if (this.#literal === 'drop') return null;
+    if (this.#literal === 'gather') return this.#gathering?.write(octets) ?? null;
+    if (this.#literal === 'news') {
       if (this.#reader.nested) this.#reader.nestedLiteral(octets);
       this.#raw.push(octets);
       return null;
     }
-    if (this.#original !== null) {
-      this.#filled += octets.copy(this.#original, this.#filled);
-      return null;
-    }
     const seen = this.#peek?.push(octets, remaining === 0) ?? null;
     if (seen === null) return null;
-    this.#peek = null;
+    this.#literal = 'drop';
     this.#messageClass = classifyHeader(seen.header);
     return this.#context.wants(this.#messageClass) ? this.#gather(seen.header, seen.rest) : null;
   }
 
+  /** What a lost connection leaves behind. */
   abandon(): void {
-    this.#room?.leave();
+    void this.#gathering?.abandon();
   }
 
   async #gather(header: Buffer, rest: Buffer): Promise<void> {
-    if (this.#size > limits.messageOctets) {
-      this.#tooLarge = true;
-      return;
-    }
-    this.#room = await this.#context.gate.enter(this.#size);
-    this.#original = Buffer.allocUnsafe(this.#size);
-    this.#filled = header.copy(this.#original);
-    this.#filled += rest.copy(this.#original, this.#filled);
+    this.#literal = 'gather';
+    this.#gathering = await Gathering.begin(this.#context.places, this.#size);
+    await this.#gathering.write(header);
+    await this.#gathering.write(rest);
   }
 
-  #finish(): Promise<void> | null {
+  async #finish(): Promise<void> {
     const { items } = this.#reader;
     if (!items.some((each) => each.item.kind === 'section')) {
-      let wait: Promise<void> | null = null;
-      for (const octets of this.#raw) wait = this.#context.write(octets);
-      return wait;
+      await this.#context.write(Buffer.concat(this.#raw));
+      return;
     }
     this.#context.found({
       msn: this.#msn,
       uid: numberOf(items, 'UID'),
       messageClass: this.#messageClass,
-      original: this.#original,
-      tooLarge: this.#tooLarge,
-      room: this.#room,
+      original: (await this.#gathering?.finish()) ?? null,
     });
-    return this.#passFlags(items);
+    await this.#passFlags(items);
   }
 
   #passFlags(items: readonly ResponseItem[]): Promise<void> | null {

@@ -2,10 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
+import type { Spool } from '../octets/source.ts';
 import type { Timers } from '../reading/timers.ts';
+import type { Answer } from './answer.ts';
 import { ClientSide } from './client-side.ts';
+import { ClientVoice } from './client-voice.ts';
+import type { GatheringPlaces } from './gathering.ts';
 import type { MailboxViews } from './mailbox-views.ts';
-import type { MemoryGate } from './memory-gate.ts';
+import type { Openings } from './openings.ts';
 import type { Pending, TaggedReply } from './pending.ts';
 import { finalReply, publicLine } from './tagged-reply.ts';
 import { UpstreamSide } from './upstream-side.ts';
@@ -20,7 +24,9 @@ export type SessionParts = {
   /** Upper case; kept up to date while the session lasts. */
   upstreamCapabilities: Set<string>;
   views: MailboxViews;
-  gate: MemoryGate;
+  /** Where messages wait while they are opened. */
+  spool: Spool;
+  openings: Openings;
   log: Log;
   timers: Timers;
   /** What becomes of a FETCH from which messages are missing for their keys. */
@@ -49,8 +55,7 @@ export class Exchange {
   byeSent = false;
   /** The gateway has ended the session: what the client still says is not done. */
   over = false;
-  #inside = false;
-  #later: { octets: Buffer; said: () => void }[] = [];
+  readonly voice: ClientVoice;
 
   constructor(parts: SessionParts) {
     this.parts = parts;
@@ -60,35 +65,18 @@ export class Exchange {
       this.#break = reject;
     });
     this.broken.catch(() => undefined);
-  }
-
-  /** Whether part of the response that is arriving has already gone to the client. */
-  get relayingInside(): boolean {
-    return this.#inside;
-  }
-
-  /** A piece of a response whose end is still to come. */
-  sayPiece(octets: Buffer): Promise<void> | null {
-    this.#inside = true;
-    return this.parts.client.write(octets);
+    this.voice = new ClientVoice(parts.client, this.#break);
   }
 
   /** A whole response, which must not come into the middle of another one. */
-  say(octets: Buffer | string): Promise<void> | null {
-    const whole = typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets;
-    if (!this.#inside) return this.parts.client.write(whole);
-    return new Promise((resolve) => this.#later.push({ octets: whole, said: resolve }));
+  say(response: Buffer | string | Answer): Promise<void> | null {
+    return this.voice.whole(typeof response === 'string' ? Buffer.from(response, 'latin1') : response);
   }
 
-  /** The response that was arriving is whole. */
-  responseEnded(): void {
-    this.#inside = false;
-    const later = this.#later;
-    this.#later = [];
-    for (const { octets, said } of later) {
-      this.parts.client.write(octets);
-      said();
-    }
+  /** Where messages of this session are gathered. */
+  get places(): GatheringPlaces {
+    const { spool, openings, views, client } = this.parts;
+    return { spool, openings, login: views.login, ended: client.signal };
   }
 
   /** After the upstream is gone a command is lost at once. */
@@ -180,8 +168,7 @@ export class Exchange {
       if (!pending.settled) pending.settle({ status: 'lost', line: Buffer.alloc(0) });
       this.finish(pending);
     }
-    for (const { said } of this.#later) said();
-    this.#later = [];
+    this.voice.abandon();
     this.waits.end();
   }
 
@@ -250,7 +237,9 @@ export async function runSession(parts: SessionParts): Promise<string> {
   const first = cause;
   exchange.lose();
   upstream.destroy();
-  client.end();
+  await exchange.voice.quiet();
+  if (exchange.voice.inside) client.destroy();
+  else client.end();
   await Promise.all([down, up]);
   return first;
 }
@@ -259,11 +248,10 @@ export async function runSession(parts: SessionParts): Promise<string> {
 function endClient(exchange: Exchange, text: string): void {
   const { client } = exchange.parts;
   exchange.lose();
-  if (exchange.relayingInside) client.destroy();
-  else {
-    if (!exchange.byeSent) client.write(`* BYE ${text}\r\n`);
-    client.end();
-  }
+  exchange.over = true;
+  if (exchange.voice.inside) client.destroy();
+  else if (!exchange.byeSent) void exchange.say(`* BYE ${text}\r\n`);
+  exchange.byeSent = true;
 }
 
 function failed(parts: SessionParts, side: 'client' | 'upstream', error: unknown): string {

@@ -58,14 +58,14 @@ export class UpstreamSide {
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
-    const { views, gate } = exchange.parts;
+    const { views } = exchange.parts;
     this.#items = new FetchItems(views.names);
     this.#relayContext = {
       views,
-      gate,
+      places: exchange.places,
       items: this.#items,
       waits: exchange.waits,
-      write: (each) => exchange.sayPiece(each),
+      write: (each) => exchange.voice.piece(each),
       say: (each) => exchange.say(each),
       inBackground: (work) => exchange.inBackground(work),
       fetchOf: (msn, uid) => exchange.fetchOf(msn, uid),
@@ -139,7 +139,7 @@ export class UpstreamSide {
     const handler = this.#handler;
     switch (handler.kind) {
       case 'pass':
-        return this.#exchange.sayPiece(octets);
+        return this.#exchange.voice.piece(octets);
       case 'drop':
         return null;
       case 'fetch':
@@ -157,7 +157,7 @@ export class UpstreamSide {
       if (event.literal !== null) return wait;
       return wait === null ? this.#responseEnded() : wait.then(() => void this.#responseEnded());
     }
-    const wait = handler.kind === 'pass' ? this.#exchange.sayPiece(event.octets) : null;
+    const wait = handler.kind === 'pass' ? this.#exchange.voice.piece(event.octets) : null;
     if (handler.kind === 'take') this.#take(handler, event.octets);
     if (event.literal === null) {
       if (handler.kind === 'take') {
@@ -178,7 +178,7 @@ export class UpstreamSide {
 
   #responseEnded(): null {
     this.#handler = PASS;
-    this.#exchange.responseEnded();
+    this.#exchange.voice.responseEnded();
     return null;
   }
 
@@ -230,13 +230,13 @@ export class UpstreamSide {
 
   #fetch(line: Extract<ServerLine, { kind: 'fetch' }>, event: LineEvent): Promise<void> | null {
     const { octets, literal } = event;
-    const { parts } = this.#exchange;
+    const { places } = this.#exchange;
     if (this.#injection !== null) {
       const { wants, found } = this.#injection;
       const write = (each: Buffer): Promise<void> | null => this.#whole(each);
       this.#handler = {
         kind: 'fetch',
-        fetch: new InjectedFetch({ gate: parts.gate, items: this.#items, write, wants, found }, line.msn),
+        fetch: new InjectedFetch({ places, items: this.#items, write, wants, found }, line.msn),
       };
       return this.#toHandler(event, line.at);
     }
