@@ -166,6 +166,11 @@ export const limits = {
     /** One SEARCH line for 100,000 hits is 589 KB. */
     upstreamLineOctets: 16 * 1024 * 1024,
     beforeAuthTimeoutMs: 60_000,
+    /**
+     * Messages that are gathered and opened at a time, of all logins together and of each; and those whose PIN somebody types,
+     * which lie in spools meanwhile.
+     */
+    openings: { opening: { all: 32, each: 8 }, waiting: { all: 200, each: 8 } },
     /** Parentheses, NOT and OR in each other, and keys, of a search that is looked into; a larger one is the mail server's alone. */
     searchDepth: 50,
     searchKeys: 1_000,

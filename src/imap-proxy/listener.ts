@@ -9,11 +9,13 @@ import { listen } from '../listening/listen.ts';
 import { isLoopback } from '../listening/loopback.ts';
 import type { Log } from '../log/log.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
+import { encryptedSpool } from '../octets/encrypted-spool.ts';
+import type { Spool } from '../octets/source.ts';
 import type { InboundStory, Principal } from '../pipeline/ports.ts';
 import { systemTimers, type Timers } from '../reading/timers.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
-import { MemoryGate } from './memory-gate.ts';
+import { Openings } from './openings.ts';
 import { runSession } from './session.ts';
 import { connectUpstream, type ImapUpstream, type UpstreamConnection } from './upstream-connection.ts';
 import { Wire } from './wire.ts';
@@ -44,6 +46,8 @@ export type ImapListenerOptions = {
   proxyProtocolFrom?: readonly string[];
   /** Whether a FETCH from which messages are missing for their keys is answered NO, or ends the session. Default: `refuse`. */
   keyAway?: 'refuse' | 'disconnect';
+  /** Where messages wait while they are opened; absent: files in the system's folder for temporary ones. */
+  spool?: Spool;
   /** Absent: the system's. */
   timers?: Timers;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
@@ -53,10 +57,6 @@ export type ImapListenerOptions = {
 export type ImapListener = { port: number; close(): Promise<void> };
 
 const MAX_CONNECTIONS = 1_000;
-/** Octets of messages that all sessions hold at a time while opening them. */
-const OPENING_OCTETS = 256 * 1024 * 1024;
-/** And of those among them whose PIN is being asked for, counted apart. */
-const WAITING_OCTETS = 256 * 1024 * 1024;
 
 /**
  * Listens for IMAP clients. Resolves when connections are taken.
@@ -65,8 +65,8 @@ const WAITING_OCTETS = 256 * 1024 * 1024;
 export async function startImapListener(options: ImapListenerOptions): Promise<ImapListener> {
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const names = viewNames(options.installationId, options.hostname);
-  const gate = new MemoryGate(OPENING_OCTETS, { all: WAITING_OCTETS, each: limits.messageOctets });
-  const shared: Shared = { options, names, gate };
+  const { spool = encryptedSpool() } = options;
+  const shared: Shared = { options, names, spool, openings: new Openings(limits.imap.openings) };
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
@@ -82,7 +82,7 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
   };
 }
 
-type Shared = { options: ImapListenerOptions; names: ViewNames; gate: MemoryGate };
+type Shared = { options: ImapListenerOptions; names: ViewNames; spool: Spool; openings: Openings };
 
 /** Serves one connection to its end. Never throws. */
 async function serve(shared: Shared, client: ClientConnection): Promise<void> {
@@ -181,7 +181,7 @@ function afterLogin(
   upstream: UpstreamConnection,
   outcome: Extract<LoginOutcome, { kind: 'logged-in' }>,
 ): Promise<string> {
-  const { options, names, gate } = shared;
+  const { options, names, spool, openings } = shared;
   const { principal, mechanism } = outcome;
   const { log, story, timers = systemTimers } = options;
   log.write({
@@ -207,7 +207,8 @@ function afterLogin(
     upstream: upstream.wire,
     upstreamCapabilities: upstream.capabilities,
     views,
-    gate,
+    spool,
+    openings,
     log,
     timers,
     keyAway: options.keyAway ?? 'refuse',
