@@ -57,6 +57,16 @@ type SubmissionEvent =
   | { event: 'mail.delivery-not-noted'; level: 'error'; mail: MailId; reason: string };
 
 type ReadingEvent =
+  | { event: 'pop3.connected'; level: 'debug'; session: SessionId; remote: string; listener: string }
+  | { event: 'pop3.authenticated'; level: 'info'; session: SessionId; principal: string; mechanism: string }
+  | { event: 'pop3.closed'; level: 'debug'; session: SessionId; cause: string }
+  | {
+      event: 'pop3.protocol-error';
+      level: 'warn';
+      session: SessionId;
+      side: 'client' | 'upstream';
+      reason: string;
+    }
   | { event: 'imap.connected'; level: 'debug'; session: SessionId; remote: string; listener: string }
   | { event: 'imap.authenticated'; level: 'info'; session: SessionId; principal: string; mechanism: string }
   | { event: 'imap.closed'; level: 'debug'; session: SessionId; cause: string }

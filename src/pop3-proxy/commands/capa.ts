@@ -1,0 +1,34 @@
+import { limits } from '../../limits.ts';
+import { capabilitiesFor, NOT_TOLD, readCapabilities } from '../capability.ts';
+import { writeCommand } from '../command-line.ts';
+import type { Exchange, TransactionContext } from '../transaction-context.ts';
+import { drain, type Question } from '../upstream-side.ts';
+
+/** CAPA after login (RFC 2449 §5): what the server has now, as far as it is shown. */
+export function capa(context: TransactionContext): Exchange {
+  const question = context.upstream.ask(writeCommand({ verb: 'CAPA' }), 'lines');
+  return {
+    delivers: null,
+    holds: false,
+    answer: async () => {
+      const told =
+        (await question.status()).kind === 'ok' ? readCapabilities(await linesOf(question)) : NOT_TOLD;
+      const lines = capabilitiesFor(told, { startTls: false, loginAllowed: true });
+      context.client.write(['+OK', ...lines, '.', ''].join('\r\n'));
+    },
+  };
+}
+
+async function linesOf(question: Question): Promise<string[]> {
+  const pieces: Buffer[] = [];
+  let octets = 0;
+  for (let piece = await question.body(); piece !== 'end'; piece = await question.body()) {
+    octets += piece.length;
+    if (octets > limits.pop3.capabilityOctets) {
+      await drain(question);
+      return [];
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString('latin1').split('\r\n');
+}

@@ -1,0 +1,208 @@
+import type { Socket } from 'node:net';
+import type { SecureContext, TLSSocket } from 'node:tls';
+import { SealgateError } from '../errors.ts';
+import { newSessionId, type SessionId } from '../ids.ts';
+import { limits } from '../limits.ts';
+import type { ClientConnection } from '../listening/client-connection.ts';
+import { secured } from '../listening/handshake.ts';
+import { listen } from '../listening/listen.ts';
+import { isLoopback } from '../listening/loopback.ts';
+import type { Log } from '../log/log.ts';
+import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
+import type { InboundStory, Principal } from '../pipeline/ports.ts';
+import { ReaderViews } from '../reading/reader-views.ts';
+import { systemTimers, type Timers } from '../reading/timers.ts';
+import { ClientLines } from './client-lines.ts';
+import { Leg } from './leg.ts';
+import { converseBeforeLogin, type LoginOutcome } from './login.ts';
+import { refusal } from './reply-text.ts';
+import { Transaction } from './transaction.ts';
+import { connectUpstream, type Pop3Upstream, type UpstreamConnection } from './upstream-connection.ts';
+
+export type Pop3ListenerOptions = {
+  /** Name in the configuration; for log lines and errors. */
+  name: string;
+  host: string;
+  /** 0: the system chooses. */
+  port: number;
+  /** `starttls` is STLS (RFC 2595 §4). */
+  tls: 'implicit' | 'starttls' | 'none';
+  /** Needed unless `tls` is `none`. */
+  secureContext?: SecureContext;
+  upstream: Pop3Upstream;
+  story: InboundStory;
+  /** Whether the gateway has any decryption key for the login. */
+  hasKeys(principal: Principal): boolean;
+  /** Makes boundaries that nobody can guess; 32 random octets of the installation. */
+  viewSecret: Buffer;
+  /** 4 to 32 lower-case letters and digits, random for each installation. */
+  installationId: string;
+  log: Log;
+  /** The gateway's own name. */
+  hostname: string;
+  /** Connections at a time. */
+  maxConnections?: number;
+  /** Load balancers that begin with a PROXY header; default: none, and clients come by themselves. */
+  proxyProtocolFrom?: readonly string[];
+  /** What TOP shows of the body of an encrypted message; default: `render`. */
+  topBody?: 'render' | 'headers';
+  /** Absent: the system's. */
+  timers?: Timers;
+  /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
+  allowPlainAuth?: boolean;
+};
+
+export type Pop3Listener = { port: number; close(): Promise<void> };
+
+const MAX_CONNECTIONS = 1_000;
+
+type Shared = { options: Pop3ListenerOptions; names: ViewNames };
+
+/**
+ * Listens for POP3 clients. Resolves when connections are taken.
+ * Throws SealgateError `listener.no-certificate` and what `listen` throws.
+ */
+export async function startPop3Listener(options: Pop3ListenerOptions): Promise<Pop3Listener> {
+  if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
+  const shared: Shared = { options, names: viewNames(options.installationId, options.hostname) };
+  const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
+  const listening = await listen({
+    ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
+    ...(options.tls === 'implicit' ? {} : { tooMany: refusal('SYS/TEMP', 'Too many connections') }),
+    serve: (client) => serve(shared, client),
+  });
+  return {
+    port: listening.port,
+    async close() {
+      const stopped = listening.stop();
+      listening.destroy();
+      await stopped;
+    },
+  };
+}
+
+/** Serves one connection to its end. Never throws. */
+async function serve(shared: Shared, client: ClientConnection): Promise<void> {
+  const { log, name } = shared.options;
+  const session = newSessionId();
+  const { address: remote } = client.remote;
+  log.write({ event: 'pop3.connected', level: 'debug', session, remote, listener: name });
+  let cause: string;
+  try {
+    cause = await converse(shared, session, client);
+  } catch (error) {
+    cause = report(shared, session, error);
+  }
+  log.write({ event: 'pop3.closed', level: 'debug', session, cause });
+}
+
+function report({ options: { log } }: Shared, session: SessionId, error: unknown): string {
+  if (!(error instanceof SealgateError)) {
+    log.write({
+      event: 'gateway.defect',
+      level: 'error',
+      where: 'pop3-proxy.listener',
+      error: String(error),
+    });
+    return 'defect';
+  }
+  const { code } = error;
+  const side = code === 'pop3.protocol' || code.startsWith('listener.') ? 'client' : 'upstream';
+  log.write({ event: 'pop3.protocol-error', level: 'warn', session, side, reason: error.reason ?? code });
+  return code;
+}
+
+async function converse(shared: Shared, session: SessionId, connection: ClientConnection): Promise<string> {
+  const { options } = shared;
+  const { socket, remote: source, local: destination } = connection;
+  let leg = new Leg(options.tls === 'implicit' ? await overTls(options, socket) : socket);
+  const timer = setTimeout(() => leg.destroy(), limits.pop3.beforeAuthTimeoutMs);
+  let upstream: UpstreamConnection | null = null;
+  try {
+    upstream = await connectUpstream(options.upstream, { source, destination }, leg.signal);
+    let encrypted = options.tls === 'implicit';
+    let greet = true;
+    for (;;) {
+      const client = new ClientLines(leg);
+      const outcome: LoginOutcome = await abandoning(leg, upstream, (connected) =>
+        converseBeforeLogin({
+          ...{ client, upstream: connected, greet, hostname: options.hostname },
+          startTls: options.tls === 'starttls' && !encrypted,
+          loginAllowed: encrypted || plainLoginAllowed(options, source.address),
+        }),
+      );
+      if (outcome.kind === 'closed') return outcome.cause;
+      if (outcome.kind === 'logged-in') {
+        clearTimeout(timer);
+        return await afterLogin(shared, session, client, upstream, outcome);
+      }
+      leg = new Leg(await overTls(options, leg.release()));
+      encrypted = true;
+      greet = false;
+    }
+  } catch (error) {
+    leg.write(lastWords(error));
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    upstream?.replies.leg.end();
+    leg.end();
+  }
+}
+
+/** A client that has gone waits for no server. */
+async function abandoning<T>(
+  client: Leg,
+  upstream: UpstreamConnection,
+  work: (upstream: UpstreamConnection) => Promise<T>,
+): Promise<T> {
+  const gone = (): void => upstream.replies.leg.destroy();
+  client.signal.addEventListener('abort', gone);
+  try {
+    return await work(upstream);
+  } finally {
+    client.signal.removeEventListener('abort', gone);
+  }
+}
+
+/** A listener without TLS serves its own machine; `allowPlainAuth` lifts that. */
+function plainLoginAllowed({ tls, allowPlainAuth }: Pop3ListenerOptions, remote: string): boolean {
+  return allowPlainAuth === true || (tls === 'none' && isLoopback(remote));
+}
+
+function lastWords(error: unknown): string {
+  if (!(error instanceof SealgateError)) return refusal('SYS/PERM', 'Something went wrong');
+  return refusal(error.duration === 'temporary' ? 'SYS/TEMP' : null, error.publicText);
+}
+
+function afterLogin(
+  { options, names }: Shared,
+  session: SessionId,
+  client: ClientLines,
+  { replies, capabilities }: UpstreamConnection,
+  { principal, mechanism }: Extract<LoginOutcome, { kind: 'logged-in' }>,
+): Promise<string> {
+  const { log, story, topBody = 'render', timers = systemTimers } = options;
+  log.write({ event: 'pop3.authenticated', level: 'info', session, principal: principal.login, mechanism });
+  const views = new ReaderViews({
+    ...{ session, principal, story, names, log, timers },
+    hasKeys: options.hasKeys(principal),
+    secret: options.viewSecret,
+  });
+  const parts = { session, client, replies, capabilities, views, topBody, log, timers };
+  return new Transaction(parts).run();
+}
+
+function overTls(options: Pop3ListenerOptions, socket: Socket): Promise<TLSSocket> {
+  const { secureContext } = options;
+  if (secureContext === undefined) throw noCertificate(options);
+  return secured(socket, secureContext, limits.pop3.beforeAuthTimeoutMs);
+}
+
+function noCertificate(options: Pop3ListenerOptions): SealgateError {
+  return new SealgateError({
+    code: 'listener.no-certificate',
+    publicText: `The POP3 listener "${options.name}" offers TLS but has no certificate. Name a certificate and its key.`,
+    duration: 'permanent',
+  });
+}

@@ -1,0 +1,71 @@
+import { limits } from '../limits.ts';
+import type { ViewKind } from '../mail-view/message-class.ts';
+import type { StoredMessage } from '../reading/stored-message.ts';
+
+/** RFC 1939 §7: one to 70 printable octets. */
+const UNIQUE_ID = /^[!-~]{1,70}$/;
+/** A server that refuses UIDL for messages that are there does not have it. */
+const REFUSALS = 3;
+
+/**
+ * What one session knows of the messages of its maildrop, by their numbers, which stay the same as long as the session lasts
+ * (RFC 1939 §5).
+ */
+export class Maildrop {
+  readonly #names = new Map<number, StoredMessage>();
+  readonly #kinds = new Map<number, ViewKind>();
+  /** Those that could not be opened when the client asked for them last. */
+  readonly #withheld = new Set<number>();
+  #refusals = 0;
+
+  /** null: not known yet. */
+  name(message: number): StoredMessage | null {
+    return this.#names.get(message) ?? null;
+  }
+
+  learnName(message: number, name: StoredMessage): void {
+    remember(this.#names, message, name);
+  }
+
+  /** What the server says of a message in the answer to UIDL: `number unique-id`. */
+  learnUidl(text: string): void {
+    const found = /^([0-9]{1,10}) +([^ ]+) *$/.exec(text);
+    const uidl = found?.[2] ?? '';
+    if (UNIQUE_ID.test(uidl)) this.learnName(Number(found?.[1]), { protocol: 'pop3', uidl });
+  }
+
+  /** Whether it is worth while to ask the server for a unique id. */
+  get hasUidl(): boolean {
+    return this.#refusals < REFUSALS;
+  }
+
+  uidlRefused(): void {
+    this.#refusals++;
+  }
+
+  /** null: not seen yet. */
+  kind(message: number): ViewKind | null {
+    return this.#kinds.get(message) ?? null;
+  }
+
+  learnKind(message: number, kind: ViewKind): void {
+    remember(this.#kinds, message, kind);
+  }
+
+  isWithheld(message: number): boolean {
+    return this.#withheld.has(message);
+  }
+
+  withhold(message: number): void {
+    this.#withheld.add(message);
+  }
+
+  delivered(message: number): void {
+    this.#withheld.delete(message);
+  }
+}
+
+function remember<T>(map: Map<number, T>, message: number, value: T): void {
+  if (map.size >= limits.pop3.remembered && !map.has(message)) map.clear();
+  map.set(message, value);
+}
