@@ -179,6 +179,17 @@ export const limits = {
     /** A line of the gateway's own, besides what the client wrote: some servers take no longer ones. */
     searchLineOctets: 8_000,
   },
+  /** Mail that clients store and that is encrypted before it goes to the mail server. */
+  atRest: {
+    /** The header is kept beside the encrypted message too, so that it can be listed without a key. */
+    headerOctets: 64 * 1024,
+    /** Of one mailbox, in one session; further ones are shown as other encrypted mail is. */
+    messages: 20_000,
+    /** RFC 9051 §5.4 gives a silent client thirty minutes; one that is in the middle of a message has begun to send it. */
+    silenceMs: 300_000,
+    /** Rules of the configuration, and mailboxes whose special use one session remembers. */
+    mailboxes: 1_000,
+  },
   /** Words of decrypted mail, for SEARCH. */
   searchText: {
     /** Octets of a view, from its beginning, in which words are looked for. */

@@ -1,7 +1,7 @@
 import type { DecryptionKey, SigningKey } from '../cms/keys.ts';
 import type { Duration, SealgateError } from '../errors.ts';
 import type { MailId, SessionId } from '../ids.ts';
-import type { OctetSource } from '../octets/source.ts';
+import type { OctetSource, OctetStream } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { Principal } from '../sasl/principal.ts';
 import type { SecurityReport } from '../smime/report.ts';
@@ -113,6 +113,37 @@ export type OpenOutcome =
   /** Broken or tampered; uniform, no detail (RFC 3218). */
   | { kind: 'failed'; report: SecurityReport }
   /** Key (`key`) or service away for now: nothing may be served in its place. `publicText`: a sentence about what to do. */
+  | { kind: 'unavailable'; key: boolean; publicText: string };
+
+/** Mail that a client stores, encrypted to its own login before it goes to the mail server, and opened again. */
+export interface AtRestStory {
+  /** Never throws for what a message contains; a refusal is an outcome. */
+  seal(request: SealRequest): Promise<SealOutcome>;
+  unseal(request: OpenRequest): Promise<UnsealOutcome>;
+}
+
+export type SealRequest = {
+  principal: Principal;
+  /** Header fields that stay outside, CRLF, without the empty line. */
+  outer: Buffer;
+  /** The message as the client has it; it has to last until the result was read. */
+  octets: OctetSource;
+};
+
+export type SealOutcome =
+  /** A whole message, which can be read once. What goes wrong meanwhile is thrown at the reader. */
+  | { kind: 'sealed'; length: number; octets: OctetStream }
+  /** It is encrypted already, by its client. */
+  | { kind: 'as-is' }
+  /** `publicText`: whole sentences about what to do. */
+  | { kind: 'refused'; code: string; duration: Duration; publicText: string };
+
+export type UnsealOutcome =
+  /** Octet by octet as it was sealed, if it was: whoever asks knows by what. */
+  | { kind: 'opened'; octets: OctetSource; discard(): Promise<void> }
+  /** No key fits, or it is damaged, or something else. */
+  | { kind: 'failed' }
+  /** As in OpenOutcome. */
   | { kind: 'unavailable'; key: boolean; publicText: string };
 
 export type Verdict =

@@ -26,12 +26,29 @@ export async function encryptMessageStream(
 ): Promise<EncryptedMessage> {
   const { headerProtection = null, ...cmsOptions } = options;
   const { outer, content } = await splitSafely(message, headerProtection);
+  return encryptEntityStream(outer, content, recipients, algorithm, cmsOptions);
+}
+
+/**
+ * Encrypts an entity as it is, octet by octet: line ends and octets beyond ASCII stay, for readers that want nothing else back.
+ *
+ * @param outer header fields that stay outside, CRLF, without the empty line and without MIME-Version and Content-*
+ * @param entity as `message` above
+ * @throws as `encryptMessageStream`
+ */
+export async function encryptEntityStream(
+  outer: Buffer,
+  entity: OctetSource,
+  recipients: readonly RecipientRequest[],
+  algorithm: ContentEncryptionName,
+  options: Omit<EncryptMessageOptions, 'headerProtection'> = {},
+): Promise<EncryptedMessage> {
   const cms = await encryptStream({
-    content: content.read(),
-    contentOctets: content.length,
+    content: entity.read(),
+    contentOctets: entity.length,
     recipients,
     algorithm,
-    ...cmsOptions,
+    ...options,
   });
   const type = authenticates(algorithm) ? 'authEnveloped-data' : 'enveloped-data';
   const head = joinMessage(outer, pkcs7Header(type));
