@@ -7,6 +7,7 @@ import type { Started } from '../support/services/disposable.ts';
 import type { Thunderbird } from '../support/services/thunderbird/thunderbird.ts';
 import { thunderbird } from '../support/services/thunderbird/thunderbird.ts';
 import { sealedOfSize } from './support/exact-size.ts';
+import { octetsOf } from './support/imap-response.ts';
 import { outerFields, richEntity } from './support/message-classes.ts';
 import { type SeededMailbox, seededMailbox } from './support/seeded-mailbox.ts';
 
@@ -120,7 +121,7 @@ test('7: it files a sent mail of 20 MB, and a draft in the place of another', as
     const direct = await mailbox.direct(`EXAMINE ${name}`);
     const there = await direct.fetch('UID FETCH 1:* (FLAGS BODY.PEEK[])');
     const left = there.filter(({ items }) => !String(items.get('FLAGS')).includes('\\Deleted'));
-    expect(left.map(({ items }) => (items.get('BODY[]') as Buffer).equals(expected))).toEqual([true]);
+    expect(left.map(({ items }) => octetsOf(items.get('BODY[]')).equals(expected))).toEqual([true]);
     direct.close();
   }
 });

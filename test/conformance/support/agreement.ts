@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { ImapClient } from './imap-client.ts';
-import type { Value } from './imap-response.ts';
+import { octetsOf, type Value } from './imap-response.ts';
 
 /**
  * The one promise behind all of it: whoever reads a message, whole, in pieces or part by part, reads the same octets,
@@ -128,9 +128,4 @@ function isMultipart(structure: readonly Value[]): boolean {
 function listOf(value: Value): readonly Value[] {
   if (Array.isArray(value)) return value;
   throw new Error(`no list: ${String(value)}`);
-}
-
-function octetsOf(value: Value | undefined): Buffer {
-  if (Buffer.isBuffer(value)) return value;
-  throw new Error(`no string: ${String(value)}`);
 }

@@ -194,3 +194,9 @@ class ValueReader {
     return this.#octets.toString('latin1', this.#at, this.#at + octets);
   }
 }
+
+/** @throws Error where it is neither a quoted string nor a literal */
+export function octetsOf(value: Value | undefined): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  throw new Error(`no string: ${String(value)}`);
+}

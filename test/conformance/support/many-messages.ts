@@ -1,0 +1,22 @@
+import type { ImapClient, Piece } from './imap-client.ts';
+import { outerFields } from './message-classes.ts';
+
+/** Puts many messages into a mailbox at once (RFC 3502), past the gateway; they take the next UIDs in their order. */
+export async function appendAll(
+  direct: ImapClient,
+  name: string,
+  messages: readonly Buffer[],
+): Promise<void> {
+  for (let at = 0; at < messages.length; at += 500) {
+    const pieces: Piece[] = [`APPEND ${name}`];
+    for (const message of messages.slice(at, at + 500)) pieces.push(' ', message);
+    await direct.ok(...pieces);
+  }
+}
+
+/** A small mail that nobody has to open. */
+export function smallMail(subject: string): Buffer {
+  return Buffer.from(
+    `${outerFields(subject).join('\r\n')}\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nHello.\r\n`,
+  );
+}
