@@ -3,7 +3,7 @@ import type { Withheld } from '../reading/withheld.ts';
 import { needsView, newsOf } from './fetch-answer.ts';
 import { isOriginal, type Original } from './gathering.ts';
 import type { Injected } from './injected-fetch.ts';
-import { answerFor, openOriginal } from './opened-answer.ts';
+import { answerFor, cachedView, openOriginal } from './opened-answer.ts';
 import type { Parked, Pending } from './pending.ts';
 import type { Exchange } from './session.ts';
 import { finalReply } from './tagged-reply.ts';
@@ -155,18 +155,16 @@ export class DeferredFetch {
     const kind = views.known(uid) ?? views.kindOf(message.messageClass);
     views.learn(uid, kind);
     if (kind === 'identity') return this.#asStored(parked);
-    let view = views.cached(uid);
-    if (view === null && needsView(parked.items, views.names)) {
+    let opened: OpenedView | null = cachedView(views, uid);
+    if (opened === null && needsView(parked.items, views.names)) {
       const { original } = message;
       if (original === null) {
         return pending.withhold({ code: 'SERVERBUG', text: 'A message changed while it was read.' });
       }
       if (!isOriginal(original)) return pending.withhold(original);
-      const opened = await this.#open(uid, original);
-      if (opened.kind === 'withheld') return pending.withhold(opened.reason);
-      view = opened.view;
+      opened = await this.#open(uid, original);
     }
-    const answer = await answerFor(views, uid, { ...parked, msn }, view, pending);
+    const answer = await answerFor(views, uid, { ...parked, msn }, opened, pending);
     if ('code' in answer) pending.withhold(answer);
     else await exchange.say(answer);
   }

@@ -2,7 +2,6 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { HeaderCleaner, withoutForgedStatus } from '../mail-view/forged-status.ts';
 import { classifyHeader, type ViewKind } from '../mail-view/message-class.ts';
-import type { MessageView } from '../mail-view/message-view.ts';
 import type { OpenedView } from '../reading/reader-views.ts';
 import type { Withheld } from '../reading/withheld.ts';
 import type { Answer } from './answer.ts';
@@ -13,7 +12,7 @@ import type { LiteralSize } from './framer.ts';
 import { Gathering, type GatheringPlaces, isOriginal, type Original } from './gathering.ts';
 import { HeaderPeek } from './header-peek.ts';
 import type { MailboxViews } from './mailbox-views.ts';
-import { answerFor, openOriginal } from './opened-answer.ts';
+import { answerFor, cachedView, openOriginal } from './opened-answer.ts';
 import type { Parked, Pending } from './pending.ts';
 import {
   isGone,
@@ -80,7 +79,7 @@ export class FetchRelay {
   readonly #literals = new Map<ResponseItem, Buffer>();
   #gathering: Gathering | null = null;
   /** The view that stands in for what is not gathered. */
-  #cached: { view: MessageView; release: () => void } | null = null;
+  #cached: OpenedView | null = null;
   #observed: Buffer | null = null;
 
   constructor(context: RelayContext, msn: number) {
@@ -137,7 +136,7 @@ export class FetchRelay {
   /** What a lost connection leaves behind. */
   abandon(): void {
     void this.#gathering?.abandon();
-    this.#cached?.release();
+    this.#releaseCached();
   }
 
   /** Not in the grammar: passed on as stored, whatever it is, unless its message has a view. */
@@ -249,9 +248,12 @@ export class FetchRelay {
 
   #isCached(): boolean {
     const uid = this.#uid();
-    const view = uid === null ? null : this.#context.views.cached(uid);
-    if (view !== null) this.#cached ??= { view, release: view.hold() };
-    return view !== null;
+    if (uid !== null) this.#cached ??= cachedView(this.#context.views, uid);
+    return this.#cached !== null;
+  }
+
+  #releaseCached(): void {
+    if (this.#cached?.kind === 'view') this.#cached.release();
   }
 
   #collected(item: ResponseItem, octets: Buffer): Promise<void> | null {
@@ -359,7 +361,7 @@ export class FetchRelay {
       if (gathered !== null && !isOriginal(gathered)) return this.#withhold(gathered);
       await this.#answerShell(gathered);
     } finally {
-      this.#cached?.release();
+      this.#releaseCached();
     }
   }
 
@@ -367,8 +369,7 @@ export class FetchRelay {
     const { views } = this.#context;
     const { items } = this.#reader;
     const uid = this.#uid();
-    const view = this.#cached?.view ?? (uid === null ? null : views.cached(uid));
-    const missing = view === null && needsView(items, views.names);
+    const missing = needsView(items, views.names) && !this.#isCached();
     if (uid === null || (missing && original === null)) {
       await original?.discard();
       if (!items.some(isGone)) this.#park(null);
@@ -377,7 +378,7 @@ export class FetchRelay {
     views.learn(uid, 'shell');
     if (missing && original !== null) return await this.#open(uid, original);
     await original?.discard();
-    await this.#answer(uid, view);
+    await this.#answer(uid, this.#cached);
   }
 
   /** Opens and answers. Where a key is waited for the answer comes behind what arrives meanwhile. */
@@ -385,32 +386,22 @@ export class FetchRelay {
     const { say, inBackground } = this.#context;
     const pending = this.#pending();
     const { result, soon } = openOriginal(this.#context, uid, original, pending);
-    if (await soon) return await this.#answerOpened(uid, await result);
+    if (await soon) return await this.#answer(uid, await result);
     const { news, rest } = newsOf(this.#msn, this.#reader.items);
     if (news !== null) await say(news);
-    const answered = result.then((opened) => this.#answerOpened(uid, opened, rest, pending));
+    const answered = result.then((opened) => this.#answer(uid, opened, rest, pending));
     pending?.postponed.push(answered);
     inBackground(answered);
   }
 
-  async #answerOpened(
-    uid: number,
-    opened: OpenedView,
-    items: readonly ResponseItem[] = this.#reader.items,
-    pending: Pending | null = this.#pending(),
-  ): Promise<void> {
-    if (opened.kind === 'withheld') return this.#withhold(opened.reason, pending);
-    await this.#answer(uid, opened.view, items, pending);
-  }
-
   async #answer(
     uid: number,
-    view: MessageView | null,
+    opened: OpenedView | null,
     items: readonly ResponseItem[] = this.#reader.items,
     pending: Pending | null = this.#pending(),
   ): Promise<void> {
     const stored = { msn: this.#msn, items, literals: this.#literals };
-    const answer = await answerFor(this.#context.views, uid, stored, view, pending);
+    const answer = await answerFor(this.#context.views, uid, stored, opened, pending);
     if ('code' in answer) this.#withhold(answer, pending);
     else await this.#context.say(answer);
   }

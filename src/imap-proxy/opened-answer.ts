@@ -1,4 +1,3 @@
-import type { MessageView } from '../mail-view/message-view.ts';
 import type { OpenedView } from '../reading/reader-views.ts';
 import type { Withheld } from '../reading/withheld.ts';
 import type { Answer } from './answer.ts';
@@ -22,19 +21,33 @@ export function openOriginal(
   );
 }
 
-/** What a command gets to hear of a message in the shell. `view` is null only where `needsView` is false. */
-export function answerFor(
+/**
+ * What a command gets to hear of a message in the shell, from the view it was opened to; that is held by the answer from then on.
+ * `opened` is null only where `needsView` is false.
+ */
+export async function answerFor(
   views: MailboxViews,
   uid: number,
   stored: StoredAnswer,
-  view: MessageView | null,
+  opened: OpenedView | null,
   pending: Pending | null,
 ): Promise<Answer | Withheld> {
-  return answerFromView(stored, {
-    view,
-    header: views.shownHeader(uid),
-    boundary: views.boundary(uid),
-    names: views.names,
-    command: pending?.fetch ?? null,
-  });
+  if (opened?.kind === 'withheld') return opened.reason;
+  try {
+    return await answerFromView(stored, {
+      view: opened?.view ?? null,
+      header: views.shownHeader(uid),
+      boundary: views.boundary(uid),
+      names: views.names,
+      command: pending?.fetch ?? null,
+    });
+  } finally {
+    opened?.release();
+  }
+}
+
+/** A view that was opened a moment ago, held. */
+export function cachedView(views: MailboxViews, uid: number): Extract<OpenedView, { kind: 'view' }> | null {
+  const view = views.cached(uid);
+  return view === null ? null : { kind: 'view', view, release: view.hold() };
 }
