@@ -1,14 +1,15 @@
 import { expect, test } from 'vitest';
 import { importsOf, resolveImport, sourceFiles } from './source-files.ts';
 
-/** Keys are handed out for a Principal. Whoever can make one can use anybody's keys, so there are four places that do. */
+/** Keys are handed out for a Principal. Whoever can make one can use anybody's keys, so there are five places that do. */
 
 const files = sourceFiles('src').filter(({ path }) => path !== 'sasl/principal.ts');
 const containing = (text: RegExp) => files.filter((file) => text.test(file.text)).map(({ path }) => path);
 
-test('a login that the upstream has accepted is made a principal in two places', () => {
+test('a login that the upstream has accepted is made a principal in three places', () => {
   expect(containing(/\bPrincipal\s*\.\s*proven\b/).sort()).toEqual([
     'imap-proxy/login.ts',
+    'pop3-proxy/login.ts',
     'smtp-in/auth.ts',
   ]);
 });
@@ -35,6 +36,7 @@ test('nobody else has more of it than the type, but the keyring, which asks whet
     'commands/policy.ts',
     'hsm/keyring.ts',
     'imap-proxy/login.ts',
+    'pop3-proxy/login.ts',
     'smtp-in/assumed-login.ts',
     'smtp-in/auth.ts',
   ]);
