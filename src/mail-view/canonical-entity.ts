@@ -1,139 +1,218 @@
-import type { Entity } from '../mail/entity.ts';
-import { readEntity } from '../mail/entity-tree.ts';
+import { limits } from '../limits.ts';
+import type { Entity, Range } from '../mail/entity.ts';
+import { tooComplex } from '../mail/entity-scanner.ts';
+import { readEntityFrom } from '../mail/entity-source.ts';
+import { sliceOf } from '../octets/buffer-source.ts';
+import { collectFrom } from '../octets/collect.ts';
+import { OctetSearch } from '../octets/octet-search.ts';
+import { scan } from '../octets/scan.ts';
+import type { OctetSource, Spool, SpoolWriter } from '../octets/source.ts';
+import { type OctetTransform, transformed } from '../octets/transform.ts';
+import { Base64Rows, CleanLineCheck, CleanLines, cleanLines, EncodingNeed } from './clean-lines.ts';
+
+/** Content of any size, as it is put into a view. */
+export type CanonicalEntity = {
+  octets: OctetSource;
+  root: Entity;
+  /** Whether the octets that were asked for are in it. */
+  holdsForbidden: boolean;
+  /** Frees what was made for it; the content itself is somebody else's. */
+  discard(): Promise<void>;
+};
 
 /**
  * Decrypted content in the form that IMAP and POP3 can carry inside the shell: CRLF line ends, no NUL, no line over 998
  * octets (RFC 5321 §4.5.3.1.6) in text that is not encoded. What cannot be carried as lines becomes base64, one leaf at
- * a time. Content that is clean already, which is nearly all of it, is not touched or copied.
+ * a time. Content that is clean already, which is nearly all of it, is looked at and neither touched nor copied.
  *
- * Throws SealgateError `mail.too-complex`, `mail.header-too-large`.
+ * @param forbidden octets that must not be in it
+ * @param spool where content waits that had to be made anew
+ * @throws SealgateError `mail.too-complex`, `mail.header-too-large`; the content's and the spool's own
  */
-export function canonicalEntity(content: Buffer): Buffer {
-  const entity = unwrapMessages(content);
-  if (!beginsWithHeader(entity)) return asAttachment(entity);
-  const dirty = !isClean(entity);
-  if (!dirty && entity.indexOf('binary') === -1 && entity.indexOf('BINARY') === -1) return entity;
-  return rebuild(entity, readEntity(entity));
+export async function canonicalEntity(
+  content: OctetSource,
+  forbidden: Buffer,
+  spool: Spool,
+): Promise<CanonicalEntity> {
+  const { entity, root } = await unwrapMessages(content);
+  if (!(await beginsWithHeader(entity))) return rebuilt(spool, forbidden, (to) => asAttachment(entity, to));
+  const look = await lookAt(entity, forbidden);
+  if (look.clean && !look.binary) {
+    requireRoom(root);
+    return { octets: entity, root, holdsForbidden: look.holdsForbidden, discard: async () => undefined };
+  }
+  return rebuilt(spool, forbidden, (to) => rebuild(entity, root, to));
 }
 
 /** RFC 8551 §3.1: header protection by wrapping. Some clients cannot show a message/rfc822 in a listing. */
 const WRAPPERS = 3;
 
-function unwrapMessages(content: Buffer): Buffer {
+async function unwrapMessages(content: OctetSource): Promise<{ entity: OctetSource; root: Entity }> {
   let inner = content;
-  for (let i = 0; i < WRAPPERS; i++) {
-    const root = readEntity(inner);
+  for (let i = 0; ; i++) {
+    const root = await readEntityFrom(inner);
     const { type, subtype } = root.mediaType;
-    if (type !== 'message' || subtype !== 'rfc822' || !root.declared) return inner;
-    if (root.transferEncoding === 'base64' || root.transferEncoding === 'quoted-printable') return inner;
-    inner = inner.subarray(root.body.start, root.body.end);
+    const isMessage = type === 'message' && subtype === 'rfc822' && root.declared;
+    const isEncoded = root.transferEncoding === 'base64' || root.transferEncoding === 'quoted-printable';
+    if (i === WRAPPERS || !isMessage || isEncoded) return { entity: inner, root };
+    inner = sliceOf(inner, root.body.start, root.body.end);
   }
-  return inner;
+}
+
+/** The shell is one more level, with a header and a part of its own, and has to be readable as well. */
+function requireRoom(root: Entity): void {
+  let entities = 2;
+  let headerOctets = 0;
+  let deepest = 0;
+  const count = (entity: Entity, depth: number): void => {
+    entities++;
+    headerOctets += entity.header.end - entity.header.start;
+    deepest = Math.max(deepest, depth);
+    for (const part of entity.parts) count(part, depth + 1);
+  };
+  count(root, 1);
+  if (deepest > limits.mail.depth) throw tooComplex('parts nested too deep');
+  if (entities > limits.mail.entities) throw tooComplex('too many parts');
+  if (headerOctets > limits.mail.treeHeaderOctets - 2 * limits.mail.headerOctets) {
+    throw tooComplex('the headers of all parts together are too large');
+  }
 }
 
 /** A field, or the empty line of an entity without fields (RFC 2045 §5.2: text/plain). */
-function beginsWithHeader(entity: Buffer): boolean {
-  return /^(?:[!-9;-~]+[ \t]*:|\r?\n)/.test(entity.toString('latin1', 0, 1_000));
+async function beginsWithHeader(entity: OctetSource): Promise<boolean> {
+  const start = await collectFrom(entity, 0, Math.min(entity.length, 1_000));
+  return /^(?:[!-9;-~]+[ \t]*:|\r?\n)/.test(start.toString('latin1'));
 }
 
-function asAttachment(content: Buffer): Buffer {
+const BINARY = [Buffer.from('binary'), Buffer.from('BINARY')];
+
+/** All that has to be known of the octets, in one reading. */
+async function lookAt(
+  entity: OctetSource,
+  forbidden: Buffer,
+): Promise<{ clean: boolean; binary: boolean; holdsForbidden: boolean }> {
+  const lines = new CleanLineCheck();
+  let binary = false;
+  let holdsForbidden = false;
+  const onBinary = (): void => {
+    binary = true;
+  };
+  const searches = [
+    ...BINARY.map((word) => new OctetSearch(word, onBinary)),
+    new OctetSearch(forbidden, () => {
+      holdsForbidden = true;
+    }),
+  ];
+  await scan(entity, (octets) => {
+    lines.update(octets);
+    for (const search of searches) search.update(octets);
+    return undefined;
+  });
+  return { clean: lines.finish(), binary, holdsForbidden };
+}
+
+/** Whether all octets are clean lines. */
+export async function isClean(octets: OctetSource): Promise<boolean> {
+  const lines = new CleanLineCheck();
+  await scan(octets, (chunk) => {
+    lines.update(chunk);
+    return undefined;
+  });
+  return lines.finish();
+}
+
+/** Octets on their way into a spool, looked through for what must not be in them. */
+class Outcome {
+  readonly #writer: SpoolWriter;
+  readonly #search: OctetSearch;
+  holdsForbidden = false;
+
+  constructor(writer: SpoolWriter, forbidden: Buffer) {
+    this.#writer = writer;
+    this.#search = new OctetSearch(forbidden, () => {
+      this.holdsForbidden = true;
+    });
+  }
+
+  async write(octets: Buffer): Promise<void> {
+    if (octets.length === 0) return;
+    this.#search.update(octets);
+    await this.#writer.write(octets);
+  }
+
+  async range(source: OctetSource, { start, end }: Range, form: OctetTransform): Promise<void> {
+    for await (const chunk of transformed(source.read(start, end), form)) await this.write(chunk);
+  }
+}
+
+async function rebuilt(
+  spool: Spool,
+  forbidden: Buffer,
+  make: (to: Outcome) => Promise<void>,
+): Promise<CanonicalEntity> {
+  const writer = spool.begin();
+  const to = new Outcome(writer, forbidden);
+  try {
+    await make(to);
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
+  const octets = await writer.finish();
+  try {
+    const root = await readEntityFrom(octets);
+    requireRoom(root);
+    return { octets, root, holdsForbidden: to.holdsForbidden, discard: () => octets.discard() };
+  } catch (error) {
+    await octets.discard();
+    throw error;
+  }
+}
+
+const CRLF = '\r\n';
+
+async function asAttachment(content: OctetSource, to: Outcome): Promise<void> {
   const header = [
     'Content-Type: application/octet-stream; name="content.bin"',
     'Content-Transfer-Encoding: base64',
     'Content-Disposition: attachment; filename="content.bin"',
   ];
-  return Buffer.concat([Buffer.from(`${header.join(CRLF)}${CRLF}${CRLF}`), base64Lines(content)]);
+  await to.write(Buffer.from(`${header.join(CRLF)}${CRLF}${CRLF}`));
+  await to.range(content, { start: 0, end: content.length }, new Base64Rows());
 }
 
-const CRLF = '\r\n';
-const LF = 0x0a;
-const CR = 0x0d;
-const LINE_OCTETS = 998;
-
-/** Every line ends with CRLF and has at most 998 octets; no NUL, no CR or LF elsewhere. */
-export function isClean(octets: Buffer): boolean {
-  if (octets.indexOf(0) !== -1) return false;
-  let start = 0;
-  let cr = octets.indexOf(CR);
-  for (let lf = octets.indexOf(LF); lf !== -1; lf = octets.indexOf(LF, start)) {
-    if (cr === -1 || cr !== lf - 1 || cr - start > LINE_OCTETS) return false;
-    start = lf + 1;
-    cr = octets.indexOf(CR, start);
+async function rebuild(source: OctetSource, entity: Entity, to: Outcome): Promise<void> {
+  if (entity.parts.length > 0) {
+    let at = entity.range.start;
+    for (const part of entity.parts) {
+      await to.range(source, { start: at, end: part.range.start }, new CleanLines());
+      await rebuild(source, part, to);
+      at = part.range.end;
+    }
+    return to.range(source, { start: at, end: entity.range.end }, new CleanLines());
   }
-  return cr === -1 && octets.length - start <= LINE_OCTETS;
+  if (await mustEncode(source, entity)) return encodedLeaf(source, entity, to);
+  return to.range(source, entity.range, new CleanLines());
 }
 
-function rebuild(octets: Buffer, entity: Entity): Buffer {
-  if (entity.parts.length > 0) return rebuildMultipart(octets, entity);
-  const body = octets.subarray(entity.body.start, entity.body.end);
-  if (mustEncode(entity, body)) return encodedLeaf(octets, entity, body);
-  return canonicalLines(octets.subarray(entity.range.start, entity.range.end));
-}
-
-function rebuildMultipart(octets: Buffer, entity: Entity): Buffer {
-  const pieces: Buffer[] = [];
-  let at = entity.range.start;
-  for (const part of entity.parts) {
-    pieces.push(canonicalLines(octets.subarray(at, part.range.start)), rebuild(octets, part));
-    at = part.range.end;
-  }
-  pieces.push(canonicalLines(octets.subarray(at, entity.range.end)));
-  return Buffer.concat(pieces);
-}
-
-function mustEncode(entity: Entity, body: Buffer): boolean {
-  const { transferEncoding, mediaType } = entity;
+async function mustEncode(
+  source: OctetSource,
+  { transferEncoding, mediaType, body }: Entity,
+): Promise<boolean> {
   // RFC 2046 §5.2.1 and §5.1: composite types may not be encoded.
   if (mediaType.type === 'message' || mediaType.type === 'multipart') return false;
   if (transferEncoding === 'base64' || transferEncoding === 'quoted-printable') return false;
   if (transferEncoding === 'binary' && mediaType.type !== 'text') return true;
-  return body.indexOf(0) !== -1 || longestLine(body) > LINE_OCTETS;
+  const need = new EncodingNeed();
+  await scan(source, (octets) => need.update(octets), body.start, body.end);
+  return need.finish();
 }
 
-function longestLine(octets: Buffer): number {
-  let longest = 0;
-  let start = 0;
-  for (let lf = octets.indexOf(LF); lf !== -1; lf = octets.indexOf(LF, start)) {
-    longest = Math.max(longest, lf - start - (octets[lf - 1] === CR ? 1 : 0));
-    start = lf + 1;
+async function encodedLeaf(source: OctetSource, { fields, body }: Entity, to: Outcome): Promise<void> {
+  for (const { name, range } of fields) {
+    if (name.toLowerCase() === 'content-transfer-encoding') continue;
+    await to.write(cleanLines(await collectFrom(source, range.start, range.end)));
   }
-  return Math.max(longest, octets.length - start);
-}
-
-function encodedLeaf(octets: Buffer, entity: Entity, body: Buffer): Buffer {
-  const kept = entity.fields
-    .filter((field) => field.name.toLowerCase() !== 'content-transfer-encoding')
-    .map((field) => canonicalLines(octets.subarray(field.range.start, field.range.end)));
-  const encoding = Buffer.from(`Content-Transfer-Encoding: base64${CRLF}${CRLF}`);
-  return Buffer.concat([...kept, encoding, base64Lines(body)]);
-}
-
-/** RFC 2045 §6.8: lines of 76; no line end after the last, which belongs to the boundary that follows. */
-function base64Lines(octets: Buffer): Buffer {
-  const text = octets.toString('base64');
-  const lines: string[] = [];
-  for (let i = 0; i < text.length; i += 76) lines.push(text.slice(i, i + 76));
-  return Buffer.from(lines.join(CRLF), 'latin1');
-}
-
-/** Lone CR and LF become CRLF, NUL becomes a blank. */
-export function canonicalLines(octets: Buffer): Buffer {
-  let extra = 0;
-  let odd = false;
-  for (let i = 0; i < octets.length; i++) {
-    const octet = octets[i];
-    if (octet === LF && octets[i - 1] !== CR) extra++;
-    else if (octet === CR && octets[i + 1] !== LF) extra++;
-    else if (octet === 0) odd = true;
-  }
-  if (extra === 0 && !odd) return octets;
-  const result = Buffer.allocUnsafe(octets.length + extra);
-  let to = 0;
-  for (let i = 0; i < octets.length; i++) {
-    const octet = octets[i] ?? 0;
-    if (octet === LF && octets[i - 1] !== CR) result[to++] = CR;
-    result[to++] = octet === 0 ? 0x20 : octet;
-    if (octet === CR && octets[i + 1] !== LF) result[to++] = LF;
-  }
-  return result;
+  await to.write(Buffer.from(`Content-Transfer-Encoding: base64${CRLF}${CRLF}`));
+  await to.range(source, body, new Base64Rows());
 }

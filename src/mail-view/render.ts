@@ -1,11 +1,22 @@
 import { SealgateError, unreachable } from '../errors.ts';
-import { readHeader } from '../mail/header.ts';
-import { canonicalEntity, canonicalLines } from './canonical-entity.ts';
+import { limits } from '../limits.ts';
+import { readRootFrom } from '../mail/entity-source.ts';
+import { type Header, readHeader } from '../mail/header.ts';
+import { bufferSource, octetsInMemory } from '../octets/buffer-source.ts';
+import { collect, collectFrom } from '../octets/collect.ts';
+import { joinedSource } from '../octets/joined-source.ts';
+import { OctetSearch } from '../octets/octet-search.ts';
+import type { OctetSource, Spool } from '../octets/source.ts';
+import { transformed } from '../octets/transform.ts';
+import { type CanonicalEntity, canonicalEntity } from './canonical-entity.ts';
+import { CleanLines, cleanLines } from './clean-lines.ts';
 import { envelope } from './envelope.ts';
+import { epilogue } from './epilogue.ts';
 import { FAILED_NOTICE, NO_KEY_NOTICE, NOT_SMIME_NOTICE, warningOf } from './notices.ts';
 import { type ProtectedFields, protectedFields, withProtectedFields } from './protected-fields.ts';
 import { outerFields, shellFields } from './shape.ts';
 import { statusBlock } from './status-block.ts';
+import { transparentBody } from './transparent.ts';
 import type { ViewNames } from './view-names.ts';
 import type { ViewOutcome } from './view-outcome.ts';
 
@@ -23,18 +34,32 @@ import type { ViewOutcome } from './view-outcome.ts';
  *   --…--
  *   epilogue of blanks
  *
- * Holds: the view has exactly as many octets as the original, so that every size the server has announced stays true;
+ * The transparent shell has the decrypted entity's own Content-* fields and body in the place of ours, and the blanks in its
+ * epilogue: where it is a multipart and there is nothing to warn of; else it is the shell above.
+ *
+ * Holds: a padded view has exactly as many octets as the original, so that every size the server has announced stays true;
  * the same input gives the same octets. Where the view cannot be that small, `overflow` is true and it is longer, which
- * no client minds (a size that promises too much makes clients drop the message).
+ * no client minds (a size that promises too much makes clients drop the message). It needs memory for some chunks, however large.
  * Must never happen: decrypted octets outside a part of their own, but for an author's header fields; a part that the sender could close from inside.
  */
 export type RenderRequest = {
-  original: Buffer;
+  /** Read several times, never after the answer. */
+  original: OctetSource;
   outcome: ViewOutcome;
   boundary: string;
   names: ViewNames;
-  /** What an earlier rendering of this stored message said: it keeps its words, or the bytes under its UID would change. */
+  /** Absent: wrapped and padded. */
+  form?: ViewForm;
+  /** What an earlier rendering of this stored message said: it keeps its words and form, or the bytes under its UID would change. */
   frozen?: Annotation;
+  /** Where content waits that had to be made anew. */
+  spool: Spool;
+};
+
+export type ViewForm = {
+  shell: 'wrapped' | 'transparent';
+  /** `off`: a view has the octets that it needs. */
+  padding: 'on' | 'off';
 };
 
 /** What a rendering says about the message, apart from its content. */
@@ -44,6 +69,9 @@ export type Annotation = {
   warning: string | null;
   /** null: the header is the stored one. */
   header: ShownHeader | null;
+  /** MIME-Version and Content-* fields of a view in the transparent shell; null: the wrapped one. */
+  transparent: readonly string[] | null;
+  padding: ViewForm['padding'];
 };
 
 /** What listings have to say of a message that was opened, so that they agree with its view. */
@@ -53,26 +81,66 @@ export type ShownHeader = {
   envelope: string;
 };
 
-export type RenderedView = { octets: Buffer; overflow: boolean; annotation: Annotation };
+export type RenderedView = {
+  octets: OctetSource;
+  overflow: boolean;
+  annotation: Annotation;
+  /** Frees what was made for the view; what the outcome holds is somebody else's. */
+  discard(): Promise<void>;
+};
 
-/** Throws SealgateError `mail.header-too-large` when the original's header is, and `view.changed` against `frozen`. */
-export function renderView(request: RenderRequest): RenderedView {
-  const { original, boundary, names, frozen } = request;
-  const { outcome, parts } = partsOf(request);
-  if (frozen !== undefined && frozen.kind !== outcome.kind) throw viewChanged();
-  const header = readHeader(original, 0, original.length);
-  const stored = outerFields(original.subarray(0, header.range.end), names);
-  const annotation = frozen ?? {
+const WRAPPED: ViewForm = { shell: 'wrapped', padding: 'on' };
+
+/**
+ * @throws SealgateError `mail.header-too-large` when the original's header is, and `view.changed` against `frozen`; the sources' and
+ *   the spool's own
+ */
+export async function renderView(request: RenderRequest): Promise<RenderedView> {
+  const { frozen } = request;
+  const content = await contentOf(request);
+  try {
+    if (frozen !== undefined && frozen.kind !== content.outcome.kind) throw viewChanged();
+    const { octets, ...rendered } = await assemble(request, content);
+    if (octets.length > limits.view.memoryOctets) return { ...rendered, octets, discard: content.discard };
+    const whole = bufferSource(await collect(octets.read()));
+    await content.discard();
+    return { ...rendered, octets: whole, discard: NOTHING_TO_DISCARD };
+  } catch (error) {
+    await content.discard();
+    throw error;
+  }
+}
+
+const NOTHING_TO_DISCARD = async (): Promise<void> => undefined;
+
+async function assemble(
+  { original, names, boundary, form = WRAPPED, frozen }: RenderRequest,
+  { outcome, parts, entity }: Content,
+): Promise<Omit<RenderedView, 'discard'>> {
+  const header = await headerOf(original);
+  const stored = outerFields(header.octets, names);
+  const warning = frozen === undefined ? warningOf(outcome) : frozen.warning;
+  const wanted = frozen === undefined ? form.shell : frozen.transparent === null ? 'wrapped' : 'transparent';
+  const bare =
+    wanted === 'wrapped' || entity === null || warning !== null ? null : await transparentBody(entity);
+  if (bare === null && wanted === 'transparent' && frozen !== undefined) throw viewChanged();
+  const annotation: Annotation = frozen ?? {
     kind: outcome.kind,
     status: statusBlock(outcome, names),
-    warning: warningOf(outcome),
+    warning,
     header: shownHeader(outcome, stored),
+    transparent: bare?.fields ?? null,
+    padding: form.padding,
   };
-  if (annotation.warning !== null) parts.push(noticePart(annotation.warning));
+  const wrapped = shellFields(boundary);
+  const shell = annotation.transparent?.join('') ?? `${wrapped.mimeVersion}${wrapped.contentType}`;
+  const pieces = [...parts, ...(warning === null ? [] : [noticePart(warning)])];
+  const body = joinedSource(bare?.body ?? enclose(pieces, boundary));
   const fields = withProtectedFields(stored, annotation.header?.fields ?? null);
-  const body = enclose(parts, boundary);
-  const shell = shellFields(boundary);
   let head = headOf(annotation.status, fields, shell);
+  if (annotation.padding === 'off') {
+    return { octets: joinedSource([bufferSource(head), body]), overflow: false, annotation };
+  }
   if (head.length + body.length > original.length) {
     // Only these may go: no listing shows them, so that no listing contradicts the view.
     const needed = fields.filter((field) => !field.startsWith('X-Orig-'));
@@ -81,14 +149,11 @@ export function renderView(request: RenderRequest): RenderedView {
   const room = original.length - head.length - body.length;
   if (room === 1) {
     // One octet makes no line: a second blank before the value of our own status field.
-    head = Buffer.from(
-      head.toString('latin1').replace(`${names.statusField}: `, `${names.statusField}:  `),
-      'latin1',
-    );
-    return { octets: Buffer.concat([head, body]), overflow: false, annotation };
+    const widened = head.toString('latin1').replace(`${names.statusField}: `, `${names.statusField}:  `);
+    head = Buffer.from(widened, 'latin1');
   }
-  const octets = Buffer.concat([head, body, epilogue(Math.max(room, 0))]);
-  return { octets, overflow: room < 0, annotation };
+  const padding = room > 1 ? [epilogue(room)] : [];
+  return { octets: joinedSource([bufferSource(head), body, ...padding]), overflow: room < 0, annotation };
 }
 
 function shownHeader(outcome: ViewOutcome, stored: readonly string[]): ShownHeader | null {
@@ -100,104 +165,143 @@ function shownHeader(outcome: ViewOutcome, stored: readonly string[]): ShownHead
   return { fields, envelope: envelope(readHeader(all, 0, all.length).fields) };
 }
 
-type Parts = { outcome: ViewOutcome; parts: Buffer[] };
+/** The parts to show. `entity`: what was opened, where that is one of them. */
+type Content = {
+  outcome: ViewOutcome;
+  parts: readonly OctetSource[];
+  entity: CanonicalEntity | null;
+  discard(): Promise<void>;
+};
 
-/** The parts to show; content that cannot be shown safely turns the outcome into `failed`. */
-function partsOf({ original, outcome, boundary }: RenderRequest): Parts {
-  const failed: Parts = {
-    outcome: { kind: 'failed', report: outcome.report ?? { layers: [] } },
-    parts: [noticePart(FAILED_NOTICE)],
-  };
-  const found = contentParts(original, outcome);
-  if (found === null || found.some((part) => part.indexOf(`--${boundary}`) !== -1)) return failed;
-  return { outcome, parts: found };
-}
-
-/** null: nothing of it can be shown. */
-function contentParts(original: Buffer, outcome: ViewOutcome): Buffer[] | null {
+/** Content that cannot be shown safely turns the outcome into `failed`. */
+async function contentOf(request: RenderRequest): Promise<Content> {
+  const { outcome } = request;
   switch (outcome.kind) {
-    case 'opened':
-      return orNull(() => [canonicalEntity(outcome.entity)]);
+    case 'opened': {
+      const entity = await canonicalOrNull(request, outcome.entity);
+      if (entity === null) return failed(outcome);
+      return { outcome, parts: [entity.octets], entity, discard: entity.discard };
+    }
     case 'no-key':
-      return [noticePart(NO_KEY_NOTICE), attachedOriginal(original)];
+      return withAttachment(request, NO_KEY_NOTICE);
     case 'as-is':
-      return [noticePart(NOT_SMIME_NOTICE), attachedOriginal(original)];
+      return withAttachment(request, NOT_SMIME_NOTICE);
     case 'failed':
-      return null;
+      return failed(outcome);
     default:
       return unreachable(outcome);
   }
 }
 
-function orNull(make: () => Buffer[]): Buffer[] | null {
+function failed({ report }: ViewOutcome): Content {
+  return {
+    outcome: { kind: 'failed', report: report ?? { layers: [] } },
+    parts: [noticePart(FAILED_NOTICE)],
+    entity: null,
+    discard: NOTHING_TO_DISCARD,
+  };
+}
+
+/** null: too many parts, too large a header, or our boundary in it. */
+async function canonicalOrNull(
+  { boundary, spool }: RenderRequest,
+  content: OctetSource,
+): Promise<CanonicalEntity | null> {
   try {
-    return make();
+    const entity = await canonicalEntity(content, Buffer.from(`--${boundary}`), spool);
+    if (!entity.holdsForbidden) return entity;
+    await entity.discard();
+    return null;
   } catch (error) {
-    // Content with too many parts or too large a header is not shown.
-    if (error instanceof SealgateError) return null;
+    if (error instanceof SealgateError && error.code.startsWith('mail.')) return null;
     throw error;
   }
 }
 
-function noticePart(text: string): Buffer {
+async function withAttachment(request: RenderRequest, notice: string): Promise<Content> {
+  const attached = await attachedOriginal(request);
+  if (attached.holdsForbidden) {
+    await attached.discard();
+    return failed(request.outcome);
+  }
+  const { outcome } = request;
+  return { outcome, parts: [noticePart(notice), attached.part], entity: null, discard: attached.discard };
+}
+
+function noticePart(text: string): OctetSource {
   const fields = [
     'Content-Type: text/plain; charset=us-ascii',
     'Content-Transfer-Encoding: 7bit',
     'Content-Disposition: inline',
   ];
-  return Buffer.from(`${fields.join('\r\n')}\r\n\r\n${text}`, 'latin1');
+  return bufferSource(Buffer.from(`${fields.join('\r\n')}\r\n\r\n${text}`, 'latin1'));
 }
 
-/** The stored body with its Content-* fields: the ciphertext stays within reach. */
-function attachedOriginal(original: Buffer): Buffer {
-  const header = readHeader(original, 0, original.length);
+/** The header of the original, with its fields. */
+async function headerOf(original: OctetSource): Promise<Header & { octets: Buffer }> {
+  const whole = octetsInMemory(original);
+  if (whole !== null) {
+    const header = readHeader(whole, 0, whole.length);
+    return { ...header, octets: whole.subarray(0, header.range.end) };
+  }
+  const { body } = await readRootFrom(original);
+  const octets = await collectFrom(original, 0, body.start);
+  const header = readHeader(octets, 0, octets.length);
+  return { ...header, octets: octets.subarray(0, header.range.end) };
+}
+
+/** The stored body with its Content-* fields: the ciphertext stays within reach. It is copied, since the original goes. */
+async function attachedOriginal({ original, spool, boundary }: RenderRequest) {
+  const header = await headerOf(original);
   const content = header.fields
     .filter((field) => field.name.toLowerCase().startsWith('content-'))
-    .map((field) => canonicalLines(original.subarray(field.range.start, field.range.end)));
-  return Buffer.concat([
-    ...content,
-    Buffer.from('\r\n'),
-    canonicalLines(original.subarray(header.bodyStart)),
-  ]);
+    .map((field) => cleanLines(header.octets.subarray(field.range.start, field.range.end)));
+  const head = Buffer.concat([...content, Buffer.from('\r\n')]);
+  let holdsForbidden = false;
+  const search = new OctetSearch(Buffer.from(`--${boundary}`), () => {
+    holdsForbidden = true;
+  });
+  search.update(head);
+  const writer = spool.begin();
+  try {
+    for await (const chunk of transformed(original.read(header.bodyStart), new CleanLines())) {
+      search.update(chunk);
+      await writer.write(chunk);
+    }
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
+  const body = await writer.finish();
+  return { part: joinedSource([bufferSource(head), body]), holdsForbidden, discard: () => body.discard() };
 }
 
-function headOf(
-  status: string,
-  fields: readonly string[],
-  shell: { mimeVersion: string; contentType: string },
-): Buffer {
-  return Buffer.from(`${status}${fields.join('')}${shell.mimeVersion}${shell.contentType}\r\n`, 'latin1');
+function headOf(status: string, fields: readonly string[], shell: string): Buffer {
+  const head = Buffer.from(`${status}${fields.join('')}${shell}\r\n`, 'latin1');
+  if (head.length > limits.mail.headerOctets) throw headerTooLarge();
+  return head;
 }
 
 /** The line end before a boundary belongs to the boundary (RFC 2046 §5.1.1): content keeps its own. */
-function enclose(parts: readonly Buffer[], boundary: string): Buffer {
-  const pieces: Buffer[] = [];
-  for (const part of parts) pieces.push(Buffer.from(`--${boundary}\r\n`), part, Buffer.from('\r\n'));
-  return Buffer.concat([...pieces, Buffer.from(`--${boundary}--\r\n`)]);
+function enclose(parts: readonly OctetSource[], boundary: string): OctetSource[] {
+  const text = (latin1: string): OctetSource => bufferSource(Buffer.from(latin1, 'latin1'));
+  const pieces = parts.flatMap((part, at) => [text(`${at === 0 ? '' : '\r\n'}--${boundary}\r\n`), part]);
+  return [...pieces, text(`\r\n--${boundary}--\r\n`)];
 }
 
-const EPILOGUE_LINE = 'These blanks keep the size that the mail server has announced.\r\n';
-const BLANKS = 76;
-
-/** Exactly `octets` octets (not 1) that end with CRLF; MIME readers ignore them (RFC 2046 §5.1.1). */
-function epilogue(octets: number): Buffer {
-  const result = Buffer.alloc(octets, ' ');
-  let at = 0;
-  if (octets >= EPILOGUE_LINE.length + 2) at = result.write(EPILOGUE_LINE, 'latin1');
-  while (octets - at > 0) {
-    const left = octets - at;
-    // The last line must not be a single octet.
-    const line = left === BLANKS + 3 ? BLANKS : Math.min(left, BLANKS + 2);
-    result.write('\r\n', at + line - 2, 'latin1');
-    at += line;
-  }
-  return result;
+function headerTooLarge(): SealgateError {
+  return new SealgateError({
+    code: 'mail.header-too-large',
+    publicText: 'The header of this message is larger than this gateway shows.',
+    duration: 'permanent',
+  });
 }
 
 function viewChanged(): SealgateError {
   return new SealgateError({
     code: 'view.changed',
-    publicText: 'This message was shown differently before. Log in again to see it as it is now.',
+    publicText:
+      'This message was shown differently before. Copy it into another folder and open it there to see it as it is now.',
     duration: 'permanent',
   });
 }

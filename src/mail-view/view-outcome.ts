@@ -1,10 +1,12 @@
+import type { OctetSource } from '../octets/source.ts';
 import type { SecurityReport, SignatureReport } from '../smime/report.ts';
 
 /** What opening a stored message led to, as far as it is shown. The inbound story's outcome has this shape. */
 export type ViewOutcome =
   | {
       kind: 'opened';
-      entity: Buffer;
+      /** It stays as long as the view does. */
+      entity: OctetSource;
       /** Protected header fields, lines, to be shown in the place of those outside; absent or null: none. */
       header?: Buffer | null;
       report: SecurityReport;

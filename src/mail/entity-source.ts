@@ -1,8 +1,9 @@
+import { octetsInMemory } from '../octets/buffer-source.ts';
 import { scan } from '../octets/scan.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Entity, Range } from './entity.ts';
 import { newTreeBudget, type TreeBudget, type Window } from './entity-scanner.ts';
-import { scanEntity } from './entity-tree.ts';
+import { readEntity, scanEntity } from './entity-tree.ts';
 
 /**
  * The tree of MIME entities of a message that may be larger than memory should hold, by the grammar of entity-tree.ts.
@@ -35,6 +36,8 @@ async function scanSource(
   budget: TreeBudget,
   depth: 'tree' | 'root',
 ): Promise<Entity> {
+  const octets = octetsInMemory(source);
+  if (octets !== null) return readEntity(octets, range, budget, depth);
   const window = new SlidingWindow(range);
   const scanning = scanEntity(window, range.start, budget, depth);
   let step = scanning.next();

@@ -26,14 +26,19 @@ export function readMessage(octets: Uint8Array): Message {
   return { octets: buffer, root: readEntity(buffer) };
 }
 
-/** Reads `range` of `octets` as an entity of its own; ranges in the result count from the start of `octets`. */
+/**
+ * Reads `range` of `octets` as an entity of its own; ranges in the result count from the start of `octets`.
+ *
+ * @param depth as `scanEntity` has it
+ */
 export function readEntity(
   octets: Uint8Array,
   range: Range = { start: 0, end: octets.byteLength },
   budget: TreeBudget = newTreeBudget(),
+  depth: 'tree' | 'root' = 'tree',
 ): Entity {
   const whole = { octets: asBuffer(octets).subarray(0, range.end), base: 0, last: true, total: range.end };
-  const step = scanEntity(whole, range.start, budget).next();
+  const step = scanEntity(whole, range.start, budget, depth).next();
   if (step.done !== true) throw new Error('all octets are there and more are asked for');
   return step.value;
 }

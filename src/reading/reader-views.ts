@@ -3,22 +3,19 @@ import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import { type MessageClass, type ViewKind, viewKind } from '../mail-view/message-class.ts';
 import { MessageView } from '../mail-view/message-view.ts';
-import { type Annotation, renderView, type ShownHeader } from '../mail-view/render.ts';
+import { type Annotation, type RenderedView, renderView, type ShownHeader } from '../mail-view/render.ts';
 import { shellFields } from '../mail-view/shape.ts';
 import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
-import type { ViewOutcome } from '../mail-view/view-outcome.ts';
-import { bufferSource } from '../octets/buffer-source.ts';
-import { collect } from '../octets/collect.ts';
-import type { OctetSource } from '../octets/source.ts';
+import { octetsInMemory } from '../octets/buffer-source.ts';
+import { encryptedSpool } from '../octets/encrypted-spool.ts';
+import type { OctetSource, Spool } from '../octets/source.ts';
 import type { InboundStory, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
 import { RepeatedFailures } from './repeated-failures.ts';
+import type { SearchTexts } from './search-texts.ts';
 import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
 import type { Timers } from './timers.ts';
+import { ViewCache } from './view-cache.ts';
 import type { Withheld } from './withheld.ts';
-
-/** Views kept for clients that fetch a message in pieces. */
-const CACHED_VIEWS = 4;
-const CACHED_OCTETS = 32 * 1024 * 1024;
 
 export type ReaderOptions = {
   session: SessionId;
@@ -31,6 +28,10 @@ export type ReaderOptions = {
   names: ViewNames;
   log: Log;
   timers: Timers;
+  /** Where large views wait; absent: the usual one. */
+  spool?: Spool;
+  /** Gets the words of what is opened, where they are looked for. */
+  texts?: SearchTexts;
 };
 
 export type OpenedView =
@@ -48,12 +49,15 @@ export type OpenedView =
 export class ReaderViews {
   readonly #options: ReaderOptions;
   readonly #annotations = new Map<string, Annotation>();
-  readonly #cache = new Map<string, { view: MessageView; release: () => void }>();
+  readonly #cache: ViewCache;
+  readonly #spool: Spool;
   readonly #failures: RepeatedFailures;
   #client: string | null = null;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
+    this.#cache = new ViewCache(options.timers);
+    this.#spool = options.spool ?? encryptedSpool();
     this.#failures = new RepeatedFailures(options.timers);
   }
 
@@ -66,10 +70,9 @@ export class ReaderViews {
     return this.#options.names;
   }
 
-  /** Another mailbox, or none, is selected. */
+  /** Another mailbox, or none, is selected, or the session ends. */
   forget(): void {
     this.#annotations.clear();
-    for (const { release } of this.#cache.values()) release();
     this.#cache.clear();
   }
 
@@ -140,12 +143,7 @@ export class ReaderViews {
    * it (`MessageView.hold`) before anything else happens.
    */
   cached(message: StoredMessage): MessageView | null {
-    const key = messageKey(message);
-    const entry = this.#cache.get(key);
-    if (entry === undefined) return null;
-    this.#cache.delete(key);
-    this.#cache.set(key, entry);
-    return entry.view;
+    return this.#cache.get(messageKey(message));
   }
 
   /**
@@ -173,13 +171,19 @@ export class ReaderViews {
       const view = await this.#render(message, original, outcome);
       return { kind: 'view', view, release: view.hold() };
     } catch (error) {
-      if (error instanceof SealgateError) {
-        const code = error.code === 'view.changed' ? 'UNAVAILABLE' : 'LIMIT';
-        return withheld({ code, text: error.publicText });
-      }
-      this.#defect('reading.render', error);
-      return withheld({ code: 'SERVERBUG', text: 'This message could not be shown.' });
+      return withheld(this.#whyNot(error));
     }
+  }
+
+  #whyNot(error: unknown): Withheld {
+    if (!(error instanceof SealgateError)) {
+      this.#defect('reading.render', error);
+      return { code: 'SERVERBUG', text: 'This message could not be shown.' };
+    }
+    const { code, duration, publicText: text } = error;
+    const passes = code === 'view.changed' || duration === 'temporary';
+    // RFC 5530 has LIMIT for what is too large, for now as well.
+    return { code: passes && code !== 'spool.unavailable' ? 'UNAVAILABLE' : 'LIMIT', text };
   }
 
   /** Lets the story see a message that is shown as it is stored, so that its signer's certificate can be learnt. */
@@ -210,19 +214,30 @@ export class ReaderViews {
     const { names, log, session } = this.#options;
     const key = messageKey(message);
     const frozen = this.#annotations.get(key);
-    const rendered = renderView({
-      original: await collect(original.read()),
-      outcome: await inMemory(outcome),
-      boundary: this.boundary(message),
-      names,
-      ...(frozen === undefined ? {} : { frozen }),
-    });
+    const discardEntity = 'discard' in outcome ? outcome.discard : undefined;
+    let rendered: RenderedView;
+    try {
+      rendered = await renderView({
+        ...{ original, outcome, boundary: this.boundary(message), names, spool: this.#spool },
+        ...(frozen === undefined ? {} : { frozen }),
+      });
+    } catch (error) {
+      await discardEntity?.();
+      throw error;
+    }
+    const discard = async (): Promise<void> => {
+      await rendered.discard();
+      await discardEntity?.();
+    };
     if (!rendered.overflow && rendered.octets.length !== original.length) {
+      await discard();
       throw new Error('a view has another size than its original');
     }
-    const view = new MessageView(bufferSource(rendered.octets));
+    // What is in memory needs nothing else any more.
+    if (octetsInMemory(rendered.octets) !== null) await discard();
+    const view = new MessageView(rendered.octets, discard);
     this.#annotations.set(key, rendered.annotation);
-    this.#keep(key, view);
+    this.#cache.keep(key, view);
     if (frozen === undefined) {
       log.write({
         event: 'mail.opened',
@@ -237,29 +252,9 @@ export class ReaderViews {
     return view;
   }
 
-  #keep(key: string, view: MessageView): void {
-    if (view.length > CACHED_OCTETS) return;
-    this.#cache.get(key)?.release();
-    this.#cache.delete(key);
-    this.#cache.set(key, { view, release: view.hold() });
-    let total = 0;
-    for (const each of this.#cache.values()) total += each.view.length;
-    for (const [oldest, each] of this.#cache) {
-      if (this.#cache.size <= CACHED_VIEWS && total <= CACHED_OCTETS) break;
-      this.#cache.delete(oldest);
-      each.release();
-      total -= each.view.length;
-    }
-  }
-
   #defect(where: string, error: unknown): void {
     this.#options.log.write({ event: 'gateway.defect', level: 'error', where, error: String(error) });
   }
-}
-
-async function inMemory(outcome: Exclude<OpenOutcome, { kind: 'unavailable' }>): Promise<ViewOutcome> {
-  if (outcome.kind !== 'opened') return outcome;
-  return { ...outcome, entity: await collect(outcome.entity.read()) };
 }
 
 function withheld(reason: Withheld): OpenedView {

@@ -8,7 +8,8 @@ export interface Timers {
 
 export const systemTimers: Timers = {
   after(ms, run) {
-    const timer = setTimeout(run, ms);
+    // What waits belongs to a connection, which keeps the process alive as long as there is one.
+    const timer = setTimeout(run, ms).unref();
     return () => clearTimeout(timer);
   },
   now: () => performance.now(),

@@ -2,11 +2,12 @@ import fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import { describe, expect, it } from 'vitest';
 import { readHeader } from '../../src/mail/header.ts';
-import { renderView } from '../../src/mail-view/render.ts';
 import { selectFields, shapeOfFields } from '../../src/mail-view/shape.ts';
 import { viewBoundary, viewNames } from '../../src/mail-view/view-names.ts';
 import type { ViewOutcome } from '../../src/mail-view/view-outcome.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import type { HeaderProtectionReport } from '../../src/smime/report.ts';
+import { rendered } from './support/rendered.ts';
 
 const names = viewNames('7f3a9c2e', 'gw.example.net');
 const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', 'imap 7 3 INBOX');
@@ -29,7 +30,7 @@ function stored(outer: readonly string[] = OUTER, octets = 4_000): Buffer {
 function opened(inside: readonly string[], protection: Partial<HeaderProtectionReport> = {}): ViewOutcome {
   return {
     kind: 'opened',
-    entity: Buffer.from('Content-Type: text/plain\r\n\r\nHello\r\n'),
+    entity: bufferSource(Buffer.from('Content-Type: text/plain\r\n\r\nHello\r\n')),
     header: Buffer.from(inside.map((line) => `${line}\r\n`).join(''), 'latin1'),
     verdict: { kind: 'unsigned' },
     report: {
@@ -49,8 +50,8 @@ function opened(inside: readonly string[], protection: Partial<HeaderProtectionR
   };
 }
 
-function render(outcome: ViewOutcome, original = stored()) {
-  const view = renderView({ original, outcome, boundary, names });
+async function render(outcome: ViewOutcome, original = stored()) {
+  const view = await rendered({ original, outcome, boundary, names });
   const { range, bodyStart, fields } = readHeader(view.octets, 0, view.octets.length);
   return {
     ...view,
@@ -64,7 +65,7 @@ function render(outcome: ViewOutcome, original = stored()) {
 
 describe('a view with protected header fields', () => {
   it('shows them in the places of those outside, once, in the octets of the original', async () => {
-    const view = render(opened([...INSIDE, 'Keywords: cellar']));
+    const view = await render(opened([...INSIDE, 'Keywords: cellar']));
     expect(view.octets.length).toBe(view.original.length);
     expect(view.fields.slice(2)).toEqual([
       'Received: from a by b',
@@ -80,7 +81,7 @@ describe('a view with protected header fields', () => {
     expect([mail.subject, mail.text?.trim()]).toEqual(['the cellar door', 'Hello']);
   });
 
-  it('does not show what somebody has added outside, but what servers write', () => {
+  it('does not show what somebody has added outside, but what servers write', async () => {
     const outer = [
       ...OUTER,
       'Cc: eve@evil.example',
@@ -90,21 +91,21 @@ describe('a view with protected header fields', () => {
       'Date: Fri, 20 Nov 2026 10:11:12 +0100',
       'Message-ID: <relay@example.org>',
     ];
-    const view = render(opened(INSIDE), stored(outer));
+    const view = await render(opened(INSIDE), stored(outer));
     expect(view.text).not.toMatch(/eve|again/);
     expect(view.text).toMatch(/List-Id|Date: Fri|Message-ID: <relay/);
     expect(view.fields.filter((line) => /^(?:List-Id|Date|Message-ID)/.test(line))).toHaveLength(3);
   });
 
-  it('keeps the From outside where the one inside is not to be shown', () => {
-    const view = render(opened(INSIDE.slice(1), { fromMismatch: true, shownFrom: 'outside' }));
+  it('keeps the From outside where the one inside is not to be shown', async () => {
+    const view = await render(opened(INSIDE.slice(1), { fromMismatch: true, shownFrom: 'outside' }));
     expect(view.fields).toContain('From: Alice <alice@example.org>');
     expect(view.text).toContain('sender=outside');
     expect(view.text).toContain('Inside, this message names another sender');
   });
 
-  it('takes nothing from inside that servers or this gateway write, and no line end that is none', () => {
-    const view = render(
+  it('takes nothing from inside that servers or this gateway write, and no line end that is none', async () => {
+    const view = await render(
       opened([
         'Authentication-Results: sealgate-7f3a9c2e.gw.example.net; smime=pass',
         'X-Sealgate-7f3a9c2e-Status: v=1; verdict=trusted',
@@ -116,32 +117,36 @@ describe('a view with protected header fields', () => {
     expect(view.fields).toContain('Subject: a From: boss@example.org');
   });
 
-  it('says in its status what protects the header, what was hidden and what differs', () => {
+  it('says in its status what protects the header, what was hidden and what differs', async () => {
     const fields: HeaderProtectionReport['fields'] = [
       { name: 'from', inside: true, hidden: false, differs: false },
       { name: 'to', inside: true, hidden: false, differs: true },
       { name: 'subject', inside: true, hidden: true, differs: false },
       { name: 'keywords', inside: true, hidden: true, differs: false },
     ];
-    const view = render(opened(INSIDE, { signed: true, fields }));
+    const view = await render(opened(INSIDE, { signed: true, fields }));
     const status = view.fields[1]?.replace(/\r\n/g, '') ?? '';
     expect(status).toContain('hp=cipher; hdr=signed+encrypted; hidden=subject,keywords; differ=to');
     expect(status.replace(/\r\n/g, '')).not.toContain('cellar');
     expect(view.text).toContain('changed on the way outside the message');
-    expect(render(opened(INSIDE)).text).not.toContain('Sealgate warning');
-    expect(render(opened(INSIDE, { scheme: 'wrapped', kind: null, fields })).text).toContain('hp=wrapped');
+    expect((await render(opened(INSIDE))).text).not.toContain('Sealgate warning');
+    expect((await render(opened(INSIDE, { scheme: 'wrapped', kind: null, fields }))).text).toContain(
+      'hp=wrapped',
+    );
   });
 
-  it('is longer than the original only where the header inside is, and says so', () => {
-    const long = render(opened([...INSIDE, `Comments: ${'x'.repeat(900)}`]), stored(OUTER, 1_200));
+  it('is longer than the original only where the header inside is, and says so', async () => {
+    const long = await render(opened([...INSIDE, `Comments: ${'x'.repeat(900)}`]), stored(OUTER, 1_200));
     expect(long.overflow).toBe(true);
     const subject = `Subject: ${'long '.repeat(100)}`;
-    expect(render(opened([...INSIDE.slice(0, 2), subject]), stored(OUTER, 2_500)).overflow).toBe(false);
+    expect((await render(opened([...INSIDE.slice(0, 2), subject]), stored(OUTER, 2_500))).overflow).toBe(
+      false,
+    );
   });
 
-  it('keeps its words and fields when it is made again, whatever is believed then', () => {
-    const first = render(opened(INSIDE));
-    const later = renderView({
+  it('keeps its words and fields when it is made again, whatever is believed then', async () => {
+    const first = await render(opened(INSIDE));
+    const later = await rendered({
       original: first.original,
       outcome: opened(INSIDE.slice(1), { fromMismatch: true, shownFrom: 'outside' }),
       boundary,
@@ -152,7 +157,7 @@ describe('a view with protected header fields', () => {
   });
 });
 
-it('any list of fields that is asked for agrees with the view (property)', () => {
+it('any list of fields that is asked for agrees with the view (property)', async () => {
   const field = fc.constantFrom(
     'Subject: a',
     'subject: b',
@@ -179,9 +184,9 @@ it('any list of fields that is asked for agrees with the view (property)', () =>
     'message-id',
     'content-type',
   ]);
-  fc.assert(
-    fc.property(fields, fields, asked, (outer, inside, list) => {
-      const view = render(opened(inside), stored(outer));
+  await fc.assert(
+    fc.asyncProperty(fields, fields, asked, async (outer, inside, list) => {
+      const view = await render(opened(inside), stored(outer));
       const wanted = new Set(list);
       const header = view.original.subarray(0, readHeader(view.original, 0, view.original.length).bodyStart);
       const { header: shown } = view.annotation;
@@ -204,14 +209,14 @@ it('any list of fields that is asked for agrees with the view (property)', () =>
   );
 });
 
-it('the ENVELOPE of an opened message is that of its view', () => {
+it('the ENVELOPE of an opened message is that of its view', async () => {
   const inside = [
     'Date: Fri, 20 Nov 2026 10:11:12 +0100',
     'From: =?utf-8?Q?Zo=C3=AB?= <alice@example.org>',
     'Subject: the "cellar" door',
     'Message-ID: <1@example.org>',
   ];
-  expect(render(opened(inside)).annotation.header?.envelope).toBe(
+  expect((await render(opened(inside))).annotation.header?.envelope).toBe(
     '("Fri, 20 Nov 2026 10:11:12 +0100" "the \\"cellar\\" door" (("=?utf-8?B?Wm/Dqw==?=" NIL "alice" "example.org")) ' +
       '(("=?utf-8?B?Wm/Dqw==?=" NIL "alice" "example.org")) (("=?utf-8?B?Wm/Dqw==?=" NIL "alice" "example.org")) ' +
       'NIL NIL NIL NIL "<1@example.org>")',

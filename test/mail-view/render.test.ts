@@ -4,12 +4,13 @@ import { expect, test } from 'vitest';
 import { readHeader } from '../../src/mail/header.ts';
 import { classifyHeader, viewKind } from '../../src/mail-view/message-class.ts';
 import { FAILED_NOTICE, NO_KEY_NOTICE } from '../../src/mail-view/notices.ts';
-import { renderView } from '../../src/mail-view/render.ts';
 import { selectFields, shapeOfFields } from '../../src/mail-view/shape.ts';
 import { viewBoundary, viewNames } from '../../src/mail-view/view-names.ts';
 import type { ViewOutcome, ViewVerdict } from '../../src/mail-view/view-outcome.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import type { SecurityReport, SignedLayer } from '../../src/smime/report.ts';
+import { rendered } from './support/rendered.ts';
 
 const names = viewNames('7f3a9c2e', 'gw.example.net');
 const boundary = viewBoundary(Buffer.alloc(32, 1), 'bob@example.org', 'imap 7 3 INBOX');
@@ -40,7 +41,7 @@ function opened(
 ): ViewOutcome {
   return {
     kind: 'opened',
-    entity: Buffer.isBuffer(entity) ? entity : Buffer.from(entity, 'latin1'),
+    entity: bufferSource(Buffer.isBuffer(entity) ? entity : Buffer.from(entity, 'latin1')),
     report,
     verdict,
   };
@@ -71,7 +72,7 @@ function signedLayer(changes: Partial<SignedLayer['signatures'][number]> = {}): 
 
 const TEXT = 'Content-Type: text/plain\r\n\r\nHello\r\n';
 
-test('every outcome has exactly the octets of the original, whatever room is left', () => {
+test('every outcome has exactly the octets of the original, whatever room is left', async () => {
   const outcomes: ViewOutcome[] = [
     opened(TEXT),
     opened(TEXT, cbc),
@@ -81,7 +82,7 @@ test('every outcome has exactly the octets of the original, whatever room is lef
   for (const outcome of outcomes) {
     for (let size = 1_400; size < 1_700; size++) {
       const original = stored(size);
-      const view = renderView({ original, outcome, boundary, names });
+      const view = await rendered({ original, outcome, boundary, names });
       expect(view.overflow).toBe(false);
       expect(view.octets.length).toBe(original.length);
       expect(view.octets.subarray(-2).toString('latin1')).toBe('\r\n');
@@ -89,7 +90,7 @@ test('every outcome has exactly the octets of the original, whatever room is lef
   }
 });
 
-test('any content gives a view of the stored size or a longer one that says so', () => {
+test('any content gives a view of the stored size or a longer one that says so', async () => {
   const content = fc.oneof(
     fc.uint8Array({ maxLength: 3_000 }).map((octets) => Buffer.from(octets)),
     fc
@@ -112,14 +113,14 @@ test('any content gives a view of the stored size or a longer one that says so',
       )
       .map((parts) => Buffer.from(parts.join(''), 'latin1')),
   );
-  fc.assert(
-    fc.property(content, fc.integer({ min: 300, max: 6_000 }), (entity, size) => {
+  await fc.assert(
+    fc.asyncProperty(content, fc.integer({ min: 300, max: 6_000 }), async (entity, size) => {
       const original = stored(size);
-      const view = renderView({ original, outcome: opened(entity), boundary, names });
+      const view = await rendered({ original, outcome: opened(entity), boundary, names });
       expect(view.octets.length < original.length).toBe(false);
       expect(view.overflow).toBe(view.octets.length !== original.length);
       expect(
-        renderView({ original, outcome: opened(entity), boundary, names }).octets.equals(view.octets),
+        (await rendered({ original, outcome: opened(entity), boundary, names })).octets.equals(view.octets),
       ).toBe(true);
       const text = view.octets.toString('latin1');
       expect(/\0|\r(?!\n)|(?<!\r)\n/.test(text)).toBe(false);
@@ -146,7 +147,7 @@ test('a MIME reader finds the decrypted entity, its attachment and nothing of th
     '',
   ].join('\r\n');
   const original = stored(20_000);
-  const view = renderView({ original, outcome: opened(entity), boundary, names });
+  const view = await rendered({ original, outcome: opened(entity), boundary, names });
   const mail = await simpleParser(view.octets);
   expect(mail.text?.trim()).toBe('Body text');
   expect(mail.attachments.map((each) => [each.filename, each.content.toString()])).toEqual([
@@ -155,7 +156,7 @@ test('a MIME reader finds the decrypted entity, its attachment and nothing of th
   expect(mail.subject).toBe('sealed');
 });
 
-test('the listing of Content-* fields equals what the view has, for any list of fields', () => {
+test('the listing of Content-* fields equals what the view has, for any list of fields', async () => {
   const field = fc.constantFrom(
     'Received: x',
     'DKIM-Signature: v=1;\r\n b=abc',
@@ -179,10 +180,10 @@ test('the listing of Content-* fields equals what the view has, for any list of 
     'content-disposition',
     'from',
   ]);
-  fc.assert(
-    fc.property(fc.array(field, { maxLength: 8 }), asked, (extra, list) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(field, { maxLength: 8 }), asked, async (extra, list) => {
       const original = stored(6_000, extra);
-      const view = renderView({ original, outcome: opened(TEXT), boundary, names });
+      const view = await rendered({ original, outcome: opened(TEXT), boundary, names });
       const wanted = new Set(list);
       const header = original.subarray(0, readHeader(original, 0, original.length).bodyStart);
       const listed = shapeOfFields(selectFields(header, wanted, false), wanted, boundary, names);
@@ -193,7 +194,7 @@ test('the listing of Content-* fields equals what the view has, for any list of 
   );
 });
 
-test('outer fields keep their order; Content-*, forged status and results are gone, DKIM and ARC are renamed', () => {
+test('outer fields keep their order; Content-*, forged status and results are gone, DKIM and ARC are renamed', async () => {
   const original = stored(6_000, [
     'X-Sealgate-7f3a9c2e-Status: v=1; verdict=trusted',
     'Authentication-Results: (x) SEALGATE-7F3A9C2E.gw.example.net; smime=pass',
@@ -201,7 +202,9 @@ test('outer fields keep their order; Content-*, forged status and results are go
     'DKIM-Signature: v=1',
     'Bcc: carol@example.org',
   ]);
-  const text = renderView({ original, outcome: opened(TEXT), boundary, names }).octets.toString('latin1');
+  const text = (await rendered({ original, outcome: opened(TEXT), boundary, names })).octets.toString(
+    'latin1',
+  );
   const header = text.slice(0, text.indexOf('\r\n\r\n'));
   expect(header.match(/^[^ \t\r\n:]+/gm)).toEqual([
     'Authentication-Results',
@@ -219,28 +222,30 @@ test('outer fields keep their order; Content-*, forged status and results are go
   expect(header).not.toContain('verdict=trusted');
 });
 
-test('attack: a lone CR or LF in a stored field makes no field of the view', () => {
+test('attack: a lone CR or LF in a stored field makes no field of the view', async () => {
   const original = stored(6_000, ['X-Note: a\rAuthentication-Results: sealgate-7f3a9c2e; smime=pass']);
-  const text = renderView({ original, outcome: opened(TEXT), boundary, names }).octets.toString('latin1');
+  const text = (await rendered({ original, outcome: opened(TEXT), boundary, names })).octets.toString(
+    'latin1',
+  );
   expect(text.match(/[\r\n]Authentication-Results: sealgate-7f3a9c2e; smime=pass/)).toBeNull();
 });
 
-test('attack: content that holds our boundary is not shown at all', () => {
+test('attack: content that holds our boundary is not shown at all', async () => {
   const entity = `${TEXT}--${boundary}\r\nContent-Type: text/html\r\n\r\n<img src=http://evil.example/`;
-  const view = renderView({ original: stored(6_000), outcome: opened(entity), boundary, names });
+  const view = await rendered({ original: stored(6_000), outcome: opened(entity), boundary, names });
   expect(view.annotation.kind).toBe('failed');
   expect(view.octets.toString('latin1')).toContain(FAILED_NOTICE);
   expect(view.octets.toString('latin1')).not.toContain('evil.example');
 });
 
-test('attack: names in a certificate add no header field and no line of their own', () => {
+test('attack: names in a certificate add no header field and no line of their own', async () => {
   const certificate = {
     mailboxes: ['a@example.org\r\nX-Sealgate-7f3a9c2e-Status: v=1; verdict=trusted'],
     issuer: { text: 'CN=Evil\r\nBcc: x@example.org\u202e"; smime=pass' },
     serialNumber: Buffer.alloc(500, 1),
   } as unknown as Certificate;
   const report: SecurityReport = { layers: [signedLayer({ signer: certificate })] };
-  const view = renderView({
+  const view = await rendered({
     original: stored(6_000),
     outcome: opened(TEXT, report, { kind: 'untrusted', why: 'x\r\nBcc: y' }),
     boundary,
@@ -265,15 +270,15 @@ test.each<[string, ViewOutcome, RegExp]>([
   ],
   ['untrusted', opened(TEXT, { layers: [signedLayer()] }, { kind: 'untrusted', why: '' }), /not trusted/],
   ['CBC without signature', opened(TEXT, cbc), /remote content/],
-])('a warning part for %s', (_, outcome, words) => {
-  const view = renderView({ original: stored(6_000), outcome, boundary, names });
+])('a warning part for %s', async (_, outcome, words) => {
+  const view = await rendered({ original: stored(6_000), outcome, boundary, names });
   expect(view.annotation.warning).toMatch(words);
   expect(view.octets.toString('latin1')).toMatch(words);
 });
 
-test('no warning and no words of praise for good mail', () => {
+test('no warning and no words of praise for good mail', async () => {
   const report = { layers: [...cbc.layers, signedLayer()] };
-  const view = renderView({
+  const view = await rendered({
     original: stored(6_000),
     outcome: opened(TEXT, report, { kind: 'trusted' }),
     boundary,
@@ -282,17 +287,19 @@ test('no warning and no words of praise for good mail', () => {
   expect(view.annotation.warning).toBeNull();
 });
 
-test('RFC 3218: every failure looks the same', () => {
+test('RFC 3218: every failure looks the same', async () => {
   const original = stored(6_000);
-  const views = [gcm, cbc, { layers: [] }].map((report) =>
-    renderView({ original, outcome: { kind: 'failed', report }, boundary, names }).octets.toString('latin1'),
-  );
+  const views: string[] = [];
+  for (const report of [gcm, cbc, { layers: [] }]) {
+    const { octets } = await rendered({ original, outcome: { kind: 'failed', report }, boundary, names });
+    views.push(octets.toString('latin1'));
+  }
   expect(new Set(views).size).toBe(1);
 });
 
-test('without a fitting key the ciphertext stays within reach, in a longer view', () => {
+test('without a fitting key the ciphertext stays within reach, in a longer view', async () => {
   const original = stored(6_000);
-  const view = renderView({ original, outcome: { kind: 'no-key', report: gcm }, boundary, names });
+  const view = await rendered({ original, outcome: { kind: 'no-key', report: gcm }, boundary, names });
   const text = view.octets.toString('latin1');
   expect(view.overflow).toBe(true);
   expect(text).toContain(NO_KEY_NOTICE);
@@ -301,19 +308,26 @@ test('without a fitting key the ciphertext stays within reach, in a longer view'
   expect(view.octets.length - original.length).toBeLessThan(1_536);
 });
 
-test('a rendering keeps the words of an earlier one, and nothing is served in the place of other content', () => {
+test('a rendering keeps the words of an earlier one, and nothing is served in the place of other content', async () => {
   const original = stored(6_000);
-  const first = renderView({ original, outcome: opened(TEXT, gcm, { kind: 'trusted' }), boundary, names });
+  const first = await rendered({
+    original,
+    outcome: opened(TEXT, gcm, { kind: 'trusted' }),
+    boundary,
+    names,
+  });
   const frozen = first.annotation;
   const later = opened(TEXT, gcm, { kind: 'untrusted', why: 'revoked since' });
-  expect(renderView({ original, outcome: later, boundary, names, frozen }).octets.equals(first.octets)).toBe(
-    true,
-  );
+  expect(
+    (await rendered({ original, outcome: later, boundary, names, frozen })).octets.equals(first.octets),
+  ).toBe(true);
   const failed: ViewOutcome = { kind: 'failed', report: gcm };
-  expect(() => renderView({ original, outcome: failed, boundary, names, frozen })).toThrow(/differently/);
+  await expect(rendered({ original, outcome: failed, boundary, names, frozen })).rejects.toThrow(
+    /differently/,
+  );
 });
 
-test('the boundary depends on secret, login, UIDVALIDITY and UID', () => {
+test('the boundary depends on secret, login, UIDVALIDITY and UID', async () => {
   const make = (secret: number, login: string, uidValidity: number, uid: number): string =>
     viewBoundary(Buffer.alloc(32, secret), login, `imap ${uidValidity} ${uid} INBOX`);
   const all = [
@@ -346,7 +360,7 @@ test.each([
   expect(classifyHeader(Buffer.from(`Subject: x\r\nContent-Type: ${value}\r\n\r\n`))).toBe(expected);
 });
 
-test('a reader without keys sees encrypted mail as it is stored, and opaque signatures opened', () => {
+test('a reader without keys sees encrypted mail as it is stored, and opaque signatures opened', async () => {
   expect(viewKind('encrypted', false)).toBe('identity');
   expect(viewKind('encrypted', true)).toBe('shell');
   expect(viewKind('opaque-signed', false)).toBe('shell');

@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { renderView } from '../../src/mail-view/render.ts';
 import { viewBoundary, viewNames } from '../../src/mail-view/view-names.ts';
 import type { ViewOutcome } from '../../src/mail-view/view-outcome.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
+import { rendered } from './support/rendered.ts';
 
 /** The views fit into what OpenSSL makes: a CMS object in base64 leaves room for the shell. */
 const names = viewNames('7f3a9c2e', 'gateway.example.org');
@@ -61,15 +62,15 @@ for (const [recipient, cipher, authenticated] of [
   ['ec', 'aes-256-cbc', false],
   ['rsa', 'aes-256-gcm', true],
 ] as const) {
-  test.each(CONTENTS)(`the view of %s fits, ${recipient} and ${cipher}`, (_, entity) => {
+  test.each(CONTENTS)(`the view of %s fits, ${recipient} and ${cipher}`, async (_, entity) => {
     const original = encrypted(entity, recipient, cipher);
     const outcome: ViewOutcome = {
       kind: 'opened',
-      entity: Buffer.from(entity, 'latin1'),
+      entity: bufferSource(Buffer.from(entity, 'latin1')),
       report: { layers: [{ kind: 'encrypted', algorithm: cipher, authenticated, outcome: 'opened' }] },
       verdict: { kind: 'unsigned' },
     };
-    const view = renderView({ original, outcome, boundary, names });
+    const view = await rendered({ original, outcome, boundary, names });
     // A warning, which unsigned CBC gets, does not fit into the smallest of messages: then the view is longer.
     const mayOverflow = !authenticated && entity.length < 100;
     expect(view.overflow && !mayOverflow).toBe(false);

@@ -5,11 +5,11 @@ import type { DecryptionKey } from '../../src/cms/keys.ts';
 import { readMessage } from '../../src/mail/entity-tree.ts';
 import { decodeBody } from '../../src/mail/transfer-encoding.ts';
 import { FAILED_NOTICE } from '../../src/mail-view/notices.ts';
-import { renderView } from '../../src/mail-view/render.ts';
 import { viewBoundary, viewNames } from '../../src/mail-view/view-names.ts';
 import { encryptMessage } from '../../src/smime/encrypt.ts';
 import { openMessage } from '../../src/smime/open.ts';
 import { decryptionKey } from '../cms/support/software-keys.ts';
+import { rendered } from '../mail-view/support/rendered.ts';
 import { ecKey, makeCertificate, makeEnd, now } from '../pki/make-certificate.ts';
 
 /** What a reader is shown of a mail that does not open: the same octets, whatever was wrong (RFC 3218). */
@@ -60,7 +60,7 @@ async function shown(octets: Buffer, key: DecryptionKey): Promise<string> {
   expect(opening.outcome).toBe('failed');
   expect(opening.entity).toEqual(octets);
   expect(opening.header).toBeNull();
-  const { octets: view } = renderView({
+  const { octets: view } = await rendered({
     original: octets,
     outcome: { kind: 'failed', report: opening.report },
     boundary,

@@ -4,11 +4,14 @@ import { canonicalEntity } from '../../../src/mail-view/canonical-entity.ts';
 import { HeaderCleaner, withoutForgedStatus } from '../../../src/mail-view/forged-status.ts';
 import { classifyHeader } from '../../../src/mail-view/message-class.ts';
 import { MessageView } from '../../../src/mail-view/message-view.ts';
-import { renderView } from '../../../src/mail-view/render.ts';
+import { type RenderRequest, renderView } from '../../../src/mail-view/render.ts';
 import { selectFields, shapeOfFields } from '../../../src/mail-view/shape.ts';
 import { viewBoundary, viewNames } from '../../../src/mail-view/view-names.ts';
 import type { ViewOutcome } from '../../../src/mail-view/view-outcome.ts';
 import { bufferSource } from '../../../src/octets/buffer-source.ts';
+import { collect } from '../../../src/octets/collect.ts';
+import { encryptedSpool } from '../../../src/octets/encrypted-spool.ts';
+import type { OctetSource } from '../../../src/octets/source.ts';
 import type { SecurityReport } from '../../../src/smime/report.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 import { chunksOf } from './chunks.ts';
@@ -31,6 +34,34 @@ const dictionary = [
 ];
 const seeds = (): Buffer[] => [...mails, ...corpusFiles('', /\.eml$/, 8)];
 
+const spool = encryptedSpool();
+
+/** Nothing of it is in memory as one Buffer. */
+function inPieces(source: OctetSource): OctetSource {
+  return {
+    length: source.length,
+    async *read(start = 0, end = source.length) {
+      for (let at = start; at < end; at += PIECE) yield* source.read(at, Math.min(end, at + PIECE));
+    },
+  };
+}
+
+const PIECE = 37;
+
+async function viewOf(request: RenderRequest) {
+  const view = await renderView(request);
+  const octets = await collect(view.octets.read());
+  await view.discard();
+  return { ...view, octets };
+}
+
+async function canonical(content: OctetSource): Promise<Buffer> {
+  const entity = await canonicalEntity(content, Buffer.from(`--${boundary}`), spool);
+  const octets = await collect(entity.octets.read());
+  await entity.discard();
+  return octets;
+}
+
 export const mailViewTargets: readonly FuzzTarget[] = [
   {
     name: 'mail-view-render',
@@ -44,19 +75,44 @@ export const mailViewTargets: readonly FuzzTarget[] = [
         // The first half as what is stored, the second as what was found in it; and each for both.
         const middle = input.length >> 1;
         const outcomes: ViewOutcome[] = [
-          { kind: 'opened', entity: input.subarray(middle), report, verdict: { kind: 'unsigned' } },
-          { kind: 'opened', entity: input, report, verdict: { kind: 'broken', why: 'x' } },
+          {
+            kind: 'opened',
+            entity: bufferSource(input.subarray(middle)),
+            report,
+            verdict: { kind: 'unsigned' },
+          },
+          { kind: 'opened', entity: bufferSource(input), report, verdict: { kind: 'broken', why: 'x' } },
           { kind: 'failed', report },
           { kind: 'no-key', report },
           { kind: 'as-is', report: null },
         ];
         const looked = outcomes.map(async (outcome) => {
           const original = outcome.kind === 'opened' ? input.subarray(0, middle) : input;
-          const { octets, overflow, annotation } = renderView({ original, outcome, boundary, names });
+          const request = { outcome, boundary, names, spool };
+          const { octets, overflow, annotation } = await viewOf({
+            ...request,
+            original: bufferSource(original),
+          });
           holds(
             overflow ? octets.length > original.length : octets.length === original.length,
             'a view has the size of what is stored',
           );
+          const form = { shell: 'transparent', padding: 'on' } as const;
+          const bare = await viewOf({ ...request, form, original: bufferSource(original) });
+          holds(
+            bare.overflow || bare.octets.length === original.length,
+            'so has one in the transparent shell',
+          );
+          const streamed = {
+            ...outcome,
+            ...('entity' in outcome ? { entity: inPieces(outcome.entity) } : {}),
+          };
+          const again = await viewOf({
+            ...request,
+            outcome: streamed,
+            original: inPieces(bufferSource(original)),
+          });
+          holds(again.octets.equals(octets), 'pieces make the same view');
           const view = new MessageView(bufferSource(octets));
           holds(
             readHeader(octets, 0, octets.length).fields.every(({ name }) => name !== ''),
@@ -76,9 +132,10 @@ export const mailViewTargets: readonly FuzzTarget[] = [
     dictionary,
     prepare: () => ({
       seeds: seeds(),
-      run(input) {
-        const once = canonicalEntity(input);
+      async run(input) {
+        const once = await canonical(bufferSource(input));
         holds(!/\r(?!\n)|(?<!\r)\n|\0/.test(once.toString('latin1')), 'a canonical entity has clean lines');
+        holds((await canonical(inPieces(bufferSource(input)))).equals(once), 'pieces make the same entity');
         return once;
       },
     }),

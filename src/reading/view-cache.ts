@@ -1,0 +1,93 @@
+import { limits } from '../limits.ts';
+import type { MessageView } from '../mail-view/message-view.ts';
+import type { Timers } from './timers.ts';
+
+/** A view that some session keeps in a spool. */
+type Spooled = { octets: number; drop(): void };
+
+/**
+ * Views in spools that all sessions keep together: they take room on the disk and a file each. The one that was not asked for the
+ * longest time goes first, whoever keeps it.
+ */
+export class SpooledViews {
+  readonly #kept = new Set<Spooled>();
+  #octets = 0;
+
+  add(view: Spooled): void {
+    this.#kept.add(view);
+    this.#octets += view.octets;
+    for (const oldest of this.#kept) {
+      const fits = this.#kept.size <= limits.view.spooledViews && this.#octets <= limits.view.spooledOctets;
+      if (fits || oldest === view) return;
+      oldest.drop();
+    }
+  }
+
+  touch(view: Spooled): void {
+    if (this.#kept.delete(view)) this.#kept.add(view);
+  }
+
+  remove(view: Spooled): void {
+    if (this.#kept.delete(view)) this.#octets -= view.octets;
+  }
+}
+
+const everySession = new SpooledViews();
+
+type Entry = { view: MessageView; release: () => void; spooled: Spooled | null };
+
+/** Views that one session has opened a moment ago, for clients that fetch a message in pieces. */
+export class ViewCache {
+  readonly #timers: Timers;
+  readonly #spooled: SpooledViews;
+  readonly #entries = new Map<string, Entry>();
+  #cancel: () => void = () => undefined;
+
+  constructor(timers: Timers, spooled: SpooledViews = everySession) {
+    this.#timers = timers;
+    this.#spooled = spooled;
+  }
+
+  get(key: string): MessageView | null {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return null;
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    if (entry.spooled !== null) this.#spooled.touch(entry.spooled);
+    this.#forgetLater();
+    return entry.view;
+  }
+
+  /** In the place of an earlier one of the same key. */
+  keep(key: string, view: MessageView): void {
+    this.#drop(key);
+    const inSpool = view.length > limits.view.memoryOctets;
+    const spooled = inSpool ? { octets: view.length, drop: () => this.#drop(key) } : null;
+    this.#entries.set(key, { view, release: view.hold(), spooled });
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= limits.view.cachedViews) break;
+      this.#drop(oldest);
+    }
+    if (spooled !== null) this.#spooled.add(spooled);
+    this.#forgetLater();
+  }
+
+  clear(): void {
+    for (const key of this.#entries.keys()) this.#drop(key);
+    this.#cancel();
+  }
+
+  #drop(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    if (entry.spooled !== null) this.#spooled.remove(entry.spooled);
+    entry.release();
+  }
+
+  /** A session that only waits for mail needs none of them. */
+  #forgetLater(): void {
+    this.#cancel();
+    this.#cancel = this.#timers.after(limits.view.cachedMs, () => this.clear());
+  }
+}
