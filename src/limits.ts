@@ -190,6 +190,16 @@ export const limits = {
     /** Rules of the configuration, and mailboxes whose special use one session remembers. */
     mailboxes: 1_000,
   },
+  view: {
+    /** Messages and views that are not longer are opened, and kept, in memory; longer ones in spools. */
+    memoryOctets: 256 * 1024,
+    /** Views that one session keeps for clients that fetch a message in pieces, and how long without being asked for one. */
+    cachedViews: 4,
+    cachedMs: 120_000,
+    /** Of those, in spools and in the whole process. */
+    spooledViews: 200,
+    spooledOctets: 4 * 1024 * 1024 * 1024,
+  },
   /** Words of decrypted mail, for SEARCH. */
   searchText: {
     /** Octets of a view, from its beginning, in which words are looked for. */
