@@ -29,7 +29,7 @@ test('1: listing 1,000 messages of which 50 are encrypted uses no key, and diffe
     index % 20 === 0 ? (sealed[(index / 20) % sealed.length] ?? sealed[0]) : smallMail(`mail ${index}`),
   ).filter((mail) => mail !== undefined);
   const setUp = await mailbox.direct();
-  await setUp.ok('CREATE Many');
+  await setUp.create('Many');
   await appendAll(setUp, 'Many', mails);
   const uses = mailbox.keyUses();
   const [client, direct] = await both('EXAMINE Many');
@@ -134,7 +134,7 @@ test('6: a mail that arrives during IDLE: its preview right behind EXISTS is the
 
 test('7: APPEND with {n} and {n+}, and drafts that replace each other: what comes back is what went in', async () => {
   const client = await mailbox.through();
-  await client.ok('CREATE Papers');
+  await client.create('Papers');
   const draft = (words: string): Buffer =>
     Buffer.from(`${outerFields('a draft').join('\r\n')}\r\n\r\n${words}\r\n.\r\n* 1 EXPUNGE\r\nx {12}\r\n`);
   const large = Buffer.concat([draft('large'), Buffer.alloc(2_000_000, 'another line of it\r\n')]);

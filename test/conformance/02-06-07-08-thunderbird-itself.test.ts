@@ -35,7 +35,7 @@ beforeAll(async () => {
     const uid = await direct.append('INBOX', await sealedOfSize(size, people.bob));
     sized.push({ uid, size });
   }
-  for (const name of ['Sent', 'Drafts']) await direct.ok(`CREATE ${name}`);
+  for (const name of ['Sent', 'Drafts']) await direct.create(name);
   direct.close();
   before = await mailbox.originals();
   const { login, password } = system.user('bob');

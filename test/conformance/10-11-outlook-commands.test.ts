@@ -21,7 +21,7 @@ test('10: 200 mixed messages, each downloaded whole: as long as announced, reada
     );
   });
   const direct = await mailbox.direct();
-  await direct.ok('CREATE Mixed');
+  await direct.create('Mixed');
   await appendAll(
     direct,
     'Mixed',
@@ -58,7 +58,7 @@ test('10: 200 mixed messages, each downloaded whole: as long as announced, reada
 
 test('11: Sent and Drafts are filed and read back; from Junk to INBOX a sealed mail stays what it is', async () => {
   const client = await mailbox.through();
-  for (const name of ['Sent', 'Junk']) await client.ok(`CREATE ${name}`);
+  for (const name of ['Sent', 'Junk']) await client.create(name);
   const sent = smallMail('sent by outlook');
   await client.append('Sent', sent, '\\Seen');
   const sealed = mailbox.message('signed and encrypted');
@@ -88,7 +88,7 @@ test('11: Sent and Drafts are filed and read back; from Junk to INBOX a sealed m
 test('11: what was moved by APPEND of what the client has read is a plain mail that claims nothing', async () => {
   const client = await mailbox.through('EXAMINE INBOX');
   const view = await client.item(mailbox.message('signed and encrypted').uid, 'BODY.PEEK[]');
-  await client.ok('CREATE Dragged');
+  await client.create('Dragged');
   const uid = await client.append('Dragged', view);
   await client.ok('EXAMINE Dragged');
   const dragged = await client.item(uid, 'BODY.PEEK[]');

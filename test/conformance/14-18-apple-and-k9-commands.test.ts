@@ -18,7 +18,7 @@ test('14: Apple’s window of 50 structures with 10 sealed messages that nobody 
       : smallMail(`mail ${index}`),
   );
   const direct = await mailbox.direct();
-  await direct.ok('CREATE Window');
+  await direct.create('Window');
   await appendAll(direct, 'Window', mails);
   const client = await mailbox.through('SELECT Window');
   const tag = client.send(

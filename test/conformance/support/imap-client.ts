@@ -130,6 +130,12 @@ export class ImapClient {
     return answer;
   }
 
+  /** Makes a mailbox where there is none of the name. */
+  async create(mailbox: string): Promise<void> {
+    const { status, text } = await this.command(`CREATE ${mailbox}`);
+    if (status !== 'OK' && !text.includes('ALREADYEXISTS')) throw new Error(`CREATE ${mailbox}: ${text}`);
+  }
+
   /** `FETCH …` or `UID FETCH …` that has to succeed: its FETCH responses. */
   async fetch(command: string): Promise<Fetched[]> {
     const { untagged } = await this.ok(command);
