@@ -14,11 +14,10 @@ import type { Pending } from './pending.ts';
 import type { Exchange } from './session.ts';
 import { Turn } from './turn.ts';
 import type { UpstreamSide } from './upstream-side.ts';
+import { takesNonSync } from './written-command.ts';
 
 /** Commands on their way at a time; a client that sends more waits. */
 const PIPELINED = 200;
-/** RFC 7888 §5: with LITERAL- a non-synchronising literal has at most this many octets. */
-const LITERAL_MINUS_OCTETS = 4_096;
 
 /**
  * From the client to the mail server. Commands go on in their order; each has a file in `commands/`, which decides when, and
@@ -109,7 +108,7 @@ export class ClientSide {
         return true;
       }
       const { size, nonSync } = line.literal;
-      const direct = nonSync && this.#takesNonSync(size);
+      const direct = nonSync && takesNonSync(this.#exchange.parts.upstreamCapabilities, size);
       const accepted = direct ? Promise.resolve(true) : pending.continuation(!nonSync);
       await upstream.write(nonSync && !direct ? withoutPlus(line.octets) : line.octets);
       if (!(await accepted)) {
@@ -150,12 +149,6 @@ export class ClientSide {
     const event = await this.#exchange.parts.client.next();
     if (event === null || event.type !== 'literal') throw clientClosed();
     return event;
-  }
-
-  #takesNonSync(size: number): boolean {
-    const { upstreamCapabilities } = this.#exchange.parts;
-    if (upstreamCapabilities.has('LITERAL+')) return true;
-    return upstreamCapabilities.has('LITERAL-') && size <= LITERAL_MINUS_OCTETS;
   }
 
   async #refuse(event: LineEvent, tag: string, status: 'NO' | 'BAD', text: string): Promise<'goes-on'> {

@@ -4,8 +4,11 @@ import type { ShownHeader } from '../mail-view/render.ts';
 import type { ViewNames } from '../mail-view/view-names.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Patience } from '../pipeline/ports.ts';
+import type { AtRestMessages } from '../reading/at-rest-messages.ts';
 import { type OpenedView, type ReaderOptions, ReaderViews } from '../reading/reader-views.ts';
+import { SearchTexts } from '../reading/search-texts.ts';
 import type { StoredMessage } from '../reading/stored-message.ts';
+import type { OpenedMessage } from './search/merged-search.ts';
 import { UnfinishedHeaders } from './unfinished-headers.ts';
 
 /** Messages of one mailbox whose class is remembered. */
@@ -23,9 +26,14 @@ export class MailboxViews {
   readonly #kinds = new Map<number, ViewKind>();
   /** Of messages shown as stored. */
   readonly headers = new UnfinishedHeaders();
+  readonly #texts = new SearchTexts();
 
-  constructor(options: ReaderOptions) {
-    this.#reader = new ReaderViews(options);
+  /** Messages that lie encrypted at rest; null: there are none for this login. */
+  readonly atRest: AtRestMessages | null;
+
+  constructor(options: ReaderOptions, atRest: AtRestMessages | null = null) {
+    this.atRest = atRest;
+    this.#reader = new ReaderViews({ ...options, texts: this.#texts });
   }
 
   get login(): string {
@@ -43,6 +51,16 @@ export class MailboxViews {
     this.#kinds.clear();
     this.#reader.forget();
     this.headers.clear();
+    this.atRest?.forget();
+  }
+
+  /** As the client named it, decoded from quotes, latin1; empty where none is selected or its name was not read. */
+  get mailbox(): string {
+    return this.#mailbox;
+  }
+
+  get uidValidity(): number {
+    return this.#uidValidity;
   }
 
   kindOf(messageClass: MessageClass): ViewKind {
@@ -70,15 +88,33 @@ export class MailboxViews {
   }
 
   cached(uid: number): MessageView | null {
+    if (this.atRest?.has(uid) === true) return this.atRest.cached(uid);
     return this.#reader.cached(this.#message(uid));
   }
 
-  open(uid: number, original: OctetSource, patience: Patience): Promise<OpenedView> {
-    return this.#reader.open(this.#message(uid), original, patience);
+  async open(uid: number, original: OctetSource, patience: Patience): Promise<OpenedView> {
+    const stored = (await this.atRest?.open(uid, original, patience)) ?? null;
+    if (stored === null) return await this.#reader.open(this.#message(uid), original, patience);
+    if (stored.kind === 'view') await this.#texts.keep(this.#message(uid), stored.view);
+    return stored;
   }
 
   observe(octets: OctetSource): Promise<void> {
     return this.#reader.observe(octets);
+  }
+
+  /** Messages of this mailbox that were opened and whose words are at hand, by UID. */
+  opened(): Map<number, OpenedMessage> {
+    const [mailbox, uidValidity] = [this.#mailbox, this.#uidValidity];
+    const here = this.#texts.of(
+      (each) => each.protocol === 'imap' && each.mailbox === mailbox && each.uidValidity === uidValidity,
+    );
+    const opened = new Map<number, OpenedMessage>();
+    for (const { message, text } of here) {
+      if (message.protocol !== 'imap') continue;
+      opened.set(message.uid, { text, protectedHeader: this.shownHeader(message.uid) !== null });
+    }
+    return opened;
   }
 
   #message(uid: number): StoredMessage {

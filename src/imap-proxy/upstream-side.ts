@@ -15,6 +15,7 @@ import {
   uidValidityOf,
 } from './server-line.ts';
 import type { Exchange } from './session.ts';
+import { sendWritten, type Written } from './written-command.ts';
 
 type LineEvent = Extract<FramerEvent, { type: 'line' }>;
 
@@ -33,7 +34,6 @@ export type Asked = { reply: TaggedReply; answers: readonly Answer[] };
 
 /** Octets of all answers to one command of the gateway's own. */
 const ASKED_OCTETS = 32 * 1024 * 1024;
-const CRLF = Buffer.from('\r\n');
 
 const DROP: Handler = { kind: 'drop' };
 const PASS: Handler = { kind: 'pass' };
@@ -116,14 +116,14 @@ export class UpstreamSide {
    * Sends a command of the gateway's own; nothing of the client's may be on its way. Untagged responses whose names are in
    * `wanted` (upper case: SEARCH, ESEARCH, LIST, STATUS …) are kept from the client and handed back whole; all others go on.
    */
-  async ask(command: string | Buffer, wanted: ReadonlySet<string>): Promise<Asked> {
+  async ask(command: string | Written, wanted: ReadonlySet<string>): Promise<Asked> {
     const exchange = this.#exchange;
     const pending = new Pending(exchange.nextTag(), 'injected', null, true);
     const answers: Answer[] = [];
     exchange.add(pending);
     this.#question = { wanted, answers, octets: 0 };
-    const text = typeof command === 'string' ? Buffer.from(command, 'latin1') : command;
-    await exchange.parts.upstream.write(Buffer.concat([Buffer.from(`${pending.tag} `), text, CRLF]));
+    const written = typeof command === 'string' ? [command] : command;
+    await sendWritten(exchange, pending, [`${pending.tag} `, ...written, '\r\n']);
     const reply = await pending.done;
     this.#question = null;
     exchange.finish(pending);
@@ -209,6 +209,7 @@ export class UpstreamSide {
         this.uids.clear();
         return this.#renumbered(event.octets);
       case 'data':
+        if (line.name === 'EXISTS') this.#exchange.parts.views.atRest?.grew();
         this.#handler = PASS;
         return this.#toHandler(event, 0);
       case 'unknown':
@@ -241,9 +242,9 @@ export class UpstreamSide {
       return this.#toHandler(event, line.at);
     }
     // Flags and the like: nothing to look at.
-    if (literal === null && octets.indexOf('BODY') === -1 && octets.indexOf('RFC822') === -1) {
-      return this.#whole(octets);
-    }
+    const noOctets = octets.indexOf('BODY') === -1 && octets.indexOf('RFC822') === -1;
+    const ownEnvelope = parts.views.atRest !== null && octets.indexOf('ENVELOPE') !== -1;
+    if (literal === null && noOctets && !ownEnvelope) return this.#whole(octets);
     const relay = new FetchRelay(this.#relayContext, line.msn);
     this.#handler = { kind: 'fetch', fetch: relay };
     return this.#toHandler(event, line.at);

@@ -53,11 +53,15 @@ export type MergeRequest = {
   names: ViewNames;
 };
 
-/** Whether a search may have another result for what is shown than for what is stored. */
-export function needsMerging({ program, opened, names }: Omit<MergeRequest, 'byUid'>): boolean {
+/** Whether a search may have another result for what is shown than for what is stored. `opened`: asked only where it matters. */
+export function needsMerging(
+  program: SearchProgram,
+  names: ViewNames,
+  opened: () => MergeRequest['opened'],
+): boolean {
   const found = new Set(shownLeaves(program.key).map(({ test }) => differs(test, names)));
   if (found.has('view') || found.has('ours')) return true;
-  return found.has('protected') && [...opened.values()].some(({ protectedHeader }) => protectedHeader);
+  return found.has('protected') && [...opened().values()].some(({ protectedHeader }) => protectedHeader);
 }
 
 /** Rejects with whatever the mailbox rejects with. */

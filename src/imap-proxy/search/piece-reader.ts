@@ -1,5 +1,5 @@
 import type { Piece } from '../client-command.ts';
-import type { Written } from './search-key.ts';
+import type { Written } from '../written-command.ts';
 
 /** Not in the grammar, or beyond its bounds: the gateway does not judge such a command. */
 export class NotInGrammar extends Error {

@@ -1,7 +1,5 @@
+import type { Written } from '../written-command.ts';
 import type { NumberSet } from './number-set.ts';
-
-/** Octets of a command as they go on the wire: text between literals (latin1), and what is sent as a literal. */
-export type Written = readonly (string | Buffer)[];
 
 /**
  * A search criterion (RFC 9051 §6.4.4, search-key). Those whose answer may be another one for a view than for what is stored

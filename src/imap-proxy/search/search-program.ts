@@ -1,9 +1,10 @@
 import { limits } from '../../limits.ts';
 import type { Piece } from '../client-command.ts';
+import type { Written } from '../written-command.ts';
 import { NotInGrammar, PieceReader, type ReadString } from './piece-reader.ts';
 import { NO_RETURN, type ReturnOptions, readReturnOptions } from './return-options.ts';
 import { dayOf } from './search-date.ts';
-import { allOf, anyOf, not, type SearchKey, type ShownTest, type Written } from './search-key.ts';
+import { allOf, anyOf, not, type SearchKey, type ShownTest } from './search-key.ts';
 
 /**
  * The arguments of SEARCH, SORT and THREAD (RFC 9051 §6.4.4, RFC 5256 §3):
