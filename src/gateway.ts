@@ -17,6 +17,8 @@ import { outboundStory } from './pipeline/outbound.ts';
 import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
+import { startPop3Listener } from './pop3-proxy/listener.ts';
+import { connectUpstream as connectPop3, type Pop3Upstream } from './pop3-proxy/upstream-connection.ts';
 import { openRevocation } from './revocation/open-revocation.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
@@ -114,7 +116,12 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       open.push(started);
       ports.set(listener.name, started.port);
     }
-    for (const { name, host } of [...config.submission, ...config.imap]) {
+    for (const listener of config.pop3) {
+      const started = await startPop3(listener, shared, inbound, { installation, withKeys });
+      open.push(started);
+      ports.set(listener.name, started.port);
+    }
+    for (const { name, host } of [...config.submission, ...config.imap, ...config.pop3]) {
       log.write({
         event: 'gateway.listening',
         level: 'info',
@@ -156,8 +163,8 @@ function loginsThatRead(
   return new Set(reading.map(({ login }) => login));
 }
 
-/** What both kinds have. */
-type Listener = Config['imap'][number] | Config['submission'][number];
+/** What all kinds have. */
+type Listener = Config['imap'][number] | Config['pop3'][number] | Config['submission'][number];
 type Shared = { tlsMaterial: ListenerMaterial | null; log: Log; hostname: string };
 
 function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
@@ -186,6 +193,23 @@ async function startImap(
   });
 }
 
+async function startPop3(
+  listener: Config['pop3'][number],
+  shared: Shared,
+  story: InboundStory,
+  { installation, withKeys }: { installation: Installation; withKeys: ReadonlySet<string> },
+) {
+  return startPop3Listener({
+    ...common(listener, shared),
+    upstream: await pop3Upstream(listener),
+    story,
+    hasKeys: ({ login }) => withKeys.has(login),
+    topBody: listener.topBody,
+    viewSecret: installation.viewSecret,
+    installationId: installation.id,
+  });
+}
+
 /**
  * Calls every upstream once, as a session would, and hangs up.
  *
@@ -203,6 +227,17 @@ export async function checkUpstreams(config: Config): Promise<void> {
       checked(listener, async () => {
         const { wire } = await connectImap(await imapUpstream(listener), null, new AbortController().signal);
         wire.destroy();
+      }),
+    ),
+    ...config.pop3.map((listener) =>
+      checked(listener, async () => {
+        const { replies } = await connectPop3(
+          await pop3Upstream(listener),
+          null,
+          new AbortController().signal,
+        );
+        replies.leg.write('QUIT\r\n');
+        replies.leg.end();
       }),
     ),
   ]);
@@ -238,6 +273,15 @@ async function imapUpstream({ upstream }: Config['imap'][number]): Promise<ImapU
   const { host, port, tls, ca, serverName, proxyProtocol } = upstream;
   return {
     ...{ host, port, tls, proxyProtocol },
+    ...(ca === null ? {} : { ca: await readFile(ca) }),
+    ...(serverName === null ? {} : { servername: serverName }),
+  };
+}
+
+async function pop3Upstream({ upstream }: Config['pop3'][number]): Promise<Pop3Upstream> {
+  const { host, port, tls, ca, serverName, proxyProtocol, tellClientAddress } = upstream;
+  return {
+    ...{ host, port, tls, proxyProtocol, tellClientAddress },
     ...(ca === null ? {} : { ca: await readFile(ca) }),
     ...(serverName === null ? {} : { servername: serverName }),
   };

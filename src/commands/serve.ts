@@ -74,7 +74,11 @@ async function evaluate(stop: AbortSignal, once: boolean): Promise<void> {
     if (stop.aborted) return;
     const config = await readConfig(profile.configFile);
     gateway = await startGateway(config, createLog({ ...config.log, stream: process.stdout }));
-    const ports = { submission: gateway.port('submission'), imap: gateway.port('imaps') };
+    const ports = {
+      submission: gateway.port('submission'),
+      imap: gateway.port('imaps'),
+      pop3: gateway.port('pop3s'),
+    };
     const journey = await travel(profile, ports);
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     say(`Keys, servers, gateway and journey took ${seconds} s.\n\n${printJourney(journey)}\n`);

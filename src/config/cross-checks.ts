@@ -19,20 +19,22 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
   ];
 }
 
-/** What both kinds have. */
-type Listener = Sections['imap'][number] | Sections['submission'][number];
+/** What all kinds have. */
+type Listener = Sections['imap'][number] | Sections['pop3'][number] | Sections['submission'][number];
 
 function listenerChecks(config: Partial<Sections>): CrossProblem[] {
   const problems: CrossProblem[] = [];
   const all: { path: (string | number)[]; listener: Listener }[] = [
     ...(config.submission ?? []).map((listener, i) => ({ path: ['submission', i], listener })),
     ...(config.imap ?? []).map((listener, i) => ({ path: ['imap', i], listener })),
+    ...(config.pop3 ?? []).map((listener, i) => ({ path: ['pop3', i], listener })),
   ];
-  if (all.length === 0 && config.submission !== undefined && config.imap !== undefined) {
+  const known = [config.submission, config.imap, config.pop3].every((section) => section !== undefined);
+  if (all.length === 0 && known) {
     problems.push({
       path: [],
       severity: 'error',
-      text: 'there is no listener: name at least one under submission or imap',
+      text: 'there is no listener: name at least one under submission, imap or pop3',
     });
   }
   for (const [index, { path, listener }] of all.entries()) {

@@ -4,6 +4,7 @@ import { imapSection } from './imap-schema.ts';
 import { keySection } from './key-schema.ts';
 import { listenerSchema } from './listener-schema.ts';
 import { rule } from './policy-schema.ts';
+import { pop3Section } from './pop3-schema.ts';
 import { principal } from './principal-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
@@ -62,6 +63,7 @@ export function configSchema(files: Files) {
       .default([])
       .describe('Listeners for outgoing mail (SMTP submission).'),
     imap: imapSection(files),
+    pop3: pop3Section(files),
     keys: keySection(files),
     principals: z
       .strictObject({

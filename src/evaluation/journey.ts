@@ -25,7 +25,7 @@ export type Journey = {
 /** What `openssl cms` says of the wire's octets with bob's key and the CA. */
 export type OpensslVerdict = { recipients: number; verification: string; text: Buffer };
 
-export type GatewayPorts = { submission: number; imap: number };
+export type GatewayPorts = { submission: number; imap: number; pop3: number };
 
 const SUBJECT = 'Lunch on Friday';
 const TEXT =

@@ -49,6 +49,7 @@ export function printSettings(
     'Try it with your own mail client',
     `   outgoing (SMTP)   localhost, port ${ports.submission}, STARTTLS`,
     `   incoming (IMAP)   localhost, port ${ports.imap}, SSL/TLS`,
+    `   or (POP3)         localhost, port ${ports.pop3}, SSL/TLS`,
     account(alice),
     account(bob),
     `   The certificates are throwaway ones; your client may ask. Their authority: ${pki.ca.certificateFile}`,

@@ -34,6 +34,7 @@ export type EvaluationProfile = {
 /** Easy to type; where they are busy, others are taken. */
 const SUBMISSION_PORT = 1587;
 const IMAPS_PORT = 1993;
+const POP3S_PORT = 1995;
 
 /**
  * Starts the servers and writes the configuration. Logins are mail addresses, as at most providers.
@@ -113,6 +114,15 @@ async function configuration(parts: Omit<EvaluationProfile, 'configFile' | 'stop
         port: await portOr(IMAPS_PORT),
         tls: 'implicit',
         upstream: { ...toUpstream, port: dovecot.imapPort },
+      },
+    ],
+    pop3: [
+      {
+        name: 'pop3s',
+        host: '127.0.0.1',
+        port: await portOr(POP3S_PORT),
+        tls: 'implicit',
+        upstream: { ...toUpstream, port: dovecot.pop3Port },
       },
     ],
     keys,

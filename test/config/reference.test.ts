@@ -32,6 +32,8 @@ describe('what is made from the schema', () => {
 
   test('the example stays sound when every default that it shows is switched on', () => {
     const switchedOn = exampleText()
+      // A list that is off as a whole stays off.
+      .replace(/^# pop3:\n(?: .*\n)*/m, '')
       .split('\n')
       .map((line) =>
         line.replace(/^( *)# ([a-zA-Z]+: (?:[^A-Z].*)?)$/, (whole, indent, setting) =>
