@@ -1,11 +1,15 @@
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
-import { collect } from '../octets/collect.ts';
+import { collectFrom } from '../octets/collect.ts';
+import { encryptedSpool } from '../octets/encrypted-spool.ts';
+import type { OctetSource, Spool } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { decideInbound } from '../policy/decide-inbound.ts';
-import { type MessageOpening, openMessage } from '../smime/open.ts';
+import { type OpeningContext, openMessage, type ReaderKeys } from '../smime/open.ts';
+import { openMessageStream, type StreamOpening } from '../smime/open-stream.ts';
 import { harvestSigners } from './harvest.ts';
 import { patientKeys } from './patient-keys.ts';
 import type {
@@ -29,6 +33,10 @@ export type InboundParts = {
   subjectEmailAddress?: boolean;
   clock: Clock;
   log: Log;
+  /** Where the contents of large mails wait; absent: in encrypted files in the system's folder. */
+  spool?: Spool;
+  /** Mails that are not longer are opened in memory, which is quicker for small ones; absent: `limits.view.memoryOctets`. */
+  memoryOctets?: number;
 };
 
 /**
@@ -57,39 +65,69 @@ export function inboundStory(parts: InboundParts): InboundStory {
 
 async function open(request: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
   const { session, principal, patience } = request;
-  const octets = await collect(request.octets.read());
   const at = parts.clock();
   // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
   const keys = async () =>
     patientKeys(await parts.keyring.decryptionKeys(principal, session), patience, parts.clock);
   const { anchors, intermediates: pool, revocation, subjectEmailAddress = false } = parts;
-  const failure = revocation?.failure ?? 'soft';
-  const opening = await openMessage(octets, keys, {
+  const opening = await openAny(request.octets, keys, parts, {
     ...{ at, anchors, pool, subjectEmailAddress },
     ...(revocation === undefined ? {} : { revocation: revocation.checker }),
   });
+  try {
+    return await judged(opening, request, parts, at);
+  } catch (error) {
+    await opening.discard();
+    throw error;
+  }
+}
+
+/** In memory or in spools, whose outcomes are the same (smime/layers.ts has the rules for both). */
+async function openAny(
+  message: OctetSource,
+  keys: ReaderKeys,
+  { memoryOctets = limits.view.memoryOctets, spool = encryptedSpool() }: InboundParts,
+  context: OpeningContext,
+): Promise<StreamOpening> {
+  if (message.length > memoryOctets) return openMessageStream(message, keys, context, spool);
+  const opening = await openMessage(await collectFrom(message), keys, context);
+  return { ...opening, entity: bufferSource(opening.entity), discard: async () => undefined };
+}
+
+async function judged(
+  opening: StreamOpening,
+  { principal }: OpenRequest,
+  parts: InboundParts,
+  at: Date,
+): Promise<OpenOutcome> {
+  const failure = parts.revocation?.failure ?? 'soft';
   // Nothing is judged or learnt twice: the mail is read anew once the key is there.
   const unseen = opening.outcome === 'no-key' ? parts.keyring.unseen(principal) : null;
-  if (unseen !== null) return { kind: 'unavailable', key: true, publicText: unseen };
+  if (unseen !== null) {
+    await opening.discard();
+    return { kind: 'unavailable', key: true, publicText: unseen };
+  }
   const from = signedFrom(opening);
   if (from !== null) await harvestSigners(from, opening.report, at, parts.directory, parts.log, failure);
-  return outcomeOf(opening, failure);
+  const outcome = outcomeOf(opening, failure);
+  if (outcome.kind !== 'opened') await opening.discard();
+  return outcome;
 }
 
 /** The one From address that the signatures were judged by, where there are any to learn from. */
-function signedFrom({ from, report }: MessageOpening): string | null {
+function signedFrom({ from, report }: StreamOpening): string | null {
   return report.layers.some(({ kind }) => kind === 'signed') ? oneAddress(from) : null;
 }
 
-function outcomeOf(opening: MessageOpening, revocation: 'soft' | 'hard'): OpenOutcome {
-  const { report, entity, header } = opening;
+function outcomeOf(opening: StreamOpening, revocation: 'soft' | 'hard'): OpenOutcome {
+  const { report, entity, header, discard } = opening;
   switch (opening.outcome) {
     case 'as-is':
       return { kind: 'as-is', report: report.layers.length === 0 ? null : report };
     case 'opened':
       return {
         kind: 'opened',
-        entity: bufferSource(entity),
+        ...{ entity, discard },
         header,
         report,
         verdict: decideInbound(report, { revocation }),
