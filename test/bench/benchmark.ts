@@ -9,7 +9,8 @@ export type Benchmark = {
   /** One line: what is measured and how. */
   about: string;
   contenders: readonly Contender[];
-  /** Names of the contenders a ratio is printed against, where theirs is not the first: ours is always the first. */
+  /** At most so many rounds, where one takes long. */
+  rounds?: number;
 };
 
 export type Contender = {
@@ -37,4 +38,6 @@ export type Sample = {
   memoryGrowth?: number;
   /** Figures of which only the worst counts, by what they are and their unit; absent where there are none. */
   worst?: Readonly<Record<string, number>>;
+  /** Figures of their own, by what they are and their unit; absent where there are none. */
+  figures?: Readonly<Record<string, number>>;
 };

@@ -7,6 +7,10 @@ import { chains } from './engine/chain.ts';
 import { engineEncrypted, engineSigned } from './engine/engine.ts';
 import { largeDecrypted, largeEncrypted, largeSigned, largeVerified } from './engine/large-message.ts';
 import { smimeEncrypted, smimeSigned } from './engine/smime.ts';
+import { imapIdle } from './imap/idle.ts';
+import { imapListing100k } from './imap/listing.ts';
+import { imapOpenEncrypted } from './imap/opening.ts';
+import { imapSlowReaders } from './imap/slow-readers.ts';
 import { imapBulkBodies, imapBulkListing, imapSingleFetches } from './imap/traffic.ts';
 import { keysEventLoop } from './keys/event-loop.ts';
 import { keysKills } from './keys/kills.ts';
@@ -34,6 +38,10 @@ const BENCHMARKS: readonly (() => Benchmark)[] = [
   imapBulkListing,
   imapBulkBodies,
   imapSingleFetches,
+  imapListing100k,
+  imapOpenEncrypted,
+  imapIdle,
+  imapSlowReaders,
 ];
 
 const { values, positionals } = parseArgs({

@@ -7,10 +7,11 @@ export type BenchmarkResult = { benchmark: Benchmark; rounds: number; results: r
 /** One uncounted round each to warm up, then `rounds` interleaved ones: A B C, A B C, … */
 export async function runRounds(
   benchmark: Benchmark,
-  rounds: number,
+  wantedRounds: number,
   size: RoundSize,
   progress: (text: string) => void,
 ): Promise<BenchmarkResult> {
+  const rounds = Math.min(wantedRounds, benchmark.rounds ?? wantedRounds);
   const running: { contender: Contender; live: RunningContender; samples: Sample[] }[] = [];
   try {
     for (const contender of benchmark.contenders) {

@@ -16,6 +16,9 @@ export type Row = {
   memoryGrowthMegabytes: number | null;
   /** The largest of all rounds. */
   worst: Readonly<Record<string, number>>;
+  figures: Readonly<Record<string, Spread>>;
+  /** Our figures less those of this one, round by round; nothing for ours. */
+  oursLessFigures: Readonly<Record<string, Spread>>;
 };
 
 export type Summary = { name: string; about: string; unit: string; rounds: number; rows: Row[] };
@@ -42,6 +45,8 @@ export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summ
       cpuMicrosecondsPerUnit: cpu.length === 0 ? null : spread(cpu),
       memoryGrowthMegabytes: mostGrowth(samples),
       worst: worst(samples),
+      figures: figures(samples, (sample, name) => sample.figures?.[name]),
+      oursLessFigures: contender.role === 'ours' ? {} : figures(samples, less(ours)),
       oursBeyondMicroseconds: contender.role === 'limit' && beyond.length > 0 ? spread(beyond) : null,
     };
   });
@@ -59,6 +64,28 @@ function worst(samples: readonly Sample[]): Record<string, number> {
     largest[name] = Math.max(largest[name] ?? value, value);
   }
   return largest;
+}
+
+/** Each figure that the samples have, spread over the rounds. */
+function figures(
+  samples: readonly Sample[],
+  value: (sample: Sample, name: string, round: number) => number | undefined,
+): Record<string, Spread> {
+  const names = new Set(samples.flatMap((sample) => Object.keys(sample.figures ?? {})));
+  const spreads: Record<string, Spread> = {};
+  for (const name of names) {
+    const values = samples.flatMap((sample, round) => value(sample, name, round) ?? []);
+    if (values.length > 0) spreads[name] = spread(values);
+  }
+  return spreads;
+}
+
+function less(ours: readonly Sample[]) {
+  return (sample: Sample, name: string, round: number): number | undefined => {
+    const own = ours[round]?.figures?.[name];
+    const its = sample.figures?.[name];
+    return own === undefined || its === undefined ? undefined : own - its;
+  };
 }
 
 function microseconds({ cpuSeconds, units }: Sample): number | null {
@@ -110,6 +137,7 @@ export function table({ name, about, unit, rounds, rows }: Summary): string {
     line(HEAD),
     ...cells.map(line),
     ...rows.flatMap(worstLines),
+    ...rows.flatMap(figureLines),
     '',
   ].join('\n');
 }
@@ -117,6 +145,15 @@ export function table({ name, about, unit, rounds, rows }: Summary): string {
 /** One line for each figure of which only the worst counts. */
 function worstLines({ name, worst }: Row): string[] {
   return Object.entries(worst).map(([what, value]) => `  ${name.trim()}: ${what}: ${value.toFixed(1)}`);
+}
+
+/** One line for each figure (min median max), and for ours less that of another. */
+function figureLines({ name, figures, oursLessFigures }: Row): string[] {
+  const line = (what: string, value: Spread): string => `  ${name.trim()}: ${what}: ${spreadText(value, 2)}`;
+  return [
+    ...Object.entries(figures).map(([what, value]) => line(what, value)),
+    ...Object.entries(oursLessFigures).map(([what, value]) => line(`ours less this, ${what}`, value)),
+  ];
 }
 
 function spreadText({ min, median, max }: Spread, digits: number): string {

@@ -26,6 +26,10 @@ export type RunningGateway = RunningFront & {
   collectGarbage(): void;
 };
 
+export function isGateway(front: RunningFront): front is RunningGateway {
+  return 'keyOperations' in front;
+}
+
 const HERE = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** The gateway as `npm start` runs it, in a process of its own; the reader has a key in a file. */

@@ -10,7 +10,9 @@ import {
 } from '../../../src/evaluation/throwaway-pki.ts';
 import { startClient } from './client.ts';
 import type { Server } from './client-connection.ts';
+import { writeMailbox } from './mailbox.ts';
 import { READER } from './messages.ts';
+import { LIST_ITEMS } from './thunderbird.ts';
 
 /** The real mail server that all contenders of a benchmark have behind them. */
 export type MailServer = {
@@ -20,26 +22,25 @@ export type MailServer = {
   /** Whose mail is read; has a key. */
   reader: UserIdentity;
   dovecot: Dovecot;
+  /** Has the mailbox written unless it was before, and lists it once, so that no contender pays for Dovecot's own cache. */
+  mailbox(name: string, write: WriteMessages): Promise<void>;
 };
 
 export const LOGIN = { login: READER, password: 'bench' };
 
-/** Mailboxes as they are wanted, before anybody connects. */
-export type Prepare = (parts: { maildir: string; reader: UserIdentity }) => Promise<void>;
+/** The messages of a mailbox. */
+export type WriteMessages = (reader: UserIdentity) => Iterable<Buffer> | AsyncIterable<Buffer>;
 
 /** Started by the first contender that takes it, ended by the last that leaves. */
 export type SharedMailServer = { take(): Promise<MailServer>; leave(): Promise<void> };
 
-/**
- * `warm`: commands that fill Dovecot's own cache, so that no contender pays for it.
- */
-export function sharedMailServer(prepare: Prepare, warm: { mailbox: string; commands: readonly string[] }) {
+export function sharedMailServer(): SharedMailServer {
   let running: Promise<MailServer> | null = null;
   let users = 0;
-  const shared: SharedMailServer = {
+  return {
     take() {
       users++;
-      running ??= start(prepare, warm);
+      running ??= start();
       return running;
     },
     async leave() {
@@ -51,7 +52,6 @@ export function sharedMailServer(prepare: Prepare, warm: { mailbox: string; comm
       await rm(folder, { recursive: true, force: true });
     },
   };
-  return shared;
 }
 
 /** For a thousand connections at a time, all of one user. */
@@ -77,46 +77,45 @@ service auth {
 }
 `;
 
-async function start(
-  prepare: Prepare,
-  warm: { mailbox: string; commands: readonly string[] },
-): Promise<MailServer> {
+async function start(): Promise<MailServer> {
   const folder = await mkdtemp(join(tmpdir(), 'sealgate-bench-imap-'));
   try {
     const pki = await createThrowawayPki(join(folder, 'pki'));
     const server = await pki.issueServer();
     const reader = await pki.issueUser({ address: READER });
     const dovecot = await startDovecot({ users: [LOGIN], tls: server, further: SETTINGS });
-    const mailServer = { folder, pki, server, reader, dovecot };
-    try {
-      await prepare({ maildir: dovecot.mailFolder(READER), reader });
-      await warmUp(direct(mailServer), warm);
-    } catch (error) {
-      await dovecot.stop();
-      throw error;
-    }
-    return mailServer;
+    const written = new Map<string, Promise<void>>();
+    const parts = { folder, pki, server, reader, dovecot };
+    const make = async (name: string, write: WriteMessages): Promise<void> => {
+      await writeMailbox(dovecot.mailFolder(READER), name, write(reader));
+      await list(direct(parts), name);
+    };
+    return {
+      ...parts,
+      mailbox(name, write) {
+        const known = written.get(name) ?? make(name, write);
+        written.set(name, known);
+        return known;
+      },
+    };
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
 }
 
-async function warmUp(
-  server: Server,
-  { mailbox, commands }: { mailbox: string; commands: readonly string[] },
-) {
+async function list(server: Server, mailbox: string): Promise<void> {
   const client = startClient();
   try {
     await client.perform({ do: 'open', server, login: LOGIN, mailbox, connections: 1, octetsASecond: null });
-    await client.perform({ do: 'commands', commands });
+    await client.perform({ do: 'commands', commands: [`UID FETCH 1:* ${LIST_ITEMS}`] });
   } finally {
     await client.stop();
   }
 }
 
 /** Dovecot itself, with TLS. */
-export function direct({ dovecot, pki }: MailServer): Server {
+export function direct({ dovecot, pki }: Pick<MailServer, 'dovecot' | 'pki'>): Server {
   return { port: dovecot.imapsPort ?? dovecot.imapPort, tls: trusting(pki) };
 }
 

@@ -5,10 +5,10 @@ import { DIRECT, type Front } from './front.ts';
 import { gatewayFront, otherGateways } from './gateway.ts';
 import { IMAPPROXY } from './imapproxy.ts';
 import { LOGIN, type SharedMailServer, sharedMailServer } from './mail-server.ts';
-import { writeMailbox } from './mailbox.ts';
 import { plainMessage } from './messages.ts';
 import { NGINX } from './nginx.ts';
 import { PERDITION } from './perdition.ts';
+import { PIPE } from './pipe.ts';
 import { LIST_ITEMS } from './thunderbird.ts';
 
 /** What is fetched: rounds of commands on one connection, and how many messages one of them brings. */
@@ -70,20 +70,14 @@ function whole(count: number, messages: number, items: string): string[] {
 }
 
 function traffic(name: string, about: string, kind: Traffic): Benchmark {
-  const mailServer = sharedMailServer(
-    ({ maildir }) =>
-      writeMailbox(
-        maildir,
-        BOX,
-        (function* () {
-          for (let n = 1; n <= kind.messages; n++) yield plainMessage(n, kind.octets);
-        })(),
-      ),
-    { mailbox: BOX, commands: kind.commands(kind.messages) },
-  );
-  const fronts = [gatewayFront(), ...otherGateways(), DIRECT, NGINX, PERDITION, IMAPPROXY];
+  const mailServer = sharedMailServer();
+  const fronts = [gatewayFront(), ...otherGateways(), DIRECT, PIPE, NGINX, PERDITION, IMAPPROXY];
   const contenders = fronts.map((front) => contender(front, mailServer, kind));
   return { name, unit: 'message', about, contenders };
+}
+
+function* messages({ messages, octets }: Traffic): Iterable<Buffer> {
+  for (let n = 1; n <= messages; n++) yield plainMessage(n, octets);
 }
 
 function contender(front: Front, shared: SharedMailServer, kind: Traffic): Contender {
@@ -92,7 +86,9 @@ function contender(front: Front, shared: SharedMailServer, kind: Traffic): Conte
     name: front.name,
     role: front.role,
     async start() {
-      const running = await front.start(await shared.take());
+      const mailServer = await shared.take();
+      await mailServer.mailbox(BOX, () => messages(kind));
+      const running = await front.start(mailServer);
       const client = startClient();
       const { server } = running;
       await client.perform({
