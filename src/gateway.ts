@@ -8,10 +8,13 @@ import { SealgateError } from './errors.ts';
 import { sourceOf } from './hsm/key-reference.ts';
 import { openKeySources } from './hsm/key-sources.ts';
 import { createKeyring } from './hsm/keyring.ts';
+import type { StoringSettings } from './imap-proxy/append/begin-storing.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
 import { connectUpstream as connectImap, type ImapUpstream } from './imap-proxy/upstream-connection.ts';
 import { tlsContext } from './listening/tls-context.ts';
 import type { Log } from './log/log.ts';
+import { encryptedSpool } from './octets/encrypted-spool.ts';
+import { atRestStory } from './pipeline/at-rest.ts';
 import { inboundStory } from './pipeline/inbound.ts';
 import { outboundStory } from './pipeline/outbound.ts';
 import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
@@ -22,6 +25,7 @@ import { connectUpstream as connectPop3, type Pop3Upstream } from './pop3-proxy/
 import { openRevocation } from './revocation/open-revocation.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
+import { atRestMailboxes } from './store/at-rest-mailboxes.ts';
 import { deliveredVariants } from './store/delivered.ts';
 import { type Installation, loadInstallation } from './store/installation.ts';
 import { keyInventories } from './store/key-inventories.ts';
@@ -102,6 +106,14 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       subjectEmailAddress: config.trust.subjectEmailAddress,
       revocation: { checker: revocation.checker, failure },
     });
+    const storing: StoringSettings = {
+      rules: config.append.rules,
+      story: atRestStory({
+        ...{ keyring, clock, algorithms: config.smime, spool: encryptedSpool() },
+        standing: revocation.standing,
+      }),
+      mailboxes: atRestMailboxes(store),
+    };
     const withKeys = loginsThatRead(principals, config.keys);
     const tlsMaterial = await listenerMaterial(config);
     const ports = new Map<string, number>();
@@ -112,7 +124,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       ports.set(listener.name, started.port);
     }
     for (const listener of config.imap) {
-      const started = await startImap(listener, shared, inbound, { installation, withKeys });
+      const started = await startImap(listener, shared, inbound, { installation, withKeys, storing });
       open.push(started);
       ports.set(listener.name, started.port);
     }
@@ -180,14 +192,20 @@ async function startImap(
   listener: Config['imap'][number],
   shared: Shared,
   story: InboundStory,
-  { installation, withKeys }: { installation: Installation; withKeys: ReadonlySet<string> },
+  {
+    installation,
+    withKeys,
+    storing,
+  }: { installation: Installation; withKeys: ReadonlySet<string>; storing: StoringSettings },
 ) {
   return startImapListener({
     ...common(listener, shared),
     upstream: await imapUpstream(listener),
-    story,
+    ...{ story, storing },
     hasKeys: ({ login }) => withKeys.has(login),
     keyAway: listener.keyAway,
+    relayMechanisms: listener.relayMechanisms,
+    rawLoginSuffix: listener.rawLoginSuffix,
     viewSecret: installation.viewSecret,
     installationId: installation.id,
   });
@@ -270,9 +288,9 @@ function smtpUpstream({ upstream }: Config['submission'][number]): UpstreamOptio
 }
 
 async function imapUpstream({ upstream }: Config['imap'][number]): Promise<ImapUpstream> {
-  const { host, port, tls, ca, serverName, proxyProtocol } = upstream;
+  const { host, port, tls, ca, serverName, proxyProtocol, tellClientAddress } = upstream;
   return {
-    ...{ host, port, tls, proxyProtocol },
+    ...{ host, port, tls, proxyProtocol, tellClientAddress },
     ...(ca === null ? {} : { ca: await readFile(ca) }),
     ...(serverName === null ? {} : { servername: serverName }),
   };

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
-import { listenerSchema } from './listener-schema.ts';
+import { listenerSchema, rawLoginSuffix, relayMechanisms } from './listener-schema.ts';
 
 /** The section `imap`. */
 export function imapSection(files: Files) {
@@ -12,6 +12,8 @@ export function imapSection(files: Files) {
           port: 993,
           tls: 'implicit',
         }),
+        relayMechanisms,
+        rawLoginSuffix,
         keyAway: z
           .enum(['refuse', 'disconnect'])
           .default('refuse')

@@ -1,7 +1,32 @@
 import * as z from 'zod';
+import { RELAYED_MECHANISMS } from '../sasl/relayed-identity.ts';
 import type { Files } from './files.ts';
 import { sources } from './sources.ts';
 import { addressRange, host, listenerPort, maybe, name, transport, upstreamPort } from './values.ts';
+
+/** Of listeners for reading mail. */
+export const relayMechanisms = z
+  .array(z.enum(RELAYED_MECHANISMS))
+  .default([])
+  .meta({
+    description:
+      'Logins in which the password does not travel that are passed on to the mail server, where it offers them. The gateway takes from them whose login it is; the mail server decides. Those with channel binding (SCRAM-…-PLUS) cannot be passed on.',
+    example: ['SCRAM-SHA-256'],
+  });
+
+/** Of listeners for reading mail. */
+export const rawLoginSuffix = maybe(
+  z
+    .string()
+    .regex(/^[+#!~^=|:;,-][A-Za-z0-9._-]{1,31}$/, {
+      error: 'a sign and letters or digits are expected, like +raw',
+    })
+    .meta({
+      description:
+        'A login name that ends with this logs in without it and sees mail as it is stored, octet for octet and without keys: for backup programs. `alice@example.org+raw` then is `alice@example.org`.',
+      example: '+raw',
+    }),
+);
 
 /** What every listener has: where it listens, what it offers clients, and the mail server behind it. */
 export function listenerSchema(files: Files) {

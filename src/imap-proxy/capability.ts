@@ -1,4 +1,5 @@
 import { type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 
 /**
  * The allow-list of capabilities. A capability that is not in it is not shown: it could lead the client to a command,
@@ -42,12 +43,21 @@ export function capabilitiesBeforeLogin(state: BeforeLogin): string[] {
   return [...list, ...state.mechanisms.map((each) => `AUTH=${each}`)];
 }
 
-/** PLAIN and LOGIN are the same secret to the gateway: one of them, or the LOGIN command, upstream is enough for both. */
-export function offeredMechanisms(upstream: ReadonlySet<string>): readonly Mechanism[] {
+/**
+ * PLAIN and LOGIN are the same secret to the gateway: one of them, or the LOGIN command, upstream is enough for both. Mechanisms that
+ * are relayed are those that the upstream has and an administrator permits.
+ */
+export function offeredMechanisms(
+  upstream: ReadonlySet<string>,
+  relayed: readonly RelayedMechanism[] = [],
+): readonly (Mechanism | RelayedMechanism)[] {
   const offered = [...upstream].flatMap((each) =>
     each.startsWith('AUTH=') ? [each.slice('AUTH='.length)] : [],
   );
-  return mechanismsToOffer(upstream.has('LOGINDISABLED') ? offered : [...offered, 'PLAIN']);
+  return [
+    ...mechanismsToOffer(upstream.has('LOGINDISABLED') ? offered : [...offered, 'PLAIN']),
+    ...relayed.filter((mechanism) => offered.includes(mechanism)),
+  ];
 }
 
 /** Upper-case set of a capability list as text. */

@@ -58,6 +58,18 @@ export class Framer {
     this.#buffered += chunk.length;
   }
 
+  /** Gives out what was pushed and not looked at, for a reader that takes over. */
+  takeRest(): Buffer {
+    const [first = NO_CHUNK, ...more] = this.#chunks;
+    const rest = Buffer.concat([first.subarray(this.#at), ...more]);
+    this.#chunks.length = 0;
+    this.#at = 0;
+    this.#buffered = 0;
+    this.#scanned = 0;
+    this.#searched = 0;
+    return rest;
+  }
+
   /** Octets pushed and not yet given out. */
   get buffered(): number {
     return this.#buffered;

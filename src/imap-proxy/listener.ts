@@ -13,10 +13,14 @@ import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
 import type { InboundStory, Principal } from '../pipeline/ports.ts';
 import { systemTimers, type Timers } from '../reading/timers.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
+import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { Openings } from './openings.ts';
 import { runSession } from './session.ts';
+import { introduce } from './settle-in.ts';
+import { runStoredSession } from './stored-session.ts';
 import { connectUpstream, type ImapUpstream, type UpstreamConnection } from './upstream-connection.ts';
 import { Wire } from './wire.ts';
 
@@ -50,6 +54,12 @@ export type ImapListenerOptions = {
   spool?: Spool;
   /** Absent: the system's. */
   timers?: Timers;
+  /** Logins in which the password does not travel, passed on as they are. Default: none. */
+  relayMechanisms?: readonly RelayedMechanism[];
+  /** What a login name ends with that asks for mail as it is stored. Default: nothing does. */
+  rawLoginSuffix?: string | null;
+  /** How mail is stored that clients put into mailboxes. Absent: as they send it. */
+  storing?: StoringSettings;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
   allowPlainAuth?: boolean;
 };
@@ -142,6 +152,8 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         loginAllowed: encrypted || plainLoginAllowed(options, source.address),
         hostname: options.hostname,
         greet,
+        relayMechanisms: options.relayMechanisms ?? [],
+        rawLoginSuffix: options.rawLoginSuffix ?? null,
       });
       if (outcome.kind === 'closed') return outcome.cause;
       if (outcome.kind === 'logged-in') {
@@ -174,7 +186,7 @@ function byeText(error: unknown): string {
   return code + error.publicText.replace(/[^\x20-\x7e]/g, '?');
 }
 
-function afterLogin(
+async function afterLogin(
   shared: Shared,
   session: SessionId,
   client: Wire,
@@ -182,7 +194,7 @@ function afterLogin(
   outcome: Extract<LoginOutcome, { kind: 'logged-in' }>,
 ): Promise<string> {
   const { options, names, spool, openings } = shared;
-  const { principal, mechanism } = outcome;
+  const { principal, mechanism, asStored, clientId } = outcome;
   const { log, story, timers = systemTimers } = options;
   log.write({
     event: 'imap.authenticated',
@@ -190,18 +202,17 @@ function afterLogin(
     session,
     principal: principal.login,
     mechanism,
+    ...(asStored ? { asStored } : {}),
   });
-  const views = new MailboxViews({
-    session,
-    principal,
-    hasKeys: options.hasKeys(principal),
-    story,
-    secret: options.viewSecret,
-    names,
-    log,
-    timers,
-  });
-  return runSession({
+  await introduce(upstream, clientId, client);
+  if (asStored) return await runStoredSession(client, upstream.wire);
+  const secret = options.viewSecret;
+  const hasKeys = options.hasKeys(principal);
+  const reader = { session, principal, secret, names, log, timers };
+  const storing = options.storing === undefined ? null : beginStoring(options.storing, reader);
+  // Without a key an encrypted message is shown as it is stored, whoever has encrypted it.
+  const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null);
+  return await runSession({
     session,
     client,
     upstream: upstream.wire,
@@ -212,6 +223,7 @@ function afterLogin(
     log,
     timers,
     keyAway: options.keyAway ?? 'refuse',
+    storing,
   });
 }
 

@@ -2,6 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { Endpoint } from '../listening/endpoint.ts';
 import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../listening/write-proxy-header.ts';
 import { readCapabilities } from './capability.ts';
 import { capabilityList } from './server-line.ts';
@@ -18,6 +19,8 @@ export type ImapUpstream = {
   ca?: string | Buffer | readonly (string | Buffer)[];
   /** Says in a PROXY header whose connection it is. */
   proxyProtocol?: 'none' | ProxyVersion;
+  /** Says it in an ID before login, to a server that trusts the gateway with that. */
+  tellClientAddress?: boolean;
 };
 
 export type UpstreamConnection = {
@@ -55,7 +58,11 @@ export async function connectUpstream(
       wire = await startTls(wire, upstream, signal);
       told = null;
     }
-    return { wire, capabilities: told ?? (await askCapabilities(wire, upstream)) };
+    const capabilities = told ?? (await askCapabilities(wire, upstream));
+    if (upstream.tellClientAddress === true && from !== null && capabilities.has('ID')) {
+      await tellAddress(wire, upstream, from);
+    }
+    return { wire, capabilities };
   } catch (error) {
     wire.destroy();
     throw error;
@@ -113,6 +120,30 @@ async function askCapabilities(wire: Wire, upstream: ImapUpstream): Promise<Set<
     found = capabilityList(line) ?? found;
   }
   return readCapabilities((found ?? []).join(' '));
+}
+
+/** The fields that Dovecot believes of its `login_trusted_networks`; whoever does not know them passes over them (RFC 2971 §3.1). */
+async function tellAddress(
+  wire: Wire,
+  upstream: ImapUpstream,
+  { source, destination }: ProxiedConnection,
+): Promise<void> {
+  const fields = [
+    ['x-originating-ip', withoutZone(source)],
+    ['x-originating-port', source.port],
+    ['x-connected-ip', withoutZone(destination)],
+    ['x-connected-port', destination.port],
+  ];
+  wire.write(`S3 ID (${fields.map(([name, value]) => `"${name}" "${value}"`).join(' ')})\r\n`);
+  for (;;) {
+    const line = await nextLine(wire, upstream);
+    if (/^S3 (?:OK|NO|BAD)(?: |\r)/i.test(line.toString('latin1', 0, 8))) return;
+    if (line[0] !== 0x2a) throw refused(upstream, 'it does not answer ID');
+  }
+}
+
+function withoutZone({ address }: Endpoint): string {
+  return address.split('%')[0] ?? '';
 }
 
 async function nextLine(wire: Wire, upstream: ImapUpstream): Promise<Buffer> {

@@ -1,23 +1,40 @@
 import { SealgateError } from '../errors.ts';
+import { decodeBase64 } from '../sasl/base64.ts';
 import { type Credentials, plainMessage } from '../sasl/credentials.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { capabilityList, cleanCapability, cleanStatus, readServerLine } from './server-line.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { Wire } from './wire.ts';
 
 export type LoginVerdict = { status: 'OK' | 'NO' | 'BAD' } | { status: 'lost' };
 
+/** What is said upstream: credentials that were collected here, or an exchange that is relayed. */
+export type LoginAttempt = Credentials | RelayedExchange;
+
+/** `first`: the client's first message, where it speaks first. */
+export type RelayedExchange = { kind: 'relayed'; mechanism: RelayedMechanism; first: Buffer | null };
+
+export type LoginOptions = {
+  upstream: UpstreamConnection;
+  /** The client's own tag. */
+  tag: string;
+  attempt: LoginAttempt;
+  client: Wire;
+  /** What goes up of the client's answer to a challenge that is relayed; null: the attempt is taken back. */
+  challenged(answer: Buffer): Buffer | null;
+  /** The session that follows is between client and upstream alone: capabilities are told as they are. */
+  asStored: boolean;
+};
+
 /**
  * Logs in upstream with what the client gave, under the client's own tag, and hands the upstream's verdict back in its own
  * words. The credentials go into nothing but the upstream's socket.
  */
-export async function loginUpstream(
-  upstream: UpstreamConnection,
-  tag: string,
-  credentials: Credentials,
-  client: Wire,
-): Promise<LoginVerdict> {
-  const answers = firstCommand(upstream, tag, credentials);
+export async function loginUpstream(options: LoginOptions): Promise<LoginVerdict> {
+  const { upstream, tag, attempt, client, challenged, asStored } = options;
+  const answers = firstCommand(upstream, tag, attempt);
   const { wire } = upstream;
+  let challenges = 0;
   for (;;) {
     const event = await wire.next();
     if (event === null) return { status: 'lost' };
@@ -29,16 +46,16 @@ export async function loginUpstream(
       case 'continuation': {
         const answer = answers.shift();
         if (answer !== undefined) wire.write(answer);
-        else if (credentials.kind === 'token') await relayChallenge(wire, client, event.octets);
-        else wire.write('*\r\n');
+        else if (attempt.kind === 'password' || ++challenges > CHALLENGES) wire.write('*\r\n');
+        else await relayChallenge(wire, client, event.octets, challenged);
         break;
       }
       case 'tagged':
         if (line.tag !== tag) throw protocol();
-        client.write(cleanStatus(event.octets));
+        client.write(asStored && line.status === 'OK' ? event.octets : cleanStatus(event.octets));
         return { status: line.status };
       case 'capability':
-        client.write(cleanCapability(event.octets));
+        client.write(asStored ? event.octets : cleanCapability(event.octets));
         break;
       case 'status':
         if (line.status === 'PREAUTH') throw protocol();
@@ -50,24 +67,28 @@ export async function loginUpstream(
   }
 }
 
+/** Challenges of one exchange; SCRAM has two, a refused token one. */
+const CHALLENGES = 4;
+
 /** Sends the first line; returns the answers to the continuation requests that are to come. */
-function firstCommand(
-  upstream: UpstreamConnection,
-  tag: string,
-  credentials: Credentials,
-): (Buffer | string)[] {
+function firstCommand(upstream: UpstreamConnection, tag: string, attempt: LoginAttempt): (Buffer | string)[] {
   const { wire, capabilities } = upstream;
-  const initial = capabilities.has('SASL-IR');
+  const begin = (mechanism: string, message: Buffer): (Buffer | string)[] => {
+    const response = message.toString('base64');
+    const initial = capabilities.has('SASL-IR');
+    wire.write(`${tag} AUTHENTICATE ${mechanism}${initial ? ` ${response}` : ''}\r\n`);
+    return initial ? [] : [`${response}\r\n`];
+  };
+  if (attempt.kind === 'relayed') {
+    if (attempt.first !== null) return begin(attempt.mechanism, attempt.first);
+    wire.write(`${tag} AUTHENTICATE ${attempt.mechanism}\r\n`);
+    return [];
+  }
+  const credentials = attempt;
   if (credentials.kind === 'token') {
-    const response = Buffer.from(credentials.secret.reveal(), 'latin1').toString('base64');
-    wire.write(`${tag} AUTHENTICATE ${credentials.mechanism}${initial ? ` ${response}` : ''}\r\n`);
-    return initial ? [] : [`${response}\r\n`];
+    return begin(credentials.mechanism, Buffer.from(credentials.secret.reveal(), 'latin1'));
   }
-  if (capabilities.has('AUTH=PLAIN')) {
-    const response = plainMessage(credentials).toString('base64');
-    wire.write(`${tag} AUTHENTICATE PLAIN${initial ? ` ${response}` : ''}\r\n`);
-    return initial ? [] : [`${response}\r\n`];
-  }
+  if (capabilities.has('AUTH=PLAIN')) return begin('PLAIN', plainMessage(credentials));
   const login = Buffer.from(credentials.login, 'utf8');
   const password = Buffer.from(credentials.secret.reveal(), 'latin1');
   if (capabilities.has('AUTH=LOGIN')) {
@@ -80,12 +101,31 @@ function firstCommand(
   return [second, Buffer.concat([password, Buffer.from('\r\n')])];
 }
 
-/** The reason of a refused token (RFC 7628 §3.2.3) goes to the client, its answer back. */
-async function relayChallenge(wire: Wire, client: Wire, challenge: Buffer): Promise<void> {
+/**
+ * One challenge goes to the client, its answer back; also the reason of a refused token (RFC 7628 §3.2.3). Both are base64 and
+ * nothing else: neither side can put a command or a response in their place.
+ */
+async function relayChallenge(
+  wire: Wire,
+  client: Wire,
+  challenge: Buffer,
+  challenged: (answer: Buffer) => Buffer | null,
+): Promise<void> {
+  if (base64Of(challenge.subarray(2)) === null) throw protocol();
   client.write(challenge);
-  const answer = await client.nextText();
-  if (answer === null || answer.length > 65_536) throw protocol();
-  wire.write(answer);
+  const line = await client.nextText();
+  if (line === null || line.length > ANSWER_OCTETS) throw protocol();
+  const answer = base64Of(line);
+  const sent = answer === null ? null : challenged(answer);
+  // "*" takes the attempt back (RFC 9051 §6.2.2).
+  wire.write(sent === null ? '*\r\n' : `${sent.toString('base64')}\r\n`);
+}
+
+const ANSWER_OCTETS = 65_536;
+
+/** What a line with its line end says in base64; null: something else. */
+function base64Of(line: Buffer): Buffer | null {
+  return decodeBase64(line.subarray(0, -2));
 }
 
 function protocol(): SealgateError {

@@ -178,6 +178,14 @@ export class Wire {
     return this.#socket;
   }
 
+  /** Gives the socket away with all that has arrived and was not consumed. */
+  handOver(): Socket {
+    const rest = this.#framer.takeRest();
+    const socket = this.release();
+    if (rest.length > 0 && !socket.destroyed) socket.unshift(rest);
+    return socket;
+  }
+
   #arrived(chunk: Buffer): void {
     if (this.#ended) return;
     this.#framer.push(chunk);

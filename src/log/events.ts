@@ -68,7 +68,15 @@ type ReadingEvent =
       reason: string;
     }
   | { event: 'imap.connected'; level: 'debug'; session: SessionId; remote: string; listener: string }
-  | { event: 'imap.authenticated'; level: 'info'; session: SessionId; principal: string; mechanism: string }
+  | {
+      event: 'imap.authenticated';
+      level: 'info';
+      session: SessionId;
+      principal: string;
+      mechanism: string;
+      /** There when mail as it is stored was asked for. */
+      asStored?: true;
+    }
   | { event: 'imap.closed'; level: 'debug'; session: SessionId; cause: string }
   | {
       event: 'imap.protocol-error';
@@ -77,6 +85,10 @@ type ReadingEvent =
       side: 'client' | 'upstream';
       reason: string;
     }
+  /** A message of a client that is encrypted to its own login; handed to the mail server, whose answer the client gets. */
+  | { event: 'mail.stored-encrypted'; level: 'info'; session: SessionId; octets: number }
+  /** It was to be encrypted, and could not be: the client was refused. */
+  | { event: 'mail.not-stored'; level: 'warn'; session: SessionId; code: string }
   | {
       event: 'mail.opened';
       level: 'info';

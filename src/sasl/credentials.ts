@@ -27,15 +27,15 @@ export const MALFORMED: SaslRefusal = {
   reason: 'malformed',
   why: 'The credentials are malformed',
 };
-const ON_BEHALF: SaslRefusal = {
+export const ON_BEHALF: SaslRefusal = {
   kind: 'refused',
   reason: 'on-behalf',
   why: 'Logging in on behalf of another user is not supported',
 };
-const NO_IDENTITY: SaslRefusal = {
+export const NO_IDENTITY: SaslRefusal = {
   kind: 'refused',
   reason: 'no-identity',
-  why: 'The user name is missing in the token login',
+  why: 'The user name is missing in the login',
 };
 
 /** RFC 4616 §2: `[authzid] NUL authcid NUL passwd`. */

@@ -1,13 +1,14 @@
 import type { Credentials } from './credentials.ts';
+import type { RelayedIdentity } from './relayed-identity.ts';
 
 /**
  * The name under which keys are looked up. With a token it is the login only where the token does not name somebody
  * else: servers let a delegate open another user's mailbox with a token of his own, and the owner's keys are not for
  * the delegate. Then it is a name that nobody has keys under.
  */
-export function principalLogin(credentials: Credentials): string {
+export function principalLogin(credentials: Credentials | RelayedIdentity): string {
   const { login } = credentials;
-  if (credentials.kind === 'password') return login;
+  if (credentials.kind !== 'token') return login;
   const subjects = tokenSubjects(credentials.secret.reveal());
   const other = subjects.find((each) => each.toLowerCase() !== login.toLowerCase());
   return other === undefined ? login : `${login}*${other}`;

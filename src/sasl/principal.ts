@@ -1,5 +1,6 @@
 import type { Credentials } from './credentials.ts';
 import { principalLogin } from './principal-login.ts';
+import type { RelayedIdentity } from './relayed-identity.ts';
 
 /**
  * Who has logged in. Keys are handed out for one of these and for nothing else, so what makes one decides whose keys are used.
@@ -18,7 +19,7 @@ export class Principal {
   }
 
   /** For a login whose credentials the upstream has just accepted, and for no other. */
-  static proven(credentials: Credentials): Principal {
+  static proven(credentials: Credentials | RelayedIdentity): Principal {
     return new Principal(principalLogin(credentials));
   }
 

@@ -47,6 +47,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'hsm/source-kinds → types',
       'pki/mailbox',
       'sasl/canonical-login',
+      'sasl/relayed-identity',
     ],
   },
   {

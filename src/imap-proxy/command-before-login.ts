@@ -1,0 +1,65 @@
+import { SealgateError } from '../errors.ts';
+import { type CommandStart, type Piece, readCommandStart } from './client-command.ts';
+import type { FramerEvent } from './framer.ts';
+import type { Wire } from './wire.ts';
+
+type LineEvent = Extract<FramerEvent, { type: 'line' }>;
+
+/** Octets of one command before login, literals included; a token may be long. */
+const COMMAND_OCTETS = 65_536;
+
+/** Reads a whole command, its literals included. `refused`: it was answered already. null: the client has gone. */
+export async function nextCommand(
+  client: Wire,
+): Promise<{ start: CommandStart; pieces: Piece[] } | 'refused' | null> {
+  const first = await client.next();
+  if (first === null) return null;
+  if (first.type !== 'line') throw protocol('a literal without a command');
+  const start = readCommandStart(withoutLiteral(first));
+  if (start === null) throw protocol('a line without a tag');
+  const pieces: Piece[] = [{ kind: 'text', text: start.argument }];
+  let octets = first.octets.length;
+  for (let line = first; line.literal !== null; ) {
+    const { size, nonSync } = line.literal;
+    octets += size;
+    if (octets > COMMAND_OCTETS) {
+      if (nonSync) throw protocol('a command before login is larger than allowed');
+      client.abandonLiteral();
+      client.write(`${start.tag} NO [LIMIT] Too large\r\n`);
+      return 'refused';
+    }
+    if (!nonSync) client.write('+ Go on\r\n');
+    const chunks: Buffer[] = [];
+    for (let left = size; left > 0; ) {
+      const part = await client.next();
+      if (part === null) return null;
+      if (part.type !== 'literal') throw protocol('a line inside a literal');
+      chunks.push(part.octets);
+      left = part.remaining;
+    }
+    const next = await client.next();
+    if (next === null) return null;
+    if (next.type !== 'line') throw protocol('a literal out of place');
+    pieces.push({ kind: 'literal', octets: Buffer.concat(chunks) });
+    const text = withoutLiteral(next);
+    pieces.push({ kind: 'text', text: text.toString('latin1', 0, text.length - 2) });
+    octets += next.octets.length;
+    line = next;
+  }
+  return { start, pieces };
+}
+
+/** The line up to the `{n}` that ends it, with a line end. */
+function withoutLiteral(event: LineEvent): Buffer {
+  if (event.literal === null) return event.octets;
+  return Buffer.from(event.octets.toString('latin1').replace(/~?\{[0-9]+\+?\}\r\n$/, '\r\n'), 'latin1');
+}
+
+function protocol(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'imap.protocol',
+    publicText: 'The client does not follow the IMAP protocol. Connect again.',
+    duration: 'permanent',
+    reason,
+  });
+}
