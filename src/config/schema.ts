@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { appendSection } from './append-schema.ts';
 import type { Files } from './files.ts';
 import { imapSection } from './imap-schema.ts';
 import { keySection } from './key-schema.ts';
@@ -64,6 +65,7 @@ export function configSchema(files: Files) {
       .describe('Listeners for outgoing mail (SMTP submission).'),
     imap: imapSection(files),
     pop3: pop3Section(files),
+    append: appendSection,
     keys: keySection(files),
     principals: z
       .strictObject({

@@ -1,4 +1,4 @@
-import { append } from './commands/append.ts';
+import { append, replace } from './commands/append.ts';
 import type { CommandHandler } from './commands/command-context.ts';
 import { enable } from './commands/enable.ts';
 import { fetch } from './commands/fetch.ts';
@@ -21,6 +21,7 @@ const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandle
   ...numbered(search, 'SEARCH SORT THREAD'),
   ...numbered(fetch, 'FETCH'),
   ...named(append, 'APPEND'),
+  ...numbered(replace, 'REPLACE'),
   ...named(select, 'SELECT EXAMINE CLOSE UNSELECT'),
   ...named(idle, 'IDLE'),
   ...named(enable, 'ENABLE'),

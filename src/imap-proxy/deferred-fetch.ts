@@ -125,7 +125,8 @@ export class DeferredFetch {
     const which = byUid && parked.uid !== null ? `UID FETCH ${parked.uid}` : `FETCH ${parked.msn}`;
     const found: Injected[] = [];
     try {
-      const wanted = needsView(parked.items, views.names);
+      const atRest = parked.uid !== null && views.atRest?.has(parked.uid) === true;
+      const wanted = needsView(parked.items, views.names, atRest);
       const reply = await upstreamSide.inject(
         `${which} (UID BODY.PEEK[])`,
         (messageClass) => wanted && found.length === 0 && views.kindOf(messageClass) === 'shell',
@@ -156,7 +157,8 @@ export class DeferredFetch {
     views.learn(uid, kind);
     if (kind === 'identity') return this.#asStored(parked);
     let opened: OpenedView | null = cachedView(views, uid);
-    if (opened === null && needsView(parked.items, views.names)) {
+    const atRest = views.atRest?.has(uid) === true;
+    if (opened === null && needsView(parked.items, views.names, atRest)) {
       const { original } = message;
       if (original === null) {
         return pending.withhold({ code: 'SERVERBUG', text: 'A message changed while it was read.' });

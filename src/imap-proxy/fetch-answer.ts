@@ -1,4 +1,5 @@
 import { SealgateError } from '../errors.ts';
+import type { AtRestMark } from '../mail-view/at-rest-marker.ts';
 import { bodyStructure } from '../mail-view/body-structure.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
 import type { ShownHeader } from '../mail-view/render.ts';
@@ -7,6 +8,7 @@ import type { ViewNames } from '../mail-view/view-names.ts';
 import { collect } from '../octets/collect.ts';
 import type { Withheld } from '../reading/withheld.ts';
 import type { Answer, ViewRange } from './answer.ts';
+import { headerFromMark, needsMore, neutralFromMark } from './append/at-rest-answer.ts';
 import type { FetchItem, MessageText, Section } from './fetch-item.ts';
 import type { FetchCommand } from './fetch-plan.ts';
 import type { ResponseItem } from './fetch-response.ts';
@@ -19,8 +21,13 @@ export type StoredAnswer = {
   literals: ReadonlyMap<ResponseItem, Buffer>;
 };
 
-/** Whether the answer can only be given from the view. */
-export function needsView(items: readonly ResponseItem[], names: ViewNames): boolean {
+/**
+ * Whether the answer can only be given from the view.
+ *
+ * @param atRest whether its marker says what is in its header
+ */
+export function needsView(items: readonly ResponseItem[], names: ViewNames, atRest: boolean): boolean {
+  if (atRest) return items.some(needsMore);
   return items.some(
     ({ item }) =>
       item.kind === 'structure' ||
@@ -46,6 +53,8 @@ export type AnswerParts = {
   boundary: string;
   names: ViewNames;
   command: FetchCommand | null;
+  /** Of a message that lies encrypted at rest; null: of any other. */
+  mark: AtRestMark | null;
 };
 
 /** Octets, those of a view as a range; null: an item nobody knows. */
@@ -75,9 +84,15 @@ export async function answerFromView(stored: StoredAnswer, parts: AnswerParts): 
 async function answerItem(
   each: ResponseItem,
   stored: StoredAnswer,
-  { view, header, boundary, names, command }: AnswerParts,
+  { view, header, boundary, names, command, mark }: AnswerParts,
 ): Promise<readonly Value[] | null> {
   const { item, value } = each;
+  if (mark !== null) {
+    const stored = neutralFromMark(each, mark);
+    if (stored !== null) return [stored];
+    const fields = headerFromMark(item, mark);
+    if (fields !== null) return literal(asked(fields, each, command));
+  }
   const kept = stored.literals.get(each);
   const shape = shapeFields(item, names);
   if (item.kind === 'neutral' || shape !== null) {
@@ -97,13 +112,18 @@ async function answerItem(
   const octets = await sectionOf(view, item.section);
   // Some servers say NIL of a part that is not there, some an empty string: as this one does.
   if (octets === null) return value.kind === 'text' && isNil(value.octets) ? [value.octets] : literal(EMPTY);
-  if (item.partial === null) return literal(octets);
+  return literal(asked(octets, each, command));
+}
+
+/** The piece of it that was asked for. */
+function asked(octets: Value, { item, value }: ResponseItem, command: FetchCommand | null): Value {
+  if (item.kind !== 'section' || item.partial === null) return octets;
   const { origin } = item.partial;
   const count =
     item.partial.count ??
     askedCount(command, item) ??
     (value.kind === 'literal' ? value.size : lengthOf(octets));
-  return literal(pieceOf(octets, origin, count));
+  return pieceOf(octets, origin, count);
 }
 
 /** A response names only the origin of a piece; its length is in the command. */

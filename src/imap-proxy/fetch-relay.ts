@@ -369,7 +369,8 @@ export class FetchRelay {
     const { views } = this.#context;
     const { items } = this.#reader;
     const uid = this.#uid();
-    const missing = needsView(items, views.names) && !this.#isCached();
+    const atRest = uid !== null && views.atRest?.has(uid) === true;
+    const missing = needsView(items, views.names, atRest) && !this.#isCached();
     if (uid === null || (missing && original === null)) {
       await original?.discard();
       if (!items.some(isGone)) this.#park(null);

@@ -11,6 +11,8 @@ export type Injected = {
   msn: number;
   uid: number | null;
   messageClass: MessageClass;
+  /** The header, or those of its fields that were asked for. */
+  header: Buffer;
   /** The whole message, where it was asked for and is wanted, or why it could not be had; null: it was not wanted. */
   original: Original | Withheld | null;
 };
@@ -38,6 +40,7 @@ export class InjectedFetch {
   #peek: HeaderPeek | null = null;
   #size = 0;
   #messageClass: MessageClass = 'none';
+  #header: Buffer = Buffer.alloc(0);
   #gathering: Gathering | null = null;
 
   constructor(context: InjectedContext, msn: number) {
@@ -72,6 +75,7 @@ export class InjectedFetch {
     const seen = this.#peek?.push(octets, remaining === 0) ?? null;
     if (seen === null) return null;
     this.#literal = 'drop';
+    this.#header = seen.header;
     this.#messageClass = classifyHeader(seen.header);
     return this.#context.wants(this.#messageClass) ? this.#gather(seen.header, seen.rest) : null;
   }
@@ -98,6 +102,7 @@ export class InjectedFetch {
       msn: this.#msn,
       uid: numberOf(items, 'UID'),
       messageClass: this.#messageClass,
+      header: this.#header,
       original: (await this.#gathering?.finish()) ?? null,
     });
     await this.#passFlags(items);

@@ -40,6 +40,7 @@ export async function answerFor(
       boundary: views.boundary(uid),
       names: views.names,
       command: pending?.fetch ?? null,
+      mark: views.atRest?.find(uid) ?? null,
     });
   } finally {
     opened?.release();

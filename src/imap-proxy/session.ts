@@ -5,6 +5,7 @@ import type { Log } from '../log/log.ts';
 import type { Spool } from '../octets/source.ts';
 import type { Timers } from '../reading/timers.ts';
 import type { Answer } from './answer.ts';
+import type { Storing } from './append/storing.ts';
 import { ClientSide } from './client-side.ts';
 import { ClientVoice } from './client-voice.ts';
 import type { GatheringPlaces } from './gathering.ts';
@@ -31,6 +32,8 @@ export type SessionParts = {
   timers: Timers;
   /** What becomes of a FETCH from which messages are missing for their keys. */
   keyAway: 'refuse' | 'disconnect';
+  /** Where mail that clients store is encrypted; null: nowhere for this login. */
+  storing: Storing | null;
 };
 
 /**

@@ -243,7 +243,7 @@ export class UpstreamSide {
     }
     // Flags and the like: nothing to look at.
     const noOctets = octets.indexOf('BODY') === -1 && octets.indexOf('RFC822') === -1;
-    const ownEnvelope = parts.views.atRest !== null && octets.indexOf('ENVELOPE') !== -1;
+    const ownEnvelope = this.#exchange.parts.views.atRest !== null && octets.indexOf('ENVELOPE') !== -1;
     if (literal === null && noOctets && !ownEnvelope) return this.#whole(octets);
     const relay = new FetchRelay(this.#relayContext, line.msn);
     this.#handler = { kind: 'fetch', fetch: relay };

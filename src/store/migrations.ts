@@ -59,4 +59,14 @@ export const migrations: readonly Migration[] = [
        ) STRICT, WITHOUT ROWID`,
     ],
   },
+  {
+    version: 3,
+    statements: [
+      `CREATE TABLE at_rest_mailbox (
+         login TEXT NOT NULL,
+         mailbox TEXT NOT NULL,
+         PRIMARY KEY (login, mailbox)
+       ) STRICT, WITHOUT ROWID`,
+    ],
+  },
 ];

@@ -1,11 +1,88 @@
 import { limits } from '../../limits.ts';
+import { isCatenate, mailboxFollows, readAppendCommand } from '../append/append-command.ts';
+import { quotedMailboxName } from '../append/mailbox-name.ts';
+import { storeAtRest } from '../append/store-at-rest.ts';
+import type { CommandStart } from '../client-command.ts';
 import { Pending } from '../pending.ts';
-import type { CommandHandler, CommandLimit } from './command-context.ts';
+import {
+  type AfterCommand,
+  type CommandContext,
+  type CommandHandler,
+  type CommandLimit,
+  clientClosed,
+  type LineEvent,
+} from './command-context.ts';
 
 const APPEND_LIMIT: CommandLimit = { octets: limits.messageOctets + 65_536, tooLarge: '[TOOBIG] Too large' };
+/** Octets of a mailbox's name that comes as a literal. */
+const NAME_OCTETS = 1_024;
 
-/** The message goes on as the client has it. */
-export const append: CommandHandler = async ({ forward }, event, { tag }) => {
+/** APPEND: the message goes on as the client has it, or encrypted to its own login, as the rules say of its mailbox. */
+export const append: CommandHandler = (context, event, start) => store(context, event, start, 'append');
+
+/** REPLACE and UID REPLACE (RFC 8508): the same, in the place of another message. */
+export const replace: CommandHandler = (context, event, start) => store(context, event, start, 'replace');
+
+async function store(
+  context: CommandContext,
+  event: LineEvent,
+  start: CommandStart,
+  verb: 'append' | 'replace',
+): Promise<AfterCommand> {
+  const { exchange, upstreamSide, refuse } = context;
+  const { storing } = exchange.parts;
+  const { tag } = start;
+  if (isCatenate(start.argument)) return refuse(event, tag, 'BAD', 'CATENATE is not supported here');
+  if (storing === null) return verbatim(context, event, tag);
+  const named = await withNameAtHand(context, event, start, verb);
+  if (named === null) return refuse(event, tag, 'BAD', 'The name of the mailbox is missing or too long');
+  const command = readAppendCommand(named.start.argument, verb);
+  if (command === null)
+    return refuse(named.event, tag, 'BAD', 'This form of the command is not supported here');
+  // Nothing is protected by encrypting nothing; a size of 0 is how some clients cancel.
+  if (named.event.literal === null || named.event.literal.size === 0)
+    return verbatim(context, named.event, tag);
+  const decision = await storing.decide(command.mailbox, exchange, upstreamSide);
+  switch (decision.kind) {
+    case 'verbatim':
+      return verbatim(context, named.event, tag);
+    case 'depends':
+      return refuse(named.event, tag, 'NO', untold(decision.on));
+    case 'at-rest':
+      return storeAtRest(context, storing, {
+        ...{ event: named.event, tag, name: start.name, command, subject: decision.subject },
+        literal: named.event.literal,
+      });
+  }
+}
+
+async function verbatim({ forward }: CommandContext, event: LineEvent, tag: string): Promise<AfterCommand> {
   await forward(event, new Pending(tag, 'client', null, false), APPEND_LIMIT);
   return 'goes-on';
-};
+}
+
+function untold(uses: readonly string[]): string {
+  return `[CANNOT] The mail server does not say which mailbox is for ${uses.join(', ')}; it was not stored. The administrator of the gateway can name the mailbox instead.`;
+}
+
+/** The command with its mailbox's name in its first line, where it came as a literal. null: there is no name. */
+async function withNameAtHand(
+  { takeLiteral, exchange }: CommandContext,
+  event: LineEvent,
+  start: CommandStart,
+  verb: 'append' | 'replace',
+): Promise<{ event: LineEvent; start: CommandStart } | null> {
+  const follows = mailboxFollows(start.argument, verb);
+  if (follows === null) return { event, start };
+  if (event.literal === null || event.literal.size > NAME_OCTETS) return null;
+  const octets = await takeLiteral(event.literal.size, event.literal.nonSync);
+  const rest = await exchange.parts.client.next();
+  if (octets === null || rest === null || rest.type !== 'line') throw clientClosed();
+  const name = quotedMailboxName(octets);
+  const text = rest.octets.toString('latin1', 0, rest.octets.length - 2);
+  // The rest of a name that cannot be passed on is taken as what it is: a command that has to be refused.
+  const argument = `${follows.before}${name ?? '""'}${text}`;
+  const line = Buffer.from(`${start.tag} ${start.name} ${argument}\r\n`, 'latin1');
+  const whole: LineEvent = { ...rest, octets: line, first: true };
+  return { event: whole, start: { ...start, argument: name === null ? '' : argument } };
+}

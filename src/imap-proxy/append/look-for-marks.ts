@@ -1,0 +1,40 @@
+import { limits } from '../../limits.ts';
+import type { CommandContext } from '../commands/command-context.ts';
+import { NumberSet } from '../search/number-set.ts';
+import { readSearchResponse } from '../search/search-response.ts';
+
+const SEARCH: ReadonlySet<string> = new Set(['SEARCH', 'ESEARCH']);
+
+/**
+ * Looks for the markers of messages that lie encrypted at rest, where there may be some: once for each SELECT, and again when
+ * messages have come. Afterwards a listing says what is in them.
+ *
+ * Must never happen: a message answered for before it was looked at, so that it has another size, or other octets, later.
+ */
+export async function lookForMarks({ exchange, upstreamSide }: CommandContext): Promise<void> {
+  const { storing, views } = exchange.parts;
+  if (storing === null || views.atRest === null || !storing.messages.mustLook) return;
+  const { messages } = storing;
+  const { mailbox } = views;
+  // Of a mailbox whose name nobody has read anything may be expected.
+  const known = mailbox === '' ? null : Buffer.from(mailbox, 'latin1');
+  if (known !== null && !(await storing.expects(known, exchange, upstreamSide))) return messages.looked();
+  await exchange.quiet();
+  // From here on news of further messages counts again.
+  messages.looked();
+  const { name } = messages.marks;
+  const from = messages.highest + 1;
+  const { reply, answers } = await upstreamSide.ask(`UID SEARCH UID ${from}:* HEADER ${name} ""`, SEARCH);
+  if (reply.status !== 'OK') return;
+  let found = NumberSet.empty;
+  for (const { octets } of answers) found = found.or(readSearchResponse(octets)?.numbers ?? NumberSet.empty);
+  for (const set of found.pieces(limits.imap.searchLineOctets - 200)) {
+    await upstreamSide.inject(
+      `UID FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (${name})])`,
+      () => false,
+      ({ uid, header }) => {
+        if (uid !== null && messages.learn(uid, header)) views.learn(uid, 'shell');
+      },
+    );
+  }
+}
