@@ -33,7 +33,7 @@ export class MailboxViews {
 
   constructor(options: ReaderOptions, atRest: AtRestMessages | null = null) {
     this.atRest = atRest;
-    this.#reader = new ReaderViews({ ...options, texts: this.#texts });
+    this.#reader = new ReaderViews(options);
   }
 
   get login(): string {
@@ -93,10 +93,11 @@ export class MailboxViews {
   }
 
   async open(uid: number, original: OctetSource, patience: Patience): Promise<OpenedView> {
+    const message = this.#message(uid);
     const stored = (await this.atRest?.open(uid, original, patience)) ?? null;
-    if (stored === null) return await this.#reader.open(this.#message(uid), original, patience);
-    if (stored.kind === 'view') await this.#texts.keep(this.#message(uid), stored.view);
-    return stored;
+    const opened = stored ?? (await this.#reader.open(message, original, patience));
+    if (opened.kind === 'view') await this.#texts.keep(message, opened.view);
+    return opened;
   }
 
   observe(octets: OctetSource): Promise<void> {

@@ -11,7 +11,6 @@ import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
 import type { InboundStory, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
 import { RepeatedFailures } from './repeated-failures.ts';
-import type { SearchTexts } from './search-texts.ts';
 import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
 import type { Timers } from './timers.ts';
 import { ViewCache } from './view-cache.ts';
@@ -30,8 +29,6 @@ export type ReaderOptions = {
   timers: Timers;
   /** Where large views wait; absent: the usual one. */
   spool?: Spool;
-  /** Gets the words of what is opened, where they are looked for. */
-  texts?: SearchTexts;
 };
 
 export type OpenedView =
