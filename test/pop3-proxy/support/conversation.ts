@@ -4,14 +4,16 @@ import { connect, type Socket } from 'node:net';
 /** One end of a POP3 connection that says exactly what a test says, and reads octets. */
 export class Conversation {
   readonly socket: Socket;
-  #received = Buffer.alloc(0);
+  #chunks: Buffer[] = [];
+  #length = 0;
   #wake: (() => void) | null = null;
   #ended = false;
 
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk]);
+      this.#chunks.push(chunk);
+      this.#length += chunk.length;
       this.#wake?.();
     });
     const end = (): void => {
@@ -83,7 +85,7 @@ export class Conversation {
 
   /** Waits until that many octets have come, and leaves them. */
   async has(octets: number): Promise<void> {
-    while (this.#received.length < octets) {
+    while (this.#length < octets) {
       if (this.#ended) throw new Error(`ended: ${this.waiting}`);
       await this.#more();
     }
@@ -97,7 +99,7 @@ export class Conversation {
 
   /** What has arrived and was not taken. */
   get waiting(): string {
-    return this.#received.toString('latin1');
+    return this.#received().toString('latin1');
   }
 
   close(): void {
@@ -106,15 +108,22 @@ export class Conversation {
 
   async #take(length: (received: Buffer) => number | null): Promise<Buffer> {
     for (;;) {
-      const found = length(this.#received);
+      const received = this.#received();
+      const found = length(received);
       if (found !== null) {
-        const taken = this.#received.subarray(0, found);
-        this.#received = this.#received.subarray(found);
-        return taken;
+        this.#chunks = [received.subarray(found)];
+        this.#length -= found;
+        return received.subarray(0, found);
       }
       if (this.#ended) throw new Error(`ended in the middle: ${this.waiting.slice(-300)}`);
       await this.#more();
     }
+  }
+
+  #received(): Buffer {
+    const whole = Buffer.concat(this.#chunks);
+    this.#chunks = [whole];
+    return whole;
   }
 
   #more(): Promise<void> {
