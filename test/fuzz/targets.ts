@@ -8,6 +8,7 @@ import { listeningTargets } from './targets/listening.ts';
 import { mailTargets } from './targets/mail.ts';
 import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
+import { pop3Targets } from './targets/pop3.ts';
 import { searchTargets } from './targets/search.ts';
 import { smimeTargets } from './targets/smime.ts';
 import { smtpTargets } from './targets/smtp.ts';
@@ -25,6 +26,7 @@ export const targets: readonly FuzzTarget[] = [
   ...listeningTargets,
   ...smtpTargets,
   ...imapTargets,
+  ...pop3Targets,
   ...searchTargets,
   ...mailViewTargets,
   ...streamTargets,
