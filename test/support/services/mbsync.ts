@@ -22,6 +22,12 @@ export type MbsyncOptions = {
   caFile?: string;
   /** Which mailboxes; all without it. */
   patterns?: string;
+  /** How it logs in; LOGIN without it. */
+  mechanism?: string;
+  /** Commands under way at a time; without it as many as there are. */
+  pipelineDepth?: number;
+  /** Octets; larger mail is not mirrored. */
+  maxSize?: number;
 };
 
 export async function mbsync(options: MbsyncOptions): Promise<Started<Mbsync>> {
@@ -36,15 +42,16 @@ export async function mbsync(options: MbsyncOptions): Promise<Started<Mbsync>> {
   const ssl = { none: 'None', starttls: 'STARTTLS', implicit: 'IMAPS' }[options.tls ?? 'none'];
   await writeFile(
     configFile,
-    `IMAPAccount far
+    `FSync no
+
+IMAPAccount far
 Host localhost
 Port ${options.port}
 User "${options.login}"
 PassCmd "cat ${passwordFile}"
 SSLType ${ssl}
-${options.caFile === undefined ? '' : `SystemCertificates no\nCertificateFile ${options.caFile}`}
-AuthMechs LOGIN
-
+AuthMechs ${options.mechanism ?? 'LOGIN'}
+${lines(options.caFile, (file) => `SystemCertificates no\nCertificateFile ${file}`)}${lines(options.pipelineDepth, (depth) => `PipelineDepth ${depth}`)}
 IMAPStore far
 Account far
 
@@ -52,7 +59,7 @@ MaildirStore near
 Path ${folder}/
 Inbox ${inbox}
 SubFolders Verbatim
-
+${lines(options.maxSize, (octets) => `MaxSize ${octets}`)}
 Channel all
 Far :far:
 Near :near:
@@ -72,4 +79,9 @@ SyncState *
     },
     stop: remove,
   });
+}
+
+/** Lines of a section, where there is a value for them; a blank line would end it. */
+function lines<Value>(value: Value | undefined, text: (value: Value) => string): string {
+  return value === undefined ? '' : `${text(value)}\n`;
 }
