@@ -5,6 +5,7 @@ import { freePort } from '../../src/evaluation/free-port.ts';
 import type { ProxyVersion } from '../../src/listening/write-proxy-header.ts';
 import { ImapConversation } from '../imap-proxy/support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from '../imap-proxy/support/listener.ts';
+import { mbsync } from '../support/services/mbsync.ts';
 
 /** A real Dovecot that offers SCRAM and CRAM-MD5, trusts this machine with clients' addresses, and listens for PROXY headers. */
 
@@ -89,6 +90,24 @@ test.each(['sha1', 'sha256'] as const)(
     expect(principals()).toEqual([USER.login]);
     expect(await client.command('SELECT INBOX')).toMatch(/\[UIDVALIDITY \d+\]/);
     client.close();
+  },
+);
+
+test.each(['SCRAM-SHA-256', 'SCRAM-SHA-1', 'CRAM-MD5'] as const)(
+  'mbsync logs in with %s',
+  async (mechanism) => {
+    proxy = await startTestProxy(dovecot.imapPort, { relayMechanisms: [mechanism] });
+    const { login, password } = USER;
+    const client = await mbsync({ port: proxy.port, login, password, patterns: 'INBOX', mechanism });
+    try {
+      const { succeeded, transcript } = await client.sync();
+    expect([succeeded, transcript]).toEqual([true, expect.any(String)]);
+      expect(proxy.events).toContainEqual(
+        expect.objectContaining({ event: 'imap.authenticated', principal: login, mechanism }),
+      );
+    } finally {
+      await client.stop();
+    }
   },
 );
 
