@@ -40,6 +40,8 @@ export interface DecryptionKey {
   readonly certificate: Certificate;
   /** false: an RSA key that cannot be used with OAEP, on a token without the mechanisms. Absent: it can. */
   readonly readsOaep?: boolean;
+  /** Whether a use is served without anybody being asked for a PIN, as of now. Absent: it is. */
+  readonly isOpen?: boolean;
   /**
    * RSA key transport (RFC 8017 §7). For rsa-pkcs1 a padding error gives random octets or throws;
    * the caller must treat both like a wrong key.

@@ -52,6 +52,10 @@ export class AuditedDecryptionKey implements DecryptionKey {
     this.#audit = audit;
   }
 
+  get isOpen(): boolean {
+    return this.#key.isOpen ?? true;
+  }
+
   decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer> {
     return audited(this.#audit, this, 'decrypt', () => this.#key.decryptKey(scheme, encryptedKey));
   }

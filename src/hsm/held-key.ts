@@ -65,6 +65,13 @@ export class HeldKey {
     return this.#holders().some(({ at }) => at.inventory?.token === null);
   }
 
+  /** CKA_ALWAYS_AUTHENTICATE at one of the places: its reader may ask a person at every use. */
+  get wantsPinEachTime(): boolean {
+    return this.#holders().some(({ descriptions }) =>
+      descriptions.some(({ alwaysAuthenticate }) => alwaysAuthenticate),
+    );
+  }
+
   #holders(): Holder[] {
     return this.#places.flatMap((at) => {
       const descriptions = at.inventory?.keys.filter(({ key }) => key === this.key) ?? [];

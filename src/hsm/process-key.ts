@@ -123,6 +123,10 @@ export class ProcessDecryptionKey extends ProcessKey implements DecryptionKey {
     this.readsOaep = !opens.has('rsa-pkcs1') || opens.has('rsa-oaep');
   }
 
+  get isOpen(): boolean {
+    return this.standing === 'open' && !this.held.wantsPinEachTime;
+  }
+
   async decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer> {
     return await this.#open(scheme.kind, { kind: 'decrypt', key: this.held.key, scheme, encryptedKey });
   }

@@ -18,7 +18,10 @@ export function patientKeys(
 ): readonly DecryptionKey[] {
   if (patience === undefined) return keys;
   return keys.map((key) => {
-    const use = (operation: () => Promise<Buffer>) => patiently(key.label, operation, patience, clock);
+    const use = (operation: () => Promise<Buffer>) => {
+      if (patience.openKeysOnly === true && key.isOpen === false) return Promise.reject(notWaitedFor());
+      return patiently(key.label, operation, patience, clock);
+    };
     const { label, certificate, readsOaep = true } = key;
     return {
       ...{ label, certificate, readsOaep },
@@ -32,7 +35,7 @@ export function patientKeys(
 async function patiently(
   label: string,
   operation: () => Promise<Buffer>,
-  { signal, exhausted }: Patience,
+  { signal, exhausted, atKey }: Patience,
   clock: Clock,
 ): Promise<Buffer> {
   const known = exhausted.get(label);
@@ -44,6 +47,7 @@ async function patiently(
     abandon = () => reject(notWaitedFor());
     signal.addEventListener('abort', abandon);
   });
+  atKey?.(true);
   try {
     return await Promise.race([operation(), abandoned]);
   } catch (error) {
@@ -51,6 +55,7 @@ async function patiently(
     if (error instanceof SealgateError && isInVain(error, isLong)) exhausted.set(label, error);
     throw error;
   } finally {
+    atKey?.(false);
     signal.removeEventListener('abort', abandon);
   }
 }

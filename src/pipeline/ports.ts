@@ -90,6 +90,10 @@ export type Patience = {
   signal: AbortSignal;
   /** Keys that were waited for in vain, by label, and what they said: they are not waited for again. */
   exhausted: Map<string, SealgateError>;
+  /** Told when a key is asked, and when it has answered: what takes long in between may be a person. */
+  atKey?(asked: boolean): void;
+  /** Only keys that are open now are used: nobody is asked for a PIN. */
+  openKeysOnly?: true;
 };
 
 export type OpenOutcome =

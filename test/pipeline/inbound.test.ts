@@ -250,6 +250,20 @@ describe('a PIN that somebody has to type', () => {
     expect(key.asked).toBe(2);
   });
 
+  it('is not asked for by whoever takes only keys that are open, and those serve him', async () => {
+    const key = await onCard(async () => Buffer.alloc(32));
+    const [onIt] = await keyring.decryptionKeys(principalNamed(BOB));
+    if (onIt === undefined) throw new Error('no key');
+    keyring.decryptionKeys = async () => [{ ...onIt, isOpen: false }];
+    patience.openKeysOnly = true;
+    const octets = await encryptedTo(bob);
+    expect(await read(octets, BOB, patience)).toMatchObject({ kind: 'unavailable', key: true });
+    expect(key.asked).toBe(0);
+    keyring.decryptionKeys = async () => [{ ...onIt, isOpen: true }];
+    await read(octets, BOB, patience);
+    expect(key.asked).toBe(1);
+  });
+
   it('is asked for again where the key only was away for a moment', async () => {
     const key = await onCard(() => Promise.reject(away()));
     const octets = await encryptedTo(bob);
