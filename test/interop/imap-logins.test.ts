@@ -101,7 +101,7 @@ test.each(['SCRAM-SHA-256', 'SCRAM-SHA-1', 'CRAM-MD5'] as const)(
     const client = await mbsync({ port: proxy.port, login, password, patterns: 'INBOX', mechanism });
     try {
       const { succeeded, transcript } = await client.sync();
-    expect([succeeded, transcript]).toEqual([true, expect.any(String)]);
+      expect([succeeded, transcript]).toEqual([true, expect.any(String)]);
       expect(proxy.events).toContainEqual(
         expect.objectContaining({ event: 'imap.authenticated', principal: login, mechanism }),
       );
