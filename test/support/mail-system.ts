@@ -51,6 +51,12 @@ export type MailSystemOptions = {
   revocation?: object;
   /** The section `smime`. */
   smime?: object;
+  /** The section `append`. */
+  append?: object;
+  /** What the POP3 listener says besides or instead. */
+  pop3?: object;
+  /** Settings for Dovecot in its own words, behind all others. */
+  dovecot?: string;
   /** How the configuration spells a login, where that is not as the servers know it. */
   spell?: (login: string) => string;
 };
@@ -67,6 +73,7 @@ export type MailSystem = {
   events: readonly Event[];
   submissionPort: number;
   imapPort: number;
+  pop3Port: number;
   user(name: string): MailUser;
   /** Sends with nodemailer through the gateway; the upstream's reply. Rejects with the reply as the client sees it. */
   send(from: string, mail: SendMailOptions): Promise<string>;
@@ -103,7 +110,10 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       users.set(name, { login: addressOf(name), password: `pass-${name}`, identity });
     }
     const everybody = [...users.values()];
-    const dovecot = await startDovecot({ users: everybody, tls: server });
+    const dovecot = await startDovecot({
+      ...{ users: everybody, tls: server },
+      ...(options.dovecot === undefined ? {} : { further: options.dovecot }),
+    });
     undo.push(() => dovecot.stop());
     const upstream = await startSmtpUpstream({ users: everybody, lmtpPort: dovecot.lmtpPort, tls: server });
     undo.push(() => upstream.stop());
@@ -153,6 +163,16 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
           upstream: { ...toUpstream, port: dovecot.imapPort },
         },
       ],
+      pop3: [
+        {
+          name: 'pop3s',
+          host: '127.0.0.1',
+          port: 0,
+          tls: 'implicit',
+          upstream: { ...toUpstream, port: dovecot.pop3Port },
+          ...options.pop3,
+        },
+      ],
       keys: await (options.keys?.({ pki, folder: secrets, users }) ?? softwareKeys()),
       principals: {
         list: options.users.map((name) => ({
@@ -168,6 +188,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       directory: { pinned: (options.pinned ?? []).map((name) => user(name).identity.certificateFile) },
       policy: { rules: options.rules ?? [{ name: 'all', sign: 'require', encrypt: 'if-possible' }] },
       smime: options.smime ?? {},
+      append: options.append ?? {},
     };
     await writeFile(configFile, stringify(settings), { mode: 0o600 });
     const loaded = await loadConfig(configFile);
@@ -177,6 +198,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
     undo.push(() => gateway.close());
     const submissionPort = gateway.port('submission');
     const imapPort = gateway.port('imaps');
+    const pop3Port = gateway.port('pop3s');
 
     let alreadyTaken = 0;
     return {
@@ -190,6 +212,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       events,
       submissionPort,
       imapPort,
+      pop3Port,
       user,
       async send(from, mail) {
         const client = createTransport({

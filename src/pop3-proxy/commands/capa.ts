@@ -1,5 +1,5 @@
 import { limits } from '../../limits.ts';
-import { capabilitiesFor, NOT_TOLD, readCapabilities } from '../capability.ts';
+import { capabilitiesFor, NOT_TOLD, readCapabilities, type UpstreamCapabilities } from '../capability.ts';
 import { writeCommand } from '../command-line.ts';
 import type { Exchange, TransactionContext } from '../transaction-context.ts';
 import { drain, type Question } from '../upstream-side.ts';
@@ -13,10 +13,19 @@ export function capa(context: TransactionContext): Exchange {
     answer: async () => {
       const told =
         (await question.status()).kind === 'ok' ? readCapabilities(await linesOf(question)) : NOT_TOLD;
-      const lines = capabilitiesFor(told, { startTls: false, loginAllowed: true });
+      const lines = capabilitiesFor(withLogin(told, context.capabilities), {
+        startTls: false,
+        loginAllowed: true,
+      });
       context.client.write(['+OK', ...lines, '.', ''].join('\r\n'));
     },
   };
+}
+
+/** Ways to log in are the same in both states (RFC 2449 §6.2, §6.3), though some servers tell them in one only. */
+function withLogin(after: UpstreamCapabilities, before: UpstreamCapabilities): UpstreamCapabilities {
+  const logins = [...before.list].filter(([name]) => name === 'USER' || name === 'SASL');
+  return { told: after.told, list: new Map([...logins, ...after.list]) };
 }
 
 async function linesOf(question: Question): Promise<string[]> {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 /** One end of a POP3 connection that says exactly what a test says, and reads octets. */
 export class Conversation {
@@ -31,6 +32,22 @@ export class Conversation {
     const conversation = new Conversation(socket);
     await conversation.line();
     return conversation;
+  }
+
+  /** The same over TLS from the first octet, logged in. */
+  static async loginTls(
+    port: number,
+    ca: string,
+    { login, password }: { login: string; password: string },
+  ): Promise<Conversation> {
+    const socket = connectTls({ host: '127.0.0.1', port, servername: 'localhost', ca });
+    await once(socket, 'secureConnect');
+    const client = new Conversation(socket);
+    await client.line();
+    await client.ask(`USER ${login}`);
+    const answer = await client.ask(`PASS ${password}`);
+    if (!answer.startsWith('+OK')) throw new Error(answer);
+    return client;
   }
 
   static async login(port: number, user = 'bob@example.org', password = 'secret'): Promise<Conversation> {
