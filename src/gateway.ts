@@ -10,6 +10,7 @@ import { openKeySources } from './hsm/key-sources.ts';
 import { createKeyring } from './hsm/keyring.ts';
 import type { StoringSettings } from './imap-proxy/append/begin-storing.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
+import type { SearchScope } from './imap-proxy/search/open-undecided.ts';
 import { connectUpstream as connectImap, type ImapUpstream } from './imap-proxy/upstream-connection.ts';
 import { tlsContext } from './listening/tls-context.ts';
 import type { Log } from './log/log.ts';
@@ -204,11 +205,16 @@ async function startImap(
     ...{ story, storing },
     hasKeys: ({ login }) => withKeys.has(login),
     keyAway: listener.keyAway,
+    search: searchScope(listener.search),
     relayMechanisms: listener.relayMechanisms,
     rawLoginSuffix: listener.rawLoginSuffix,
     viewSecret: installation.viewSecret,
     installationId: installation.id,
   });
+}
+
+function searchScope({ in: kind, messages, seconds }: Config['imap'][number]['search']): SearchScope {
+  return kind === 'opened' ? { kind } : { kind, messages, milliseconds: seconds * 1_000 };
 }
 
 async function startPop3(

@@ -18,6 +18,7 @@ import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { Openings } from './openings.ts';
+import type { SearchScope } from './search/open-undecided.ts';
 import { runSession } from './session.ts';
 import { introduce } from './settle-in.ts';
 import { runStoredSession } from './stored-session.ts';
@@ -50,6 +51,8 @@ export type ImapListenerOptions = {
   proxyProtocolFrom?: readonly string[];
   /** Whether a FETCH from which messages are missing for their keys is answered NO, or ends the session. Default: `refuse`. */
   keyAway?: 'refuse' | 'disconnect';
+  /** Which messages a search looks into. Default: those that the session has opened. */
+  search?: SearchScope;
   /** Where messages wait while they are opened; absent: files in the system's folder for temporary ones. */
   spool?: Spool;
   /** Absent: the system's. */
@@ -140,6 +143,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   let upstream: UpstreamConnection | null = null;
   try {
     upstream = await connectUpstream(options.upstream, { source, destination }, client.signal);
+    upstream.storesAtRest = options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false;
     const { wire } = upstream;
     client.signal.addEventListener('abort', () => wire.destroy());
     let encrypted = options.tls === 'implicit';
@@ -223,6 +227,7 @@ async function afterLogin(
     log,
     timers,
     keyAway: options.keyAway ?? 'refuse',
+    search: options.search ?? { kind: 'opened' },
     storing,
   });
 }

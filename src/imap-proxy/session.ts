@@ -12,6 +12,7 @@ import type { GatheringPlaces } from './gathering.ts';
 import type { MailboxViews } from './mailbox-views.ts';
 import type { Openings } from './openings.ts';
 import type { Pending, TaggedReply } from './pending.ts';
+import type { SearchScope } from './search/open-undecided.ts';
 import { finalReply, publicLine } from './tagged-reply.ts';
 import { UpstreamSide } from './upstream-side.ts';
 import { Waits } from './waits.ts';
@@ -32,6 +33,7 @@ export type SessionParts = {
   timers: Timers;
   /** What becomes of a FETCH from which messages are missing for their keys. */
   keyAway: 'refuse' | 'disconnect';
+  search: SearchScope;
   /** Where mail that clients store is encrypted; null: nowhere for this login. */
   storing: Storing | null;
 };

@@ -160,7 +160,8 @@ export class ReaderViews {
     if (outcome.kind === 'unavailable') {
       const { key: isKey, publicText: text } = outcome;
       // Who gave up himself does not ask in a loop.
-      const penalty = patience.signal.aborted ? {} : { penalty: this.#failures.failed(key) };
+      const isAskedFor = !patience.signal.aborted && patience.openKeysOnly !== true;
+      const penalty = isAskedFor ? { penalty: this.#failures.failed(key) } : {};
       return withheld({ code: 'UNAVAILABLE', text, ...(isKey ? { key: true as const } : {}), ...penalty });
     }
     this.#failures.opened(key);

@@ -179,3 +179,47 @@ describe('words of decrypted mail', () => {
     expect(await client.command('UID SEARCH FUZZY BODY oak')).toMatch(/\r\nc[0-9]+ OK |^c[0-9]+ BAD /);
   });
 });
+
+describe('where a search looks into messages that were not opened', () => {
+  let far: TestProxy;
+  let opening: ImapConversation;
+  const control = toyControl();
+
+  beforeAll(async () => {
+    far = await startTestProxy(dovecot.imapPort, {
+      story: toyStory(control),
+      search: { kind: 'all', messages: 3, milliseconds: 60_000 },
+    });
+    opening = await ImapConversation.login(far.port, LOGIN, `"${PASSWORD}"`);
+    await opening.command('EXAMINE INBOX');
+  });
+
+  afterAll(async () => {
+    opening?.close();
+    await far?.close();
+  });
+
+  const search = async (command: string): Promise<string> => {
+    const answer = await opening.command(command);
+    expect(answer).toMatch(/\r\nc[0-9]+ OK /);
+    return /^\* SEARCH ?(.*)\r\n/m.exec(answer)?.[1] ?? answer;
+  };
+
+  test('one whose key is away is not found, and nothing is said of it', async () => {
+    control.mode = 'unavailable';
+    expect(await search('UID SEARCH BODY "never opened"')).toBe('');
+    expect(await search('SEARCH NOT BODY never')).toBe('1 2 3 4 5 6');
+    control.mode = 'works';
+  });
+
+  test('only those are opened that the rest of the search would find, and no more than allowed, the newest first', async () => {
+    const before = control.opened;
+    expect(await search('UID SEARCH SUBJECT nothing BODY oak')).toBe('');
+    expect(await search('UID SEARCH UID 4 BODY nothing')).toBe('');
+    expect(control.opened - before).toBe(1);
+    expect(await search('SEARCH BODY oak')).toBe('1 2 6');
+    expect(control.opened - before).toBe(4);
+    expect(await search('UID SEARCH BODY beech')).toBe('5');
+    expect(control.opened - before).toBe(4);
+  });
+});

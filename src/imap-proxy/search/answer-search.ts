@@ -3,6 +3,7 @@ import type { CommandContext } from '../commands/command-context.ts';
 import type { Written } from '../written-command.ts';
 import { mergedSearch } from './merged-search.ts';
 import { NumberSet } from './number-set.ts';
+import { openUndecided } from './open-undecided.ts';
 import { type Found, savedOf, writeAnswer } from './return-options.ts';
 import { writeKey } from './search-key.ts';
 import type { SearchProgram } from './search-program.ts';
@@ -16,19 +17,21 @@ import { UpstreamMailbox } from './upstream-mailbox.ts';
  * @throws SearchRefused
  */
 export async function answerSearch(
-  { exchange, upstreamSide }: CommandContext,
+  context: CommandContext,
   tag: string,
   program: SearchProgram,
   byUid: boolean,
 ): Promise<string> {
-  const { views } = exchange.parts;
+  const { exchange, upstreamSide } = context;
+  const { views, search } = exchange.parts;
   const mailbox = (numbersByUid: boolean): UpstreamMailbox =>
     new UpstreamMailbox(exchange, upstreamSide, numbersByUid, charsetOf(program));
   // During UID SEARCH numbers may change (RFC 9051 §7.5.1): where the client has said some, it is not used.
   const numbersByUid = byUid && !program.byNumber;
   const searched = mailbox(numbersByUid);
   const request = { program, byUid: numbersByUid, opened: views.opened(), names: views.names };
-  let found = await mergedSearch(request, searched);
+  if (search.kind === 'all') await openUndecided(context, tag, request, searched, search);
+  let found = await mergedSearch({ ...request, opened: views.opened() }, searched);
   if (byUid && !numbersByUid) found = { ...found, numbers: await uidsOf(found.numbers, searched) };
   const answered = mailbox(byUid);
   switch (program.command.kind) {

@@ -66,21 +66,25 @@ export class UpstreamMailbox implements SearchedMailbox {
     return answers.map(({ octets }) => octets);
   }
 
-  /** By UID only those are asked for of which it is not known. */
   async viewsAmong(numbers: NumberSet): Promise<NumberSet> {
+    return NumberSet.of((await this.views(numbers)).map(({ number }) => number));
+  }
+
+  /** Those of the messages that are shown as views. By UID only those are asked for of which it is not known. */
+  async views(numbers: NumberSet): Promise<{ number: number; uid: number }[]> {
     const { views } = this.#exchange.parts;
     const byUid = this.#uid !== '';
-    const shell: number[] = [];
+    const shell: { number: number; uid: number }[] = [];
     const unknown: number[] = [];
     for (const number of numbers) {
       const kind = byUid ? views.known(number) : null;
-      if (kind === 'shell') shell.push(number);
+      if (kind === 'shell') shell.push({ number, uid: number });
       else if (kind === null) unknown.push(number);
     }
     await this.classify(NumberSet.of(unknown), ({ msn, uid }, kind) => {
-      if (kind === 'shell') shell.push(byUid ? uid : msn);
+      if (kind === 'shell') shell.push({ number: byUid ? uid : msn, uid });
     });
-    return NumberSet.of(shell);
+    return shell;
   }
 
   /** Asks what messages are; those that are gone are not told of. */
