@@ -16,7 +16,8 @@ export function openOriginal(
 ): Opening<OpenedView> {
   const exhausted = pending?.exhausted ?? new Map();
   return waits.open(
-    (signal) => views.open(uid, original.octets, { signal, exhausted }).finally(() => original.discard()),
+    (signal, atKey) =>
+      views.open(uid, original.octets, { signal, exhausted, atKey }).finally(() => original.discard()),
     () => original.place.wait(),
   );
 }

@@ -39,15 +39,27 @@ export class Waits {
   }
 
   /**
-   * @param open never rejects; `signal`: it is not waited for any more
-   * @param mayWait asked when it takes long; false: it is given up
+   * @param open never rejects; `signal`: it is not waited for any more; `atKey`: told when a key is asked and when it has answered
+   * @param mayWait asked when a key takes long; false: it is given up
    */
-  open<T>(open: (signal: AbortSignal) => Promise<T>, mayWait: () => boolean): Opening<T> {
+  open<T>(
+    open: (signal: AbortSignal, atKey: (asked: boolean) => void) => Promise<T>,
+    mayWait: () => boolean,
+  ): Opening<T> {
     const entry = { controller: new AbortController(), isLong: false };
     this.#openings.add(entry);
     let cancel: () => void = () => undefined;
-    const result = open(entry.controller.signal).finally(() => {
+    let cancelKey: () => void = () => undefined;
+    const atKey = (asked: boolean): void => {
+      cancelKey();
+      if (!asked) return;
+      cancelKey = this.#timers.after(LONG_MS, () => {
+        if (!mayWait()) entry.controller.abort();
+      });
+    };
+    const result = open(entry.controller.signal, atKey).finally(() => {
       cancel();
+      cancelKey();
       this.#openings.delete(entry);
       const waiting = this.#free;
       this.#free = [];
@@ -56,7 +68,7 @@ export class Waits {
     const soon = new Promise<boolean>((resolve) => {
       cancel = this.#timers.after(LONG_MS, () => {
         entry.isLong = true;
-        if (!mayWait() || this.#hurrying > 0) entry.controller.abort();
+        if (this.#hurrying > 0) entry.controller.abort();
         resolve(false);
       });
       void result.then(() => resolve(true));

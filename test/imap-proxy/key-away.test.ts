@@ -124,7 +124,8 @@ describe('a key that is away', () => {
     proxy.control.mode = 'works';
     await fetchWhole('a3');
     expect(await client.until(/a3 [^\r\n]*\r\n/)).toMatch(/plain words[\s\S]*a3 OK\r\n$/);
-    expect(timers.pending).toEqual([]);
+    // But for the view, which is kept for a while.
+    expect(timers.pending.filter((ms) => ms < 60_000)).toEqual([]);
   });
 
   test('the shell, sizes and flags that a listing promises are the same before, while and after', async () => {

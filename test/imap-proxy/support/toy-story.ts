@@ -49,7 +49,11 @@ export function toyStory(control: ToyControl): InboundStory {
         return { kind: 'as-is', report: null };
       }
       control.opened++;
-      if (control.mode === 'waits') await somebody(control, request.patience?.signal);
+      if (control.mode === 'waits') {
+        request.patience?.atKey?.(true);
+        await somebody(control, request.patience?.signal);
+        request.patience?.atKey?.(false);
+      }
       switch (control.mode) {
         case 'waits':
         case 'unavailable':
