@@ -113,6 +113,24 @@ describe('M7: send a signed mail: PIN prompt; the PIN stays good until the card 
     await expectSigned('after reading');
   });
 
+  it('so does reading it by POP3, and a prompt that is cancelled leaves the mail where it is', async () => {
+    await takeOut();
+    await putIn();
+    const before = await desk.system.stored('alice');
+    const refused = gateway.readByPop3();
+    await desk.person.asked();
+    desk.person.cancel();
+    expect((await refused).join()).toMatch(/-ERR \[SYS\/TEMP\].*cancelled/);
+    await takeOut();
+    await putIn();
+    const read = gateway.readByPop3();
+    await desk.person.asked();
+    desk.person.type(PIN);
+    expect((await read).join()).toContain('for Alice alone');
+    expect(await desk.system.stored('alice')).toEqual(before);
+    expect(await desk.card.triesLeft()).toMatchObject({ pin: 3 });
+  });
+
   it('a prompt that is cancelled: the mail is refused for now, and nobody is asked again at once', async () => {
     await takeOut();
     await putIn();

@@ -149,6 +149,7 @@ describe('M8: a person types the PIN', () => {
     const [said = ''] = await gateway.read();
     expect(said).not.toContain('for Alice alone');
     expect(said).toContain('UNAVAILABLE');
+    expect((await gateway.readByPop3()).join()).toMatch(/^b?['"]?-ERR \[SYS\/TEMP\]/);
     expect(desk.person.prompts).toHaveLength(prompts);
     expect(await presented(bobsCard)).toBe(0);
   });

@@ -53,6 +53,8 @@ export type DeskGateway = GatewayProcess & {
   reply(expected: RegExp): Promise<string>;
   /** What INBOX shows, oldest first: the mails, or what the client is told instead. */
   read(): Promise<string[]>;
+  /** The same by POP3, with Python's poplib. */
+  readByPop3(): Promise<string[]>;
 };
 
 export const ALICE = addressOf('alice');
@@ -148,7 +150,7 @@ function onTerminal(command: readonly string[]): readonly string[] {
 function deskGateway(
   system: MailSystem,
   started: GatewayProcess,
-): Pick<DeskGateway, 'event' | 'events' | 'printed' | 'send' | 'reply' | 'read'> {
+): Pick<DeskGateway, 'event' | 'events' | 'printed' | 'send' | 'reply' | 'read' | 'readByPop3'> {
   const ca = system.pki.ca.certificate;
   const { password } = system.user('alice');
   const given = new Map<string, number>();
@@ -215,6 +217,15 @@ function deskGateway(
       await client.logout();
       return shown;
     },
+    async readByPop3() {
+      const { stdout } = await runProgram('python3', ['-c', POPLIB], {
+        input: JSON.stringify({
+          ...{ port: started.port('pop3s'), login: ALICE, password },
+          ca: system.pki.ca.certificateFile,
+        }),
+      });
+      return JSON.parse(stdout.toString()) as string[];
+    },
   };
 }
 
@@ -227,3 +238,19 @@ async function source(client: ImapFlow, number: number): Promise<string> {
     return JSON.stringify(response?.attributes ?? error);
   }
 }
+
+const POPLIB = `
+import json, poplib, ssl, sys
+asked = json.load(sys.stdin)
+pop = poplib.POP3_SSL('localhost', asked['port'], context=ssl.create_default_context(cafile=asked['ca']))
+pop.user(asked['login'])
+pop.pass_(asked['password'])
+shown = []
+for number in range(1, len(pop.list()[1]) + 1):
+    try:
+        shown.append(b'\\r\\n'.join(pop.retr(number)[1]).decode('latin1'))
+    except poplib.error_proto as error:
+        shown.append(str(error))
+pop.quit()
+json.dump(shown, sys.stdout)
+`;
