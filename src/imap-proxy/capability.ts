@@ -1,5 +1,7 @@
+import { limits } from '../limits.ts';
 import { type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
 import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
+import { largestAtRest } from './append/largest-at-rest.ts';
 
 /**
  * The allow-list of capabilities. A capability that is not in it is not shown: it could lead the client to a command,
@@ -9,7 +11,7 @@ const KEPT: ReadonlySet<string> = new Set(
   (
     'IMAP4REV1 ACL CHILDREN NAMESPACE LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS SPECIAL-USE CREATE-SPECIAL-USE XLIST QUOTA ' +
     'QUOTASET METADATA METADATA-SERVER UNSELECT ENABLE ID WITHIN SAVEDATE OBJECTID STATUS=SIZE X-GM-EXT-1 IDLE ' +
-    'UIDPLUS MOVE CONDSTORE QRESYNC ESEARCH SEARCHRES SORT SORT=DISPLAY UTF8=ACCEPT APPENDLIMIT MULTIAPPEND'
+    'UIDPLUS MOVE CONDSTORE QRESYNC ESEARCH SEARCHRES SORT SORT=DISPLAY UTF8=ACCEPT APPENDLIMIT MULTIAPPEND REPLACE'
   ).split(' '),
 );
 const KEPT_FAMILIES = ['RIGHTS=', 'THREAD=', 'QUOTA=', 'I18NLEVEL=', 'APPENDLIMIT='];
@@ -19,11 +21,26 @@ function isKept(capability: string): boolean {
   return KEPT.has(name) || KEPT_FAMILIES.some((family) => name.startsWith(family));
 }
 
-/** What a client sees after login of the capabilities an upstream has. LITERAL+ (RFC 7888) and SASL-IR are the gateway's own. */
-export function capabilitiesAfterLogin(upstream: readonly string[]): string[] {
-  const kept = upstream.filter(isKept);
+/**
+ * What a client sees after login of the capabilities an upstream has. LITERAL+ (RFC 7888) and SASL-IR are the gateway's own.
+ *
+ * @param atRest whether mail may be encrypted before it is stored: one message at a time, which becomes larger
+ */
+export function capabilitiesAfterLogin(upstream: readonly string[], atRest: boolean): string[] {
+  const shown = upstream.filter(isKept);
+  const kept = atRest ? storingAtRest(shown) : shown;
   const base = kept.some((each) => each.toUpperCase() === 'IMAP4REV1') ? kept : ['IMAP4rev1', ...kept];
   return [...base, 'LITERAL+'];
+}
+
+/** RFC 7889: what is said is what may be sent here. */
+function storingAtRest(shown: readonly string[]): string[] {
+  const kept = shown.filter((each) => !/^(?:MULTIAPPEND|APPENDLIMIT=.*)$/i.test(each));
+  const said = shown
+    .map((each) => /^APPENDLIMIT=([0-9]{1,15})$/i.exec(each)?.[1])
+    .find((each) => each !== undefined);
+  const stored = Math.min(limits.messageOctets, Number(said ?? limits.messageOctets));
+  return [...kept.filter((each) => !/^APPENDLIMIT$/i.test(each)), `APPENDLIMIT=${largestAtRest(stored)}`];
 }
 
 export type BeforeLogin = {

@@ -6,6 +6,7 @@ import { idle } from './commands/idle.ts';
 import { logout, pass } from './commands/pass.ts';
 import { search } from './commands/search.ts';
 import { select } from './commands/select.ts';
+import { transfer } from './commands/transfer.ts';
 
 /**
  * Who works on a client's command after login. Whatever is not in the table is refused and never sent on: what the gateway does
@@ -17,7 +18,8 @@ const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandle
     'CAPABILITY NOOP CHECK ID CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
     'GETACL SETACL DELETEACL LISTRIGHTS MYRIGHTS GETQUOTA GETQUOTAROOT SETQUOTA GETMETADATA SETMETADATA',
   ),
-  ...numbered(pass, 'STORE EXPUNGE COPY MOVE'),
+  ...numbered(pass, 'STORE EXPUNGE'),
+  ...numbered(transfer, 'COPY MOVE'),
   ...numbered(search, 'SEARCH SORT THREAD'),
   ...numbered(fetch, 'FETCH'),
   ...named(append, 'APPEND'),

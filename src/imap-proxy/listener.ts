@@ -144,6 +144,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   try {
     upstream = await connectUpstream(options.upstream, { source, destination }, client.signal);
     upstream.storesAtRest = options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false;
+    upstream.storesAtRest = options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false;
     const { wire } = upstream;
     client.signal.addEventListener('abort', () => wire.destroy());
     let encrypted = options.tls === 'implicit';

@@ -101,11 +101,12 @@ function readNumbered(number: number, name: string, prefix: string): ServerLine 
  * A status response as the client gets it: capabilities filtered, nothing that leads to another server (REFERRAL of
  * RFC 2193 and RFC 2221), and no end that a careless client would take for a literal.
  */
-export function cleanStatus(line: Buffer): Buffer {
+export function cleanStatus(line: Buffer, atRest: boolean): Buffer {
   let text = line.toString('latin1', 0, line.length - 2);
   const before = text;
   text = text.replace(/^([^ ]+ [A-Za-z]+ )\[CAPABILITY ([^\]]*)\]/i, (_, head: string, list: string) => {
-    return `${head}[CAPABILITY ${capabilitiesAfterLogin(list.split(' ').filter((each) => each !== '')).join(' ')}]`;
+    const upstream = list.split(' ').filter((each) => each !== '');
+    return `${head}[CAPABILITY ${capabilitiesAfterLogin(upstream, atRest).join(' ')}]`;
   });
   text = text.replace(/^([^ ]+ [A-Za-z]+ )\[(?:REFERRAL|BADURL)\b[^\]]*\] ?/i, '$1');
   text = text.replace(/(\{[0-9]+\+?)\}$/, '$1)');
@@ -113,9 +114,9 @@ export function cleanStatus(line: Buffer): Buffer {
 }
 
 /** The untagged CAPABILITY response as the client gets it after login. */
-export function cleanCapability(line: Buffer): Buffer {
+export function cleanCapability(line: Buffer, atRest: boolean): Buffer {
   const list = capabilityList(line) ?? [];
-  return Buffer.from(`* CAPABILITY ${capabilitiesAfterLogin(list).join(' ')}\r\n`, 'latin1');
+  return Buffer.from(`* CAPABILITY ${capabilitiesAfterLogin(list, atRest).join(' ')}\r\n`, 'latin1');
 }
 
 /** The capabilities a line tells, as data or as a response code; null: none. */

@@ -36,7 +36,7 @@ async function asked(upstream: UpstreamConnection, command: string, client: Wire
       if (line.kind === 'tagged' || line.kind === 'continuation') throw protocol('an answer to nothing');
       const list = capabilityList(event.octets);
       if (list !== null) upstream.capabilities = new Set(list.map((each) => each.toUpperCase()));
-      if (line.kind === 'status') client.write(cleanStatus(event.octets));
+      if (line.kind === 'status') client.write(cleanStatus(event.octets, upstream.storesAtRest ?? false));
     }
   } finally {
     clearTimeout(timer);

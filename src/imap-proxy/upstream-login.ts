@@ -33,7 +33,7 @@ export type LoginOptions = {
 export async function loginUpstream(options: LoginOptions): Promise<LoginVerdict> {
   const { upstream, tag, attempt, client, challenged, asStored } = options;
   const answers = firstCommand(upstream, tag, attempt);
-  const { wire } = upstream;
+  const { wire, storesAtRest = false } = upstream;
   let challenges = 0;
   for (;;) {
     const event = await wire.next();
@@ -52,14 +52,16 @@ export async function loginUpstream(options: LoginOptions): Promise<LoginVerdict
       }
       case 'tagged':
         if (line.tag !== tag) throw protocol();
-        client.write(asStored && line.status === 'OK' ? event.octets : cleanStatus(event.octets));
+        client.write(
+          asStored && line.status === 'OK' ? event.octets : cleanStatus(event.octets, storesAtRest),
+        );
         return { status: line.status };
       case 'capability':
-        client.write(asStored ? event.octets : cleanCapability(event.octets));
+        client.write(asStored ? event.octets : cleanCapability(event.octets, storesAtRest));
         break;
       case 'status':
         if (line.status === 'PREAUTH') throw protocol();
-        client.write(cleanStatus(event.octets));
+        client.write(cleanStatus(event.octets, storesAtRest));
         break;
       default:
         break;

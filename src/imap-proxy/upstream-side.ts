@@ -200,7 +200,7 @@ export class UpstreamSide {
         return this.#status(line, event.octets);
       case 'capability':
         this.#learnCapabilities(event.octets);
-        return this.#whole(cleanCapability(event.octets));
+        return this.#whole(cleanCapability(event.octets, this.#storesAtRest()));
       case 'fetch':
         return this.#fetch(line, event);
       case 'expunge':
@@ -263,7 +263,7 @@ export class UpstreamSide {
     const pending = this.#exchange.pending.get(line.tag);
     if (pending === undefined) throw protocol('a tagged response to no command');
     if (pending.kind !== 'injected') this.#learnCapabilities(octets);
-    const reply: TaggedReply = { status: line.status, line: cleanStatus(octets) };
+    const reply: TaggedReply = { status: line.status, line: cleanStatus(octets, this.#storesAtRest()) };
     const wait = pending.held || pending.kind === 'fetch' ? null : this.#whole(reply.line);
     this.#exchange.settle(pending, reply);
     return pending.kind === 'fetch' && !pending.held ? this.#exchange.conclude(pending, reply) : wait;
@@ -284,7 +284,11 @@ export class UpstreamSide {
     this.#learnCapabilities(octets);
     const uidValidity = uidValidityOf(octets);
     if (uidValidity !== null && this.#selecting()) this.#exchange.parts.views.select(uidValidity);
-    return this.#whole(cleanStatus(octets));
+    return this.#whole(cleanStatus(octets, this.#storesAtRest()));
+  }
+
+  #storesAtRest(): boolean {
+    return this.#exchange.parts.storing !== null;
   }
 
   #selecting(): boolean {

@@ -20,10 +20,19 @@ test('capabilities that lead around the gateway are not shown', () => {
     'UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN ' +
     'CONTEXT=SEARCH LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE COMPRESS=DEFLATE LITERAL+ ' +
     'NOTIFY SPECIAL-USE QUOTA AUTH=PLAIN JMAPACCESS UIDONLY UNAUTHENTICATE XYZZY';
-  expect(capabilitiesAfterLogin(upstream.split(' ')).join(' ')).toBe(
+  expect(capabilitiesAfterLogin(upstream.split(' '), false).join(' ')).toBe(
     'IMAP4rev1 ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFS MULTIAPPEND UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED ' +
       'I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN LIST-STATUS MOVE STATUS=SIZE SAVEDATE SPECIAL-USE QUOTA LITERAL+',
   );
+});
+
+test('where mail is encrypted before it is stored, it is stored one by one, and may be as large as what becomes of it', () => {
+  const told = (upstream: string): string => capabilitiesAfterLogin(upstream.split(' '), true).join(' ');
+  expect(told('IMAP4rev1 MULTIAPPEND REPLACE APPENDLIMIT=10000000')).toBe(
+    'IMAP4rev1 REPLACE APPENDLIMIT=7137005 LITERAL+',
+  );
+  expect(told('IMAP4rev1 APPENDLIMIT')).toBe('IMAP4rev1 APPENDLIMIT=47929051 LITERAL+');
+  expect(told('IMAP4rev1 APPENDLIMIT=100')).toBe('IMAP4rev1 APPENDLIMIT=0 LITERAL+');
 });
 
 test('before login only mechanisms that both sides have, and none without TLS', () => {
@@ -37,7 +46,7 @@ test('before login only mechanisms that both sides have, and none without TLS', 
 });
 
 test('free text cannot look like a literal, and nobody is sent to another server', () => {
-  const clean = (text: string): string => cleanStatus(latin1(`${text}\r\n`)).toString('latin1');
+  const clean = (text: string): string => cleanStatus(latin1(`${text}\r\n`), false).toString('latin1');
   expect(clean('* OK text {5}')).toBe('* OK text {5)\r\n');
   expect(clean('t1 NO text {5+}')).toBe('t1 NO text {5+)\r\n');
   expect(clean('t1 NO [REFERRAL imap://evil.example/x] gone')).toBe('t1 NO gone\r\n');
@@ -45,7 +54,7 @@ test('free text cannot look like a literal, and nobody is sent to another server
     't1 OK [CAPABILITY IMAP4rev1 IDLE LITERAL+] in\r\n',
   );
   expect(clean('* OK [UIDVALIDITY 7] ok')).toBe('* OK [UIDVALIDITY 7] ok\r\n');
-  expect(cleanCapability(latin1('* CAPABILITY IMAP4rev1 NOTIFY\r\n')).toString()).toBe(
+  expect(cleanCapability(latin1('* CAPABILITY IMAP4rev1 NOTIFY\r\n'), false).toString()).toBe(
     '* CAPABILITY IMAP4rev1 LITERAL+\r\n',
   );
 });

@@ -13,9 +13,10 @@ import { Pending, type TaggedReply } from '../pending.ts';
 import type { Exchange } from '../session.ts';
 import { publicLine } from '../tagged-reply.ts';
 import { type AppendCommand, appendUid } from './append-command.ts';
+import { largestAtRest } from './largest-at-rest.ts';
 import { readMailboxName } from './mailbox-name.ts';
 import type { Storing } from './storing.ts';
-import { largestAtRest, takeMessage } from './take-message.ts';
+import { takeMessage } from './take-message.ts';
 
 export type StoreRequest = {
   event: LineEvent;

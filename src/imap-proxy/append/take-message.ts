@@ -15,16 +15,6 @@ export type TakenMessage = { mark: AtRestMark; octets: SpooledOctets };
 export type NotTaken = { refused: string };
 
 /**
- * The largest message that is encrypted: base64 and what stands around it have to fit into what is read again, and into what the mail
- * server takes.
- *
- * @param stored octets that may be stored
- */
-export function largestAtRest(stored: number): number {
-  return Math.max(0, Math.floor((stored - 8_192) / 1.4));
-}
-
-/**
  * Takes the literal of a message. All of it is taken, also where it will be refused: its client sends it in any case once it was
  * told to go on.
  *

@@ -21,7 +21,11 @@ const NAME_OCTETS = 1_024;
 export const append: CommandHandler = (context, event, start) => store(context, event, start, 'append');
 
 /** REPLACE and UID REPLACE (RFC 8508): the same, in the place of another message. */
-export const replace: CommandHandler = (context, event, start) => store(context, event, start, 'replace');
+export const replace: CommandHandler = (context, event, start) => {
+  const known = context.exchange.parts.upstreamCapabilities.has('REPLACE');
+  if (!known) return context.refuse(event, start.tag, 'BAD', 'Unknown command');
+  return store(context, event, start, 'replace');
+};
 
 async function store(
   context: CommandContext,

@@ -143,8 +143,8 @@ export const imapTargets: readonly FuzzTarget[] = [
           CRLF,
         ]);
         const start = readCommandStart(line);
-        const status = cleanStatus(line);
-        const capability = cleanCapability(line);
+        const status = cleanStatus(line, false);
+        const capability = cleanCapability(line, true);
         for (const cleaned of [status, capability]) {
           holds(cleaned.indexOf(CRLF) === cleaned.length - 2, 'what was cleaned is one line');
         }
