@@ -40,6 +40,8 @@ export class DeferredFetch {
   #away: { signal: AbortSignal; end: () => void } | null = null;
   #work: Promise<void> = Promise.resolve();
   #left: Parked[] = [];
+  /** Another one each time that message numbers have changed. */
+  #numbering = 0;
 
   constructor(parts: DeferredParts) {
     this.#parts = parts;
@@ -50,9 +52,19 @@ export class DeferredFetch {
     const mayGoOn = new Promise<void>((resolve) => {
       this.#letGo = resolve;
     });
+    this.#parts.upstreamSide.renumbered.add(this.#renumbered);
     this.#work = this.#run().finally(() => this.#end());
     await Promise.race([this.#work, mayGoOn]);
   }
+
+  /** What waits has the number that its message has by then; 0: that is not known, or it is gone. */
+  readonly #renumbered = (gone: number | null): void => {
+    this.#numbering++;
+    for (const parked of this.#parts.pending.parked) {
+      if (gone === null || parked.msn === gone) parked.msn = 0;
+      else if (parked.msn > gone) parked.msn--;
+    }
+  };
 
   async #run(): Promise<void> {
     const { exchange, upstreamSide, pending, byUid, set, forward } = this.#parts;
@@ -122,8 +134,11 @@ export class DeferredFetch {
       await waits.free();
     }
     if (!(await this.#comeBack())) return pending.withhold(GIVEN_UP);
+    if (parked.msn === 0 && (!byUid || parked.uid === null)) return;
     const which = byUid && parked.uid !== null ? `UID FETCH ${parked.uid}` : `FETCH ${parked.msn}`;
     const found: Injected[] = [];
+    const numbering = this.#numbering;
+    let renumbered = false;
     try {
       const atRest = parked.uid !== null && views.atRest?.has(parked.uid) === true;
       const wanted = needsView(parked.items, views.names, atRest);
@@ -134,15 +149,18 @@ export class DeferredFetch {
       );
       if (reply.status === 'lost') return;
       const [message] = found;
+      renumbered = byUid && message !== undefined && this.#numbering !== numbering;
       // Without one the message is expunged: its response is left out, as the server would.
-      if (message !== undefined) await this.#answerFrom(message, parked);
-      else if (reply.status !== 'OK')
+      if (message !== undefined && !renumbered) await this.#answerFrom(message, parked);
+      else if (message === undefined && reply.status !== 'OK')
         pending.withhold({ code: 'UNAVAILABLE', text: 'A message could not be fetched.' });
     } finally {
       for (const { original } of found) {
         if (original !== null && isOriginal(original)) await original.discard();
       }
     }
+    // Its number was another one's by the time it could have been said. Each time, a message fewer is left.
+    if (renumbered) await this.#answerParked(parked);
   }
 
   async #answerFrom(message: Injected, parked: Parked): Promise<void> {
@@ -155,7 +173,7 @@ export class DeferredFetch {
     }
     const kind = views.known(uid) ?? views.kindOf(message.messageClass);
     views.learn(uid, kind);
-    if (kind === 'identity') return this.#asStored(parked);
+    if (kind === 'identity') return this.#asStored(msn, parked);
     let opened: OpenedView | null = cachedView(views, uid);
     const atRest = views.atRest?.has(uid) === true;
     if (opened === null && needsView(parked.items, views.names, atRest)) {
@@ -171,14 +189,16 @@ export class DeferredFetch {
     else await exchange.say(answer);
   }
 
-  async #asStored({ raw }: Parked): Promise<void> {
+  async #asStored(msn: number, { raw }: Parked): Promise<void> {
     const { exchange, pending } = this.#parts;
     if (raw === null) {
       return pending.withhold({ code: 'SERVERBUG', text: 'A message changed while it was read.' });
     }
     // Its flags are from before what others have done meanwhile.
     if (this.#wasAway) return pending.withhold(GIVEN_UP);
-    await exchange.say(Buffer.concat(raw));
+    const response = Buffer.concat(raw);
+    const numbered = /^\* [0-9]+/.exec(response.toString('latin1', 0, 20))?.[0].length ?? 0;
+    await exchange.say(Buffer.concat([Buffer.from(`* ${msn}`), response.subarray(numbered)]));
   }
 
   async #open(uid: number, original: Original): Promise<OpenedView> {
@@ -204,6 +224,7 @@ export class DeferredFetch {
       },
     };
     for (const parked of this.#left) {
+      if (parked.msn === 0) continue;
       const { news, rest } = newsOf(parked.msn, parked.items);
       parked.items = rest;
       if (news !== null) await exchange.say(news);
@@ -230,6 +251,7 @@ export class DeferredFetch {
   }
 
   #end(): void {
+    this.#parts.upstreamSide.renumbered.delete(this.#renumbered);
     this.#away?.end();
     if (this.#turn === 'own') this.#parts.turn.give();
     this.#turn = 'none';

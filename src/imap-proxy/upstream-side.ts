@@ -46,6 +46,8 @@ export class UpstreamSide {
   readonly #exchange: Exchange;
   #handler: Handler = PASS;
   /** While a command of the gateway's own is on its way. */
+  /** Told of each message number that is gone; null: those of unknown numbers are. */
+  readonly renumbered = new Set<(msn: number | null) => void>();
   #injection: { wants: (messageClass: MessageClass) => boolean; found: (injected: Injected) => void } | null =
     null;
   /** While a command of the gateway's own asks for something else than messages. */
@@ -207,6 +209,8 @@ export class UpstreamSide {
       case 'vanished':
         // Not allowed while messages are asked for by number (RFC 9051 §7.5.1): what was learnt by number is void.
         this.uids.clear();
+        if (line.kind === 'expunge') this.#tellRenumbered(line.msn);
+        else if (!line.earlier) this.#tellRenumbered(null);
         return this.#renumbered(event.octets);
       case 'data':
         if (line.name === 'EXISTS') this.#exchange.parts.views.atRest?.grew();
@@ -217,6 +221,10 @@ export class UpstreamSide {
         this.#handler = DROP;
         return this.#toHandler(event, 0);
     }
+  }
+
+  #tellRenumbered(msn: number | null): void {
+    for (const tell of this.renumbered) tell(msn);
   }
 
   /**
