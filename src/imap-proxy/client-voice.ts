@@ -2,7 +2,7 @@ import { type Answer, octetsOf } from './answer.ts';
 import type { Wire } from './wire.ts';
 
 /** A whole response, or a piece of one that is relayed. */
-type Said = { what: Buffer | Answer; said: () => void };
+type Said = { what: Buffer | Answer | (() => void); said: () => void };
 
 /**
  * What a client hears: responses that are relayed piece by piece, and whole ones of the gateway's own between them.
@@ -46,6 +46,12 @@ export class ClientVoice {
     return new Promise((resolve) => this.#later.push({ what, said: resolve }));
   }
 
+  /** Does something in the place of a whole response: nothing is said between what it says itself. */
+  turn(act: () => void): Promise<void> | null {
+    if (!this.#inside) return this.#say(act);
+    return new Promise((resolve) => this.#later.push({ what: act, said: resolve }));
+  }
+
   /** The response that was relayed is whole. */
   responseEnded(): void {
     this.#inside = false;
@@ -71,11 +77,15 @@ export class ClientVoice {
     while (this.#writing !== null) await this.#writing;
   }
 
-  #say(what: Buffer | Answer): Promise<void> | null {
+  #say(what: Said['what']): Promise<void> | null {
     if (this.#writing !== null) {
       return new Promise((resolve) => this.#queue.push({ what, said: resolve }));
     }
     if (Buffer.isBuffer(what)) return this.#client.write(what);
+    if (typeof what === 'function') {
+      what();
+      return null;
+    }
     this.#writing = this.#write(what);
     return this.#writing;
   }
@@ -85,6 +95,7 @@ export class ClientVoice {
     await this.#writeAnswer(answer);
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       if (Buffer.isBuffer(next.what)) await this.#client.write(next.what);
+      else if (typeof next.what === 'function') next.what();
       else await this.#writeAnswer(next.what);
       next.said();
     }
@@ -113,6 +124,6 @@ export class ClientVoice {
 }
 
 function dropped({ what, said }: Said): void {
-  if (!Buffer.isBuffer(what)) what.release();
+  if (!Buffer.isBuffer(what) && typeof what !== 'function') what.release();
   said();
 }

@@ -1,5 +1,6 @@
 import { append, replace } from './commands/append.ts';
 import type { CommandHandler } from './commands/command-context.ts';
+import { compress } from './commands/compress.ts';
 import { enable } from './commands/enable.ts';
 import { fetch } from './commands/fetch.ts';
 import { idle } from './commands/idle.ts';
@@ -27,6 +28,7 @@ const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandle
   ...named(select, 'SELECT EXAMINE CLOSE UNSELECT'),
   ...named(idle, 'IDLE'),
   ...named(enable, 'ENABLE'),
+  ...named(compress, 'COMPRESS'),
   ...named(logout, 'LOGOUT'),
 ]);
 

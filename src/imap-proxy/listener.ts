@@ -20,7 +20,7 @@ import { MailboxViews } from './mailbox-views.ts';
 import { Openings } from './openings.ts';
 import type { SearchScope } from './search/open-undecided.ts';
 import { runSession } from './session.ts';
-import { introduce } from './settle-in.ts';
+import { compressUpstream, introduce } from './settle-in.ts';
 import { runStoredSession } from './stored-session.ts';
 import { connectUpstream, type ImapUpstream, type UpstreamConnection } from './upstream-connection.ts';
 import { Wire } from './wire.ts';
@@ -57,6 +57,8 @@ export type ImapListenerOptions = {
   spool?: Spool;
   /** Absent: the system's. */
   timers?: Timers;
+  /** Compresses connections to an upstream that offers it. Default: no. */
+  compressUpstream?: boolean;
   /** Logins in which the password does not travel, passed on as they are. Default: none. */
   relayMechanisms?: readonly RelayedMechanism[];
   /** What a login name ends with that asks for mail as it is stored. Default: nothing does. */
@@ -144,7 +146,6 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   try {
     upstream = await connectUpstream(options.upstream, { source, destination }, client.signal);
     upstream.storesAtRest = options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false;
-    upstream.storesAtRest = options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false;
     const { wire } = upstream;
     client.signal.addEventListener('abort', () => wire.destroy());
     let encrypted = options.tls === 'implicit';
@@ -211,6 +212,7 @@ async function afterLogin(
   });
   await introduce(upstream, clientId, client);
   if (asStored) return await runStoredSession(client, upstream.wire);
+  if (options.compressUpstream === true) await compressUpstream(upstream, client);
   const secret = options.viewSecret;
   const hasKeys = options.hasKeys(principal);
   const reader = { session, principal, secret, names, log, timers };

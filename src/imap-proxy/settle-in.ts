@@ -20,6 +20,12 @@ export async function introduce(
   await asked(upstream, `S4 ID ${argument}`, client);
 }
 
+/** Compresses the connection to an upstream that offers it (RFC 4978). */
+export async function compressUpstream(upstream: UpstreamConnection, client: Wire): Promise<void> {
+  if (!upstream.capabilities.has('COMPRESS=DEFLATE')) return;
+  if (await asked(upstream, 'S5 COMPRESS DEFLATE', client)) upstream.wire.compress();
+}
+
 /** Sends a command of the gateway's own; true: OK. */
 async function asked(upstream: UpstreamConnection, command: string, client: Wire): Promise<boolean> {
   const { wire } = upstream;

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { deflated } from './deflate.ts';
 import { Framer, type FramerEvent, type FramerSide } from './framer.ts';
 
 /** Octets read ahead of the consumer before the peer is told to wait. */
@@ -18,6 +20,9 @@ const STALLED_MS = 120_000;
  */
 export class Wire {
   readonly #socket: Socket;
+  /** The socket itself, unless there is compression between. */
+  #source: Readable;
+  #sink: Writable;
   readonly #framer: Framer;
   readonly #stalledMs: number;
   #waiting: ((open: boolean) => void) | null = null;
@@ -37,6 +42,8 @@ export class Wire {
   constructor(socket: Socket, side: FramerSide, lineLimit: number, stalledMs: number = STALLED_MS) {
     this.#stalledMs = stalledMs;
     this.#socket = socket;
+    this.#source = socket;
+    this.#sink = socket;
     this.#framer = new Framer(side, lineLimit);
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
@@ -99,7 +106,7 @@ export class Wire {
     if (this.#ended) return Promise.resolve(false);
     return new Promise((resolve) => {
       this.#waiting = resolve;
-      this.#socket.resume();
+      this.#source.resume();
     });
   }
 
@@ -123,8 +130,8 @@ export class Wire {
     if (only === undefined) return;
     this.#outgoing = [];
     this.#outgoingOctets = 0;
-    if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    const room = this.#socket.write(pieces.length === 1 ? only : Buffer.concat(pieces));
+    if (this.#socket.destroyed || this.#sink.writableEnded) return;
+    const room = this.#sink.write(pieces.length === 1 ? only : Buffer.concat(pieces));
     if (room || this.#draining !== null) return;
     // Node counts the octets that the system takes: a slow peer is no stalled one.
     this.#socket.setTimeout(this.#stalledMs);
@@ -136,13 +143,13 @@ export class Wire {
       const done = (): void => {
         this.#socket.setTimeout(0);
         this.#socket.off('timeout', stalled);
-        this.#socket.off('drain', done);
+        this.#sink.off('drain', done);
         this.#socket.off('close', done);
         this.#draining = null;
         resolve();
       };
       this.#socket.on('timeout', stalled);
-      this.#socket.on('drain', done);
+      this.#sink.on('drain', done);
       this.#socket.on('close', done);
     });
   }
@@ -151,7 +158,7 @@ export class Wire {
   end(): void {
     if (!this.#socket.destroyed) {
       this.#flush();
-      this.#socket.end();
+      this.#sink.end();
       this.#socket.setTimeout(LINGER_MS, () => this.#socket.destroy());
     }
     this.#finish('ended by the gateway');
@@ -178,6 +185,37 @@ export class Wire {
     return this.#socket;
   }
 
+  /** Whether `compress` was called. */
+  get compressed(): boolean {
+    return this.#source !== this.#socket;
+  }
+
+  /**
+   * From here on everything is deflated, in both directions (RFC 4978 §3): what is written next, and what has arrived and was
+   * not consumed.
+   */
+  compress(): void {
+    if (this.#ended || this.compressed) return;
+    this.#flush();
+    this.#socket.off('data', this.#onData);
+    this.#socket.off('end', this.#onEnd);
+    this.#socket.off('close', this.#onClose);
+    this.#socket.pause();
+    const { source, sink } = deflated(this.#socket, this.#framer.takeRest());
+    this.#source = source;
+    this.#sink = sink;
+    source.on('data', this.#onData);
+    source.on('end', this.#onEnd);
+    source.on('close', this.#onClose);
+    for (const stream of [source, sink]) {
+      stream.on('error', (error) => {
+        this.#finish(error.message);
+        this.destroy();
+      });
+    }
+    source.resume();
+  }
+
   /** Gives the socket away with all that has arrived and was not consumed. */
   handOver(): Socket {
     const rest = this.#framer.takeRest();
@@ -194,7 +232,7 @@ export class Wire {
       this.#waiting = null;
       waiting(true);
     } else if (this.#framer.buffered > READ_AHEAD) {
-      this.#socket.pause();
+      this.#source.pause();
     }
   }
 
@@ -204,6 +242,11 @@ export class Wire {
     this.#cause = cause;
     this.#waiting?.(false);
     this.#waiting = null;
+    if (this.compressed) {
+      this.#socket.unpipe();
+      this.#source.destroy();
+      this.#socket.resume();
+    }
     this.#whenEnded.abort();
   }
 }
