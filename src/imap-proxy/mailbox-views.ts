@@ -50,6 +50,8 @@ export class MailboxViews {
     this.#mailbox = mailbox;
     this.#kinds.clear();
     this.#reader.forget();
+    // Without a name or UIDVALIDITY the next mailbox could be taken for this one.
+    this.#texts.forget((each) => each.protocol === 'imap' && (each.mailbox === '' || each.uidValidity === 0));
     this.headers.clear();
     this.atRest?.forget();
   }

@@ -37,6 +37,15 @@ export class SearchTexts {
     for (const each of this.#kept.values()) if (where(each.message)) yield each;
   }
 
+  /** Those for which `where` holds are another message's from now on. */
+  forget(where: (message: StoredMessage) => boolean): void {
+    for (const [key, { message, text }] of this.#kept) {
+      if (!where(message)) continue;
+      this.#kept.delete(key);
+      this.#characters -= text.characters;
+    }
+  }
+
   #forgetOldest(): void {
     const { sessionCharacters, sessionMessages } = limits.searchText;
     for (const [key, { text }] of this.#kept) {
