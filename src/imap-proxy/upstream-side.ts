@@ -45,9 +45,9 @@ const PASS: Handler = { kind: 'pass' };
 export class UpstreamSide {
   readonly #exchange: Exchange;
   #handler: Handler = PASS;
-  /** While a command of the gateway's own is on its way. */
   /** Told of each message number that is gone; null: those of unknown numbers are. */
   readonly renumbered = new Set<(msn: number | null) => void>();
+  /** While a command of the gateway's own is on its way. */
   #injection: { wants: (messageClass: MessageClass) => boolean; found: (injected: Injected) => void } | null =
     null;
   /** While a command of the gateway's own asks for something else than messages. */
