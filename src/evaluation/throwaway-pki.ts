@@ -18,8 +18,8 @@ export type ThrowawayPki = {
   readonly ca: { certificate: string; certificateFile: string; keyFile: string };
   /** A key and a certificate for a mail user (RFC 8550 §4.4). */
   issueUser(request: UserRequest): Promise<UserIdentity>;
-  /** A TLS server certificate; without names it is for localhost, 127.0.0.1 and ::1. */
-  issueServer(names?: readonly string[]): Promise<ServerIdentity>;
+  /** A TLS server certificate; without names it is for localhost, 127.0.0.1 and ::1, without a type for a P-256 key. */
+  issueServer(names?: readonly string[], keyType?: KeyType): Promise<ServerIdentity>;
   /** A user certificate for a key that lives elsewhere (a token): the certificate, PEM. */
   issueForPublicKey(
     publicKeyPem: string,
@@ -101,8 +101,8 @@ export async function createThrowawayPki(folder: string): Promise<ThrowawayPki> 
       await writePkcs12(openssl, identity, ca.certificateFile);
       return identity;
     },
-    async issueServer(names = ['localhost', '127.0.0.1', '::1']) {
-      const pair = await newKeyPair('p-256');
+    async issueServer(names = ['localhost', '127.0.0.1', '::1'], keyType = 'p-256') {
+      const pair = await newKeyPair(keyType);
       const cert = await authority.certify(names[0] ?? 'localhost', pair.publicPem, serverExtensions(names));
       const base = join(folder, await unusedName(folder, 'server'));
       await writeFile(`${base}.crt`, cert);

@@ -15,6 +15,7 @@ import {
 } from '../../src/evaluation/smtp-upstream.ts';
 import {
   createThrowawayPki,
+  type KeyType,
   type ServerIdentity,
   type ThrowawayPki,
   type UserIdentity,
@@ -55,6 +56,8 @@ export type MailSystemOptions = {
   append?: object;
   /** What the POP3 listener says besides or instead. */
   pop3?: object;
+  /** The key of all servers, the gateway included; default: P-256. */
+  serverKey?: KeyType;
   /** Settings for Dovecot in its own words, behind all others. */
   dovecot?: string;
   /** How the configuration spells a login, where that is not as the servers know it. */
@@ -100,7 +103,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
   };
   try {
     const pki = await createThrowawayPki(join(folder, 'pki'));
-    const server = await pki.issueServer();
+    const server = await pki.issueServer(undefined, options.serverKey);
     const users = new Map<string, MailUser>();
     for (const name of options.users) {
       const identity = await pki.issueUser({

@@ -24,6 +24,7 @@ const PACKAGES = {
   'pinentry-tty': 'pinentry-tty',
   'pkcs11-tool': 'opensc',
   'pkcs15-tool': 'opensc',
+  python3: 'python3',
   script: 'bsdutils',
   setpriv: 'util-linux',
   'softhsm2-util': 'softhsm2',
