@@ -89,6 +89,10 @@ type ReadingEvent =
   | { event: 'mail.stored-encrypted'; level: 'info'; session: SessionId; octets: number }
   /** It was to be encrypted, and could not be: the client was refused. */
   | { event: 'mail.not-stored'; level: 'warn'; session: SessionId; code: string }
+  /** A view that was served once cannot be made again as it was; nothing is served. */
+  | { event: 'view.differs'; level: 'error'; session: SessionId; message: string; reason: string }
+  /** What was said before cannot be looked up or written down: no message is opened that was not opened in this session. */
+  | { event: 'view.records-unavailable'; level: 'error'; session: SessionId; reason: string }
   | {
       event: 'mail.opened';
       level: 'info';

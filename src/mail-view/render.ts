@@ -62,6 +62,9 @@ export type ViewForm = {
   padding: 'on' | 'off';
 };
 
+/** Another one makes other octets of the same message and annotation. */
+export const RENDERER_VERSION = 1;
+
 /** What a rendering says about the message, apart from its content. */
 export type Annotation = {
   kind: ViewOutcome['kind'];

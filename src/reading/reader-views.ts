@@ -1,19 +1,22 @@
-import { SealgateError } from '../errors.ts';
+import { unreachable } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import { type MessageClass, type ViewKind, viewKind } from '../mail-view/message-class.ts';
-import { MessageView } from '../mail-view/message-view.ts';
-import { type Annotation, type RenderedView, renderView, type ShownHeader } from '../mail-view/render.ts';
+import type { MessageView } from '../mail-view/message-view.ts';
+import type { Annotation, ShownHeader, ViewForm } from '../mail-view/render.ts';
 import { shellFields } from '../mail-view/shape.ts';
-import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
-import { octetsInMemory } from '../octets/buffer-source.ts';
+import type { ViewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
-import type { InboundStory, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
+import type { InboundStory, Patience, Principal } from '../pipeline/ports.ts';
+import { RecordSeal } from './record-seal.ts';
+import type { RecordedMailboxes } from './recorded-mailbox.ts';
 import { RepeatedFailures } from './repeated-failures.ts';
+import { type CopiedTo, SaidBefore } from './said-before.ts';
 import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
 import type { Timers } from './timers.ts';
 import { ViewCache } from './view-cache.ts';
+import { ViewMaking } from './view-making.ts';
 import type { Withheld } from './withheld.ts';
 
 export type ReaderOptions = {
@@ -29,6 +32,14 @@ export type ReaderOptions = {
   timers: Timers;
   /** Where large views wait; absent: the usual one. */
   spool?: Spool;
+  /** What was said is kept there for good; absent: only in the session. */
+  recorded?: RecordedMailboxes;
+  /** Which mail server it is: a login of the same name at another one is somebody else. */
+  account?: string;
+  /** Messages that are opened of a mailbox that is seen for the first time, the newest; absent: all. */
+  backlog?: number;
+  /** How views are made for a client of that name (null: it has not said). Absent: wrapped and padded. */
+  form?(client: string | null): ViewForm;
 };
 
 export type OpenedView =
@@ -40,21 +51,26 @@ export type OpenedView =
 /**
  * What one reader is shown, by whatever protocol: opens stored messages, renders their views, and keeps to what was said once.
  *
- * Holds: within a session a stored message keeps its view's octets, whatever the story says later; what an earlier rendering
- * said is kept as an annotation of some hundred octets, the views themselves only as a small cache.
+ * Holds: a stored message keeps its view's octets, whatever the story says later: what was said is written down before the first
+ * octet is served, and a view that comes out differently is not served.
  */
 export class ReaderViews {
   readonly #options: ReaderOptions;
-  readonly #annotations = new Map<string, Annotation>();
+  readonly #said: SaidBefore;
   readonly #cache: ViewCache;
-  readonly #spool: Spool;
+  readonly #making: ViewMaking;
   readonly #failures: RepeatedFailures;
   #client: string | null = null;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#cache = new ViewCache(options.timers);
-    this.#spool = options.spool ?? encryptedSpool();
+    const { secret, account = '', principal, hasKeys, recorded = null, backlog = null } = options;
+    this.#said = new SaidBefore({
+      ...{ recorded, hasKeys, backlog },
+      seal: new RecordSeal(secret, account, principal.login),
+    });
+    this.#making = new ViewMaking({ ...options, spool: options.spool ?? encryptedSpool() }, this.#said);
     this.#failures = new RepeatedFailures(options.timers);
   }
 
@@ -69,16 +85,17 @@ export class ReaderViews {
 
   /** Another mailbox, or none, is selected, or the session ends. */
   forget(): void {
-    this.#annotations.clear();
+    this.#said.forget();
     this.#cache.clear();
   }
 
   /**
    * A mailbox is selected: what was said of its messages in former sessions is at hand when this resolves, which has to be before
-   * anything of them is said.
+   * anything of them is said. Never rejects.
    */
-  async enter(_mailbox: SelectedMailbox): Promise<void> {
+  async enter(mailbox: SelectedMailbox): Promise<void> {
     this.forget();
+    await this.#orTold(this.#said.enter(mailbox));
   }
 
   /** What the client says it is (RFC 2971 `name`), for the profile it gets; of messages shown before nothing changes. */
@@ -92,47 +109,85 @@ export class ReaderViews {
   }
 
   /** @param message where it is named, what it was before keys came or went is what it is */
-  kindOf(messageClass: MessageClass, _message?: StoredMessage): ViewKind {
-    return viewKind(messageClass, this.#options.hasKeys);
+  kindOf(messageClass: MessageClass, message?: StoredMessage): ViewKind {
+    const era = message === undefined ? null : this.#said.era(message);
+    return viewKind(messageClass, era === null ? this.#options.hasKeys : era === 'shell');
   }
 
   /** `shell`: it was opened, in whatever session; null: its class says what it is. */
   recorded(message: StoredMessage): 'shell' | null {
-    return this.#annotations.has(messageKey(message)) ? 'shell' : null;
+    return this.#said.has(message) ? 'shell' : null;
   }
 
   /**
    * Has to be waited for before `shownHeader`, `shows`, `shellOf` and `sizeOf` are asked of a message; never rejects.
    * null, the usual answer: nothing to wait for.
    */
-  recall(_message: StoredMessage): Promise<void> | null {
-    return null;
+  recall(message: StoredMessage): Promise<void> | null {
+    const recalling = this.#said.recall(message);
+    return recalling === null ? null : this.#orTold(recalling);
   }
 
   /** MIME-Version and Content-* fields that a listing shows of a message in the shell; null: known only once it was opened. */
   shellOf(message: StoredMessage): readonly string[] | null {
+    const said = this.#said.atHand(message);
+    if (said?.annotation.transparent) return said.annotation.transparent;
+    if (said === null && (this.#form().shell !== 'wrapped' || this.#said.has(message))) return null;
     const { mimeVersion, contentType } = shellFields(this.boundary(message));
     return [mimeVersion, contentType];
   }
 
   /** RFC822.SIZE of a message in the shell; null: known only once it was opened. */
-  sizeOf(_message: StoredMessage): number | 'as-announced' | null {
-    return 'as-announced';
+  sizeOf(message: StoredMessage): number | 'as-announced' | null {
+    const size = this.#said.size(message);
+    if (size !== null) return size;
+    return this.#form().padding === 'on' || this.#said.has(message) ? 'as-announced' : null;
+  }
+
+  #form(): ViewForm {
+    return this.#options.form?.(this.#client) ?? WRAPPED;
+  }
+
+  /** UIDs of messages in the mailbox that were served as such that no key opens: with a new key they need a new UID to be opened. */
+  async servedWithoutKey(): Promise<readonly number[]> {
+    return (await this.#said.servedAs('no-key')).map(Number);
+  }
+
+  /** Messages of the mailbox have copies (COPYUID, RFC 4315 §3): what was said of them is said of those. Never rejects. */
+  async copied(uids: readonly number[], to: CopiedTo): Promise<void> {
+    await this.#orTold(this.#said.copied(uids, to));
+  }
+
+  /** A mailbox has another name, with everything below it. `delimiter`: null where there is no hierarchy. Never rejects. */
+  async renamed(from: string, to: string, delimiter: string | null): Promise<void> {
+    await this.#orTold(this.#said.renamed(from, to, delimiter));
+  }
+
+  /** A mailbox is gone. Never rejects. */
+  async deleted(name: string): Promise<void> {
+    await this.#orTold(this.#said.deleted(name));
+  }
+
+  async #orTold(work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.#making.tellRecordsAway(error);
+    }
   }
 
   boundary(message: StoredMessage): string {
-    const { secret, principal } = this.#options;
-    return viewBoundary(secret, principal.login, messageKey(message));
+    return this.#making.boundary(message);
   }
 
   /** What listings say of a message whose protected header fields were shown; null: what is stored. */
   shownHeader(message: StoredMessage): ShownHeader | null {
-    return this.#annotations.get(messageKey(message))?.header ?? null;
+    return this.#said.atHand(message)?.annotation.header ?? null;
   }
 
   /** What the view of a message shows; null: it was not opened yet. */
   shows(message: StoredMessage): Annotation['kind'] | null {
-    return this.#annotations.get(messageKey(message))?.kind ?? null;
+    return this.#said.atHand(message)?.annotation.kind ?? null;
   }
 
   /**
@@ -147,113 +202,37 @@ export class ReaderViews {
    * Opens and renders. Never throws. What could not be had leaves nothing behind: the next attempt starts anew.
    *
    * @param original whole; read several times, and let go when this resolves
-   * @param _use `list`: for what a listing says of it, and no octet of its body
    */
-  async open(
-    message: StoredMessage,
-    original: OctetSource,
-    patience: Patience,
-    _use: 'show' | 'list' = 'show',
-  ): Promise<OpenedView> {
+  async open(message: StoredMessage, original: OctetSource, patience: Patience): Promise<OpenedView> {
     const key = messageKey(message);
-    const outcome = await this.#ask(original, patience);
-    if (outcome.kind === 'unavailable') {
-      const { key: isKey, publicText: text } = outcome;
-      // Who gave up himself does not ask in a loop.
-      const isAskedFor = !patience.signal.aborted && patience.openKeysOnly !== true;
-      const penalty = isAskedFor ? { penalty: this.#failures.failed(key) } : {};
-      return withheld({ code: 'UNAVAILABLE', text, ...(isKey ? { key: true as const } : {}), ...penalty });
+    const made = await this.#making.open(message, original, { patience, form: this.#form() });
+    switch (made.kind) {
+      case 'unavailable': {
+        const { key: isKey, publicText: text } = made;
+        // Who gave up himself does not ask in a loop.
+        const penalty = patience.signal.aborted ? {} : { penalty: this.#failures.failed(key) };
+        return withheld({ code: 'UNAVAILABLE', text, ...(isKey ? { key: true as const } : {}), ...penalty });
+      }
+      case 'withheld':
+        this.#failures.opened(key);
+        return made;
+      case 'view':
+        this.#failures.opened(key);
+        this.#cache.keep(key, made.view);
+        return { kind: 'view', view: made.view, release: made.view.hold() };
+      default:
+        return unreachable(made);
     }
-    this.#failures.opened(key);
-    try {
-      const view = await this.#render(message, original, outcome);
-      return { kind: 'view', view, release: view.hold() };
-    } catch (error) {
-      return withheld(this.#whyNot(error));
-    }
-  }
-
-  #whyNot(error: unknown): Withheld {
-    if (!(error instanceof SealgateError)) {
-      this.#defect('reading.render', error);
-      return { code: 'SERVERBUG', text: 'This message could not be shown.' };
-    }
-    const { code, duration, publicText: text } = error;
-    const passes = code === 'view.changed' || duration === 'temporary';
-    // RFC 5530 has LIMIT for what is too large, for now as well.
-    return { code: passes && code !== 'spool.unavailable' ? 'UNAVAILABLE' : 'LIMIT', text };
   }
 
   /** Lets the story see a message that is shown as it is stored, so that its signer's certificate can be learnt. */
   async observe(octets: OctetSource): Promise<void> {
     // Nobody waits for it, so nobody is asked for a PIN.
-    await this.#ask(octets, { signal: AbortSignal.abort(), exhausted: new Map() });
-  }
-
-  async #ask(octets: OctetSource, patience: Patience): Promise<OpenOutcome> {
-    const { story, session, principal } = this.#options;
-    try {
-      return await story.open({ session, principal, octets, patience });
-    } catch (error) {
-      if (error instanceof SealgateError && error.duration === 'permanent') {
-        return { kind: 'failed', report: { layers: [] } };
-      }
-      this.#defect('reading.open', error);
-      const publicText = 'This message cannot be opened now. Try again later.';
-      return { kind: 'unavailable', key: false, publicText };
-    }
-  }
-
-  async #render(
-    message: StoredMessage,
-    original: OctetSource,
-    outcome: Exclude<OpenOutcome, { kind: 'unavailable' }>,
-  ): Promise<MessageView> {
-    const { names, log, session } = this.#options;
-    const key = messageKey(message);
-    const frozen = this.#annotations.get(key);
-    const discardEntity = 'discard' in outcome ? outcome.discard : undefined;
-    let rendered: RenderedView;
-    try {
-      rendered = await renderView({
-        ...{ original, outcome, boundary: this.boundary(message), names, spool: this.#spool },
-        ...(frozen === undefined ? {} : { frozen }),
-      });
-    } catch (error) {
-      await discardEntity?.();
-      throw error;
-    }
-    const discard = async (): Promise<void> => {
-      await rendered.discard();
-      await discardEntity?.();
-    };
-    if (!rendered.overflow && rendered.octets.length !== original.length) {
-      await discard();
-      throw new Error('a view has another size than its original');
-    }
-    // What is in memory needs nothing else any more.
-    if (octetsInMemory(rendered.octets) !== null) await discard();
-    const view = new MessageView(rendered.octets, discard);
-    this.#annotations.set(key, rendered.annotation);
-    this.#cache.keep(key, view);
-    if (frozen === undefined) {
-      log.write({
-        event: 'mail.opened',
-        level: 'info',
-        session,
-        outcome: rendered.annotation.kind,
-        verdict: outcome.kind === 'opened' ? outcome.verdict.kind : 'none',
-        octets: original.length,
-        overflow: rendered.overflow,
-      });
-    }
-    return view;
-  }
-
-  #defect(where: string, error: unknown): void {
-    this.#options.log.write({ event: 'gateway.defect', level: 'error', where, error: String(error) });
+    await this.#making.ask(octets, { signal: AbortSignal.abort(), exhausted: new Map() });
   }
 }
+
+const WRAPPED: ViewForm = { shell: 'wrapped', padding: 'on' };
 
 function withheld(reason: Withheld): OpenedView {
   return { kind: 'withheld', reason };

@@ -21,6 +21,11 @@ export function messageKey(message: StoredMessage): string {
     : `pop3 ${message.uidl}`;
 }
 
+/** What the boundary of its view is made of: the same under every name that a mailbox may get. */
+export function boundaryName(message: StoredMessage): string {
+  return message.protocol === 'imap' ? `imap ${message.uidValidity} ${message.uid}` : `pop3 ${message.uidl}`;
+}
+
 /** What a server says of a mailbox when it is selected. */
 export type SelectedMailbox = {
   name: string;
@@ -29,4 +34,6 @@ export type SelectedMailbox = {
   /** null: not said. */
   uidNext: number | null;
   exists: number;
+  /** The UID of a message by its number, asked of the server; null: it did not say. Absent: nobody can ask. */
+  uidOf?(msn: number): Promise<number | null>;
 };

@@ -1,0 +1,277 @@
+import type { ViewKind } from '../mail-view/message-class.ts';
+import { type Annotation, RENDERER_VERSION } from '../mail-view/render.ts';
+import { backlogEras, eraOf, erasWith, writeEras } from './message-eras.ts';
+import type { RecordSeal } from './record-seal.ts';
+import type { RecordedMailbox, RecordedMailboxes } from './recorded-mailbox.ts';
+import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
+import type { MailboxPlace, ViewRecord } from './view-records.ts';
+
+/** What was said of a message when it was opened first. */
+export type Said = {
+  annotation: Annotation;
+  /** SHA-256 of the view; null: of this message none was made yet, only of the one it is a copy of. */
+  sha256: Buffer | null;
+  /** Octets of a view that has not the size of its original; null: it has. */
+  size: number | null;
+  /** Whether anything of it was given out; not of a copy that was not opened yet. */
+  served: boolean;
+};
+
+export type SaidBeforeParts = {
+  /** null: nothing is kept beyond the session. */
+  recorded: RecordedMailboxes | null;
+  seal: RecordSeal;
+  hasKeys: boolean;
+  /** How many messages of a mailbox that is seen for the first time are opened; the newest. null: all. */
+  backlog: number | null;
+};
+
+/** Of what records hold, so much is kept at hand. */
+const AT_HAND = 500;
+
+/**
+ * What one session knows of what was said before: by itself, by others of the same login, and before the last restart.
+ *
+ * Where it throws SealgateError: `store.unavailable` (temporary), `view.record-damaged` (permanent).
+ */
+export class SaidBefore {
+  readonly #parts: SaidBeforeParts;
+  readonly #atHand = new Map<string, Said>();
+  #entered: {
+    name: string;
+    mailbox: Promise<RecordedMailbox>;
+    now: RecordedMailbox | null;
+    leave: () => void;
+  } | null = null;
+
+  constructor(parts: SaidBeforeParts) {
+    this.#parts = parts;
+  }
+
+  /** Another mailbox, or none, from now on. */
+  forget(): void {
+    this.#atHand.clear();
+    this.#entered?.leave();
+    this.#entered = null;
+  }
+
+  async enter(selected: SelectedMailbox): Promise<void> {
+    const { recorded, hasKeys } = this.#parts;
+    const place = this.#placeOfMailbox(selected);
+    if (recorded === null || place === null) return;
+    const mailbox = await this.#enter(place);
+    const kind = hasKeys ? 'shell' : 'identity';
+    const first = mailbox.eras.length === 0 && kind === 'shell' ? await this.#backlog(selected) : null;
+    const eras = first ?? erasWith(mailbox.eras, kind, selected.uidNext);
+    if (eras === mailbox.eras) return;
+    mailbox.eras = eras;
+    await recorded.records.setEras(mailbox.id, writeEras(eras));
+  }
+
+  /** null: all messages, or nobody can tell which. */
+  async #backlog({ exists, uidOf }: SelectedMailbox) {
+    const { backlog } = this.#parts;
+    if (backlog === null || exists <= backlog || uidOf === undefined) return null;
+    const from = await uidOf(exists - backlog + 1);
+    return from === null ? null : backlogEras(from);
+  }
+
+  /** What a message's class was before keys came or went; null: it is what its class says now. */
+  era(message: StoredMessage): ViewKind | null {
+    const eras = this.#mailboxOf(message)?.eras ?? [];
+    return message.protocol === 'imap' ? eraOf(eras, message.uid) : null;
+  }
+
+  /** Whether it was opened before. */
+  has(message: StoredMessage): boolean {
+    return this.#atHand.has(messageKey(message)) || this.#recordedOf(message) !== null;
+  }
+
+  /** What was said of it, where that is at hand. */
+  atHand(message: StoredMessage): Said | null {
+    return this.#atHand.get(messageKey(message)) ?? null;
+  }
+
+  /** Octets of a view that was made before and is not as long as its original; null: none that is known. */
+  size(message: StoredMessage): number | null {
+    return this.atHand(message)?.size ?? this.#recordedOf(message)?.size ?? null;
+  }
+
+  /** null: it is at hand, or there is nothing. Rejects as `find` does. */
+  recall(message: StoredMessage): Promise<unknown> | null {
+    if (this.#parts.recorded === null || this.#atHand.has(messageKey(message))) return null;
+    const mailbox = this.#mailboxOf(message);
+    if (mailbox !== null && mailbox.get(nameOf(message)) === null) return null;
+    return this.find(message);
+  }
+
+  async find(message: StoredMessage): Promise<Said | null> {
+    const known = this.atHand(message);
+    const { recorded } = this.#parts;
+    const place = this.#placeOf(message);
+    if (known !== null || recorded === null || place === null) return known;
+    const mailbox = await this.#enter(place);
+    if (mailbox.get(nameOf(message)) === null) return null;
+    const record = await recorded.records.find(mailbox.id, nameOf(message));
+    return record === null ? null : this.#keep(message, this.#unsealed(message, record));
+  }
+
+  /**
+   * Says it, for good, unless somebody else was first: what is returned counts.
+   *
+   * @param instead whether something was said before of which nothing was served
+   */
+  async say(message: StoredMessage, said: Said, instead: boolean): Promise<Said> {
+    const { recorded, seal } = this.#parts;
+    const place = this.#placeOf(message);
+    // By POP3 the original is served where nothing was opened, so that nothing is promised for later.
+    const promisesNothing = message.protocol === 'pop3' && said.annotation.kind !== 'opened';
+    if (recorded === null || place === null || promisesNothing) return this.#keep(message, said);
+    const mailbox = await this.#enter(place);
+    const name = nameOf(message);
+    const record: ViewRecord = {
+      ...{ kind: said.annotation.kind, version: RENDERER_VERSION, sha256: said.sha256, served: said.served },
+      ...{ size: said.size, header: said.annotation.header !== null },
+      sealed: seal.seal(messageKeyOf(place, name), said.annotation),
+    };
+    const now = instead
+      ? await recorded.records.replace(mailbox.id, name, record)
+      : await recorded.records.add(mailbox.id, name, record);
+    mailbox.note({ message: name, size: now.size, header: now.header });
+    return this.#keep(message, this.#unsealed(message, now));
+  }
+
+  /** Messages of the mailbox that is entered, served with that kind. */
+  async servedAs(kind: Annotation['kind']): Promise<readonly string[]> {
+    const { recorded } = this.#parts;
+    const entered = this.#entered;
+    if (recorded === null || entered === null) return [];
+    return recorded.records.servedAs((await entered.mailbox).id, kind);
+  }
+
+  /** Copies say what their originals said; no view of them was made yet. */
+  async copied(uids: readonly number[], to: CopiedTo): Promise<void> {
+    const { recorded, seal } = this.#parts;
+    const from = this.#entered;
+    if (recorded === null || from === null) return;
+    const source = await from.mailbox;
+    const place = this.#placeOfMailbox({ ...to, name: to.mailbox });
+    if (place === null) return;
+    let target: { mailbox: RecordedMailbox; leave: () => void } | null = null;
+    try {
+      for (const [at, uid] of uids.entries()) {
+        const next = to.uids[at];
+        if (next === undefined || source.get(String(uid)) === null) continue;
+        const record = await recorded.records.find(source.id, String(uid));
+        if (record === null) continue;
+        const annotation = seal.unseal(messageKeyOf(source.place, String(uid)), record.sealed);
+        target ??= await recorded.enter(place);
+        const name = String(next);
+        const sealed = seal.seal(messageKeyOf(place, name), annotation);
+        const copy = { ...record, sha256: null, served: false, sealed };
+        const { size, header } = await recorded.records.add(target.mailbox.id, name, copy);
+        target.mailbox.note({ message: name, size, header });
+      }
+    } finally {
+      target?.leave();
+    }
+  }
+
+  async renamed(from: string, to: string, delimiter: string | null): Promise<void> {
+    await this.#parts.recorded?.records.renamed(this.#parts.seal.reader, from, to, delimiter);
+  }
+
+  async deleted(name: string): Promise<void> {
+    await this.#parts.recorded?.records.deleted(this.#parts.seal.reader, name);
+  }
+
+  #keep(message: StoredMessage, said: Said): Said {
+    if (this.#parts.recorded !== null) {
+      for (const oldest of this.#atHand.keys()) {
+        if (this.#atHand.size < AT_HAND) break;
+        this.#atHand.delete(oldest);
+      }
+    }
+    this.#atHand.set(messageKey(message), said);
+    return said;
+  }
+
+  #unsealed(message: StoredMessage, { sealed, sha256, size, served }: ViewRecord): Said {
+    const place = this.#placeOf(message);
+    if (place === null) throw new Error('a record of a message without a place');
+    const annotation = this.#parts.seal.unseal(messageKeyOf(place, nameOf(message)), sealed);
+    return { annotation, sha256: sha256 === null ? null : Buffer.from(sha256), size, served };
+  }
+
+  /** The mailbox of a message, where it is entered and there. */
+  #mailboxOf(message: StoredMessage): RecordedMailbox | null {
+    const place = this.#placeOf(message);
+    const entered = this.#entered;
+    return place !== null && entered !== null && entered.name === placeName(place) ? entered.now : null;
+  }
+
+  #recordedOf(message: StoredMessage) {
+    return this.#mailboxOf(message)?.get(nameOf(message)) ?? null;
+  }
+
+  async #enter(place: MailboxPlace): Promise<RecordedMailbox> {
+    const { recorded } = this.#parts;
+    if (recorded === null) throw new Error('nothing is recorded');
+    const name = placeName(place);
+    if (this.#entered?.name === name) return this.#entered.mailbox;
+    this.#entered?.leave();
+    let left = false;
+    let letGo = (): void => undefined;
+    const entering = recorded.enter(place).then(({ mailbox, leave }) => {
+      letGo = leave;
+      if (left) leave();
+      else entry.now = mailbox;
+      return mailbox;
+    });
+    const entry = {
+      name,
+      mailbox: entering,
+      now: null as RecordedMailbox | null,
+      leave: () => {
+        left = true;
+        letGo();
+      },
+    };
+    this.#entered = entry;
+    try {
+      return await entering;
+    } catch (error) {
+      if (this.#entered === entry) this.#entered = null;
+      throw error;
+    }
+  }
+
+  #placeOf(message: StoredMessage): MailboxPlace | null {
+    if (message.protocol === 'imap') return this.#placeOfMailbox({ ...message, name: message.mailbox });
+    return { reader: this.#parts.seal.reader, key: 'pop3', name: '', uidValidity: 0 };
+  }
+
+  /** null: a server that tells no UIDVALIDITY promises nothing. */
+  #placeOfMailbox(mailbox: { name: string; mailboxId?: string; uidValidity: number }): MailboxPlace | null {
+    const { name, mailboxId, uidValidity } = mailbox;
+    if (uidValidity === 0) return null;
+    const key = mailboxId === undefined ? `name ${name}` : `id ${mailboxId}`;
+    return { reader: this.#parts.seal.reader, key, name, uidValidity };
+  }
+}
+
+/** What COPYUID (RFC 4315 §3) says of the copies: in the order of their originals. */
+export type CopiedTo = { mailbox: string; mailboxId?: string; uidValidity: number; uids: readonly number[] };
+
+function placeName({ uidValidity, key }: MailboxPlace): string {
+  return `${uidValidity} ${key}`;
+}
+
+/** What a record is sealed to; a mailbox may get another name. */
+function messageKeyOf({ uidValidity }: MailboxPlace, name: string): string {
+  return `${uidValidity} ${name}`;
+}
+
+function nameOf(message: StoredMessage): string {
+  return message.protocol === 'imap' ? String(message.uid) : message.uidl;
+}

@@ -1,0 +1,239 @@
+import { createHash } from 'node:crypto';
+import { SealgateError } from '../errors.ts';
+import type { SessionId } from '../ids.ts';
+import type { Log } from '../log/log.ts';
+import { MessageView } from '../mail-view/message-view.ts';
+import { type Annotation, type RenderedView, renderView, type ViewForm } from '../mail-view/render.ts';
+import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
+import { octetsInMemory } from '../octets/buffer-source.ts';
+import { scan } from '../octets/scan.ts';
+import type { OctetSource, Spool } from '../octets/source.ts';
+import type { InboundStory, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
+import type { Said, SaidBefore } from './said-before.ts';
+import { boundaryName, type StoredMessage } from './stored-message.ts';
+import type { Withheld } from './withheld.ts';
+
+export type ViewMakingParts = {
+  session: SessionId;
+  principal: Principal;
+  story: InboundStory;
+  secret: Buffer;
+  names: ViewNames;
+  log: Log;
+  spool: Spool;
+};
+
+export type Making = { patience: Patience; form: ViewForm };
+
+export type Made =
+  | { kind: 'view'; view: MessageView }
+  | { kind: 'withheld'; reason: Withheld }
+  | Extract<OpenOutcome, { kind: 'unavailable' }>;
+
+/** What the story led to, apart from nothing. */
+type Outcome = Exclude<OpenOutcome, { kind: 'unavailable' }>;
+
+/** Another session may say something of the message meanwhile, and then that counts. */
+const ROUNDS = 4;
+
+/**
+ * Opens one message, renders its view, and freezes what was said.
+ *
+ * Holds: nothing is given out before what was said is written down; a view that was served is made again octet for octet, or not at
+ * all. What could not be opened when it was served stays so under its UID.
+ */
+export class ViewMaking {
+  readonly #parts: ViewMakingParts;
+  readonly #said: SaidBefore;
+
+  constructor(parts: ViewMakingParts, said: SaidBefore) {
+    this.#parts = parts;
+    this.#said = said;
+  }
+
+  boundary(message: StoredMessage): string {
+    const { secret, principal } = this.#parts;
+    return viewBoundary(secret, principal.login, boundaryName(message));
+  }
+
+  /** Never throws. */
+  async open(message: StoredMessage, original: OctetSource, making: Making): Promise<Made> {
+    let outcome: OpenOutcome | null = null;
+    try {
+      const said = await this.#said.find(message);
+      outcome = withoutOpening(said) ?? (await this.ask(original, making.patience));
+      if (outcome.kind === 'unavailable') return outcome;
+      return { kind: 'view', view: await this.#frozen(message, original, outcome, said, making) };
+    } catch (error) {
+      if (outcome !== null) await discard(outcome);
+      return { kind: 'withheld', reason: this.#whyNot(message, error) };
+    }
+  }
+
+  /** Never throws. */
+  async ask(original: OctetSource, patience: Patience): Promise<OpenOutcome> {
+    const { story, session, principal } = this.#parts;
+    try {
+      return await story.open({ session, principal, octets: original, patience });
+    } catch (error) {
+      if (error instanceof SealgateError && error.duration === 'permanent') {
+        return { kind: 'failed', report: { layers: [] } };
+      }
+      this.#defect('reading.open', error);
+      const publicText = 'This message cannot be opened now. Try again later.';
+      return { kind: 'unavailable', key: false, publicText };
+    }
+  }
+
+  tellRecordsAway(error: unknown): void {
+    const { log, session } = this.#parts;
+    const reason = error instanceof SealgateError ? (error.reason ?? error.code) : String(error);
+    log.write({ event: 'view.records-unavailable', level: 'error', session, reason });
+  }
+
+  /** The view, once it is certain that it is the one that counts under this name. */
+  async #frozen(
+    message: StoredMessage,
+    original: OctetSource,
+    outcome: Outcome,
+    before: Said | null,
+    making: Making,
+  ): Promise<MessageView> {
+    let said = before;
+    for (let round = 0; round < ROUNDS; round++) {
+      const rendered = await this.#rendered(message, original, outcome, said, making.form);
+      try {
+        const sha256 = await digestOf(rendered.octets);
+        if (said?.served === true) {
+          if (said.sha256?.equals(sha256) !== true) throw viewDiffers();
+          return await this.#finished(original, outcome, rendered, false);
+        }
+        const { annotation, octets } = rendered;
+        const size = annotation.padding === 'off' ? octets.length : null;
+        said = await this.#said.say(message, { annotation, sha256, size, served: true }, said !== null);
+        if (said.sha256?.equals(sha256) === true) {
+          return await this.#finished(original, outcome, rendered, before === null);
+        }
+      } catch (error) {
+        await rendered.discard();
+        throw error;
+      }
+      await rendered.discard();
+    }
+    throw viewDiffers();
+  }
+
+  /** Keeps to what was said; where nothing of it was served, it is only kept to where that is possible. */
+  async #rendered(
+    message: StoredMessage,
+    original: OctetSource,
+    outcome: Outcome,
+    said: Said | null,
+    form: ViewForm,
+  ): Promise<RenderedView> {
+    const { names, spool } = this.#parts;
+    const request = { original, outcome, boundary: this.boundary(message), names, spool, form };
+    if (said === null) return renderView(request);
+    try {
+      return await renderView({ ...request, frozen: said.annotation });
+    } catch (error) {
+      const changed = error instanceof SealgateError && error.code === 'view.changed';
+      if (!changed || said.served) throw error;
+      return renderView(request);
+    }
+  }
+
+  async #finished(
+    original: OctetSource,
+    outcome: Outcome,
+    rendered: RenderedView,
+    isNew: boolean,
+  ): Promise<MessageView> {
+    const { octets, overflow, annotation } = rendered;
+    if (annotation.padding === 'on' && !overflow && octets.length !== original.length) {
+      throw new Error('a view has another size than its original');
+    }
+    const free = async (): Promise<void> => {
+      await rendered.discard();
+      await discard(outcome);
+    };
+    // What is in memory needs nothing else any more.
+    if (octetsInMemory(octets) !== null) await free();
+    if (isNew) this.#tellOpened(original.length, outcome, rendered);
+    return new MessageView(octets, free);
+  }
+
+  #tellOpened(octets: number, outcome: Outcome, { overflow, annotation }: RenderedView): void {
+    const { log, session } = this.#parts;
+    log.write({
+      event: 'mail.opened',
+      level: 'info',
+      session,
+      outcome: annotation.kind,
+      verdict: outcome.kind === 'opened' ? outcome.verdict.kind : 'none',
+      octets,
+      overflow,
+    });
+  }
+
+  #whyNot(message: StoredMessage, error: unknown): Withheld {
+    if (!(error instanceof SealgateError)) {
+      this.#defect('reading.render', error);
+      return { code: 'SERVERBUG', text: 'This message could not be shown.' };
+    }
+    const { code, duration, publicText: text } = error;
+    switch (code) {
+      case 'view.differs':
+      case 'view.record-damaged':
+      case 'view.changed': {
+        const { log, session } = this.#parts;
+        const name = message.protocol === 'imap' ? `${message.uidValidity} ${message.uid}` : message.uidl;
+        log.write({ event: 'view.differs', level: 'error', session, message: name, reason: code });
+        return { code: code === 'view.changed' ? 'UNAVAILABLE' : 'SERVERBUG', text };
+      }
+      case 'store.unavailable':
+        // Nobody could promise that it will be the same the next time.
+        this.tellRecordsAway(error);
+        return { code: 'UNAVAILABLE', text: `${text} Try again later.` };
+      default:
+        // RFC 5530 has LIMIT for what is too large, for now as well.
+        return {
+          code: duration === 'temporary' && code !== 'spool.unavailable' ? 'UNAVAILABLE' : 'LIMIT',
+          text,
+        };
+    }
+  }
+
+  #defect(where: string, error: unknown): void {
+    this.#parts.log.write({ event: 'gateway.defect', level: 'error', where, error: String(error) });
+  }
+}
+
+/** What was served without content is made again without opening anything; null: it has to be opened. */
+function withoutOpening(said: Said | null): Outcome | null {
+  if (said === null || !said.served) return null;
+  const kind: Annotation['kind'] = said.annotation.kind;
+  return kind === 'opened' ? null : { kind, report: { layers: [] } };
+}
+
+async function discard(outcome: OpenOutcome): Promise<void> {
+  if (outcome.kind === 'opened') await outcome.discard?.();
+}
+
+async function digestOf(octets: OctetSource): Promise<Buffer> {
+  const hash = createHash('sha256');
+  await scan(octets, (chunk) => {
+    hash.update(chunk);
+    return undefined;
+  });
+  return hash.digest();
+}
+
+function viewDiffers(): SealgateError {
+  return new SealgateError({
+    code: 'view.differs',
+    publicText:
+      'This message cannot be shown as it was shown before. Copy it into another folder and open it there to see it as it is now.',
+    duration: 'permanent',
+  });
+}
