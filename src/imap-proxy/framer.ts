@@ -91,6 +91,18 @@ export class Framer {
     return this.#literal > 0 ? this.#nextOfLiteral() : this.#nextLine(true);
   }
 
+  /** The octets that are here where a response or command begins, as far as they lie in one chunk; null: it is inside one. */
+  ahead(): Buffer | null {
+    const chunk = this.#chunks[0];
+    if (chunk === undefined || !this.#first || this.#literal > 0) return null;
+    return this.#at === 0 ? chunk : chunk.subarray(this.#at);
+  }
+
+  /** Whole responses among what is ahead have been dealt with. */
+  skip(length: number): void {
+    this.#consume(length);
+  }
+
   /** A line that is no command: the answer to a continuation request (SASL, DONE). No literal can follow it. */
   nextText(): Buffer | null {
     const event = this.#nextLine(false);

@@ -6,6 +6,7 @@ import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
 import { type Injected, InjectedFetch } from './injected-fetch.ts';
 import { Pending, type TaggedReply } from './pending.ts';
+import { PlainResponses } from './plain-responses.ts';
 import {
   capabilityList,
   cleanCapability,
@@ -15,6 +16,7 @@ import {
   uidValidityOf,
 } from './server-line.ts';
 import type { Exchange } from './session.ts';
+import type { Wire } from './wire.ts';
 import { sendWritten, type Written } from './written-command.ts';
 
 type LineEvent = Extract<FramerEvent, { type: 'line' }>;
@@ -56,12 +58,14 @@ export class UpstreamSide {
   readonly uids = new Map<number, number>();
   #observing = false;
   readonly #items: FetchItems;
+  readonly #plainResponses: PlainResponses;
   readonly #relayContext: RelayContext;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
     const { views } = exchange.parts;
     this.#items = new FetchItems(views.names);
+    this.#plainResponses = new PlainResponses(this.#items, views);
     this.#relayContext = {
       views,
       places: exchange.places,
@@ -81,6 +85,11 @@ export class UpstreamSide {
     const { upstream } = this.#exchange.parts;
     try {
       for (;;) {
+        const plain = this.#plain(upstream);
+        if (plain !== null) {
+          const wait = this.#whole(plain);
+          if (wait !== null) await wait;
+        }
         const event = upstream.take();
         if (event === null) {
           if (!(await upstream.more())) return;
@@ -92,6 +101,17 @@ export class UpstreamSide {
     } finally {
       if (this.#handler.kind === 'fetch') this.#handler.fetch.abandon();
     }
+  }
+
+  /** The responses ahead that are passed on as they are, all at once; null: the next is none of them. */
+  #plain(upstream: Wire): Buffer | null {
+    if (this.#injection !== null || this.#question !== null) return null;
+    const ahead = upstream.ahead();
+    if (ahead === null) return null;
+    const length = this.#plainResponses.length(ahead);
+    if (length === 0) return null;
+    upstream.skip(length);
+    return ahead.subarray(0, length);
   }
 
   /**

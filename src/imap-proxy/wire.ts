@@ -79,6 +79,16 @@ export class Wire {
     return this.#framer.next();
   }
 
+  /** What is here already from the beginning of a response on, as far as it lies in one chunk; null: nothing, or inside one. */
+  ahead(): Buffer | null {
+    return this.#framer.ahead();
+  }
+
+  /** Whole responses among what is ahead have been dealt with. */
+  skip(length: number): void {
+    this.#framer.skip(length);
+  }
+
   /** The next event; null at the end. Throws SealgateError `imap.framing`. */
   async next(): Promise<FramerEvent | null> {
     for (;;) {
@@ -117,7 +127,8 @@ export class Wire {
   write(octets: Buffer | string): Promise<void> | null {
     if (this.#ended || this.#socket.destroyed) return null;
     const piece = typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets;
-    if (this.#outgoing.length === 0) process.nextTick(() => this.#flush());
+    // Not in this tick: the records of TLS that came together are told of one by one.
+    if (this.#outgoing.length === 0) setImmediate(() => this.#flush());
     this.#outgoing.push(piece);
     this.#outgoingOctets += piece.length;
     if (this.#outgoingOctets >= JOINED_OCTETS) this.#flush();

@@ -3,6 +3,7 @@ import { asn1Targets } from './targets/asn1.ts';
 import { cmsTargets } from './targets/cms.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
+import { imapPlainTargets } from './targets/imap-plain.ts';
 import { keyStoreTargets } from './targets/key-store.ts';
 import { listeningTargets } from './targets/listening.ts';
 import { mailTargets } from './targets/mail.ts';
@@ -26,6 +27,7 @@ export const targets: readonly FuzzTarget[] = [
   ...listeningTargets,
   ...smtpTargets,
   ...imapTargets,
+  ...imapPlainTargets,
   ...pop3Targets,
   ...searchTargets,
   ...mailViewTargets,

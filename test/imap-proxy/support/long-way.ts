@@ -1,0 +1,89 @@
+import { newSessionId } from '../../../src/ids.ts';
+import { FetchItems } from '../../../src/imap-proxy/fetch-plan.ts';
+import { FetchRelay, type RelayContext } from '../../../src/imap-proxy/fetch-relay.ts';
+import { Framer } from '../../../src/imap-proxy/framer.ts';
+import { MailboxViews } from '../../../src/imap-proxy/mailbox-views.ts';
+import { Openings } from '../../../src/imap-proxy/openings.ts';
+import { readServerLine } from '../../../src/imap-proxy/server-line.ts';
+import { Waits } from '../../../src/imap-proxy/waits.ts';
+import { limits } from '../../../src/limits.ts';
+import type { ViewKind } from '../../../src/mail-view/message-class.ts';
+import { viewNames } from '../../../src/mail-view/view-names.ts';
+import { encryptedSpool } from '../../../src/octets/encrypted-spool.ts';
+import { systemTimers } from '../../../src/reading/timers.ts';
+import { principalNamed } from '../../support/principal.ts';
+import { toyControl, toyStory } from './toy-story.ts';
+
+export const NAMES = viewNames('7f3a9c2e', 'gw.example.net');
+
+/** A session's memory of its mailbox, whose answers are kept. */
+export class RecordedViews extends MailboxViews {
+  readonly learnt: [uid: number, kind: ViewKind][] = [];
+
+  constructor() {
+    super({
+      ...{ session: newSessionId(), story: toyStory(toyControl()), timers: systemTimers },
+      ...{ hasKeys: true, secret: Buffer.alloc(32, 7), names: NAMES, log: { write: () => undefined } },
+      principal: principalNamed('bob@example.org'),
+    });
+  }
+
+  override learn(uid: number, kind: ViewKind): void {
+    if (this.known(uid) === null) this.learnt.push([uid, kind]);
+    super.learn(uid, kind);
+  }
+}
+
+/**
+ * Whole FETCH responses as FetchRelay passes them on, and what is learnt of their messages. null: one of them is not a FETCH
+ * response, or is not simply passed on.
+ */
+export function longWay(octets: Buffer, views: RecordedViews): Buffer | null {
+  const said: Buffer[] = [];
+  let waited = false;
+  const context: RelayContext = {
+    views,
+    places: {
+      spool: encryptedSpool(),
+      openings: new Openings(limits.imap.openings),
+      login: views.login,
+      ended: new AbortController().signal,
+    },
+    items: new FetchItems(NAMES),
+    waits: new Waits(systemTimers),
+    write(each) {
+      said.push(each);
+      return null;
+    },
+    say() {
+      waited = true;
+      return null;
+    },
+    inBackground() {
+      waited = true;
+    },
+    fetchOf: () => null,
+    uids: new Map(),
+    observe() {
+      waited = true;
+    },
+  };
+  const framer = new Framer('server', limits.imap.upstreamLineOctets);
+  framer.push(octets);
+  let relay: FetchRelay | null = null;
+  for (let event = framer.next(); event !== null; event = framer.next()) {
+    let wait: Promise<void> | null = null;
+    if (event.type === 'literal') wait = relay?.literal(event.octets, event.remaining) ?? null;
+    else if (!event.first) wait = relay?.line(event.octets, 0, event.literal) ?? null;
+    else {
+      const line = readServerLine(event.octets);
+      if (line.kind !== 'fetch') return null;
+      relay = new FetchRelay(context, line.msn);
+      wait = relay.line(event.octets, line.at, event.literal);
+    }
+    waited ||= wait !== null;
+    wait?.catch(() => undefined);
+    if (waited) return null;
+  }
+  return framer.inside || framer.buffered > 0 ? null : Buffer.concat(said);
+}
