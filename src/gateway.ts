@@ -208,6 +208,8 @@ async function startImap(
     search: searchScope(listener.search),
     relayMechanisms: listener.relayMechanisms,
     rawLoginSuffix: listener.rawLoginSuffix,
+    hiddenCapabilities: listener.hiddenCapabilities,
+    compressUpstream: listener.compressUpstream,
     viewSecret: installation.viewSecret,
     installationId: installation.id,
   });

@@ -15,6 +15,24 @@ export function imapSection(files: Files) {
         }),
         relayMechanisms,
         rawLoginSuffix,
+        hiddenCapabilities: z
+          .array(
+            z.string().regex(/^[A-Za-z0-9][A-Za-z0-9=+._-]{0,63}$/, {
+              error: 'the name of a capability is expected, like COMPRESS=DEFLATE or AUTH=XOAUTH2',
+            }),
+          )
+          .default([])
+          .meta({
+            description:
+              'Capabilities that clients of this listener are not told of, for programs that do badly with one of them.',
+            example: ['COMPRESS=DEFLATE'],
+          }),
+        compressUpstream: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Compresses the connections to the mail server, where it offers COMPRESS. For a server far away: it costs both ends a little time and 105 KB a connection.',
+          ),
         keyAway: z
           .enum(['refuse', 'disconnect'])
           .default('refuse')

@@ -5,7 +5,7 @@ import { largestAtRest } from './append/largest-at-rest.ts';
 
 /**
  * The allow-list of capabilities. A capability that is not in it is not shown: it could lead the client to a command,
- * a response or another server that the gateway does not follow (COMPRESS, BINARY, REFERRALS, JMAPACCESS, UIDONLY …).
+ * a response or another server that the gateway does not follow (IMAP4rev2, REFERRALS, JMAPACCESS, UIDONLY …).
  */
 const KEPT: ReadonlySet<string> = new Set(
   (
@@ -21,16 +21,26 @@ function isKept(capability: string): boolean {
   return KEPT.has(name) || KEPT_FAMILIES.some((family) => name.startsWith(family));
 }
 
-/**
- * What a client sees after login of the capabilities an upstream has. LITERAL+ (RFC 7888) and SASL-IR are the gateway's own.
- *
- * @param atRest whether mail may be encrypted before it is stored: one message at a time, which becomes larger
- */
-export function capabilitiesAfterLogin(upstream: readonly string[], atRest: boolean): string[] {
+/** What shapes the list that a client is told. */
+export type Telling = {
+  /** Whether mail may be encrypted before it is stored: one message at a time, which becomes larger. */
+  storesAtRest: boolean;
+  /** Names that an administrator hides, upper case. */
+  hidden: ReadonlySet<string>;
+};
+
+/** What the gateway does itself, whatever the upstream has: RFC 7888 and RFC 4978. */
+const OWN = ['LITERAL+', 'COMPRESS=DEFLATE'];
+
+/** What a client sees after login of the capabilities an upstream has, and of the gateway's own. */
+export function capabilitiesAfterLogin(
+  upstream: readonly string[],
+  { storesAtRest, hidden }: Telling,
+): string[] {
   const shown = upstream.filter(isKept);
-  const kept = atRest ? storingAtRest(shown) : shown;
+  const kept = storesAtRest ? storingAtRest(shown) : shown;
   const base = kept.some((each) => each.toUpperCase() === 'IMAP4REV1') ? kept : ['IMAP4rev1', ...kept];
-  return [...base, 'LITERAL+'];
+  return [...base, ...OWN].filter((each) => !hidden.has(each.toUpperCase()));
 }
 
 /** RFC 7889: what is said is what may be sent here. */
@@ -50,14 +60,17 @@ export type BeforeLogin = {
   startTls: boolean;
   /** Whether a password may be sent on this connection as it is. */
   loginAllowed: boolean;
+  /** Names that an administrator hides, upper case. */
+  hidden: ReadonlySet<string>;
 };
 
 /** The same list in the greeting and in the answer to CAPABILITY. */
 export function capabilitiesBeforeLogin(state: BeforeLogin): string[] {
   const list = ['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID'];
   if (state.startTls) list.push('STARTTLS');
-  if (!state.loginAllowed) return [...list, 'LOGINDISABLED'];
-  return [...list, ...state.mechanisms.map((each) => `AUTH=${each}`)];
+  if (state.loginAllowed) list.push(...state.mechanisms.map((each) => `AUTH=${each}`));
+  else list.push('LOGINDISABLED');
+  return list.filter((each) => !state.hidden.has(each.toUpperCase()));
 }
 
 /**

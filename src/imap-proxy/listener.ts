@@ -15,6 +15,7 @@ import type { InboundStory, Principal } from '../pipeline/ports.ts';
 import { systemTimers, type Timers } from '../reading/timers.ts';
 import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
+import type { Telling } from './capability.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { Openings } from './openings.ts';
@@ -57,6 +58,8 @@ export type ImapListenerOptions = {
   spool?: Spool;
   /** Absent: the system's. */
   timers?: Timers;
+  /** Capabilities that clients are not told of. Default: none. */
+  hiddenCapabilities?: readonly string[];
   /** Compresses connections to an upstream that offers it. Default: no. */
   compressUpstream?: boolean;
   /** Logins in which the password does not travel, passed on as they are. Default: none. */
@@ -81,7 +84,11 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const names = viewNames(options.installationId, options.hostname);
   const { spool = encryptedSpool() } = options;
-  const shared: Shared = { options, names, spool, openings: new Openings(limits.imap.openings) };
+  const telling: Telling = {
+    storesAtRest: options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false,
+    hidden: new Set(options.hiddenCapabilities?.map((each) => each.toUpperCase())),
+  };
+  const shared: Shared = { options, names, spool, openings: new Openings(limits.imap.openings), telling };
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
@@ -97,7 +104,13 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
   };
 }
 
-type Shared = { options: ImapListenerOptions; names: ViewNames; spool: Spool; openings: Openings };
+type Shared = {
+  options: ImapListenerOptions;
+  names: ViewNames;
+  spool: Spool;
+  openings: Openings;
+  telling: Telling;
+};
 
 /** Serves one connection to its end. Never throws. */
 async function serve(shared: Shared, client: ClientConnection): Promise<void> {
@@ -145,7 +158,6 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   let upstream: UpstreamConnection | null = null;
   try {
     upstream = await connectUpstream(options.upstream, { source, destination }, client.signal);
-    upstream.storesAtRest = options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false;
     const { wire } = upstream;
     client.signal.addEventListener('abort', () => wire.destroy());
     let encrypted = options.tls === 'implicit';
@@ -160,6 +172,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         greet,
         relayMechanisms: options.relayMechanisms ?? [],
         rawLoginSuffix: options.rawLoginSuffix ?? null,
+        telling: shared.telling,
       });
       if (outcome.kind === 'closed') return outcome.cause;
       if (outcome.kind === 'logged-in') {
@@ -199,7 +212,7 @@ async function afterLogin(
   upstream: UpstreamConnection,
   outcome: Extract<LoginOutcome, { kind: 'logged-in' }>,
 ): Promise<string> {
-  const { options, names, spool, openings } = shared;
+  const { options, names, spool, openings, telling } = shared;
   const { principal, mechanism, asStored, clientId } = outcome;
   const { log, story, timers = systemTimers } = options;
   log.write({
@@ -210,9 +223,9 @@ async function afterLogin(
     mechanism,
     ...(asStored ? { asStored } : {}),
   });
-  await introduce(upstream, clientId, client);
+  await introduce(upstream, clientId, client, telling);
   if (asStored) return await runStoredSession(client, upstream.wire);
-  if (options.compressUpstream === true) await compressUpstream(upstream, client);
+  if (options.compressUpstream === true) await compressUpstream(upstream, client, telling);
   const secret = options.viewSecret;
   const hasKeys = options.hasKeys(principal);
   const reader = { session, principal, secret, names, log, timers };
@@ -224,6 +237,7 @@ async function afterLogin(
     client,
     upstream: upstream.wire,
     upstreamCapabilities: upstream.capabilities,
+    telling,
     views,
     spool,
     openings,

@@ -7,7 +7,7 @@ import {
   type RelayedMechanism,
   readRelayedIdentity,
 } from '../sasl/relayed-identity.ts';
-import { capabilitiesBeforeLogin, offeredMechanisms } from './capability.ts';
+import { capabilitiesBeforeLogin, offeredMechanisms, type Telling } from './capability.ts';
 import type { CommandStart, Piece } from './client-command.ts';
 import { type ClientId, readClientId } from './client-id.ts';
 import { nextCommand } from './command-before-login.ts';
@@ -30,6 +30,7 @@ export type LoginState = {
   relayMechanisms: readonly RelayedMechanism[];
   /** What a login name ends with that asks for mail as it is stored; null: nothing does. */
   rawLoginSuffix: string | null;
+  telling: Telling;
 };
 
 export type LoginOutcome =
@@ -117,6 +118,7 @@ function capabilities(state: LoginState): string {
     mechanisms: offered(state),
     startTls: state.startTls,
     loginAllowed: state.loginAllowed,
+    hidden: state.telling.hidden,
   }).join(' ');
 }
 
@@ -191,13 +193,13 @@ async function relay(
 }
 
 async function verdictOf(
-  { client, upstream }: LoginState,
+  { client, upstream, telling }: LoginState,
   tag: string,
   attempt: LoginAttempt,
   challenged: (answer: Buffer) => Buffer | null,
   asStored: boolean,
 ): Promise<'accepted' | 'failed' | Extract<LoginOutcome, { kind: 'closed' }>> {
-  const verdict = await loginUpstream({ upstream, tag, attempt, client, challenged, asStored });
+  const verdict = await loginUpstream({ upstream, tag, attempt, client, challenged, asStored, telling });
   if (verdict.status === 'lost') {
     client.write('* BYE [UNAVAILABLE] Connection to the mail server was closed.\r\n');
     return { kind: 'closed', cause: 'mail server closed during login' };

@@ -1,4 +1,4 @@
-import { capabilitiesAfterLogin } from './capability.ts';
+import { capabilitiesAfterLogin, type Telling } from './capability.ts';
 
 /** What the first line of a response from the upstream is (RFC 9051 §7). */
 export type ServerLine =
@@ -101,12 +101,12 @@ function readNumbered(number: number, name: string, prefix: string): ServerLine 
  * A status response as the client gets it: capabilities filtered, nothing that leads to another server (REFERRAL of
  * RFC 2193 and RFC 2221), and no end that a careless client would take for a literal.
  */
-export function cleanStatus(line: Buffer, atRest: boolean): Buffer {
+export function cleanStatus(line: Buffer, telling: Telling): Buffer {
   let text = line.toString('latin1', 0, line.length - 2);
   const before = text;
   text = text.replace(/^([^ ]+ [A-Za-z]+ )\[CAPABILITY ([^\]]*)\]/i, (_, head: string, list: string) => {
     const upstream = list.split(' ').filter((each) => each !== '');
-    return `${head}[CAPABILITY ${capabilitiesAfterLogin(upstream, atRest).join(' ')}]`;
+    return `${head}[CAPABILITY ${capabilitiesAfterLogin(upstream, telling).join(' ')}]`;
   });
   text = text.replace(/^([^ ]+ [A-Za-z]+ )\[(?:REFERRAL|BADURL)\b[^\]]*\] ?/i, '$1');
   text = text.replace(/(\{[0-9]+\+?)\}$/, '$1)');
@@ -114,9 +114,9 @@ export function cleanStatus(line: Buffer, atRest: boolean): Buffer {
 }
 
 /** The untagged CAPABILITY response as the client gets it after login. */
-export function cleanCapability(line: Buffer, atRest: boolean): Buffer {
+export function cleanCapability(line: Buffer, telling: Telling): Buffer {
   const list = capabilityList(line) ?? [];
-  return Buffer.from(`* CAPABILITY ${capabilitiesAfterLogin(list, atRest).join(' ')}\r\n`, 'latin1');
+  return Buffer.from(`* CAPABILITY ${capabilitiesAfterLogin(list, telling).join(' ')}\r\n`, 'latin1');
 }
 
 /** The capabilities a line tells, as data or as a response code; null: none. */
@@ -127,8 +127,22 @@ export function capabilityList(line: Buffer): string[] | null {
   return found === null ? null : (found[1] ?? '').split(' ').filter((each) => each !== '');
 }
 
-/** The number in `* OK [UIDVALIDITY n]`; null: another line. */
-export function uidValidityOf(line: Buffer): number | null {
-  const found = /^\* OK \[UIDVALIDITY ([0-9]{1,10})\]/i.exec(line.toString('latin1', 0, 64));
-  return found === null ? null : Number(found[1]);
+/** What a server says of the mailbox that is being selected (RFC 9051 §6.3.2, RFC 8474 §5.1). */
+export type MailboxNews =
+  | { uidValidity: number }
+  | { uidNext: number }
+  | { exists: number }
+  | { mailboxId: string };
+
+/** null: another line. */
+export function mailboxNewsOf(line: Buffer): MailboxNews | null {
+  const text = line.toString('latin1', 0, 400);
+  const exists = /^\* ([0-9]{1,10}) EXISTS\r\n/i.exec(text);
+  if (exists !== null) return { exists: Number(exists[1]) };
+  const [, number, value = ''] = /^\* OK \[(UIDVALIDITY|UIDNEXT) ([0-9]{1,10})\]/i.exec(text) ?? [];
+  if (number !== undefined) {
+    return number.toUpperCase() === 'UIDNEXT' ? { uidNext: Number(value) } : { uidValidity: Number(value) };
+  }
+  const [, mailboxId] = /^\* OK \[MAILBOXID \(([A-Za-z0-9_-]{1,255})\)\]/i.exec(text) ?? [];
+  return mailboxId === undefined ? null : { mailboxId };
 }

@@ -6,6 +6,7 @@ import type { Spool } from '../octets/source.ts';
 import type { Timers } from '../reading/timers.ts';
 import type { Answer } from './answer.ts';
 import type { Storing } from './append/storing.ts';
+import type { Telling } from './capability.ts';
 import { ClientSide } from './client-side.ts';
 import { ClientVoice } from './client-voice.ts';
 import type { GatheringPlaces } from './gathering.ts';
@@ -25,6 +26,7 @@ export type SessionParts = {
   upstream: Wire;
   /** Upper case; kept up to date while the session lasts. */
   upstreamCapabilities: Set<string>;
+  telling: Telling;
   views: MailboxViews;
   /** Where messages wait while they are opened. */
   spool: Spool;
@@ -127,9 +129,14 @@ export class Exchange {
     this.finish(pending);
   }
 
+  /** A defect of what goes on by itself ends the session. */
+  watch(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#break(error));
+  }
+
   /** What goes on while other commands do; the returned function says that it does not any longer. */
   inBackground(work: Promise<void>): () => void {
-    work.catch((error: unknown) => this.#break(error));
+    this.watch(work);
     return this.waits.behind(work);
   }
 

@@ -1,4 +1,5 @@
 import { SealgateError } from '../errors.ts';
+import type { Telling } from './capability.ts';
 import { type ClientId, idArgument } from './client-id.ts';
 import { capabilityList, cleanStatus, readServerLine } from './server-line.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
@@ -14,20 +15,30 @@ export async function introduce(
   upstream: UpstreamConnection,
   clientId: ClientId | null,
   client: Wire,
+  telling: Telling,
 ): Promise<void> {
   const argument = clientId === null ? 'NIL' : idArgument(clientId);
   if (argument === 'NIL' || !upstream.capabilities.has('ID')) return;
-  await asked(upstream, `S4 ID ${argument}`, client);
+  await asked(upstream, `S4 ID ${argument}`, client, telling);
 }
 
 /** Compresses the connection to an upstream that offers it (RFC 4978). */
-export async function compressUpstream(upstream: UpstreamConnection, client: Wire): Promise<void> {
+export async function compressUpstream(
+  upstream: UpstreamConnection,
+  client: Wire,
+  telling: Telling,
+): Promise<void> {
   if (!upstream.capabilities.has('COMPRESS=DEFLATE')) return;
-  if (await asked(upstream, 'S5 COMPRESS DEFLATE', client)) upstream.wire.compress();
+  if (await asked(upstream, 'S5 COMPRESS DEFLATE', client, telling)) upstream.wire.compress();
 }
 
 /** Sends a command of the gateway's own; true: OK. */
-async function asked(upstream: UpstreamConnection, command: string, client: Wire): Promise<boolean> {
+async function asked(
+  upstream: UpstreamConnection,
+  command: string,
+  client: Wire,
+  telling: Telling,
+): Promise<boolean> {
   const { wire } = upstream;
   const [tag = ''] = command.split(' ');
   const timer = setTimeout(() => wire.destroy(), SETTLE_MS);
@@ -42,7 +53,7 @@ async function asked(upstream: UpstreamConnection, command: string, client: Wire
       if (line.kind === 'tagged' || line.kind === 'continuation') throw protocol('an answer to nothing');
       const list = capabilityList(event.octets);
       if (list !== null) upstream.capabilities = new Set(list.map((each) => each.toUpperCase()));
-      if (line.kind === 'status') client.write(cleanStatus(event.octets, upstream.storesAtRest ?? false));
+      if (line.kind === 'status') client.write(cleanStatus(event.octets, telling));
     }
   } finally {
     clearTimeout(timer);

@@ -27,8 +27,6 @@ export type UpstreamConnection = {
   wire: Wire;
   /** Upper case. */
   capabilities: Set<string>;
-  /** Whether some of what clients store is encrypted; then it is other capabilities that they are told of. */
-  storesAtRest?: boolean;
 };
 
 const CONNECT_MS = 15_000;

@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import { decodeBase64 } from '../sasl/base64.ts';
 import { type Credentials, plainMessage } from '../sasl/credentials.ts';
 import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
+import type { Telling } from './capability.ts';
 import { capabilityList, cleanCapability, cleanStatus, readServerLine } from './server-line.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { Wire } from './wire.ts';
@@ -24,6 +25,7 @@ export type LoginOptions = {
   challenged(answer: Buffer): Buffer | null;
   /** The session that follows is between client and upstream alone: capabilities are told as they are. */
   asStored: boolean;
+  telling: Telling;
 };
 
 /**
@@ -31,9 +33,9 @@ export type LoginOptions = {
  * words. The credentials go into nothing but the upstream's socket.
  */
 export async function loginUpstream(options: LoginOptions): Promise<LoginVerdict> {
-  const { upstream, tag, attempt, client, challenged, asStored } = options;
+  const { upstream, tag, attempt, client, challenged, asStored, telling } = options;
   const answers = firstCommand(upstream, tag, attempt);
-  const { wire, storesAtRest = false } = upstream;
+  const { wire } = upstream;
   let challenges = 0;
   for (;;) {
     const event = await wire.next();
@@ -52,16 +54,14 @@ export async function loginUpstream(options: LoginOptions): Promise<LoginVerdict
       }
       case 'tagged':
         if (line.tag !== tag) throw protocol();
-        client.write(
-          asStored && line.status === 'OK' ? event.octets : cleanStatus(event.octets, storesAtRest),
-        );
+        client.write(asStored && line.status === 'OK' ? event.octets : cleanStatus(event.octets, telling));
         return { status: line.status };
       case 'capability':
-        client.write(asStored ? event.octets : cleanCapability(event.octets, storesAtRest));
+        client.write(asStored ? event.octets : cleanCapability(event.octets, telling));
         break;
       case 'status':
         if (line.status === 'PREAUTH') throw protocol();
-        client.write(cleanStatus(event.octets, storesAtRest));
+        client.write(cleanStatus(event.octets, telling));
         break;
       default:
         break;

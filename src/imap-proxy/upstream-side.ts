@@ -7,13 +7,14 @@ import type { FramerEvent } from './framer.ts';
 import { type Injected, InjectedFetch } from './injected-fetch.ts';
 import { Pending, type TaggedReply } from './pending.ts';
 import { PlainResponses } from './plain-responses.ts';
+import { readSearchResponse } from './search/search-response.ts';
 import {
   capabilityList,
   cleanCapability,
   cleanStatus,
+  mailboxNewsOf,
   readServerLine,
   type ServerLine,
-  uidValidityOf,
 } from './server-line.ts';
 import type { Exchange } from './session.ts';
 import type { Wire } from './wire.ts';
@@ -36,6 +37,8 @@ export type Asked = { reply: TaggedReply; answers: readonly Answer[] };
 
 /** Octets of all answers to one command of the gateway's own. */
 const ASKED_OCTETS = 32 * 1024 * 1024;
+
+const SEARCH: ReadonlySet<string> = new Set(['SEARCH']);
 
 const DROP: Handler = { kind: 'drop' };
 const PASS: Handler = { kind: 'pass' };
@@ -222,7 +225,7 @@ export class UpstreamSide {
         return this.#status(line, event.octets);
       case 'capability':
         this.#learnCapabilities(event.octets);
-        return this.#whole(cleanCapability(event.octets, this.#storesAtRest()));
+        return this.#whole(cleanCapability(event.octets, this.#exchange.parts.telling));
       case 'fetch':
         return this.#fetch(line, event);
       case 'expunge':
@@ -233,7 +236,10 @@ export class UpstreamSide {
         else if (!line.earlier) this.#tellRenumbered(null);
         return this.#renumbered(event.octets);
       case 'data':
-        if (line.name === 'EXISTS') this.#exchange.parts.views.atRest?.grew();
+        if (line.name === 'EXISTS') {
+          this.#exchange.parts.views.atRest?.grew();
+          this.#hear(event.octets);
+        }
         this.#handler = PASS;
         return this.#toHandler(event, 0);
       case 'unknown':
@@ -291,7 +297,15 @@ export class UpstreamSide {
     const pending = this.#exchange.pending.get(line.tag);
     if (pending === undefined) throw protocol('a tagged response to no command');
     if (pending.kind !== 'injected') this.#learnCapabilities(octets);
-    const reply: TaggedReply = { status: line.status, line: cleanStatus(octets, this.#storesAtRest()) };
+    const reply: TaggedReply = {
+      status: line.status,
+      line: cleanStatus(octets, this.#exchange.parts.telling),
+    };
+    if (pending.kind === 'select') {
+      // Behind this loop, which has to go on for what is asked meanwhile.
+      this.#exchange.watch(this.#selected(pending, reply));
+      return null;
+    }
     const wait = pending.held || pending.kind === 'fetch' ? null : this.#whole(reply.line);
     this.#exchange.settle(pending, reply);
     return pending.kind === 'fetch' && !pending.held ? this.#exchange.conclude(pending, reply) : wait;
@@ -310,18 +324,33 @@ export class UpstreamSide {
     if (line.status === 'PREAUTH') throw protocol('PREAUTH in the middle of a session');
     if (line.status === 'BYE') this.#exchange.byeSent = true;
     this.#learnCapabilities(octets);
-    const uidValidity = uidValidityOf(octets);
-    if (uidValidity !== null && this.#selecting()) this.#exchange.parts.views.select(uidValidity);
-    return this.#whole(cleanStatus(octets, this.#storesAtRest()));
+    this.#hear(octets);
+    return this.#whole(cleanStatus(octets, this.#exchange.parts.telling));
   }
 
-  #storesAtRest(): boolean {
-    return this.#exchange.parts.storing !== null;
+  /** What is said of the mailbox that is being selected. */
+  #hear(octets: Buffer): void {
+    const { pending, parts } = this.#exchange;
+    const [only] = pending.values();
+    if (only?.kind !== 'select') return;
+    const news = mailboxNewsOf(octets);
+    if (news !== null) parts.views.hear(news);
   }
 
-  #selecting(): boolean {
-    for (const pending of this.#exchange.pending.values()) if (pending.kind === 'select') return true;
-    return false;
+  /** Nothing of the mailbox's messages is asked for before it has been entered. */
+  async #selected(pending: Pending, reply: TaggedReply): Promise<void> {
+    const { views } = this.#exchange.parts;
+    if (reply.status !== 'OK') views.select();
+    else if (pending.mailbox !== '') await views.enter(pending.mailbox, (msn) => this.#uidOf(msn));
+    await this.#whole(reply.line);
+    this.#exchange.settle(pending, reply);
+  }
+
+  /** null: the server does not say. */
+  async #uidOf(msn: number): Promise<number | null> {
+    const { answers } = await this.ask(`UID SEARCH ${msn}`, SEARCH);
+    const [found] = answers;
+    return found === undefined ? null : (readSearchResponse(found.octets)?.numbers.min ?? null);
   }
 
   #learnCapabilities(octets: Buffer): void {

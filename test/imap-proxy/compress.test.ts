@@ -26,7 +26,12 @@ function inflated(socket: Socket): ImapConversation {
   const into = createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH });
   socket.pipe(into);
   out.pipe(socket);
-  const both = Duplex.from({ readable: into, writable: out });
+  const both = new Duplex({
+    read: () => undefined,
+    write: (chunk: Buffer, _encoding, done) => void out.write(chunk, done),
+  });
+  into.on('data', (chunk: Buffer) => both.push(chunk));
+  into.on('end', () => both.push(null));
   return new ImapConversation(both as Socket);
 }
 

@@ -14,48 +14,60 @@ function latin1(text: string): Buffer {
   return Buffer.from(text, 'latin1');
 }
 
+const USUAL = { storesAtRest: false, hidden: new Set<string>() };
+
+test('what an administrator hides is not told, before the login and behind it', () => {
+  const hidden = new Set(['IDLE', 'COMPRESS=DEFLATE', 'AUTH=XOAUTH2', 'SASL-IR']);
+  expect(capabilitiesAfterLogin(['IMAP4rev1', 'idle', 'MOVE'], { ...USUAL, hidden }).join(' ')).toBe(
+    'IMAP4rev1 MOVE LITERAL+',
+  );
+  const state = { mechanisms: ['PLAIN', 'XOAUTH2'], startTls: false, loginAllowed: true, hidden };
+  expect(capabilitiesBeforeLogin(state).join(' ')).toBe('IMAP4rev1 LITERAL- ID AUTH=PLAIN');
+});
+
 test('capabilities that lead around the gateway are not shown', () => {
   const upstream =
     'IMAP4rev1 IMAP4rev2 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFS MULTIAPPEND URL-PARTIAL CATENATE ' +
     'UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES WITHIN ' +
     'CONTEXT=SEARCH LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW STATUS=SIZE SAVEDATE COMPRESS=DEFLATE LITERAL+ ' +
     'NOTIFY SPECIAL-USE QUOTA AUTH=PLAIN JMAPACCESS UIDONLY UNAUTHENTICATE XYZZY';
-  expect(capabilitiesAfterLogin(upstream.split(' '), false).join(' ')).toBe(
+  expect(capabilitiesAfterLogin(upstream.split(' '), USUAL).join(' ')).toBe(
     'IMAP4rev1 ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFS MULTIAPPEND UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED ' +
-      'I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN LIST-STATUS MOVE STATUS=SIZE SAVEDATE SPECIAL-USE QUOTA LITERAL+',
+      'I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN LIST-STATUS MOVE STATUS=SIZE SAVEDATE SPECIAL-USE QUOTA LITERAL+ COMPRESS=DEFLATE',
   );
 });
 
 test('where mail is encrypted before it is stored, it is stored one by one, and may be as large as what becomes of it', () => {
-  const told = (upstream: string): string => capabilitiesAfterLogin(upstream.split(' '), true).join(' ');
+  const told = (upstream: string): string =>
+    capabilitiesAfterLogin(upstream.split(' '), { ...USUAL, storesAtRest: true }).join(' ');
   expect(told('IMAP4rev1 MULTIAPPEND REPLACE APPENDLIMIT=10000000')).toBe(
-    'IMAP4rev1 REPLACE APPENDLIMIT=7137005 LITERAL+',
+    'IMAP4rev1 REPLACE APPENDLIMIT=7137005 LITERAL+ COMPRESS=DEFLATE',
   );
-  expect(told('IMAP4rev1 APPENDLIMIT')).toBe('IMAP4rev1 APPENDLIMIT=47929051 LITERAL+');
-  expect(told('IMAP4rev1 APPENDLIMIT=100')).toBe('IMAP4rev1 APPENDLIMIT=0 LITERAL+');
+  expect(told('IMAP4rev1 APPENDLIMIT')).toBe('IMAP4rev1 APPENDLIMIT=47929051 LITERAL+ COMPRESS=DEFLATE');
+  expect(told('IMAP4rev1 APPENDLIMIT=100')).toBe('IMAP4rev1 APPENDLIMIT=0 LITERAL+ COMPRESS=DEFLATE');
 });
 
 test('before login only mechanisms that both sides have, and none without TLS', () => {
   const mechanisms = offeredMechanisms(new Set(['AUTH=PLAIN', 'AUTH=XOAUTH2', 'AUTH=SCRAM-SHA-256-PLUS']));
   expect(mechanisms).toEqual(['PLAIN', 'LOGIN', 'XOAUTH2']);
   expect(offeredMechanisms(new Set(['LOGINDISABLED', 'AUTH=OAUTHBEARER']))).toEqual(['OAUTHBEARER']);
-  const state = { mechanisms, startTls: true, loginAllowed: false };
+  const state = { mechanisms, startTls: true, loginAllowed: false, hidden: USUAL.hidden };
   expect(capabilitiesBeforeLogin(state).join(' ')).toBe(
     'IMAP4rev1 SASL-IR LITERAL- ID STARTTLS LOGINDISABLED',
   );
 });
 
 test('free text cannot look like a literal, and nobody is sent to another server', () => {
-  const clean = (text: string): string => cleanStatus(latin1(`${text}\r\n`), false).toString('latin1');
+  const clean = (text: string): string => cleanStatus(latin1(`${text}\r\n`), USUAL).toString('latin1');
   expect(clean('* OK text {5}')).toBe('* OK text {5)\r\n');
   expect(clean('t1 NO text {5+}')).toBe('t1 NO text {5+)\r\n');
   expect(clean('t1 NO [REFERRAL imap://evil.example/x] gone')).toBe('t1 NO gone\r\n');
   expect(clean('t1 OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE IDLE] in')).toBe(
-    't1 OK [CAPABILITY IMAP4rev1 IDLE LITERAL+] in\r\n',
+    't1 OK [CAPABILITY IMAP4rev1 IDLE LITERAL+ COMPRESS=DEFLATE] in\r\n',
   );
   expect(clean('* OK [UIDVALIDITY 7] ok')).toBe('* OK [UIDVALIDITY 7] ok\r\n');
-  expect(cleanCapability(latin1('* CAPABILITY IMAP4rev1 NOTIFY\r\n'), false).toString()).toBe(
-    '* CAPABILITY IMAP4rev1 LITERAL+\r\n',
+  expect(cleanCapability(latin1('* CAPABILITY IMAP4rev1 NOTIFY\r\n'), USUAL).toString()).toBe(
+    '* CAPABILITY IMAP4rev1 LITERAL+ COMPRESS=DEFLATE\r\n',
   );
 });
 

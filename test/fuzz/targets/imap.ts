@@ -8,8 +8,8 @@ import {
   capabilityList,
   cleanCapability,
   cleanStatus,
+  mailboxNewsOf,
   readServerLine,
-  uidValidityOf,
 } from '../../../src/imap-proxy/server-line.ts';
 import { viewNames } from '../../../src/mail-view/view-names.ts';
 import { type FuzzTarget, holds } from '../target.ts';
@@ -143,13 +143,13 @@ export const imapTargets: readonly FuzzTarget[] = [
           CRLF,
         ]);
         const start = readCommandStart(line);
-        const status = cleanStatus(line, false);
-        const capability = cleanCapability(line, true);
+        const status = cleanStatus(line, { storesAtRest: false, hidden: new Set() });
+        const capability = cleanCapability(line, { storesAtRest: true, hidden: new Set(['IDLE']) });
         for (const cleaned of [status, capability]) {
           holds(cleaned.indexOf(CRLF) === cleaned.length - 2, 'what was cleaned is one line');
         }
         holds(!/\{[0-9]+\+?\}\r\n$/.test(status.toString('latin1')), 'a status ends in no literal');
-        const found: unknown[] = [start, readServerLine(line), capabilityList(line), uidValidityOf(line)];
+        const found: unknown[] = [start, readServerLine(line), capabilityList(line), mailboxNewsOf(line)];
         if (start !== null) {
           const fetch = readFetchCommand(start.name.startsWith('UID'), start.argument);
           found.push(

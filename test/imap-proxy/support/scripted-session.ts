@@ -174,6 +174,7 @@ function partsOf(client: Socket, upstream: Socket, story: InboundStory): Session
     ...{ session, views, log, timers, keyAway: 'refuse', search: { kind: 'opened' }, storing: null },
     client: new Wire(client, 'client', limits.imap.clientLineOctets),
     upstream: new Wire(upstream, 'server', limits.imap.upstreamLineOctets),
+    telling: { storesAtRest: false, hidden: new Set() },
     upstreamCapabilities: new Set(['LITERAL+']),
     spool: encryptedSpool(),
     openings: new Openings(limits.imap.openings),
