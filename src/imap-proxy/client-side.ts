@@ -77,7 +77,7 @@ export class ClientSide {
   async #alone(event: LineEvent, pending: Pending): Promise<void> {
     const exchange = this.#exchange;
     await exchange.waits.giveUp(exchange.idle());
-    if (pending.kind === 'select') exchange.parts.views.select(0, pending.mailbox);
+    if (pending.kind === 'select') exchange.parts.views.select();
     const limit = { octets: limits.imap.commandOctets, tooLarge: '[LIMIT] Too large' };
     if (await this.#forward(event, pending, limit)) await pending.done;
   }
@@ -116,18 +116,19 @@ export class ClientSide {
         else client.abandonLiteral();
         return false;
       }
-      await this.#relayLiteral(size);
+      await this.#relayLiteral(size, pending);
       const next = await client.next();
       if (next === null) throw clientClosed();
       line = next;
     }
   }
 
-  async #relayLiteral(size: number): Promise<void> {
+  async #relayLiteral(size: number, pending: Pending): Promise<void> {
     const { upstream } = this.#exchange.parts;
     for (let left = size; left > 0; ) {
       const { octets, remaining } = await this.#nextOfLiteral();
       left = remaining;
+      if (pending.kind === 'select') pending.mailbox += octets.toString('latin1');
       await upstream.write(octets);
     }
   }

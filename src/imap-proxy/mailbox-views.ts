@@ -7,12 +7,16 @@ import type { Patience } from '../pipeline/ports.ts';
 import type { AtRestMessages } from '../reading/at-rest-messages.ts';
 import { type OpenedView, type ReaderOptions, ReaderViews } from '../reading/reader-views.ts';
 import { SearchTexts } from '../reading/search-texts.ts';
-import type { StoredMessage } from '../reading/stored-message.ts';
+import type { SelectedMailbox, StoredMessage } from '../reading/stored-message.ts';
+import { readMailboxName } from './append/mailbox-name.ts';
 import type { OpenedMessage } from './search/merged-search.ts';
+import type { MailboxNews } from './server-line.ts';
 import { UnfinishedHeaders } from './unfinished-headers.ts';
 
 /** Messages of one mailbox whose class is remembered. */
 const REMEMBERED = 200_000;
+
+const NO_MAILBOX: SelectedMailbox = { name: '', uidValidity: 0, uidNext: null, exists: 0 };
 
 /**
  * What one session knows of the selected mailbox: which messages are S/MIME, and their views.
@@ -22,7 +26,7 @@ const REMEMBERED = 200_000;
 export class MailboxViews {
   readonly #reader: ReaderViews;
   #mailbox = '';
-  #uidValidity = 0;
+  #selected: SelectedMailbox = NO_MAILBOX;
   readonly #kinds = new Map<number, ViewKind>();
   /** Of messages shown as stored. */
   readonly headers = new UnfinishedHeaders();
@@ -44,10 +48,10 @@ export class MailboxViews {
     return this.#reader.names;
   }
 
-  /** Another mailbox, or none, is selected. 0: the server told no UIDVALIDITY. */
-  select(uidValidity: number, mailbox: string = this.#mailbox): void {
-    this.#uidValidity = uidValidity;
-    this.#mailbox = mailbox;
+  /** Another mailbox, or none, is being selected. */
+  select(): void {
+    this.#selected = NO_MAILBOX;
+    this.#mailbox = '';
     this.#kinds.clear();
     this.#reader.forget();
     // Without a name or UIDVALIDITY the next mailbox could be taken for this one.
@@ -56,13 +60,30 @@ export class MailboxViews {
     this.atRest?.forget();
   }
 
+  /** What the server says of it. */
+  hear(news: MailboxNews): void {
+    this.#selected = { ...this.#selected, ...news };
+  }
+
+  /**
+   * It is selected; resolves before anything of its messages may be said.
+   *
+   * @param mailbox as its client wrote it, without quotes, latin1
+   * @param uidOf asks the server for the UID of a message by its number; null: it did not say
+   */
+  async enter(mailbox: string, uidOf: (msn: number) => Promise<number | null>): Promise<void> {
+    this.#mailbox = mailbox;
+    this.#selected = { ...this.#selected, name: readMailboxName(Buffer.from(mailbox, 'latin1')) };
+    await this.#reader.enter({ ...this.#selected, uidOf });
+  }
+
   /** As the client named it, decoded from quotes, latin1; empty where none is selected or its name was not read. */
   get mailbox(): string {
     return this.#mailbox;
   }
 
   get uidValidity(): number {
-    return this.#uidValidity;
+    return this.#selected.uidValidity;
   }
 
   kindOf(messageClass: MessageClass): ViewKind {
@@ -108,7 +129,7 @@ export class MailboxViews {
 
   /** Messages of this mailbox that were opened and whose words are at hand, by UID. */
   opened(): Map<number, OpenedMessage> {
-    const [mailbox, uidValidity] = [this.#mailbox, this.#uidValidity];
+    const { name: mailbox, uidValidity } = this.#selected;
     const here = this.#texts.of(
       (each) => each.protocol === 'imap' && each.mailbox === mailbox && each.uidValidity === uidValidity,
     );
@@ -121,6 +142,10 @@ export class MailboxViews {
   }
 
   #message(uid: number): StoredMessage {
-    return { protocol: 'imap', mailbox: this.#mailbox, uidValidity: this.#uidValidity, uid };
+    const { name: mailbox, mailboxId, uidValidity } = this.#selected;
+    return {
+      ...{ protocol: 'imap', mailbox, uidValidity, uid },
+      ...(mailboxId === undefined ? {} : { mailboxId }),
+    };
   }
 }

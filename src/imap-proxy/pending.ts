@@ -40,7 +40,7 @@ export class Pending {
   #finish: () => void = () => undefined;
   #continuation: { resolve: () => void; relay: boolean } | null = null;
   settled = false;
-  /** Of a SELECT or EXAMINE: the mailbox's name, decoded; empty where none is selected. */
+  /** Of a SELECT or EXAMINE: the mailbox's name as the client has it, without quotes, latin1; empty where none is selected. */
   mailbox = '';
   #sequence: Sequence | null = null;
 

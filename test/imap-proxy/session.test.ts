@@ -94,7 +94,6 @@ test('commands arrive in single octets, or three in one packet', async () => {
 });
 
 test.each([
-  'COMPRESS DEFLATE',
   'XAPPLEPUSHSERVICE x',
   'UNAUTHENTICATE',
   'URLFETCH "x"',

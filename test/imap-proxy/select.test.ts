@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { ReaderViews } from '../../src/reading/reader-views.ts';
+import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
+import type { ImapConversation } from './support/imap-conversation.ts';
+import { startTestProxy, type TestProxy } from './support/listener.ts';
+
+/** Which mailbox a message belongs to, however its client names it. */
+
+let upstream: FakeUpstream;
+let proxy: TestProxy;
+let client: ImapConversation;
+let server: ImapConversation;
+
+beforeEach(async () => {
+  upstream = await FakeUpstream.start();
+  proxy = await startTestProxy(upstream.port);
+  ({ client, server } = await loggedIn(upstream, proxy.port));
+});
+
+afterEach(async () => {
+  client.close();
+  await proxy.close();
+  await upstream.close();
+});
+
+test.each([
+  ['SELECT Entw&APw-rfe', 'Entwürfe'],
+  ['SELECT "Entw&APw-rfe" (CONDSTORE)', 'Entwürfe'],
+  ['EXAMINE {12+}\r\nEntw&APw-rfe', 'Entwürfe'],
+  ['SELECT {12+}\r\nEntw&APw-rfe (CONDSTORE)', 'Entwürfe'],
+  ['SELECT "a \\"b\\""', 'a "b"'],
+  ['SELECT {5+}\r\ninBox', 'INBOX'],
+])('%j: the mailbox is known by its name, before it is selected', async (command, name) => {
+  const entered = vi.spyOn(ReaderViews.prototype, 'enter');
+  client.send(`s ${command}\r\n`);
+  await server.until(/s (?:SELECT|EXAMINE) [\s\S]*\r\n/);
+  const news =
+    '* 3 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n* OK [MAILBOXID (F2212ea87-6097_x)] x\r\n';
+  server.send(`${news}s OK [READ-WRITE] x\r\n`);
+  expect(await client.until(/s OK[^\r\n]*\r\n/)).toBe(`${news}s OK [READ-WRITE] x\r\n`);
+  expect(entered.mock.calls).toMatchObject([
+    [{ name, exists: 3, uidValidity: 7, uidNext: 9, mailboxId: 'F2212ea87-6097_x' }],
+  ]);
+  entered.mockRestore();
+});
+
+test('while it is being entered the server is asked for UIDs, and its client hears nothing of that', async () => {
+  const entered = vi.spyOn(ReaderViews.prototype, 'enter');
+  let uid: number | null | undefined;
+  entered.mockImplementation(async ({ uidOf }) => {
+    uid = await uidOf?.(3);
+  });
+  client.send('s SELECT INBOX\r\nn NOOP\r\n');
+  await server.until(/s SELECT INBOX\r\n/);
+  server.send('* 3 EXISTS\r\ns OK x\r\n');
+  const asked = await server.until(/\r\n/);
+  expect(asked).toMatch(/^S\w+ UID SEARCH 3\r\n$/);
+  server.send(`* 1 EXPUNGE\r\n* SEARCH 8\r\n${asked.split(' ')[0]} OK\r\n`);
+  expect(await client.until(/s OK x\r\n/)).toBe('* 3 EXISTS\r\n* 1 EXPUNGE\r\ns OK x\r\n');
+  expect(uid).toBe(8);
+  expect(await server.until(/n NOOP\r\n/)).toBe('n NOOP\r\n');
+  entered.mockRestore();
+});
+
+test('QRESYNC: what has vanished and changed is told while the mailbox is being selected', async () => {
+  client.send('s SELECT INBOX (QRESYNC (7 20 1:9))\r\n');
+  await server.until(/s SELECT [^\r\n]*\r\n/);
+  const told =
+    '* OK [CLOSED] x\r\n* 3 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* VANISHED (EARLIER) 2,4:6\r\n* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (21))\r\ns OK [READ-WRITE] x\r\n';
+  server.send(told);
+  expect(await client.until(/s OK[^\r\n]*\r\n/)).toBe(told);
+});
+
+test('a mailbox that cannot be selected leaves none selected', async () => {
+  client.send('s SELECT {4+}\r\nNone\r\nn NOOP\r\n');
+  await server.until(/s SELECT \{4\+\}\r\nNone\r\n/);
+  server.send('s NO [NONEXISTENT] x\r\n');
+  expect(await client.until(/s NO[^\r\n]*\r\n/)).toBe('s NO [NONEXISTENT] x\r\n');
+  expect(await server.until(/n NOOP\r\n/)).toBe('n NOOP\r\n');
+});
