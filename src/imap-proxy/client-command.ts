@@ -51,19 +51,38 @@ export function readArguments(pieces: readonly Piece[]): Argument[] | null {
     while (rest !== '') {
       const quoted = /^ ?"((?:[^"\\\r\n\0]|\\["\\])*)"(?= |$)/.exec(rest);
       const atom = /^ ?([^\x00-\x20(){%*"\\\x7f]+)(?= |$)/.exec(rest);
-      const list = /^ ?(\((?:[^()"]|"(?:[^"\\]|\\["\\])*")*\))(?= |$)/.exec(rest);
-      const any = quoted ?? atom ?? list;
+      const list = /^ ?(?=\()/.test(rest) ? readList(rest) : null;
+      if (list !== null) {
+        found.push({ kind: 'list', text: list.trimStart() });
+        rest = rest.slice(list.length);
+        continue;
+      }
+      const any = quoted ?? atom;
       if (any === null) {
         // The blank before a literal.
         if (rest === ' ') break;
         return null;
       }
-      if (list !== null && any === list) found.push({ kind: 'list', text: list[1] ?? '' });
-      else found.push({ kind: 'string', octets: unquote(any[1] ?? '', any === quoted) });
+      found.push({ kind: 'string', octets: unquote(any[1] ?? '', any === quoted) });
       rest = rest.slice(any[0].length);
     }
   }
   return found;
+}
+
+/** The list that text begins with, a blank before it and lists inside it included; null: it does not end, or more is joined to it. */
+function readList(text: string): string | null {
+  const tokens = /"(?:[^"\\]|\\["\\])*"|[()"]/g;
+  let depth = 0;
+  for (let token = tokens.exec(text); token !== null; token = tokens.exec(text)) {
+    if (token[0] === '"') return null;
+    if (token[0] === '(') depth++;
+    if (token[0] === ')' && --depth === 0) {
+      const end = tokens.lastIndex;
+      return end === text.length || text[end] === ' ' ? text.slice(0, end) : null;
+    }
+  }
+  return null;
 }
 
 function unquote(text: string, quoted: boolean): Buffer {

@@ -98,6 +98,8 @@ export class InjectedFetch {
       await this.#context.write(Buffer.concat(this.#raw));
       return;
     }
+    // Somebody has expunged it: what it was cannot be told any more.
+    if (items.some(isGone)) return;
     this.#context.found({
       msn: this.#msn,
       uid: numberOf(items, 'UID'),
@@ -116,4 +118,13 @@ export class InjectedFetch {
     );
     return this.#context.write(Buffer.from(`* ${this.#msn} FETCH (${text.join(' ').trim()})\r\n`, 'latin1'));
   }
+}
+
+/** RFC 9051 §7.5.2: NIL in the place of octets, where there are none; of a message there always are. */
+function isGone({ item, value }: ResponseItem): boolean {
+  return (
+    item.kind === 'section' &&
+    value.kind === 'text' &&
+    value.octets.toString('latin1').trim().toUpperCase() === 'NIL'
+  );
 }

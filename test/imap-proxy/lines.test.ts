@@ -118,3 +118,14 @@ test('arguments: atoms, quoted strings, literals', () => {
   expect(readArguments([{ kind: 'text', text: 'bob "open' }])).toBeNull();
   expect(readArguments([{ kind: 'text', text: 'bob  two' }])).toBeNull();
 });
+
+test('RFC 7162 §3.2.5: arguments with lists in lists', () => {
+  const read = (text: string) => readArguments([{ kind: 'text', text }]);
+  const list = '(QRESYNC (67890007 20050715194045000 41,43:211 (1:2 "a)(b")))';
+  expect(read(`INBOX ${list}`)).toEqual([
+    { kind: 'string', octets: latin1('INBOX') },
+    { kind: 'list', text: list },
+  ]);
+  expect(read(`${list} INBOX`)?.length).toBe(2);
+  for (const text of ['a (b', 'a (b (c)', 'a (b)c', 'a ("b)', 'a )b(']) expect(read(text)).toBeNull();
+});
