@@ -36,6 +36,8 @@ export interface SearchedMailbox {
   search(key: SearchKey): Promise<Found>;
   /** Those of these messages that are shown as views. */
   viewsAmong(numbers: NumberSet): Promise<NumberSet>;
+  /** Whether all of them are known, without asking, to be shown as they are stored. */
+  areAsStored(numbers: NumberSet): boolean;
 }
 
 /** A message that was opened, by its UID. */
@@ -71,7 +73,10 @@ export async function mergedSearch(request: MergeRequest, mailbox: SearchedMailb
   const stored = rewritten(program.key, (leaf) => (differs(leaf.test, names) === 'ours' ? NONE : leaf));
   const listed = rewritten(program.key, (leaf) => unopened(leaf, names, read));
   const r = await asked(mailbox, stored);
-  const u = isSame(stored, listed) ? r : await asked(mailbox, listed);
+  // Of views nothing more is listed then than the server finds among what it holds, and there is none.
+  const isEnough =
+    isSame(stored, listed) || (listsLess(program.key, names) && mailbox.areAsStored(r.numbers));
+  const u = isEnough ? r : await asked(mailbox, listed);
   const { hits, members } = await amongOpened(request, read, mailbox);
   const unclear = r.numbers.xor(u.numbers).minus(members);
   const views = unclear.isEmpty ? NumberSet.empty : await mailbox.viewsAmong(unclear);
@@ -123,6 +128,16 @@ async function amongOpened(
     }
   }
   return { hits, members };
+}
+
+/** Whether a search finds no more messages by what is listed of them than by what is stored. */
+function listsLess(key: SearchKey, names: ViewNames): boolean {
+  let less = true;
+  rewritten(key, (leaf, negated) => {
+    if (differs(leaf.test, names) === 'view' && (negated || leaf.test.on === 'header')) less = false;
+    return leaf;
+  });
+  return less;
 }
 
 type Group = {

@@ -70,6 +70,14 @@ export class UpstreamMailbox implements SearchedMailbox {
     return NumberSet.of((await this.views(numbers)).map(({ number }) => number));
   }
 
+  /** By number nothing is known without asking. */
+  areAsStored(numbers: NumberSet): boolean {
+    const { views } = this.#exchange.parts;
+    if (this.#uid === '') return numbers.isEmpty;
+    for (const uid of numbers) if (views.known(uid) !== 'identity') return false;
+    return true;
+  }
+
   /** Those of the messages that are shown as views. By UID only those are asked for of which it is not known. */
   async views(numbers: NumberSet): Promise<{ number: number; uid: number }[]> {
     const { views } = this.#exchange.parts;

@@ -89,6 +89,8 @@ function holds(key: SearchKey, mail: Mail, face: Face, msn: number): boolean {
 /** A mail server that understands what is written to it, and nothing else. */
 class Server implements SearchedMailbox {
   longest = 0;
+  /** Whether it was seen what the messages are. */
+  knows = true;
   searches = 0;
   classified = NumberSet.empty;
   readonly #mails: readonly Mail[];
@@ -110,6 +112,10 @@ class Server implements SearchedMailbox {
   async viewsAmong(numbers: NumberSet): Promise<NumberSet> {
     this.classified = this.classified.or(numbers);
     return this.#find((mail) => mail.kind !== 'plain').and(numbers);
+  }
+
+  areAsStored(numbers: NumberSet): boolean {
+    return this.knows && this.#find((mail) => mail.kind !== 'plain').and(numbers).isEmpty;
   }
 
   #find(wanted: (mail: Mail, msn: number) => boolean): NumberSet {
@@ -227,6 +233,7 @@ describe('a search in a mailbox of which some messages are shown as views', () =
     await fc.assert(
       fc.asyncProperty(mailbox, key, fc.boolean(), async (mails, text, byUid) => {
         const server = new Server(mails, byUid);
+        server.knows = text.length % 2 === 0;
         const request = { program: program(text), byUid, opened: opened(mails), names };
         const found = await mergedSearch(request, server);
         expect([...found.numbers]).toEqual(expected(text, mails, byUid));
@@ -279,10 +286,21 @@ test('only messages about which the server and the listing disagree are looked a
     stored: { ...each.stored, body: index % 100 === 0 ? 'oak' : 'elm' },
   }));
   const server = new Server(plain, true);
+  server.knows = false;
   const request = { program: program('BODY oak'), byUid: true, opened: new Map(), names };
   expect((await mergedSearch(request, server)).numbers.size).toBe(10);
   expect(server.classified.size).toBe(10);
   expect(server.searches).toBe(1);
+});
+
+test('where what is found is known to be shown as stored, one search is enough', async () => {
+  const server = new Server(
+    many(50, 'plain', () => 'oak'),
+    true,
+  );
+  const request = { program: program('OR TEXT oak FROM x'), byUid: true, opened: new Map(), names };
+  await mergedSearch(request, server);
+  expect([server.searches, server.classified.size]).toEqual([1, 0]);
 });
 
 test('criteria that are the same for every message need nothing', () => {
