@@ -26,6 +26,8 @@ export type MbsyncOptions = {
   mechanism?: string;
   /** Commands under way at a time; without it as many as there are. */
   pipelineDepth?: number;
+  /** Extensions that are not used, whatever the server offers. */
+  without?: string;
   /** Octets; larger mail is not mirrored. */
   maxSize?: number;
 };
@@ -51,7 +53,7 @@ User "${options.login}"
 PassCmd "cat ${passwordFile}"
 SSLType ${ssl}
 AuthMechs ${options.mechanism ?? 'LOGIN'}
-${lines(options.caFile, (file) => `SystemCertificates no\nCertificateFile ${file}`)}${lines(options.pipelineDepth, (depth) => `PipelineDepth ${depth}`)}
+${lines(options.caFile, (file) => `SystemCertificates no\nCertificateFile ${file}`)}${lines(options.pipelineDepth, (depth) => `PipelineDepth ${depth}`)}${lines(options.without, (extensions) => `DisableExtensions ${extensions}`)}
 IMAPStore far
 Account far
 
