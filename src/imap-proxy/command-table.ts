@@ -3,6 +3,7 @@ import type { CommandHandler } from './commands/command-context.ts';
 import { compress } from './commands/compress.ts';
 import { enable } from './commands/enable.ts';
 import { fetch } from './commands/fetch.ts';
+import { id } from './commands/id.ts';
 import { idle } from './commands/idle.ts';
 import { logout, pass } from './commands/pass.ts';
 import { search } from './commands/search.ts';
@@ -16,7 +17,7 @@ import { transfer } from './commands/transfer.ts';
 const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandler>([
   ...named(
     pass,
-    'CAPABILITY NOOP CHECK ID CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
+    'CAPABILITY NOOP CHECK CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
     'GETACL SETACL DELETEACL LISTRIGHTS MYRIGHTS GETQUOTA GETQUOTAROOT SETQUOTA GETMETADATA SETMETADATA',
   ),
   ...numbered(pass, 'STORE EXPUNGE'),
@@ -26,6 +27,7 @@ const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandle
   ...named(append, 'APPEND'),
   ...numbered(replace, 'REPLACE'),
   ...named(select, 'SELECT EXAMINE CLOSE UNSELECT'),
+  ...named(id, 'ID'),
   ...named(idle, 'IDLE'),
   ...named(enable, 'ENABLE'),
   ...named(compress, 'COMPRESS'),

@@ -146,6 +146,13 @@ test('the client’s ID goes up once, after the login, and without what only a p
   expect(await client.until(/c OK done\r\n/)).toBe(
     '* ID ("name" "Sealgate")\r\nb OK Done\r\nl OK in\r\n* OK [ALERT] Down at five\r\nc OK done\r\n',
   );
+  client.send('d ID ("name" {7}\r\n');
+  await client.until(/^\+ [^\r\n]*\r\n/);
+  client.send('Outlook "X-Session-Id" "forged")\r\ne ID (name)\r\n');
+  expect(await server.until(/\r\n/)).toBe('d ID ("name" "Outlook")\r\n');
+  server.send('* ID NIL\r\nd OK done\r\n');
+  const answers = await client.until(/d OK done\r\n/);
+  expect(answers).toContain('* ID NIL\r\n');
 });
 
 test('an upstream that is to be told hears the client’s address before the login', async () => {
