@@ -109,6 +109,8 @@ export class UpstreamSide {
   /** The responses ahead that are passed on as they are, all at once; null: the next is none of them. */
   #plain(upstream: Wire): Buffer | null {
     if (this.#injection !== null || this.#question !== null) return null;
+    // Of mail that lies encrypted at rest even the size is another one.
+    if (this.#exchange.parts.views.atRest?.isEmpty === false) return null;
     const ahead = upstream.ahead();
     if (ahead === null) return null;
     const length = this.#plainResponses.length(ahead);

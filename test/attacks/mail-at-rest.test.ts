@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runProgram } from '../../src/evaluation/run-program.ts';
 import { type AtRestSystem, aliceWrites, startAtRestSystem } from '../conformance/support/at-rest.ts';
 import type { ImapClient } from '../conformance/support/imap-client.ts';
 import { encrypted, mailOf, textEntity } from './support/openssl-mail.ts';
@@ -46,7 +47,6 @@ async function sizeOf(client: ImapClient, uid: number): Promise<number> {
 test('what is stored: a marker, no word of the message, and one layer that other programs open', async () => {
   expect(markerOf(object)).toMatch(/: 1; len=[0-9]+;\r\n sealed=/);
   const { system } = mails;
-  const { runProgram } = await import('../../src/evaluation/run-program.ts');
   const { certificateFile, keyFile } = system.user('alice').identity;
   const { stdout } = await runProgram(
     'openssl',
@@ -103,7 +103,8 @@ test('attack: a length that lies, a marker of another login, a marker on a plain
     const { client, uid } = await planted(octets);
     expect(await sizeOf(client, uid)).toBe(octets.length);
     const view = await client.item(uid, 'BODY.PEEK[]');
-    expect(view.length).toBe(octets.length);
+    // Longer where the notice did not fit; nobody takes the length from the marker.
+    expect(view.length).toBeGreaterThanOrEqual(octets.length);
     expect(markerOf(view)).toBe('');
     client.close();
   }
