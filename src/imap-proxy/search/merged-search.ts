@@ -17,7 +17,7 @@ import {
 } from './search-key.ts';
 import type { SearchProgram } from './search-program.ts';
 import { type WordsReader, wordsReader } from './search-words.ts';
-import { type Differs, differs, matches, unopened } from './shown-leaf.ts';
+import { type Differs, differs, matcher, unopened } from './shown-leaf.ts';
 
 /**
  * The result of a search in a mailbox in which some messages are shown otherwise than they are stored.
@@ -165,9 +165,10 @@ function matching(
   read: WordsReader,
 ): NumberSet {
   const found: number[] = [];
+  const hasIt = matcher(test, read);
   for (const uid of uids) {
     const message = opened.get(uid);
-    if (message !== undefined && matches(test, message.text, read)) found.push(uid);
+    if (message !== undefined && hasIt(message.text)) found.push(uid);
   }
   return NumberSet.of(found);
 }

@@ -40,23 +40,27 @@ function fieldDiffers(field: string, words: Buffer, { installationId }: ViewName
 }
 
 /** Whether a view that was opened has what is looked for. */
-export function matches(test: ShownTest, text: SearchText, read: WordsReader): boolean {
+export function matcher(test: ShownTest, read: WordsReader): (text: SearchText) => boolean {
   switch (test.on) {
-    case 'body':
-      return has(text.body, read(test.words));
+    case 'body': {
+      const words = read(test.words);
+      return ({ body }) => has(body, words);
+    }
     case 'text': {
       const words = read(test.words);
-      return has(text.body, words) || text.fields.some((each) => has(`${each.name}: ${each.text}`, words));
+      return ({ body, fields }) =>
+        has(body, words) || fields.some(({ name, text }) => has(`${name}: ${text}`, words));
     }
     case 'header': {
       const words = read(test.words);
-      return text.fields.some((each) => each.name === test.field && has(each.text, words));
+      return ({ fields }) => fields.some(({ name, text }) => name === test.field && has(text, words));
     }
-    case 'date': {
-      const value = text.fields.find(({ name }) => name === 'date')?.text;
-      const day = value === undefined ? null : dayOfDateField(value);
-      return day !== null && isRelated(day, test);
-    }
+    case 'date':
+      return ({ fields }) => {
+        const value = fields.find(({ name }) => name === 'date')?.text;
+        const day = value === undefined ? null : dayOfDateField(value);
+        return day !== null && isRelated(day, test);
+      };
   }
 }
 
