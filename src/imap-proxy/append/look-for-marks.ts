@@ -30,10 +30,11 @@ export async function lookForMarks({ exchange, upstreamSide }: CommandContext): 
   for (const { octets } of answers) found = found.or(readSearchResponse(octets)?.numbers ?? NumberSet.empty);
   for (const set of found.pieces(limits.imap.searchLineOctets - 200)) {
     await upstreamSide.inject(
-      `UID FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (${name})])`,
+      `UID FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (${name} CONTENT-TYPE)])`,
       () => false,
-      ({ uid, header }) => {
-        if (uid !== null && messages.learn(uid, header)) views.learn(uid, 'shell');
+      ({ uid, header, messageClass }) => {
+        if (uid === null || messageClass !== 'encrypted') return;
+        if (messages.learn(uid, header)) views.learn(uid, 'shell');
       },
     );
   }
