@@ -11,7 +11,7 @@ export type SearchScope =
 
 /** Messages of which it is asked at a time what they are: newest first, so that the budget is soon found. */
 const ASKED = 500;
-/** RFC 9585 §4: often enough for clients that give up a silent server. */
+/** RFC 9585: often enough for clients that give up a silent server. */
 const TOLD_MS = 10_000;
 /** Messages one after another whose key is away: then all are. */
 const AWAY = 3;
