@@ -414,6 +414,21 @@ describe('several tokens with one identity', () => {
     expect(present(sources.signing[0]).standing).toBe('away');
   });
 
+  test('a key is open where nobody is asked for a PIN at its use', async () => {
+    const sources = await pair();
+    const [first, second] = [place('hsm', 0), place('hsm', 1)];
+    const isOpen = (): boolean | undefined => present(sources.decryption[0]).isOpen;
+    expect(isOpen()).toBe(true);
+    first.remove();
+    expect(isOpen()).toBe(true);
+    second.remove();
+    expect(isOpen()).toBe(false);
+    second.insertLocked([keys.alice]);
+    expect(isOpen()).toBe(false);
+    second.insert([{ ...keys.alice, alwaysAuthenticate: true }]);
+    expect(isOpen()).toBe(false);
+  });
+
   test('a key that only one holds works, there', async () => {
     const sources = await pair([keys.alice], [keys.bob]);
     expect(labels(sources.signing)).toEqual(['hsm/alice', 'hsm/bob']);
