@@ -12,6 +12,7 @@ import type { StoringSettings } from './imap-proxy/append/begin-storing.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
 import type { SearchScope } from './imap-proxy/search/open-undecided.ts';
 import { connectUpstream as connectImap, type ImapUpstream } from './imap-proxy/upstream-connection.ts';
+import { AddressRanges } from './listening/address-range.ts';
 import { tlsContext } from './listening/tls-context.ts';
 import type { Log } from './log/log.ts';
 import { encryptedSpool } from './octets/encrypted-spool.ts';
@@ -23,6 +24,9 @@ import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
 import { startPop3Listener } from './pop3-proxy/listener.ts';
 import { connectUpstream as connectPop3, type Pop3Upstream } from './pop3-proxy/upstream-connection.ts';
+import type { Reading } from './reading/reader-views.ts';
+import type { ReadingSettings } from './reading/reading-settings.ts';
+import { RecordedMailboxes } from './reading/recorded-mailbox.ts';
 import { openRevocation } from './revocation/open-revocation.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
@@ -32,6 +36,8 @@ import { type Installation, loadInstallation } from './store/installation.ts';
 import { keyInventories } from './store/key-inventories.ts';
 import { refusedSecrets } from './store/refused-secrets.ts';
 import { openSqlite } from './store/sqlite.ts';
+import { viewMigrations } from './store/view-migrations.ts';
+import { SqliteViewRecords } from './store/view-records.ts';
 
 /** A running gateway. */
 export type Gateway = {
@@ -115,6 +121,14 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       }),
       mailboxes: atRestMailboxes(store),
     };
+    const views = await openSqlite(join(config.stateFolder, 'views.sqlite'), viewMigrations);
+    open.push(views);
+    const recorded = new RecordedMailboxes(new SqliteViewRecords(views));
+    const settings = readingSettings(config.reading);
+    const readingOf = ({ upstream }: Listener): Reading => ({
+      ...{ recorded, settings },
+      account: upstream.host.toLowerCase(),
+    });
     const withKeys = loginsThatRead(principals, config.keys);
     const tlsMaterial = await listenerMaterial(config);
     const ports = new Map<string, number>();
@@ -125,12 +139,18 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       ports.set(listener.name, started.port);
     }
     for (const listener of config.imap) {
-      const started = await startImap(listener, shared, inbound, { installation, withKeys, storing });
+      const started = await startImap(listener, shared, inbound, {
+        ...{ installation, withKeys, storing },
+        reading: readingOf(listener),
+      });
       open.push(started);
       ports.set(listener.name, started.port);
     }
     for (const listener of config.pop3) {
-      const started = await startPop3(listener, shared, inbound, { installation, withKeys });
+      const started = await startPop3(listener, shared, inbound, {
+        ...{ installation, withKeys },
+        reading: readingOf(listener),
+      });
       open.push(started);
       ports.set(listener.name, started.port);
     }
@@ -189,20 +209,31 @@ function startSubmission(listener: Config['submission'][number], shared: Shared,
   });
 }
 
+type ReadingParts = { installation: Installation; withKeys: ReadonlySet<string>; reading: Reading };
+
+function readingSettings(config: Config['reading']): ReadingSettings {
+  const { shell, padding, profiles, backlog, unauthenticated, protectedHeaders } = config;
+  return {
+    form: { shell, padding },
+    profiles: profiles.map(({ logins, clients, networks, ...form }) => ({
+      ...{ logins, clients, form },
+      networks: networks === null ? null : new AddressRanges(networks),
+    })),
+    backlog: backlog === 'all' ? null : backlog,
+    policy: { unauthenticated, protectedHeaders },
+  };
+}
+
 async function startImap(
   listener: Config['imap'][number],
   shared: Shared,
   story: InboundStory,
-  {
-    installation,
-    withKeys,
-    storing,
-  }: { installation: Installation; withKeys: ReadonlySet<string>; storing: StoringSettings },
+  { installation, withKeys, storing, reading }: ReadingParts & { storing: StoringSettings },
 ) {
   return startImapListener({
     ...common(listener, shared),
     upstream: await imapUpstream(listener),
-    ...{ story, storing },
+    ...{ story, storing, reading },
     hasKeys: ({ login }) => withKeys.has(login),
     keyAway: listener.keyAway,
     search: searchScope(listener.search),
@@ -223,14 +254,17 @@ async function startPop3(
   listener: Config['pop3'][number],
   shared: Shared,
   story: InboundStory,
-  { installation, withKeys }: { installation: Installation; withKeys: ReadonlySet<string> },
+  { installation, withKeys, reading }: ReadingParts,
 ) {
   return startPop3Listener({
     ...common(listener, shared),
     upstream: await pop3Upstream(listener),
+    reading,
     story,
     hasKeys: ({ login }) => withKeys.has(login),
     topBody: listener.topBody,
+    relayMechanisms: listener.relayMechanisms,
+    rawLoginSuffix: listener.rawLoginSuffix,
     viewSecret: installation.viewSecret,
     installationId: installation.id,
   });

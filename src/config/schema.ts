@@ -7,6 +7,7 @@ import { listenerSchema } from './listener-schema.ts';
 import { rule } from './policy-schema.ts';
 import { pop3Section } from './pop3-schema.ts';
 import { principal } from './principal-schema.ts';
+import { readingSection } from './reading-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
 import { hostname, login, maybe, size } from './values.ts';
@@ -66,6 +67,7 @@ export function configSchema(files: Files) {
     imap: imapSection(files),
     pop3: pop3Section(files),
     append: appendSection,
+    reading: readingSection,
     keys: keySection(files),
     principals: z
       .strictObject({

@@ -12,6 +12,7 @@ import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
 import type { InboundStory, Principal } from '../pipeline/ports.ts';
+import type { Reading } from '../reading/reader-views.ts';
 import { systemTimers, type Timers } from '../reading/timers.ts';
 import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
@@ -68,6 +69,8 @@ export type ImapListenerOptions = {
   rawLoginSuffix?: string | null;
   /** How mail is stored that clients put into mailboxes. Absent: as they send it. */
   storing?: StoringSettings;
+  /** How decrypted mail is shown, and where that is recorded. Absent: as usual, and nowhere. */
+  reading?: Reading;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
   allowPlainAuth?: boolean;
 };
@@ -177,7 +180,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
       if (outcome.kind === 'closed') return outcome.cause;
       if (outcome.kind === 'logged-in') {
         clearTimeout(timer);
-        return await afterLogin(shared, session, client, upstream, outcome);
+        return await afterLogin(shared, session, client, upstream, outcome, source.address);
       }
       client = new Wire(await overTls(options, client.release()), 'client', limits.imap.clientLineOctets);
       client.signal.addEventListener('abort', () => wire.destroy());
@@ -211,6 +214,7 @@ async function afterLogin(
   client: Wire,
   upstream: UpstreamConnection,
   outcome: Extract<LoginOutcome, { kind: 'logged-in' }>,
+  remote: string,
 ): Promise<string> {
   const { options, names, spool, openings, telling } = shared;
   const { principal, mechanism, asStored, clientId } = outcome;
@@ -228,10 +232,11 @@ async function afterLogin(
   if (options.compressUpstream === true) await compressUpstream(upstream, client, telling);
   const secret = options.viewSecret;
   const hasKeys = options.hasKeys(principal);
-  const reader = { session, principal, secret, names, log, timers };
+  const reader = { session, principal, secret, names, log, timers, remote, ...options.reading };
   const storing = options.storing === undefined ? null : beginStoring(options.storing, reader);
   // Without a key an encrypted message is shown as it is stored, whoever has encrypted it.
   const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null);
+  if (clientId !== null) views.identify(clientId);
   return await runSession({
     session,
     client,

@@ -9,6 +9,7 @@ import { type OpenedView, type ReaderOptions, ReaderViews } from '../reading/rea
 import { SearchTexts } from '../reading/search-texts.ts';
 import type { SelectedMailbox, StoredMessage } from '../reading/stored-message.ts';
 import { readMailboxName } from './append/mailbox-name.ts';
+import type { ClientId } from './client-id.ts';
 import type { OpenedMessage } from './search/merged-search.ts';
 import type { MailboxNews } from './server-line.ts';
 import { UnfinishedHeaders } from './unfinished-headers.ts';
@@ -42,6 +43,12 @@ export class MailboxViews {
 
   get login(): string {
     return this.#reader.login;
+  }
+
+  /** What the client says of itself (RFC 2971 §3.3). */
+  identify(client: ClientId): void {
+    const name = client.find(([field]) => field.toLowerCase() === 'name')?.[1];
+    if (typeof name === 'string') this.#reader.identify(name);
   }
 
   get names(): ViewNames {

@@ -2,6 +2,7 @@ import { limits } from '../limits.ts';
 import type { Entity, Range } from '../mail/entity.ts';
 import { tooComplex } from '../mail/entity-scanner.ts';
 import { readEntityFrom } from '../mail/entity-source.ts';
+import { fieldsNamed } from '../mail/header.ts';
 import { sliceOf } from '../octets/buffer-source.ts';
 import { collectFrom } from '../octets/collect.ts';
 import { OctetSearch } from '../octets/octet-search.ts';
@@ -27,21 +28,23 @@ export type CanonicalEntity = {
  *
  * @param forbidden octets that must not be in it
  * @param spool where content waits that had to be made anew
+ * @param textOnly what may fetch something when it is shown, or hide what does, becomes an attachment
  * @throws SealgateError `mail.too-complex`, `mail.header-too-large`; the content's and the spool's own
  */
 export async function canonicalEntity(
   content: OctetSource,
   forbidden: Buffer,
   spool: Spool,
+  textOnly = false,
 ): Promise<CanonicalEntity> {
   const { entity, root } = await unwrapMessages(content);
   if (!(await beginsWithHeader(entity))) return rebuilt(spool, forbidden, (to) => asAttachment(entity, to));
   const look = await lookAt(entity, forbidden);
-  if (look.clean && !look.binary) {
+  if (look.clean && !look.binary && !textOnly) {
     requireRoom(root);
     return { octets: entity, root, holdsForbidden: look.holdsForbidden, discard: async () => undefined };
   }
-  return rebuilt(spool, forbidden, (to) => rebuild(entity, root, to));
+  return rebuilt(spool, forbidden, (to) => rebuild(entity, root, to, textOnly));
 }
 
 /** RFC 8551 §3.1: header protection by wrapping. Some clients cannot show a message/rfc822 in a listing. */
@@ -181,16 +184,17 @@ async function asAttachment(content: OctetSource, to: Outcome): Promise<void> {
   await to.range(content, { start: 0, end: content.length }, new Base64Rows());
 }
 
-async function rebuild(source: OctetSource, entity: Entity, to: Outcome): Promise<void> {
+async function rebuild(source: OctetSource, entity: Entity, to: Outcome, textOnly: boolean): Promise<void> {
   if (entity.parts.length > 0) {
     let at = entity.range.start;
     for (const part of entity.parts) {
       await to.range(source, { start: at, end: part.range.start }, new CleanLines());
-      await rebuild(source, part, to);
+      await rebuild(source, part, to, textOnly);
       at = part.range.end;
     }
     return to.range(source, { start: at, end: entity.range.end }, new CleanLines());
   }
+  if (textOnly && !isHarmless(entity)) return asFile(source, entity, to);
   if (await mustEncode(source, entity)) return encodedLeaf(source, entity, to);
   return to.range(source, entity.range, new CleanLines());
 }
@@ -215,4 +219,37 @@ async function encodedLeaf(source: OctetSource, { fields, body }: Entity, to: Ou
   }
   await to.write(Buffer.from(`Content-Transfer-Encoding: base64${CRLF}${CRLF}`));
   await to.range(source, body, new Base64Rows());
+}
+
+/** Shown without anything of it being followed. */
+function isHarmless({ mediaType: { type, subtype }, declared, fields }: Entity): boolean {
+  // Readers do not agree on what it is.
+  if (!declared && fieldsNamed(fields, 'content-type').length > 0) return false;
+  switch (type) {
+    case 'text':
+      return subtype === 'plain';
+    case 'image':
+      return !subtype.startsWith('svg');
+    case 'audio':
+    case 'video':
+      return true;
+    case 'application':
+      return !/xml|html|smil|script|pkcs7|pgp/.test(subtype);
+    default:
+      return false;
+  }
+}
+
+/** A leaf that no program shows by itself. Its octets are those it had, decoded by whoever opens it. */
+async function asFile(source: OctetSource, entity: Entity, to: Outcome): Promise<void> {
+  const { mediaType, transferEncoding, body } = entity;
+  const name = mediaType.type === 'text' ? 'message.html' : 'part.bin';
+  const asItIs = transferEncoding === 'base64' || transferEncoding === 'quoted-printable';
+  const header = [
+    `Content-Type: application/octet-stream; name="${name}"`,
+    `Content-Transfer-Encoding: ${asItIs ? transferEncoding : 'base64'}`,
+    `Content-Disposition: attachment; filename="${name}"`,
+  ];
+  await to.write(Buffer.from(`${header.join(CRLF)}${CRLF}${CRLF}`));
+  await to.range(source, body, asItIs ? new CleanLines() : new Base64Rows());
 }

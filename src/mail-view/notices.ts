@@ -33,10 +33,19 @@ export const NOT_SMIME_NOTICE = lines(
   'opens. It is attached as it was received.',
 );
 
+export const REFUSED_NOTICE = lines(
+  'This message is encrypted without a signature, by a method that does not notice',
+  'changes. Sealgate is told not to show such messages. It is attached as it was',
+  'received. Ask the sender to sign, or to encrypt with AES-GCM.',
+);
+
 /** null: nothing to warn of. There is no text for good news: anybody could write it. */
-export function warningOf(outcome: ViewOutcome): string | null {
+export function warningOf(
+  outcome: ViewOutcome,
+  protectedHeaders: 'promote' | 'ignore' = 'promote',
+): string | null {
   if (outcome.kind !== 'opened') return null;
-  const found = warnings(outcome);
+  const found = warnings(outcome, protectedHeaders);
   if (found.length === 0) return null;
   return lines('Sealgate warning', '', ...found);
 }
@@ -49,7 +58,10 @@ function wasChangedOutside(header: HeaderProtectionReport | undefined): boolean 
 
 const SHOWN: ReadonlySet<string> = new Set(['from', 'sender', 'reply-to', 'to', 'cc', 'subject', 'date']);
 
-function warnings(outcome: Extract<ViewOutcome, { kind: 'opened' }>): string[] {
+function warnings(
+  outcome: Extract<ViewOutcome, { kind: 'opened' }>,
+  protectedHeaders: 'promote' | 'ignore',
+): string[] {
   const { report, verdict } = outcome;
   const signatures = signaturesOf(report);
   const found: string[] = [];
@@ -71,7 +83,9 @@ function warnings(outcome: Extract<ViewOutcome, { kind: 'opened' }>): string[] {
   if (wasChangedOutside(report.headerProtection)) {
     found.push(
       '- Subject, date, sender or recipients were changed on the way outside the message;',
-      '  shown is what is protected with it.',
+      protectedHeaders === 'promote'
+        ? '  shown is what is protected with it.'
+        : '  only the sender is shown as it is protected with it.',
     );
   }
   if (verdict.kind === 'unsigned' && isMalleable(report)) {

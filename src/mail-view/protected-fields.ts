@@ -42,6 +42,12 @@ export function withProtectedFields(
   return [...shown, ...[...byName.values()].flat()];
 }
 
+/** What stands outside, but for the sender, who is the one inside. */
+export function withSenderOf(inside: ProtectedFields, outer: readonly string[]): ProtectedFields {
+  const kept = outer.filter((text) => isAuthored(nameOf(text)) && nameOf(text) !== 'from');
+  return [...inside.filter((text) => nameOf(text) === 'from'), ...kept];
+}
+
 /** Lower case. */
 export function nameOf(text: string): string {
   return text.slice(0, text.indexOf(':')).toLowerCase();

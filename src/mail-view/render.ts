@@ -12,13 +12,18 @@ import { type CanonicalEntity, canonicalEntity } from './canonical-entity.ts';
 import { CleanLines, cleanLines } from './clean-lines.ts';
 import { envelope } from './envelope.ts';
 import { epilogue } from './epilogue.ts';
-import { FAILED_NOTICE, NO_KEY_NOTICE, NOT_SMIME_NOTICE, warningOf } from './notices.ts';
-import { type ProtectedFields, protectedFields, withProtectedFields } from './protected-fields.ts';
+import { FAILED_NOTICE, NO_KEY_NOTICE, NOT_SMIME_NOTICE, REFUSED_NOTICE, warningOf } from './notices.ts';
+import {
+  type ProtectedFields,
+  protectedFields,
+  withProtectedFields,
+  withSenderOf,
+} from './protected-fields.ts';
 import { outerFields, shellFields } from './shape.ts';
 import { statusBlock } from './status-block.ts';
 import { transparentBody } from './transparent.ts';
 import type { ViewNames } from './view-names.ts';
-import type { ViewOutcome } from './view-outcome.ts';
+import { isMalleable, type ViewOutcome } from './view-outcome.ts';
 
 /**
  * The decrypted view of a stored message: a shell of constant shape around what was found in it.
@@ -52,9 +57,21 @@ export type RenderRequest = {
   form?: ViewForm;
   /** What an earlier rendering of this stored message said: it keeps its words and form, or the bytes under its UID would change. */
   frozen?: Annotation;
+  /** Absent: warnings, and protected header fields are shown. */
+  policy?: RenderPolicy;
   /** Where content waits that had to be made anew. */
   spool: Spool;
 };
+
+/** What is done with some messages, unless something was said of them before. */
+export type RenderPolicy = {
+  /** Of content that nobody has authenticated (EFAIL): see the configuration. */
+  unauthenticated: 'warn' | 'text-only' | 'refuse';
+  /** `ignore`: of protected header fields only the sender is shown. */
+  protectedHeaders: 'promote' | 'ignore';
+};
+
+const USUAL: RenderPolicy = { unauthenticated: 'warn', protectedHeaders: 'promote' };
 
 export type ViewForm = {
   shell: 'wrapped' | 'transparent';
@@ -75,6 +92,8 @@ export type Annotation = {
   /** MIME-Version and Content-* fields of a view in the transparent shell; null: the wrapped one. */
   transparent: readonly string[] | null;
   padding: ViewForm['padding'];
+  /** Whether everything but plain text and pictures was made an attachment. */
+  textOnly: boolean;
 };
 
 /** What listings have to say of a message that was opened, so that they agree with its view. */
@@ -117,12 +136,12 @@ export async function renderView(request: RenderRequest): Promise<RenderedView> 
 const NOTHING_TO_DISCARD = async (): Promise<void> => undefined;
 
 async function assemble(
-  { original, names, boundary, form = WRAPPED, frozen }: RenderRequest,
-  { outcome, parts, entity }: Content,
+  { original, names, boundary, form = WRAPPED, policy = USUAL, frozen }: RenderRequest,
+  { outcome, parts, entity, textOnly }: Content,
 ): Promise<Omit<RenderedView, 'discard'>> {
   const header = await headerOf(original);
   const stored = outerFields(header.octets, names);
-  const warning = frozen === undefined ? warningOf(outcome) : frozen.warning;
+  const warning = frozen === undefined ? warningOf(outcome, policy.protectedHeaders) : frozen.warning;
   const wanted = frozen === undefined ? form.shell : frozen.transparent === null ? 'wrapped' : 'transparent';
   const bare =
     wanted === 'wrapped' || entity === null || warning !== null ? null : await transparentBody(entity);
@@ -131,9 +150,9 @@ async function assemble(
     kind: outcome.kind,
     status: statusBlock(outcome, names),
     warning,
-    header: shownHeader(outcome, stored),
+    header: shownHeader(outcome, stored, policy.protectedHeaders),
     transparent: bare?.fields ?? null,
-    padding: form.padding,
+    ...{ padding: form.padding, textOnly },
   };
   const wrapped = shellFields(boundary);
   const shell = annotation.transparent?.join('') ?? `${wrapped.mimeVersion}${wrapped.contentType}`;
@@ -159,11 +178,18 @@ async function assemble(
   return { octets: joinedSource([bufferSource(head), body, ...padding]), overflow: room < 0, annotation };
 }
 
-function shownHeader(outcome: ViewOutcome, stored: readonly string[]): ShownHeader | null {
+function shownHeader(
+  outcome: ViewOutcome,
+  stored: readonly string[],
+  protectedHeaders: RenderPolicy['protectedHeaders'],
+): ShownHeader | null {
   if (outcome.kind !== 'opened') return null;
-  const { header } = outcome;
+  const { header, report } = outcome;
   if (header === undefined || header === null) return null;
-  const fields = protectedFields(header);
+  // Signatures were judged by the sender inside.
+  if (protectedHeaders === 'ignore' && report.headerProtection?.fromMismatch === false) return null;
+  const inside = protectedFields(header);
+  const fields = protectedHeaders === 'promote' ? inside : withSenderOf(inside, stored);
   const all = Buffer.from(withProtectedFields(stored, fields).join(''), 'latin1');
   return { fields, envelope: envelope(readHeader(all, 0, all.length).fields) };
 }
@@ -173,18 +199,22 @@ type Content = {
   outcome: ViewOutcome;
   parts: readonly OctetSource[];
   entity: CanonicalEntity | null;
+  textOnly: boolean;
   discard(): Promise<void>;
 };
 
 /** Content that cannot be shown safely turns the outcome into `failed`. */
 async function contentOf(request: RenderRequest): Promise<Content> {
-  const { outcome } = request;
+  const outcome = afterPolicy(request);
   switch (outcome.kind) {
     case 'opened': {
-      const entity = await canonicalOrNull(request, outcome.entity);
+      const textOnly = isTextOnly(request, outcome);
+      const entity = await canonicalOrNull(request, outcome.entity, textOnly);
       if (entity === null) return failed(outcome);
-      return { outcome, parts: [entity.octets], entity, discard: entity.discard };
+      return { outcome, parts: [entity.octets], entity, textOnly, discard: entity.discard };
     }
+    case 'refused':
+      return withAttachment({ ...request, outcome }, REFUSED_NOTICE);
     case 'no-key':
       return withAttachment(request, NO_KEY_NOTICE);
     case 'as-is':
@@ -196,11 +226,24 @@ async function contentOf(request: RenderRequest): Promise<Content> {
   }
 }
 
+function afterPolicy({ outcome, policy = USUAL, frozen }: RenderRequest): ViewOutcome {
+  const refuses = frozen === undefined ? policy.unauthenticated === 'refuse' : frozen.kind === 'refused';
+  return refuses && isUnauthenticated(outcome) ? { kind: 'refused', report: outcome.report } : outcome;
+}
+
+function isTextOnly({ policy = USUAL, frozen }: RenderRequest, outcome: ViewOutcome): boolean {
+  return frozen?.textOnly ?? (policy.unauthenticated === 'text-only' && isUnauthenticated(outcome));
+}
+
+function isUnauthenticated(outcome: ViewOutcome): outcome is Extract<ViewOutcome, { kind: 'opened' }> {
+  return outcome.kind === 'opened' && outcome.verdict.kind === 'unsigned' && isMalleable(outcome.report);
+}
+
 function failed({ report }: ViewOutcome): Content {
   return {
     outcome: { kind: 'failed', report: report ?? { layers: [] } },
     parts: [noticePart(FAILED_NOTICE)],
-    entity: null,
+    ...{ entity: null, textOnly: false },
     discard: NOTHING_TO_DISCARD,
   };
 }
@@ -209,9 +252,10 @@ function failed({ report }: ViewOutcome): Content {
 async function canonicalOrNull(
   { boundary, spool }: RenderRequest,
   content: OctetSource,
+  textOnly: boolean,
 ): Promise<CanonicalEntity | null> {
   try {
-    const entity = await canonicalEntity(content, Buffer.from(`--${boundary}`), spool);
+    const entity = await canonicalEntity(content, Buffer.from(`--${boundary}`), spool, textOnly);
     if (!entity.holdsForbidden) return entity;
     await entity.discard();
     return null;
@@ -228,7 +272,8 @@ async function withAttachment(request: RenderRequest, notice: string): Promise<C
     return failed(request.outcome);
   }
   const { outcome } = request;
-  return { outcome, parts: [noticePart(notice), attached.part], entity: null, discard: attached.discard };
+  const parts = [noticePart(notice), attached.part];
+  return { outcome, parts, entity: null, textOnly: false, discard: attached.discard };
 }
 
 function noticePart(text: string): OctetSource {

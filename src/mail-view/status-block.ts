@@ -44,6 +44,8 @@ function resultOf(outcome: ViewOutcome): string {
       return resultOfVerdict(outcome.verdict);
     case 'failed':
       return 'permerror';
+    case 'refused':
+      return 'policy';
     case 'no-key':
     case 'as-is':
       return 'none';

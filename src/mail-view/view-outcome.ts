@@ -16,6 +16,8 @@ export type ViewOutcome =
   | { kind: 'no-key'; report: SecurityReport }
   /** Broken or tampered; nothing tells one reason from another (RFC 3218). */
   | { kind: 'failed'; report: SecurityReport }
+  /** Opened, and not shown: nobody would notice if it had been changed, and the configuration wants that of all mail. */
+  | { kind: 'refused'; report: SecurityReport }
   /** Looked like S/MIME in a listing and is not: shown whole, as an attachment. */
   | { kind: 'as-is'; report: SecurityReport | null };
 

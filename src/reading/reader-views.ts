@@ -9,6 +9,7 @@ import type { ViewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
 import type { InboundStory, Patience, Principal } from '../pipeline/ports.ts';
+import { formFor, type ReadingSettings, usualReading } from './reading-settings.ts';
 import { RecordSeal } from './record-seal.ts';
 import type { RecordedMailboxes } from './recorded-mailbox.ts';
 import { RepeatedFailures } from './repeated-failures.ts';
@@ -36,11 +37,14 @@ export type ReaderOptions = {
   recorded?: RecordedMailboxes;
   /** Which mail server it is: a login of the same name at another one is somebody else. */
   account?: string;
-  /** Messages that are opened of a mailbox that is seen for the first time, the newest; absent: all. */
-  backlog?: number;
-  /** How views are made for a client of that name (null: it has not said). Absent: wrapped and padded. */
-  form?(client: string | null): ViewForm;
+  /** How mail is shown; absent: as usual. */
+  settings?: ReadingSettings;
+  /** Where the client comes from. */
+  remote?: string;
 };
+
+/** What all sessions of a listener have. */
+export type Reading = Pick<ReaderOptions, 'recorded' | 'account' | 'settings'>;
 
 export type OpenedView =
   /** It stays until `release` is called, once or more, and is there no longer than that. */
@@ -65,12 +69,13 @@ export class ReaderViews {
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#cache = new ViewCache(options.timers);
-    const { secret, account = '', principal, hasKeys, recorded = null, backlog = null } = options;
+    const { secret, account = '', principal, hasKeys, recorded = null, settings = usualReading } = options;
+    const { spool = encryptedSpool() } = options;
     this.#said = new SaidBefore({
-      ...{ recorded, hasKeys, backlog },
+      ...{ recorded, hasKeys, backlog: settings.backlog },
       seal: new RecordSeal(secret, account, principal.login),
     });
-    this.#making = new ViewMaking({ ...options, spool: options.spool ?? encryptedSpool() }, this.#said);
+    this.#making = new ViewMaking({ ...options, spool, policy: settings.policy }, this.#said);
     this.#failures = new RepeatedFailures(options.timers);
   }
 
@@ -145,7 +150,8 @@ export class ReaderViews {
   }
 
   #form(): ViewForm {
-    return this.#options.form?.(this.#client) ?? WRAPPED;
+    const { settings = usualReading, principal, remote = null } = this.#options;
+    return formFor(settings, { login: principal.login, client: this.#client, address: remote });
   }
 
   /** UIDs of messages in the mailbox that were served as such that no key opens: with a new key they need a new UID to be opened. */
@@ -231,8 +237,6 @@ export class ReaderViews {
     await this.#making.ask(octets, { signal: AbortSignal.abort(), exhausted: new Map() });
   }
 }
-
-const WRAPPED: ViewForm = { shell: 'wrapped', padding: 'on' };
 
 function withheld(reason: Withheld): OpenedView {
   return { kind: 'withheld', reason };

@@ -3,8 +3,15 @@ import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import { MessageView } from '../mail-view/message-view.ts';
-import { type Annotation, type RenderedView, renderView, type ViewForm } from '../mail-view/render.ts';
+import {
+  type Annotation,
+  type RenderedView,
+  type RenderPolicy,
+  renderView,
+  type ViewForm,
+} from '../mail-view/render.ts';
 import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
+import type { ViewOutcome } from '../mail-view/view-outcome.ts';
 import { octetsInMemory } from '../octets/buffer-source.ts';
 import { scan } from '../octets/scan.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
@@ -21,6 +28,7 @@ export type ViewMakingParts = {
   names: ViewNames;
   log: Log;
   spool: Spool;
+  policy: RenderPolicy;
 };
 
 export type Making = { patience: Patience; form: ViewForm };
@@ -31,7 +39,7 @@ export type Made =
   | Extract<OpenOutcome, { kind: 'unavailable' }>;
 
 /** What the story led to, apart from nothing. */
-type Outcome = Exclude<OpenOutcome, { kind: 'unavailable' }>;
+type Outcome = ViewOutcome & { discard?(): Promise<void> };
 
 /** Another session may say something of the message meanwhile, and then that counts. */
 const ROUNDS = 4;
@@ -58,11 +66,12 @@ export class ViewMaking {
 
   /** Never throws. */
   async open(message: StoredMessage, original: OctetSource, making: Making): Promise<Made> {
-    let outcome: OpenOutcome | null = null;
+    let outcome: Outcome | null = null;
     try {
       const said = await this.#said.find(message);
-      outcome = withoutOpening(said) ?? (await this.ask(original, making.patience));
-      if (outcome.kind === 'unavailable') return outcome;
+      const opened = withoutOpening(said) ?? (await this.ask(original, making.patience));
+      if (opened.kind === 'unavailable') return opened;
+      outcome = opened;
       return { kind: 'view', view: await this.#frozen(message, original, outcome, said, making) };
     } catch (error) {
       if (outcome !== null) await discard(outcome);
@@ -131,8 +140,8 @@ export class ViewMaking {
     said: Said | null,
     form: ViewForm,
   ): Promise<RenderedView> {
-    const { names, spool } = this.#parts;
-    const request = { original, outcome, boundary: this.boundary(message), names, spool, form };
+    const { names, spool, policy } = this.#parts;
+    const request = { original, outcome, boundary: this.boundary(message), names, spool, form, policy };
     if (said === null) return renderView(request);
     try {
       return await renderView({ ...request, frozen: said.annotation });
@@ -216,8 +225,8 @@ function withoutOpening(said: Said | null): Outcome | null {
   return kind === 'opened' ? null : { kind, report: { layers: [] } };
 }
 
-async function discard(outcome: OpenOutcome): Promise<void> {
-  if (outcome.kind === 'opened') await outcome.discard?.();
+async function discard(outcome: Outcome): Promise<void> {
+  await outcome.discard?.();
 }
 
 async function digestOf(octets: OctetSource): Promise<Buffer> {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
+import { usualReading } from '../../src/reading/reading-settings.ts';
 import { RecordedMailboxes } from '../../src/reading/recorded-mailbox.ts';
 import { openSqlite, type SqlStore, sql } from '../../src/store/sqlite.ts';
 import { viewMigrations } from '../../src/store/view-migrations.ts';
@@ -310,11 +311,11 @@ describe('an encrypted message keeps what it is', () => {
   });
 
   it('when only the newest are opened of a mailbox that is seen for the first time', async () => {
-    const views = reader(story, { recorded, backlog: 3 });
+    const views = reader(story, { recorded, settings: { ...usualReading, backlog: 3 } });
     await views.enter({ ...select, uidNext: 60, uidOf: async (msn) => msn * 5 });
     expect(kinds(views, 1, 39, 40, 60, 61)).toEqual(['identity', 'identity', 'shell', 'shell', 'shell']);
     await restart();
-    const later = reader(story, { recorded, backlog: 3 });
+    const later = reader(story, { recorded, settings: { ...usualReading, backlog: 3 } });
     await later.enter({ ...select, exists: 20, uidNext: 90, uidOf: async () => 85 });
     expect(kinds(later, 39, 40, 70)).toEqual(['identity', 'shell', 'shell']);
   });

@@ -15,6 +15,7 @@ export const id: CommandHandler = async (context, event, start) => {
     await exchange.say(`${tag} BAD Malformed ID\r\n`);
     return 'goes-on';
   }
+  exchange.parts.views.identify(said);
   const octets = Buffer.from(`${tag} ID ${idArgument(said)}\r\n`, 'latin1');
   await forward({ ...event, octets, literal: null }, new Pending(tag, 'client', null, false), COMMAND_LIMIT);
   return 'goes-on';

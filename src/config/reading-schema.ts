@@ -1,0 +1,65 @@
+import * as z from 'zod';
+import { addressRange, list, login, maybe } from './values.ts';
+
+const shell = z.enum(['wrapped', 'transparent']);
+const padding = z.enum(['on', 'off']);
+
+const profile = z
+  .strictObject({
+    logins: maybe(list(login, 'The login is one of these.', ['alice'])),
+    clients: maybe(
+      list(
+        z.string().min(1).max(255).meta({ what: 'name or pattern' }),
+        'The client gives itself one of these names (IMAP ID), `*` standing for anything, in any case. Any program can claim any name.',
+        ['Thunderbird*'],
+      ),
+    ),
+    networks: maybe(
+      list(addressRange, 'The client comes from one of these addresses or ranges.', ['10.1.0.0/16']),
+    ),
+    shell: shell.meta({ description: 'As above, for these.', example: 'transparent' }),
+    padding: padding.default('on').describe('As above, for these.'),
+  })
+  .describe('All that is said must hold. The first profile that does counts.');
+
+/** The section `reading`. */
+export const readingSection = z
+  .strictObject({
+    shell: shell
+      .default('wrapped')
+      .describe(
+        'How a decrypted message is put together. `wrapped`: in a multipart of the gateway’s own, the same for every message, so that mailboxes are listed without opening anything. `transparent`: as its author made it where that is a multipart, so that a client with S/MIME verifies the signature inside by itself; listings then have to open every message once, which wants fast keys.',
+      ),
+    padding: padding
+      .default('on')
+      .describe(
+        '`on`: a decrypted message is filled up to the size that the mail server announces, in a place that no client shows. `off`: it has the size that it needs; then sizes are known only of messages that were opened, so listings open them. For clients that stumble over the filling.',
+      ),
+    profiles: z
+      .array(profile)
+      .max(1_000)
+      .default([])
+      .meta({ description: 'Other ways for some logins, clients or networks. Tried in order.', off: true }),
+    backlog: z
+      .union([z.literal('all'), z.int().min(0).max(1_000_000)], {
+        error: '`all`, or a number of messages, is expected',
+      })
+      .default('all')
+      .describe(
+        'How many messages of a mailbox that is seen for the first time are opened: `all`, or only so many of the newest. The others stay as they are stored until they are copied or moved. For slow keys (cards).',
+      ),
+    unauthenticated: z
+      .enum(['warn', 'text-only', 'refuse'])
+      .default('warn')
+      .describe(
+        'What becomes of mail that is encrypted without a signature, by a method that does not notice changes (CBC; EFAIL). `warn`: a warning is put below it. `text-only`: that, and what is no plain text or image becomes an attachment, so that nothing in it can call home. `refuse`: it is not shown; the encrypted message is attached to a notice.',
+      ),
+    protectedHeaders: z
+      .enum(['promote', 'ignore'])
+      .default('promote')
+      .describe(
+        'Header fields that were encrypted or signed with a message (RFC 9788): `promote` shows them in the place of those outside once a message was opened, `ignore` leaves those outside. The sender who was verified is shown in any case.',
+      ),
+  })
+  .prefault({})
+  .describe('How decrypted mail is shown, by IMAP and POP3.');
