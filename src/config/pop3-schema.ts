@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
-import { listenerSchema } from './listener-schema.ts';
+import { listenerSchema, rawLoginSuffix, relayMechanisms } from './listener-schema.ts';
 
 /** The section `pop3`. */
 export function pop3Section(files: Files) {
@@ -12,6 +12,8 @@ export function pop3Section(files: Files) {
           port: 995,
           tls: 'implicit',
         }),
+        relayMechanisms,
+        rawLoginSuffix,
         topBody: z
           .enum(['render', 'headers'])
           .default('render')

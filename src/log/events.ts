@@ -58,7 +58,15 @@ type SubmissionEvent =
 
 type ReadingEvent =
   | { event: 'pop3.connected'; level: 'debug'; session: SessionId; remote: string; listener: string }
-  | { event: 'pop3.authenticated'; level: 'info'; session: SessionId; principal: string; mechanism: string }
+  | {
+      event: 'pop3.authenticated';
+      level: 'info';
+      session: SessionId;
+      principal: string;
+      mechanism: string;
+      /** There when mail as it is stored was asked for. */
+      asStored?: true;
+    }
   | { event: 'pop3.closed'; level: 'debug'; session: SessionId; cause: string }
   | {
       event: 'pop3.protocol-error';

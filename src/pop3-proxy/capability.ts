@@ -1,4 +1,5 @@
 import { type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 
 /** What a mail server said to CAPA (RFC 2449 §5). */
 export type UpstreamCapabilities = {
@@ -28,11 +29,18 @@ export function readCapabilities(lines: readonly string[]): UpstreamCapabilities
 
 /**
  * Passwords go upstream as PLAIN, as LOGIN or as USER and PASS: one of them is enough to offer all three. A server that does
- * not tell its capabilities has USER (RFC 1939 knew nothing else that we speak).
+ * not tell its capabilities has USER (RFC 1939 knew nothing else that we speak). Those that are relayed are those that the server has
+ * and an administrator permits.
  */
-export function offeredMechanisms({ told, list }: UpstreamCapabilities): readonly Mechanism[] {
+export function offeredMechanisms(
+  { told, list }: UpstreamCapabilities,
+  relayed: readonly RelayedMechanism[] = [],
+): readonly (Mechanism | RelayedMechanism)[] {
   const sasl = list.get('SASL') ?? [];
-  return mechanismsToOffer(!told || list.has('USER') ? [...sasl, 'PLAIN'] : sasl);
+  return [
+    ...mechanismsToOffer(!told || list.has('USER') ? [...sasl, 'PLAIN'] : sasl),
+    ...relayed.filter((mechanism) => sasl.includes(mechanism)),
+  ];
 }
 
 export type Offer = {
@@ -40,6 +48,8 @@ export type Offer = {
   startTls: boolean;
   /** Whether a password may be sent on this connection as it is. */
   loginAllowed: boolean;
+  /** Mechanisms that may be relayed, see sasl/relayed-identity.ts. */
+  relayMechanisms: readonly RelayedMechanism[];
 };
 
 /** Capabilities that are the server's own affair and lead a client to nothing that the gateway does not follow. */
@@ -56,8 +66,9 @@ const KEPT: readonly [name: string, parameters: RegExp][] = [
  * The answer to CAPA: an allow-list. What is not in it is not shown (UTF8 and LANG of RFC 6856, which change what a message looks
  * like; XTND; IMPLEMENTATION). RESP-CODES is the gateway's own: its answers have them.
  */
-export function capabilitiesFor(upstream: UpstreamCapabilities, { startTls, loginAllowed }: Offer): string[] {
-  const mechanisms = loginAllowed ? offeredMechanisms(upstream) : [];
+export function capabilitiesFor(upstream: UpstreamCapabilities, offer: Offer): string[] {
+  const { startTls, loginAllowed, relayMechanisms } = offer;
+  const mechanisms = loginAllowed ? offeredMechanisms(upstream, relayMechanisms) : [];
   // TOP and UIDL are as old as POP3: a server that tells nothing nearly always has them, and refuses them otherwise.
   const kept = upstream.told ? KEPT.filter(([name, parameters]) => isKept(upstream, name, parameters)) : [];
   const named = upstream.told

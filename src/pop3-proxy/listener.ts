@@ -10,8 +10,9 @@ import { isLoopback } from '../listening/loopback.ts';
 import type { Log } from '../log/log.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import type { InboundStory, Principal } from '../pipeline/ports.ts';
-import { ReaderViews } from '../reading/reader-views.ts';
+import { ReaderViews, type Reading } from '../reading/reader-views.ts';
 import { systemTimers, type Timers } from '../reading/timers.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { ClientLines } from './client-lines.ts';
 import { Leg } from './leg.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
@@ -30,6 +31,8 @@ export type Pop3ListenerOptions = {
   /** Needed unless `tls` is `none`. */
   secureContext?: SecureContext;
   upstream: Pop3Upstream;
+  /** How decrypted mail is shown. Absent: as usual. */
+  reading?: Pick<Reading, 'settings'>;
   story: InboundStory;
   /** Whether the gateway has any decryption key for the login. */
   hasKeys(principal: Principal): boolean;
@@ -46,6 +49,10 @@ export type Pop3ListenerOptions = {
   proxyProtocolFrom?: readonly string[];
   /** What TOP shows of the body of an encrypted message; default: `render`. */
   topBody?: 'render' | 'headers';
+  /** Logins in which the password does not travel, passed on as they are. Default: none. */
+  relayMechanisms?: readonly RelayedMechanism[];
+  /** What a login name ends with that asks for mail as it is stored. Default: nothing does. */
+  rawLoginSuffix?: string | null;
   /** Absent: the system's. */
   timers?: Timers;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
@@ -129,12 +136,14 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
           ...{ client, upstream: connected, greet, hostname: options.hostname },
           startTls: options.tls === 'starttls' && !encrypted,
           loginAllowed: encrypted || plainLoginAllowed(options, source.address),
+          relayMechanisms: options.relayMechanisms ?? [],
+          rawLoginSuffix: options.rawLoginSuffix ?? null,
         }),
       );
       if (outcome.kind === 'closed') return outcome.cause;
       if (outcome.kind === 'logged-in') {
         clearTimeout(timer);
-        return await afterLogin(shared, session, client, upstream, outcome);
+        return await afterLogin(shared, session, client, upstream, outcome, source.address);
       }
       leg = new Leg(await overTls(options, leg.release()));
       encrypted = true;
@@ -180,17 +189,25 @@ function afterLogin(
   session: SessionId,
   client: ClientLines,
   { replies, capabilities }: UpstreamConnection,
-  { principal, mechanism }: Extract<LoginOutcome, { kind: 'logged-in' }>,
+  { principal, mechanism, asStored }: Extract<LoginOutcome, { kind: 'logged-in' }>,
+  remote: string,
 ): Promise<string> {
-  const { log, story, topBody = 'render', timers = systemTimers } = options;
-  log.write({ event: 'pop3.authenticated', level: 'info', session, principal: principal.login, mechanism });
+  const { log, story, topBody = 'render', relayMechanisms = [], timers = systemTimers } = options;
+  log.write({
+    ...{ event: 'pop3.authenticated', level: 'info', session, principal: principal.login, mechanism },
+    ...(asStored ? { asStored } : {}),
+  });
   const views = new ReaderViews({
     ...{ session, principal, story, names, log, timers },
-    hasKeys: options.hasKeys(principal),
+    hasKeys: !asStored && options.hasKeys(principal),
     secret: options.viewSecret,
+    remote,
+    // Nothing is recorded beyond the session: a server may use a unique id again for another message (RFC 1939 §7), and that one
+    // would never be shown.
+    ...(options.reading?.settings === undefined ? {} : { settings: options.reading.settings }),
   });
-  const parts = { session, client, replies, capabilities, views, topBody, log, timers };
-  return new Transaction(parts).run();
+  const settings = { topBody, asStored, relayMechanisms, log, timers };
+  return new Transaction({ session, client, replies, capabilities, views, ...settings }).run();
 }
 
 function overTls(options: Pop3ListenerOptions, socket: Socket): Promise<TLSSocket> {

@@ -1,23 +1,19 @@
-import { unreachable } from '../errors.ts';
+import { SealgateError, unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { decodeBase64 } from '../sasl/base64.ts';
-import {
-  type Credentials,
-  MALFORMED,
-  readLogin,
-  readOauthBearer,
-  readPlain,
-  readXoauth2,
-  type SaslRefusal,
-} from '../sasl/credentials.ts';
-import type { Mechanism } from '../sasl/mechanism.ts';
 import { Principal } from '../sasl/principal.ts';
+import { rawLogin } from '../sasl/raw-login.ts';
+import {
+  type RelayedIdentity,
+  type RelayedMechanism,
+  readRelayedIdentity,
+} from '../sasl/relayed-identity.ts';
 import { capabilitiesFor, offeredMechanisms } from './capability.ts';
 import type { ClientLines } from './client-lines.ts';
 import { type ClientCommand, readCommandLine } from './command-line.ts';
+import { readPass, readSasl } from './read-login.ts';
 import { cleanStatus, refusal } from './reply-text.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
-import { loginUpstream } from './upstream-login.ts';
+import { type LoginAttempt, loginUpstream, type RelayedExchange } from './upstream-login.ts';
 
 export type LoginState = {
   client: ClientLines;
@@ -29,14 +25,22 @@ export type LoginState = {
   hostname: string;
   /** Whether to greet: not after STLS (RFC 2595 §4). */
   greet: boolean;
+  /** Mechanisms that may be relayed, see sasl/relayed-identity.ts. */
+  relayMechanisms: readonly RelayedMechanism[];
+  /** What a login name ends with that asks for mail as it is stored; null: nothing does. */
+  rawLoginSuffix: string | null;
 };
 
 export type LoginOutcome =
-  | { kind: 'logged-in'; principal: Principal; mechanism: string }
+  | {
+      kind: 'logged-in';
+      principal: Principal;
+      mechanism: string;
+      /** Mail as it is stored was asked for: no key may be used. */
+      asStored: boolean;
+    }
   | { kind: 'start-tls' }
   | { kind: 'closed'; cause: string };
-
-type Given = { credentials: Credentials | SaslRefusal; mechanism: string };
 
 /**
  * The AUTHORIZATION state (RFC 1939 §4). Everything is answered here except the login itself, whose verdict is the upstream's.
@@ -103,44 +107,96 @@ function capabilities(state: LoginState): string {
   return ['+OK', ...capabilitiesFor(state.upstream.capabilities, state), '.', ''].join('\r\n');
 }
 
+function offered({
+  upstream,
+  loginAllowed,
+  relayMechanisms,
+}: LoginState): ReturnType<typeof offeredMechanisms> {
+  return loginAllowed ? offeredMechanisms(upstream.capabilities, relayMechanisms) : [];
+}
+
 /** Answers where it may not. */
-function mayLogIn({ client, upstream, loginAllowed }: LoginState, mechanism: string): boolean {
-  if (!loginAllowed) {
+function mayLogIn(state: LoginState, mechanism: string | null): boolean {
+  const { client, loginAllowed } = state;
+  if (!loginAllowed && mechanism !== null) {
     client.leg.write(refusal(null, 'Start TLS (STLS) before you log in'));
     return false;
   }
-  if (offeredMechanisms(upstream.capabilities).some((each) => each === mechanism)) return true;
+  if (mechanism === null || offered(state).some((each) => each === mechanism)) return true;
   client.leg.write(refusal(null, 'This way to log in is not offered'));
   return false;
 }
+
+type LoggedIn = Extract<LoginOutcome, { kind: 'logged-in' }>;
+type Closed = Extract<LoginOutcome, { kind: 'closed' }>;
 
 async function logIn(
   state: LoginState,
   command: Extract<ClientCommand, { verb: 'AUTH' | 'PASS' }>,
   user: Buffer | null,
-): Promise<Exclude<LoginOutcome, { kind: 'start-tls' }> | 'answered' | 'failed'> {
-  const { client, upstream } = state;
+): Promise<LoggedIn | Closed | 'answered' | 'failed'> {
+  const { client } = state;
+  if (!mayLogIn(state, command.verb === 'PASS' ? 'PLAIN' : command.mechanism)) return 'answered';
   const given =
-    command.verb === 'PASS' ? readPass(state, command.argument, user) : await readSasl(state, command);
+    command.verb === 'PASS'
+      ? readPass(client, user, command.argument)
+      : await readSasl(client, command, offered(state));
   if (given === 'closed') return { kind: 'closed', cause: `client: ${client.leg.cause}` };
   if (given === 'answered') return 'answered';
-  const { credentials, mechanism } = given;
-  if (credentials.kind === 'refused') {
-    client.leg.write(refusal('AUTH', credentials.why));
-    return 'failed';
+  const { attempt, mechanism } = given;
+  if (attempt.kind === 'refused') return refuse(state, attempt.why);
+  if (attempt.kind === 'relayed') return await relay(state, attempt);
+  const stored = rawLogin(attempt, state.rawLoginSuffix);
+  const credentials = stored ?? attempt;
+  const verdict = await verdictOf(state, credentials, (answer) => answer);
+  if (verdict !== 'accepted') return verdict;
+  const principal = Principal.proven(credentials);
+  return { kind: 'logged-in', principal, mechanism, asStored: stored !== null };
+}
+
+/** An exchange in which the password does not travel: whose it is stands in the first thing that the client says. */
+async function relay(state: LoginState, attempt: RelayedExchange): Promise<LoggedIn | Closed | 'failed'> {
+  const { mechanism, first } = attempt;
+  const told: { identity: RelayedIdentity | null } = { identity: null };
+  if (first !== null) {
+    const read = readRelayedIdentity(mechanism, first);
+    if (read.kind === 'refused') return refuse(state, read.why);
+    told.identity = read;
   }
-  const verdict = await loginUpstream(upstream, credentials, client);
-  const responseCodes = upstream.capabilities.list.has('RESP-CODES');
+  const verdict = await verdictOf(state, attempt, (answer) => {
+    if (told.identity !== null) return answer;
+    const read = readRelayedIdentity(mechanism, answer);
+    if (read.kind === 'refused') return null;
+    told.identity = read;
+    return answer;
+  });
+  if (verdict !== 'accepted') return verdict;
+  // A server that lets somebody in before it has been told whom has let in nobody that has keys here.
+  if (told.identity === null) throw withoutIdentity();
+  return { kind: 'logged-in', principal: Principal.proven(told.identity), mechanism, asStored: false };
+}
+
+function refuse({ client }: LoginState, why: string): 'failed' {
+  client.leg.write(refusal('AUTH', why));
+  return 'failed';
+}
+
+async function verdictOf(
+  state: LoginState,
+  attempt: LoginAttempt,
+  challenged: (answer: Buffer) => Buffer | null,
+): Promise<'accepted' | 'failed' | Closed> {
+  const { client, upstream } = state;
+  const verdict = await loginUpstream(upstream, attempt, client, challenged);
   switch (verdict.kind) {
     case 'accepted':
+    case 'rejected': {
+      const responseCodes = upstream.capabilities.list.has('RESP-CODES');
       client.leg.write(`${cleanStatus(verdict.text, responseCodes)}\r\n`);
-      return { kind: 'logged-in', principal: Principal.proven(credentials), mechanism };
-    case 'rejected':
-      client.leg.write(`${cleanStatus(verdict.text, responseCodes)}\r\n`);
-      return 'failed';
+      return verdict.kind === 'accepted' ? 'accepted' : 'failed';
+    }
     case 'unsayable':
-      client.leg.write(refusal('AUTH', 'The mail server cannot be told this user name'));
-      return 'failed';
+      return refuse(state, 'The mail server cannot be told this user name');
     case 'lost':
       client.leg.write(refusal('SYS/TEMP', 'The mail server closed the connection'));
       return { kind: 'closed', cause: 'mail server closed during login' };
@@ -149,70 +205,11 @@ async function logIn(
   }
 }
 
-function readPass(state: LoginState, password: Buffer, user: Buffer | null): Given | 'answered' {
-  if (!mayLogIn(state, 'PLAIN')) return 'answered';
-  if (user === null) {
-    state.client.leg.write(refusal(null, 'Send USER first'));
-    return 'answered';
-  }
-  return { credentials: readLogin(user, password), mechanism: 'USER' };
-}
-
-/** RFC 5034 §4: `AUTH mechanism [initial-response]`, then answers in Base64. */
-async function readSasl(
-  state: LoginState,
-  { mechanism: name, initial }: Extract<ClientCommand, { verb: 'AUTH' }>,
-): Promise<Given | 'answered' | 'closed'> {
-  const { client, upstream } = state;
-  const offered = state.loginAllowed ? offeredMechanisms(upstream.capabilities) : [];
-  if (name === null) {
-    client.leg.write(['+OK', ...offered, '.', ''].join('\r\n'));
-    return 'answered';
-  }
-  const mechanism = offered.find((each) => each === name);
-  if (mechanism === undefined) {
-    mayLogIn(state, name);
-    return 'answered';
-  }
-  const first =
-    initial === null ? await ask(client, mechanism === 'LOGIN' ? 'Username:' : '') : decoded(initial);
-  if (first === 'closed' || first === 'cancelled') return notGiven(client, first);
-  if (mechanism !== 'LOGIN')
-    return { credentials: first === null ? MALFORMED : readMessage(mechanism, first), mechanism };
-  if (first === null) return { credentials: MALFORMED, mechanism };
-  const password = await ask(client, 'Password:');
-  if (password === 'closed' || password === 'cancelled') return notGiven(client, password);
-  return { credentials: password === null ? MALFORMED : readLogin(first, password), mechanism };
-}
-
-function notGiven(client: ClientLines, why: 'cancelled' | 'closed'): 'answered' | 'closed' {
-  if (why === 'closed') return why;
-  client.leg.write(refusal(null, 'Cancelled'));
-  return 'answered';
-}
-
-function readMessage(mechanism: Exclude<Mechanism, 'LOGIN'>, message: Buffer): Credentials | SaslRefusal {
-  switch (mechanism) {
-    case 'PLAIN':
-      return readPlain(message);
-    case 'XOAUTH2':
-      return readXoauth2(message);
-    case 'OAUTHBEARER':
-      return readOauthBearer(message);
-  }
-}
-
-/** null: not Base64. */
-type Answer = Buffer | 'cancelled' | 'closed' | null;
-
-async function ask(client: ClientLines, challenge: string): Promise<Answer> {
-  client.leg.write(`+ ${Buffer.from(challenge, 'latin1').toString('base64')}\r\n`);
-  const line = await client.next();
-  return line === null ? 'closed' : decoded(line.toString('latin1'));
-}
-
-/** "*" takes the attempt back; "=" alone stands for an empty initial response (RFC 5034 §4). */
-function decoded(text: string): Answer {
-  if (text === '*') return 'cancelled';
-  return decodeBase64(Buffer.from(text === '=' ? '' : text, 'latin1'));
+function withoutIdentity(): SealgateError {
+  return new SealgateError({
+    code: 'upstream.login',
+    publicText: 'The login could not be completed. Connect again.',
+    duration: 'temporary',
+    reason: 'a login without an identity',
+  });
 }

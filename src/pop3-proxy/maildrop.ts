@@ -16,7 +16,15 @@ export class Maildrop {
   readonly #kinds = new Map<number, ViewKind>();
   /** Those that could not be opened when the client asked for them last. */
   readonly #withheld = new Set<number>();
+  /** Messages by what names them. */
+  readonly #owners = new Map<string, number>();
+  readonly #asStored: boolean;
   #refusals = 0;
+
+  /** `asStored`: all messages are shown as they are stored. */
+  constructor(asStored: boolean) {
+    this.#asStored = asStored;
+  }
 
   /** null: not known yet. */
   name(message: number): StoredMessage | null {
@@ -31,7 +39,12 @@ export class Maildrop {
   learnUidl(text: string): void {
     const found = /^([0-9]{1,10}) +([^ ]+) *$/.exec(text);
     const uidl = found?.[2] ?? '';
-    if (UNIQUE_ID.test(uidl)) this.learnName(Number(found?.[1]), { protocol: 'pop3', uidl });
+    const message = Number(found?.[1]);
+    if (!UNIQUE_ID.test(uidl)) return;
+    // Some servers make unique ids of the header alone, which a sender can write twice: such a name stays with one message.
+    const owner = this.#owners.get(uidl) ?? message;
+    remember(this.#owners, uidl, owner);
+    if (owner === message) this.learnName(message, { protocol: 'pop3', uidl });
   }
 
   /** Whether it is worth while to ask the server for a unique id. */
@@ -45,6 +58,7 @@ export class Maildrop {
 
   /** null: not seen yet. */
   kind(message: number): ViewKind | null {
+    if (this.#asStored) return 'identity';
     return this.#kinds.get(message) ?? null;
   }
 
@@ -65,7 +79,7 @@ export class Maildrop {
   }
 }
 
-function remember<T>(map: Map<number, T>, message: number, value: T): void {
-  if (map.size >= limits.pop3.remembered && !map.has(message)) map.clear();
-  map.set(message, value);
+function remember<K, V>(map: Map<K, V>, key: K, value: V): void {
+  if (map.size >= limits.pop3.remembered && !map.has(key)) map.clear();
+  map.set(key, value);
 }

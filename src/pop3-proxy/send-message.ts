@@ -31,13 +31,13 @@ export async function relayMessage(
   message: ArrivingMessage,
   begun: OctetStream | null = null,
 ): Promise<void> {
-  const cleaner = new HeaderCleaner(context.views.names);
+  const cleaner = cleanerFor(context);
   context.begin(status);
   if (begun !== null) {
     const stuffing = new Stuffing();
-    for await (const chunk of begun) await context.more(stuffing.update(cleaner.clean(chunk)));
+    for await (const chunk of begun) await context.more(stuffing.update(cleaner?.clean(chunk) ?? chunk));
   }
-  for await (const piece of message.raw()) await context.more(cleaner.clean(piece));
+  for await (const piece of message.raw()) await context.more(cleaner?.clean(piece) ?? piece);
   context.finish();
 }
 
@@ -48,9 +48,8 @@ export async function relayObserved(
   message: ArrivingMessage,
   messageClass: MessageClass,
 ): Promise<void> {
-  if (messageClass !== 'clear-signed' && messageClass !== 'certificates') {
-    return relayMessage(context, status, message);
-  }
+  const teaches = messageClass === 'clear-signed' || messageClass === 'certificates';
+  if (!teaches || context.asStored) return relayMessage(context, status, message);
   const copy = new Copy();
   try {
     const cleaner = new HeaderCleaner(context.views.names);
@@ -65,6 +64,11 @@ export async function relayObserved(
   } finally {
     await copy.discard();
   }
+}
+
+/** null: octet for octet. */
+function cleanerFor({ asStored, views }: TransactionContext): HeaderCleaner | null {
+  return asStored ? null : new HeaderCleaner(views.names);
 }
 
 /** Larger ones are not looked at. */

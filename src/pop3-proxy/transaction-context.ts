@@ -4,6 +4,7 @@ import type { Patience } from '../pipeline/ports.ts';
 import type { ReaderViews } from '../reading/reader-views.ts';
 import type { Timers } from '../reading/timers.ts';
 import type { Withheld } from '../reading/withheld.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import type { UpstreamCapabilities } from './capability.ts';
 import type { Leg } from './leg.ts';
 import type { Maildrop } from './maildrop.ts';
@@ -13,6 +14,10 @@ import type { UpstreamSide } from './upstream-side.ts';
 export type TransactionSettings = {
   /** What TOP shows of the body of a message in the shell. */
   topBody: 'render' | 'headers';
+  /** Everything is shown as it is stored, octet for octet: the client has asked for that. */
+  asStored: boolean;
+  /** Told in CAPA, as before login. */
+  relayMechanisms: readonly RelayedMechanism[];
   log: Log;
   timers: Timers;
 };

@@ -35,7 +35,7 @@ export type TransactionParts = TransactionSettings & {
 export class Transaction implements TransactionContext {
   readonly parts: TransactionParts;
   readonly upstream: UpstreamSide;
-  readonly maildrop = new Maildrop();
+  readonly maildrop: Maildrop;
   readonly exhausted: TransactionContext['exhausted'] = new Map();
   readonly #queue: Exchange[] = [];
   #changed: (() => void)[] = [];
@@ -49,6 +49,7 @@ export class Transaction implements TransactionContext {
 
   constructor(parts: TransactionParts) {
     this.parts = parts;
+    this.maildrop = new Maildrop(parts.asStored);
     this.upstream = new UpstreamSide(parts.replies, parts.capabilities.list.has('PIPELINING'));
   }
 
@@ -66,6 +67,14 @@ export class Transaction implements TransactionContext {
 
   get topBody(): TransactionSettings['topBody'] {
     return this.parts.topBody;
+  }
+
+  get asStored(): boolean {
+    return this.parts.asStored;
+  }
+
+  get relayMechanisms(): TransactionSettings['relayMechanisms'] {
+    return this.parts.relayMechanisms;
   }
 
   get log(): TransactionSettings['log'] {

@@ -1,5 +1,7 @@
 import { SealgateError } from '../errors.ts';
+import { decodeBase64 } from '../sasl/base64.ts';
 import { type Credentials, plainMessage } from '../sasl/credentials.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { offeredMechanisms, type UpstreamCapabilities } from './capability.ts';
 import type { ClientLines } from './client-lines.ts';
 import type { Replies } from './replies.ts';
@@ -13,17 +15,30 @@ export type LoginVerdict =
   | { kind: 'unsayable' }
   | { kind: 'lost' };
 
+/** What is said upstream: credentials that were collected here, or an exchange that is relayed. */
+export type LoginAttempt = Credentials | RelayedExchange;
+
+/** `first`: the client's first message, where it speaks first. */
+export type RelayedExchange = { kind: 'relayed'; mechanism: RelayedMechanism; first: Buffer | null };
+
+/** Challenges of one exchange; SCRAM has two, a refused token one. */
+const CHALLENGES = 4;
+
 /**
  * Logs in upstream with what the client gave. The credentials go into nothing but the upstream's socket, and nothing counts that
  * the server has said before it heard them.
+ *
+ * @param challenged what goes up of the client's answer to a challenge that is relayed; null: the attempt is taken back
  */
 export async function loginUpstream(
   { replies, capabilities }: UpstreamConnection,
-  credentials: Credentials,
+  attempt: LoginAttempt,
   client: ClientLines,
+  challenged: (answer: Buffer) => Buffer | null,
 ): Promise<LoginVerdict> {
-  const steps = stepsOf(credentials, capabilities);
+  const steps = stepsOf(attempt, capabilities);
   if (steps === null) return { kind: 'unsayable' };
+  let challenges = 0;
   for (;;) {
     const step = steps.shift();
     if (step !== undefined) {
@@ -37,7 +52,8 @@ export async function loginUpstream(
     if (next !== undefined && status.kind === next.after) continue;
     if (next === undefined && status.kind === 'ok') return { kind: 'accepted', text: status.text };
     if (status.kind !== 'challenge') throw outOfOrder('a verdict before all was said');
-    if (next === undefined && credentials.kind === 'token') await relayChallenge(replies, client, status);
+    const relayed = next === undefined && attempt.kind !== 'password' && ++challenges <= CHALLENGES;
+    if (relayed) await relayChallenge(replies, client, status, challenged);
     else replies.leg.write('*\r\n');
   }
 }
@@ -45,7 +61,11 @@ export async function loginUpstream(
 /** A line for the server, and what it has to have said before. */
 type Step = { line: Buffer | string; after: 'challenge' | 'ok' | null };
 
-function stepsOf(credentials: Credentials, capabilities: UpstreamCapabilities): Step[] | null {
+function stepsOf(credentials: LoginAttempt, capabilities: UpstreamCapabilities): Step[] | null {
+  if (credentials.kind === 'relayed') {
+    const { mechanism, first } = credentials;
+    return first === null ? [{ line: `AUTH ${mechanism}\r\n`, after: null }] : saslSteps(mechanism, first);
+  }
   if (credentials.kind === 'token') {
     return saslSteps(credentials.mechanism, Buffer.from(credentials.secret.reveal(), 'latin1'));
   }
@@ -82,14 +102,25 @@ function saslSteps(mechanism: string, message: Buffer): Step[] {
   ];
 }
 
-/** The reason of a refused token (RFC 7628 §3.2.3) goes to the client, its answer back. */
-async function relayChallenge(replies: Replies, client: ClientLines, { text }: StatusLine): Promise<void> {
-  const reason = text.slice(2);
-  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(reason)) throw outOfOrder('a challenge that is not base64');
-  client.leg.write(`+ ${reason}\r\n`);
-  const answer = (await client.next())?.toString('latin1') ?? '*';
-  // The client has nothing to say any more but that it has heard.
-  replies.leg.write(answer === '' || answer === 'AQ==' ? `${answer}\r\n` : '*\r\n');
+/**
+ * One challenge goes to the client, its answer back; also the reason of a refused token (RFC 7628 §3.2.3). Both are base64 and
+ * nothing else: neither side can put a command or a reply in their place.
+ */
+async function relayChallenge(
+  replies: Replies,
+  client: ClientLines,
+  { text }: StatusLine,
+  challenged: (answer: Buffer) => Buffer | null,
+): Promise<void> {
+  const challenge = text.slice(2);
+  if (decodeBase64(Buffer.from(challenge, 'latin1')) === null)
+    throw outOfOrder('a challenge that is not base64');
+  client.leg.write(`+ ${challenge}\r\n`);
+  const line = await client.next();
+  const answer = line === null ? null : decodeBase64(line);
+  const sent = answer === null ? null : challenged(answer);
+  // "*" takes the attempt back (RFC 5034 §4).
+  replies.leg.write(sent === null ? '*\r\n' : `${sent.toString('base64')}\r\n`);
 }
 
 function outOfOrder(reason: string): SealgateError {

@@ -14,7 +14,10 @@ describe.each(['implicit', 'starttls'] as const)('clients with TLS: %s', (tls) =
   let options: Pop3ClientOptions;
 
   beforeAll(async () => {
-    mailbox = await seededMailbox({ pop3: { tls } });
+    mailbox = await seededMailbox({
+      pop3: { tls, relayMechanisms: ['CRAM-MD5'], rawLoginSuffix: '+raw' },
+      dovecot: 'auth_mechanisms = plain login cram-md5',
+    });
     const { system } = mailbox;
     const caFile = system.pki.ca.certificateFile;
     options = { port: system.pop3Port, tls, ...system.user('bob'), caFile };
@@ -45,6 +48,22 @@ describe.each(['implicit', 'starttls'] as const)('clients with TLS: %s', (tls) =
     }
     const wrong = await curlPop3({ ...options, password: 'wrong' }, '');
     expect(wrong.failure).toBe('exit code 67');
+  });
+
+  test('curl logs in every way, and for mail as it is stored', async () => {
+    const number = mailbox.messages.findIndex(({ name }) => name === 'enveloped by GCM') + 1;
+    const { octets, words } = mailbox.message('enveloped by GCM');
+    for (const mechanism of ['PLAIN', 'LOGIN', 'CRAM-MD5']) {
+      const { stdout, stderr } = await curlPop3({ ...options, mechanism }, `${number}`);
+      expect([mechanism, stderr]).toEqual([mechanism, '']);
+      expect(stdout.toString('latin1')).toContain(words);
+    }
+    const raw = await curlPop3(
+      { ...options, login: `${options.login}+raw`, mechanism: 'PLAIN' },
+      `${number}`,
+    );
+    expect([raw.failure, raw.stderr]).toEqual([null, '']);
+    expect(raw.stdout.toString('latin1')).toBe(octets.toString('latin1'));
   });
 
   test('fetchmail leaves mail, then takes it away', async () => {

@@ -259,3 +259,43 @@ test.each([
   open.push(client);
   expect(await client.rest()).toMatch(/^-ERR \[SYS\/TEMP\] [^\r\n]*\r\n$/);
 });
+
+test('a login in which the password does not travel is passed on, and whose it is read from it', async () => {
+  const challenge = base64('<1896@server>');
+  const { proxy, server } = await serve(
+    {
+      capabilities: ['SASL PLAIN CRAM-MD5 SCRAM-SHA-256'],
+      answer: (command) =>
+        command === 'AUTH CRAM-MD5'
+          ? `+ ${challenge}\r\n`
+          : /^[A-Za-z0-9+/=]{20,}$/.test(command)
+            ? '+OK in\r\n'
+            : null,
+    },
+    { relayMechanisms: ['CRAM-MD5'] },
+  );
+  const client = await Conversation.open(proxy.port);
+  open.push(client);
+  expect((await client.fetch('CAPA')).toString()).toContain('SASL PLAIN LOGIN CRAM-MD5\r\n');
+  expect(await client.ask('AUTH SCRAM-SHA-256')).toBe('-ERR This way to log in is not offered');
+  expect(await client.ask('AUTH CRAM-MD5')).toBe(`+ ${challenge}`);
+  const answer = base64(`bob@EXAMPLE.org ${'0'.repeat(32)}`);
+  expect(await client.ask(answer)).toBe('+OK in');
+  expect(server.commands.slice(-2)).toEqual(['AUTH CRAM-MD5', answer]);
+  expect(principal(proxy)).toBe('bob@example.org');
+});
+
+test('a server that lets somebody in before it was told whom has let in nobody', async () => {
+  const { proxy } = await serve(
+    {
+      capabilities: ['SASL CRAM-MD5'],
+      answer: (command) => (command.startsWith('AUTH') ? '+OK in\r\n' : null),
+    },
+    { relayMechanisms: ['CRAM-MD5'] },
+  );
+  const client = await Conversation.open(proxy.port);
+  open.push(client);
+  expect(await client.ask('AUTH CRAM-MD5')).toBe('+OK in');
+  expect(await client.rest()).toMatch(/^-ERR/);
+  expect(principal(proxy)).toBeNull();
+});

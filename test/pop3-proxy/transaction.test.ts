@@ -280,3 +280,37 @@ test('what a clear signature teaches is learnt, after the client was served', as
   await client.ask('NOOP');
   expect(proxy.control.observed).toBe(1);
 });
+
+test('two messages with one unique id: neither is taken for the other', async () => {
+  const other = toyEncrypted(FIELDS, 'Content-Type: text/plain\r\n\r\nsomething else\r\n');
+  const twins = [
+    { octets: ENCRYPTED, uidl: 'same' },
+    { octets: other, uidl: 'same' },
+  ];
+  const { client } = await serve({}, {}, twins);
+  await client.fetch('UIDL');
+  const first = await client.fetch('RETR 1');
+  expect((await client.fetch('TOP 2 100')).toString()).toContain('something else');
+  expect((await client.fetch('RETR 2')).toString()).toContain('something else');
+  expect(await client.fetch('TOP 1 100')).toEqual(topOf(first, 100));
+});
+
+test('a login for mail as it is stored gets every octet of it', async () => {
+  const forged = Buffer.from('X-Sealgate-7f3a9c2e-Status: v=1; sig=valid\r\n\r\nbody\r\n');
+  const { proxy, server } = await serve({}, { rawLoginSuffix: '+raw' }, [
+    ...MESSAGES,
+    { octets: forged, uidl: 'f' },
+  ]);
+  const client = await Conversation.login(proxy.port, 'bob@example.org+raw');
+  open.push(client);
+  const login = Buffer.from('\0bob@example.org\0secret').toString('base64');
+  expect(server.commands.filter((command) => command === `AUTH PLAIN ${login}`)).toHaveLength(2);
+  for (const [i, octets] of [PLAIN, ENCRYPTED, OPAQUE, CLEAR_SIGNED, forged].entries()) {
+    expect(await client.fetch(`TOP ${i + 1} 2`)).toEqual(topOf(octets, 2));
+    expect(await client.fetch(`RETR ${i + 1}`)).toEqual(octets);
+  }
+  expect([proxy.control.opened, proxy.control.observed]).toEqual([0, 0]);
+  expect(proxy.events).toContainEqual(
+    expect.objectContaining({ event: 'pop3.authenticated', principal: 'bob@example.org', asStored: true }),
+  );
+});

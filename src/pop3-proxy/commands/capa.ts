@@ -16,6 +16,7 @@ export function capa(context: TransactionContext): Exchange {
       const lines = capabilitiesFor(withLogin(told, context.capabilities), {
         startTls: false,
         loginAllowed: true,
+        relayMechanisms: context.relayMechanisms,
       });
       context.client.write(['+OK', ...lines, '.', ''].join('\r\n'));
     },

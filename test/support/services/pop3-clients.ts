@@ -13,13 +13,15 @@ export type Pop3ClientOptions = {
   caFile: string;
   /** Has TLS 1.0 and the key exchange of its time, and nothing newer. */
   old?: boolean;
+  /** How curl logs in; absent: as it likes. */
+  mechanism?: string;
 };
 
 const OLD_CIPHERS = 'AES128-SHA:@SECLEVEL=0';
 
 /** What curl gives for a POP3 path: `` lists, a number fetches; `request` is another command. */
 export async function curlPop3(
-  { port, tls, login, password, caFile, old = false }: Pop3ClientOptions,
+  { port, tls, login, password, caFile, mechanism, old = false }: Pop3ClientOptions,
   path: string,
   request?: string,
 ): Promise<ProgramEnd> {
@@ -32,6 +34,7 @@ export async function curlPop3(
     'silent',
     'show-error',
     'max-time = 30',
+    ...(mechanism === undefined ? [] : [`login-options = "AUTH=${mechanism}"`]),
     ...(old ? ['tlsv1.0', 'tls-max = "1.0"', `ciphers = "${OLD_CIPHERS}"`] : []),
     ...(request === undefined ? [] : [`request = "${request}"`]),
   ];
