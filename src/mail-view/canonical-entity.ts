@@ -243,7 +243,8 @@ function isHarmless({ mediaType: { type, subtype }, declared, fields }: Entity):
 /** A leaf that no program shows by itself. Its octets are those it had, decoded by whoever opens it. */
 async function asFile(source: OctetSource, entity: Entity, to: Outcome): Promise<void> {
   const { mediaType, transferEncoding, body } = entity;
-  const name = mediaType.type === 'text' ? 'message.html' : 'part.bin';
+  // Some programs go by the name: they show HTML of whatever type.
+  const name = mediaType.type === 'text' ? 'message.html.txt' : 'part.bin';
   const asItIs = transferEncoding === 'base64' || transferEncoding === 'quoted-printable';
   const header = [
     `Content-Type: application/octet-stream; name="${name}"`,
