@@ -9,6 +9,8 @@ import { listen } from '../listening/listen.ts';
 import { isLoopback } from '../listening/loopback.ts';
 import type { Log } from '../log/log.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
+import { encryptedSpool } from '../octets/encrypted-spool.ts';
+import type { Spool } from '../octets/source.ts';
 import type { InboundStory, Principal } from '../pipeline/ports.ts';
 import { ReaderViews, type Reading } from '../reading/reader-views.ts';
 import { systemTimers, type Timers } from '../reading/timers.ts';
@@ -53,6 +55,8 @@ export type Pop3ListenerOptions = {
   relayMechanisms?: readonly RelayedMechanism[];
   /** What a login name ends with that asks for mail as it is stored. Default: nothing does. */
   rawLoginSuffix?: string | null;
+  /** Where messages wait while they are opened. Absent: the usual one. */
+  spool?: Spool;
   /** Absent: the system's. */
   timers?: Timers;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
@@ -63,7 +67,7 @@ export type Pop3Listener = { port: number; close(): Promise<void> };
 
 const MAX_CONNECTIONS = 1_000;
 
-type Shared = { options: Pop3ListenerOptions; names: ViewNames };
+type Shared = { options: Pop3ListenerOptions; names: ViewNames; spool: Spool };
 
 /**
  * Listens for POP3 clients. Resolves when connections are taken.
@@ -71,7 +75,8 @@ type Shared = { options: Pop3ListenerOptions; names: ViewNames };
  */
 export async function startPop3Listener(options: Pop3ListenerOptions): Promise<Pop3Listener> {
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
-  const shared: Shared = { options, names: viewNames(options.installationId, options.hostname) };
+  const { spool = encryptedSpool() } = options;
+  const shared: Shared = { options, names: viewNames(options.installationId, options.hostname), spool };
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
@@ -185,7 +190,7 @@ function lastWords(error: unknown): string {
 }
 
 function afterLogin(
-  { options, names }: Shared,
+  { options, names, spool }: Shared,
   session: SessionId,
   client: ClientLines,
   { replies, capabilities }: UpstreamConnection,
@@ -198,7 +203,7 @@ function afterLogin(
     ...(asStored ? { asStored } : {}),
   });
   const views = new ReaderViews({
-    ...{ session, principal, story, names, log, timers },
+    ...{ session, principal, story, names, log, timers, spool },
     hasKeys: !asStored && options.hasKeys(principal),
     secret: options.viewSecret,
     remote,
@@ -206,7 +211,7 @@ function afterLogin(
     // would never be shown.
     ...(options.reading?.settings === undefined ? {} : { settings: options.reading.settings }),
   });
-  const settings = { topBody, asStored, relayMechanisms, log, timers };
+  const settings = { topBody, asStored, relayMechanisms, spool, log, timers };
   return new Transaction({ session, client, replies, capabilities, views, ...settings }).run();
 }
 

@@ -1,7 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { encryptedSpool } from '../octets/encrypted-spool.ts';
-import type { OctetSource, SpooledOctets } from '../octets/source.ts';
+import type { OctetSource, Spool, SpooledOctets } from '../octets/source.ts';
 import type { Patience } from '../pipeline/ports.ts';
 import type { OpenedView } from '../reading/reader-views.ts';
 import type { StoredMessage } from '../reading/stored-message.ts';
@@ -34,11 +33,14 @@ export async function openMessage(
   arriving: ArrivingMessage,
 ): Promise<OpenedMessage> {
   const began = context.timers.now();
-  const gathered = await gather(arriving);
+  const gathered = await gather(context.spool, arriving);
   if (gathered.kind === 'withheld') return gathered;
   const { octets } = gathered;
   const release = (): Promise<void> => octets.discard();
-  if (gathered.kind === 'too-large') return { kind: 'too-large', octets, release };
+  if (gathered.kind === 'too-large') {
+    context.maildrop.learnKind(message, 'identity');
+    return { kind: 'too-large', octets, release };
+  }
   let kept = false;
   try {
     const name = named ?? (await nameByContent(octets.read()));
@@ -71,8 +73,8 @@ type Gathered =
   | { kind: 'whole' | 'too-large'; octets: SpooledOctets }
   | { kind: 'withheld'; reason: Withheld };
 
-async function gather(arriving: ArrivingMessage): Promise<Gathered> {
-  const writer = encryptedSpool().begin();
+async function gather(spool: Spool, arriving: ArrivingMessage): Promise<Gathered> {
+  const writer = spool.begin();
   try {
     let octets = 0;
     for await (const plain of arriving.plain()) {

@@ -1,6 +1,5 @@
 import { HeaderCleaner } from '../mail-view/forged-status.ts';
 import type { MessageClass } from '../mail-view/message-class.ts';
-import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { OctetStream, SpoolWriter } from '../octets/source.ts';
 import type { ArrivingMessage } from './arriving-message.ts';
 import { Stuffing, Unstuffing } from './byte-stuffing.ts';
@@ -50,7 +49,7 @@ export async function relayObserved(
 ): Promise<void> {
   const teaches = messageClass === 'clear-signed' || messageClass === 'certificates';
   if (!teaches || context.asStored) return relayMessage(context, status, message);
-  const copy = new Copy();
+  const copy = new Copy(context.spool.begin());
   try {
     const cleaner = new HeaderCleaner(context.views.names);
     context.begin(status);
@@ -77,8 +76,12 @@ const OBSERVED_OCTETS = 1024 * 1024;
 /** A copy in a spool; one that cannot be made is none, and nobody minds. */
 class Copy {
   readonly #unstuffing = new Unstuffing();
-  #writer: SpoolWriter | null = encryptedSpool().begin();
+  #writer: SpoolWriter | null;
   #octets = 0;
+
+  constructor(writer: SpoolWriter) {
+    this.#writer = writer;
+  }
 
   async add(piece: Buffer): Promise<void> {
     const plain = this.#unstuffing.update(piece);

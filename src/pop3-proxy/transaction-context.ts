@@ -1,5 +1,5 @@
 import type { Log } from '../log/log.ts';
-import type { OctetSource } from '../octets/source.ts';
+import type { OctetSource, Spool } from '../octets/source.ts';
 import type { Patience } from '../pipeline/ports.ts';
 import type { ReaderViews } from '../reading/reader-views.ts';
 import type { Timers } from '../reading/timers.ts';
@@ -18,6 +18,8 @@ export type TransactionSettings = {
   asStored: boolean;
   /** Told in CAPA, as before login. */
   relayMechanisms: readonly RelayedMechanism[];
+  /** Where messages wait while they are opened. */
+  spool: Spool;
   log: Log;
   timers: Timers;
 };

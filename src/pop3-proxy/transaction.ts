@@ -69,6 +69,10 @@ export class Transaction implements TransactionContext {
     return this.parts.topBody;
   }
 
+  get spool(): TransactionSettings['spool'] {
+    return this.parts.spool;
+  }
+
   get asStored(): boolean {
     return this.parts.asStored;
   }

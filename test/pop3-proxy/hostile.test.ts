@@ -1,6 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
+import { limits } from '../../src/limits.ts';
+import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
+import type { Spool } from '../../src/octets/source.ts';
 import { FakeTimers } from '../imap-proxy/support/fake-timers.ts';
 import { toyEncrypted } from '../imap-proxy/support/toy-story.ts';
 import { Conversation } from './support/conversation.ts';
@@ -301,3 +305,41 @@ test('a server that never greets', async () => {
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
+
+test('no room on the disk: the message is refused for now, and the session goes on', async () => {
+  let full = true;
+  const room = encryptedSpool();
+  const spool: Spool = {
+    begin() {
+      const writer = room.begin();
+      if (!full) return writer;
+      const error = new SealgateError({
+        ...{ code: 'spool.unavailable', publicText: 'There is no room.', duration: 'temporary' },
+      });
+      return { ...writer, discard: () => writer.discard(), write: () => Promise.reject(error) };
+    },
+  };
+  const signed = Buffer.from(
+    'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary=b\r\n\r\n--b--\r\n',
+  );
+  const { client } = await serve({}, { spool }, [ENCRYPTED, { octets: signed, uidl: 's' }]);
+  expect(await client.ask('RETR 1')).toBe('-ERR [SYS/TEMP] There is no room.');
+  expect(await client.ask('NOOP')).toBe('+OK');
+  expect(await client.fetch('RETR 2')).toEqual(signed);
+  full = false;
+  expect((await client.fetch('RETR 1')).toString()).toContain('meet me');
+});
+
+test('what is larger than anything that is opened passes as it is stored', async () => {
+  const header = 'Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\n';
+  const octets = Buffer.from(`${header}${`.${'A'.repeat(75)}\r\n`.repeat(880_000)}`, 'latin1');
+  expect(octets.length).toBeGreaterThan(limits.messageOctets);
+  const { client, proxy } = await serve({}, {}, [{ octets, uidl: 'huge' }]);
+  const began = `+OK ${octets.length} octets\r\n`;
+  client.send('RETR 1\r\n');
+  await client.has(octets.length + began.length + 880_000 + 3);
+  expect(await client.line()).toBe(began.trim());
+  expect((await client.message()).equals(octets)).toBe(true);
+  expect(await client.ask('NOOP')).toBe('+OK');
+  expect(proxy.control.opened).toBe(0);
+});
