@@ -1,9 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runToEnd } from '../../src/evaluation/run-program.ts';
 import { requireCommand } from '../support/require-command.ts';
 import { type Started, temporaryFolder } from '../support/services/disposable.ts';
+import { mbsync } from '../support/services/mbsync.ts';
 import {
   fetchmail,
   getmail,
@@ -11,8 +12,9 @@ import {
   type PullingClient,
   type PullingOptions,
 } from '../support/services/pulling-clients.ts';
+import { ImapClient } from './support/imap-client.ts';
 import { octetsOf } from './support/imap-response.ts';
-import { type SeededMailbox, seededMailbox } from './support/seeded-mailbox.ts';
+import { type SeededMailbox, seededMailbox, sha256 } from './support/seeded-mailbox.ts';
 
 let mailbox: SeededMailbox;
 let options: PullingOptions;
@@ -20,7 +22,7 @@ let options: PullingOptions;
 const views: Buffer[] = [];
 
 beforeAll(async () => {
-  mailbox = await seededMailbox();
+  mailbox = await seededMailbox({ imap: { rawLoginSuffix: '+raw' } });
   const { system } = mailbox;
   options = { port: system.imapPort, ...system.user('bob'), caFile: system.pki.ca.certificateFile };
 });
@@ -92,4 +94,40 @@ test('25: curl finds by UID and section what everybody finds', async () => {
   }
   client.close();
   await remove();
+});
+
+test('25: a backup program with the raw login has the originals, octet for octet, and uses no key', async () => {
+  const { system, messages } = mailbox;
+  const before = await mailbox.originals();
+  const uses = mailbox.keyUses();
+  const raw = await ImapClient.open(system.imapPort, system.pki.ca.certificate);
+  await raw.login(`${options.login}+raw`, options.password);
+  await raw.ok('EXAMINE INBOX');
+  for (const { uid, name, octets } of messages)
+    expect([name, (await raw.item(uid, 'BODY.PEEK[]')).equals(octets)]).toEqual([name, true]);
+  raw.close();
+  await using client = await mbsync({
+    port: options.port,
+    login: `${options.login}+raw`,
+    password: options.password,
+    tls: 'implicit',
+    caFile: options.caFile,
+    patterns: 'INBOX',
+  });
+  const { succeeded, transcript } = await client.sync();
+  expect(succeeded, transcript).toBe(true);
+  const pulled = await Promise.all(
+    ['new', 'cur'].map(async (part) =>
+      Promise.all(
+        (await readdir(join(client.inbox, part))).map((file) => readFile(join(client.inbox, part, file))),
+      ),
+    ),
+  );
+  // mbsync marks what it pulls with a field of its own.
+  const digests = pulled
+    .flat()
+    .map((mail) => sha256(Buffer.from(mail.toString('latin1').replace(/^X-TUID: .*\n/m, ''), 'latin1')));
+  expect(digests.sort()).toEqual(before);
+  expect(mailbox.keyUses()).toBe(uses);
+  expect(await mailbox.originals()).toEqual(before);
 });

@@ -54,6 +54,8 @@ export type MailSystemOptions = {
   smime?: object;
   /** The section `append`. */
   append?: object;
+  /** What the IMAP listener says besides or instead. */
+  imap?: object;
   /** What the POP3 listener says besides or instead. */
   pop3?: object;
   /** The key of all servers, the gateway included; default: P-256. */
@@ -164,6 +166,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
           port: 0,
           tls: 'implicit',
           upstream: { ...toUpstream, port: dovecot.imapPort },
+          ...options.imap,
         },
       ],
       pop3: [
