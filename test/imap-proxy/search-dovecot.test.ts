@@ -158,6 +158,14 @@ describe('words of decrypted mail', () => {
     expect(await found('UID SEARCH RETURN (SAVE ALL) OR $ BODY oak')).toBe('UID ALL 3:4');
   });
 
+  test('are saved in pieces where they are many: $ with more is a new $', async () => {
+    await client.command('UID SEARCH RETURN (SAVE) UID 3');
+    await client.command('UID SEARCH RETURN (SAVE) OR UID $ UID 5,7');
+    expect(await found('UID SEARCH $')).toBe('3 5 7');
+    await client.command('SEARCH RETURN (SAVE) OR $ 2');
+    expect(await found('SEARCH $')).toBe('1 2 3 5');
+  });
+
   test('in the order of SORT, and in threads', async () => {
     expect(await found('UID SORT (SUBJECT) UTF-8 BODY oak')).toBe('4 3');
     expect(await found('UID SORT (REVERSE SUBJECT) UTF-8 BODY oak')).toBe('3 4');

@@ -175,3 +175,33 @@ test('words are found in the mailbox that they are in, and not under the same UI
   await answer('UID SEARCH UID 9', 'SEARCH 9');
   expect(await client.until(/a2 OK [^\r\n]*\r\n/)).toContain('* SEARCH 9\r\n');
 });
+
+test('of very many, lines stay short: they are asked about, saved and sorted in pieces', async () => {
+  await begin(NEW);
+  const uids = Array.from({ length: 3_000 }, (_, index) => 2 * index + 1);
+  const all = `ESEARCH (TAG "x") UID ALL ${uids.join(',')}`;
+  const rest = async (first: RegExp): Promise<string[]> => {
+    const commands: string[] = [];
+    for (let last = 0; last !== uids.at(-1); ) {
+      const { tag, command } = await own();
+      expect(command.length).toBeLessThan(8_000);
+      expect(command).toMatch(first);
+      commands.push(command);
+      last = Number(/([0-9]+)[^0-9,]*$/.exec(command.replace(/ \(UID .*$/, ''))?.[1]);
+      server.send(`${tag} OK done\r\n`);
+    }
+    return commands;
+  };
+  client.send('a1 UID SEARCH RETURN (SAVE COUNT) BODY oak\r\n');
+  await answer('UID SEARCH RETURN (ALL) BODY oak', all);
+  expect((await rest(/^UID FETCH [0-9,]+ \(UID /)).length).toBe(2);
+  const [first, second] = await rest(/^UID SEARCH RETURN \(SAVE\) /);
+  expect(first).toMatch(/^UID SEARCH RETURN \(SAVE\) UID 1,3,/);
+  expect(second).toMatch(/^UID SEARCH RETURN \(SAVE\) OR UID \$ UID [0-9,]+$/);
+  expect(await client.until(/a1 OK [^\r\n]*\r\n/)).toContain('* ESEARCH (TAG "a1") UID COUNT 3000\r\n');
+  client.send('a2 UID SORT (DATE) UTF-8 BODY oak\r\n');
+  await answer('UID SEARCH RETURN (ALL) BODY oak', all);
+  await rest(/^UID FETCH [0-9,]+ \(UID /);
+  await answer('UID SORT (DATE) UTF-8 ALL', 'SORT 4 5999 2 1 3 6000');
+  expect(await client.until(/a2 OK [^\r\n]*\r\n/)).toContain('* SORT 5999 1 3\r\n');
+});

@@ -39,7 +39,8 @@ export async function openUndecided(
     const newest = candidates.slice(Math.max(candidates.size - ASKED, 0), candidates.size);
     candidates = candidates.minus(newest);
     const messages = await mailbox.views(newest);
-    for (const { number, uid } of messages.toSorted((one, other) => other.number - one.number)) {
+    for (const message of messages.toSorted((one, other) => other.number - one.number)) {
+      const { uid } = message;
       if (request.opened.has(uid)) continue;
       const now = timers.now();
       if (left-- <= 0 || away >= AWAY || now - began > budget.milliseconds || exchange.waits.opening) return;
@@ -50,17 +51,17 @@ export async function openUndecided(
           `* OK [INPROGRESS ("${tag}" ${done} ${budget.messages})] Looking into messages\r\n`,
         );
       }
-      const message = await mailbox.original(number);
-      if (message === null || message.uid !== uid) continue;
+      const original = await mailbox.original(message);
+      if (original === null) continue;
       try {
-        const opened = await views.open(uid, message.original.octets, {
+        const opened = await views.open(uid, original.octets, {
           ...{ signal: new AbortController().signal, exhausted: new Map() },
           openKeysOnly: true,
         });
         away = opened.kind === 'withheld' ? away + 1 : 0;
         if (opened.kind === 'view') opened.release();
       } finally {
-        await message.original.discard();
+        await original.discard();
       }
     }
   }

@@ -23,6 +23,9 @@ export class SearchRefused extends Error {
   }
 }
 
+/** A message by the number that is searched by, and by its UID. */
+export type Numbered = { number: number; uid: number };
+
 const ANSWERS: ReadonlySet<string> = new Set(['SEARCH', 'ESEARCH']);
 
 /**
@@ -79,10 +82,10 @@ export class UpstreamMailbox implements SearchedMailbox {
   }
 
   /** Those of the messages that are shown as views. By UID only those are asked for of which it is not known. */
-  async views(numbers: NumberSet): Promise<{ number: number; uid: number }[]> {
+  async views(numbers: NumberSet): Promise<Numbered[]> {
     const { views } = this.#exchange.parts;
     const byUid = this.#uid !== '';
-    const shell: { number: number; uid: number }[] = [];
+    const shell: Numbered[] = [];
     const unknown: number[] = [];
     for (const number of numbers) {
       const kind = byUid ? views.known(number) : null;
@@ -107,8 +110,9 @@ export class UpstreamMailbox implements SearchedMailbox {
         () => false,
         ({ msn, uid, messageClass }) => {
           if (uid === null) return;
-          views.learn(uid, views.kindOf(messageClass));
-          found({ msn, uid }, views.known(uid) ?? views.kindOf(messageClass));
+          const kind = views.known(uid) ?? views.kindOf(messageClass, uid);
+          views.learn(uid, kind);
+          found({ msn, uid }, kind);
         },
       );
       if (reply.status === 'lost') throw new SearchRefused(reply);
@@ -116,18 +120,18 @@ export class UpstreamMailbox implements SearchedMailbox {
   }
 
   /** One message as it is stored; null: it is gone, too large, or no view is made of it. Whoever gets it discards it. */
-  async original(number: number): Promise<{ uid: number; original: Original } | null> {
+  async original({ number, uid }: Numbered): Promise<Original | null> {
     const { views } = this.#exchange.parts;
     const found: Injected[] = [];
     const reply = await this.#upstreamSide.inject(
       `${this.#uid}FETCH ${number} (UID BODY.PEEK[])`,
-      (messageClass) => found.length === 0 && views.kindOf(messageClass) === 'shell',
+      (messageClass) => found.length === 0 && views.kindOf(messageClass, uid) === 'shell',
       (injected) => found.push(injected),
     );
-    let first: { uid: number; original: Original } | null = null;
-    for (const { uid, original } of found) {
+    let first: Original | null = null;
+    for (const { uid: told, original } of found) {
       if (original === null || !isOriginal(original)) continue;
-      if (first === null && uid !== null && reply.status === 'OK') first = { uid, original };
+      if (first === null && told === uid && reply.status === 'OK') first = original;
       else await original.discard();
     }
     if (reply.status === 'lost') throw new SearchRefused(reply);
