@@ -10,6 +10,7 @@ import { openKeySources } from './hsm/key-sources.ts';
 import { createKeyring } from './hsm/keyring.ts';
 import type { StoringSettings } from './imap-proxy/append/begin-storing.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
+import { type RefreshSettings, TriedMessages } from './imap-proxy/refresh/refreshing.ts';
 import type { SearchScope } from './imap-proxy/search/open-undecided.ts';
 import { connectUpstream as connectImap, type ImapUpstream } from './imap-proxy/upstream-connection.ts';
 import { AddressRanges } from './listening/address-range.ts';
@@ -18,6 +19,7 @@ import type { Log } from './log/log.ts';
 import { encryptedSpool } from './octets/encrypted-spool.ts';
 import { atRestStory } from './pipeline/at-rest.ts';
 import { inboundStory } from './pipeline/inbound.ts';
+import { keyFit } from './pipeline/key-fit.ts';
 import { outboundStory } from './pipeline/outbound.ts';
 import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
@@ -129,6 +131,9 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       ...{ recorded, settings },
       account: upstream.host.toLowerCase(),
     });
+    const { refreshAfterNewKey: messages } = config.reading;
+    const refresh: RefreshSettings | null =
+      messages === 0 ? null : { messages, fit: keyFit(keyring), tried: new TriedMessages() };
     const withKeys = loginsThatRead(principals, config.keys);
     const tlsMaterial = await listenerMaterial(config);
     const ports = new Map<string, number>();
@@ -140,7 +145,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     }
     for (const listener of config.imap) {
       const started = await startImap(listener, shared, inbound, {
-        ...{ installation, withKeys, storing },
+        ...{ installation, withKeys, storing, refresh },
         reading: readingOf(listener),
       });
       open.push(started);
@@ -224,16 +229,19 @@ function readingSettings(config: Config['reading']): ReadingSettings {
   };
 }
 
+type Storing = { storing: StoringSettings; refresh: RefreshSettings | null };
+
 async function startImap(
   listener: Config['imap'][number],
   shared: Shared,
   story: InboundStory,
-  { installation, withKeys, storing, reading }: ReadingParts & { storing: StoringSettings },
+  { installation, withKeys, storing, reading, refresh }: ReadingParts & Storing,
 ) {
   return startImapListener({
     ...common(listener, shared),
     upstream: await imapUpstream(listener),
     ...{ story, storing, reading },
+    ...(refresh === null ? {} : { refresh }),
     hasKeys: ({ login }) => withKeys.has(login),
     keyAway: listener.keyAway,
     search: searchScope(listener.search),

@@ -48,6 +48,14 @@ export const readingSection = z
       .describe(
         'How many messages of a mailbox that is seen for the first time are opened: `all`, or only so many of the newest. The others stay as they are stored until they are copied or moved. For slow keys (cards).',
       ),
+    refreshAfterNewKey: z
+      .int()
+      .min(0)
+      .max(1_000)
+      .default(0)
+      .describe(
+        'Of the messages that were shown as such that no key opens, so many get a new UID when their mailbox is selected and a key has come that fits: clients then fetch them anew. They are moved to where they are (IMAP MOVE, or COPY and EXPUNGE), which other programs see as a new message. 0: none; they stay as they were shown.',
+      ),
     unauthenticated: z
       .enum(['warn', 'text-only', 'refuse'])
       .default('warn')

@@ -5,6 +5,7 @@ import { enable } from './commands/enable.ts';
 import { fetch } from './commands/fetch.ts';
 import { id } from './commands/id.ts';
 import { idle } from './commands/idle.ts';
+import { news } from './commands/news.ts';
 import { logout, pass } from './commands/pass.ts';
 import { search } from './commands/search.ts';
 import { select } from './commands/select.ts';
@@ -17,13 +18,14 @@ import { transfer } from './commands/transfer.ts';
 const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandler>([
   ...named(
     pass,
-    'CAPABILITY NOOP CHECK CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
+    'CAPABILITY CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
     'GETACL SETACL DELETEACL LISTRIGHTS MYRIGHTS GETQUOTA GETQUOTAROOT SETQUOTA GETMETADATA SETMETADATA',
   ),
   ...numbered(pass, 'STORE EXPUNGE'),
   ...numbered(transfer, 'COPY MOVE'),
   ...numbered(search, 'SEARCH SORT THREAD'),
   ...numbered(fetch, 'FETCH'),
+  ...named(news, 'NOOP CHECK'),
   ...named(append, 'APPEND'),
   ...numbered(replace, 'REPLACE'),
   ...named(select, 'SELECT EXAMINE CLOSE UNSELECT'),

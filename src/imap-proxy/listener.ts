@@ -20,6 +20,7 @@ import type { Telling } from './capability.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { Openings } from './openings.ts';
+import { Refreshing, type RefreshSettings } from './refresh/refreshing.ts';
 import type { SearchScope } from './search/open-undecided.ts';
 import { runSession } from './session.ts';
 import { compressUpstream, introduce } from './settle-in.ts';
@@ -69,6 +70,8 @@ export type ImapListenerOptions = {
   rawLoginSuffix?: string | null;
   /** How mail is stored that clients put into mailboxes. Absent: as they send it. */
   storing?: StoringSettings;
+  /** Messages that a new key opens get new UIDs. Absent: they stay as they were shown. */
+  refresh?: RefreshSettings;
   /** How decrypted mail is shown, and where that is recorded. Absent: as usual, and nowhere. */
   reading?: Reading;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
@@ -251,6 +254,7 @@ async function afterLogin(
     keyAway: options.keyAway ?? 'refuse',
     search: options.search ?? { kind: 'opened' },
     storing,
+    refreshing: options.refresh === undefined ? null : new Refreshing(options.refresh, principal),
   });
 }
 

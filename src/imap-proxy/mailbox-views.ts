@@ -1,3 +1,5 @@
+import { SealgateError } from '../errors.ts';
+import type { AtRestMark } from '../mail-view/at-rest-marker.ts';
 import type { MessageClass, ViewKind } from '../mail-view/message-class.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
 import type { ShownHeader } from '../mail-view/render.ts';
@@ -10,12 +12,25 @@ import { SearchTexts } from '../reading/search-texts.ts';
 import type { SelectedMailbox, StoredMessage } from '../reading/stored-message.ts';
 import { readMailboxName } from './append/mailbox-name.ts';
 import type { ClientId } from './client-id.ts';
+import type { ListingKind } from './fetch-plan.ts';
 import type { OpenedMessage } from './search/merged-search.ts';
 import type { MailboxNews } from './server-line.ts';
 import { UnfinishedHeaders } from './unfinished-headers.ts';
 
 /** Messages of one mailbox whose class is remembered. */
 const REMEMBERED = 200_000;
+
+/** What a listing says of a message in the shell. */
+export type ListedMessage = {
+  /** Of one that lies encrypted at rest; null: of any other. */
+  mark: AtRestMark | null;
+  /** Of one that was opened: what its view has in the place of stored header fields; null: nothing. */
+  header: ShownHeader | null;
+  /** MIME-Version and Content-* fields, lines; null: only its view tells. */
+  shell: readonly string[] | null;
+  /** null: only its view tells. */
+  size: number | 'as-announced' | null;
+};
 
 const NO_MAILBOX: SelectedMailbox = { name: '', uidValidity: 0, uidNext: null, exists: 0 };
 
@@ -93,13 +108,14 @@ export class MailboxViews {
     return this.#selected.uidValidity;
   }
 
-  kindOf(messageClass: MessageClass): ViewKind {
-    return this.#reader.kindOf(messageClass);
+  /** `uid`: null where the response has not told it yet. */
+  kindOf(messageClass: MessageClass, uid: number | null): ViewKind {
+    return this.#reader.kindOf(messageClass, uid === null ? undefined : this.#message(uid));
   }
 
   /** null: not seen yet. */
   known(uid: number): ViewKind | null {
-    return this.#kinds.get(uid) ?? null;
+    return this.#kinds.get(uid) ?? this.#reader.recorded(this.#message(uid));
   }
 
   /** The first answer stays. */
@@ -109,12 +125,39 @@ export class MailboxViews {
     this.#kinds.set(uid, kind);
   }
 
-  boundary(uid: number): string {
-    return this.#reader.boundary(this.#message(uid));
+  /** UIDs of messages that were shown as such that no key opens; none where that is not known. */
+  async servedWithoutKey(): Promise<readonly number[]> {
+    try {
+      return await this.#reader.servedWithoutKey();
+    } catch (error) {
+      if (error instanceof SealgateError) return [];
+      throw error;
+    }
   }
 
-  shownHeader(uid: number): ShownHeader | null {
-    return this.#reader.shownHeader(this.#message(uid));
+  /** What listings say of a message in the shell that was never opened. */
+  get listing(): ListingKind {
+    const nobody = this.#message(0);
+    return {
+      shell: this.#reader.shellOf(nobody) === null ? 'of-view' : 'constant',
+      size: this.#reader.sizeOf(nobody) === null ? 'of-view' : 'announced',
+    };
+  }
+
+  /** Has to be waited for before `listed` is asked of a message; null: nothing to wait for. Never rejects. */
+  recall(uid: number): Promise<void> | null {
+    return this.#reader.recall(this.#message(uid));
+  }
+
+  /** What a listing says of a message in the shell, otherwise than the server. */
+  listed(uid: number): ListedMessage {
+    const message = this.#message(uid);
+    return {
+      mark: this.atRest?.find(uid) ?? null,
+      header: this.#reader.shownHeader(message),
+      shell: this.#reader.shellOf(message),
+      size: this.#reader.sizeOf(message),
+    };
   }
 
   cached(uid: number): MessageView | null {
@@ -126,7 +169,11 @@ export class MailboxViews {
     const message = this.#message(uid);
     const stored = (await this.atRest?.open(uid, original, patience)) ?? null;
     const opened = stored ?? (await this.#reader.open(message, original, patience));
-    if (opened.kind === 'view') await this.#texts.keep(message, opened.view);
+    if (opened.kind === 'view') {
+      // Of what lies encrypted at rest, the whole header is inside.
+      const protectedHeader = stored !== null || this.#reader.shownHeader(message) !== null;
+      await this.#texts.keep(message, opened.view, protectedHeader);
+    }
     return opened;
   }
 
@@ -141,9 +188,8 @@ export class MailboxViews {
       (each) => each.protocol === 'imap' && each.mailbox === mailbox && each.uidValidity === uidValidity,
     );
     const opened = new Map<number, OpenedMessage>();
-    for (const { message, text } of here) {
-      if (message.protocol !== 'imap') continue;
-      opened.set(message.uid, { text, protectedHeader: this.shownHeader(message.uid) !== null });
+    for (const { message, text, protectedHeader } of here) {
+      if (message.protocol === 'imap') opened.set(message.uid, { text, protectedHeader });
     }
     return opened;
   }

@@ -13,6 +13,7 @@ import type { GatheringPlaces } from './gathering.ts';
 import type { MailboxViews } from './mailbox-views.ts';
 import type { Openings } from './openings.ts';
 import type { Pending, TaggedReply } from './pending.ts';
+import type { Refreshing } from './refresh/refreshing.ts';
 import type { SearchScope } from './search/open-undecided.ts';
 import { finalReply, publicLine } from './tagged-reply.ts';
 import { UpstreamSide } from './upstream-side.ts';
@@ -38,6 +39,8 @@ export type SessionParts = {
   search: SearchScope;
   /** Where mail that clients store is encrypted; null: nowhere for this login. */
   storing: Storing | null;
+  /** Gives new UIDs to what a new key opens; null: never. */
+  refreshing: Refreshing | null;
 };
 
 /**
@@ -171,6 +174,12 @@ export class Exchange {
     const [oldest = null] = fetches;
     if (fetches.length < 2) return oldest;
     return fetches.find((pending) => pending.asksFor(msn, uid)) ?? oldest;
+  }
+
+  /** Whether responses about messages that are shown as stored are not all passed on as they are. */
+  get adjustsPlain(): boolean {
+    for (const { addedUid } of this.pending.values()) if (addedUid) return true;
+    return this.parts.views.listing.size === 'of-view';
   }
 
   /** Nothing more will be answered. */

@@ -95,6 +95,8 @@ type ReadingEvent =
     }
   /** A message of a client that is encrypted to its own login; handed to the mail server, whose answer the client gets. */
   | { event: 'mail.stored-encrypted'; level: 'info'; session: SessionId; octets: number }
+  /** Messages that a new key opens and that got new UIDs for that. */
+  | { event: 'mail.renewed'; level: 'info'; session: SessionId; messages: number }
   /** It was to be encrypted, and could not be: the client was refused. */
   | { event: 'mail.not-stored'; level: 'warn'; session: SessionId; code: string }
   /** A view that was served once cannot be made again as it was; nothing is served. */

@@ -119,6 +119,14 @@ export type OpenOutcome =
   /** Key (`key`) or service away for now: nothing may be served in its place. `publicText`: a sentence about what to do. */
   | { kind: 'unavailable'; key: boolean; publicText: string };
 
+/** Whether a key that was not there when a message was shown first is there now. */
+export interface KeyFit {
+  /** `keys`: what the answer depends on besides the message; the same as long as no key has come or gone. */
+  keys(principal: Principal): Promise<string>;
+  /** Whether one of the principal's keys may open the message; none is used for that. */
+  fits(principal: Principal, octets: OctetSource): Promise<boolean>;
+}
+
 /** Mail that a client stores, encrypted to its own login before it goes to the mail server, and opened again. */
 export interface AtRestStory {
   /** Never throws for what a message contains; a refusal is an outcome. */

@@ -1,4 +1,6 @@
 import { decryptStream, readEnvelopedStream } from '../cms/decrypt-stream.ts';
+import { certificateRecipients } from '../cms/enveloped-data.ts';
+import { identifies } from '../cms/identifiers.ts';
 import type { DecryptionKey } from '../cms/keys.ts';
 import { isUnreadable } from '../cms/malformed.ts';
 import { contentTypes } from '../cms/oids.ts';
@@ -6,6 +8,7 @@ import { readRootFrom } from '../mail/entity-source.ts';
 import { decodedBody } from '../mail/transfer-encoding.ts';
 import { sliceOf } from '../octets/buffer-source.ts';
 import type { OctetSource, RereadableOctets, Spool, SpooledOctets } from '../octets/source.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import { isMailError } from './mail-error.ts';
 import { recognise } from './recognise.ts';
 
@@ -44,12 +47,30 @@ export async function decryptEntity(
  *
  * @throws the source's own
  */
-export async function isEncrypted(message: OctetSource): Promise<boolean> {
+export function isEncrypted(message: OctetSource): Promise<boolean> {
+  return whether(message, ({ enveloped, shape }) => enveloped.recipientInfos.length > 0 && shape.octets > 0);
+}
+
+/**
+ * Whether a message is encrypted to one of these certificates, as far as it says. No key is used.
+ *
+ * @throws the source's own
+ */
+export function isEncryptedTo(message: OctetSource, certificates: readonly Certificate[]): Promise<boolean> {
+  return whether(message, ({ enveloped }) =>
+    certificateRecipients(enveloped).some((recipient) =>
+      certificates.some((certificate) => identifies(recipient, certificate)),
+    ),
+  );
+}
+
+async function whether(
+  message: OctetSource,
+  holds: (read: Awaited<ReturnType<typeof readEnvelopedStream>>) => boolean,
+): Promise<boolean> {
   try {
     const cms = await encryptedBody(message);
-    if (cms === null) return false;
-    const { enveloped, shape } = await readEnvelopedStream(cms);
-    return enveloped.recipientInfos.length > 0 && shape.octets > 0;
+    return cms !== null && holds(await readEnvelopedStream(cms));
   } catch (error) {
     if (isUnreadable(error) || isMailError(error)) return false;
     throw error;

@@ -12,7 +12,7 @@ import type { ResponseItem } from '../fetch-response.ts';
 
 /** Whether the item needs more than the marker. */
 export function needsMore({ item }: ResponseItem): boolean {
-  return item.kind !== 'neutral' && headerSection(item) === null;
+  return item.kind !== 'neutral' && item.kind !== 'preview' && headerSection(item) === null;
 }
 
 /** The value in the place of the mail server's; null: that one stands. */

@@ -1,13 +1,16 @@
 import { Pending } from '../pending.ts';
+import { refreshMailbox } from '../refresh/refresh-mailbox.ts';
 import { type CommandHandler, clientProtocol } from './command-context.ts';
 
 /** RFC 2177. */
-export const idle: CommandHandler = async ({ exchange, refuse, without }, event, { tag }) => {
+export const idle: CommandHandler = async (context, event, { tag }) => {
+  const { exchange, refuse, without } = context;
   const { client, upstream } = exchange.parts;
   if (event.literal !== null) return refuse(event, tag, 'BAD', 'Unexpected literal');
   // A key may still be waited for: whoever types its PIN wants the mail. A mere delay would hold up what is new.
   exchange.waits.endDelays();
   await without(exchange.idle());
+  await refreshMailbox(context);
   const pending = new Pending(tag, 'client', null, false);
   exchange.add(pending);
   const accepted = pending.continuation(true);

@@ -171,7 +171,16 @@ function partsOf(client: Socket, upstream: Socket, story: InboundStory): Session
     names: viewNames('7f3a9c2e', 'gw.example.net'),
   });
   return {
-    ...{ session, views, log, timers, keyAway: 'refuse', search: { kind: 'opened' }, storing: null },
+    ...{
+      session,
+      views,
+      log,
+      timers,
+      keyAway: 'refuse',
+      search: { kind: 'opened' },
+      storing: null,
+      refreshing: null,
+    },
     client: new Wire(client, 'client', limits.imap.clientLineOctets),
     upstream: new Wire(upstream, 'server', limits.imap.upstreamLineOctets),
     telling: { storesAtRest: false, hidden: new Set() },

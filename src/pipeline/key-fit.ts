@@ -1,0 +1,16 @@
+import { createHash } from 'node:crypto';
+import { isEncryptedTo } from '../smime/encrypted-entity.ts';
+import type { KeyFit, Keyring, Principal } from './ports.ts';
+
+/** Looks into the recipients of the outermost layer; the certificates are those of every key the principal ever held. */
+export function keyFit(keyring: Keyring): KeyFit {
+  const certificatesOf = async (principal: Principal) =>
+    (await keyring.decryptionKeys(principal)).map(({ certificate }) => certificate);
+  return {
+    async keys(principal) {
+      const all = (await certificatesOf(principal)).map(({ fingerprint }) => fingerprint).sort();
+      return createHash('sha256').update(all.join(' ')).digest('hex');
+    },
+    fits: async (principal, octets) => isEncryptedTo(octets, await certificatesOf(principal)),
+  };
+}
