@@ -1,3 +1,4 @@
+import type { MessageClass, ViewKind } from '../mail-view/message-class.ts';
 import type { OpenedView } from '../reading/reader-views.ts';
 import type { Withheld } from '../reading/withheld.ts';
 import { needsView, newsOf } from './fetch-answer.ts';
@@ -16,8 +17,11 @@ export type DeferredParts = {
   turn: Turn;
   byUid: boolean;
   pending: Pending;
-  /** Messages of which it has to be known first what they are: digits, colons, commas, * or $. null: that is known. */
-  set: string | null;
+  /**
+   * Messages of which it has to be known first what they are: digits, colons, commas, * or $, and modifiers that choose among them.
+   * null: that is known.
+   */
+  classify: { set: string; modifiers: string } | null;
   /** Sends the client's command on; false: it ended before it was whole. */
   forward(): Promise<boolean>;
 };
@@ -67,9 +71,9 @@ export class DeferredFetch {
   };
 
   async #run(): Promise<void> {
-    const { exchange, upstreamSide, pending, byUid, set, forward } = this.#parts;
+    const { exchange, upstreamSide, pending, byUid, classify, forward } = this.#parts;
     await exchange.quiet();
-    if (set !== null && !(byUid && this.#allKnown(set))) await this.#classify(set);
+    if (classify !== null && !(byUid && this.#allKnown(classify.set))) await this.#classify(classify);
     const sent = await forward();
     const reply = await pending.done;
     if (!sent) {
@@ -105,17 +109,17 @@ export class DeferredFetch {
   }
 
   /** Asks for the one field that tells what a message is. */
-  async #classify(set: string): Promise<void> {
+  async #classify({ set, modifiers }: { set: string; modifiers: string }): Promise<void> {
     const { exchange, upstreamSide, byUid } = this.#parts;
     const { views } = exchange.parts;
     const { uids } = upstreamSide;
     uids.clear();
     await upstreamSide.inject(
-      `${byUid ? 'UID ' : ''}FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE)])`,
+      `${byUid ? 'UID ' : ''}FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE)])${modifiers}`,
       () => false,
       ({ msn, uid, messageClass }) => {
         if (uid === null) return;
-        views.learn(uid, views.kindOf(messageClass));
+        views.learn(uid, views.kindOf(messageClass, uid));
         if (!byUid) uids.set(msn, uid);
       },
     );
@@ -140,11 +144,12 @@ export class DeferredFetch {
     const numbering = this.#numbering;
     let renumbered = false;
     try {
-      const atRest = parked.uid !== null && views.atRest?.has(parked.uid) === true;
-      const wanted = needsView(parked.items, views.names, atRest);
+      const recalling = parked.uid === null ? null : views.recall(parked.uid);
+      if (recalling !== null) await recalling;
+      const wanted = needsView(parked.items, views.names, views.listed(parked.uid ?? 0));
       const reply = await upstreamSide.inject(
         `${which} (UID BODY.PEEK[])`,
-        (messageClass) => wanted && found.length === 0 && views.kindOf(messageClass) === 'shell',
+        (messageClass) => wanted && found.length === 0 && this.#kindOf(parked, messageClass) === 'shell',
         (injected) => found.push(injected),
       );
       if (reply.status === 'lost') return;
@@ -171,12 +176,11 @@ export class DeferredFetch {
       const text = 'The mail server answered for another message.';
       return pending.withhold({ code: 'SERVERBUG', text });
     }
-    const kind = views.known(uid) ?? views.kindOf(message.messageClass);
+    const kind = this.#kindOf({ uid }, message.messageClass);
     views.learn(uid, kind);
     if (kind === 'identity') return this.#asStored(msn, parked);
     let opened: OpenedView | null = cachedView(views, uid);
-    const atRest = views.atRest?.has(uid) === true;
-    if (opened === null && needsView(parked.items, views.names, atRest)) {
+    if (opened === null && needsView(parked.items, views.names, views.listed(uid))) {
       const { original } = message;
       if (original === null) {
         return pending.withhold({ code: 'SERVERBUG', text: 'A message changed while it was read.' });
@@ -187,6 +191,11 @@ export class DeferredFetch {
     const answer = await answerFor(views, uid, { ...parked, msn }, opened, pending);
     if ('code' in answer) pending.withhold(answer);
     else await exchange.say(answer);
+  }
+
+  #kindOf({ uid }: { uid: number | null }, messageClass: MessageClass): ViewKind {
+    const { views } = this.#parts.exchange.parts;
+    return (uid === null ? null : views.known(uid)) ?? views.kindOf(messageClass, uid);
   }
 
   async #asStored(msn: number, { raw }: Parked): Promise<void> {

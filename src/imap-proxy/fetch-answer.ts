@@ -1,17 +1,25 @@
 import { SealgateError } from '../errors.ts';
-import type { AtRestMark } from '../mail-view/at-rest-marker.ts';
 import { bodyStructure } from '../mail-view/body-structure.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
-import type { ShownHeader } from '../mail-view/render.ts';
-import { type FieldNames, fieldsNeed, selectFields, shapeOfFields } from '../mail-view/shape.ts';
+import { type FieldNames, fieldsNeed, shapeOfFields } from '../mail-view/shape.ts';
 import type { ViewNames } from '../mail-view/view-names.ts';
-import { collect } from '../octets/collect.ts';
+import { previewOf } from '../reading/preview.ts';
 import type { Withheld } from '../reading/withheld.ts';
-import type { Answer, ViewRange } from './answer.ts';
+import type { Answer } from './answer.ts';
 import { headerFromMark, needsMore, neutralFromMark } from './append/at-rest-answer.ts';
-import type { FetchItem, MessageText, Section } from './fetch-item.ts';
+import type { FetchItem } from './fetch-item.ts';
 import type { FetchCommand } from './fetch-plan.ts';
 import type { ResponseItem } from './fetch-response.ts';
+import type { ListedMessage } from './mailbox-views.ts';
+import {
+  askedCount,
+  binaryOf,
+  type Divisible,
+  lengthOf,
+  pieceOf,
+  sectionOf,
+  type Value,
+} from './view-sections.ts';
 
 /** A response of the upstream about a message in the shell, read but not passed on. */
 export type StoredAnswer = {
@@ -21,19 +29,25 @@ export type StoredAnswer = {
   literals: ReadonlyMap<ResponseItem, Buffer>;
 };
 
-/**
- * Whether the answer can only be given from the view.
- *
- * @param atRest whether its marker says what is in its header
- */
-export function needsView(items: readonly ResponseItem[], names: ViewNames, atRest: boolean): boolean {
-  if (atRest) return items.some(needsMore);
-  return items.some(
-    ({ item }) =>
-      item.kind === 'structure' ||
-      item.kind === 'unknown' ||
-      (item.kind === 'section' && shapeFields(item, names) === null),
-  );
+/** Whether the answer can only be given from the view. */
+export function needsView(
+  items: readonly ResponseItem[],
+  names: ViewNames,
+  { mark, shell, size }: ListedMessage,
+): boolean {
+  if (mark !== null) return items.some(needsMore);
+  return items.some(({ item }) => {
+    switch (item.kind) {
+      case 'neutral':
+        return item.name === 'RFC822.SIZE' && size === null;
+      case 'preview':
+        return false;
+      case 'section':
+        return shapeFields(item, names) === null || (shell === null && isShape(item, names));
+      default:
+        return true;
+    }
+  });
 }
 
 /** The asked names of an item that is answered from its own octets; null: another item. */
@@ -44,32 +58,33 @@ function shapeFields(item: FetchItem, names: ViewNames): FieldNames | null {
   return fieldsNeed(section.names, names) === 'view' ? null : section.names;
 }
 
+function isShape(item: FetchItem, names: ViewNames): boolean {
+  const asked = shapeFields(item, names);
+  return asked !== null && fieldsNeed(asked, names) === 'shape';
+}
+
 /** What an answer is made of, besides what the upstream said. */
 export type AnswerParts = {
   /** null only where `needsView` is false. */
   view: MessageView | null;
-  /** Of a message that was opened: what its view has in the place of stored header fields; null: nothing. */
-  header: ShownHeader | null;
-  boundary: string;
+  listed: ListedMessage;
   names: ViewNames;
   command: FetchCommand | null;
-  /** Of a message that lies encrypted at rest; null: of any other. */
-  mark: AtRestMark | null;
 };
 
-/** Octets, those of a view as a range; null: an item nobody knows. */
-type Value = Buffer | ViewRange;
-
-/** The response as the client gets it, or why it cannot be given. The view is held by what comes back. Never rejects for a view that cannot be read. */
+/**
+ * The response as the client gets it, or why it cannot be given. The view is held by what comes back. Never rejects for a view
+ * that cannot be read.
+ */
 export async function answerFromView(stored: StoredAnswer, parts: AnswerParts): Promise<Answer | Withheld> {
   const release = parts.view?.hold() ?? nothing;
   try {
     const pieces: Value[] = [Buffer.from(`* ${stored.msn} FETCH (`)];
     for (const each of stored.items) {
       const value = await answerItem(each, stored, parts);
-      if (value === null) {
+      if ('code' in value) {
         release();
-        return { code: 'SERVERBUG', text: 'A part of this message cannot be shown.' };
+        return value;
       }
       pieces.push(Buffer.from(`${pieces.length === 1 ? '' : ' '}${each.label} `, 'latin1'), ...value);
     }
@@ -81,106 +96,95 @@ export async function answerFromView(stored: StoredAnswer, parts: AnswerParts): 
   }
 }
 
+const NOT_SHOWN: Withheld = { code: 'SERVERBUG', text: 'A part of this message cannot be shown.' };
+const UNDECODABLE: Withheld = {
+  code: 'UNKNOWN-CTE',
+  text: 'A part of this message has an encoding that cannot be taken off. Fetch it as it is.',
+};
+
 async function answerItem(
   each: ResponseItem,
   stored: StoredAnswer,
-  { view, header, boundary, names, command, mark }: AnswerParts,
-): Promise<readonly Value[] | null> {
+  { view, listed, names, command }: AnswerParts,
+): Promise<readonly Value[] | Withheld> {
   const { item, value } = each;
+  const { mark, shell, header } = listed;
   if (mark !== null) {
-    const stored = neutralFromMark(each, mark);
-    if (stored !== null) return [stored];
+    const said = neutralFromMark(each, mark);
+    if (said !== null) return [said];
     const fields = headerFromMark(item, mark);
-    if (fields !== null) return literal(asked(fields, each, command));
+    if (fields !== null && item.kind === 'section') return literal(asked(fields, item, value, command));
   }
-  const kept = stored.literals.get(each);
   const shape = shapeFields(item, names);
+  if (item.kind === 'neutral' && value.kind === 'text')
+    return [neutral(item.name, value.octets, view, listed)];
   if (item.kind === 'neutral' || shape !== null) {
-    const octets = value.kind === 'text' ? value.octets : kept;
-    if (octets === undefined) return null;
-    if (value.kind === 'text') {
-      const isEnvelope = item.kind === 'neutral' && item.name === 'ENVELOPE' && !isNil(octets);
-      return [isEnvelope && header !== null ? Buffer.from(header.envelope, 'latin1') : octets];
-    }
-    if (shape === null) return literal(octets);
-    return literal(shapeOfFields(octets, shape, boundary, names, header?.fields ?? null));
+    const kept = value.kind === 'text' ? value.octets : stored.literals.get(each);
+    if (kept === undefined) return NOT_SHOWN;
+    if (value.kind === 'text') return [kept];
+    if (shape === null) return literal(kept);
+    // Without a view only where none of what the shell has is asked for.
+    const fields = shell ?? (await shellIn(view));
+    return literal(shapeOfFields(kept, shape, fields, names, header?.fields ?? null));
   }
-  if (view === null || item.kind === 'unknown') return null;
-  if (item.kind === 'structure') return [await bodyStructure(view, item.extended)];
-  // The message is gone: nothing else makes the whole of it NIL.
-  if (item.section.kind === 'whole' && value.kind === 'text' && isNil(value.octets)) return [value.octets];
-  const octets = await sectionOf(view, item.section);
-  // Some servers say NIL of a part that is not there, some an empty string: as this one does.
-  if (octets === null) return value.kind === 'text' && isNil(value.octets) ? [value.octets] : literal(EMPTY);
-  return literal(asked(octets, each, command));
+  if (item.kind === 'preview') return [view === null ? NIL : preview(await previewOf(view))];
+  if (view === null || item.kind === 'unknown') return NOT_SHOWN;
+  switch (item.kind) {
+    case 'structure':
+      return [await bodyStructure(view, item.extended)];
+    case 'binary-size': {
+      const octets = await binaryOf(view, item.path);
+      if (octets === 'undecodable') return UNDECODABLE;
+      return [Buffer.from(String(octets === null ? 0 : lengthOf(octets)))];
+    }
+    case 'binary': {
+      const octets = await binaryOf(view, item.path);
+      if (octets === 'undecodable') return UNDECODABLE;
+      if (octets === null) return absent(value);
+      const [label, ...rest] = literal(asked(octets, item, value, command));
+      return label === undefined ? NOT_SHOWN : [Buffer.from('~'), label, ...rest];
+    }
+    case 'section': {
+      // The message is gone: nothing else makes the whole of it NIL.
+      const gone = item.section.kind === 'whole' && value.kind === 'text' && isNil(value.octets);
+      const octets = gone ? null : await sectionOf(view, item.section);
+      return octets === null ? absent(value) : literal(asked(octets, item, value, command));
+    }
+  }
+}
+
+/** What the server says, but for what the view has otherwise. */
+function neutral(name: string, said: Buffer, view: MessageView | null, listed: ListedMessage): Buffer {
+  if (name === 'ENVELOPE' && !isNil(said) && listed.header !== null) {
+    return Buffer.from(listed.header.envelope, 'latin1');
+  }
+  if (name !== 'RFC822.SIZE' || listed.size === 'as-announced') return said;
+  return Buffer.from(String(listed.size ?? view?.length ?? said.toString('latin1')));
+}
+
+/** MIME-Version and Content-* fields of an opened view, lines. */
+async function shellIn(view: MessageView | null): Promise<string[]> {
+  if (view === null) return [];
+  const header = (await view.header()).toString('latin1');
+  return header.match(/^(?:content-|mime-version:)[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*/gim) ?? [];
+}
+
+/** Some servers say NIL of a part that is not there, some an empty string: as this one does. */
+function absent(value: ResponseItem['value']): Value[] {
+  return value.kind === 'text' && isNil(value.octets) ? [value.octets] : literal(EMPTY);
 }
 
 /** The piece of it that was asked for. */
-function asked(octets: Value, { item, value }: ResponseItem, command: FetchCommand | null): Value {
-  if (item.kind !== 'section' || item.partial === null) return octets;
-  const { origin } = item.partial;
-  const count =
-    item.partial.count ??
-    askedCount(command, item) ??
-    (value.kind === 'literal' ? value.size : lengthOf(octets));
-  return pieceOf(octets, origin, count);
-}
-
-/** A response names only the origin of a piece; its length is in the command. */
-function askedCount(
+function asked(
+  octets: Value,
+  item: Divisible,
+  value: ResponseItem['value'],
   command: FetchCommand | null,
-  item: Extract<FetchItem, { kind: 'section' }>,
-): number | null {
-  for (const asked of command?.items ?? []) {
-    if (asked.kind !== 'section' || asked.partial?.origin !== item.partial?.origin) continue;
-    if (sectionKey(asked.section) === sectionKey(item.section)) return asked.partial?.count ?? null;
-  }
-  return null;
-}
-
-function sectionKey(section: Section | MessageText | { kind: 'mime' }): string {
-  switch (section.kind) {
-    case 'fields':
-      return `fields ${section.not} ${[...section.names].sort().join(' ')}`;
-    case 'part':
-      return `${section.path.join('.')} ${section.text === null ? '' : sectionKey(section.text)}`;
-    default:
-      return section.kind;
-  }
-}
-
-/** null: there is no such part. */
-async function sectionOf(view: MessageView, section: Section): Promise<Value | null> {
-  switch (section.kind) {
-    case 'whole':
-      return { view, range: { start: 0, end: view.length } };
-    case 'header':
-      return view.header();
-    case 'text':
-      return { view, range: await view.text() };
-    case 'fields':
-      return selectFields(await view.header(), section.names, section.not);
-    case 'part':
-      return partOf(view, section.path, section.text);
-  }
-}
-
-async function partOf(
-  view: MessageView,
-  path: readonly number[],
-  text: MessageText | { kind: 'mime' } | null,
-): Promise<Value | null> {
-  const part = await view.part(path);
-  if (part === null) return null;
-  const { entity, message } = part;
-  if (text === null) return { view, range: entity.body };
-  if (text.kind === 'mime') return { view, range: { start: entity.header.start, end: entity.body.start } };
-  if (message === null) return null;
-  const { header, body } = message;
-  if (text.kind === 'text') return { view, range: body };
-  const range = { start: header.start, end: body.start };
-  if (text.kind === 'header') return { view, range };
-  return selectFields(await collect(view.read(range)), text.names, text.not);
+): Value {
+  const { partial } = item;
+  if (partial === null) return octets;
+  const answered = value.kind === 'literal' ? value.size : lengthOf(octets);
+  return pieceOf(octets, partial, partial.count ?? askedCount(command, item) ?? answered);
 }
 
 /**
@@ -211,18 +215,13 @@ function isNil(octets: Buffer): boolean {
 }
 
 const EMPTY = Buffer.alloc(0);
-
+const NIL = Buffer.from('NIL');
 const nothing = (): void => undefined;
 
-/** Beyond the end there is nothing (RFC 9051 §6.4.5). */
-function pieceOf(value: Value, origin: number, count: number): Value {
-  if (Buffer.isBuffer(value)) return value.subarray(origin, origin + count);
-  const start = Math.min(value.range.start + origin, value.range.end);
-  return { view: value.view, range: { start, end: Math.min(start + count, value.range.end) } };
-}
-
-function lengthOf(value: Value): number {
-  return Buffer.isBuffer(value) ? value.length : value.range.end - value.range.start;
+/** RFC 8970 §3.2: UTF-8, which has to be in a literal. */
+function preview(text: string): Buffer {
+  const octets = Buffer.from(text, 'utf8');
+  return Buffer.concat([Buffer.from(`{${octets.length}}\r\n`), octets]);
 }
 
 function literal(value: Value): Value[] {

@@ -12,6 +12,11 @@ export type FetchItem =
   | { kind: 'neutral'; name: string }
   | { kind: 'structure'; extended: boolean }
   | { kind: 'section'; section: Section; partial: Partial | null }
+  /** Without its transfer encoding (RFC 3516 §4.2). An empty path: the whole message. */
+  | { kind: 'binary'; path: readonly number[]; partial: Partial | null }
+  | { kind: 'binary-size'; path: readonly number[] }
+  /** RFC 8970. */
+  | { kind: 'preview' }
   /** Nothing is known of it, so it is never shown of a message that has a view. */
   | { kind: 'unknown' };
 
@@ -50,20 +55,37 @@ export function readFetchItem(text: string): FetchItem {
       return { kind: 'section', section: { kind: 'header' }, partial: null };
     case 'RFC822.TEXT':
       return { kind: 'section', section: { kind: 'text' }, partial: null };
+    case 'PREVIEW':
+    case 'PREVIEW (LAZY)':
+      return { kind: 'preview' };
     default:
-      return readSectionItem(text);
+      return readBinaryItem(text) ?? readSectionItem(text);
   }
 }
 
+/** `BINARY[1.2]<0>`, `BINARY.SIZE[1.2]` (RFC 3516 §7); null: another item. */
+function readBinaryItem(text: string): FetchItem | null {
+  const found =
+    /^BINARY(\.SIZE)?(?:\.PEEK)?\[((?:[1-9][0-9]{0,5}(?:\.[1-9][0-9]{0,5}){0,99})?)\](<.*>)?$/is.exec(text);
+  if (found === null) return null;
+  const path = found[2] === '' ? [] : (found[2] ?? '').split('.').map(Number);
+  if (found[1] !== undefined) return found[3] === undefined ? { kind: 'binary-size', path } : null;
+  const partial = found[3] === undefined ? null : readPartial(found[3]);
+  return partial === undefined ? null : { kind: 'binary', path, partial };
+}
+
+/** `<0>`, `<0.100>`; undefined: not in the grammar. */
+function readPartial(text: string): Partial | undefined {
+  const found = /^<([0-9]{1,10})(?:\.([0-9]{1,10}))?>$/.exec(text);
+  if (found === null) return undefined;
+  return { origin: Number(found[1]), count: found[2] === undefined ? null : Number(found[2]) };
+}
+
 function readSectionItem(text: string): FetchItem {
-  const found = /^BODY(?:\.PEEK)?\[(.*)\](?:<([0-9]{1,10})(?:\.([0-9]{1,10}))?>)?$/is.exec(text);
-  if (found === null) return { kind: 'unknown' };
-  const section = readSection(found[1] ?? '');
-  if (section === null) return { kind: 'unknown' };
-  const partial =
-    found[2] === undefined
-      ? null
-      : { origin: Number(found[2]), count: found[3] === undefined ? null : Number(found[3]) };
+  const found = /^BODY(?:\.PEEK)?\[(.*)\](<[0-9.]{1,21}>)?$/is.exec(text);
+  const section = found === null ? null : readSection(found[1] ?? '');
+  const partial = found?.[2] === undefined ? null : readPartial(found[2]);
+  if (section === null || partial === undefined) return { kind: 'unknown' };
   return { kind: 'section', section, partial };
 }
 

@@ -96,7 +96,7 @@ export class FetchRelay {
     }
     const announced = this.#reader.line(octets.subarray(at), literal, at > 0);
     if (announced === false) return this.#giveUp(octets);
-    this.#emit(octets);
+    this.#emit(this.#withoutUid(octets, at));
     if (this.#mode === 'undecided') this.#decideByUid();
     if (literal === null) return this.#finish();
     if (announced === null) {
@@ -104,6 +104,18 @@ export class FetchRelay {
       return null;
     }
     return this.#begin(announced, literal.size);
+  }
+
+  /** A line as the client has asked for it: without the UID that only the gateway wanted. */
+  #withoutUid(octets: Buffer, at: number): Buffer {
+    const { uidAt } = this.#reader;
+    if (uidAt === null || this.#pending()?.addedUid !== true) return octets;
+    const start = at + uidAt.start;
+    const end = at + uidAt.end;
+    if (octets[end] === SP) return Buffer.concat([octets.subarray(0, start), octets.subarray(end + 1)]);
+    // A response with nothing else in it stays as it is.
+    if (octets[start - 1] !== SP) return octets;
+    return Buffer.concat([octets.subarray(0, start - 1), octets.subarray(end)]);
   }
 
   literal(octets: Buffer, remaining: number): Promise<void> | null {
@@ -208,10 +220,10 @@ export class FetchRelay {
         return { kind: 'drop' };
       case 'undecided':
         if (need === 'whole') return { kind: 'peek', item, size, peek: new HeaderPeek() };
-        if (need === 'class') return this.#drop();
-        if (need === 'nothing') {
-          if (size > HELD_OCTETS) throw tooMuch();
-          return { kind: 'collect', item, chunks: [] };
+        if (need === 'nothing' || need === 'class' || need === 'class-held') {
+          if (size <= HELD_OCTETS) return { kind: 'collect', item, chunks: [] };
+          if (need === 'class') return this.#drop();
+          throw tooMuch();
         }
         if (small) return { kind: 'collect', item, chunks: [] };
         this.#decide('identity');
@@ -262,7 +274,9 @@ export class FetchRelay {
     this.#literals.set(item, clean);
     const wait = this.#emit(clean);
     const need = this.#context.items.need(item.item);
-    if (this.#mode === 'undecided' && need !== 'nothing') this.#decide(views.kindOf(classifyHeader(clean)));
+    if (this.#mode === 'undecided' && (need === 'shape' || need === 'view')) {
+      this.#decide(views.kindOf(classifyHeader(clean), this.#uid()));
+    }
     return wait;
   }
 
@@ -273,7 +287,7 @@ export class FetchRelay {
   ): Promise<void> | null {
     const { views } = this.#context;
     const messageClass = classifyHeader(header);
-    if (this.#mode === 'undecided') this.#decide(views.kindOf(messageClass));
+    if (this.#mode === 'undecided') this.#decide(views.kindOf(messageClass, this.#uid()));
     if (this.#mode === 'shell') return this.#gather(action.size, [header, rest]);
     const cleaner = new HeaderCleaner(views.names);
     const clean = cleaner.clean(header);
@@ -343,11 +357,8 @@ export class FetchRelay {
       this.#park(this.#raw);
       return null;
     }
-    const unknown = items.some(
-      (each) => this.#context.items.need(each.item) === 'class' && !isNilOrEmpty(each),
-    );
-    if (unknown) {
-      this.#drop();
+    if (items.some((each) => needsClass(this.#context.items.need(each.item)) && !isNilOrEmpty(each))) {
+      this.#park(this.#raw);
       return null;
     }
     // Nothing in it differs between a message and its view, or its message is gone.
@@ -369,8 +380,9 @@ export class FetchRelay {
     const { views } = this.#context;
     const { items } = this.#reader;
     const uid = this.#uid();
-    const atRest = uid !== null && views.atRest?.has(uid) === true;
-    const missing = needsView(items, views.names, atRest) && !this.#isCached();
+    const recalling = uid === null ? null : views.recall(uid);
+    if (recalling !== null) await recalling;
+    const missing = !this.#isCached() && needsView(items, views.names, views.listed(uid ?? 0));
     if (uid === null || (missing && original === null)) {
       await original?.discard();
       if (!items.some(isGone)) this.#park(null);
@@ -425,9 +437,14 @@ export class FetchRelay {
   }
 }
 
+const SP = 0x20;
 const DROP: LiteralAction = { kind: 'drop' };
 /** A literal that is kept, before there is a place for it. */
 const GATHER: LiteralAction = { kind: 'drop' };
+
+function needsClass(need: ReturnType<FetchItems['need']>): boolean {
+  return need === 'class' || need === 'class-held';
+}
 
 function tooMuch(): SealgateError {
   return new SealgateError({

@@ -26,6 +26,8 @@ export class FetchResponseReader {
   #label: { text: string; pieces: Buffer[] } | null = null;
   #depth = 0;
   #ended = false;
+  /** Where the UID stands in the line that was read last, with its label; null: not in it. */
+  uidAt: { start: number; end: number } | null = null;
 
   constructor(known: FetchItems) {
     this.#known = known;
@@ -43,6 +45,8 @@ export class FetchResponseReader {
   line(octets: Buffer, literal: LiteralSize | null, first: boolean): ResponseItem | null | false {
     const end = octets.length - 2 - (literal === null ? 0 : literalLabelLength(octets));
     let at = 0;
+    let labelAt = 0;
+    this.uidAt = null;
     if (first) {
       if (octets[0] !== 0x28) return false;
       at = 1;
@@ -56,6 +60,7 @@ export class FetchResponseReader {
         if (octets[at] === 0x20 && this.items.length > 0) at++;
         const length = labelLength(octets, at, end);
         if (length <= 0) return false;
+        labelAt = at;
         this.#label = { text: octets.toString('latin1', at, at + length), pieces: [] };
         at += length;
         if (octets[at] !== 0x20 || at >= end) return false;
@@ -76,11 +81,12 @@ export class FetchResponseReader {
       this.#label.pieces.push(octets.subarray(at, valueEnd));
       const { pieces } = this.#label;
       const [only] = pieces;
-      this.#finish({
+      const { item } = this.#finish({
         kind: 'text',
         octets: pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces),
       });
       at = valueEnd;
+      if (item.kind === 'neutral' && item.name === 'UID') this.uidAt = { start: labelAt, end: at };
     }
   }
 

@@ -2,6 +2,7 @@ import type { OpenedView } from '../reading/reader-views.ts';
 import type { Withheld } from '../reading/withheld.ts';
 import type { Answer } from './answer.ts';
 import { answerFromView, type StoredAnswer } from './fetch-answer.ts';
+import type { ResponseItem } from './fetch-response.ts';
 import type { Original } from './gathering.ts';
 import type { MailboxViews } from './mailbox-views.ts';
 import type { Pending } from './pending.ts';
@@ -35,17 +36,25 @@ export async function answerFor(
 ): Promise<Answer | Withheld> {
   if (opened?.kind === 'withheld') return opened.reason;
   try {
-    return await answerFromView(stored, {
-      view: opened?.view ?? null,
-      header: views.shownHeader(uid),
-      boundary: views.boundary(uid),
-      names: views.names,
-      command: pending?.fetch ?? null,
-      mark: views.atRest?.find(uid) ?? null,
-    });
+    const recalling = views.recall(uid);
+    if (recalling !== null) await recalling;
+    const items = pending?.addedUid === true ? stored.items.filter((each) => !isUid(each)) : stored.items;
+    return await answerFromView(
+      { ...stored, items },
+      {
+        view: opened?.view ?? null,
+        listed: views.listed(uid),
+        names: views.names,
+        command: pending?.fetch ?? null,
+      },
+    );
   } finally {
     opened?.release();
   }
+}
+
+function isUid({ item }: ResponseItem): boolean {
+  return item.kind === 'neutral' && item.name === 'UID';
 }
 
 /** A view that was opened a moment ago, held. */

@@ -40,6 +40,8 @@ export class Pending {
   #finish: () => void = () => undefined;
   #continuation: { resolve: () => void; relay: boolean } | null = null;
   settled = false;
+  /** The gateway has asked for UIDs, its client has not. */
+  addedUid = false;
   /** Of a SELECT or EXAMINE: the mailbox's name as the client has it, without quotes, latin1; empty where none is selected. */
   mailbox = '';
   #sequence: Sequence | null = null;

@@ -1,20 +1,26 @@
+import type { FetchItem } from './fetch-item.ts';
 import type { ResponseItem } from './fetch-response.ts';
 
 /** What an item of a FETCH response tells of the message it is about. */
 
 /** Whether octets of the message's own header begin the literal. */
 export function isWholeFromStart({ item }: ResponseItem): boolean {
-  return item.kind === 'section' && item.section.kind === 'whole' && (item.partial?.origin ?? 0) === 0;
+  return isWhole(item) && originOf({ item }) === 0;
 }
 
 /** Whether the literal's octets are counted from the beginning of the message. */
 export function isPieceFromHeader({ item }: ResponseItem): boolean {
-  if (item.kind !== 'section' || originOf({ item }) === 0) return false;
-  return item.section.kind === 'whole' || item.section.kind === 'header';
+  if (originOf({ item }) === 0) return false;
+  return isWhole(item) || (item.kind === 'section' && item.section.kind === 'header');
+}
+
+function isWhole(item: FetchItem): boolean {
+  if (item.kind === 'binary') return item.path.length === 0;
+  return item.kind === 'section' && item.section.kind === 'whole';
 }
 
 export function originOf({ item }: Pick<ResponseItem, 'item'>): number {
-  return item.kind === 'section' ? (item.partial?.origin ?? 0) : 0;
+  return item.kind === 'section' || item.kind === 'binary' ? (item.partial?.origin ?? 0) : 0;
 }
 
 export function isHeader({ item }: ResponseItem): boolean {

@@ -38,6 +38,9 @@ export type Asked = { reply: TaggedReply; answers: readonly Answer[] };
 /** Octets of all answers to one command of the gateway's own. */
 const ASKED_OCTETS = 32 * 1024 * 1024;
 
+/** In every response that may say something else of a message than of its view. */
+const SAYS_MORE = ['BODY', 'RFC822', 'ENVELOPE', 'BINARY', 'PREVIEW'];
+
 const SEARCH: ReadonlySet<string> = new Set(['SEARCH']);
 
 const DROP: Handler = { kind: 'drop' };
@@ -67,7 +70,7 @@ export class UpstreamSide {
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
     const { views } = exchange.parts;
-    this.#items = new FetchItems(views.names);
+    this.#items = new FetchItems(views.names, () => views.listing);
     this.#plainResponses = new PlainResponses(this.#items, views);
     this.#relayContext = {
       views,
@@ -108,7 +111,7 @@ export class UpstreamSide {
 
   /** The responses ahead that are passed on as they are, all at once; null: the next is none of them. */
   #plain(upstream: Wire): Buffer | null {
-    if (this.#injection !== null || this.#question !== null) return null;
+    if (this.#injection !== null || this.#question !== null || this.#exchange.adjustsPlain) return null;
     // Of mail that lies encrypted at rest even the size is another one.
     if (this.#exchange.parts.views.atRest?.isEmpty === false) return null;
     const ahead = upstream.ahead();
@@ -278,9 +281,8 @@ export class UpstreamSide {
       return this.#toHandler(event, line.at);
     }
     // Flags and the like: nothing to look at.
-    const noOctets = octets.indexOf('BODY') === -1 && octets.indexOf('RFC822') === -1;
-    const ownEnvelope = this.#exchange.parts.views.atRest !== null && octets.indexOf('ENVELOPE') !== -1;
-    if (literal === null && noOctets && !ownEnvelope) return this.#whole(octets);
+    if (literal === null && !SAYS_MORE.some((name) => octets.indexOf(name) !== -1))
+      return this.#whole(octets);
     const relay = new FetchRelay(this.#relayContext, line.msn);
     this.#handler = { kind: 'fetch', fetch: relay };
     return this.#toHandler(event, line.at);

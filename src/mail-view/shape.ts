@@ -83,20 +83,18 @@ export function fieldsNeed(asked: FieldNames, names: ViewNames): 'as-stored' | '
  * The upstream's answer to `HEADER.FIELDS (asked)` as the view has it. `stored` is the literal: the asked fields and
  * an empty line. The result equals `selectFields` on the rendered view's header.
  *
+ * @param shell MIME-Version and Content-* fields of the view, lines
  * @param inside what the view of this message has instead, where it was opened already
  */
 export function shapeOfFields(
   stored: Buffer,
   asked: FieldNames,
-  boundary: string,
+  shell: readonly string[],
   names: ViewNames,
   inside: ProtectedFields | null = null,
 ): Buffer {
-  const shell = shellFields(boundary);
   const fields = withProtectedFields(outerFields(stored, names), inside);
-  const lines = fields.filter((text) => asked.has(nameOf(text)));
-  if (asked.has('mime-version')) lines.push(shell.mimeVersion);
-  if (asked.has('content-type')) lines.push(shell.contentType);
+  const lines = [...fields, ...shell].filter((text) => asked.has(nameOf(text)));
   return Buffer.from(lines.join('') + CRLF, 'latin1');
 }
 

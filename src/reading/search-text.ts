@@ -98,9 +98,7 @@ class Words {
   #leaf({ body, transferEncoding, mediaType }: Entity): string {
     // What is decoded is at least as long as what becomes of it, but for QUOTED-PRINTABLE's three for one and markup.
     const end = Math.min(body.end, body.start + 8 * this.#room);
-    const octets = decoded(this.#octets.subarray(body.start, end), transferEncoding);
-    const text = decodedText(octets, mediaType.parameters.get('charset') ?? '');
-    return mediaType.subtype === 'html' || mediaType.subtype === 'xhtml' ? textOfHtml(text) : text;
+    return leafText({ transferEncoding, mediaType }, this.#octets.subarray(body.start, end));
   }
 
   #push(text: string): void {
@@ -110,6 +108,14 @@ class Words {
     this.#texts.push(kept);
   }
 }
+
+/** The text of a leaf, or of its beginning, without markup. */
+export function leafText({ transferEncoding, mediaType }: LeafKind, body: Buffer): string {
+  const text = decodedText(decoded(body, transferEncoding), mediaType.parameters.get('charset') ?? '');
+  return mediaType.subtype === 'html' || mediaType.subtype === 'xhtml' ? textOfHtml(text) : text;
+}
+
+type LeafKind = Pick<Entity, 'transferEncoding' | 'mediaType'>;
 
 /** Decodes what can be: words are looked for in damaged text too. */
 function decoded(octets: Buffer, transferEncoding: string): Buffer {

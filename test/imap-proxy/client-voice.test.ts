@@ -42,7 +42,11 @@ function answerOf(octets: Octets): { answer: Answer; discarded: Promise<void> } 
     discard = resolve;
   });
   const view = new MessageView(octets, async () => discard());
-  const pieces = [Buffer.from('<'), { view, range: { start: 0, end: view.length } }, Buffer.from('>')];
+  const pieces = [
+    Buffer.from('<'),
+    { source: view.octets, range: { start: 0, end: view.length } },
+    Buffer.from('>'),
+  ];
   return { answer: { pieces, release: view.hold() }, discarded };
 }
 

@@ -203,6 +203,15 @@ const ITEMS = [
   'BODY.PEEK[HEADER.FIELDS.NOT (Subject Authentication-Results)]',
   'RFC822.SIZE',
   'ENVELOPE',
+  'BINARY.PEEK[1.1.1]',
+  'BINARY.PEEK[1.1.1]<3.4>',
+  'BINARY.PEEK[1.2]',
+  'BINARY.PEEK[1.2]<3.100>',
+  'BINARY.PEEK[1.2]<500.100>',
+  'BINARY.PEEK[1.9]',
+  'BINARY.SIZE[1.1.1]',
+  'BINARY.SIZE[1.2]',
+  'BINARY.SIZE[1.9]',
 ];
 
 test('RFC 9051 §6.4.5: every item of a view is what Dovecot says of the same octets, in any session', async () => {

@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
 import { readFetchItem } from '../../src/imap-proxy/fetch-item.ts';
-import { FetchItems, planFetch, readFetchCommand } from '../../src/imap-proxy/fetch-plan.ts';
+import {
+  choosingModifiers,
+  FetchItems,
+  planFetch,
+  readFetchCommand,
+  withUid,
+} from '../../src/imap-proxy/fetch-plan.ts';
 import { FetchResponseReader } from '../../src/imap-proxy/fetch-response.ts';
 import { Framer } from '../../src/imap-proxy/framer.ts';
 import { viewNames } from '../../src/mail-view/view-names.ts';
@@ -69,7 +75,7 @@ test('item labels', () => {
     },
     partial: { origin: 5, count: 10 },
   });
-  expect(readFetchItem('BINARY[1]')).toEqual({ kind: 'unknown' });
+  expect(readFetchItem('BINARY[1]x')).toEqual({ kind: 'unknown' });
   expect(readFetchItem('BODY[0]')).toEqual({ kind: 'unknown' });
 });
 
@@ -83,8 +89,8 @@ test.each<[string, boolean, { classifyFirst: boolean; alone: boolean }]>([
   ['1:* (UID BODY.PEEK[HEADER.FIELDS (From Content-Type)])', false, { classifyFirst: false, alone: false }],
   ['7 (BODY.PEEK[])', true, { classifyFirst: false, alone: false }],
   ['7 (BODY.PEEK[] BODYSTRUCTURE)', true, { classifyFirst: false, alone: false }],
-  ['7 (BODY.PEEK[])', false, { classifyFirst: true, alone: true }],
-  ['7 RFC822', false, { classifyFirst: true, alone: true }],
+  ['7 (BODY.PEEK[])', false, { classifyFirst: false, alone: false }],
+  ['7 RFC822', false, { classifyFirst: false, alone: false }],
   ['7 (UID BODYSTRUCTURE)', false, { classifyFirst: false, alone: true }],
   ['7 FULL', true, { classifyFirst: false, alone: true }],
   ['7 ALL', false, { classifyFirst: false, alone: false }],
@@ -93,8 +99,63 @@ test.each<[string, boolean, { classifyFirst: boolean; alone: boolean }]>([
   ['7 (UID BODY.PEEK[HEADER.FIELDS (Authentication-Results)])', false, { classifyFirst: true, alone: true }],
   ['7 BODY.PEEK[1]', true, { classifyFirst: true, alone: true }],
   ['7 BINARY.PEEK[1]', true, { classifyFirst: true, alone: true }],
+  ['7 (UID BINARY.SIZE[1])', true, { classifyFirst: true, alone: true }],
+  ['7 PREVIEW (LAZY)', true, { classifyFirst: true, alone: true }],
+  [
+    '7 (PREVIEW (LAZY) BODY.PEEK[HEADER.FIELDS (Content-Type)])',
+    true,
+    { classifyFirst: false, alone: false },
+  ],
+  ['$ (BODYSTRUCTURE)', true, { classifyFirst: false, alone: true }],
 ])('plan for FETCH %s', (argument, byUid, expected) => {
   const command = readFetchCommand(byUid, argument);
   expect(command).not.toBeNull();
-  expect(planFetch(command, names)).toEqual(expected);
+  expect(planFetch(command, names)).toMatchObject(expected);
+});
+
+test.each([
+  ['1:* (FLAGS BODY.PEEK[1])', '1:* (UID FLAGS BODY.PEEK[1])'],
+  ['7 ALL', '7 (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)'],
+  ['7 full', '7 (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY)'],
+  ['7 RFC822.SIZE', '7 (UID RFC822.SIZE)'],
+  ['7 PREVIEW (lazy)', '7 (UID PREVIEW (lazy))'],
+  ['1:9 ENVELOPE (CHANGEDSINCE 12)', '1:9 (UID ENVELOPE) (CHANGEDSINCE 12)'],
+  ['7 BODY.PEEK[HEADER.FIELDS (To "a b")]<0.5>', '7 (UID BODY.PEEK[HEADER.FIELDS (To "a b")]<0.5>)'],
+])('UID is added to FETCH %s', (argument, expected) => {
+  const command = readFetchCommand(false, argument);
+  expect(command === null ? null : withUid(command)).toBe(expected);
+  expect(planFetch(command, names).addUid).toBe(true);
+});
+
+test.each(['7 (FLAGS)', '7 (UID ENVELOPE)', '7 (FLAGS MODSEQ) (CHANGEDSINCE 3)'])(
+  'UID is not added to FETCH %s',
+  (argument) => {
+    const plan = planFetch(readFetchCommand(false, argument), names);
+    expect(plan.addUid).toBe(false);
+  },
+);
+
+test.each(['7 (FLAGS', '7 (FLAGS))', '7 (FLAGS) x', '7 (FLAGS)(X)', '7 PREVIEW (LAZY', 'x (FLAGS)', '7 '])(
+  'not in the grammar: FETCH %s',
+  (argument) => {
+    expect(readFetchCommand(true, argument)).toBeNull();
+  },
+);
+
+test('modifiers that choose messages go with every FETCH of the same ones, those that report do not', () => {
+  const command = readFetchCommand(true, '1:* (FLAGS BODY.PEEK[1]) (CHANGEDSINCE 12 VANISHED)');
+  expect(command === null ? null : choosingModifiers(command)).toBe(' (CHANGEDSINCE 12)');
+  const partial = readFetchCommand(true, '1:* PREVIEW (PARTIAL -1:-100)');
+  expect(partial === null ? null : choosingModifiers(partial)).toBe(' (PARTIAL -1:-100)');
+});
+
+test.each([
+  ['BINARY[]<0>', { kind: 'binary', path: [], partial: { origin: 0, count: null } }],
+  ['BINARY.PEEK[1.2]<5.10>', { kind: 'binary', path: [1, 2], partial: { origin: 5, count: 10 } }],
+  ['binary.size[3]', { kind: 'binary-size', path: [3] }],
+  ['BINARY.SIZE[3]<0.1>', { kind: 'unknown' }],
+  ['BINARY[1.MIME]', { kind: 'unknown' }],
+  ['BINARY[0]', { kind: 'unknown' }],
+])('item %s', (text, item) => {
+  expect(readFetchItem(text)).toEqual(item);
 });

@@ -189,8 +189,8 @@ test('BODY[1] of a message nobody knows: its class is asked first', async () => 
   expect(asked).toMatch(/^S[0-9a-z]+ FETCH 3 \(UID BODY\.PEEK\[HEADER\.FIELDS \(CONTENT-TYPE\)\]\)\r\n$/);
   const tag = asked.split(' ')[0];
   server.send(`* 3 FETCH (UID 9 BODY[HEADER.FIELDS (CONTENT-TYPE)] ${literal(LISTED)})\r\n${tag} OK\r\n`);
-  expect(await server.until(/\r\n/)).toBe('f FETCH 3 BODY.PEEK[1]\r\n');
-  server.send(`* 3 FETCH (BODY[1] ${literal('Q0ND')})\r\nf OK\r\n`);
+  expect(await server.until(/\r\n/)).toBe('f FETCH 3 (UID BODY.PEEK[1])\r\n');
+  server.send(`* 3 FETCH (UID 9 BODY[1] ${literal('Q0ND')})\r\nf OK\r\n`);
   const whole = await server.until(/\r\n/);
   expect(whole).toMatch(/ FETCH 3 \(UID BODY\.PEEK\[\]\)\r\n$/);
   server.send(`* 3 FETCH (UID 9 BODY[] ${literal(ENCRYPTED)})\r\n${whole.split(' ')[0]} OK\r\n`);

@@ -1,7 +1,7 @@
 import { lookForMarks } from '../append/look-for-marks.ts';
 import { DeferredFetch } from '../deferred-fetch.ts';
 import type { FetchItem } from '../fetch-item.ts';
-import { type FetchCommand, planFetch, readFetchCommand } from '../fetch-plan.ts';
+import { choosingModifiers, planFetch, readFetchCommand, withUid } from '../fetch-plan.ts';
 import { Pending } from '../pending.ts';
 import type { CommandHandler } from './command-context.ts';
 import { COMMAND_LIMIT } from './pass.ts';
@@ -14,23 +14,27 @@ export const fetch: CommandHandler = async (context, event, { tag, name, argumen
   const about = command === null || command.items.length === 0 || command.items.some(isAboutMessages);
   if (about) await lookForMarks(context);
   const { views } = exchange.parts;
-  const plan =
-    about && command !== null && !saysUid(command) && views.atRest?.isEmpty === false
-      ? { classifyFirst: true, alone: true }
-      : planFetch(command, views.names);
+  const plan = planFetch(command, views.names, views.listing);
+  const pending = new Pending(tag, 'fetch', command, plan.alone);
+  pending.addedUid = plan.addUid;
+  const sent =
+    command === null || !plan.addUid
+      ? event
+      : { ...event, octets: Buffer.from(`${tag} FETCH ${withUid(command)}\r\n`, 'latin1') };
   if (!plan.alone) {
-    await forward(event, new Pending(tag, 'fetch', command, false), COMMAND_LIMIT);
+    await forward(sent, pending, COMMAND_LIMIT);
     return 'goes-on';
   }
-  const pending = new Pending(tag, 'fetch', command, true);
+  const set = command?.set ?? /^([0-9:,*]+|\$) /.exec(argument)?.[1];
+  const modifiers = command === null ? '' : choosingModifiers(command);
   const deferred = new DeferredFetch({
     exchange,
     upstreamSide,
     turn,
     byUid,
     pending,
-    set: plan.classifyFirst ? (/^([0-9:,*]+|\$) /.exec(argument)?.[1] ?? null) : null,
-    forward: () => forward(event, pending, COMMAND_LIMIT),
+    classify: plan.classifyFirst && set !== undefined ? { set, modifiers } : null,
+    forward: () => forward(sent, pending, COMMAND_LIMIT),
   });
   await deferred.begin();
   return 'goes-on';
@@ -39,9 +43,4 @@ export const fetch: CommandHandler = async (context, event, { tag, name, argumen
 /** Whether the item says anything of a message that its client may have stored otherwise than it lies there. */
 function isAboutMessages(item: FetchItem): boolean {
   return item.kind !== 'neutral' || item.name === 'RFC822.SIZE' || item.name === 'ENVELOPE';
-}
-
-/** Whether responses say what message they are about for longer than the moment. */
-function saysUid({ byUid, items }: FetchCommand): boolean {
-  return byUid || items.some((item) => item.kind === 'neutral' && item.name === 'UID');
 }

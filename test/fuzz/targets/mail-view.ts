@@ -5,7 +5,7 @@ import { HeaderCleaner, withoutForgedStatus } from '../../../src/mail-view/forge
 import { classifyHeader } from '../../../src/mail-view/message-class.ts';
 import { MessageView } from '../../../src/mail-view/message-view.ts';
 import { type RenderRequest, renderView } from '../../../src/mail-view/render.ts';
-import { selectFields, shapeOfFields } from '../../../src/mail-view/shape.ts';
+import { selectFields, shapeOfFields, shellFields } from '../../../src/mail-view/shape.ts';
 import { viewBoundary, viewNames } from '../../../src/mail-view/view-names.ts';
 import type { ViewOutcome } from '../../../src/mail-view/view-outcome.ts';
 import { bufferSource } from '../../../src/octets/buffer-source.ts';
@@ -164,7 +164,7 @@ export const mailViewTargets: readonly FuzzTarget[] = [
           cleaned,
           classifyHeader(input),
           selectFields(input, asked, false),
-          shapeOfFields(input, asked, boundary, names),
+          shapeOfFields(input, asked, Object.values(shellFields(boundary)), names),
         ];
       },
     }),
