@@ -2,10 +2,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { newSessionId } from '../../src/ids.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
-import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
-import type { Spool } from '../../src/octets/source.ts';
 import { type InboundParts, inboundStory } from '../../src/pipeline/inbound.ts';
 import { inPieces } from '../mail-view/support/pieces.ts';
+import { watchedSpool } from '../reading/support/watched-spool.ts';
 import { principalNamed } from '../support/principal.ts';
 import { type BufferedOutcome, buffered } from './support/buffered.ts';
 import { type Person, Town } from './support/people.ts';
@@ -47,42 +46,6 @@ beforeAll(async () => {
 });
 afterAll(() => town?.end());
 
-/** Counts what was not thrown away. */
-function watched(): { spool: Spool; left: () => number } {
-  const inner = encryptedSpool({ memoryOctets: 64 });
-  let left = 0;
-  const spool: Spool = {
-    begin() {
-      const writer = inner.begin();
-      left++;
-      let there = true;
-      const gone = (): void => {
-        if (there) left--;
-        there = false;
-      };
-      return {
-        write: (octets) => writer.write(octets),
-        async finish() {
-          const spooled = await writer.finish();
-          return {
-            length: spooled.length,
-            read: (start, end) => spooled.read(start, end),
-            async discard() {
-              gone();
-              await spooled.discard();
-            },
-          };
-        },
-        async discard() {
-          gone();
-          await writer.discard();
-        },
-      };
-    },
-  };
-  return { spool, left: () => left };
-}
-
 type Story = { outcome: BufferedOutcome; harvested: unknown; events: unknown; left: number };
 
 async function told(octets: Buffer, memoryOctets: number, trouble: Error | null): Promise<Story> {
@@ -90,7 +53,7 @@ async function told(octets: Buffer, memoryOctets: number, trouble: Error | null)
   keyring.decryptionTrouble = trouble;
   const directory = new FakeDirectory();
   const log = new FakeLog();
-  const { spool, left } = watched();
+  const { spool, left } = watchedSpool(64);
   const parts: InboundParts = {
     ...{ keyring, directory, anchors: [town.anchor], intermediates: [], log, spool, memoryOctets },
     clock: () => NOW,
