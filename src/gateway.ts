@@ -123,7 +123,11 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       }),
       mailboxes: atRestMailboxes(store),
     };
-    const views = await openSqlite(join(config.stateFolder, 'views.sqlite'), viewMigrations);
+    const views = await openSqlite(
+      join(config.stateFolder, 'views.sqlite'),
+      viewMigrations,
+      'takes-the-last',
+    );
     open.push(views);
     const recorded = new RecordedMailboxes(new SqliteViewRecords(views));
     const settings = readingSettings(config.reading);

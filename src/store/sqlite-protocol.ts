@@ -10,7 +10,11 @@ export type Row = Readonly<Record<string, SqlValue>>;
 export type WorkerData = {
   file: string;
   migrations: readonly { version: number; statements: readonly string[] }[];
+  powerCut: PowerCut;
 };
+
+/** What a power cut may take: nothing that was answered, or the last moments (never half a transaction). */
+export type PowerCut = 'takes-nothing' | 'takes-the-last';
 
 export type Request =
   /** Several statements are one transaction. */

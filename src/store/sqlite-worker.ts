@@ -39,14 +39,14 @@ function serve(data: WorkerData, answer: (response: Response) => void): void {
   });
 }
 
-function open({ file, migrations }: WorkerData): DatabaseSync {
+function open({ file, migrations, powerCut }: WorkerData): DatabaseSync {
   // Made here, so that nobody else can read it (who writes to whom); SQLite gives -wal and -shm the same mode.
   closeSync(openSync(file, 'a', 0o600));
   const database = new DatabaseSync(file, { timeout: 5_000 });
   try {
     database.exec('PRAGMA journal_mode = WAL');
-    // What was answered survives a power cut: a delivered variant must not be delivered again.
-    database.exec('PRAGMA synchronous = FULL');
+    // What was answered survives a power cut where it matters: a delivered variant must not be delivered again.
+    database.exec(`PRAGMA synchronous = ${powerCut === 'takes-nothing' ? 'FULL' : 'NORMAL'}`);
     database.exec('PRAGMA foreign_keys = ON');
     database.exec('PRAGMA trusted_schema = OFF');
     migrate(database, migrations);

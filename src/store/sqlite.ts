@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { SealgateError } from '../errors.ts';
 import { migrations as allMigrations, type Migration } from './migrations.ts';
-import type { Request, Response, Row, SqlValue, Statement, WorkerData } from './sqlite-protocol.ts';
+import type { PowerCut, Request, Response, Row, SqlValue, Statement, WorkerData } from './sqlite-protocol.ts';
 
 export type { Row, SqlValue, Statement };
 
@@ -30,13 +30,14 @@ export function sql(text: TemplateStringsArray, ...parameters: Statement['parame
 export async function openSqlite(
   file: string,
   migrations: readonly Migration[] = allMigrations,
+  powerCut: PowerCut = 'takes-nothing',
 ): Promise<SqlStore> {
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   } catch (error) {
     throw unusable(file, error instanceof Error ? error.message : String(error));
   }
-  const store = new SqliteStore(file, migrations);
+  const store = new SqliteStore(file, migrations, powerCut);
   await store.open();
   return store;
 }
@@ -49,13 +50,15 @@ type Thread = { worker: Worker; waiting: Map<number, Waiting> };
 class SqliteStore implements SqlStore {
   readonly #file: string;
   readonly #migrations: readonly Migration[];
+  readonly #powerCut: PowerCut;
   #thread: Promise<Thread> | null = null;
   #closed = false;
   #lastId = 0;
 
-  constructor(file: string, migrations: readonly Migration[]) {
+  constructor(file: string, migrations: readonly Migration[], powerCut: PowerCut) {
     this.#file = file;
     this.#migrations = migrations;
+    this.#powerCut = powerCut;
   }
 
   async open(): Promise<void> {
@@ -108,7 +111,9 @@ class SqliteStore implements SqlStore {
 
   #start(): Promise<Thread> {
     return new Promise((resolve, reject) => {
-      const data: WorkerData = { file: this.#file, migrations: this.#migrations };
+      const data: WorkerData = {
+        ...{ file: this.#file, migrations: this.#migrations, powerCut: this.#powerCut },
+      };
       // The thread beside this file, whether this is the source or was compiled.
       const module = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
       const worker = new Worker(new URL(module, import.meta.url), { workerData: data, env: {} });

@@ -1,7 +1,9 @@
 import type { Migration } from './migrations.ts';
 
 /**
- * What readers were shown, a file of its own: it grows with the mail that is read, and whoever loses it loses no mail.
+ * What readers were shown, a file of its own: it grows with the mail that is read, and whoever loses it loses no mail. A power cut may
+ * take the last moments of it, which saves a wait for the disk whenever a mail is opened: such a mail is judged anew, and is the same unless
+ * something else was learnt of its signer since.
  * `reader` is a digest of account and login; `sealed` can be read with the installation's secret only.
  */
 export const viewMigrations: readonly Migration[] = [
