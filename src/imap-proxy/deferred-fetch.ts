@@ -86,6 +86,7 @@ export class DeferredFetch {
     this.#left = [...pending.parked];
     for (const parked of pending.parked) {
       if (reply.status !== 'lost') await this.#answerParked(parked);
+      pending.answered++;
       this.#left.shift();
     }
     if (pending.postponed.length > 0 || pending.penalty.delayMs > 0) await this.#goAway();
@@ -213,7 +214,8 @@ export class DeferredFetch {
   async #open(uid: number, original: Original): Promise<OpenedView> {
     const { exchange, pending } = this.#parts;
     const { waits, parts } = exchange;
-    const { result, soon } = openOriginal({ views: parts.views, waits }, uid, original, pending);
+    const context = { views: parts.views, waits, say: (each: Buffer) => exchange.say(each) };
+    const { result, soon } = openOriginal(context, uid, original, pending);
     if (!(await soon)) await this.#goAway();
     return result;
   }

@@ -10,7 +10,7 @@ import type { Opening, Waits } from './waits.ts';
 
 /** Opens a gathered message for a command; its octets are let go when the result is there. */
 export function openOriginal(
-  { views, waits }: { views: MailboxViews; waits: Waits },
+  { views, waits, say }: OpeningContext,
   uid: number,
   original: Original,
   pending: Pending | null,
@@ -20,7 +20,23 @@ export function openOriginal(
     (signal, atKey) =>
       views.open(uid, original.octets, { signal, exhausted, atKey }).finally(() => original.discard()),
     () => original.place.wait(),
+    () => void say(Buffer.from(inProgress(pending), 'latin1')),
   );
+}
+
+/** What opening a message needs of its session. */
+export type OpeningContext = {
+  views: MailboxViews;
+  waits: Waits;
+  say(response: Buffer): Promise<void> | null;
+};
+
+/** RFC 9585 §4. */
+function inProgress(pending: Pending | null): string {
+  if (pending === null) return '* OK [INPROGRESS] Opening a message\r\n';
+  const { tag, parked, answered } = pending;
+  const progress = parked.length === 0 ? 'NIL NIL' : `${answered} ${parked.length}`;
+  return `* OK [INPROGRESS ("${tag}" ${progress})] Opening a message\r\n`;
 }
 
 /**

@@ -24,6 +24,8 @@ export class Pending {
   /** Whether its tagged response is kept for whoever waits on `done` instead of passed on. */
   readonly held: boolean;
   readonly parked: Parked[] = [];
+  /** How many of them are done with. */
+  answered = 0;
   /** Responses whose key is still being waited for; none rejects. */
   readonly postponed: Promise<void>[] = [];
   /** Keys that were waited for in vain, by label: in one command nobody is asked twice. */

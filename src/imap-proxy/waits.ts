@@ -2,6 +2,8 @@ import type { Timers } from '../reading/timers.ts';
 
 /** What takes longer is waited for behind the back of other commands: a person may be typing a PIN. */
 const LONG_MS = 1_000;
+/** How often a client hears that something goes on (RFC 9585 §4): many give up a server that is silent for a minute. */
+const TOLD_MS = 10_000;
 
 /** A message that is being opened. */
 export type Opening<T> = {
@@ -41,15 +43,22 @@ export class Waits {
   /**
    * @param open never rejects; `signal`: it is not waited for any more; `atKey`: told when a key is asked and when it has answered
    * @param mayWait asked when a key takes long; false: it is given up
+   * @param tell called now and then while it goes on
    */
   open<T>(
     open: (signal: AbortSignal, atKey: (asked: boolean) => void) => Promise<T>,
     mayWait: () => boolean,
+    tell: () => void,
   ): Opening<T> {
     const entry = { controller: new AbortController(), isLong: false };
     this.#openings.add(entry);
     let cancel: () => void = () => undefined;
     let cancelKey: () => void = () => undefined;
+    const tellAgain = (): void => {
+      cancelTelling = this.#timers.after(TOLD_MS, tellAgain);
+      tell();
+    };
+    let cancelTelling = this.#timers.after(TOLD_MS, tellAgain);
     const atKey = (asked: boolean): void => {
       cancelKey();
       if (!asked) return;
@@ -60,6 +69,7 @@ export class Waits {
     const result = open(entry.controller.signal, atKey).finally(() => {
       cancel();
       cancelKey();
+      cancelTelling();
       this.#openings.delete(entry);
       const waiting = this.#free;
       this.#free = [];

@@ -237,6 +237,18 @@ describe('a PIN that somebody types while a message is fetched whole', () => {
     );
   });
 
+  test('RFC 9585: every ten seconds the client hears that it goes on, and no longer than it does', async () => {
+    await fetchWhole('a');
+    await waitsForPin();
+    for (const _ of [1, 2]) {
+      await timers.pass(10_000);
+      expect(await client.until(/\r\n/)).toBe('* OK [INPROGRESS ("a" NIL NIL)] Opening a message\r\n');
+    }
+    proxy.control.typed();
+    await client.until(/a OK\r\n/);
+    expect(timers.pending).not.toContain(10_000);
+  });
+
   test('a tag stays in use while its answer is waited for', async () => {
     await fetchWhole('a');
     await waitsForPin();
@@ -391,6 +403,8 @@ describe('a PIN that somebody types while a structure is fetched', () => {
     expect(await client.until(/12 FLAGS[^\r\n]*\r\n/)).toBe(
       '* 1 FETCH (UID 11 FLAGS (\\Seen))\r\n* 2 FETCH (UID 12 FLAGS (\\Seen))\r\n',
     );
+    await timers.pass(10_000);
+    expect(await client.until(/INPROGRESS[^\r\n]*\r\n/)).toContain('("a" 0 2)');
     expect(await noop()).toBe('n OK\r\n');
     client.send('p UID FETCH 13 (BODYSTRUCTURE)\r\n');
     const plain =
