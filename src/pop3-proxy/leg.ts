@@ -5,8 +5,8 @@ import { TLSSocket } from 'node:tls';
 const READ_AHEAD = 128 * 1024;
 /** Pieces are joined up to this many octets; larger ones are not copied. */
 const JOINED_OCTETS = 64 * 1024;
-/** How long a peer may take to read what was written before the end. */
-const LINGER_MS = 30_000;
+/** How long a peer may take to read what was written before the end, and to close. */
+const LINGER_MS = 60_000;
 /** How long a peer may take nothing of what is written. */
 const STALLED_MS = 120_000;
 
@@ -128,14 +128,16 @@ export class Leg {
   /** Sends what is written and closes. */
   end(): void {
     const socket = this.#socket;
-    if (!socket.destroyed) {
+    if (!socket.destroyed && !socket.writableEnded) {
       this.#flush();
       socket.end();
       // Closing over octets that nobody has read would reset the connection, and lose the last words.
       socket.off('data', this.#onData);
       socket.on('data', () => undefined);
       socket.resume();
-      socket.setTimeout(LINGER_MS, () => socket.destroy());
+      // Whatever the peer says meanwhile, or drains: it is not waited for any longer.
+      const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+      socket.once('close', () => clearTimeout(timer));
     }
     this.#lost('ended by the gateway');
   }
