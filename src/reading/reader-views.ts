@@ -211,7 +211,9 @@ export class ReaderViews {
    */
   async open(message: StoredMessage, original: OctetSource, patience: Patience): Promise<OpenedView> {
     const key = messageKey(message);
-    const made = await this.#making.open(message, original, { patience, form: this.#form() });
+    // A search gives nothing out: what it finds may still be said otherwise.
+    const use = patience.openKeysOnly === true ? 'look' : 'show';
+    const made = await this.#making.open(message, original, { patience, use, form: this.#form() });
     switch (made.kind) {
       case 'unavailable': {
         const { key: isKey, publicText: text } = made;
@@ -224,7 +226,7 @@ export class ReaderViews {
         return made;
       case 'view':
         this.#failures.opened(key);
-        this.#cache.keep(key, made.view);
+        if (use === 'show') this.#cache.keep(key, made.view);
         return { kind: 'view', view: made.view, release: made.view.hold() };
       default:
         return unreachable(made);

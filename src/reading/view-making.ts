@@ -31,7 +31,8 @@ export type ViewMakingParts = {
   policy: RenderPolicy;
 };
 
-export type Making = { patience: Patience; form: ViewForm };
+/** `look`: nothing of the view is given out. */
+export type Making = { patience: Patience; form: ViewForm; use: 'show' | 'look' };
 
 export type Made =
   | { kind: 'view'; view: MessageView }
@@ -119,7 +120,8 @@ export class ViewMaking {
         }
         const { annotation, octets } = rendered;
         const size = annotation.padding === 'off' ? octets.length : null;
-        said = await this.#said.say(message, { annotation, sha256, size, served: true }, said !== null);
+        const saying = { annotation, sha256, size, served: making.use === 'show' };
+        said = await this.#said.say(message, saying, said !== null);
         if (said.sha256?.equals(sha256) === true) {
           return await this.#finished(original, outcome, rendered, before === null);
         }

@@ -121,6 +121,20 @@ describe('what cannot be opened', () => {
     expect(await shown(later, imap(5))).toMatchObject({ octets: expect.stringContaining('boathouse') });
   });
 
+  it('and was only looked into by a search may be opened later', async () => {
+    story.says = NO_KEY;
+    const views = session();
+    await shown(views, imap(1), ORIGINAL, true);
+    expect(await views.servedWithoutKey()).toEqual([]);
+    expect(views.cached(imap(1))).toBeNull();
+    await restart();
+    story.says = openedAs();
+    const first = await shown(session());
+    expect(first).toMatchObject({ octets: expect.stringContaining('boathouse') });
+    story.says = openedAs(TEXT, 'untrusted');
+    expect(await shown(session())).toEqual(first);
+  });
+
   it('and was opened once is refused, never shown as something else', async () => {
     await shown(session());
     await restart();

@@ -91,8 +91,12 @@ export async function shown(
   views: ReaderViews,
   message: StoredMessage = imap(1),
   original: Buffer = ORIGINAL,
+  openKeysOnly?: true,
 ): Promise<Shown> {
-  const patience = { signal: new AbortController().signal, exhausted: new Map() };
+  const patience = {
+    ...{ signal: new AbortController().signal, exhausted: new Map() },
+    ...(openKeysOnly ? { openKeysOnly } : {}),
+  };
   const opened = await views.open(message, bufferSource(original), patience);
   if (opened.kind === 'withheld') return { code: opened.reason.code, text: opened.reason.text };
   const octets = await collect(opened.view.octets.read());
