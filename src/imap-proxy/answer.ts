@@ -1,4 +1,5 @@
 import type { Range } from '../mail/entity.ts';
+import { borrowed } from '../octets/scan.ts';
 import type { OctetSource, OctetStream } from '../octets/source.ts';
 
 /** A range of octets that are all there already: of a view, or made of it. */
@@ -14,10 +15,10 @@ export type Answer = {
   release(): void;
 };
 
-/** @throws SealgateError `spool.…` in the middle of it, where the disk fails */
+/** Each chunk is there until the next one is asked for. @throws SealgateError `spool.…` in the middle of it, where the disk fails */
 export async function* octetsOf({ pieces }: Answer): OctetStream {
   for (const piece of pieces) {
     if (Buffer.isBuffer(piece)) yield piece;
-    else yield* piece.source.read(piece.range.start, piece.range.end);
+    else yield* borrowed(piece.source, piece.range.start, piece.range.end);
   }
 }

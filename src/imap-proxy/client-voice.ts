@@ -1,6 +1,9 @@
 import { type Answer, octetsOf } from './answer.ts';
 import type { Wire } from './wire.ts';
 
+/** Pieces of an answer that are joined with what is around them. */
+const COPIED_OCTETS = 16 * 1024;
+
 /** A whole response, or a piece of one that is relayed. */
 type Said = { what: Buffer | Answer | (() => void); said: () => void };
 
@@ -106,8 +109,9 @@ export class ClientVoice {
     try {
       for await (const octets of octetsOf(answer)) {
         if (this.#client.ended) return this.#cutOff();
-        const wait = this.#client.write(octets);
-        if (wait !== null) await wait;
+        // The octets are gone when the next ones are asked for.
+        if (octets.length < COPIED_OCTETS) await this.#client.write(Buffer.from(octets));
+        else await this.#client.through(octets);
       }
     } catch (error) {
       this.#cutOff();

@@ -135,6 +135,15 @@ export class Wire {
     return this.#draining;
   }
 
+  /** Writes octets that are only there until this resolves: then the system has them, or the leg has ended. */
+  through(octets: Buffer): Promise<void> {
+    this.#flush();
+    if (this.#ended || this.#socket.destroyed || this.#sink.writableEnded) return Promise.resolve();
+    return new Promise((resolve) => {
+      if (!this.#sink.write(octets, () => resolve())) this.#drain();
+    });
+  }
+
   #flush(): void {
     const pieces = this.#outgoing;
     const [only] = pieces;
@@ -143,7 +152,12 @@ export class Wire {
     this.#outgoingOctets = 0;
     if (this.#socket.destroyed || this.#sink.writableEnded) return;
     const room = this.#sink.write(pieces.length === 1 ? only : Buffer.concat(pieces));
-    if (room || this.#draining !== null) return;
+    if (!room) this.#drain();
+  }
+
+  /** Resolves when nothing waits for the peer any more, or the peer has taken nothing for too long. */
+  #drain(): void {
+    if (this.#draining !== null) return;
     // Node counts the octets that the system takes: a slow peer is no stalled one.
     this.#socket.setTimeout(this.#stalledMs);
     this.#draining = new Promise((resolve) => {

@@ -1,5 +1,7 @@
 import { tmpdir } from 'node:os';
 import { limits } from '../limits.ts';
+import { release } from './release.ts';
+import type { Look, ScannableSource } from './scan.ts';
 import {
   CHUNK_OCTETS,
   type OctetStream,
@@ -142,7 +144,7 @@ class SpooledInMemory implements SpooledOctets {
   }
 }
 
-class SpooledInFile implements SpooledOctets {
+class SpooledInFile implements SpooledOctets, ScannableSource {
   readonly length: number;
   readonly #file: SpoolFile;
   #discarded = false;
@@ -153,6 +155,24 @@ class SpooledInFile implements SpooledOctets {
   }
 
   async *read(start = 0, end = this.length): OctetStream {
+    for await (const [chunk, from, to] of this.#chunks(start, end)) yield chunk.subarray(from, to);
+  }
+
+  /** Memory is given back at once: with many slow readers what V8 gathers before it does so is much. */
+  async *borrow(start: number, end: number): OctetStream {
+    for await (const [chunk, from, to] of this.#chunks(start, end)) {
+      yield chunk.subarray(from, to);
+      release(chunk);
+    }
+  }
+
+  async scan(look: Look, start: number, end: number): Promise<'stop' | undefined> {
+    for await (const octets of this.borrow(start, end)) if (look(octets) === 'stop') return 'stop';
+    return undefined;
+  }
+
+  /** Whole chunks, and the octets of each that are wanted. */
+  async *#chunks(start: number, end: number): AsyncIterable<readonly [Buffer, number, number]> {
     checkRange(start, end, this.length);
     const last = Math.ceil(end / CHUNK_OCTETS);
     // What is read ahead goes where the chunks were that have been given out.
@@ -169,7 +189,7 @@ class SpooledInFile implements SpooledOctets {
         if (this.#discarded) throw discarded();
         const chunk = this.#file.unseal(index, stored.subarray(at, at + STORED_OCTETS));
         const begin = index * CHUNK_OCTETS;
-        yield chunk.subarray(Math.max(0, start - begin), Math.min(chunk.length, end - begin));
+        yield [chunk, Math.max(0, start - begin), Math.min(chunk.length, end - begin)];
       }
     }
   }
