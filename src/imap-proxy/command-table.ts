@@ -5,6 +5,7 @@ import { enable } from './commands/enable.ts';
 import { fetch } from './commands/fetch.ts';
 import { id } from './commands/id.ts';
 import { idle } from './commands/idle.ts';
+import { remove, rename } from './commands/mailbox-names.ts';
 import { news } from './commands/news.ts';
 import { logout, pass } from './commands/pass.ts';
 import { search } from './commands/search.ts';
@@ -18,7 +19,7 @@ import { transfer } from './commands/transfer.ts';
 const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandler>([
   ...named(
     pass,
-    'CAPABILITY CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
+    'CAPABILITY CREATE SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
     'GETACL SETACL DELETEACL LISTRIGHTS MYRIGHTS GETQUOTA GETQUOTAROOT SETQUOTA GETMETADATA SETMETADATA',
   ),
   ...numbered(pass, 'STORE EXPUNGE'),
@@ -28,6 +29,8 @@ const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandle
   ...named(news, 'NOOP CHECK'),
   ...named(append, 'APPEND'),
   ...numbered(replace, 'REPLACE'),
+  ...named(rename, 'RENAME'),
+  ...named(remove, 'DELETE'),
   ...named(select, 'SELECT EXAMINE CLOSE UNSELECT'),
   ...named(id, 'ID'),
   ...named(idle, 'IDLE'),

@@ -125,6 +125,21 @@ export class MailboxViews {
     this.#kinds.set(uid, kind);
   }
 
+  /** A mailbox has another name, with everything below it; names decoded. Never rejects. */
+  renamed(from: string, to: string, delimiter: string | null): Promise<void> {
+    return this.#reader.renamed(from, to, delimiter);
+  }
+
+  /** A mailbox is gone. Never rejects. */
+  deleted(name: string): Promise<void> {
+    return this.#reader.deleted(name);
+  }
+
+  /** The lowest UID that a message may have that comes; 0: not told. */
+  get uidNext(): number {
+    return this.#selected.uidNext ?? 0;
+  }
+
   /** UIDs of messages that were shown as such that no key opens; none where that is not known. */
   async servedWithoutKey(): Promise<readonly number[]> {
     try {

@@ -32,7 +32,7 @@ export class AtRestMessages {
   readonly #cache = new Map<number, { view: MessageView; release: () => void }>();
   readonly #failures: RepeatedFailures;
   #mustLook = true;
-  #highest = 0;
+  #from = 1;
 
   constructor(options: AtRestOptions) {
     this.#options = options;
@@ -51,9 +51,9 @@ export class AtRestMessages {
     return this.#options.principal;
   }
 
-  /** The highest UID that has a marker; 0: none. */
-  get highest(): number {
-    return this.#highest;
+  /** The lowest UID of those that were not looked at. */
+  get from(): number {
+    return this.#from;
   }
 
   /** Whether there may be messages whose markers were not looked for. */
@@ -66,15 +66,25 @@ export class AtRestMessages {
     this.#mustLook = true;
   }
 
-  /** Markers were looked for in all messages that are there now. */
-  looked(): void {
+  /**
+   * Markers were looked for in all messages that are there now.
+   *
+   * @param uidNext the lowest UID that others may have; 0: nobody knows
+   */
+  looked(uidNext: number): void {
     this.#mustLook = false;
+    this.lookedUpTo(uidNext - 1);
+  }
+
+  /** Of all that were there so far, this was the last one with a marker. */
+  lookedUpTo(uid: number): void {
+    this.#from = Math.max(this.#from, uid + 1);
   }
 
   /** Another mailbox, or none, is selected. */
   forget(): void {
     this.#mustLook = true;
-    this.#highest = 0;
+    this.#from = 1;
     this.#fields.clear();
     for (const { release } of this.#cache.values()) release();
     this.#cache.clear();
@@ -86,7 +96,6 @@ export class AtRestMessages {
     if (this.#options.marks.read(header) === null) return false;
     // A copy: what was given may be a part of something far larger.
     this.#fields.set(uid, Buffer.from(header));
-    this.#highest = Math.max(this.#highest, uid);
     return true;
   }
 

@@ -4,6 +4,8 @@ import { type SqlStore, sql } from './sqlite.ts';
 export interface AtRestMailboxes {
   has(login: string, mailbox: string): Promise<boolean>;
   add(login: string, mailbox: string): Promise<void>;
+  /** With everything below it. `delimiter`: null where the server has no hierarchy. */
+  renamed(login: string, from: string, to: string, delimiter: string | null): Promise<void>;
 }
 
 /** In which mailboxes of which login mail lies that this gateway has encrypted, so that it is found there whatever the rules say later. */
@@ -19,6 +21,20 @@ export function atRestMailboxes(store: SqlStore): AtRestMailboxes {
       await store.transaction([
         sql`INSERT OR IGNORE INTO at_rest_mailbox (login, mailbox) VALUES (${login}, ${mailbox})`,
       ]);
+    },
+    async renamed(login, from, to, delimiter) {
+      const rows = await store.query(sql`SELECT mailbox FROM at_rest_mailbox WHERE login = ${login}`);
+      const below = delimiter === null ? null : from + delimiter;
+      const names = rows
+        .map(({ mailbox }) => String(mailbox))
+        .filter((name) => name === from || (below !== null && name.startsWith(below)));
+      // The old name stays: what is looked for in vain costs a search.
+      await store.transaction(
+        names.map((name) => {
+          const now = to + name.slice(from.length);
+          return sql`INSERT OR IGNORE INTO at_rest_mailbox (login, mailbox) VALUES (${login}, ${now})`;
+        }),
+      );
     },
   };
 }

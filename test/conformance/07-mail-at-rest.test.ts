@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { ImapFlow } from 'imapflow';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encrypted, mailOf, textEntity } from '../attacks/support/openssl-mail.ts';
 import { type AtRestSystem, aliceWrites, startAtRestSystem } from './support/at-rest.ts';
@@ -163,6 +164,62 @@ test('7: moved elsewhere it stays what it is, in the session and in the next one
     expect((await reader.item(Number(moved?.items.get('UID')), 'BODY.PEEK[]')).equals(octets)).toBe(true);
     reader.close();
   }
+});
+
+test('7: a mailbox that is renamed, and what is below it, shows the same as before', async () => {
+  const client = await mails.through('alice');
+  const octets = aliceWrites('to be renamed', 'words\r\n');
+  for (const name of ['SafeHere', 'SafeHere.Below']) {
+    await client.create(name);
+    await client.append(name, octets);
+  }
+  await client.ok('RENAME SafeHere Now');
+  for (const name of ['Now', 'Now.Below']) {
+    await client.ok(`SELECT ${name}`);
+    const [listed] = await client.fetch('FETCH 1 (UID RFC822.SIZE)');
+    expect([name, Number(listed?.items.get('RFC822.SIZE'))]).toEqual([name, octets.length]);
+    expect((await client.item(1, 'BODY.PEEK[]')).equals(octets)).toBe(true);
+  }
+  await client.ok('CLOSE');
+  expect((await client.command('RENAME Nowhere Somewhere')).status).toBe('NO');
+  await client.ok('DELETE Now.Below');
+  client.close();
+});
+
+test('7: imapflow stores and fetches', async () => {
+  const { system } = mails;
+  const { login, password } = system.user('alice');
+  const client = new ImapFlow({
+    ...{ host: 'localhost', port: system.imapPort, secure: true, logger: false },
+    tls: { ca: system.pki.ca.certificate },
+    auth: { user: login, pass: password },
+  });
+  await client.connect();
+  const octets = aliceWrites('by imapflow', 'words\r\n');
+  const stored = await client.append('Sent', octets, ['\\Seen'], new Date('2026-01-02T03:04:05Z'));
+  if (stored === false || stored.uid === undefined) throw new Error('not stored');
+  const lock = await client.getMailboxLock('Sent');
+  const query = {
+    source: true,
+    size: true,
+    envelope: true,
+    flags: true,
+    internalDate: true,
+    bodyStructure: true,
+  };
+  const found = await client.fetchOne(String(stored.uid), query, { uid: true });
+  if (found === false || found === undefined) throw new Error('not there');
+  expect(found.source?.equals(octets)).toBe(true);
+  expect(found.size).toBe(octets.length);
+  expect(found.envelope?.subject).toBe('by imapflow');
+  expect(found.flags?.has('\\Seen')).toBe(true);
+  expect(new Date(found.internalDate ?? 0).toISOString()).toBe('2026-01-02T03:04:05.000Z');
+  expect(found.bodyStructure?.childNodes?.map(({ type }) => type)).toEqual([
+    'text/plain',
+    'application/octet-stream',
+  ]);
+  lock.release();
+  await client.logout();
 });
 
 test('7: whoever has no certificate is told so, keeps the mail, and nothing of it is stored', async () => {

@@ -3,6 +3,7 @@ import { asn1Targets } from './targets/asn1.ts';
 import { cmsTargets } from './targets/cms.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
+import { imapAppendTargets } from './targets/imap-append.ts';
 import { imapPlainTargets } from './targets/imap-plain.ts';
 import { keyStoreTargets } from './targets/key-store.ts';
 import { listeningTargets } from './targets/listening.ts';
@@ -27,6 +28,7 @@ export const targets: readonly FuzzTarget[] = [
   ...listeningTargets,
   ...smtpTargets,
   ...imapTargets,
+  ...imapAppendTargets,
   ...imapPlainTargets,
   ...pop3Targets,
   ...searchTargets,

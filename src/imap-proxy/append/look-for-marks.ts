@@ -18,16 +18,19 @@ export async function lookForMarks({ exchange, upstreamSide }: CommandContext): 
   const { mailbox } = views;
   // Of a mailbox whose name nobody has read anything may be expected.
   const known = mailbox === '' ? null : Buffer.from(mailbox, 'latin1');
-  if (known !== null && !(await storing.expects(known, exchange, upstreamSide))) return messages.looked();
+  if (known !== null && !(await storing.expects(known, exchange, upstreamSide))) return messages.looked(0);
   await exchange.quiet();
+  const from = messages.from;
   // From here on news of further messages counts again.
-  messages.looked();
+  messages.looked(views.uidNext);
   const { name } = messages.marks;
-  const from = messages.highest + 1;
   const { reply, answers } = await upstreamSide.ask(`UID SEARCH UID ${from}:* HEADER ${name} ""`, SEARCH);
   if (reply.status !== 'OK') return;
   let found = NumberSet.empty;
   for (const { octets } of answers) found = found.or(readSearchResponse(octets)?.numbers ?? NumberSet.empty);
+  let last = 0;
+  for (const uid of found) last = uid;
+  messages.lookedUpTo(last);
   for (const set of found.pieces(limits.imap.searchLineOctets - 200)) {
     await upstreamSide.inject(
       `UID FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (${name} CONTENT-TYPE)])`,

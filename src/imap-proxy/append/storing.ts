@@ -12,6 +12,8 @@ import { readMailboxName } from './mailbox-name.ts';
 export interface AtRestMailboxes {
   has(login: string, mailbox: string): Promise<boolean>;
   add(login: string, mailbox: string): Promise<void>;
+  /** With everything below it. */
+  renamed(login: string, from: string, to: string, delimiter: string | null): Promise<void>;
 }
 
 export type StoringOptions = {
@@ -65,6 +67,13 @@ export class Storing {
     this.#remember(name, true);
     // What the rules say of the mailbox is enough to find it again, as long as they say it.
     await orTrue(this.#options.known.add(this.#options.login, name).then(() => true));
+  }
+
+  /** A mailbox has another name, with everything below it. */
+  async renamed(from: string, to: string, delimiter: string | null): Promise<void> {
+    this.#expected.clear();
+    this.#uses.clear();
+    await orTrue(this.#options.known.renamed(this.#options.login, from, to, delimiter).then(() => true));
   }
 
   #remember(mailbox: string, expected: boolean): void {

@@ -54,5 +54,6 @@ export function toyMailboxes(): AtRestMailboxes {
     async add(login, mailbox) {
       known.add(`${login} ${mailbox}`);
     },
+    renamed: async () => undefined,
   };
 }

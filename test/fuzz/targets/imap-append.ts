@@ -1,0 +1,87 @@
+import {
+  appendUid,
+  listAttributes,
+  mailboxFollows,
+  readAppendCommand,
+} from '../../../src/imap-proxy/append/append-command.ts';
+import { quotedMailboxName, readMailboxName } from '../../../src/imap-proxy/append/mailbox-name.ts';
+import { copiedTo } from '../../../src/imap-proxy/refresh/give-new-uid.ts';
+import { AtRestMarks } from '../../../src/mail-view/at-rest-marker.ts';
+import { atRestOuterHeader } from '../../../src/mail-view/at-rest-object.ts';
+import { viewNames } from '../../../src/mail-view/view-names.ts';
+import { type FuzzTarget, holds } from '../target.ts';
+
+const marks = new AtRestMarks(
+  Buffer.alloc(32, 7),
+  viewNames('7f3a9c2e', 'gw.example.net'),
+  'bob@example.org',
+);
+const digest = marks.digest().update('x').digest();
+const header = Buffer.from('From: bob@example.org\r\nSubject: words\r\n\r\n');
+const field = marks.write({ length: 99, header, digest });
+const latin1 = (...texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text, 'latin1'));
+
+export const imapAppendTargets: readonly FuzzTarget[] = [
+  {
+    name: 'imap-append-command',
+    form: 'octets',
+    allowed: [],
+    dictionary: [
+      'UTF8 (~{3}',
+      '{3+}',
+      '(\\Seen)',
+      '"02-Jan-2026 03:04:05 +0000"',
+      ' CATENATE (',
+      '&ZeU-',
+      '[APPENDUID 1 2]',
+    ],
+    prepare: () => ({
+      seeds: latin1(
+        '"Sent" (\\Seen $x) "02-Jan-2026 03:04:05 +0000" {12}',
+        '4 Entw&APw-rfe UTF8 (~{12+}',
+        '{12}',
+        '* LIST (\\Sent) "/" Sent',
+        't OK [COPYUID 7 5 9] x',
+      ),
+      run(input) {
+        const argument = input.toString('latin1');
+        for (const verb of ['append', 'replace'] as const) {
+          const command = readAppendCommand(argument, verb);
+          if (command === null) continue;
+          holds(argument.startsWith(command.before), 'what goes on is what the client wrote');
+          holds(!/[\r\n\0]/.test(command.before), 'no line ends in what goes on');
+          holds(mailboxFollows(argument, verb) === null, 'a name is here or it follows');
+        }
+        const name = readMailboxName(input);
+        holds(readMailboxName(input) === name, 'a name is read in one way');
+        const quoted = quotedMailboxName(input);
+        if (quoted !== null) {
+          const read = readAppendCommand(`${quoted} {1}`, 'append');
+          holds(read?.mailbox.equals(input) === true, 'a quoted name is read as it was');
+        }
+        listAttributes(input);
+        const uids = [appendUid(input)?.uid ?? 1, copiedTo(input, 5, 7) ?? 6];
+        holds(uids.every(Number.isSafeInteger), 'UIDs are numbers');
+        return [name, quoted, uids];
+      },
+    }),
+  },
+  {
+    name: 'imap-append-marker',
+    form: 'octets',
+    allowed: ['mail.header-too-large'],
+    dictionary: [`${marks.name}: `, '1; len=', 'sealed=', '\r\n ', 'Subject: ', 'X-TUID: '],
+    prepare: () => ({
+      seeds: [Buffer.from(`${field}\r\n`), Buffer.from(`X-A: b\r\n${field}From: c\r\n\r\n`), header],
+      run(input) {
+        const read = marks.read(input);
+        // Whoever has no key can only bring what was written.
+        if (read !== null) holds(read.length === 99 && read.header.equals(header), 'only what was written');
+        const outer = atRestOuterHeader(input, 'protect').toString('latin1');
+        holds(outer === '' || outer.endsWith('\r\n'), 'whole lines');
+        holds(!/[^\r]\n|\r[^\n]|\0|^\r\n/.test(outer), 'no line end but CRLF, and no empty line');
+        return outer;
+      },
+    }),
+  },
+];
