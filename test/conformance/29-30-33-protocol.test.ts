@@ -119,6 +119,28 @@ test('30: three commands in one segment, with an encrypted message between them,
   client.close();
 });
 
+test('30: of FETCHes sent in one go, those that ask for the UID get it, whatever the others ask of the same messages', async () => {
+  const { msn, uid } = { msn: 5, uid: mailbox.messages[4]?.uid };
+  for (const item of ['BODY.PEEK[]', 'ENVELOPE', 'BODY.PEEK[HEADER.FIELDS (Content-Type)]']) {
+    const client = await mailbox.through('EXAMINE INBOX');
+    const tags = new Set([
+      client.send(`FETCH ${msn} (${item})`),
+      client.send(`FETCH ${msn}:${msn + 1} (UID ${item})`),
+      client.send(`UID FETCH ${uid} (${item})`),
+      client.send(`FETCH ${msn} (UID FLAGS)`),
+    ]);
+    let told = 0;
+    while (tags.size > 0) {
+      const response = await client.response();
+      tags.delete(response.tag);
+      const answer = fetched(response);
+      if (answer?.msn === msn && answer.items.has('UID')) told++;
+    }
+    expect([item, told]).toEqual([item, expect.toSatisfy((count: number) => count >= 3)]);
+    client.close();
+  }
+});
+
 test('33: \\Seen and the FLAGS responses are those of a mail server alone, for every item, in SELECT and EXAMINE', async () => {
   const items = [
     ...['BODY[]', 'BODY[1]', 'BODY[TEXT]', 'BODY[HEADER]', 'BODY[1.MIME]', 'RFC822', 'RFC822.TEXT'],

@@ -1,7 +1,7 @@
 import { lookForMarks } from '../append/look-for-marks.ts';
 import { DeferredFetch } from '../deferred-fetch.ts';
 import type { FetchItem } from '../fetch-item.ts';
-import { choosingModifiers, planFetch, readFetchCommand, withUid } from '../fetch-plan.ts';
+import { choosingModifiers, planFetch, readFetchCommand, saysUid, withUid } from '../fetch-plan.ts';
 import { Pending } from '../pending.ts';
 import type { CommandHandler } from './command-context.ts';
 import { COMMAND_LIMIT } from './pass.ts';
@@ -17,6 +17,10 @@ export const fetch: CommandHandler = async (context, event, { tag, name, argumen
   const plan = planFetch(command, views.names, views.listing);
   const pending = new Pending(tag, 'fetch', command, plan.alone);
   pending.addedUid = plan.addUid;
+  if (command === null || saysUid(command)) {
+    // A response to this one may look like one to an earlier one, and must not lose its UID; one more does no harm.
+    for (const other of exchange.pending.values()) other.addedUid = false;
+  }
   const sent =
     command === null || !plan.addUid
       ? event
