@@ -1,5 +1,5 @@
 import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { connect as connectTls, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../listening/endpoint.ts';
@@ -164,11 +164,22 @@ function openTls(upstream: ImapUpstream, socket: Socket | null, signal: AbortSig
   const secure = connectTls({
     ...(socket === null ? { host: upstream.host, port: upstream.port } : { socket }),
     ...(isIP(name) === 0 ? { servername: name } : {}),
-    ...(upstream.ca === undefined ? {} : { ca: upstream.ca as string | Buffer | (string | Buffer)[] }),
     ...(isIP(name) === 0 ? {} : { host: name }),
-    minVersion: 'TLSv1.2',
+    secureContext: contextFor(upstream),
   });
   return opened<TLSSocket>(secure, 'secureConnect', upstream, signal);
+}
+
+/** One for all connections to a server: each takes 27 KB. */
+const contexts = new WeakMap<ImapUpstream, SecureContext>();
+
+function contextFor(upstream: ImapUpstream): SecureContext {
+  const known = contexts.get(upstream);
+  if (known !== undefined) return known;
+  const ca = upstream.ca as string | Buffer | (string | Buffer)[] | undefined;
+  const context = createSecureContext({ minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) });
+  contexts.set(upstream, context);
+  return context;
 }
 
 function opened<S extends Socket>(
