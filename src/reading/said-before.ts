@@ -110,10 +110,11 @@ export class SaidBefore {
     const { recorded } = this.#parts;
     const place = this.#placeOf(message);
     if (known !== null || recorded === null || place === null) return known;
-    const mailbox = await this.#enter(place);
-    if (mailbox.get(nameOf(message)) === null) return null;
-    const record = await recorded.records.find(mailbox.id, nameOf(message));
-    return record === null ? null : this.#keep(message, this.#unsealed(message, record));
+    return this.#within(place, async (mailbox) => {
+      if (mailbox.get(nameOf(message)) === null) return null;
+      const record = await recorded.records.find(mailbox.id, nameOf(message));
+      return record === null ? null : this.#keep(message, this.#unsealed(message, record));
+    });
   }
 
   /**
@@ -127,18 +128,19 @@ export class SaidBefore {
     // By POP3 the original is served where nothing was opened, so that nothing is promised for later.
     const promisesNothing = message.protocol === 'pop3' && said.annotation.kind !== 'opened';
     if (recorded === null || place === null || promisesNothing) return this.#keep(message, said);
-    const mailbox = await this.#enter(place);
     const name = nameOf(message);
     const record: ViewRecord = {
       ...{ kind: said.annotation.kind, version: RENDERER_VERSION, sha256: said.sha256, served: said.served },
       ...{ size: said.size, header: said.annotation.header !== null },
       sealed: seal.seal(messageKeyOf(place, name), said.annotation),
     };
-    const now = instead
-      ? await recorded.records.replace(mailbox.id, name, record)
-      : await recorded.records.add(mailbox.id, name, record);
-    mailbox.note({ message: name, size: now.size, header: now.header });
-    return this.#keep(message, this.#unsealed(message, now));
+    return this.#within(place, async (mailbox) => {
+      const now = instead
+        ? await recorded.records.replace(mailbox.id, name, record)
+        : await recorded.records.add(mailbox.id, name, record);
+      mailbox.note({ message: name, size: now.size, header: now.header });
+      return this.#keep(message, this.#unsealed(message, now));
+    });
   }
 
   /** Messages of the mailbox that is entered, served with that kind. */
@@ -212,6 +214,20 @@ export class SaidBefore {
 
   #recordedOf(message: StoredMessage) {
     return this.#mailboxOf(message)?.get(nameOf(message)) ?? null;
+  }
+
+  /** A message may be opened still when its session has gone to another mailbox, which stays the one that is entered. */
+  async #within<T>(place: MailboxPlace, work: (mailbox: RecordedMailbox) => Promise<T>): Promise<T> {
+    const { recorded } = this.#parts;
+    if (recorded === null || this.#entered === null || this.#entered.name === placeName(place)) {
+      return work(await this.#enter(place));
+    }
+    const { mailbox, leave } = await recorded.enter(place);
+    try {
+      return await work(mailbox);
+    } finally {
+      leave();
+    }
   }
 
   async #enter(place: MailboxPlace): Promise<RecordedMailbox> {

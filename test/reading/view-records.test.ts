@@ -158,6 +158,21 @@ it('sessions that open a message at once agree, whatever each was told', async (
   expect(all[0]).toHaveProperty('octets');
 });
 
+it('a message that is opened still when its session goes to another mailbox takes nothing from that one', async () => {
+  await shown(session(), imap(4, 'Work'));
+  const views = session();
+  await views.enter({ name: 'INBOX', uidValidity: 7, uidNext: 9, exists: 3 });
+  const late = Promise.withResolvers<void>();
+  const slow = reader({ open: async () => late.promise.then(() => openedAs()) }, { recorded });
+  await slow.enter({ name: 'INBOX', uidValidity: 7, uidNext: 9, exists: 3 });
+  const opening = shown(slow);
+  await slow.enter({ name: 'Work', uidValidity: 7, uidNext: 9, exists: 3 });
+  late.resolve();
+  expect(await opening).toHaveProperty('octets');
+  expect(slow.recorded(imap(4, 'Work'))).toBe('shell');
+  expect(views.recorded(imap(1))).toBe('shell');
+});
+
 it('without records nothing new is opened, and what this session has opened it still shows', async () => {
   const views = session();
   const first = await shown(views);

@@ -1,3 +1,5 @@
+import type { Entity } from '../../../src/mail/entity.ts';
+import { readEntity } from '../../../src/mail/entity-tree.ts';
 import { readHeader } from '../../../src/mail/header.ts';
 import { bodyStructure } from '../../../src/mail-view/body-structure.ts';
 import { canonicalEntity } from '../../../src/mail-view/canonical-entity.ts';
@@ -31,6 +33,8 @@ const dictionary = [
   '7f3a9c2e',
   'DKIM-Signature: x\r\n',
   'Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n',
+  'Content-Type: text/html\r\n',
+  'Content-Type: multipart/alternative; boundary=b\r\n',
 ];
 const seeds = (): Buffer[] => [...mails, ...corpusFiles('', /\.eml$/, 8)];
 
@@ -46,7 +50,15 @@ function inPieces(source: OctetSource): OctetSource {
   };
 }
 
-const PIECE = 37;
+const PIECE = 997;
+
+function leavesOf(entity: Entity): readonly Entity[] {
+  return entity.parts.length > 0 ? entity.parts.flatMap(leavesOf) : [entity];
+}
+
+function isFollowedByNobody({ mediaType: { type, subtype } }: Entity): boolean {
+  return !/html|svg|xml|^enriched$|^rtf$/.test(subtype) && type !== 'message' && type !== 'multipart';
+}
 
 async function viewOf(request: RenderRequest) {
   const view = await renderView(request);
@@ -55,8 +67,8 @@ async function viewOf(request: RenderRequest) {
   return { ...view, octets };
 }
 
-async function canonical(content: OctetSource): Promise<Buffer> {
-  const entity = await canonicalEntity(content, Buffer.from(`--${boundary}`), spool);
+async function canonical(content: OctetSource, textOnly = false): Promise<Buffer> {
+  const entity = await canonicalEntity(content, Buffer.from(`--${boundary}`), spool, textOnly);
   const octets = await collect(entity.octets.read());
   await entity.discard();
   return octets;
@@ -136,7 +148,12 @@ export const mailViewTargets: readonly FuzzTarget[] = [
         const once = await canonical(bufferSource(input));
         holds(!/\r(?!\n)|(?<!\r)\n|\0/.test(once.toString('latin1')), 'a canonical entity has clean lines');
         holds((await canonical(inPieces(bufferSource(input)))).equals(once), 'pieces make the same entity');
-        return once;
+        const text = await canonical(bufferSource(input), true);
+        holds(
+          leavesOf(readEntity(text)).every(isFollowedByNobody),
+          'a text-only entity has nothing to follow',
+        );
+        return [once, text];
       },
     }),
   },
