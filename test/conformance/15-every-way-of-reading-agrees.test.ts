@@ -23,3 +23,20 @@ test('15: every class reads the same, whole, in pieces and part by part, and as 
   }
   expect(await mailbox.originals()).toEqual(before);
 });
+
+test('15: the same where the mail server keeps messages in another form (sdbox)', async () => {
+  const other = await seededMailbox({ dovecot: 'mail_location = sdbox:%h/sdbox\n' });
+  try {
+    for (const { name, uid, octets, shown } of other.messages) {
+      const { size, whole } = await expectAgreement(() => other.through('EXAMINE INBOX'), uid, [3_000]);
+      expect([name, size]).toEqual([name, octets.length]);
+      expect([name, whole.equals(octets)]).toEqual([name, shown === 'as-stored']);
+    }
+    const direct = await other.direct('EXAMINE INBOX');
+    for (const { uid, octets } of other.messages)
+      expect((await direct.item(uid, 'BODY.PEEK[]')).equals(octets)).toBe(true);
+    direct.close();
+  } finally {
+    await other.stop();
+  }
+});

@@ -9,7 +9,7 @@ import { outerFields } from './support/message-classes.ts';
 import { type SeededMailbox, seededMailbox, sha256 } from './support/seeded-mailbox.ts';
 
 /** How much the gateway needs with a hundred readers and 50 MB is measured in test/bench/imap; here that it does not grow with them. */
-const READERS = 6;
+const READERS = 4;
 const OCTETS = 30_000_000;
 
 let mailbox: SeededMailbox;
