@@ -1,5 +1,6 @@
 import type { ViewKind } from '../mail-view/message-class.ts';
 import { type Annotation, RENDERER_VERSION } from '../mail-view/render.ts';
+import { EnteredMailbox } from './entered-mailbox.ts';
 import { backlogEras, eraOf, erasWith, writeEras } from './message-eras.ts';
 import type { RecordSeal } from './record-seal.ts';
 import type { RecordedMailbox, RecordedMailboxes } from './recorded-mailbox.ts';
@@ -37,29 +38,25 @@ const AT_HAND = 500;
 export class SaidBefore {
   readonly #parts: SaidBeforeParts;
   readonly #atHand = new Map<string, Said>();
-  #entered: {
-    name: string;
-    mailbox: Promise<RecordedMailbox>;
-    now: RecordedMailbox | null;
-    leave: () => void;
-  } | null = null;
+  /** null: nothing is kept beyond the session. */
+  readonly #entered: EnteredMailbox | null;
 
   constructor(parts: SaidBeforeParts) {
     this.#parts = parts;
+    this.#entered = parts.recorded === null ? null : new EnteredMailbox(parts.recorded);
   }
 
   /** Another mailbox, or none, from now on. */
   forget(): void {
     this.#atHand.clear();
     this.#entered?.leave();
-    this.#entered = null;
   }
 
   async enter(selected: SelectedMailbox): Promise<void> {
     const { recorded, hasKeys } = this.#parts;
     const place = this.#placeOfMailbox(selected);
-    if (recorded === null || place === null) return;
-    const mailbox = await this.#enter(place);
+    if (recorded === null || this.#entered === null || place === null) return;
+    const mailbox = await this.#entered.enter(place);
     const kind = hasKeys ? 'shell' : 'identity';
     const first = mailbox.eras.length === 0 && kind === 'shell' ? await this.#backlog(selected) : null;
     const eras = first ?? erasWith(mailbox.eras, kind, selected.uidNext);
@@ -99,7 +96,7 @@ export class SaidBefore {
 
   /** null: it is at hand, or there is nothing. Rejects as `find` does. */
   recall(message: StoredMessage): Promise<unknown> | null {
-    if (this.#parts.recorded === null || this.#atHand.has(messageKey(message))) return null;
+    if (this.#entered === null || this.#atHand.has(messageKey(message))) return null;
     const mailbox = this.#mailboxOf(message);
     if (mailbox !== null && mailbox.get(nameOf(message)) === null) return null;
     return this.find(message);
@@ -109,8 +106,8 @@ export class SaidBefore {
     const known = this.atHand(message);
     const { recorded } = this.#parts;
     const place = this.#placeOf(message);
-    if (known !== null || recorded === null || place === null) return known;
-    return this.#within(place, async (mailbox) => {
+    if (known !== null || recorded === null || this.#entered === null || place === null) return known;
+    return this.#entered.within(place, async (mailbox) => {
       if (mailbox.get(nameOf(message)) === null) return null;
       const record = await recorded.records.find(mailbox.id, nameOf(message));
       return record === null ? null : this.#keep(message, this.#unsealed(message, record));
@@ -127,14 +124,16 @@ export class SaidBefore {
     const place = this.#placeOf(message);
     // By POP3 the original is served where nothing was opened, so that nothing is promised for later.
     const promisesNothing = message.protocol === 'pop3' && said.annotation.kind !== 'opened';
-    if (recorded === null || place === null || promisesNothing) return this.#keep(message, said);
+    if (recorded === null || this.#entered === null || place === null || promisesNothing) {
+      return this.#keep(message, said);
+    }
     const name = nameOf(message);
     const record: ViewRecord = {
       ...{ kind: said.annotation.kind, version: RENDERER_VERSION, sha256: said.sha256, served: said.served },
       ...{ size: said.size, header: said.annotation.header !== null },
       sealed: seal.seal(messageKeyOf(place, name), said.annotation),
     };
-    return this.#within(place, async (mailbox) => {
+    return this.#entered.within(place, async (mailbox) => {
       const now = instead
         ? await recorded.records.replace(mailbox.id, name, record)
         : await recorded.records.add(mailbox.id, name, record);
@@ -146,17 +145,15 @@ export class SaidBefore {
   /** Messages of the mailbox that is entered, served with that kind. */
   async servedAs(kind: Annotation['kind']): Promise<readonly string[]> {
     const { recorded } = this.#parts;
-    const entered = this.#entered;
-    if (recorded === null || entered === null) return [];
-    return recorded.records.servedAs((await entered.mailbox).id, kind);
+    const mailbox = await this.#entered?.mailbox;
+    return recorded === null || !mailbox ? [] : recorded.records.servedAs(mailbox.id, kind);
   }
 
   /** Copies say what their originals said; no view of them was made yet. */
   async copied(uids: readonly number[], to: CopiedTo): Promise<void> {
     const { recorded, seal } = this.#parts;
-    const from = this.#entered;
-    if (recorded === null || from === null) return;
-    const source = await from.mailbox;
+    const source = await this.#entered?.mailbox;
+    if (recorded === null || !source) return;
     const place = this.#placeOfMailbox({ ...to, name: to.mailbox });
     if (place === null) return;
     let target: { mailbox: RecordedMailbox; leave: () => void } | null = null;
@@ -208,58 +205,11 @@ export class SaidBefore {
   /** The mailbox of a message, where it is entered and there. */
   #mailboxOf(message: StoredMessage): RecordedMailbox | null {
     const place = this.#placeOf(message);
-    const entered = this.#entered;
-    return place !== null && entered !== null && entered.name === placeName(place) ? entered.now : null;
+    return place === null ? null : (this.#entered?.at(place) ?? null);
   }
 
   #recordedOf(message: StoredMessage) {
     return this.#mailboxOf(message)?.get(nameOf(message)) ?? null;
-  }
-
-  /** A message may be opened still when its session has gone to another mailbox, which stays the one that is entered. */
-  async #within<T>(place: MailboxPlace, work: (mailbox: RecordedMailbox) => Promise<T>): Promise<T> {
-    const { recorded } = this.#parts;
-    if (recorded === null || this.#entered === null || this.#entered.name === placeName(place)) {
-      return work(await this.#enter(place));
-    }
-    const { mailbox, leave } = await recorded.enter(place);
-    try {
-      return await work(mailbox);
-    } finally {
-      leave();
-    }
-  }
-
-  async #enter(place: MailboxPlace): Promise<RecordedMailbox> {
-    const { recorded } = this.#parts;
-    if (recorded === null) throw new Error('nothing is recorded');
-    const name = placeName(place);
-    if (this.#entered?.name === name) return this.#entered.mailbox;
-    this.#entered?.leave();
-    let left = false;
-    let letGo = (): void => undefined;
-    const entering = recorded.enter(place).then(({ mailbox, leave }) => {
-      letGo = leave;
-      if (left) leave();
-      else entry.now = mailbox;
-      return mailbox;
-    });
-    const entry = {
-      name,
-      mailbox: entering,
-      now: null as RecordedMailbox | null,
-      leave: () => {
-        left = true;
-        letGo();
-      },
-    };
-    this.#entered = entry;
-    try {
-      return await entering;
-    } catch (error) {
-      if (this.#entered === entry) this.#entered = null;
-      throw error;
-    }
   }
 
   #placeOf(message: StoredMessage): MailboxPlace | null {
@@ -278,10 +228,6 @@ export class SaidBefore {
 
 /** What COPYUID (RFC 4315 §3) says of the copies: in the order of their originals. */
 export type CopiedTo = { mailbox: string; mailboxId?: string; uidValidity: number; uids: readonly number[] };
-
-function placeName({ uidValidity, key }: MailboxPlace): string {
-  return `${uidValidity} ${key}`;
-}
 
 /** What a record is sealed to; a mailbox may get another name. */
 function messageKeyOf({ uidValidity }: MailboxPlace, name: string): string {
