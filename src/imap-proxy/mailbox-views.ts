@@ -12,6 +12,7 @@ import { SearchTexts } from '../reading/search-texts.ts';
 import type { SelectedMailbox, StoredMessage } from '../reading/stored-message.ts';
 import { readMailboxName } from './append/mailbox-name.ts';
 import type { ClientId } from './client-id.ts';
+import type { Copied } from './copied-messages.ts';
 import type { ListingKind } from './fetch-plan.ts';
 import type { OpenedMessage } from './search/merged-search.ts';
 import type { MailboxNews } from './server-line.ts';
@@ -123,6 +124,12 @@ export class MailboxViews {
     if (this.#kinds.has(uid)) return;
     if (this.#kinds.size >= REMEMBERED) this.#kinds.clear();
     this.#kinds.set(uid, kind);
+  }
+
+  /** Messages have copies in a mailbox, named as the client has it, latin1: what was said of them is said of those. Never rejects. */
+  copied({ uidValidity, from, to }: Copied, mailbox: string): Promise<void> {
+    const name = readMailboxName(Buffer.from(mailbox, 'latin1'));
+    return this.#reader.copied(from, { mailbox: name, uidValidity, uids: to });
   }
 
   /** A mailbox has another name, with everything below it; names decoded. Never rejects. */

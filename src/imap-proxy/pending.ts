@@ -44,8 +44,15 @@ export class Pending {
   settled = false;
   /** The gateway has asked for UIDs, its client has not. */
   addedUid = false;
-  /** Of a SELECT or EXAMINE: the mailbox's name as the client has it, without quotes, latin1; empty where none is selected. */
+  /**
+   * Of SELECT and EXAMINE, COPY and MOVE: the mailbox's name as the client has it, without quotes, latin1; empty: none, or none that
+   * was read.
+   */
   mailbox = '';
+  /** Whether messages are copied to that mailbox. */
+  copies = false;
+  /** What is being written down before the client has its answer. */
+  before: Promise<void> | null = null;
   #sequence: Sequence | null = null;
 
   constructor(tag: string, kind: Pending['kind'], fetch: FetchCommand | null, held: boolean) {

@@ -1,6 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { MessageClass } from '../mail-view/message-class.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
+import { copiedIn } from './copied-messages.ts';
 import { FetchItems } from './fetch-plan.ts';
 import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
@@ -310,6 +311,12 @@ export class UpstreamSide {
       this.#exchange.watch(this.#selected(pending, reply));
       return null;
     }
+    this.#copied(octets, pending);
+    if (pending.before !== null) {
+      const { before } = pending;
+      this.#exchange.watch(before.then(() => this.#settled(pending, reply)));
+      return null;
+    }
     const wait = pending.held || pending.kind === 'fetch' ? null : this.#whole(reply.line);
     this.#exchange.settle(pending, reply);
     return pending.kind === 'fetch' && !pending.held ? this.#exchange.conclude(pending, reply) : wait;
@@ -329,6 +336,7 @@ export class UpstreamSide {
     if (line.status === 'BYE') this.#exchange.byeSent = true;
     this.#learnCapabilities(octets);
     this.#hear(octets);
+    this.#copied(octets, this.#copying());
     return this.#whole(cleanStatus(octets, this.#exchange.parts.telling));
   }
 
@@ -348,6 +356,32 @@ export class UpstreamSide {
     else if (pending.mailbox !== '') await views.enter(pending.mailbox, (msn) => this.#uidOf(msn));
     await this.#whole(reply.line);
     this.#exchange.settle(pending, reply);
+  }
+
+  /** What was said of messages is said of their copies (RFC 4315 §3), before the client hears that there are any. */
+  #copied(octets: Buffer, pending: Pending | null): void {
+    const copied = copiedIn(octets);
+    if (copied === null || pending === null || !pending.copies || pending.mailbox === '') return;
+    const { views } = this.#exchange.parts;
+    const { before } = pending;
+    const writing = async (): Promise<void> => {
+      await before;
+      await views.copied(copied, pending.mailbox);
+    };
+    pending.before = writing();
+  }
+
+  async #settled(pending: Pending, reply: TaggedReply): Promise<void> {
+    await this.#whole(reply.line);
+    this.#exchange.settle(pending, reply);
+  }
+
+  /** The oldest COPY or MOVE on its way: RFC 6851 §4.3 has what it did in an untagged response. */
+  #copying(): Pending | null {
+    for (const pending of this.#exchange.pending.values()) {
+      if (pending.copies && !pending.settled) return pending;
+    }
+    return null;
   }
 
   /** null: the server does not say. */

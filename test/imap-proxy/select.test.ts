@@ -78,3 +78,42 @@ test('a mailbox that cannot be selected leaves none selected', async () => {
   expect(await client.until(/s NO[^\r\n]*\r\n/)).toBe('s NO [NONEXISTENT] x\r\n');
   expect(await server.until(/n NOOP\r\n/)).toBe('n NOOP\r\n');
 });
+
+test.each([
+  ['COPY 1:2 Archiv', '', 'f OK [COPYUID 38 4,7:8 11:12,20] x'],
+  ['UID COPY 4,7:8 {6+}\r\nArchiv', '', 'f OK [COPYUID 38 4,7:8 11:12,20] x'],
+  [
+    'MOVE 1:3 "Archiv"',
+    '* OK [COPYUID 38 4,7:8 11:12,20] x\r\n* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n* 1 EXPUNGE\r\n',
+    'f OK x',
+  ],
+])('RFC 4315: what was said of messages is said of their copies (%j)', async (command, news, reply) => {
+  const copied = vi.spyOn(ReaderViews.prototype, 'copied');
+  let written: () => void = () => undefined;
+  copied.mockImplementation(() => new Promise((resolve) => (written = resolve)));
+  client.send(`f ${command}\r\n`);
+  await server.until(/f [^\r\n]*\r\n(?:Archiv\r\n)?/);
+  server.send(`${news}${reply}\r\n* 9 EXISTS\r\n`);
+  expect(await client.until(/\* 9 EXISTS\r\n/)).toBe(`${news}* 9 EXISTS\r\n`);
+  expect(copied.mock.calls).toEqual([
+    [[4, 7, 8], { mailbox: 'Archiv', uidValidity: 38, uids: [11, 12, 20] }],
+  ]);
+  written();
+  expect(await client.until(/f OK[^\r\n]*\r\n/)).toBe(`${reply}\r\n`);
+  copied.mockRestore();
+});
+
+test.each([
+  '[COPYUID 38 4:9 1:2]',
+  '[COPYUID 38 1:4294967295 1:4294967295]',
+  '[COPYUID x]',
+  '[UIDNEXT 4] COPYUID',
+])('what is no list of copies is passed on, and nothing is learnt from it: %s', async (code) => {
+  const copied = vi.spyOn(ReaderViews.prototype, 'copied');
+  client.send('f COPY 1:2 Archiv\r\n');
+  await server.until(/f [^\r\n]*\r\n/);
+  server.send(`f OK ${code} x\r\n`);
+  expect(await client.until(/f OK[^\r\n]*\r\n/)).toBe(`f OK ${code} x\r\n`);
+  expect(copied).not.toHaveBeenCalled();
+  copied.mockRestore();
+});
