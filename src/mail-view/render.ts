@@ -1,18 +1,13 @@
-import { SealgateError, unreachable } from '../errors.ts';
+import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { readRootFrom } from '../mail/entity-source.ts';
-import { type Header, readHeader } from '../mail/header.ts';
-import { bufferSource, octetsInMemory } from '../octets/buffer-source.ts';
-import { collect, collectFrom } from '../octets/collect.ts';
+import { readHeader } from '../mail/header.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import { collect } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
-import { OctetSearch } from '../octets/octet-search.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
-import { transformed } from '../octets/transform.ts';
-import { type CanonicalEntity, canonicalEntity } from './canonical-entity.ts';
-import { CleanLines, cleanLines } from './clean-lines.ts';
 import { envelope } from './envelope.ts';
 import { epilogue } from './epilogue.ts';
-import { FAILED_NOTICE, NO_KEY_NOTICE, NOT_SMIME_NOTICE, REFUSED_NOTICE, warningOf } from './notices.ts';
+import { warningOf } from './notices.ts';
 import {
   type ProtectedFields,
   protectedFields,
@@ -22,8 +17,18 @@ import {
 import { outerFields, shellFields } from './shape.ts';
 import { statusBlock } from './status-block.ts';
 import { transparentBody } from './transparent.ts';
+import {
+  contentOf,
+  headerOf,
+  noticePart,
+  type RenderPolicy,
+  USUAL_POLICY,
+  type ViewContent,
+} from './view-content.ts';
 import type { ViewNames } from './view-names.ts';
-import { isMalleable, type ViewOutcome } from './view-outcome.ts';
+import type { ViewOutcome } from './view-outcome.ts';
+
+export type { RenderPolicy };
 
 /**
  * The decrypted view of a stored message: a shell of constant shape around what was found in it.
@@ -62,16 +67,6 @@ export type RenderRequest = {
   /** Where content waits that had to be made anew. */
   spool: Spool;
 };
-
-/** What is done with some messages, unless something was said of them before. */
-export type RenderPolicy = {
-  /** Of content that nobody has authenticated (EFAIL): see the configuration. */
-  unauthenticated: 'warn' | 'text-only' | 'refuse';
-  /** `ignore`: of protected header fields only the sender is shown. */
-  protectedHeaders: 'promote' | 'ignore';
-};
-
-const USUAL: RenderPolicy = { unauthenticated: 'warn', protectedHeaders: 'promote' };
 
 export type ViewForm = {
   shell: 'wrapped' | 'transparent';
@@ -136,8 +131,8 @@ export async function renderView(request: RenderRequest): Promise<RenderedView> 
 const NOTHING_TO_DISCARD = async (): Promise<void> => undefined;
 
 async function assemble(
-  { original, names, boundary, form = WRAPPED, policy = USUAL, frozen }: RenderRequest,
-  { outcome, parts, entity, textOnly }: Content,
+  { original, names, boundary, form = WRAPPED, policy = USUAL_POLICY, frozen }: RenderRequest,
+  { outcome, parts, entity, textOnly }: ViewContent,
 ): Promise<Omit<RenderedView, 'discard'>> {
   const header = await headerOf(original);
   const stored = outerFields(header.octets, names);
@@ -192,136 +187,6 @@ function shownHeader(
   const fields = protectedHeaders === 'promote' ? inside : withSenderOf(inside, stored);
   const all = Buffer.from(withProtectedFields(stored, fields).join(''), 'latin1');
   return { fields, envelope: envelope(readHeader(all, 0, all.length).fields) };
-}
-
-/** The parts to show. `entity`: what was opened, where that is one of them. */
-type Content = {
-  outcome: ViewOutcome;
-  parts: readonly OctetSource[];
-  entity: CanonicalEntity | null;
-  textOnly: boolean;
-  discard(): Promise<void>;
-};
-
-/** Content that cannot be shown safely turns the outcome into `failed`. */
-async function contentOf(request: RenderRequest): Promise<Content> {
-  const outcome = afterPolicy(request);
-  switch (outcome.kind) {
-    case 'opened': {
-      const textOnly = isTextOnly(request, outcome);
-      const entity = await canonicalOrNull(request, outcome.entity, textOnly);
-      if (entity === null) return failed(outcome);
-      return { outcome, parts: [entity.octets], entity, textOnly, discard: entity.discard };
-    }
-    case 'refused':
-      return withAttachment({ ...request, outcome }, REFUSED_NOTICE);
-    case 'no-key':
-      return withAttachment(request, NO_KEY_NOTICE);
-    case 'as-is':
-      return withAttachment(request, NOT_SMIME_NOTICE);
-    case 'failed':
-      return failed(outcome);
-    default:
-      return unreachable(outcome);
-  }
-}
-
-function afterPolicy({ outcome, policy = USUAL, frozen }: RenderRequest): ViewOutcome {
-  const refuses = frozen === undefined ? policy.unauthenticated === 'refuse' : frozen.kind === 'refused';
-  return refuses && isUnauthenticated(outcome) ? { kind: 'refused', report: outcome.report } : outcome;
-}
-
-function isTextOnly({ policy = USUAL, frozen }: RenderRequest, outcome: ViewOutcome): boolean {
-  return frozen?.textOnly ?? (policy.unauthenticated === 'text-only' && isUnauthenticated(outcome));
-}
-
-function isUnauthenticated(outcome: ViewOutcome): outcome is Extract<ViewOutcome, { kind: 'opened' }> {
-  return outcome.kind === 'opened' && outcome.verdict.kind === 'unsigned' && isMalleable(outcome.report);
-}
-
-function failed({ report }: ViewOutcome): Content {
-  return {
-    outcome: { kind: 'failed', report: report ?? { layers: [] } },
-    parts: [noticePart(FAILED_NOTICE)],
-    ...{ entity: null, textOnly: false },
-    discard: NOTHING_TO_DISCARD,
-  };
-}
-
-/** null: too many parts, too large a header, or our boundary in it. */
-async function canonicalOrNull(
-  { boundary, spool }: RenderRequest,
-  content: OctetSource,
-  textOnly: boolean,
-): Promise<CanonicalEntity | null> {
-  try {
-    const entity = await canonicalEntity(content, Buffer.from(`--${boundary}`), spool, textOnly);
-    if (!entity.holdsForbidden) return entity;
-    await entity.discard();
-    return null;
-  } catch (error) {
-    if (error instanceof SealgateError && error.code.startsWith('mail.')) return null;
-    throw error;
-  }
-}
-
-async function withAttachment(request: RenderRequest, notice: string): Promise<Content> {
-  const attached = await attachedOriginal(request);
-  if (attached.holdsForbidden) {
-    await attached.discard();
-    return failed(request.outcome);
-  }
-  const { outcome } = request;
-  const parts = [noticePart(notice), attached.part];
-  return { outcome, parts, entity: null, textOnly: false, discard: attached.discard };
-}
-
-function noticePart(text: string): OctetSource {
-  const fields = [
-    'Content-Type: text/plain; charset=us-ascii',
-    'Content-Transfer-Encoding: 7bit',
-    'Content-Disposition: inline',
-  ];
-  return bufferSource(Buffer.from(`${fields.join('\r\n')}\r\n\r\n${text}`, 'latin1'));
-}
-
-/** The header of the original, with its fields. */
-async function headerOf(original: OctetSource): Promise<Header & { octets: Buffer }> {
-  const whole = octetsInMemory(original);
-  if (whole !== null) {
-    const header = readHeader(whole, 0, whole.length);
-    return { ...header, octets: whole.subarray(0, header.range.end) };
-  }
-  const { body } = await readRootFrom(original);
-  const octets = await collectFrom(original, 0, body.start);
-  const header = readHeader(octets, 0, octets.length);
-  return { ...header, octets: octets.subarray(0, header.range.end) };
-}
-
-/** The stored body with its Content-* fields: the ciphertext stays within reach. It is copied, since the original goes. */
-async function attachedOriginal({ original, spool, boundary }: RenderRequest) {
-  const header = await headerOf(original);
-  const content = header.fields
-    .filter((field) => field.name.toLowerCase().startsWith('content-'))
-    .map((field) => cleanLines(header.octets.subarray(field.range.start, field.range.end)));
-  const head = Buffer.concat([...content, Buffer.from('\r\n')]);
-  let holdsForbidden = false;
-  const search = new OctetSearch(Buffer.from(`--${boundary}`), () => {
-    holdsForbidden = true;
-  });
-  search.update(head);
-  const writer = spool.begin();
-  try {
-    for await (const chunk of transformed(original.read(header.bodyStart), new CleanLines())) {
-      search.update(chunk);
-      await writer.write(chunk);
-    }
-  } catch (error) {
-    await writer.discard();
-    throw error;
-  }
-  const body = await writer.finish();
-  return { part: joinedSource([bufferSource(head), body]), holdsForbidden, discard: () => body.discard() };
 }
 
 function headOf(status: string, fields: readonly string[], shell: string): Buffer {
