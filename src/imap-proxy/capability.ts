@@ -5,13 +5,17 @@ import { largestAtRest } from './append/largest-at-rest.ts';
 
 /**
  * The allow-list of capabilities. A capability that is not in it is not shown: it could lead the client to a command,
- * a response or another server that the gateway does not follow (IMAP4rev2, REFERRALS, JMAPACCESS, UIDONLY …).
+ * a response or another server that the gateway does not follow (REFERRALS, JMAPACCESS, UIDONLY …).
+ *
+ * IMAP4rev2 (RFC 9051 appendix E) is not in it. What it is made of is offered by its own names; once enabled, it also changes the form of
+ * mailbox names and of answers, and no server at hand has it, so that nobody could say whether all of that is right.
  */
 const KEPT: ReadonlySet<string> = new Set(
   (
     'IMAP4REV1 ACL CHILDREN NAMESPACE LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS SPECIAL-USE CREATE-SPECIAL-USE XLIST QUOTA ' +
     'QUOTASET METADATA METADATA-SERVER UNSELECT ENABLE ID WITHIN SAVEDATE OBJECTID STATUS=SIZE X-GM-EXT-1 IDLE ' +
-    'UIDPLUS MOVE CONDSTORE QRESYNC ESEARCH SEARCHRES SORT SORT=DISPLAY UTF8=ACCEPT APPENDLIMIT MULTIAPPEND REPLACE'
+    'UIDPLUS MOVE CONDSTORE QRESYNC ESEARCH SEARCHRES SORT SORT=DISPLAY UTF8=ACCEPT APPENDLIMIT MULTIAPPEND REPLACE ' +
+    'BINARY PREVIEW PARTIAL'
   ).split(' '),
 );
 const KEPT_FAMILIES = ['RIGHTS=', 'THREAD=', 'QUOTA=', 'I18NLEVEL=', 'APPENDLIMIT='];
@@ -29,8 +33,8 @@ export type Telling = {
   hidden: ReadonlySet<string>;
 };
 
-/** What the gateway does itself, whatever the upstream has: RFC 7888 and RFC 4978. */
-const OWN = ['LITERAL+', 'COMPRESS=DEFLATE'];
+/** What the gateway does itself, whatever the upstream has: RFC 7888, RFC 4978, RFC 9585. */
+const OWN = ['LITERAL+', 'COMPRESS=DEFLATE', 'INPROGRESS'];
 
 /** What a client sees after login of the capabilities an upstream has, and of the gateway's own. */
 export function capabilitiesAfterLogin(

@@ -19,7 +19,7 @@ const USUAL = { storesAtRest: false, hidden: new Set<string>() };
 test('what an administrator hides is not told, before the login and behind it', () => {
   const hidden = new Set(['IDLE', 'COMPRESS=DEFLATE', 'AUTH=XOAUTH2', 'SASL-IR']);
   expect(capabilitiesAfterLogin(['IMAP4rev1', 'idle', 'MOVE'], { ...USUAL, hidden }).join(' ')).toBe(
-    'IMAP4rev1 MOVE LITERAL+',
+    'IMAP4rev1 MOVE LITERAL+ INPROGRESS',
   );
   const state = { mechanisms: ['PLAIN', 'XOAUTH2'], startTls: false, loginAllowed: true, hidden };
   expect(capabilitiesBeforeLogin(state).join(' ')).toBe('IMAP4rev1 LITERAL- ID AUTH=PLAIN');
@@ -33,7 +33,7 @@ test('capabilities that lead around the gateway are not shown', () => {
     'NOTIFY SPECIAL-USE QUOTA AUTH=PLAIN JMAPACCESS UIDONLY UNAUTHENTICATE XYZZY';
   expect(capabilitiesAfterLogin(upstream.split(' '), USUAL).join(' ')).toBe(
     'IMAP4rev1 ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFS MULTIAPPEND UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED ' +
-      'I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN LIST-STATUS MOVE STATUS=SIZE SAVEDATE SPECIAL-USE QUOTA LITERAL+ COMPRESS=DEFLATE',
+      'I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN LIST-STATUS BINARY MOVE PREVIEW STATUS=SIZE SAVEDATE SPECIAL-USE QUOTA LITERAL+ COMPRESS=DEFLATE INPROGRESS',
   );
 });
 
@@ -41,10 +41,14 @@ test('where mail is encrypted before it is stored, it is stored one by one, and 
   const told = (upstream: string): string =>
     capabilitiesAfterLogin(upstream.split(' '), { ...USUAL, storesAtRest: true }).join(' ');
   expect(told('IMAP4rev1 MULTIAPPEND REPLACE APPENDLIMIT=10000000')).toBe(
-    'IMAP4rev1 REPLACE APPENDLIMIT=7137005 LITERAL+ COMPRESS=DEFLATE',
+    'IMAP4rev1 REPLACE APPENDLIMIT=7137005 LITERAL+ COMPRESS=DEFLATE INPROGRESS',
   );
-  expect(told('IMAP4rev1 APPENDLIMIT')).toBe('IMAP4rev1 APPENDLIMIT=47929051 LITERAL+ COMPRESS=DEFLATE');
-  expect(told('IMAP4rev1 APPENDLIMIT=100')).toBe('IMAP4rev1 APPENDLIMIT=0 LITERAL+ COMPRESS=DEFLATE');
+  expect(told('IMAP4rev1 APPENDLIMIT')).toBe(
+    'IMAP4rev1 APPENDLIMIT=47929051 LITERAL+ COMPRESS=DEFLATE INPROGRESS',
+  );
+  expect(told('IMAP4rev1 APPENDLIMIT=100')).toBe(
+    'IMAP4rev1 APPENDLIMIT=0 LITERAL+ COMPRESS=DEFLATE INPROGRESS',
+  );
 });
 
 test('before login only mechanisms that both sides have, and none without TLS', () => {
@@ -63,11 +67,11 @@ test('free text cannot look like a literal, and nobody is sent to another server
   expect(clean('t1 NO text {5+}')).toBe('t1 NO text {5+)\r\n');
   expect(clean('t1 NO [REFERRAL imap://evil.example/x] gone')).toBe('t1 NO gone\r\n');
   expect(clean('t1 OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE IDLE] in')).toBe(
-    't1 OK [CAPABILITY IMAP4rev1 IDLE LITERAL+ COMPRESS=DEFLATE] in\r\n',
+    't1 OK [CAPABILITY IMAP4rev1 IDLE LITERAL+ COMPRESS=DEFLATE INPROGRESS] in\r\n',
   );
   expect(clean('* OK [UIDVALIDITY 7] ok')).toBe('* OK [UIDVALIDITY 7] ok\r\n');
   expect(cleanCapability(latin1('* CAPABILITY IMAP4rev1 NOTIFY\r\n'), USUAL).toString()).toBe(
-    '* CAPABILITY IMAP4rev1 LITERAL+ COMPRESS=DEFLATE\r\n',
+    '* CAPABILITY IMAP4rev1 LITERAL+ COMPRESS=DEFLATE INPROGRESS\r\n',
   );
 });
 

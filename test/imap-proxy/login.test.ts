@@ -92,7 +92,7 @@ test.each([
     '* CAPABILITY IMAP4rev1 COMPRESS=DEFLATE MOVE\r\nl OK [CAPABILITY IMAP4rev1 NOTIFY MOVE] Welcome {5}\r\n',
   );
   expect(await client.until(/l OK [^\r\n]*\r\n/)).toBe(
-    '* CAPABILITY IMAP4rev1 MOVE LITERAL+ COMPRESS=DEFLATE\r\nl OK [CAPABILITY IMAP4rev1 MOVE LITERAL+ COMPRESS=DEFLATE] Welcome {5)\r\n',
+    '* CAPABILITY IMAP4rev1 MOVE LITERAL+ COMPRESS=DEFLATE INPROGRESS\r\nl OK [CAPABILITY IMAP4rev1 MOVE LITERAL+ COMPRESS=DEFLATE INPROGRESS] Welcome {5)\r\n',
   );
   client.send('n NOOP\r\n');
   await server.until(/n NOOP\r\n/);

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { SealgateError } from '../../../src/errors.ts';
 import { readArguments, readCommandStart } from '../../../src/imap-proxy/client-command.ts';
+import { idArgument, readClientId } from '../../../src/imap-proxy/client-id.ts';
 import { FetchItems, planFetch, readFetchCommand } from '../../../src/imap-proxy/fetch-plan.ts';
 import { FetchResponseReader } from '../../../src/imap-proxy/fetch-response.ts';
 import { Framer, type FramerEvent, type FramerSide } from '../../../src/imap-proxy/framer.ts';
@@ -143,6 +144,13 @@ export const imapTargets: readonly FuzzTarget[] = [
           CRLF,
         ]);
         const start = readCommandStart(line);
+        const id = start === null ? null : readClientId([{ kind: 'text', text: start.argument }]);
+        if (id !== null) {
+          const said = idArgument(id);
+          holds(/^[\x20-\x7e]*$/.test(said), 'what an ID passes on is one line');
+          const again = readClientId([{ kind: 'text', text: said }]);
+          holds(again !== null && idArgument(again) === said, 'it reads as it was written');
+        }
         const status = cleanStatus(line, { storesAtRest: false, hidden: new Set() });
         const capability = cleanCapability(line, { storesAtRest: true, hidden: new Set(['IDLE']) });
         for (const cleaned of [status, capability]) {

@@ -10,6 +10,8 @@ import {
   readXoauth2,
 } from '../../../src/sasl/credentials.ts';
 import { principalLogin } from '../../../src/sasl/principal-login.ts';
+import { rawLogin } from '../../../src/sasl/raw-login.ts';
+import { RELAYED_MECHANISMS, readRelayedIdentity } from '../../../src/sasl/relayed-identity.ts';
 import { readCommand } from '../../../src/smtp/command-line.ts';
 import { hasBareLineEnd, MessageCollector, stuffed } from '../../../src/smtp/dot-stuffing.ts';
 import { maxMessageOctets, readExtensions } from '../../../src/smtp/extensions.ts';
@@ -185,7 +187,7 @@ export const smtpTargets: readonly FuzzTarget[] = [
     name: 'sasl-credentials',
     form: 'octets',
     allowed: [],
-    dictionary: ['\0', '\x01', 'auth=Bearer ', 'user=', 'n,a=', ',,', '=2C', '=3D', 'ü'],
+    dictionary: ['\0', '\x01', 'auth=Bearer ', 'user=', 'n,a=', ',,', '=2C', '=3D', 'ü', ',n=', ',r='],
     prepare: () => ({
       seeds: text(
         '\0user\0pass',
@@ -193,6 +195,8 @@ export const smtpTargets: readonly FuzzTarget[] = [
         'user=a\x01auth=Bearer t\x01\x01',
         'n,a=a=2Cb,\x01host=x\x01auth=Bearer t\x01\x01',
         'dXNlcg==',
+        'n,a=user,n=user,r=nonce',
+        `user ${'0'.repeat(32)}`,
       ),
       run(input) {
         const middle = input.length >> 1;
@@ -202,7 +206,20 @@ export const smtpTargets: readonly FuzzTarget[] = [
           readOauthBearer(input),
           readLogin(input.subarray(0, middle), input.subarray(middle)),
         ];
+        for (const mechanism of RELAYED_MECHANISMS) {
+          const relayed = readRelayedIdentity(mechanism, input);
+          if (relayed.kind === 'refused') continue;
+          const login = canonicalLogin(Buffer.from(relayed.login));
+          holds(login === relayed.login, 'whose login is relayed is a login');
+        }
         for (const read of all) if (isCredentials(read)) principalLogin(read);
+        for (const read of all) {
+          const stored = isCredentials(read) ? rawLogin(read, 'r') : null;
+          holds(
+            stored === null || (isCredentials(read) && `${stored.login}r` === read.login),
+            'the suffix is off',
+          );
+        }
         const [plain] = all;
         if (plain !== undefined && isCredentials(plain)) {
           const again = readPlain(plainMessage(plain));
