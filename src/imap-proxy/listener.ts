@@ -240,22 +240,26 @@ async function afterLogin(
   // Without a key an encrypted message is shown as it is stored, whoever has encrypted it.
   const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null);
   if (clientId !== null) views.identify(clientId);
-  return await runSession({
-    session,
-    client,
-    upstream: upstream.wire,
-    upstreamCapabilities: upstream.capabilities,
-    telling,
-    views,
-    spool,
-    openings,
-    log,
-    timers,
-    keyAway: options.keyAway ?? 'refuse',
-    search: options.search ?? { kind: 'opened' },
-    storing,
-    refreshing: options.refresh === undefined ? null : new Refreshing(options.refresh, principal),
-  });
+  try {
+    return await runSession({
+      session,
+      client,
+      upstream: upstream.wire,
+      upstreamCapabilities: upstream.capabilities,
+      telling,
+      views,
+      spool,
+      openings,
+      log,
+      timers,
+      keyAway: options.keyAway ?? 'refuse',
+      search: options.search ?? { kind: 'opened' },
+      storing,
+      refreshing: options.refresh === undefined ? null : new Refreshing(options.refresh, principal),
+    });
+  } finally {
+    views.end();
+  }
 }
 
 function overTls(options: ImapListenerOptions, socket: Socket): Promise<TLSSocket> {

@@ -83,6 +83,12 @@ export class MailboxViews {
     this.atRest?.forget();
   }
 
+  /** The session ends. */
+  end(): void {
+    this.select();
+    this.#reader.end();
+  }
+
   /** What the server says of it. */
   hear(news: MailboxNews): void {
     this.#selected = { ...this.#selected, ...news };

@@ -139,7 +139,7 @@ export class Transaction implements TransactionContext {
       if (this.#inside) client.destroy();
       else client.end();
       await up.catch(() => undefined);
-      this.views.forget();
+      this.views.end();
     }
   }
 

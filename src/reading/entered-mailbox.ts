@@ -13,6 +13,7 @@ type Entered = {
 export class EnteredMailbox {
   readonly #recorded: RecordedMailboxes;
   #entered: Entered | null = null;
+  #ended = false;
 
   constructor(recorded: RecordedMailboxes) {
     this.#recorded = recorded;
@@ -26,6 +27,12 @@ export class EnteredMailbox {
   leave(): void {
     this.#entered?.leave();
     this.#entered = null;
+  }
+
+  /** What is opened still keeps no mailbox at hand. */
+  end(): void {
+    this.leave();
+    this.#ended = true;
   }
 
   /** The mailbox at that place, if it is the one that is entered and there already. */
@@ -50,7 +57,8 @@ export class EnteredMailbox {
 
   /** A message may be opened still when its session has gone to another mailbox, which stays the one that is entered. */
   async within<T>(place: MailboxPlace, work: (mailbox: RecordedMailbox) => Promise<T>): Promise<T> {
-    if (this.#entered === null || this.#entered.name === placeName(place)) {
+    const isOther = this.#entered !== null && this.#entered.name !== placeName(place);
+    if (!isOther && !this.#ended) {
       return work(await this.enter(place));
     }
     const { mailbox, leave } = await this.#recorded.enter(place);

@@ -88,10 +88,16 @@ export class ReaderViews {
     return this.#options.names;
   }
 
-  /** Another mailbox, or none, is selected, or the session ends. */
+  /** Another mailbox, or none, is selected. */
   forget(): void {
     this.#said.forget();
     this.#cache.clear();
+  }
+
+  /** The session ends. What is opened still ends by itself, and keeps nothing. */
+  end(): void {
+    this.#said.end();
+    this.#cache.end();
   }
 
   /**

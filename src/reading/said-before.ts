@@ -52,6 +52,11 @@ export class SaidBefore {
     this.#entered?.leave();
   }
 
+  end(): void {
+    this.forget();
+    this.#entered?.end();
+  }
+
   async enter(selected: SelectedMailbox): Promise<void> {
     const { recorded, hasKeys } = this.#parts;
     const place = this.#placeOfMailbox(selected);

@@ -42,6 +42,7 @@ export class ViewCache {
   readonly #spooled: SpooledViews;
   readonly #entries = new Map<string, Entry>();
   #cancel: () => void = () => undefined;
+  #ended = false;
 
   constructor(timers: Timers, spooled: SpooledViews = everySession) {
     this.#timers = timers;
@@ -60,6 +61,7 @@ export class ViewCache {
 
   /** In the place of an earlier one of the same key. */
   keep(key: string, view: MessageView): void {
+    if (this.#ended) return;
     this.#drop(key);
     const inSpool = view.length > limits.view.memoryOctets;
     const spooled = inSpool ? { octets: view.length, drop: () => this.#drop(key) } : null;
@@ -75,6 +77,12 @@ export class ViewCache {
   clear(): void {
     for (const key of this.#entries.keys()) this.#drop(key);
     this.#cancel();
+  }
+
+  /** Nothing is kept any more. */
+  end(): void {
+    this.clear();
+    this.#ended = true;
   }
 
   #drop(key: string): void {

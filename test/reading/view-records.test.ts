@@ -173,6 +173,36 @@ it('a message that is opened still when its session goes to another mailbox take
   expect(views.recorded(imap(1))).toBe('shell');
 });
 
+it('a session that has ended holds no mailbox, also when a message was being opened then', async () => {
+  let entered = 0;
+  const counted = new RecordedMailboxes(
+    new Proxy(records, {
+      get: (target, name) =>
+        name === 'mailbox'
+          ? (place: Parameters<SqliteViewRecords['mailbox']>[0]) => {
+              entered++;
+              return target.mailbox(place);
+            }
+          : Reflect.get(target, name).bind(target),
+    }),
+  );
+  const late = Promise.withResolvers<void>();
+  const slow = reader({ open: async () => late.promise.then(() => openedAs()) }, { recorded: counted });
+  await slow.enter({ name: 'INBOX', uidValidity: 7, uidNext: 9, exists: 3 });
+  const opening = shown(slow);
+  const other = reader(story, { recorded: counted });
+  await shown(other, imap(2));
+  expect(entered).toBe(1);
+  other.end();
+  slow.end();
+  late.resolve();
+  expect(await opening).toHaveProperty('octets');
+  expect(slow.cached(imap(1))).toBeNull();
+  const before = entered;
+  await shown(reader(story, { recorded: counted }), imap(1));
+  expect(entered).toBe(before + 1);
+});
+
 it('without records nothing new is opened, and what this session has opened it still shows', async () => {
   const views = session();
   const first = await shown(views);
