@@ -74,11 +74,12 @@ export class AtRestMarks {
    * version.
    */
   read(header: Buffer): AtRestMark | null {
-    const value = this.#value(header);
-    const found = /^1; len=(0|[1-9][0-9]{0,9}); sealed=([A-Za-z0-9+/ \t]+={0,2})$/.exec(value ?? '');
+    // Folded anywhere, in the middle of the padding too.
+    const value = this.#value(header)?.replace(/[ \t]/g, '') ?? '';
+    const found = /^1;len=(0|[1-9][0-9]{0,9});sealed=([A-Za-z0-9+/]+={0,2})$/.exec(value);
     if (found === null) return null;
     const length = Number(found[1]);
-    const sealed = Buffer.from((found[2] ?? '').replace(/[ \t]/g, ''), 'base64');
+    const sealed = Buffer.from(found[2] ?? '', 'base64');
     if (sealed.length < NONCE_OCTETS + DIGEST_OCTETS + TAG_OCTETS) return null;
     try {
       const content = this.#unseal(sealed, length);

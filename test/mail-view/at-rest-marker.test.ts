@@ -19,6 +19,14 @@ test('what was written is read, in the middle of other fields, folded or unfolde
   expect(field).not.toMatch(/words|example/);
 });
 
+test('whatever its length is, and wherever it is folded', () => {
+  for (let octets = 0; octets < 300; octets++) {
+    const header = Buffer.concat([randomBytes(octets), Buffer.from('\r\n\r\n')]);
+    const field = marks.write({ ...mark, header });
+    expect([octets, marks.read(Buffer.from(`${field}\r\n`))?.header.equals(header)]).toEqual([octets, true]);
+  }
+});
+
 test('attack: a length, an octet, a login, an installation or a secret that is another one: no marker', () => {
   const field = marks.write(mark);
   const read = (text: string, by = marks) => by.read(Buffer.from(`${text}\r\n`));
