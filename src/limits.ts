@@ -173,7 +173,7 @@ export const limits = {
      * Messages that are gathered and opened at a time, of all logins together and of each; and those whose PIN somebody types,
      * which lie in spools meanwhile.
      */
-    openings: { opening: { all: 32, each: 8 }, waiting: { all: 200, each: 8 } },
+    openings: { opening: { all: 16, each: 4 }, waiting: { all: 200, each: 8 } },
     /** Parentheses, NOT and OR in each other, and keys, of a search that is looked into; a larger one is the mail server's alone. */
     searchDepth: 50,
     searchKeys: 1_000,

@@ -207,7 +207,9 @@ export class FetchItems {
       this.#needs.clear();
     }
     this.#items.set(label, item);
-    if (item.kind !== 'neutral') this.#needs.set(item, needOf(item, this.#names));
+    if (item.kind !== 'neutral' || item.name !== 'RFC822.SIZE') {
+      this.#needs.set(item, needOf(item, this.#names));
+    }
     return item;
   }
 

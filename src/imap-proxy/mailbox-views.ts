@@ -44,6 +44,8 @@ export class MailboxViews {
   readonly #reader: ReaderViews;
   #mailbox = '';
   #selected: SelectedMailbox = NO_MAILBOX;
+  /** Asked of every response; another one when the client has said who it is. */
+  #listing: ListingKind | null = null;
   readonly #kinds = new Map<number, ViewKind>();
   /** Of messages shown as stored. */
   readonly headers = new UnfinishedHeaders();
@@ -65,6 +67,7 @@ export class MailboxViews {
   identify(client: ClientId): void {
     const name = client.find(([field]) => field.toLowerCase() === 'name')?.[1];
     if (typeof name === 'string') this.#reader.identify(name);
+    this.#listing = null;
   }
 
   get names(): ViewNames {
@@ -165,11 +168,8 @@ export class MailboxViews {
 
   /** What listings say of a message in the shell that was never opened. */
   get listing(): ListingKind {
-    const nobody = this.#message(0);
-    return {
-      shell: this.#reader.shellOf(nobody) === null ? 'of-view' : 'constant',
-      size: this.#reader.sizeOf(nobody) === null ? 'of-view' : 'announced',
-    };
+    this.#listing ??= this.#reader.unopened;
+    return this.#listing;
   }
 
   /** Has to be waited for before `listed` is asked of a message; null: nothing to wait for. Never rejects. */

@@ -102,6 +102,8 @@ function readNumbered(number: number, name: string, prefix: string): ServerLine 
  * RFC 2193 and RFC 2221), and no end that a careless client would take for a literal.
  */
 export function cleanStatus(line: Buffer, telling: Telling): Buffer {
+  // Nearly all say nothing of the kind.
+  if (!hasCode(line) && line[line.length - 3] !== 0x7d) return line;
   let text = line.toString('latin1', 0, line.length - 2);
   const before = text;
   text = text.replace(/^([^ ]+ [A-Za-z]+ )\[CAPABILITY ([^\]]*)\]/i, (_, head: string, list: string) => {
@@ -113,6 +115,11 @@ export function cleanStatus(line: Buffer, telling: Telling): Buffer {
   return text === before ? line : Buffer.from(`${text}\r\n`, 'latin1');
 }
 
+/** Whether a response code may be in it. */
+function hasCode(line: Buffer): boolean {
+  return line.indexOf(0x5b) !== -1;
+}
+
 /** The untagged CAPABILITY response as the client gets it after login. */
 export function cleanCapability(line: Buffer, telling: Telling): Buffer {
   const list = capabilityList(line) ?? [];
@@ -121,6 +128,7 @@ export function cleanCapability(line: Buffer, telling: Telling): Buffer {
 
 /** The capabilities a line tells, as data or as a response code; null: none. */
 export function capabilityList(line: Buffer): string[] | null {
+  if (!hasCode(line) && !/^\* c/i.test(line.toString('latin1', 0, 3))) return null;
   const text = line.toString('latin1', 0, line.length - 2);
   const found =
     /^\* CAPABILITY (.*)$/i.exec(text) ?? /^[^ ]+ (?:OK|PREAUTH|NO|BAD) \[CAPABILITY ([^\]]*)\]/i.exec(text);

@@ -155,6 +155,15 @@ export class ReaderViews {
     return this.#form().padding === 'on' || this.#said.has(message) ? 'as-announced' : null;
   }
 
+  /** What listings say of messages in the shell that were never opened: the same of all, or what only their views tell. */
+  get unopened(): { shell: 'constant' | 'of-view'; size: 'announced' | 'of-view' } {
+    const { shell, padding } = this.#form();
+    return {
+      shell: shell === 'wrapped' ? 'constant' : 'of-view',
+      size: padding === 'on' ? 'announced' : 'of-view',
+    };
+  }
+
   #form(): ViewForm {
     const { settings = usualReading, principal, remote = null } = this.#options;
     return formFor(settings, { login: principal.login, client: this.#client, address: remote });
