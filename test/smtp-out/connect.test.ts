@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
-import { connectUpstream, prepareUpstream, type UpstreamOptions } from '../../src/smtp-out/connect.ts';
 import { isLoopback } from '../../src/listening/loopback.ts';
+import { connectUpstream, prepareUpstream, type UpstreamOptions } from '../../src/smtp-out/connect.ts';
 import { certificateFor } from '../smtp-in/support/certificate.ts';
 import {
   type FakeOptions,
