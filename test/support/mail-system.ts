@@ -54,6 +54,8 @@ export type MailSystemOptions = {
   smime?: object;
   /** The section `append`. */
   append?: object;
+  /** The section `reading`. */
+  reading?: object;
   /** What the IMAP listener says besides or instead. */
   imap?: object;
   /** What the POP3 listener says besides or instead. */
@@ -195,6 +197,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       policy: { rules: options.rules ?? [{ name: 'all', sign: 'require', encrypt: 'if-possible' }] },
       smime: options.smime ?? {},
       append: options.append ?? {},
+      reading: options.reading ?? {},
     };
     await writeFile(configFile, stringify(settings), { mode: 0o600 });
     const loaded = await loadConfig(configFile);
