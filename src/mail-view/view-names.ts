@@ -33,8 +33,17 @@ export function viewNames(installationId: string, hostname: string): ViewNames {
  * @param message a name that never means another message of this login
  */
 export function viewBoundary(secret: Buffer, login: string, message: string): string {
-  const userSecret = createHmac('sha256', secret).update(`view\0${login}`).digest();
-  const hash = createHmac('sha256', userSecret).update(message).digest();
+  return boundaryOf(boundarySecret(secret, login), message);
+}
+
+/** What all boundaries of one login are made with, so that a listing of thousands makes it once. */
+export function boundarySecret(secret: Buffer, login: string): Buffer {
+  return createHmac('sha256', secret).update(`view\0${login}`).digest();
+}
+
+/** As `viewBoundary`. */
+export function boundaryOf(loginSecret: Buffer, message: string): string {
+  const hash = createHmac('sha256', loginSecret).update(message).digest();
   return `=_sealgate_${base32(hash).slice(0, 26)}`;
 }
 

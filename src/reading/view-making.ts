@@ -10,7 +10,7 @@ import {
   renderView,
   type ViewForm,
 } from '../mail-view/render.ts';
-import { type ViewNames, viewBoundary } from '../mail-view/view-names.ts';
+import { boundaryOf, boundarySecret, type ViewNames } from '../mail-view/view-names.ts';
 import type { ViewOutcome } from '../mail-view/view-outcome.ts';
 import { octetsInMemory } from '../octets/buffer-source.ts';
 import { scan } from '../octets/scan.ts';
@@ -54,15 +54,16 @@ const ROUNDS = 4;
 export class ViewMaking {
   readonly #parts: ViewMakingParts;
   readonly #said: SaidBefore;
+  readonly #boundarySecret: Buffer;
 
   constructor(parts: ViewMakingParts, said: SaidBefore) {
     this.#parts = parts;
+    this.#boundarySecret = boundarySecret(parts.secret, parts.principal.login);
     this.#said = said;
   }
 
   boundary(message: StoredMessage): string {
-    const { secret, principal } = this.#parts;
-    return viewBoundary(secret, principal.login, boundaryName(message));
+    return boundaryOf(this.#boundarySecret, boundaryName(message));
   }
 
   /** Never throws. */
