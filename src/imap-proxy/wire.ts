@@ -9,10 +9,12 @@ const READ_AHEAD = 256 * 1024;
 
 /** Pieces are joined up to this many octets; larger ones are not copied. */
 const JOINED_OCTETS = 64 * 1024;
-/** How long a peer may take to read what was written before the end. */
-const LINGER_MS = 30_000;
+/** How long a peer may take to read what was written before the end, and to close. */
+const LINGER_MS = 60_000;
 /** How long a peer may take nothing of what is written: it holds room that all sessions share. */
 const STALLED_MS = 120_000;
+
+export type WireTimes = { stalledMs?: number | undefined; lingerMs?: number | undefined };
 
 /**
  * One leg of a session: a socket, the framer on what it sends, and back-pressure both ways.
@@ -25,6 +27,7 @@ export class Wire {
   #sink: Writable;
   readonly #framer: Framer;
   readonly #stalledMs: number;
+  readonly #lingerMs: number;
   #waiting: ((open: boolean) => void) | null = null;
   #ended = false;
   #outgoing: Buffer[] = [];
@@ -38,9 +41,18 @@ export class Wire {
   readonly #onClose = (): void => this.#finish('closed');
   readonly #onError = (error: Error): void => this.#finish(error.message);
 
-  /** `stalledMs`: time in which a peer has to take something of what is written; then the leg is closed. */
-  constructor(socket: Socket, side: FramerSide, lineLimit: number, stalledMs: number = STALLED_MS) {
+  /**
+   * `stalledMs`: time in which a peer has to take something of what is written; then the leg is closed. `lingerMs`: time in which
+   * it has to take all of it and to close, once the leg is to end.
+   */
+  constructor(
+    socket: Socket,
+    side: FramerSide,
+    lineLimit: number,
+    { stalledMs = STALLED_MS, lingerMs = LINGER_MS }: WireTimes = {},
+  ) {
     this.#stalledMs = stalledMs;
+    this.#lingerMs = lingerMs;
     this.#socket = socket;
     this.#source = socket;
     this.#sink = socket;
@@ -181,10 +193,15 @@ export class Wire {
 
   /** Sends what is written and closes. */
   end(): void {
-    if (!this.#socket.destroyed) {
+    const socket = this.#socket;
+    if (!socket.destroyed && !this.#sink.writableEnded) {
       this.#flush();
       this.#sink.end();
-      this.#socket.setTimeout(LINGER_MS, () => this.#socket.destroy());
+      // Closing over octets that nobody has read would reset the connection, and lose the last words.
+      socket.resume();
+      // Whatever the peer says meanwhile, or drains: it is not waited for any longer.
+      const timer = setTimeout(() => socket.destroy(), this.#lingerMs).unref();
+      socket.once('close', () => clearTimeout(timer));
     }
     this.#finish('ended by the gateway');
   }

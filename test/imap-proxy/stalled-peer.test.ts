@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
 import { closeSocketPairs, socketPair } from './support/socket-pair.ts';
 
@@ -24,4 +25,30 @@ test('a client that takes its mail is not closed for being idle afterwards', asy
   await all;
   expect(socket.timeout).toBe(0);
   expect(wire.ended).toBe(false);
+});
+
+test('attack: a client that keeps talking after it was told to go does not keep its connection', async () => {
+  const { wire, peer, socket } = await socketPair(60_000, 50);
+  const gone = once(socket, 'close');
+  peer.pause();
+  peer.on('error', () => undefined);
+  // More than the system takes: it is being waited for when the wire ends.
+  void wire.write(Buffer.alloc(16 * 1024 * 1024));
+  wire.end();
+  const talk = (): void => {
+    if (!peer.destroyed) peer.write('x', () => setImmediate(talk));
+  };
+  talk();
+  await gone;
+  expect(socket.destroyed).toBe(true);
+});
+
+test('a client that takes the last words late gets them whole', async () => {
+  const { wire, peer } = await socketPair();
+  const words = Buffer.alloc(16 * 1024 * 1024, 'w');
+  void wire.write(words);
+  wire.end();
+  let taken = 0;
+  for await (const chunk of peer as AsyncIterable<Buffer>) taken += chunk.length;
+  expect(taken).toBe(words.length);
 });

@@ -5,7 +5,10 @@ import { Wire } from '../../../src/imap-proxy/wire.ts';
 const open: { destroy(): unknown }[] = [];
 
 /** Both ends of a connection; `wire` is at `socket`. */
-export async function socketPair(stalledMs?: number): Promise<{ wire: Wire; peer: Socket; socket: Socket }> {
+export async function socketPair(
+  stalledMs?: number,
+  lingerMs?: number,
+): Promise<{ wire: Wire; peer: Socket; socket: Socket }> {
   const server = createServer({ pauseOnConnect: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -14,7 +17,7 @@ export async function socketPair(stalledMs?: number): Promise<{ wire: Wire; peer
   const [socket] = (await once(server, 'connection')) as [Socket];
   server.close();
   open.push(peer, socket);
-  return { wire: new Wire(socket, 'client', 65_536, stalledMs), peer, socket };
+  return { wire: new Wire(socket, 'client', 65_536, { stalledMs, lingerMs }), peer, socket };
 }
 
 export function closeSocketPairs(): void {
