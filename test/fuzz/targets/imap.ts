@@ -2,7 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { SealgateError } from '../../../src/errors.ts';
 import { readArguments, readCommandStart } from '../../../src/imap-proxy/client-command.ts';
 import { idArgument, readClientId } from '../../../src/imap-proxy/client-id.ts';
-import { FetchItems, planFetch, readFetchCommand } from '../../../src/imap-proxy/fetch-plan.ts';
+import { copiedIn } from '../../../src/imap-proxy/copied-messages.ts';
+import {
+  FetchItems,
+  planFetch,
+  readFetchCommand,
+  saysUid,
+  withUid,
+} from '../../../src/imap-proxy/fetch-plan.ts';
 import { FetchResponseReader } from '../../../src/imap-proxy/fetch-response.ts';
 import { Framer, type FramerEvent, type FramerSide } from '../../../src/imap-proxy/framer.ts';
 import {
@@ -31,6 +38,10 @@ const dictionary = [
   'ENVELOPE (',
   'UID 7 ',
   '* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] x',
+  'OK [COPYUID 38 4,7:8 11:12,20] x',
+  'a FETCH 1:9 (FLAGS PREVIEW (LAZY)) (CHANGEDSINCE 5 VANISHED)',
+  'a FETCH 7 ALL',
+  'BINARY.PEEK[1.2]<0.9>',
   '+ ',
   '"',
   '\\',
@@ -160,6 +171,13 @@ export const imapTargets: readonly FuzzTarget[] = [
         const found: unknown[] = [start, readServerLine(line), capabilityList(line), mailboxNewsOf(line)];
         if (start !== null) {
           const fetch = readFetchCommand(start.name.startsWith('UID'), start.argument);
+          if (fetch !== null) {
+            const more = readFetchCommand(fetch.byUid, withUid(fetch));
+            holds(more !== null && saysUid(more), 'with UID a FETCH is still one');
+            holds(more?.items.length === fetch.items.length + 1, 'UID is one more item');
+            holds(more?.modifiers === fetch.modifiers && more?.set === fetch.set, 'and nothing else changes');
+          }
+          found.push(copiedIn(line));
           found.push(
             fetch,
             planFetch(fetch, names),
