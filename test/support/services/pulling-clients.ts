@@ -118,10 +118,19 @@ folderfilter = lambda name: name == 'INBOX'
   return client(run, [join(inbox, 'new'), join(inbox, 'cur')], remove);
 }
 
-/** A program that puts what it is given into a new file of `folder`. */
+/**
+ * A program that puts what it is given into a new file of `folder`. getmail misses its end, and waits three minutes, where it comes
+ * before getmail has begun to wait (getmailcore/baseclasses.py): it ends when its parent sleeps.
+ */
 async function receivingProgram(home: string, folder: string): Promise<string> {
   const file = join(home, 'receive');
-  await writeFile(file, `#!/bin/sh\nexec cat > "$(mktemp '${folder}/XXXXXXXXXX')"\n`, { mode: 0o700 });
+  const lines = [
+    '#!/bin/sh',
+    `cat > "$(mktemp '${folder}/XXXXXXXXXX')"`,
+    // proc(5): `pid (command) state …`.
+    'until read -r pid name state rest < "/proc/$PPID/stat" && [ "$state" = S ]; do :; done',
+  ];
+  await writeFile(file, `${lines.join('\n')}\n`, { mode: 0o700 });
   return file;
 }
 
