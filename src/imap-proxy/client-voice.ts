@@ -89,6 +89,11 @@ export class ClientVoice {
       what();
       return null;
     }
+    if (what.pieces.every((piece) => Buffer.isBuffer(piece))) {
+      const whole = Buffer.concat(what.pieces);
+      what.release();
+      return this.#client.write(whole);
+    }
     this.#writing = this.#write(what);
     return this.#writing;
   }

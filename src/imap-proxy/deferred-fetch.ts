@@ -4,7 +4,7 @@ import type { Withheld } from '../reading/withheld.ts';
 import { needsView, newsOf } from './fetch-answer.ts';
 import { isOriginal, type Original } from './gathering.ts';
 import type { Injected } from './injected-fetch.ts';
-import { answerFor, cachedView, openOriginal } from './opened-answer.ts';
+import { answerFor, cachedView, listedMessage, openOriginal } from './opened-answer.ts';
 import type { Parked, Pending } from './pending.ts';
 import type { Exchange } from './session.ts';
 import { finalReply } from './tagged-reply.ts';
@@ -145,9 +145,8 @@ export class DeferredFetch {
     const numbering = this.#numbering;
     let renumbered = false;
     try {
-      const recalling = parked.uid === null ? null : views.recall(parked.uid);
-      if (recalling !== null) await recalling;
-      const wanted = needsView(parked.items, views.names, views.listed(parked.uid ?? 0));
+      const listed = parked.uid === null ? views.listed(0) : await listedMessage(views, parked.uid);
+      const wanted = needsView(parked.items, views.names, listed);
       const reply = await upstreamSide.inject(
         `${which} (UID BODY.PEEK[])`,
         (messageClass) => wanted && found.length === 0 && this.#kindOf(parked, messageClass) === 'shell',

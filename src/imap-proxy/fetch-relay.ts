@@ -12,7 +12,7 @@ import type { LiteralSize } from './framer.ts';
 import { Gathering, type GatheringPlaces, isOriginal, type Original } from './gathering.ts';
 import { HeaderPeek } from './header-peek.ts';
 import type { MailboxViews } from './mailbox-views.ts';
-import { answerFor, cachedView, openOriginal } from './opened-answer.ts';
+import { answerFor, cachedView, listedMessage, openOriginal } from './opened-answer.ts';
 import type { Parked, Pending } from './pending.ts';
 import {
   isGone,
@@ -380,9 +380,8 @@ export class FetchRelay {
     const { views } = this.#context;
     const { items } = this.#reader;
     const uid = this.#uid();
-    const recalling = uid === null ? null : views.recall(uid);
-    if (recalling !== null) await recalling;
-    const missing = !this.#isCached() && needsView(items, views.names, views.listed(uid ?? 0));
+    const listed = uid === null ? views.listed(0) : await listedMessage(views, uid);
+    const missing = !this.#isCached() && needsView(items, views.names, listed);
     if (uid === null || (missing && original === null)) {
       await original?.discard();
       if (!items.some(isGone)) this.#park(null);
@@ -391,7 +390,8 @@ export class FetchRelay {
     views.learn(uid, 'shell');
     if (missing && original !== null) return await this.#open(uid, original);
     await original?.discard();
-    await this.#answer(uid, this.#cached);
+    const stored = { msn: this.#msn, items, literals: this.#literals };
+    await this.#sayAnswer(await answerFor(views, uid, stored, this.#cached, this.#pending(), listed));
   }
 
   /** Opens and answers. Where a key is waited for the answer comes behind what arrives meanwhile. */
@@ -414,7 +414,10 @@ export class FetchRelay {
     pending: Pending | null = this.#pending(),
   ): Promise<void> {
     const stored = { msn: this.#msn, items, literals: this.#literals };
-    const answer = await answerFor(this.#context.views, uid, stored, opened, pending);
+    await this.#sayAnswer(await answerFor(this.#context.views, uid, stored, opened, pending), pending);
+  }
+
+  async #sayAnswer(answer: Answer | Withheld, pending: Pending | null = this.#pending()): Promise<void> {
     if ('code' in answer) this.#withhold(answer, pending);
     else await this.#context.say(answer);
   }

@@ -4,7 +4,7 @@ import type { Answer } from './answer.ts';
 import { answerFromView, type StoredAnswer } from './fetch-answer.ts';
 import type { ResponseItem } from './fetch-response.ts';
 import type { Original } from './gathering.ts';
-import type { MailboxViews } from './mailbox-views.ts';
+import type { ListedMessage, MailboxViews } from './mailbox-views.ts';
 import type { Pending } from './pending.ts';
 import type { Opening, Waits } from './waits.ts';
 
@@ -41,7 +41,7 @@ function inProgress(pending: Pending | null): string {
 
 /**
  * What a command gets to hear of a message in the shell, from the view it was opened to; that is held by the answer from then on.
- * `opened` is null only where `needsView` is false.
+ * `opened` is null only where `needsView` is false. `listed`: where it was asked for already, and nothing was opened since.
  */
 export async function answerFor(
   views: MailboxViews,
@@ -49,17 +49,16 @@ export async function answerFor(
   stored: StoredAnswer,
   opened: OpenedView | null,
   pending: Pending | null,
+  listed: ListedMessage | null = null,
 ): Promise<Answer | Withheld> {
   if (opened?.kind === 'withheld') return opened.reason;
   try {
-    const recalling = views.recall(uid);
-    if (recalling !== null) await recalling;
     const items = pending?.addedUid === true ? stored.items.filter((each) => !isUid(each)) : stored.items;
     return await answerFromView(
       { ...stored, items },
       {
         view: opened?.view ?? null,
-        listed: views.listed(uid),
+        listed: listed ?? (await listedMessage(views, uid)),
         names: views.names,
         command: pending?.fetch ?? null,
       },
@@ -67,6 +66,13 @@ export async function answerFor(
   } finally {
     opened?.release();
   }
+}
+
+/** What listings say of a message, with all that was said in former sessions. */
+export async function listedMessage(views: MailboxViews, uid: number): Promise<ListedMessage> {
+  const recalling = views.recall(uid);
+  if (recalling !== null) await recalling;
+  return views.listed(uid);
 }
 
 function isUid({ item }: ResponseItem): boolean {
