@@ -1,6 +1,7 @@
 import { limits } from '../../limits.ts';
 import type { ViewNames } from '../../mail-view/view-names.ts';
 import type { SearchText } from '../../reading/search-text.ts';
+import { alike } from './alike.ts';
 import { NumberSet } from './number-set.ts';
 import type { Found } from './return-options.ts';
 import {
@@ -9,23 +10,22 @@ import {
   NONE,
   rewritten,
   type SearchKey,
-  type ShownLeaf,
-  type ShownTest,
   shownLeaves,
   textLength,
   writeKey,
 } from './search-key.ts';
 import type { SearchProgram } from './search-program.ts';
 import { type WordsReader, wordsReader } from './search-words.ts';
-import { type Differs, differs, matcher, unopened } from './shown-leaf.ts';
+import { type Differs, differs, unopened } from './shown-leaf.ts';
 
 /**
  * The result of a search in a mailbox in which some messages are shown otherwise than they are stored.
  *
- * The mail server answers for what is shown as stored (R), and for everything else about views. For the views, each criterion
- * that their content decides is put in other words that the server knows: for those that were opened, `UID <those in which the
- * words are>`; for those that were not, what listings say of them (U). Whether a message is a view has then to be known only
- * where R and U disagree, so that an ordinary search asks what some messages are, and not what the whole mailbox is:
+ * The mail server answers for what is shown as stored (R), and for everything else about views. For the views, the criteria
+ * that their content decides are decided here or put in other words that the server knows: those that were opened are asked for by
+ * UID with what is left of the search, all in which the same words are at once; of those that were not, what listings say of them
+ * counts (U). Whether a message is a view has then to be known only where R and U disagree, so that an ordinary search asks what
+ * some messages are, and not what the whole mailbox is:
  *
  *   (R without opened ones and views among R xor U) + (U and views among R xor U) + hits among opened ones
  *
@@ -113,21 +113,27 @@ async function amongOpened(
 ): Promise<{ hits: Found[]; members: NumberSet }> {
   const hits: Found[] = [];
   let members = NumberSet.empty;
+  const room = lineRoom(program.key);
+  const leaves = shownLeaves(program.key);
   for (const { uids, isOurs } of groupsOf(opened, program.key, names)) {
-    const found = new Map<ShownLeaf, NumberSet>();
-    for (const leaf of shownLeaves(program.key)) {
-      if (isOurs(differs(leaf.test, names))) found.set(leaf, matching(uids, leaf.test, opened, read));
+    const ours = leaves.filter(({ test }) => isOurs(differs(test, names)));
+    for await (const { uids: same, key } of alike(program.key, ours, textsOf(uids, opened), read)) {
+      for (const piece of same.pieces(room)) {
+        hits.push(await asked(mailbox, allOf([{ kind: 'uids', uids: piece }, key])));
+      }
     }
-    for (const slice of slicesOf(uids, [...found.values()], lineRoom(program.key))) {
-      const key = rewritten(program.key, (leaf) => {
-        const matched = found.get(leaf);
-        return matched === undefined ? leaf : { kind: 'uids', uids: matched.and(slice) };
-      });
-      hits.push(await asked(mailbox, allOf([{ kind: 'uids', uids: slice }, key])));
-      members = members.or(byUid ? slice : (await asked(mailbox, { kind: 'uids', uids: slice })).numbers);
+    for (const piece of uids.pieces(room)) {
+      members = members.or(byUid ? piece : (await asked(mailbox, { kind: 'uids', uids: piece })).numbers);
     }
   }
   return { hits, members };
+}
+
+function* textsOf(uids: NumberSet, opened: MergeRequest['opened']): Generator<[number, SearchText]> {
+  for (const uid of uids) {
+    const message = opened.get(uid);
+    if (message !== undefined) yield [uid, message.text];
+  }
 }
 
 /** Whether a search finds no more messages by what is listed of them than by what is stored. */
@@ -158,21 +164,6 @@ function groupsOf(opened: MergeRequest['opened'], key: SearchKey, names: ViewNam
   return groups.filter(({ uids: all, isOurs }) => !all.isEmpty && [...leaves].some(isOurs));
 }
 
-function matching(
-  uids: NumberSet,
-  test: ShownTest,
-  opened: MergeRequest['opened'],
-  read: WordsReader,
-): NumberSet {
-  const found: number[] = [];
-  const hasIt = matcher(test, read);
-  for (const uid of uids) {
-    const message = opened.get(uid);
-    if (message !== undefined && hasIt(message.text)) found.push(uid);
-  }
-  return NumberSet.of(found);
-}
-
 /** Asks the mail server, unless nothing can be found. */
 async function asked(mailbox: SearchedMailbox, key: SearchKey): Promise<Found> {
   return key.kind === 'none' ? NOTHING : mailbox.search(key);
@@ -191,17 +182,4 @@ function isSame(one: SearchKey, other: SearchKey): boolean {
 /** Octets for sets of numbers on a line that has the client's own words, too. */
 function lineRoom(key: SearchKey): number {
   return Math.max(limits.imap.searchLineOctets - textLength(writeKey(key)) - 200, 1_000);
-}
-
-/** Parts of a set that, written with what was found in them, stay within `room`. */
-function slicesOf(uids: NumberSet, found: readonly NumberSet[], room: number): NumberSet[] {
-  const written = [uids, ...found.map((each) => each.and(uids))];
-  const { size } = uids;
-  const length = written.reduce((sum, each) => sum + each.toString().length, 0);
-  if (length <= room || size < 2) return [uids];
-  const middle = size >> 1;
-  return [
-    ...slicesOf(uids.slice(0, middle), found, room),
-    ...slicesOf(uids.slice(middle, size), found, room),
-  ];
 }

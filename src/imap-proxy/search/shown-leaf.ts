@@ -2,6 +2,7 @@ import { isAuthored } from '../../mail/header-protection-fields.ts';
 import { shellFields } from '../../mail-view/shape.ts';
 import type { ViewNames } from '../../mail-view/view-names.ts';
 import { folded, type SearchText } from '../../reading/search-text.ts';
+import { finder } from './finder.ts';
 import { dayOfDateField } from './search-date.ts';
 import { ALL, anyOf, NONE, type SearchKey, type ShownLeaf, type ShownTest } from './search-key.ts';
 import type { WordsReader } from './search-words.ts';
@@ -43,17 +44,16 @@ function fieldDiffers(field: string, words: Buffer, { installationId }: ViewName
 export function matcher(test: ShownTest, read: WordsReader): (text: SearchText) => boolean {
   switch (test.on) {
     case 'body': {
-      const words = read(test.words);
-      return ({ body }) => has(body, words);
+      const has = finder(read(test.words));
+      return ({ body }) => has(body);
     }
     case 'text': {
-      const words = read(test.words);
-      return ({ body, fields }) =>
-        has(body, words) || fields.some(({ name, text }) => has(`${name}: ${text}`, words));
+      const has = finder(read(test.words));
+      return ({ body, fields }) => has(body) || fields.some(({ name, text }) => has(`${name}: ${text}`));
     }
     case 'header': {
-      const words = read(test.words);
-      return ({ fields }) => fields.some(({ name, text }) => name === test.field && has(text, words));
+      const has = finder(read(test.words));
+      return ({ fields }) => fields.some(({ name, text }) => name === test.field && has(text));
     }
     case 'date':
       return ({ fields }) => {
@@ -62,10 +62,6 @@ export function matcher(test: ShownTest, read: WordsReader): (text: SearchText) 
         return day !== null && isRelated(day, test);
       };
   }
-}
-
-function has(text: string, words: string | null): boolean {
-  return words !== null && text.includes(words);
 }
 
 function isRelated(day: number, test: Extract<ShownTest, { on: 'date' }>): boolean {
@@ -102,7 +98,7 @@ export function unopened(leaf: ShownLeaf, names: ViewNames, read: WordsReader): 
       return inListedFields(leaf);
     case 'header':
       if (test.field === 'authentication-results') return leaf;
-      return has(folded(shellValue(test.field)), read(test.words)) && shellValue(test.field) !== ''
+      return finder(read(test.words))(folded(shellValue(test.field))) && shellValue(test.field) !== ''
         ? ALL
         : NONE;
   }

@@ -280,6 +280,27 @@ test('lines of the gateway’s own stay short, however many messages have the wo
   expect(server.longest).toBeLessThanOrEqual(8_000);
 });
 
+test('attack: of very many criteria and messages, the mail server is asked for few things', async () => {
+  const mails = many(2_000, 'opened', (index) => (index % 2 === 0 ? 'oak' : 'elm'));
+  const server = new Server(mails, true);
+  const text = Array.from({ length: 130 }, () => 'OR SEEN NOT BODY oak OR SEEN BODY oak').join(' ');
+  let others = 0;
+  const tick = (): void => {
+    others++;
+    next = setImmediate(tick);
+  };
+  let next = setImmediate(tick);
+  const found = await mergedSearch(
+    { program: program(text), byUid: true, opened: opened(mails), names },
+    server,
+  );
+  clearImmediate(next);
+  expect(found.numbers.size).toBe(0);
+  expect(server.searches).toBeLessThanOrEqual(8);
+  // Looking into texts takes turns with other sessions.
+  expect(others).toBeGreaterThan(0);
+});
+
 test('only messages about which the server and the listing disagree are looked at', async () => {
   const plain = many(1_000, 'plain', () => 'elm').map((each, index) => ({
     ...each,
