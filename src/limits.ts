@@ -213,7 +213,7 @@ export const limits = {
     sessionCharacters: 4 * 1024 * 1024,
     sessionMessages: 2_000,
   },
-  listening: {
+  connections: {
     /** A PROXY header of version 2 with its TLVs: the largest of them are certificates' names and tokens of a cloud. */
     proxyHeaderOctets: 4_096,
     /** From connecting to the end of the PROXY header. */

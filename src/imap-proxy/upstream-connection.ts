@@ -1,9 +1,9 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import type { Endpoint } from '../connections/endpoint.ts';
+import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../connections/write-proxy-header.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Endpoint } from '../listening/endpoint.ts';
-import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../listening/write-proxy-header.ts';
 import { readCapabilities } from './capability.ts';
 import { capabilityList } from './server-line.ts';
 import { Wire } from './wire.ts';

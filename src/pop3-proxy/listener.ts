@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
+import type { ClientConnection } from '../connections/client-connection.ts';
+import { secured } from '../connections/handshake.ts';
+import { listen } from '../connections/listen.ts';
+import { isLoopback } from '../connections/loopback.ts';
 import { SealgateError } from '../errors.ts';
 import { newSessionId, type SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
-import type { ClientConnection } from '../listening/client-connection.ts';
-import { secured } from '../listening/handshake.ts';
-import { listen } from '../listening/listen.ts';
-import { isLoopback } from '../listening/loopback.ts';
 import type { Log } from '../log/log.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';

@@ -1,8 +1,8 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../connections/write-proxy-header.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../listening/write-proxy-header.ts';
 import { NOT_TOLD, readCapabilities, type UpstreamCapabilities } from './capability.ts';
 import { Leg } from './leg.ts';
 import { Replies } from './replies.ts';

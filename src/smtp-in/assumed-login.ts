@@ -1,4 +1,4 @@
-import { isLoopback } from '../listening/loopback.ts';
+import { isLoopback } from '../connections/loopback.ts';
 import { Principal } from '../sasl/principal.ts';
 import type { Conversation } from './conversation.ts';
 

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
+import type { ClientConnection } from '../connections/client-connection.ts';
+import { secured } from '../connections/handshake.ts';
 import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
-import type { ClientConnection } from '../listening/client-connection.ts';
-import { secured } from '../listening/handshake.ts';
 import type { SessionPorts } from './conversation.ts';
 import { type ClientPort, SubmissionSession } from './session.ts';
 

@@ -1,5 +1,5 @@
+import { isLoopback } from '../connections/loopback.ts';
 import { SealgateError } from '../errors.ts';
-import { isLoopback } from '../listening/loopback.ts';
 import { offeredExtensions } from '../smtp/extensions.ts';
 import { reply } from '../smtp/reply.ts';
 import { takeAssumedLogin } from './assumed-login.ts';

@@ -1,10 +1,10 @@
 import type { SecureContext } from 'node:tls';
+import type { ClientConnection } from '../connections/client-connection.ts';
+import { listen } from '../connections/listen.ts';
+import { type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
 import { newMailId, newSessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
-import type { ClientConnection } from '../listening/client-connection.ts';
-import { listen } from '../listening/listen.ts';
-import { type TlsMaterial, tlsContext } from '../listening/tls-context.ts';
 import type { Log } from '../log/log.ts';
 import type { OutboundStory } from '../pipeline/ports.ts';
 import { formatReply, reply } from '../smtp/reply.ts';

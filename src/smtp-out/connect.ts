@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { connect, isIP, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, connect as tlsConnect } from 'node:tls';
+import { isLoopback } from '../connections/loopback.ts';
+import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../connections/write-proxy-header.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { isLoopback } from '../listening/loopback.ts';
-import { type ProxiedConnection, type ProxyVersion, proxyHeader } from '../listening/write-proxy-header.ts';
 import { readExtensions } from '../smtp/extensions.ts';
 import { isCompleted, type Reply, replyClass, summary } from '../smtp/reply.ts';
 import { type Answer, SmtpClient } from './client.ts';

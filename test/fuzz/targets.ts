@@ -1,12 +1,12 @@
 import type { FuzzTarget } from './target.ts';
 import { asn1Targets } from './targets/asn1.ts';
 import { cmsTargets } from './targets/cms.ts';
+import { connectionsTargets } from './targets/connections.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
 import { imapAppendTargets } from './targets/imap-append.ts';
 import { imapPlainTargets } from './targets/imap-plain.ts';
 import { keyStoreTargets } from './targets/key-store.ts';
-import { listeningTargets } from './targets/listening.ts';
 import { mailTargets } from './targets/mail.ts';
 import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
@@ -25,7 +25,7 @@ export const targets: readonly FuzzTarget[] = [
   ...keyStoreTargets,
   ...smimeTargets,
   ...mailTargets,
-  ...listeningTargets,
+  ...connectionsTargets,
   ...smtpTargets,
   ...imapTargets,
   ...imapAppendTargets,

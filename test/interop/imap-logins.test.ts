@@ -1,8 +1,8 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { ProxyVersion } from '../../src/connections/write-proxy-header.ts';
 import { type Dovecot, startDovecot } from '../../src/evaluation/dovecot.ts';
 import { freePort } from '../../src/evaluation/free-port.ts';
-import type { ProxyVersion } from '../../src/listening/write-proxy-header.ts';
 import { ImapConversation } from '../imap-proxy/support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from '../imap-proxy/support/listener.ts';
 import { mbsync } from '../support/services/mbsync.ts';

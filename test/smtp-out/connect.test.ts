@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
+import { isLoopback } from '../../src/connections/loopback.ts';
 import { SealgateError } from '../../src/errors.ts';
-import { isLoopback } from '../../src/listening/loopback.ts';
 import { connectUpstream, prepareUpstream, type UpstreamOptions } from '../../src/smtp-out/connect.ts';
 import { certificateFor } from '../smtp-in/support/certificate.ts';
 import {

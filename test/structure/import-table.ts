@@ -16,7 +16,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   { layer: 0, folder: 'mail', mayImport: ['octets'] },
   { layer: 0, folder: 'sasl', mayImport: [] },
   { layer: 1, folder: 'smtp', mayImport: ['mail', 'sasl'] },
-  { layer: 1, folder: 'listening', mayImport: [] },
+  { layer: 1, folder: 'connections', mayImport: [] },
   { layer: 1, folder: 'pki', mayImport: ['asn1', 'mail/address'] },
   { layer: 2, folder: 'cms', mayImport: ['octets', 'asn1', 'pki'] },
   { layer: 2, folder: 'store', mayImport: [] },
@@ -64,7 +64,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'sasl/principal → types',
     ],
   },
-  { layer: 6, folder: 'smtp-out', mayImport: ['smtp', 'mail', 'sasl', 'listening'] },
+  { layer: 6, folder: 'smtp-out', mayImport: ['smtp', 'mail', 'sasl', 'connections'] },
   {
     layer: 6,
     folder: 'mail-view',
@@ -73,7 +73,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 7,
     folder: 'smtp-in',
-    mayImport: ['pipeline/ports → types', 'smtp', 'mail', 'sasl', 'smtp-out', 'listening'],
+    mayImport: ['pipeline/ports → types', 'smtp', 'mail', 'sasl', 'smtp-out', 'connections'],
   },
   { layer: 7, folder: 'reading', mayImport: ['pipeline/ports → types', 'octets', 'mail', 'mail-view'] },
   {
@@ -87,7 +87,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'reading',
       'sasl',
       'smtp',
-      'listening',
+      'connections',
     ],
   },
   {
@@ -101,7 +101,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'reading',
       'sasl',
       'smtp',
-      'listening',
+      'connections',
     ],
   },
   { layer: 9, folder: 'evaluation', mayImport: ['everything'] },

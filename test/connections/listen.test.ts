@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import type { ClientConnection } from '../../src/listening/client-connection.ts';
-import { type Listening, type ListenOptions, listen } from '../../src/listening/listen.ts';
+import type { ClientConnection } from '../../src/connections/client-connection.ts';
+import { type Listening, type ListenOptions, listen } from '../../src/connections/listen.ts';
 import type { Event } from '../../src/log/events.ts';
 
 const open: { destroy(): void }[] = [];

@@ -91,7 +91,7 @@ function readVersion2(octets: Buffer): ProxyReading {
   const family = ADDRESSES.get(octets.readUInt8(13));
   if (!COMMANDS.has(command) || family === undefined) return malformed('its command or family is not known');
   const length = octets.readUInt16BE(14);
-  if (16 + length > limits.listening.proxyHeaderOctets) return malformed('it is too long');
+  if (16 + length > limits.connections.proxyHeaderOctets) return malformed('it is too long');
   // A LOCAL header may leave its addresses out.
   if (command !== LOCAL && length < family.octets) return malformed('it is too short for its addresses');
   if (octets.length < 16 + length) return MORE;

@@ -72,7 +72,7 @@ export function proxiedClient(socket: Socket): Promise<Arrival> {
       );
     const timer = setTimeout(
       () => settle({ kind: 'refused', reason: 'its PROXY header did not come in time' }),
-      limits.listening.proxyHeaderTimeoutMs,
+      limits.connections.proxyHeaderTimeoutMs,
     );
     socket.on('readable', readable);
     socket.on('end', ended);

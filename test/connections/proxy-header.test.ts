@@ -1,8 +1,8 @@
 import { isIPv6 } from 'node:net';
 import { expect, test } from 'vitest';
-import { ipOctets, ipText } from '../../src/listening/ip-octets.ts';
-import { readProxyHeader, SIGNATURE_2 } from '../../src/listening/proxy-header.ts';
-import { proxyHeader } from '../../src/listening/write-proxy-header.ts';
+import { ipOctets, ipText } from '../../src/connections/ip-octets.ts';
+import { readProxyHeader, SIGNATURE_2 } from '../../src/connections/proxy-header.ts';
+import { proxyHeader } from '../../src/connections/write-proxy-header.ts';
 
 const ends = {
   source: { address: '192.0.2.7', port: 40_001 },

@@ -1,6 +1,6 @@
-import { ipOctets, ipText } from '../../../src/listening/ip-octets.ts';
-import { readProxyHeader, SIGNATURE_2 } from '../../../src/listening/proxy-header.ts';
-import { proxyHeader } from '../../../src/listening/write-proxy-header.ts';
+import { ipOctets, ipText } from '../../../src/connections/ip-octets.ts';
+import { readProxyHeader, SIGNATURE_2 } from '../../../src/connections/proxy-header.ts';
+import { proxyHeader } from '../../../src/connections/write-proxy-header.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 
 const four = {
@@ -9,7 +9,7 @@ const four = {
 };
 const six = { source: { address: '2001:db8::7', port: 65_535 }, destination: { address: '::1', port: 0 } };
 
-export const listeningTargets: readonly FuzzTarget[] = [
+export const connectionsTargets: readonly FuzzTarget[] = [
   {
     name: 'proxy-header',
     form: 'octets',
