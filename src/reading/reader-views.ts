@@ -232,8 +232,9 @@ export class ReaderViews {
     switch (made.kind) {
       case 'unavailable': {
         const { key: isKey, publicText: text } = made;
-        // Who gave up himself does not ask in a loop.
-        const penalty = patience.signal.aborted ? {} : { penalty: this.#failures.failed(key) };
+        // Who gave up himself does not ask in a loop, nor does whoever only searches ask for the message.
+        const isAsked = !patience.signal.aborted && use === 'show';
+        const penalty = isAsked ? { penalty: this.#failures.failed(key) } : {};
         return withheld({ code: 'UNAVAILABLE', text, ...(isKey ? { key: true as const } : {}), ...penalty });
       }
       case 'withheld':

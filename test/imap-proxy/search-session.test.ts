@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FakeTimers } from './support/fake-timers.ts';
 import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
 import type { ImapConversation } from './support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
@@ -204,4 +205,80 @@ test('of very many, lines stay short: they are asked about, saved and sorted in 
   await rest(/^UID FETCH [0-9,]+ \(UID /);
   await answer('UID SORT (DATE) UTF-8 ALL', 'SORT 4 5999 2 1 3 6000');
   expect(await client.until(/a2 OK [^\r\n]*\r\n/)).toContain('* SORT 5999 1 3\r\n');
+});
+
+test('a tag may be made of whatever tags are made of', async () => {
+  await begin(OLD);
+  client.send("a$&$' UID SEARCH BODY oak\r\n");
+  const { tag } = await own();
+  server.send(`${tag} BAD no\r\n`);
+  expect(await client.until(/\r\n/)).toBe("a$&$' BAD no\r\n");
+});
+
+test.each(['ISO-2022-JP', 'utf-8'])(
+  'SORT in %s is asked for in the words that it was asked in',
+  async (charset) => {
+    await begin(NEW);
+    client.send(`a1 UID SORT (DATE) ${charset} BODY x\r\n`);
+    await answer(`UID SEARCH RETURN (ALL) ${charset === 'utf-8' ? '' : `CHARSET ${charset} `}BODY x`);
+    expect(await client.until(/a1 OK [^\r\n]*\r\n/)).toContain('* SORT\r\n');
+  },
+);
+
+describe('a search that opens what it might find', () => {
+  const timers = new FakeTimers();
+  const ORIGINAL = `1 FETCH (UID 4 BODY[] {${SEALED.length}}\r\n${SEALED.toString('latin1')})`;
+
+  beforeEach(async () => {
+    await proxy.close();
+    const search = { kind: 'all', messages: 10, milliseconds: 7_000 } as const;
+    proxy = await startTestProxy(upstream.port, { search, timers });
+    await begin(NEW);
+  });
+
+  /** Up to where the one message that there is was handed over. */
+  async function searchInto(): Promise<void> {
+    client.send('a1 UID SEARCH BODY oak\r\n');
+    await answer('UID SEARCH RETURN (ALL) ALL', 'ESEARCH (TAG "x") UID ALL 4');
+    const asked = await own();
+    if (asked.command.startsWith('UID FETCH 4 (UID BODY.PEEK[HEADER')) {
+      server.send(`* 1 FETCH (UID 4 ${PKCS7})\r\n${asked.tag} OK done\r\n`);
+      await answer('UID FETCH 4 (UID BODY.PEEK[])', ORIGINAL);
+    } else {
+      expect(asked.command).toBe('UID FETCH 4 (UID BODY.PEEK[])');
+      server.send(`* ${ORIGINAL}\r\n${asked.tag} OK done\r\n`);
+    }
+  }
+
+  test('ends when its time is over, also in the middle of a message', async () => {
+    proxy.control.mode = 'waits';
+    await searchInto();
+    await proxy.control.waitFor(1);
+    await timers.pass(7_000);
+    await answer('UID SEARCH RETURN (ALL) BODY oak');
+    expect(await client.until(/a1 OK [^\r\n]*\r\n/)).toContain('* SEARCH\r\n');
+    expect(proxy.control.waiting.size).toBe(0);
+  });
+
+  test('ends when its client has gone', async () => {
+    proxy.control.mode = 'waits';
+    await searchInto();
+    await proxy.control.waitFor(1);
+    client.close();
+    await proxy.control.waitFor(0);
+  });
+
+  test('a key that is away for searches is no message asked for in vain', async () => {
+    proxy.control.mode = 'unavailable';
+    for (let times = 0; times < 5; times++) {
+      await searchInto();
+      await answer('UID SEARCH RETURN (ALL) BODY oak');
+      await client.until(/a1 OK [^\r\n]*\r\n/);
+    }
+    client.send('a2 UID FETCH 4 (BODY.PEEK[])\r\n');
+    await server.until(/^a2 UID FETCH 4 [^\r\n]*\r\n/);
+    server.send(`* ${ORIGINAL}\r\na2 OK done\r\n`);
+    // At once: no time passes here.
+    expect(await client.until(/a2 [^\r\n]*\r\n/)).toMatch(/a2 NO \[UNAVAILABLE\] /);
+  });
 });

@@ -41,8 +41,8 @@ export const search: CommandHandler = async (context, event, start) => {
 /** What the mail server said to the gateway's words, under the client's tag. */
 function refusal(tag: string, { reply }: SearchRefused): string {
   if (reply === null)
-    return `${tag} NO [SERVERBUG] The mail server has not answered this search as IMAP has it.\r\n`;
-  return reply.line.toString('latin1').replace(/^[^ ]+/, tag);
+    return `${tag} NO [SERVERBUG] The mail server has not answered this search as IMAP has it. Search again, or for less.\r\n`;
+  return reply.line.toString('latin1').replace(/^[^ ]+/, () => tag);
 }
 
 function named(name: string): { name: 'SEARCH' | 'SORT' | 'THREAD'; byUid: boolean } {

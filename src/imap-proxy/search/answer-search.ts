@@ -51,7 +51,8 @@ function charsetOf({ command, charset, key }: SearchProgram): Written {
   if (charset === null) return [];
   // SORT and THREAD name one always; SEARCH must not where UTF8=ACCEPT is on (RFC 6855 §3).
   const isAscii = writeKey(key).every((each) => !/[\x80-\xff]/.test(each.toString('latin1')));
-  if (command.kind !== 'search' && isAscii) return [];
+  const isUsual = /^(?:us-ascii|utf-8)$/i.test(charset.octets.toString('latin1'));
+  if (command.kind !== 'search' && isAscii && isUsual) return [];
   return ['CHARSET ', ...charset.written, ' '];
 }
 

@@ -23,40 +23,60 @@ const AWAY = 3;
  * @throws SearchRefused
  */
 export async function openUndecided(
-  { exchange }: CommandContext,
+  context: CommandContext,
   tag: string,
   request: MergeRequest,
   mailbox: UpstreamMailbox,
   budget: Extract<SearchScope, { kind: 'all' }>,
 ): Promise<void> {
+  const { client, timers } = context.exchange.parts;
+  const over = new AbortController();
+  const cancel = timers.after(budget.milliseconds, () => over.abort());
+  try {
+    const signal = AbortSignal.any([client.signal, over.signal]);
+    await openWithin(context, { tag, request, mailbox, messages: budget.messages, signal });
+  } finally {
+    cancel();
+  }
+}
+
+/** What is looked into, and until when. */
+type Look = {
+  tag: string;
+  request: MergeRequest;
+  mailbox: UpstreamMailbox;
+  messages: number;
+  signal: AbortSignal;
+};
+
+async function openWithin(
+  { exchange }: CommandContext,
+  { tag, request, mailbox, messages: most, signal }: Look,
+): Promise<void> {
   const { timers, views } = exchange.parts;
-  const began = timers.now();
-  let told = began;
-  let left = budget.messages;
+  let told = timers.now();
+  let left = most;
   let away = 0;
   let candidates = await undecided(request, mailbox);
-  while (!candidates.isEmpty && left > 0) {
+  while (!candidates.isEmpty && left > 0 && !signal.aborted) {
     const newest = candidates.slice(Math.max(candidates.size - ASKED, 0), candidates.size);
     candidates = candidates.minus(newest);
     const messages = await mailbox.views(newest);
     for (const message of messages.toSorted((one, other) => other.number - one.number)) {
       const { uid } = message;
       if (request.opened.has(uid)) continue;
+      if (left-- <= 0 || away >= AWAY || signal.aborted || exchange.waits.opening) return;
       const now = timers.now();
-      if (left-- <= 0 || away >= AWAY || now - began > budget.milliseconds || exchange.waits.opening) return;
       if (now - told > TOLD_MS) {
         told = now;
-        const done = budget.messages - left - 1;
-        await exchange.say(
-          `* OK [INPROGRESS ("${tag}" ${done} ${budget.messages})] Looking into messages\r\n`,
-        );
+        const done = most - left - 1;
+        await exchange.say(`* OK [INPROGRESS ("${tag}" ${done} ${most})] Looking into messages\r\n`);
       }
       const original = await mailbox.original(message);
       if (original === null) continue;
       try {
         const opened = await views.open(uid, original.octets, {
-          ...{ signal: new AbortController().signal, exhausted: new Map() },
-          openKeysOnly: true,
+          ...{ signal, exhausted: new Map(), openKeysOnly: true },
         });
         away = opened.kind === 'withheld' ? away + 1 : 0;
         if (opened.kind === 'view') opened.release();
