@@ -18,7 +18,7 @@ export class Leg {
   readonly #stalledMs: number;
   #arrived: Buffer[] = [];
   #arrivedOctets = 0;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #peerEnded = false;
   #gone = false;
   #cause = 'closed';
@@ -69,12 +69,16 @@ export class Leg {
     return chunk;
   }
 
-  /** Waits until there are octets; false: there will be none. */
-  async readable(): Promise<boolean> {
-    if (this.#arrived.length === 0 && !this.#peerEnded && !this.#gone) {
+  /** Waits until there are octets; false: there will be none, or nobody waits any more (`givenUp`). */
+  async readable(givenUp?: AbortSignal): Promise<boolean> {
+    if (this.#arrived.length === 0 && !this.#peerEnded && !this.#gone && givenUp?.aborted !== true) {
       await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
+        this.#waiting.add(resolve);
         this.#socket.resume();
+        givenUp?.addEventListener('abort', () => {
+          this.#waiting.delete(resolve);
+          resolve();
+        });
       });
     }
     return this.#arrived.length > 0;
@@ -167,13 +171,13 @@ export class Leg {
   #receive(chunk: Buffer): void {
     this.#arrived.push(chunk);
     this.#arrivedOctets += chunk.length;
-    if (this.#waiting.length > 0) this.#wake();
+    if (this.#waiting.size > 0) this.#wake();
     else if (this.#arrivedOctets > READ_AHEAD) this.#socket.pause();
   }
 
   #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
     for (const resolve of waiting) resolve();
   }
 

@@ -42,9 +42,8 @@ export class Maildrop {
     const message = Number(found?.[1]);
     if (!UNIQUE_ID.test(uidl)) return;
     // Some servers make unique ids of the header alone, which a sender can write twice: such a name stays with one message.
-    const owner = this.#owners.get(uidl) ?? message;
-    remember(this.#owners, uidl, owner);
-    if (owner === message) this.learnName(message, { protocol: 'pop3', uidl });
+    if (!this.#owners.has(uidl)) remember(this.#owners, uidl, message);
+    if (this.#owners.get(uidl) === message) this.learnName(message, { protocol: 'pop3', uidl });
   }
 
   /** Whether it is worth while to ask the server for a unique id. */
@@ -79,7 +78,10 @@ export class Maildrop {
   }
 }
 
+/**
+ * What is remembered stays, and beyond the limit nothing is: to forget which message a unique id belongs to would be to show one in
+ * the place of another, and what was shown as stored might be opened by a command that has sent others behind it.
+ */
 function remember<K, V>(map: Map<K, V>, key: K, value: V): void {
-  if (map.size >= limits.pop3.remembered && !map.has(key)) map.clear();
-  map.set(key, value);
+  if (map.size < limits.pop3.remembered || map.has(key)) map.set(key, value);
 }

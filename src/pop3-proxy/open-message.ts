@@ -51,7 +51,8 @@ export async function openMessage(
     if (opened === null) {
       // The key process ends what it has begun; only then the original can go.
       kept = true;
-      void settled.then((late) => (late.kind === 'view' ? late.release() : undefined)).finally(release);
+      const ended = settled.then((late) => (late.kind === 'view' ? late.release() : undefined));
+      ended.finally(release).catch((error: unknown) => defect(context, error));
       return withheld('This message could not be opened in time. Fetch it again.');
     }
     if (opened.kind === 'withheld') return opened;
@@ -67,6 +68,10 @@ export async function openMessage(
   } finally {
     if (!kept) await release();
   }
+}
+
+function defect({ log }: TransactionContext, error: unknown): void {
+  log.write({ event: 'gateway.defect', level: 'error', where: 'pop3-proxy.open', error: String(error) });
 }
 
 type Gathered =

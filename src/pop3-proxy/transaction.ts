@@ -46,6 +46,7 @@ export class Transaction implements TransactionContext {
   /** The client asks in vain and does not listen. */
   #over = false;
   #ended = false;
+  #observing = false;
 
   constructor(parts: TransactionParts) {
     this.parts = parts;
@@ -116,7 +117,18 @@ export class Transaction implements TransactionContext {
   }
 
   observe(octets: OctetSource, discard: () => Promise<void>): void {
-    void this.views.observe(octets).finally(discard);
+    // One message at a time and none in reserve: learning a certificate can wait for the next mail.
+    const looked = this.#observing ? Promise.resolve() : this.#observe(octets);
+    looked.finally(discard).catch((error: unknown) => this.#defect(error));
+  }
+
+  async #observe(octets: OctetSource): Promise<void> {
+    this.#observing = true;
+    try {
+      await this.views.observe(octets);
+    } finally {
+      this.#observing = false;
+    }
   }
 
   /** Runs to the end of the session; then both legs are closed. Never throws. Returns why it ended, for the log. */
@@ -186,14 +198,16 @@ export class Transaction implements TransactionContext {
 
   /** Nothing is on its way. Not null: the mail server has ended the session. */
   async #idle(): Promise<string | null> {
-    const { replies } = this.upstream;
-    const spoke = await Promise.race([
+    const { leg } = this.upstream.replies;
+    // Nothing is left behind in the leg by a client that says much to which the server says nothing.
+    const changed = new AbortController();
+    const octets = await Promise.race([
       this.#nextChange().then(() => null),
-      replies.leg.readable().then((octets) => ({ octets })),
-    ]);
-    if (spoke === null || this.#queue.length > 0) return null;
-    if (spoke.octets) throw unasked();
-    return `mail server: ${replies.leg.cause}`;
+      leg.readable(changed.signal),
+    ]).finally(() => changed.abort());
+    if (octets === null || this.#queue.length > 0) return null;
+    if (octets) throw unasked();
+    return `mail server: ${leg.cause}`;
   }
 
   /** What the client marked stays marked by nobody: without QUIT the server removes nothing (RFC 1939 §6). */
@@ -206,12 +220,7 @@ export class Transaction implements TransactionContext {
   #failed(error: unknown): string {
     const { log, session } = this.parts;
     if (!(error instanceof SealgateError)) {
-      log.write({
-        event: 'gateway.defect',
-        level: 'error',
-        where: 'pop3-proxy.transaction',
-        error: String(error),
-      });
+      this.#defect(error);
       if (!this.#inside) this.client.write(refusal('SYS/PERM', 'Something went wrong. Connect again.'));
       return 'defect';
     }
@@ -223,13 +232,22 @@ export class Transaction implements TransactionContext {
     return code;
   }
 
+  #defect(error: unknown): void {
+    const where = 'pop3-proxy.transaction';
+    this.log.write({ event: 'gateway.defect', level: 'error', where, error: String(error) });
+  }
+
   async #delay(ms: number): Promise<void> {
+    const { signal } = this.client;
     await new Promise<void>((resolve) => {
-      const cancel = this.timers.after(ms, resolve);
-      this.client.signal.addEventListener('abort', () => {
+      const end = (): void => {
         cancel();
+        signal.removeEventListener('abort', end);
         resolve();
-      });
+      };
+      const cancel = this.timers.after(ms, end);
+      signal.addEventListener('abort', end);
+      if (signal.aborted) end();
     });
   }
 

@@ -9,7 +9,7 @@ import { FakeTimers } from '../imap-proxy/support/fake-timers.ts';
 import { toyEncrypted } from '../imap-proxy/support/toy-story.ts';
 import { Conversation } from './support/conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
-import { type Script, type ScriptedMessage, ScriptedServer } from './support/scripted-server.ts';
+import { type Script, type ScriptedMessage, ScriptedServer, topOf } from './support/scripted-server.ts';
 
 const ENTITY = 'Content-Type: text/plain\r\n\r\nmeet me\r\n';
 const PLAIN = { octets: Buffer.from(`Subject: x\r\n\r\n${'line of text\r\n'.repeat(2_000)}`), uidl: 'p' };
@@ -342,4 +342,61 @@ test('what is larger than anything that is opened passes as it is stored', async
   expect((await client.message()).equals(octets)).toBe(true);
   expect(await client.ask('NOOP')).toBe('+OK');
   expect(proxy.control.opened).toBe(0);
+});
+
+test('a RETR that finds that nothing opens a message takes no lines from the TOP behind it', async () => {
+  const { client, proxy } = await serve();
+  await client.fetch('TOP 2 0');
+  proxy.control.mode = 'no-key';
+  client.send('RETR 2\r\nTOP 2 5\r\nNOOP\r\n');
+  await client.line();
+  expect(await client.message()).toEqual(ENCRYPTED.octets);
+  await client.line();
+  expect(await client.message()).toEqual(topOf(ENCRYPTED.octets, 5));
+  expect(await client.line()).toBe('+OK');
+});
+
+test('certificates are learnt from one message at a time, and no others are kept for that', async () => {
+  const octets = Buffer.from(
+    'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary=b\r\n\r\n--b--\r\n',
+  );
+  const room = encryptedSpool();
+  let kept = 0;
+  const spool: Spool = {
+    begin() {
+      const writer = room.begin();
+      return {
+        write: (piece) => writer.write(piece),
+        discard: () => writer.discard(),
+        async finish() {
+          const whole = await writer.finish();
+          kept++;
+          return {
+            length: whole.length,
+            read: (start, end) => whole.read(start, end),
+            async discard() {
+              kept--;
+              await whole.discard();
+            },
+          };
+        },
+      };
+    },
+  };
+  let asked = 0;
+  const open = (): Promise<never> => {
+    asked++;
+    return new Promise(() => undefined);
+  };
+  const { client } = await serve({}, { spool, story: { open } }, [{ octets, uidl: 's' }]);
+  for (let times = 0; times < 5; times++) expect(await client.fetch('RETR 1')).toEqual(octets);
+  expect(await client.ask('NOOP')).toBe('+OK');
+  expect([asked, kept]).toEqual([1, 1]);
+});
+
+test('a mail that was withheld is not deleted, and it is said what to do', async () => {
+  const { client, proxy } = await serve();
+  proxy.control.mode = 'unavailable';
+  await client.ask('RETR 2');
+  expect(await client.ask('DELE 2')).toMatch(/^-ERR \[SYS\/TEMP\] Not deleted.* Fetch it again first$/);
 });

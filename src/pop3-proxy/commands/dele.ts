@@ -10,6 +10,9 @@ export function dele(context: TransactionContext, message: number): Exchange {
   if (!context.maildrop.isWithheld(message)) return pass(context, { verb: 'DELE', message });
   return say(
     context,
-    refusal('SYS/TEMP', 'Not deleted: this message could not be opened when it was fetched'),
+    refusal(
+      'SYS/TEMP',
+      'Not deleted, since it could not be opened when it was fetched. Fetch it again first',
+    ),
   );
 }

@@ -21,12 +21,14 @@ export function top(context: TransactionContext, message: number, lines: number)
   const { maildrop, upstream, views } = context;
   const before = maildrop.kind(message);
   const name = askName(context, message);
-  const asked = before === 'shell' ? 0 : lines;
-  const question = upstream.ask(writeCommand({ verb: 'TOP', message, lines: asked }), 'lines');
   const mayOpen = context.topBody === 'render' && (lines > 0 || !hasConstantShell(views));
+  const holds = mayOpen && before !== 'identity';
+  // An earlier command may find that the message is shown as stored: then its lines are needed, and only `holds` may ask again.
+  const asked = before === 'shell' && holds ? 0 : lines;
+  const question = upstream.ask(writeCommand({ verb: 'TOP', message, lines: asked }), 'lines');
   return {
     delivers: null,
-    holds: mayOpen && before !== 'identity',
+    holds,
     answer: async () => {
       const named = await name();
       const status = await question.status();
@@ -35,8 +37,9 @@ export function top(context: TransactionContext, message: number, lines: number)
       const kind =
         maildrop.kind(message) ?? views.kindOf(classifyHeader(arriving.header), named ?? undefined);
       maildrop.learnKind(message, kind);
-      if (kind === 'identity') return relayMessage(context, status, arriving);
+      if (kind === 'identity' && asked === lines) return relayMessage(context, status, arriving);
       await arriving.drain();
+      if (kind === 'identity') return topAgain(context, message, lines);
       const view = named === null ? null : await cachedView(context, named);
       if (view !== null) {
         const letGo = view.hold();
@@ -53,6 +56,14 @@ export function top(context: TransactionContext, message: number, lines: number)
       await sendOctets(context, status, bufferSource(header).read(), { asStored: false });
     },
   };
+}
+
+/** Nothing else is on its way to the server. */
+async function topAgain(context: TransactionContext, message: number, lines: number): Promise<void> {
+  const question = context.upstream.ask(writeCommand({ verb: 'TOP', message, lines }), 'lines');
+  const status = await question.status();
+  if (status.kind !== 'ok') return context.pass(status);
+  await relayMessage(context, status, await ArrivingMessage.begin(question));
 }
 
 async function cachedView({ views }: TransactionContext, name: StoredMessage): Promise<MessageView | null> {
