@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { SecureContext } from 'node:tls';
 import type { Config } from './config/load.ts';
 import { AddressRanges } from './connections/address-range.ts';
+import { type MailServer, type MailServerOptions, prepareMailServer } from './connections/mail-server.ts';
 import { tlsContext } from './connections/tls-context.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
 import { SqliteDirectory } from './directory/sqlite-directory.ts';
@@ -14,7 +15,7 @@ import type { StoringSettings } from './imap-proxy/append/begin-storing.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
 import { type RefreshSettings, TriedMessages } from './imap-proxy/refresh/refreshing.ts';
 import type { SearchScope } from './imap-proxy/search/open-undecided.ts';
-import { connectUpstream as connectImap, type ImapUpstream } from './imap-proxy/upstream-connection.ts';
+import { connectUpstream as connectImap } from './imap-proxy/upstream-connection.ts';
 import type { Log } from './log/log.ts';
 import { encryptedSpool } from './octets/encrypted-spool.ts';
 import { atRestStory } from './pipeline/at-rest.ts';
@@ -25,13 +26,13 @@ import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
 import { startPop3Listener } from './pop3-proxy/listener.ts';
-import { connectUpstream as connectPop3, type Pop3Upstream } from './pop3-proxy/upstream-connection.ts';
+import { connectUpstream as connectPop3 } from './pop3-proxy/upstream-connection.ts';
 import type { Reading } from './reading/reader-views.ts';
 import type { ReadingSettings } from './reading/reading-settings.ts';
 import { RecordedMailboxes } from './reading/recorded-mailbox.ts';
 import { openRevocation } from './revocation/open-revocation.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
-import { connectUpstream as connectSmtp, prepareUpstream, type UpstreamOptions } from './smtp-out/connect.ts';
+import { connectUpstream as connectSmtp } from './smtp-out/connect.ts';
 import { atRestMailboxes } from './store/at-rest-mailboxes.ts';
 import { deliveredVariants } from './store/delivered.ts';
 import { type Installation, loadInstallation } from './store/installation.ts';
@@ -213,7 +214,7 @@ function startSubmission(listener: Config['submission'][number], shared: Shared,
   const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
   return startSubmissionListener({
     ...common(listener, shared),
-    ...{ upstream: smtpUpstream(listener), story, maxMessageOctets },
+    ...{ upstream: mailServer(listener), story, maxMessageOctets },
     ...(assumeLogin === null ? {} : { assumeLogin }),
   });
 }
@@ -243,7 +244,7 @@ async function startImap(
 ) {
   return startImapListener({
     ...common(listener, shared),
-    upstream: await imapUpstream(listener),
+    upstream: mailServer(listener),
     ...{ story, storing, reading },
     ...(refresh === null ? {} : { refresh }),
     hasKeys: ({ login }) => withKeys.has(login),
@@ -270,7 +271,7 @@ async function startPop3(
 ) {
   return startPop3Listener({
     ...common(listener, shared),
-    upstream: await pop3Upstream(listener),
+    upstream: mailServer(listener),
     reading,
     story,
     hasKeys: ({ login }) => withKeys.has(login),
@@ -290,24 +291,20 @@ async function startPop3(
 export async function checkUpstreams(config: Config): Promise<void> {
   await Promise.all([
     ...config.submission.map((listener) =>
-      checked(listener, async () => {
-        const client = await connectSmtp(await prepareUpstream(smtpUpstream(listener)), config.hostname);
+      checked(listener, async (server) => {
+        const client = await connectSmtp(server, config.hostname);
         client.quit();
       }),
     ),
     ...config.imap.map((listener) =>
-      checked(listener, async () => {
-        const { wire } = await connectImap(await imapUpstream(listener), null, new AbortController().signal);
+      checked(listener, async (server) => {
+        const { wire } = await connectImap(server, null, new AbortController().signal);
         wire.destroy();
       }),
     ),
     ...config.pop3.map((listener) =>
-      checked(listener, async () => {
-        const { replies } = await connectPop3(
-          await pop3Upstream(listener),
-          null,
-          new AbortController().signal,
-        );
+      checked(listener, async (server) => {
+        const { replies } = await connectPop3(server, null, new AbortController().signal);
         replies.leg.write('QUIT\r\n');
         replies.leg.end();
       }),
@@ -315,12 +312,13 @@ export async function checkUpstreams(config: Config): Promise<void> {
   ]);
 }
 
-async function checked(
-  { name, upstream: { host, port, tls } }: Listener,
-  call: () => Promise<void>,
-): Promise<void> {
+async function checked(listener: Listener, call: (server: MailServer) => Promise<void>): Promise<void> {
+  const {
+    name,
+    upstream: { host, port, tls },
+  } = listener;
   try {
-    await call();
+    await call(await prepareMailServer(mailServer(listener)));
   } catch (cause) {
     if (!(cause instanceof SealgateError)) throw cause;
     throw new SealgateError({
@@ -332,30 +330,12 @@ async function checked(
   }
 }
 
-function smtpUpstream({ upstream }: Config['submission'][number]): UpstreamOptions {
+function mailServer({ upstream }: Listener): MailServerOptions {
   const { host, port, tls, allowPlaintext, ca, serverName, proxyProtocol, tellClientAddress } = upstream;
   return {
     ...{ host, port, tls, allowPlaintext, proxyProtocol, tellClientAddress },
     ...(ca === null ? {} : { caFile: ca }),
     ...(serverName === null ? {} : { serverName }),
-  };
-}
-
-async function imapUpstream({ upstream }: Config['imap'][number]): Promise<ImapUpstream> {
-  const { host, port, tls, ca, serverName, proxyProtocol, tellClientAddress } = upstream;
-  return {
-    ...{ host, port, tls, proxyProtocol, tellClientAddress },
-    ...(ca === null ? {} : { ca: await readFile(ca) }),
-    ...(serverName === null ? {} : { servername: serverName }),
-  };
-}
-
-async function pop3Upstream({ upstream }: Config['pop3'][number]): Promise<Pop3Upstream> {
-  const { host, port, tls, ca, serverName, proxyProtocol, tellClientAddress } = upstream;
-  return {
-    ...{ host, port, tls, proxyProtocol, tellClientAddress },
-    ...(ca === null ? {} : { ca: await readFile(ca) }),
-    ...(serverName === null ? {} : { servername: serverName }),
   };
 }
 

@@ -169,6 +169,7 @@ export const limits = {
     inflatedOctets: 64 * 1024 * 1024,
     inflation: 250,
     beforeAuthTimeoutMs: 60_000,
+    upstreamConnectTimeoutMs: 15_000,
     /**
      * Messages that are gathered and opened at a time, of all logins together and of each; and those whose PIN somebody types,
      * which lie in spools meanwhile.

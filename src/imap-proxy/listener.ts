@@ -4,6 +4,7 @@ import type { ClientConnection } from '../connections/client-connection.ts';
 import { secured } from '../connections/handshake.ts';
 import { listen } from '../connections/listen.ts';
 import { isLoopback } from '../connections/loopback.ts';
+import { type MailServer, type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { newSessionId, type SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
@@ -25,7 +26,7 @@ import type { SearchScope } from './search/open-undecided.ts';
 import { runSession } from './session.ts';
 import { compressUpstream, introduce } from './settle-in.ts';
 import { runStoredSession } from './stored-session.ts';
-import { connectUpstream, type ImapUpstream, type UpstreamConnection } from './upstream-connection.ts';
+import { connectUpstream, type UpstreamConnection } from './upstream-connection.ts';
 import { Wire } from './wire.ts';
 
 export type ImapListenerOptions = {
@@ -37,7 +38,7 @@ export type ImapListenerOptions = {
   tls: 'implicit' | 'starttls' | 'none';
   /** Needed unless `tls` is `none`. */
   secureContext?: SecureContext;
-  upstream: ImapUpstream;
+  upstream: MailServerOptions;
   story: InboundStory;
   /** Whether the gateway has any decryption key for the login. */
   hasKeys(principal: Principal): boolean;
@@ -84,7 +85,7 @@ const MAX_CONNECTIONS = 1_000;
 
 /**
  * Listens for IMAP clients. Resolves when connections are taken.
- * Throws SealgateError `listener.no-certificate` and what `listen` throws.
+ * Throws SealgateError `listener.no-certificate`, `upstream.ca-file` and what `listen` throws.
  */
 export async function startImapListener(options: ImapListenerOptions): Promise<ImapListener> {
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
@@ -94,7 +95,9 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
     storesAtRest: options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false,
     hidden: new Set(options.hiddenCapabilities?.map((each) => each.toUpperCase())),
   };
-  const shared: Shared = { options, names, spool, openings: new Openings(limits.imap.openings), telling };
+  const upstream = await prepareMailServer(options.upstream);
+  const openings = new Openings(limits.imap.openings);
+  const shared: Shared = { options, upstream, names, spool, openings, telling };
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
@@ -112,6 +115,7 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
 
 type Shared = {
   options: ImapListenerOptions;
+  upstream: MailServer;
   names: ViewNames;
   spool: Spool;
   openings: Openings;
@@ -163,7 +167,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   const timer = setTimeout(() => client.destroy(), limits.imap.beforeAuthTimeoutMs);
   let upstream: UpstreamConnection | null = null;
   try {
-    upstream = await connectUpstream(options.upstream, { source, destination }, client.signal);
+    upstream = await connectUpstream(shared.upstream, { source, destination }, client.signal);
     const { wire } = upstream;
     client.signal.addEventListener('abort', () => wire.destroy());
     let encrypted = options.tls === 'implicit';

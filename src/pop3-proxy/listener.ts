@@ -4,6 +4,7 @@ import type { ClientConnection } from '../connections/client-connection.ts';
 import { secured } from '../connections/handshake.ts';
 import { listen } from '../connections/listen.ts';
 import { isLoopback } from '../connections/loopback.ts';
+import { type MailServer, type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { newSessionId, type SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
@@ -20,7 +21,7 @@ import { Leg } from './leg.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { refusal } from './reply-text.ts';
 import { Transaction } from './transaction.ts';
-import { connectUpstream, type Pop3Upstream, type UpstreamConnection } from './upstream-connection.ts';
+import { connectUpstream, type UpstreamConnection } from './upstream-connection.ts';
 
 export type Pop3ListenerOptions = {
   /** Name in the configuration; for log lines and errors. */
@@ -32,7 +33,7 @@ export type Pop3ListenerOptions = {
   tls: 'implicit' | 'starttls' | 'none';
   /** Needed unless `tls` is `none`. */
   secureContext?: SecureContext;
-  upstream: Pop3Upstream;
+  upstream: MailServerOptions;
   /** How decrypted mail is shown. Absent: as usual. */
   reading?: Pick<Reading, 'settings'>;
   story: InboundStory;
@@ -67,16 +68,18 @@ export type Pop3Listener = { port: number; close(): Promise<void> };
 
 const MAX_CONNECTIONS = 1_000;
 
-type Shared = { options: Pop3ListenerOptions; names: ViewNames; spool: Spool };
+type Shared = { options: Pop3ListenerOptions; upstream: MailServer; names: ViewNames; spool: Spool };
 
 /**
  * Listens for POP3 clients. Resolves when connections are taken.
- * Throws SealgateError `listener.no-certificate` and what `listen` throws.
+ * Throws SealgateError `listener.no-certificate`, `upstream.ca-file` and what `listen` throws.
  */
 export async function startPop3Listener(options: Pop3ListenerOptions): Promise<Pop3Listener> {
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const { spool = encryptedSpool() } = options;
-  const shared: Shared = { options, names: viewNames(options.installationId, options.hostname), spool };
+  const upstream = await prepareMailServer(options.upstream);
+  const names = viewNames(options.installationId, options.hostname);
+  const shared: Shared = { options, upstream, names, spool };
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
@@ -131,7 +134,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   const timer = setTimeout(() => leg.destroy(), limits.pop3.beforeAuthTimeoutMs);
   let upstream: UpstreamConnection | null = null;
   try {
-    upstream = await connectUpstream(options.upstream, { source, destination }, leg.signal);
+    upstream = await connectUpstream(shared.upstream, { source, destination }, leg.signal);
     let encrypted = options.tls === 'implicit';
     let greet = true;
     for (;;) {

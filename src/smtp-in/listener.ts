@@ -1,6 +1,7 @@
 import type { SecureContext } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
 import { listen } from '../connections/listen.ts';
+import { type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
 import { type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
 import { newMailId, newSessionId } from '../ids.ts';
@@ -8,7 +9,7 @@ import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { OutboundStory } from '../pipeline/ports.ts';
 import { formatReply, reply } from '../smtp/reply.ts';
-import { connectUpstream, prepareUpstream, type UpstreamOptions } from '../smtp-out/connect.ts';
+import { connectUpstream } from '../smtp-out/connect.ts';
 import { type Served, serveClient, type Timeouts } from './client-socket.ts';
 import type { SessionPorts } from './conversation.ts';
 
@@ -23,7 +24,7 @@ export type SubmissionListenerOptions = {
   tlsMaterial?: TlsMaterial;
   /** In place of `tlsMaterial`, where the context is made elsewhere. */
   secureContext?: SecureContext;
-  upstream: UpstreamOptions;
+  upstream: MailServerOptions;
   story: OutboundStory;
   log: Log;
   /** What the gateway calls itself in its greeting and to the upstream. */
@@ -60,7 +61,7 @@ export async function startSubmissionListener(
   options: SubmissionListenerOptions,
 ): Promise<SubmissionListener> {
   const context = contextOf(options);
-  const target = await prepareUpstream(options.upstream);
+  const upstream = await prepareMailServer(options.upstream);
   const ports: Omit<SessionPorts, 'openUpstream'> = {
     settings: {
       listener: options.name,
@@ -78,7 +79,7 @@ export async function startSubmissionListener(
     const { remote: source, local: destination, proxied } = client;
     // Who is taken for somebody without a password comes from this machine by the system's word, and not by a header's.
     const settings = proxied ? { ...ports.settings, assumeLogin: null } : ports.settings;
-    const openUpstream = () => connectUpstream(target, options.hostname, { source, destination });
+    const openUpstream = () => connectUpstream(upstream, options.hostname, { source, destination });
     return { ...ports, settings, openUpstream };
   };
   const timeouts: Timeouts = {

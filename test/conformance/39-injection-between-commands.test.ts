@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { CAPABILITIES, FakeUpstream, loggedIn } from '../imap-proxy/support/fake-upstream.ts';
 import { ImapConversation } from '../imap-proxy/support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from '../imap-proxy/support/listener.ts';
-import { certificateFor } from '../smtp-in/support/certificate.ts';
+import { certificateFor } from '../support/certificate.ts';
 
 /** What somebody on the way may put behind STARTTLS, on either side, and where a mail server may want to send a client. */
 
@@ -71,7 +71,7 @@ test('39: what was said before TLS counts for nothing behind it', async () => {
 });
 
 const toServer = {
-  upstream: { host: '127.0.0.1', port: 0, tls: 'starttls', servername: 'localhost', ca: material.cert },
+  upstream: { host: '127.0.0.1', port: 0, tls: 'starttls', serverName: 'localhost', caFile: material.file },
 } as const;
 
 test.each([

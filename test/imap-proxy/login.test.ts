@@ -1,47 +1,19 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { startImapListener } from '../../src/imap-proxy/listener.ts';
+import { certificateFor } from '../support/certificate.ts';
 import { CAPABILITIES, FakeUpstream } from './support/fake-upstream.ts';
 import { ImapConversation } from './support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
 
-let folder: string;
-let cert: string;
-let key: string;
+const material = certificateFor('localhost');
+const { cert, key, file: caFile } = material;
 let upstream: FakeUpstream;
 let proxy: TestProxy | null;
 
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sealgate-login-'));
-  const [keyFile, certFile] = [join(folder, 'k.pem'), join(folder, 'c.pem')];
-  execFileSync(
-    'openssl',
-    [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
-      ...[
-        '-subj',
-        '/CN=localhost',
-        '-addext',
-        'subjectAltName=DNS:localhost',
-        '-keyout',
-        keyFile,
-        '-out',
-        certFile,
-      ],
-    ],
-    { stdio: 'ignore' },
-  );
-  cert = readFileSync(certFile, 'utf8');
-  key = readFileSync(keyFile, 'utf8');
-});
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => material.remove());
 
 beforeEach(async () => {
   upstream = await FakeUpstream.start();
@@ -186,7 +158,7 @@ test('attack: PREAUTH of the upstream logs nobody in', async () => {
   );
 });
 
-test('an upstream that is away: BYE with a reason', async () => {
+test('an upstream that is away: BYE with a reason, and its address is not for strangers', async () => {
   const closed = await FakeUpstream.start();
   const { port } = closed;
   await closed.close();
@@ -194,7 +166,13 @@ test('an upstream that is away: BYE with a reason', async () => {
   const socket = (await import('node:net')).connect(proxy.port, '127.0.0.1');
   const client = new ImapConversation(socket);
   expect(await client.rest()).toMatch(
-    /^\* BYE \[UNAVAILABLE\] The IMAP server 127\.0\.0\.1:\d+ cannot be reached/,
+    /^\* BYE \[UNAVAILABLE\] The mail server cannot be reached; try again later[^\r\n]*\r\n$/,
+  );
+  expect(proxy.events).toContainEqual(
+    expect.objectContaining({
+      event: 'imap.protocol-error',
+      reason: expect.stringContaining(`127.0.0.1:${port}`),
+    }),
   );
 });
 
@@ -243,7 +221,7 @@ test('attack: a command behind STARTTLS, in the same packet, ends the connection
 
 test('attack: an upstream response behind the OK to STARTTLS ends the connection', async () => {
   proxy = await startTestProxy(upstream.port, {
-    upstream: { host: '127.0.0.1', port: upstream.port, tls: 'starttls', servername: 'localhost', ca: cert },
+    upstream: { host: '127.0.0.1', port: upstream.port, tls: 'starttls', serverName: 'localhost', caFile },
   });
   const opening = ImapConversation.open(proxy.port);
   const server = await upstream.accept();
@@ -256,7 +234,7 @@ test('attack: an upstream response behind the OK to STARTTLS ends the connection
 
 test('STARTTLS to the upstream: capabilities are asked again, what was said before is forgotten', async () => {
   proxy = await startTestProxy(upstream.port, {
-    upstream: { host: '127.0.0.1', port: upstream.port, tls: 'starttls', servername: 'localhost', ca: cert },
+    upstream: { host: '127.0.0.1', port: upstream.port, tls: 'starttls', serverName: 'localhost', caFile },
   });
   const opening = ImapConversation.open(proxy.port);
   const server = await upstream.accept();
@@ -278,7 +256,7 @@ test('STARTTLS to the upstream: capabilities are asked again, what was said befo
 
 test('an upstream whose certificate is not trusted is not used', async () => {
   proxy = await startTestProxy(upstream.port, {
-    upstream: { host: '127.0.0.1', port: upstream.port, tls: 'starttls', servername: 'localhost' },
+    upstream: { host: '127.0.0.1', port: upstream.port, tls: 'starttls', serverName: 'localhost' },
   });
   const opening = ImapConversation.open(proxy.port);
   const server = await upstream.accept();

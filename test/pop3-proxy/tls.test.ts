@@ -1,33 +1,17 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { certificateFor } from '../support/certificate.ts';
 import { Conversation } from './support/conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
 import { CAPABILITIES, ScriptedServer } from './support/scripted-server.ts';
 
 /** STLS (RFC 2595 §4) on both legs, and what somebody on the way might put before the handshake. */
 
-let folder: string;
-let cert: string;
-let key: string;
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'sealgate-pop3-tls-'));
-  const files = ['-keyout', join(folder, 'k.pem'), '-out', join(folder, 'c.pem')];
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
-  execFileSync('openssl', ['req', '-x509', '-nodes', '-days', '2', ...curve, ...subject, ...files], {
-    stdio: 'ignore',
-  });
-  cert = readFileSync(join(folder, 'c.pem'), 'utf8');
-  key = readFileSync(join(folder, 'k.pem'), 'utf8');
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const material = certificateFor('localhost', '127.0.0.1');
+const { cert, key, file: caFile } = material;
+afterAll(() => material.remove());
 
 const open: { close(): unknown }[] = [];
 afterEach(async () => {
@@ -126,7 +110,7 @@ async function startServer(greeting: string, afterStls: string): Promise<{ port:
 test('STLS to the server, and nothing before it but STLS', async () => {
   const { port, heard } = await startServer('+OK hello\r\n', '+OK go on\r\n');
   const proxy = await proxyBefore(0, {
-    upstream: { host: '127.0.0.1', port, tls: 'starttls', ca: cert, servername: 'localhost' },
+    upstream: { host: '127.0.0.1', port, tls: 'starttls', caFile, serverName: 'localhost' },
   });
   const client = await Conversation.login(proxy.port);
   open.push(client);
@@ -140,7 +124,7 @@ test.each([
 ])('a server that %s is not used', async (_name, greeting, afterStls) => {
   const { port, heard } = await startServer(greeting, afterStls);
   const proxy = await proxyBefore(0, {
-    upstream: { host: '127.0.0.1', port, tls: 'starttls', ca: cert, servername: 'localhost' },
+    upstream: { host: '127.0.0.1', port, tls: 'starttls', caFile, serverName: 'localhost' },
   });
   const client = new Conversation(connect(proxy.port, '127.0.0.1'));
   open.push(client);
@@ -151,10 +135,10 @@ test.each([
 test.each([
   ['another name', 'mail.example.org', true],
   ['an authority that nobody knows', 'localhost', false],
-])('a server with a certificate of %s is not used', async (_name, servername, known) => {
+])('a server with a certificate of %s is not used', async (_name, serverName, known) => {
   const { port } = await startServer('+OK hello\r\n', '+OK\r\n');
   const proxy = await proxyBefore(0, {
-    upstream: { host: '127.0.0.1', port, tls: 'starttls', servername, ...(known ? { ca: cert } : {}) },
+    upstream: { host: '127.0.0.1', port, tls: 'starttls', serverName, ...(known ? { caFile } : {}) },
   });
   const client = new Conversation(connect(proxy.port, '127.0.0.1'));
   open.push(client);

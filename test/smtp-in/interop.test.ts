@@ -4,7 +4,7 @@ import { createTransport } from 'nodemailer';
 import { SMTPServer } from 'smtp-server';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { type SubmissionListener, startSubmissionListener } from '../../src/smtp-in/listener.ts';
-import { certificateFor } from './support/certificate.ts';
+import { certificateFor } from '../support/certificate.ts';
 import { ForwardingStory } from './support/gateway.ts';
 
 const material = certificateFor('localhost');

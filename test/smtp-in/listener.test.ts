@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { startSubmissionListener } from '../../src/smtp-in/listener.ts';
-import { certificateFor } from './support/certificate.ts';
+import { certificateFor } from '../support/certificate.ts';
 import { TestClient } from './support/client.ts';
 import { ForwardingStory, loggedIn, type TestGateway, testGateway } from './support/gateway.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { certificateFor } from './support/certificate.ts';
+import { certificateFor } from '../support/certificate.ts';
 import { PLAIN, TestClient } from './support/client.ts';
 import { type TestGateway, testGateway } from './support/gateway.ts';
 

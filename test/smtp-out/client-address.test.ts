@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { connectUpstream, prepareUpstream, type UpstreamOptions } from '../../src/smtp-out/connect.ts';
-import { certificateFor } from '../smtp-in/support/certificate.ts';
+import { type MailServerOptions, prepareMailServer } from '../../src/connections/mail-server.ts';
+import { connectUpstream } from '../../src/smtp-out/connect.ts';
 import { type FakeUpstream, fakeUpstream, KEYWORDS } from '../smtp-in/support/fake-upstream.ts';
+import { certificateFor } from '../support/certificate.ts';
 
 const material = certificateFor('localhost');
 let fake: FakeUpstream | null = null;
@@ -24,10 +25,10 @@ const six = { ...four, source: { address: '2001:db8::7', port: 40_001 } };
 async function commands(
   keywords: readonly string[],
   from: typeof four | null,
-  options: Partial<UpstreamOptions> = { tellClientAddress: true },
+  options: Partial<MailServerOptions> = { tellClientAddress: true },
 ): Promise<string[]> {
   fake = await fakeUpstream({ keywords, script: { XCLIENT: '220 upstream.test ESMTP\r\n' } });
-  const target = await prepareUpstream({ host: '127.0.0.1', port: fake.port, tls: 'none', ...options });
+  const target = await prepareMailServer({ host: '127.0.0.1', port: fake.port, tls: 'none', ...options });
   const client = await connectUpstream(target, 'gateway.test', from);
   client.quit();
   return fake.commands.filter((command) => command !== 'QUIT');
@@ -62,7 +63,7 @@ test.each([
   expect(await commands(keywords, from, options)).toEqual(['EHLO gateway.test']);
 });
 
-test.each<[UpstreamOptions['tls'], 'v1' | 'v2']>([
+test.each<[MailServerOptions['tls'], 'v1' | 'v2']>([
   ['none', 'v1'],
   ['implicit', 'v2'],
 ])('a PROXY header comes before everything, tls %s', async (tls, proxyProtocol) => {
@@ -71,7 +72,7 @@ test.each<[UpstreamOptions['tls'], 'v1' | 'v2']>([
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const target = await prepareUpstream({
+  const target = await prepareMailServer({
     ...{ host: '127.0.0.1', port, tls, proxyProtocol },
     ...(tls === 'none' ? {} : { serverName: 'localhost', caFile: material.file }),
   });

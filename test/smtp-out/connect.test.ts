@@ -1,15 +1,16 @@
 import { createServer } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { isLoopback } from '../../src/connections/loopback.ts';
+import { type MailServerOptions, prepareMailServer } from '../../src/connections/mail-server.ts';
 import { SealgateError } from '../../src/errors.ts';
-import { connectUpstream, prepareUpstream, type UpstreamOptions } from '../../src/smtp-out/connect.ts';
-import { certificateFor } from '../smtp-in/support/certificate.ts';
+import { connectUpstream } from '../../src/smtp-out/connect.ts';
 import {
   type FakeOptions,
   type FakeUpstream,
   fakeUpstream,
   KEYWORDS,
 } from '../smtp-in/support/fake-upstream.ts';
+import { certificateFor } from '../support/certificate.ts';
 
 const named = certificateFor('localhost');
 const numbered = certificateFor('127.0.0.1');
@@ -25,9 +26,9 @@ afterEach(async () => {
 
 const STARTTLS = [...KEYWORDS, 'STARTTLS'];
 
-async function outcome(server: FakeOptions, options: Partial<UpstreamOptions>): Promise<string> {
+async function outcome(server: FakeOptions, options: Partial<MailServerOptions>): Promise<string> {
   fake = await fakeUpstream(server);
-  const target = await prepareUpstream({ host: '127.0.0.1', port: fake.port, tls: 'starttls', ...options });
+  const target = await prepareMailServer({ host: '127.0.0.1', port: fake.port, tls: 'starttls', ...options });
   try {
     const client = await connectUpstream(target, 'gateway.test');
     client.quit();
@@ -123,7 +124,7 @@ test('RFC 3207 §4.2: what was offered before the handshake is forgotten', async
         ++ehlos === 1 ? '250-x\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n' : '250-x\r\n250 SIZE 100\r\n',
     },
   });
-  const target = await prepareUpstream({
+  const target = await prepareMailServer({
     host: '127.0.0.1',
     port: fake.port,
     tls: 'starttls',
@@ -142,7 +143,7 @@ test('a server that is not there is unreachable, and its name is not for strange
   const port = address !== null && typeof address === 'object' ? address.port : 0;
   await new Promise((resolve) => free.close(resolve));
   for (const tls of ['none', 'implicit', 'starttls'] as const) {
-    const target = await prepareUpstream({ host: '127.0.0.1', port, tls });
+    const target = await prepareMailServer({ host: '127.0.0.1', port, tls });
     const error = await connectUpstream(target, 'gateway.test').catch((cause: unknown) => cause);
     expect(error).toMatchObject({ code: 'upstream.unreachable', duration: 'temporary' });
     expect((error as SealgateError).publicText).not.toContain('127.0.0.1');
@@ -152,7 +153,7 @@ test('a server that is not there is unreachable, and its name is not for strange
 
 test('a file that holds no authority is refused', async () => {
   for (const caFile of ['/nowhere/ca.pem', import.meta.filename]) {
-    await expect(prepareUpstream({ host: 'x', port: 1, tls: 'implicit', caFile })).rejects.toMatchObject({
+    await expect(prepareMailServer({ host: 'x', port: 1, tls: 'implicit', caFile })).rejects.toMatchObject({
       code: 'upstream.ca-file',
       duration: 'permanent',
     });

@@ -115,8 +115,8 @@ export async function cardMailSystem(pin: 'file' | 'person'): Promise<CardMailSy
           ...common,
           ...{ name: 'imaps', tls: 'implicit', hasKeys: () => true, keyAway },
           upstream: {
-            ...{ host: '127.0.0.1', port: dovecot.imapPort, tls: 'starttls', servername: 'localhost' },
-            ca: pki.ca.certificate,
+            ...{ host: '127.0.0.1', port: dovecot.imapPort, tls: 'starttls', serverName: 'localhost' },
+            caFile: pki.ca.certificateFile,
           },
           story: inboundStory({ ...parts, anchors, intermediates: [] }),
           ...{ viewSecret: Buffer.alloc(32, 7), installationId: '7f3a9c2e' },

@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { SealgateError } from '../errors.ts';
+import type { ProxyVersion } from './write-proxy-header.ts';
+
+/** The mail server behind a listener, of whatever protocol. */
+export type MailServerOptions = {
+  host: string;
+  port: number;
+  tls: 'implicit' | 'starttls' | 'none';
+  /** PEM file with the only authorities that count for this server; else the system's. */
+  caFile?: string;
+  /** Name that the certificate must carry, where it is not `host`. */
+  serverName?: string;
+  /** Says in a PROXY header whose connection it is. */
+  proxyProtocol?: 'none' | ProxyVersion;
+  /** Tells the client's address in the protocol itself, to a server that trusts the gateway with that. */
+  tellClientAddress?: boolean;
+  /** `none` to another machine: for evaluation only, passwords go in the clear. */
+  allowPlaintext?: boolean;
+};
+
+/** Options that have been checked, with what is read or built once. */
+export type MailServer = {
+  readonly options: MailServerOptions;
+  /** `host:port`; for logs, and not for clients. */
+  readonly name: string;
+  /** One for all connections: each takes 27 KB. null: without TLS. */
+  readonly context: SecureContext | null;
+};
+
+/** Throws SealgateError `upstream.ca-file` (permanent). */
+export async function prepareMailServer(options: MailServerOptions): Promise<MailServer> {
+  const name = `${options.host.includes(':') ? `[${options.host}]` : options.host}:${options.port}`;
+  if (options.tls === 'none') return { options, name, context: null };
+  const { caFile } = options;
+  try {
+    const ca = caFile === undefined ? undefined : await readFile(caFile);
+    if (ca !== undefined && !ca.includes('-----BEGIN CERTIFICATE-----'))
+      throw new Error('no certificate in PEM form');
+    const context = createSecureContext({ minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) });
+    return { options, name, context };
+  } catch (cause) {
+    throw new SealgateError({
+      code: 'upstream.ca-file',
+      publicText: `The file ${caFile ?? ''} with the authorities for ${name} cannot be used; give a readable PEM file.`,
+      duration: 'permanent',
+      reason: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
+  }
+}
+
+/** Why a mail server is not used. */
+export type MailServerFailure =
+  | 'upstream.unreachable'
+  | 'upstream.tls'
+  | 'upstream.plaintext'
+  | 'upstream.refused';
+
+const TEXTS: Readonly<Record<MailServerFailure, string>> = {
+  'upstream.unreachable': 'The mail server cannot be reached',
+  'upstream.tls': 'The mail server could not be reached securely',
+  'upstream.plaintext': 'The mail server may only be used with TLS',
+  'upstream.refused': 'The mail server does not accept connections at the moment',
+};
+
+/** An error (temporary) whose text may be shown to anybody: the server's name and the reason are for the log only. */
+export function mailServerFailure(
+  code: MailServerFailure,
+  { name }: MailServer,
+  reason: string,
+  cause?: unknown,
+): SealgateError {
+  return new SealgateError({
+    code,
+    publicText: `${TEXTS[code]}; try again later or tell your administrator.`,
+    duration: 'temporary',
+    reason: `${name}: ${reason}`,
+    cause,
+  });
+}
