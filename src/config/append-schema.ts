@@ -14,7 +14,7 @@ const rule = z
     mailbox: maybe(
       list(
         mailboxPattern,
-        'The mailbox is one of these, `*` standing for anything; names as a person writes them, with the separators of the mail server. INBOX is the same in any case.',
+        'The mailbox is one of these, `*` standing for anything; names as a person writes them, with the separators of the mail server. INBOX is the same in any case, and so is every name in a rule for `at-rest`, since some mail servers tell no difference.',
         ['Archive/*'],
       ),
     ),

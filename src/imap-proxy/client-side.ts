@@ -128,7 +128,7 @@ export class ClientSide {
     for (let left = size; left > 0; ) {
       const { octets, remaining } = await this.#nextOfLiteral();
       left = remaining;
-      if (pending.kind === 'select' || pending.copies) pending.mailbox += octets.toString('latin1');
+      if (pending.kind === 'select') pending.mailbox += octets.toString('latin1');
       await upstream.write(octets);
     }
   }

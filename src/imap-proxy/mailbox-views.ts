@@ -89,6 +89,7 @@ export class MailboxViews {
   /** The session ends. */
   end(): void {
     this.select();
+    this.atRest?.end();
     this.#reader.end();
   }
 

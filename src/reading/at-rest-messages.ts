@@ -8,9 +8,9 @@ import type { AtRestStory, Patience, Principal, UnsealOutcome } from '../pipelin
 import type { OpenedView } from './reader-views.ts';
 import { RepeatedFailures } from './repeated-failures.ts';
 import type { Timers } from './timers.ts';
+import { ViewCache } from './view-cache.ts';
 
-/** Opened messages that are kept for clients that fetch in pieces; they lie in spools. */
-const CACHED_VIEWS = 2;
+const NOT_NOW = 'This message cannot be opened now. Try again later.';
 
 export type AtRestOptions = {
   session: SessionId;
@@ -29,13 +29,17 @@ export class AtRestMessages {
   readonly #options: AtRestOptions;
   /** Marker fields by UID: small, and read again when they are needed. */
   readonly #fields = new Map<number, Buffer>();
-  readonly #cache = new Map<number, { view: MessageView; release: () => void }>();
+  /** Of the selected mailbox. */
+  readonly #cache: ViewCache;
   readonly #failures: RepeatedFailures;
   #mustLook = true;
   #from = 1;
+  /** Mailboxes that were selected: a UID means something in one of them. */
+  #selected = 0;
 
   constructor(options: AtRestOptions) {
     this.#options = options;
+    this.#cache = new ViewCache(options.timers);
     this.#failures = new RepeatedFailures(options.timers);
   }
 
@@ -51,11 +55,6 @@ export class AtRestMessages {
     return this.#options.principal;
   }
 
-  /** The lowest UID of those that were not looked at. */
-  get from(): number {
-    return this.#from;
-  }
-
   /** Whether there may be messages whose markers were not looked for. */
   get mustLook(): boolean {
     return this.#mustLook;
@@ -66,28 +65,30 @@ export class AtRestMessages {
     this.#mustLook = true;
   }
 
-  /**
-   * Markers were looked for in all messages that are there now.
-   *
-   * @param uidNext the lowest UID that others may have; 0: nobody knows
-   */
-  looked(uidNext: number): void {
+  /** Markers are being looked for in all messages that are there now. Returns the lowest UID of those that were not looked at. */
+  looking(): number {
     this.#mustLook = false;
-    this.lookedUpTo(uidNext - 1);
+    return this.#from;
   }
 
-  /** Of all that were there so far, this was the last one with a marker. */
-  lookedUpTo(uid: number): void {
-    this.#from = Math.max(this.#from, uid + 1);
+  /** They were found, below that UID. */
+  looked(uidNext: number): void {
+    this.#from = Math.max(this.#from, uidNext);
   }
 
   /** Another mailbox, or none, is selected. */
   forget(): void {
+    this.#selected++;
     this.#mustLook = true;
     this.#from = 1;
     this.#fields.clear();
-    for (const { release } of this.#cache.values()) release();
     this.#cache.clear();
+  }
+
+  /** The session ends. What is opened still keeps nothing. */
+  end(): void {
+    this.forget();
+    this.#cache.end();
   }
 
   /** @param header a header, or a part of one, that holds the field. false: no marker, or none that is ours for this login */
@@ -115,7 +116,7 @@ export class AtRestMessages {
 
   /** A view that was opened a moment ago; whoever reads it holds it before anything else happens. */
   cached(uid: number): MessageView | null {
-    return this.#cache.get(uid)?.view ?? null;
+    return this.#cache.get(String(uid));
   }
 
   /**
@@ -127,6 +128,7 @@ export class AtRestMessages {
   async open(uid: number, original: OctetSource, patience: Patience): Promise<OpenedView | null> {
     const mark = this.find(uid);
     if (mark === null) return null;
+    const selected = this.#selected;
     const outcome = await this.#unseal(original, patience);
     if (outcome.kind === 'unavailable') {
       const { key, publicText: text } = outcome;
@@ -136,11 +138,13 @@ export class AtRestMessages {
     }
     this.#failures.opened(String(uid));
     const opened = outcome.kind === 'opened' ? await this.#checked(mark, outcome) : null;
+    const isHere = selected === this.#selected;
     if (opened === null) {
-      this.#fields.delete(uid);
+      if (isHere) this.#fields.delete(uid);
       return null;
     }
-    this.#keep(uid, opened.view);
+    if (opened.kind === 'withheld') return opened;
+    if (isHere) this.#cache.keep(String(uid), opened.view);
     this.#tell(original.length);
     return opened;
   }
@@ -151,16 +155,15 @@ export class AtRestMessages {
       return await story.unseal({ session, principal, octets, patience });
     } catch (error) {
       log.write({ event: 'gateway.defect', level: 'error', where: 'reading.unseal', error: String(error) });
-      const publicText = 'This message cannot be opened now. Try again later.';
-      return { kind: 'unavailable', key: false, publicText };
+      return { kind: 'unavailable', key: false, publicText: NOT_NOW };
     }
   }
 
-  /** null: other octets than the marker is about, or a message that nobody could take apart. */
+  /** null: other octets than the marker is about. What nobody can take apart is given back as a whole all the same. */
   async #checked(
     { length, digest }: AtRestMark,
     { octets, discard }: Extract<UnsealOutcome, { kind: 'opened' }>,
-  ): Promise<Extract<OpenedView, { kind: 'view' }> | null> {
+  ): Promise<OpenedView | null> {
     const hash = this.#options.marks.digest();
     const view = new MessageView(octets, discard);
     const release = view.hold();
@@ -168,26 +171,18 @@ export class AtRestMessages {
       if (octets.length === length) {
         for await (const chunk of octets.read()) hash.update(chunk);
         // Nobody can try out digests: a wrong one costs a message of one's own.
-        if (hash.digest().equals(digest)) {
-          await view.root();
-          return { kind: 'view', view, release };
-        }
+        if (hash.digest().equals(digest)) return { kind: 'view', view, release };
       }
-    } catch {
-      // Beyond the bounds of what is read as mail.
-    }
-    release();
-    return null;
-  }
-
-  #keep(uid: number, view: MessageView): void {
-    this.#cache.get(uid)?.release();
-    this.#cache.delete(uid);
-    this.#cache.set(uid, { view, release: view.hold() });
-    for (const [oldest, { release }] of this.#cache) {
-      if (this.#cache.size <= CACHED_VIEWS) return;
-      this.#cache.delete(oldest);
       release();
+      return null;
+    } catch (error) {
+      release();
+      // Of its content nobody knows anything: it must not become another message for that.
+      this.#options.log.write({
+        ...{ event: 'gateway.defect', level: 'error' },
+        ...{ where: 'reading.unseal', error: String(error) },
+      });
+      return { kind: 'withheld', reason: { code: 'UNAVAILABLE', text: NOT_NOW } };
     }
   }
 

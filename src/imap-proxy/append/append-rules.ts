@@ -40,18 +40,21 @@ export function decideAppend(
 }
 
 function appliesTo(
-  { mailbox: patterns, specialUse }: AppendRule,
+  { mailbox: patterns, specialUse, store }: AppendRule,
   mailbox: string,
   uses: SpecialUses,
 ): boolean | 'depends' {
   if (patterns === null && specialUse === null) return true;
-  if (patterns?.some((pattern) => matches(pattern, mailbox)) === true) return true;
+  // To some mail servers Sent and SENT are one mailbox: who writes it otherwise must not get past its encryption.
+  const anyCase = store === 'at-rest';
+  if (patterns?.some((pattern) => matches(pattern, mailbox, anyCase)) === true) return true;
   if (specialUse === null) return false;
   if (typeof uses === 'string') return 'depends';
   return specialUse.some((use) => uses.has(use.toLowerCase()));
 }
 
-function matches(pattern: string, mailbox: string): boolean {
+function matches(pattern: string, mailbox: string, anyCase: boolean): boolean {
+  if (anyCase) return matches(caseless(pattern), caseless(mailbox), false);
   if (mailbox === 'INBOX' && pattern.toUpperCase() === 'INBOX') return true;
   const [first = '', ...others] = pattern.normalize('NFC').split('*');
   const last = others.pop();
@@ -65,6 +68,10 @@ function matches(pattern: string, mailbox: string): boolean {
     at = found + piece.length;
   }
   return mailbox.length - last.length >= at && mailbox.endsWith(last);
+}
+
+function caseless(text: string): string {
+  return text.normalize('NFC').toUpperCase().toLowerCase();
 }
 
 /** Whether mail of this login may be stored encrypted anywhere. */

@@ -18,21 +18,20 @@ export async function lookForMarks({ exchange, upstreamSide }: CommandContext): 
   const { mailbox } = views;
   // Of a mailbox whose name nobody has read anything may be expected.
   const known = mailbox === '' ? null : Buffer.from(mailbox, 'latin1');
-  if (known !== null && !(await storing.expects(known, exchange, upstreamSide))) return messages.looked(0);
+  if (known !== null && !(await storing.expects(known, exchange, upstreamSide)))
+    return void messages.looking();
   await exchange.quiet();
-  const from = messages.from;
   // From here on news of further messages counts again.
-  messages.looked(views.uidNext);
+  const from = messages.looking();
   const { name } = messages.marks;
   const { reply, answers } = await upstreamSide.ask(`UID SEARCH UID ${from}:* HEADER ${name} ""`, SEARCH);
+  // Not now: whoever asks next, looks again. A server that does not know the question never will.
+  if (reply.status === 'NO') messages.grew();
   if (reply.status !== 'OK') return;
   let found = NumberSet.empty;
   for (const { octets } of answers) found = found.or(readSearchResponse(octets)?.numbers ?? NumberSet.empty);
-  let last = 0;
-  for (const uid of found) last = uid;
-  messages.lookedUpTo(last);
   for (const set of found.pieces(limits.imap.searchLineOctets - 200)) {
-    await upstreamSide.inject(
+    const { status } = await upstreamSide.inject(
       `UID FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (${name} CONTENT-TYPE)])`,
       () => false,
       ({ uid, header, messageClass }) => {
@@ -40,5 +39,7 @@ export async function lookForMarks({ exchange, upstreamSide }: CommandContext): 
         if (messages.learn(uid, header)) views.learn(uid, 'shell');
       },
     );
+    if (status !== 'OK') return messages.grew();
   }
+  messages.looked(Math.max(views.uidNext, (found.max ?? 0) + 1));
 }

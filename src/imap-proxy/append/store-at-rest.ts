@@ -1,3 +1,4 @@
+import { SealgateError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import { atRestOuterHeader } from '../../mail-view/at-rest-object.ts';
 import type { OctetStream } from '../../octets/source.ts';
@@ -54,7 +55,12 @@ export async function storeAtRest(
       return await refuse(end, tag, 'BAD', 'One message at a time');
     }
     const marker = Buffer.from(marks.write(mark), 'latin1');
-    const outer = Buffer.concat([atRestOuterHeader(mark.header, request.subject), marker]);
+    const kept = outerHeader(mark.header, request.subject);
+    if (kept === null) {
+      await exchange.say(`${tag} NO [LIMIT] The header of this message has too many fields.\r\n`);
+      return 'goes-on';
+    }
+    const outer = Buffer.concat([kept, marker]);
     const sealed = await story.seal({ principal, outer, octets });
     switch (sealed.kind) {
       case 'refused':
@@ -73,6 +79,16 @@ export async function storeAtRest(
     return 'goes-on';
   } finally {
     await octets.discard();
+  }
+}
+
+/** null: it is beyond what is read as a header. */
+function outerHeader(header: Buffer, subject: 'keep' | 'protect'): Buffer | null {
+  try {
+    return atRestOuterHeader(header, subject);
+  } catch (error) {
+    if (error instanceof SealgateError) return null;
+    throw error;
   }
 }
 
@@ -108,7 +124,10 @@ async function handOver(
   if (!(await accepted)) return null;
   for await (const chunk of message.octets) await upstream.write(chunk);
   await upstream.write(endOf(command));
-  log.write({ event: 'mail.stored-encrypted', level: 'info', session, octets: message.length });
+  void pending.done.then(({ status }) => {
+    if (status !== 'OK') return;
+    log.write({ event: 'mail.stored-encrypted', level: 'info', session, octets: message.length });
+  });
   return { answered: pending.done };
 }
 

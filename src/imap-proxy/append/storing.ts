@@ -29,9 +29,9 @@ const LIST: ReadonlySet<string> = new Set(['LIST']);
 export class Storing {
   readonly messages: AtRestMessages;
   readonly #options: StoringOptions;
-  /** Of mailboxes that have one; without one a mailbox is asked about again, since it may be new. */
+  /** Of mailboxes that are encrypted for it; others are asked about again, since they may be new ones by now. */
   readonly #uses = new Map<string, ReadonlySet<string>>();
-  /** Whether encrypted mail is expected there. */
+  /** Whether encrypted mail is expected there; false: not by the rules. */
   readonly #expected = new Map<string, boolean>();
 
   constructor(options: StoringOptions) {
@@ -45,7 +45,11 @@ export class Storing {
     const place = { login, mailbox: readMailboxName(mailbox) };
     const decision = decideAppend(rules, place, this.#uses.get(place.mailbox) ?? 'not-asked');
     if (decision.kind !== 'depends') return decision;
-    return decideAppend(rules, place, await this.#ask(mailbox, exchange, upstreamSide));
+    const uses = await this.#ask(mailbox, exchange, upstreamSide);
+    const found = decideAppend(rules, place, uses);
+    const lasting = typeof uses !== 'string' && found.kind === 'at-rest';
+    if (lasting && this.#uses.size < limits.atRest.mailboxes) this.#uses.set(place.mailbox, uses);
+    return found;
   }
 
   /** Whether there may be encrypted mail in this mailbox: by the rules of now, or because some was put there. */
@@ -53,10 +57,14 @@ export class Storing {
     const name = readMailboxName(mailbox);
     const { known, login } = this.#options;
     const before = this.#expected.get(name);
-    if (before !== undefined) return before;
-    const expected =
-      (await orTrue(known.has(login, name))) ||
-      (await this.decide(mailbox, exchange, upstreamSide)).kind !== 'verbatim';
+    if (before === true) return true;
+    // Another session may have put some there meanwhile.
+    if (await orTrue(known.has(login, name))) {
+      this.#remember(name, true);
+      return true;
+    }
+    if (before === false) return false;
+    const expected = (await this.decide(mailbox, exchange, upstreamSide)).kind !== 'verbatim';
     this.#remember(name, expected);
     return expected;
   }
@@ -90,15 +98,9 @@ export class Storing {
     const written: Written = ['LIST "" ', mailbox, options];
     const { reply, answers } = await upstreamSide.ask(written, LIST);
     if (reply.status !== 'OK') return 'not-told';
-    const uses = new Set(answers.flatMap(({ octets }) => listAttributes(octets)));
-    const told = [...uses].some((attribute) => SPECIAL.has(attribute));
-    if (told && this.#uses.size < limits.atRest.mailboxes) this.#uses.set(readMailboxName(mailbox), uses);
-    return uses;
+    return new Set(answers.flatMap(({ octets }) => listAttributes(octets)));
   }
 }
-
-/** RFC 6154 §2, those of one mailbox. */
-const SPECIAL: ReadonlySet<string> = new Set(['\\sent', '\\drafts', '\\archive', '\\junk', '\\trash']);
 
 /** Where nobody can tell, it is looked: that costs a command and changes nothing. */
 async function orTrue(known: Promise<boolean>): Promise<boolean> {

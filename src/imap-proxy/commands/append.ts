@@ -43,9 +43,8 @@ async function store(
   const command = readAppendCommand(named.start.argument, verb);
   if (command === null)
     return refuse(named.event, tag, 'BAD', 'This form of the command is not supported here');
-  // Nothing is protected by encrypting nothing; a size of 0 is how some clients cancel.
-  if (named.event.literal === null || named.event.literal.size === 0)
-    return verbatim(context, named.event, tag);
+  const { literal } = named.event;
+  if (literal === null) return verbatim(context, named.event, tag);
   const decision = await storing.decide(command.mailbox, exchange, upstreamSide);
   switch (decision.kind) {
     case 'verbatim':
@@ -53,9 +52,11 @@ async function store(
     case 'depends':
       return refuse(named.event, tag, 'NO', untold(decision.on));
     case 'at-rest':
+      // How clients cancel (RFC 3502 §6.3.11). Passed on, it would bring along what stands behind it.
+      if (literal.size === 0) return refuse(named.event, tag, 'NO', 'There is no message');
       return storeAtRest(context, storing, {
         ...{ event: named.event, tag, name: start.name, command, subject: decision.subject },
-        literal: named.event.literal,
+        literal,
       });
   }
 }

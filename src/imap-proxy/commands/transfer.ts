@@ -1,24 +1,31 @@
+import { lookForMarks } from '../append/look-for-marks.ts';
 import { readArguments } from '../client-command.ts';
 import { Pending } from '../pending.ts';
+import { takeCommand } from '../search/taken-command.ts';
+import { sendWritten } from '../written-command.ts';
 import type { CommandHandler } from './command-context.ts';
-import { COMMAND_LIMIT } from './pass.ts';
 
 /**
  * COPY and MOVE: octets unchanged. Where messages that lie encrypted at rest may be among them, they will be expected where they go,
  * whatever the rules say of that mailbox. What was said of the messages is said of their copies (UpstreamSide).
  */
 export const transfer: CommandHandler = async (context, event, start) => {
-  const { storing, views } = context.exchange.parts;
+  const { exchange } = context;
+  const { storing, views } = exchange.parts;
+  const command = await takeCommand(context, event, start);
+  if (command === null) return 'goes-on';
   const pending = new Pending(start.tag, 'client', null, false);
   pending.copies = true;
-  // In a literal it is read as it goes by.
-  if (event.literal === null) {
-    const [, mailbox] = readArguments([{ kind: 'text', text: start.argument }]) ?? [];
-    if (mailbox?.kind === 'string') {
-      pending.mailbox = mailbox.octets.toString('latin1');
-      if (storing !== null && views.atRest?.isEmpty === false) await storing.expect(mailbox.octets);
+  const [, mailbox] = readArguments(command.pieces) ?? [];
+  if (mailbox?.kind === 'string') {
+    pending.mailbox = mailbox.octets.toString('latin1');
+    if (storing !== null) {
+      // A client that has listed nothing copies what nobody has looked at.
+      await lookForMarks(context);
+      if (views.atRest?.isEmpty === false) await storing.expect(mailbox.octets);
     }
   }
-  await context.forward(event, pending, COMMAND_LIMIT);
+  exchange.add(pending);
+  await sendWritten(exchange, pending, command.written);
   return 'goes-on';
 };
