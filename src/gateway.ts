@@ -27,6 +27,7 @@ import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
 import { startPop3Listener } from './pop3-proxy/listener.ts';
 import { connectUpstream as connectPop3 } from './pop3-proxy/upstream-connection.ts';
+import { Openings } from './reading/openings.ts';
 import type { Reading } from './reading/reader-views.ts';
 import type { ReadingSettings } from './reading/reading-settings.ts';
 import { RecordedMailboxes } from './reading/recorded-mailbox.ts';
@@ -148,9 +149,10 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       open.push(started);
       ports.set(listener.name, started.port);
     }
+    const openings = new Openings();
     for (const listener of config.imap) {
       const started = await startImap(listener, shared, inbound, {
-        ...{ installation, withKeys, storing, refresh },
+        ...{ installation, withKeys, storing, refresh, openings },
         reading: readingOf(listener),
       });
       open.push(started);
@@ -158,7 +160,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     }
     for (const listener of config.pop3) {
       const started = await startPop3(listener, shared, inbound, {
-        ...{ installation, withKeys },
+        ...{ installation, withKeys, openings },
         reading: readingOf(listener),
       });
       open.push(started);
@@ -219,7 +221,12 @@ function startSubmission(listener: Config['submission'][number], shared: Shared,
   });
 }
 
-type ReadingParts = { installation: Installation; withKeys: ReadonlySet<string>; reading: Reading };
+type ReadingParts = {
+  installation: Installation;
+  withKeys: ReadonlySet<string>;
+  reading: Reading;
+  openings: Openings;
+};
 
 function readingSettings(config: Config['reading']): ReadingSettings {
   const { shell, padding, profiles, backlog, unauthenticated, protectedHeaders } = config;
@@ -240,12 +247,12 @@ async function startImap(
   listener: Config['imap'][number],
   shared: Shared,
   story: InboundStory,
-  { installation, withKeys, storing, reading, refresh }: ReadingParts & Storing,
+  { installation, withKeys, storing, reading, refresh, openings }: ReadingParts & Storing,
 ) {
   return startImapListener({
     ...common(listener, shared),
     upstream: mailServer(listener),
-    ...{ story, storing, reading },
+    ...{ story, storing, reading, openings },
     ...(refresh === null ? {} : { refresh }),
     hasKeys: ({ login }) => withKeys.has(login),
     keyAway: listener.keyAway,
@@ -267,13 +274,12 @@ async function startPop3(
   listener: Config['pop3'][number],
   shared: Shared,
   story: InboundStory,
-  { installation, withKeys, reading }: ReadingParts,
+  { installation, withKeys, reading, openings }: ReadingParts,
 ) {
   return startPop3Listener({
     ...common(listener, shared),
     upstream: mailServer(listener),
-    reading,
-    story,
+    ...{ reading, story, openings },
     hasKeys: ({ login }) => withKeys.has(login),
     topBody: listener.topBody,
     relayMechanisms: listener.relayMechanisms,

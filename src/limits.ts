@@ -170,11 +170,6 @@ export const limits = {
     inflation: 250,
     beforeAuthTimeoutMs: 60_000,
     upstreamConnectTimeoutMs: 15_000,
-    /**
-     * Messages that are gathered and opened at a time, of all logins together and of each; and those whose PIN somebody types,
-     * which lie in spools meanwhile.
-     */
-    openings: { opening: { all: 16, each: 4 }, waiting: { all: 200, each: 8 } },
     /** Parentheses, NOT and OR in each other, and keys, of a search that is looked into; a larger one is the mail server's alone. */
     searchDepth: 50,
     searchKeys: 1_000,
@@ -203,6 +198,11 @@ export const limits = {
     /** Of those, in spools and in the whole process. */
     spooledViews: 200,
     spooledOctets: 4 * 1024 * 1024 * 1024,
+    /**
+     * Messages that are gathered and opened at a time, of all logins together and of each; and those whose PIN somebody types,
+     * which lie in spools meanwhile.
+     */
+    openings: { opening: { all: 16, each: 4 }, waiting: { all: 200, each: 8 } },
   },
   /** Words of decrypted mail, for SEARCH. */
   searchText: {

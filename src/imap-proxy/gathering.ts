@@ -1,8 +1,8 @@
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Spool, SpooledOctets, SpoolWriter } from '../octets/source.ts';
+import type { Openings, Place } from '../reading/openings.ts';
 import type { Withheld } from '../reading/withheld.ts';
-import type { Openings, Place } from './openings.ts';
 
 /** Where the octets of messages that are opened wait, and how many messages at a time. */
 export type GatheringPlaces = { spool: Spool; openings: Openings; login: string; ended: AbortSignal };

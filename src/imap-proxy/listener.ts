@@ -13,6 +13,7 @@ import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
 import type { InboundStory, Principal } from '../pipeline/ports.ts';
+import { Openings } from '../reading/openings.ts';
 import type { Reading } from '../reading/reader-views.ts';
 import { systemTimers, type Timers } from '../reading/timers.ts';
 import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
@@ -20,7 +21,6 @@ import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
 import type { Telling } from './capability.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
-import { Openings } from './openings.ts';
 import { Refreshing, type RefreshSettings } from './refresh/refreshing.ts';
 import type { SearchScope } from './search/open-undecided.ts';
 import { runSession } from './session.ts';
@@ -59,6 +59,8 @@ export type ImapListenerOptions = {
   search?: SearchScope;
   /** Where messages wait while they are opened; absent: files in the system's folder for temporary ones. */
   spool?: Spool;
+  /** How many messages are opened at a time; absent: this listener counts for itself. */
+  openings?: Openings;
   /** Absent: the system's. */
   timers?: Timers;
   /** Capabilities that clients are not told of. Default: none. */
@@ -90,13 +92,12 @@ const MAX_CONNECTIONS = 1_000;
 export async function startImapListener(options: ImapListenerOptions): Promise<ImapListener> {
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const names = viewNames(options.installationId, options.hostname);
-  const { spool = encryptedSpool() } = options;
+  const { spool = encryptedSpool(), openings = new Openings() } = options;
   const telling: Telling = {
     storesAtRest: options.storing?.rules.some(({ store }) => store === 'at-rest') ?? false,
     hidden: new Set(options.hiddenCapabilities?.map((each) => each.toUpperCase())),
   };
   const upstream = await prepareMailServer(options.upstream);
-  const openings = new Openings(limits.imap.openings);
   const shared: Shared = { options, upstream, names, spool, openings, telling };
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({

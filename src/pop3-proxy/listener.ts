@@ -13,6 +13,7 @@ import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
 import type { InboundStory, Principal } from '../pipeline/ports.ts';
+import { Openings } from '../reading/openings.ts';
 import { ReaderViews, type Reading } from '../reading/reader-views.ts';
 import { systemTimers, type Timers } from '../reading/timers.ts';
 import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
@@ -58,6 +59,8 @@ export type Pop3ListenerOptions = {
   rawLoginSuffix?: string | null;
   /** Where messages wait while they are opened. Absent: the usual one. */
   spool?: Spool;
+  /** How many messages are opened at a time; absent: this listener counts for itself. */
+  openings?: Openings;
   /** Absent: the system's. */
   timers?: Timers;
   /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
@@ -68,7 +71,13 @@ export type Pop3Listener = { port: number; close(): Promise<void> };
 
 const MAX_CONNECTIONS = 1_000;
 
-type Shared = { options: Pop3ListenerOptions; upstream: MailServer; names: ViewNames; spool: Spool };
+type Shared = {
+  options: Pop3ListenerOptions;
+  upstream: MailServer;
+  names: ViewNames;
+  spool: Spool;
+  openings: Openings;
+};
 
 /**
  * Listens for POP3 clients. Resolves when connections are taken.
@@ -76,10 +85,10 @@ type Shared = { options: Pop3ListenerOptions; upstream: MailServer; names: ViewN
  */
 export async function startPop3Listener(options: Pop3ListenerOptions): Promise<Pop3Listener> {
   if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
-  const { spool = encryptedSpool() } = options;
+  const { spool = encryptedSpool(), openings = new Openings() } = options;
   const upstream = await prepareMailServer(options.upstream);
   const names = viewNames(options.installationId, options.hostname);
-  const shared: Shared = { options, upstream, names, spool };
+  const shared: Shared = { options, upstream, names, spool, openings };
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
@@ -193,7 +202,7 @@ function lastWords(error: unknown): string {
 }
 
 function afterLogin(
-  { options, names, spool }: Shared,
+  { options, names, spool, openings }: Shared,
   session: SessionId,
   client: ClientLines,
   { replies, capabilities }: UpstreamConnection,
@@ -214,7 +223,7 @@ function afterLogin(
     // would never be shown.
     ...(options.reading?.settings === undefined ? {} : { settings: options.reading.settings }),
   });
-  const settings = { topBody, asStored, relayMechanisms, spool, log, timers };
+  const settings = { topBody, asStored, relayMechanisms, spool, openings, log, timers };
   return new Transaction({ session, client, replies, capabilities, views, ...settings }).run();
 }
 

@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { OctetSource, Spool, SpooledOctets } from '../octets/source.ts';
 import type { Patience } from '../pipeline/ports.ts';
+import type { Place } from '../reading/openings.ts';
 import type { OpenedView } from '../reading/reader-views.ts';
 import type { StoredMessage } from '../reading/stored-message.ts';
 import type { Withheld } from '../reading/withheld.ts';
@@ -33,26 +34,50 @@ export async function openMessage(
   arriving: ArrivingMessage,
 ): Promise<OpenedMessage> {
   const began = context.timers.now();
-  const gathered = await gather(context.spool, arriving);
-  if (gathered.kind === 'withheld') return gathered;
-  const { octets } = gathered;
+  const place = await placeFor(context);
+  if (place === null) {
+    await arriving.drain();
+    return withheld('Too many messages are being opened. Fetch it again later.');
+  }
+  const work: Work = { began, place, after: null };
+  try {
+    const gathered = await gather(context.spool, arriving);
+    if (gathered.kind === 'withheld') return gathered;
+    return await openGathered(context, message, named, gathered, work);
+  } finally {
+    if (work.after === null) place.leave();
+    else work.after.finally(() => place.leave()).catch((error: unknown) => defect(context, error));
+  }
+}
+
+/** `after`: what goes on though nobody waits for it any longer. */
+type Work = { began: number; place: Place; after: Promise<unknown> | null };
+
+async function openGathered(
+  context: TransactionContext,
+  message: number,
+  named: StoredMessage | null,
+  { kind, octets }: Exclude<Gathered, { kind: 'withheld' }>,
+  work: Work,
+): Promise<OpenedMessage> {
   const release = (): Promise<void> => octets.discard();
-  if (gathered.kind === 'too-large') {
+  if (kind === 'too-large') {
     context.maildrop.learnKind(message, 'identity');
-    return { kind: 'too-large', octets, release };
+    return { kind, octets, release };
   }
   let kept = false;
   try {
     const name = named ?? (await nameByContent(octets.read()));
     context.maildrop.learnName(message, name);
-    const { opened, settled } = await inTime(context, began, (patience) =>
+    const { opened, settled } = await inTime(context, work, (patience) =>
       context.views.open(name, octets, patience),
     );
     if (opened === null) {
       // The key process ends what it has begun; only then the original can go.
       kept = true;
-      const ended = settled.then((late) => (late.kind === 'view' ? late.release() : undefined));
-      ended.finally(release).catch((error: unknown) => defect(context, error));
+      work.after = settled
+        .then((late) => (late.kind === 'view' ? late.release() : undefined))
+        .finally(release);
       return withheld('This message could not be opened in time. Fetch it again.');
     }
     if (opened.kind === 'withheld') return opened;
@@ -67,6 +92,21 @@ export async function openMessage(
     return notReadable(error);
   } finally {
     if (!kept) await release();
+  }
+}
+
+/** A place among the messages that all sessions open; null: there is none in time, or the client has gone. */
+async function placeFor({ openings, client, views, timers }: TransactionContext): Promise<Place | null> {
+  const limit = new AbortController();
+  const giveUp = (): void => limit.abort();
+  const cancel = timers.after(limits.pop3.openingMs - limits.pop3.leastOpeningMs, giveUp);
+  client.signal.addEventListener('abort', giveUp);
+  if (client.gone) giveUp();
+  try {
+    return await openings.enter(views.login, limit.signal);
+  } finally {
+    cancel();
+    client.signal.removeEventListener('abort', giveUp);
   }
 }
 
@@ -109,10 +149,13 @@ function withheld(text: string): { kind: 'withheld'; reason: Withheld } {
 /** What is told when it takes longer than the keys were waited for. */
 const GRACE_MS = 2_000;
 
+/** A key that takes longer waits for a person, and its message makes room for those that do not. */
+const LONG_MS = 1_000;
+
 /** null: it takes too long for this client. */
 async function inTime(
   { client, timers, exhausted }: TransactionContext,
-  began: number,
+  { began, place }: Work,
   open: (patience: Patience) => Promise<OpenedView>,
 ): Promise<{ opened: OpenedView | null; settled: Promise<OpenedView> }> {
   const left = Math.max(limits.pop3.openingMs - (timers.now() - began), limits.pop3.leastOpeningMs);
@@ -121,7 +164,15 @@ async function inTime(
   const cancel = [timers.after(left, giveUp)];
   client.signal.addEventListener('abort', giveUp);
   if (client.gone) giveUp();
-  const opening = open({ signal: limit.signal, exhausted });
+  let cancelKey = (): void => undefined;
+  const atKey = (asked: boolean): void => {
+    cancelKey();
+    if (!asked) return;
+    cancelKey = timers.after(LONG_MS, () => {
+      if (!place.wait()) giveUp();
+    });
+  };
+  const opening = open({ signal: limit.signal, exhausted, atKey });
   const late = new Promise<null>((resolve) => {
     cancel.push(timers.after(left + GRACE_MS, () => resolve(null)));
   });
@@ -129,6 +180,7 @@ async function inTime(
     return { opened: await Promise.race([opening, late]), settled: opening };
   } finally {
     for (const each of cancel) each();
+    cancelKey();
     client.signal.removeEventListener('abort', giveUp);
   }
 }

@@ -1,6 +1,7 @@
 import type { Log } from '../log/log.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
 import type { Patience } from '../pipeline/ports.ts';
+import type { Openings } from '../reading/openings.ts';
 import type { ReaderViews } from '../reading/reader-views.ts';
 import type { Timers } from '../reading/timers.ts';
 import type { Withheld } from '../reading/withheld.ts';
@@ -20,6 +21,8 @@ export type TransactionSettings = {
   relayMechanisms: readonly RelayedMechanism[];
   /** Where messages wait while they are opened. */
   spool: Spool;
+  /** How many messages are opened at a time, in all sessions. */
+  openings: Openings;
   log: Log;
   timers: Timers;
 };

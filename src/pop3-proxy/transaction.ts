@@ -74,6 +74,10 @@ export class Transaction implements TransactionContext {
     return this.parts.spool;
   }
 
+  get openings(): TransactionSettings['openings'] {
+    return this.parts.openings;
+  }
+
   get asStored(): boolean {
     return this.parts.asStored;
   }

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
 import type { Spool } from '../../src/octets/source.ts';
+import { Openings } from '../../src/reading/openings.ts';
 import { FakeTimers } from '../imap-proxy/support/fake-timers.ts';
 import { toyEncrypted } from '../imap-proxy/support/toy-story.ts';
 import { Conversation } from './support/conversation.ts';
@@ -399,4 +400,65 @@ test('a mail that was withheld is not deleted, and it is said what to do', async
   proxy.control.mode = 'unavailable';
   await client.ask('RETR 2');
   expect(await client.ask('DELE 2')).toMatch(/^-ERR \[SYS\/TEMP\] Not deleted.* Fetch it again first$/);
+});
+
+describe('where as many messages are being opened as may be', () => {
+  const one = { opening: { all: 1, each: 1 }, waiting: { all: 1, each: 1 } };
+  const forever = new AbortController().signal;
+
+  test('the next one waits for its place, whoever has it', async () => {
+    const openings = new Openings(one);
+    const { client, proxy, server } = await serve({}, { openings });
+    const place = await openings.enter('somebody by IMAP', forever);
+    client.send('RETR 2\r\n');
+    await server.told(/^RETR 2$/);
+    expect(proxy.control.opened).toBe(0);
+    place?.leave();
+    await client.line();
+    expect((await client.message()).toString()).toContain('meet me');
+    expect(proxy.control.opened).toBe(1);
+  });
+
+  test('it is refused for now when that takes too long, and the session goes on', async () => {
+    const openings = new Openings(one);
+    const timers = new FakeTimers();
+    const { client, proxy } = await serve({}, { openings, timers });
+    const place = await openings.enter('somebody by IMAP', forever);
+    client.send('RETR 2\r\nDELE 2\r\nNOOP\r\n');
+    await timers.pass(40_000);
+    expect(await client.line()).toMatch(/^-ERR \[SYS\/TEMP\] Too many messages .* later\.$/);
+    expect(await client.line()).toMatch(/^-ERR \[SYS\/TEMP\] Not deleted/);
+    expect(await client.line()).toBe('+OK');
+    place?.leave();
+    expect((await client.fetch('RETR 2')).toString()).toContain('meet me');
+    expect(proxy.control.opened).toBe(1);
+  });
+
+  test('one that waits for a person makes room, and one that is done gives it back', async () => {
+    const openings = new Openings(one);
+    const timers = new FakeTimers();
+    const { client, proxy } = await serve({}, { openings, timers });
+    proxy.control.mode = 'waits';
+    client.send('RETR 2\r\n');
+    await timers.pass(1_000);
+    const place = await openings.enter('somebody by IMAP', forever);
+    expect(place?.wait()).toBe(false);
+    place?.leave();
+    proxy.control.typed();
+    await client.line();
+    expect((await client.message()).toString()).toContain('meet me');
+    expect((await openings.enter('somebody by IMAP', forever))?.wait()).toBe(true);
+  });
+
+  test('a client that has gone does not wait for a place', async () => {
+    const openings = new Openings(one);
+    const { client, server } = await serve({}, { openings });
+    const place = await openings.enter('somebody by IMAP', forever);
+    client.send('RETR 2\r\n');
+    await server.told(/^RETR 2$/);
+    client.close();
+    await server.ended();
+    place?.leave();
+    expect(await openings.enter('somebody else', forever)).not.toBeNull();
+  });
 });

@@ -3,13 +3,13 @@ import { FetchItems } from '../../../src/imap-proxy/fetch-plan.ts';
 import { FetchRelay, type RelayContext } from '../../../src/imap-proxy/fetch-relay.ts';
 import { Framer } from '../../../src/imap-proxy/framer.ts';
 import { MailboxViews } from '../../../src/imap-proxy/mailbox-views.ts';
-import { Openings } from '../../../src/imap-proxy/openings.ts';
 import { readServerLine } from '../../../src/imap-proxy/server-line.ts';
 import { Waits } from '../../../src/imap-proxy/waits.ts';
 import { limits } from '../../../src/limits.ts';
 import type { ViewKind } from '../../../src/mail-view/message-class.ts';
 import { viewNames } from '../../../src/mail-view/view-names.ts';
 import { encryptedSpool } from '../../../src/octets/encrypted-spool.ts';
+import { Openings } from '../../../src/reading/openings.ts';
 import { systemTimers } from '../../../src/reading/timers.ts';
 import { principalNamed } from '../../support/principal.ts';
 import { toyControl, toyStory } from './toy-story.ts';
@@ -45,7 +45,7 @@ export function longWay(octets: Buffer, views: RecordedViews): Buffer | null {
     views,
     places: {
       spool: encryptedSpool(),
-      openings: new Openings(limits.imap.openings),
+      openings: new Openings(),
       login: views.login,
       ended: new AbortController().signal,
     },

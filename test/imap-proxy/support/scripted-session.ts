@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { newSessionId } from '../../../src/ids.ts';
 import { MailboxViews } from '../../../src/imap-proxy/mailbox-views.ts';
-import { Openings } from '../../../src/imap-proxy/openings.ts';
 import { runSession, type SessionParts } from '../../../src/imap-proxy/session.ts';
 import { Wire } from '../../../src/imap-proxy/wire.ts';
 import { limits } from '../../../src/limits.ts';
 import { viewNames } from '../../../src/mail-view/view-names.ts';
 import { encryptedSpool } from '../../../src/octets/encrypted-spool.ts';
 import type { InboundStory } from '../../../src/pipeline/ports.ts';
+import { Openings } from '../../../src/reading/openings.ts';
 import { systemTimers } from '../../../src/reading/timers.ts';
 import { principalNamed } from '../../support/principal.ts';
 
@@ -186,7 +186,7 @@ function partsOf(client: Socket, upstream: Socket, story: InboundStory): Session
     telling: { storesAtRest: false, hidden: new Set() },
     upstreamCapabilities: new Set(['LITERAL+']),
     spool: encryptedSpool(),
-    openings: new Openings(limits.imap.openings),
+    openings: new Openings(),
     storing: null,
   };
 }

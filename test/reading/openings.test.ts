@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { Openings } from '../../src/imap-proxy/openings.ts';
 import { Turn } from '../../src/imap-proxy/turn.ts';
+import { Openings } from '../../src/reading/openings.ts';
 
 /** Whether a promise has settled by the time everything that was ready has run. */
 async function isThere(promise: Promise<unknown>): Promise<boolean> {

@@ -1,3 +1,5 @@
+import { limits } from '../limits.ts';
+
 /** A place among the messages that are being opened. */
 export type Place = {
   /** Gives it back, once; further calls do nothing. */
@@ -17,7 +19,7 @@ export type OpeningLimits = {
 };
 
 /**
- * How many messages all sessions of a listener gather and open at a time. Their octets lie in spools, so what is bounded is the
+ * How many messages the sessions of all listeners gather and open at a time. Their octets lie in spools, so what is bounded is the
  * work and the files. Who asks waits for a place, in order, but nobody for a login that has all of its own. Messages that wait
  * for a PIN are counted apart, for each login: whoever does not type one holds up nobody else.
  */
@@ -26,7 +28,7 @@ export class Openings {
   readonly #waiting: Counted;
   #queue: { login: string; admit: (place: Place) => void }[] = [];
 
-  constructor({ opening, waiting }: OpeningLimits) {
+  constructor({ opening, waiting }: OpeningLimits = limits.view.openings) {
     this.#opening = new Counted(opening);
     this.#waiting = new Counted(waiting);
   }
