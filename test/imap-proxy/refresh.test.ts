@@ -3,9 +3,11 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Dovecot, startDovecot } from '../../src/evaluation/dovecot.ts';
 import { copiedTo } from '../../src/imap-proxy/refresh/give-new-uid.ts';
-import { TriedMessages } from '../../src/imap-proxy/refresh/refreshing.ts';
+import { REFRESH_MS, TriedMessages } from '../../src/imap-proxy/refresh/refreshing.ts';
 import { RecordedMailboxes } from '../../src/reading/recorded-mailbox.ts';
+import { systemTimers, type Timers } from '../../src/reading/timers.ts';
 import type { ViewRecords } from '../../src/reading/view-records.ts';
+import { FakeTimers } from './support/fake-timers.ts';
 import { CAPABILITIES, FakeUpstream, loggedIn } from './support/fake-upstream.ts';
 import { ImapConversation } from './support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
@@ -24,8 +26,14 @@ function shownWithoutKey(uids: readonly number[]): RecordedMailboxes {
   return new RecordedMailboxes(records as ViewRecords);
 }
 
-async function proxyFor(port: number, uids: readonly number[], fits = true): Promise<TestProxy> {
+async function proxyFor(
+  port: number,
+  uids: readonly number[],
+  fits = true,
+  timers: Timers = systemTimers,
+): Promise<TestProxy> {
   return startTestProxy(port, {
+    timers,
     reading: { recorded: shownWithoutKey(uids) },
     refresh: {
       messages: 10,
@@ -40,8 +48,10 @@ describe('a mail server that says what a test says', () => {
   let proxy: TestProxy;
   let client: ImapConversation;
   let server: ImapConversation;
+  let timers: FakeTimers;
 
   beforeEach(async () => {
+    timers = new FakeTimers();
     upstream = await FakeUpstream.start();
   });
   afterEach(async () => {
@@ -57,7 +67,7 @@ describe('a mail server that says what a test says', () => {
     fits = true,
     answer = 'OK [READ-WRITE] in',
   ): Promise<void> {
-    proxy = await proxyFor(upstream.port, uids, fits);
+    proxy = await proxyFor(upstream.port, uids, fits, timers);
     ({ client, server } = await loggedIn(upstream, proxy.port, capabilities));
     client.send('s SELECT "My Box"\r\n');
     await server.until(/s SELECT "My Box"\r\n/);
@@ -132,6 +142,96 @@ describe('a mail server that says what a test says', () => {
     for (const [at, answers] of steps.entries()) {
       await answered([COPY, THERE, / UID STORE 5 /][at] ?? /never/, ...answers);
     }
+    await goesOn();
+  });
+
+  test('a MOVE that is refused is no COPY: what may not be removed would be there twice', async () => {
+    await begin(`${CAPABILITIES} MOVE`);
+    await found();
+    await fetched();
+    await answered(/ UID MOVE 5 /, 'TAG NO [NOPERM] not yours');
+    await goesOn();
+  });
+
+  test.each(['lrswi', 'lrswit', 'lrswie'])(
+    'nothing is copied where a message may not be removed: MYRIGHTS %s',
+    async (rights) => {
+      await begin(`${CAPABILITIES} ACL`);
+      await found();
+      await fetched();
+      await answered(/ MYRIGHTS \{6\+\}\r\nMy Box\r\n$/, `* MYRIGHTS "My Box" ${rights}`, 'TAG OK');
+      await goesOn();
+    },
+  );
+
+  test('COPY with the rights for it', async () => {
+    await begin(`${CAPABILITIES} ACL`);
+    await found();
+    await fetched();
+    await answered(/ MYRIGHTS /, '* MYRIGHTS "My Box" lrswite', 'TAG OK');
+    await answered(COPY, 'TAG NO no');
+    await goesOn();
+  });
+
+  test('what is shown without a key again is not moved again', async () => {
+    const uids = [5];
+    await begin(`${CAPABILITIES} MOVE`, uids);
+    await found();
+    await fetched();
+    await answered(/ UID MOVE 5 /, '* OK [COPYUID 7 5 9] x', '* 1 EXPUNGE', '* 3 EXISTS', 'TAG OK');
+    await goesOn();
+    // It is opened, and another layer of it is for somebody else.
+    uids[0] = 9;
+    client.send('s SELECT "My Box"\r\n');
+    await server.until(/s SELECT "My Box"\r\n/);
+    server.send('* OK [UIDVALIDITY 7] x\r\ns OK [READ-WRITE] in\r\n');
+    await client.until(/s OK[^\r]*\r\n/);
+    client.send('n NOOP\r\n');
+    await answered(/ UID SEARCH UID 9 UNDELETED\r\n$/, '* SEARCH 9', 'TAG OK');
+    await answered(
+      / UID FETCH 9 \(UID BODY\.PEEK\[\]\)\r\n$/,
+      `* 3 FETCH (UID 9 BODY[] {${MAIL.length}}\r\n${MAIL.toString('latin1')})`,
+      'TAG OK',
+    );
+    await goesOn();
+  });
+
+  test('two sessions do not give the same message two new UIDs', async () => {
+    await begin(CAPABILITIES);
+    await found();
+    await fetched();
+    const asked = await server.until(COPY);
+    const opening = ImapConversation.open(proxy.port);
+    const second = await upstream.accept();
+    second.send(`* OK [CAPABILITY ${CAPABILITIES}] hello\r\n`);
+    const other = await opening;
+    other.send(`l LOGIN ${LOGIN} secret\r\n`);
+    await second.until(/^l AUTHENTICATE PLAIN [^\r\n]*\r\n/);
+    second.send('l OK in\r\n');
+    await other.until(/l OK in\r\n/);
+    other.send('s SELECT "My Box"\r\n');
+    await second.until(/s SELECT "My Box"\r\n/);
+    second.send('* OK [UIDVALIDITY 7] x\r\ns OK [READ-WRITE] in\r\n');
+    await other.until(/s OK[^\r]*\r\n/);
+    other.send('n NOOP\r\n');
+    expect(await second.until(/[^}]\r\n/)).toBe('n NOOP\r\n');
+    other.socket.destroy();
+    server.send(`${asked.split(' ')[0]} NO no\r\n`);
+    await goesOn();
+  });
+
+  test('a client does not wait for all of them: after a while its command goes on, and the next one continues', async () => {
+    await begin(`${CAPABILITIES} MOVE`, [5, 6], false);
+    await answered(/ UID SEARCH UID 5:6 UNDELETED\r\n$/, '* SEARCH 5 6', 'TAG OK');
+    const fetch5 = await server.until(/ UID FETCH 5 [^\r]*\r\n/);
+    timers.advance(REFRESH_MS);
+    server.send(`${fetch5.split(' ')[0]} OK\r\n`);
+    await goesOn();
+    client.send('n NOOP\r\n');
+    await answered(/ UID SEARCH UID 6 UNDELETED\r\n$/, '* SEARCH 6', 'TAG OK');
+    await answered(/ UID FETCH 6 /, 'TAG OK');
+    await goesOn();
+    client.send('n NOOP\r\n');
     await goesOn();
   });
 

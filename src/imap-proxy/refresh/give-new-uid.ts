@@ -7,6 +7,7 @@ export type Renewal = 'renewed' | 'refused' | 'doubtful';
 
 const NOTHING: ReadonlySet<string> = new Set();
 const SEARCH: ReadonlySet<string> = new Set(['SEARCH', 'ESEARCH']);
+const RIGHTS: ReadonlySet<string> = new Set(['MYRIGHTS']);
 
 /**
  * Gives a message a new UID in its own mailbox, flags and INTERNALDATE kept by the mail server: by MOVE (RFC 6851 §3.3: whole or
@@ -30,10 +31,12 @@ export async function giveNewUid(
   if (upstreamCapabilities.has('MOVE')) {
     const { reply } = await upstreamSide.ask([`UID MOVE ${uid} `, mailbox], NOTHING);
     if (reply.status === 'OK') return 'renewed';
-    if (reply.status === 'lost') return 'doubtful';
+    // Refused is mostly what may not be removed, and a copy of that would be there for good.
+    return reply.status === 'lost' ? 'doubtful' : 'refused';
   }
   // Without UIDPLUS only everything that is marked could be expunged, whoever has marked it.
   if (!upstreamCapabilities.has('UIDPLUS')) return 'refused';
+  if (upstreamCapabilities.has('ACL') && !(await mayRemove(upstreamSide, mailbox))) return 'refused';
   const { reply } = await upstreamSide.ask([`UID COPY ${uid} `, mailbox], NOTHING);
   if (reply.status !== 'OK') return reply.status === 'lost' ? 'doubtful' : 'refused';
   const copy = copiedTo(reply.line, uid, views.uidValidity);
@@ -50,6 +53,14 @@ export function copiedTo(line: Buffer, uid: number, uidValidity: number): number
   if (found === null || Number(found[1]) !== uidValidity || Number(found[2]) !== uid) return null;
   const copy = Number(found[3]);
   return copy > uid ? copy : null;
+}
+
+/** RFC 4314 §4: `t` marks as deleted, `e` expunges; `d` is both (§2.1.1). */
+async function mayRemove(upstreamSide: UpstreamSide, mailbox: Buffer): Promise<boolean> {
+  const { answers } = await upstreamSide.ask(['MYRIGHTS ', mailbox], RIGHTS);
+  const said = answers[0]?.octets.toString('latin1') ?? '';
+  const rights = /[ \n]"?([a-z0-9]+)"?\r\n$/i.exec(said)?.[1] ?? '';
+  return rights.includes('d') || (rights.includes('t') && rights.includes('e'));
 }
 
 async function isThere(upstreamSide: UpstreamSide, uid: number, octets: number): Promise<boolean> {

@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto';
+import type { OctetSource } from '../../octets/source.ts';
 import type { CommandContext } from '../commands/command-context.ts';
 import { isOriginal } from '../gathering.ts';
 import type { Injected } from '../injected-fetch.ts';
 import { NumberSet } from '../search/number-set.ts';
 import { readSearchResponse } from '../search/search-response.ts';
 import { giveNewUid } from './give-new-uid.ts';
+import { REFRESH_MS } from './refreshing.ts';
 
 const SEARCH: ReadonlySet<string> = new Set(['SEARCH', 'ESEARCH']);
 
@@ -13,7 +16,7 @@ const SEARCH: ReadonlySet<string> = new Set(['SEARCH', 'ESEARCH']);
  * news tell the client.
  */
 export async function refreshMailbox({ exchange, upstreamSide }: CommandContext): Promise<void> {
-  const { refreshing, views, upstreamCapabilities, session, log } = exchange.parts;
+  const { refreshing, views, upstreamCapabilities, session, log, timers } = exchange.parts;
   if (refreshing?.take() !== true || views.mailbox === '' || views.uidValidity === 0) return;
   // Gmail takes a message into the mailbox where it is for nothing to do, and one that leaves it for archived.
   if (upstreamCapabilities.has('X-GM-EXT-1')) return;
@@ -22,18 +25,24 @@ export async function refreshMailbox({ exchange, upstreamSide }: CommandContext)
   const { fit, tried } = settings;
   const keys = await fit.keys(principal);
   const nameOf = (uid: number) => `${principal.login} ${views.uidValidity} ${uid} ${views.mailbox}`;
+  const contentOf = (digest: string) => `${principal.login} ${views.uidValidity} ${digest} ${views.mailbox}`;
+  const until = timers.now() + REFRESH_MS;
   const served = await views.servedWithoutKey();
   const candidates = served.filter((uid) => !tried.has(nameOf(uid), keys)).sort((one, other) => other - one);
   if (candidates.length === 0) return;
   let renewed = 0;
   for (const uid of await thoseThere(candidates.slice(0, settings.messages))) {
-    const octets = await sizeIfFitting(uid);
-    if (octets === null) {
-      tried.add(nameOf(uid), keys);
-      continue;
+    if (timers.now() >= until) {
+      refreshing.continueLater();
+      break;
     }
-    const renewal = await giveNewUid(exchange, upstreamSide, uid, octets);
+    const fitting = await ifFitting(uid);
+    // Another session of the login may be at it.
+    const isTried = tried.has(nameOf(uid), keys);
     tried.add(nameOf(uid), keys);
+    if (fitting === null || isTried || tried.has(contentOf(fitting.digest), keys)) continue;
+    tried.add(contentOf(fitting.digest), keys);
+    const renewal = await giveNewUid(exchange, upstreamSide, uid, fitting.octets);
     if (renewal === 'renewed') renewed++;
     // What one was refused for, all would be; and doubt is no state to go on from.
     else break;
@@ -54,20 +63,26 @@ export async function refreshMailbox({ exchange, upstreamSide }: CommandContext)
   }
 
   /** null: no key fits, or it is not to be had. */
-  async function sizeIfFitting(uid: number): Promise<number | null> {
+  async function ifFitting(uid: number): Promise<{ octets: number; digest: string } | null> {
     const found: Injected[] = [];
     const reply = await upstreamSide.inject(
       `UID FETCH ${uid} (UID BODY.PEEK[])`,
       (messageClass) => messageClass === 'encrypted' && found.length === 0,
       (injected) => found.push(injected),
     );
-    let size: number | null = null;
+    let fitting: { octets: number; digest: string } | null = null;
     for (const { uid: told, original } of found) {
       if (original === null || !isOriginal(original)) continue;
       const fits = reply.status === 'OK' && told === uid && (await fit.fits(principal, original.octets));
-      if (fits) size = original.octets.length;
+      if (fits) fitting = { octets: original.octets.length, digest: await digestOf(original.octets) };
       await original.discard();
     }
-    return size;
+    return fitting;
   }
+}
+
+async function digestOf(octets: OctetSource): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of octets.read()) hash.update(chunk);
+  return hash.digest('hex');
 }

@@ -1,9 +1,15 @@
 import type { KeyFit, Principal } from '../../pipeline/ports.ts';
 
-/** Messages that were looked at in vain, and with which keys; in the whole process. */
+/** Messages that were tried, and with which keys; in the whole process. */
 const TRIED = 20_000;
 
-/** What was looked at in vain is not fetched again until keys have come. */
+/** How long a command of the client's waits for messages to get new UIDs; the next one goes on with them. */
+export const REFRESH_MS = 10_000;
+
+/**
+ * What was tried is not tried again until keys have come: neither under its UID nor, by its content, under the new one, or what no key
+ * opens after all would be moved for ever.
+ */
 export class TriedMessages {
   readonly #tried = new Map<string, string>();
 
@@ -40,7 +46,12 @@ export class Refreshing {
     this.#due = writable;
   }
 
-  /** Once for each SELECT. */
+  /** There was no time for all of it. */
+  continueLater(): void {
+    this.#due = true;
+  }
+
+  /** Once for each SELECT, unless it is to be continued. */
   take(): boolean {
     const due = this.#due;
     this.#due = false;

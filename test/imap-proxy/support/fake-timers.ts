@@ -19,6 +19,11 @@ export class FakeTimers implements Timers {
     return this.#now;
   }
 
+  /** Time passes in which nobody is told anything. */
+  advance(ms: number): void {
+    this.#now += ms;
+  }
+
   /** How long each that waits has been told to wait. */
   get pending(): number[] {
     return [...this.#set].map(({ ms }) => ms);
