@@ -213,6 +213,8 @@ export const limits = {
     /** Of all messages that one session has opened. */
     sessionCharacters: 4 * 1024 * 1024,
     sessionMessages: 2_000,
+    /** Of all sessions; a character takes one octet of memory or two. */
+    allCharacters: 128 * 1024 * 1024,
   },
   connections: {
     /** A PROXY header of version 2 with its TLVs: the largest of them are certificates' names and tokens of a cloud. */

@@ -91,6 +91,7 @@ export class MailboxViews {
     this.select();
     this.atRest?.end();
     this.#reader.end();
+    this.#texts.end();
   }
 
   /** What the server says of it. */

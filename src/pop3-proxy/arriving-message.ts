@@ -1,4 +1,5 @@
 import { limits } from '../limits.ts';
+import { HeaderEnd } from '../mail-view/header-end.ts';
 import { Unstuffing } from './byte-stuffing.ts';
 import type { Question } from './upstream-side.ts';
 
@@ -29,7 +30,7 @@ export class ArrivingMessage {
   static async begin(question: Question): Promise<ArrivingMessage> {
     const unstuffing = new Unstuffing();
     const pieces: Piece[] = [];
-    const cut = new HeaderCut();
+    const headerEnd = new HeaderEnd();
     let octets = 0;
     let end = -1;
     let ended = false;
@@ -41,7 +42,7 @@ export class ArrivingMessage {
       }
       const plain = unstuffing.update(raw);
       pieces.push({ raw, plain });
-      const at = cut.endIn(plain);
+      const at = headerEnd.in(plain);
       if (at !== -1) end = octets + at;
       octets += plain.length;
     }
@@ -70,31 +71,5 @@ export class ArrivingMessage {
   async drain(): Promise<void> {
     this.#seen = [];
     while (!this.#ended) this.#ended = (await this.#question.body()) === 'end';
-  }
-}
-
-const CR = 0x0d;
-const LF = 0x0a;
-
-/** Finds the empty line that ends a header, in pieces. */
-export class HeaderCut {
-  /** Octets of the current line, counted up to 2; and whether they are a single CR. */
-  #line = 0;
-  #onlyCr = false;
-
-  /** Offset behind the empty line; -1: it is not in this piece. */
-  endIn(piece: Buffer): number {
-    for (let i = 0; i < piece.length; i++) {
-      const octet = piece[i];
-      if (octet === LF) {
-        if (this.#line === 0 || this.#onlyCr) return i + 1;
-        this.#line = 0;
-        this.#onlyCr = false;
-      } else {
-        this.#onlyCr = this.#line === 0 && octet === CR;
-        this.#line = Math.min(this.#line + 1, 2);
-      }
-    }
-    return -1;
   }
 }

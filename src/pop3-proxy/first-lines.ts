@@ -1,17 +1,17 @@
+import { HeaderEnd } from '../mail-view/header-end.ts';
 import type { OctetStream } from '../octets/source.ts';
-import { HeaderCut } from './arriving-message.ts';
 
 const LF = 0x0a;
 
 /** What TOP shows of a message (RFC 1939 §7): the header, the empty line and so many lines of the body. */
 export async function* firstLines(message: OctetStream, lines: number): OctetStream {
-  const header = new HeaderCut();
+  const header = new HeaderEnd();
   let inHeader = true;
   let left = lines;
   for await (const chunk of message) {
     let at = 0;
     if (inHeader) {
-      at = header.endIn(chunk);
+      at = header.in(chunk);
       if (at === -1) {
         yield chunk;
         continue;

@@ -4,21 +4,19 @@
  */
 export function textOfHtml(html: string): string {
   const texts: string[] = [];
-  let at = 0;
-  while (at < html.length) {
-    const open = html.indexOf('<', at);
-    if (open === -1) break;
-    texts.push(html.slice(at, open));
+  let from = 0;
+  for (let open = html.indexOf('<'); open !== -1; ) {
     const tag = tagAt(html, open);
     if (tag === null) {
-      texts.push('<');
-      at = open + 1;
+      open = html.indexOf('<', open + 1);
       continue;
     }
+    texts.push(html.slice(from, open));
     if (!INLINE.has(tag.name)) texts.push(' ');
-    at = tag.silent ? afterElement(html, tag.end, tag.name) : tag.end;
+    from = tag.silent ? afterElement(html, tag.end, tag.name) : tag.end;
+    open = html.indexOf('<', from);
   }
-  texts.push(html.slice(at));
+  texts.push(html.slice(from));
   return decodeReferences(texts.join(''));
 }
 

@@ -7,12 +7,49 @@ import { messageKey, type StoredMessage } from './stored-message.ts';
 export type KeptText = { message: StoredMessage; text: SearchText; protectedHeader: boolean };
 
 /**
+ * The words that all sessions remember together: they are in memory. Those that were kept longest ago go first, whoever
+ * remembers them.
+ */
+export class RememberedTexts {
+  readonly #most: number;
+  readonly #drops = new Map<KeptText, () => void>();
+  #characters = 0;
+
+  /** `most`: characters of all of them. */
+  constructor(most: number = limits.searchText.allCharacters) {
+    this.#most = most;
+  }
+
+  /** `drop` has to lead to `remove`. */
+  add(kept: KeptText, drop: () => void): void {
+    this.#drops.set(kept, drop);
+    this.#characters += kept.text.characters;
+    for (const [oldest, dropIt] of this.#drops) {
+      if (this.#characters <= this.#most || oldest === kept) return;
+      dropIt();
+    }
+  }
+
+  remove(kept: KeptText): void {
+    if (this.#drops.delete(kept)) this.#characters -= kept.text.characters;
+  }
+}
+
+const everySession = new RememberedTexts();
+
+/**
  * The words of the messages that one session has opened, so that they are found by what is in them. In memory only, and
  * bounded: those opened longest ago are forgotten first.
  */
 export class SearchTexts {
+  readonly #all: RememberedTexts;
   readonly #kept = new Map<string, KeptText>();
   #characters = 0;
+  #ended = false;
+
+  constructor(all: RememberedTexts = everySession) {
+    this.#all = all;
+  }
 
   /**
    * Takes the words of a view; those of a message whose words are here are the same still.
@@ -20,6 +57,7 @@ export class SearchTexts {
    * @param protectedHeader whether header fields are shown that are not those stored
    */
   async keep(message: StoredMessage, view: MessageView, protectedHeader = false): Promise<void> {
+    if (this.#ended) return;
     const key = messageKey(message);
     const known = this.#kept.get(key);
     this.#kept.delete(key);
@@ -30,11 +68,12 @@ export class SearchTexts {
     const octets = await collect(
       view.read({ start: 0, end: Math.min(view.length, limits.searchText.viewOctets) }),
     );
-    // While it was read, another part of the same client's command may have come here.
-    if (this.#kept.has(key)) return;
-    const text = searchTextOf(octets);
-    this.#kept.set(key, { message, text, protectedHeader });
-    this.#characters += text.characters;
+    // While it was read, another part of the same client's command may have come here, or the session may have ended.
+    if (this.#ended || this.#kept.has(key)) return;
+    const kept = { message, text: searchTextOf(octets), protectedHeader };
+    this.#kept.set(key, kept);
+    this.#characters += kept.text.characters;
+    this.#all.add(kept, () => this.#drop(key, kept));
     this.#forgetOldest();
   }
 
@@ -45,19 +84,26 @@ export class SearchTexts {
 
   /** Those for which `where` holds are another message's from now on. */
   forget(where: (message: StoredMessage) => boolean): void {
-    for (const [key, { message, text }] of this.#kept) {
-      if (!where(message)) continue;
-      this.#kept.delete(key);
-      this.#characters -= text.characters;
-    }
+    for (const [key, kept] of this.#kept) if (where(kept.message)) this.#drop(key, kept);
+  }
+
+  /** The session ends: nothing is kept any more. */
+  end(): void {
+    this.#ended = true;
+    this.forget(() => true);
   }
 
   #forgetOldest(): void {
     const { sessionCharacters, sessionMessages } = limits.searchText;
-    for (const [key, { text }] of this.#kept) {
+    for (const [key, kept] of this.#kept) {
       if (this.#kept.size <= sessionMessages && this.#characters <= sessionCharacters) return;
-      this.#kept.delete(key);
-      this.#characters -= text.characters;
+      this.#drop(key, kept);
     }
+  }
+
+  #drop(key: string, kept: KeptText): void {
+    this.#kept.delete(key);
+    this.#characters -= kept.text.characters;
+    this.#all.remove(kept);
   }
 }
