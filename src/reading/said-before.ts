@@ -1,3 +1,4 @@
+import { SealgateError } from '../errors.ts';
 import type { ViewKind } from '../mail-view/message-class.ts';
 import { type Annotation, RENDERER_VERSION } from '../mail-view/render.ts';
 import { EnteredMailbox } from './entered-mailbox.ts';
@@ -168,7 +169,8 @@ export class SaidBefore {
         if (next === undefined || source.get(String(uid)) === null) continue;
         const record = await recorded.records.find(source.id, String(uid));
         if (record === null) continue;
-        const annotation = seal.unseal(messageKeyOf(source.place, String(uid)), record.sealed);
+        const annotation = this.#readable(messageKeyOf(source.place, String(uid)), record);
+        if (annotation === null) continue;
         target ??= await recorded.enter(place);
         const name = String(next);
         const sealed = seal.seal(messageKeyOf(place, name), annotation);
@@ -178,6 +180,16 @@ export class SaidBefore {
       }
     } finally {
       target?.leave();
+    }
+  }
+
+  /** null: it is damaged. Its copy is told of anew, which is what people are told to make one for. */
+  #readable(name: string, { sealed }: ViewRecord): Annotation | null {
+    try {
+      return this.#parts.seal.unseal(name, sealed);
+    } catch (error) {
+      if (error instanceof SealgateError) return null;
+      throw error;
     }
   }
 

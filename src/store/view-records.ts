@@ -15,6 +15,8 @@ export type RecordedMessage = { message: string; size: number | null; header: bo
 
 /** Records that one step of cleaning deletes. */
 const STEP = 500;
+/** Records that are read at a time: each is an object that the one event loop makes. */
+const PAGE = 5_000;
 
 /**
  * Records of what readers were shown, in a database of its own (view-migrations.ts). Mailboxes that are gone are forgotten at once,
@@ -51,10 +53,19 @@ export class SqliteViewRecords {
     if (row === undefined) throw new Error('a mailbox is not there after it was made');
     this.#clean();
     const id = Number(row.id);
-    const recorded = await this.#store.query(
-      sql`SELECT message, size, header FROM view_record WHERE mailbox = ${id}`,
-    );
-    return { id, eras: String(row.eras), recorded: recorded.map(recordedMessage) };
+    return { id, eras: String(row.eras), recorded: await this.#recorded(id) };
+  }
+
+  async #recorded(mailbox: number): Promise<RecordedMessage[]> {
+    const recorded: RecordedMessage[] = [];
+    for (let after = ''; ; after = recorded.at(-1)?.message ?? '') {
+      const rows = await this.#store.query(
+        sql`SELECT message, size, header FROM view_record
+            WHERE mailbox = ${mailbox} AND message > ${after} ORDER BY message LIMIT ${PAGE}`,
+      );
+      for (const row of rows) recorded.push(recordedMessage(row));
+      if (rows.length < PAGE) return recorded;
+    }
   }
 
   async find(mailbox: number, message: string): Promise<ViewRecord | null> {

@@ -1,0 +1,76 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { RecordedMailboxes } from '../../src/reading/recorded-mailbox.ts';
+import { openSqlite, type SqlStore, sql } from '../../src/store/sqlite.ts';
+import { viewMigrations } from '../../src/store/view-migrations.ts';
+import { SqliteViewRecords } from '../../src/store/view-records.ts';
+import { imap, openedAs, reader, SaysAnything, shown, TEXT } from './support/readers.ts';
+
+/** Copies of messages that cannot be shown any more as they were shown: the way out that people are told of. */
+
+const INBOX = { name: 'INBOX', uidValidity: 7, uidNext: 9, exists: 3 };
+const ARCHIVE = { mailbox: 'Archive', uidValidity: 3 };
+
+let folder: string;
+let store: SqlStore;
+let story: SaysAnything;
+let recorded: RecordedMailboxes;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sealgate-views-'));
+  store = await openSqlite(join(folder, 'views.sqlite'), viewMigrations);
+  recorded = new RecordedMailboxes(new SqliteViewRecords(store));
+  story = new SaysAnything();
+});
+afterEach(async () => {
+  await store.close();
+  await rm(folder, { recursive: true });
+});
+
+async function session(enter = INBOX) {
+  const views = reader(story, { recorded });
+  await views.enter(enter);
+  return views;
+}
+
+it('a view that comes out differently is shown under the UID of a copy', async () => {
+  await shown(await session());
+  story.says = openedAs(TEXT.replace('boat', 'tree'));
+  const views = await session();
+  expect(await shown(views)).toMatchObject({ code: 'SERVERBUG' });
+  await views.copied([1], { ...ARCHIVE, uids: [11] });
+  expect(await shown(await session(), imap(11, 'Archive', 3))).toMatchObject({
+    octets: expect.stringContaining('treehouse'),
+  });
+});
+
+it('a record that cannot be read does not keep those of other messages from going with their copies', async () => {
+  for (const uid of [1, 2, 3]) await shown(await session(), imap(uid));
+  await store.query(sql`UPDATE view_record SET sealed = x'00' WHERE message = '2'`);
+  story.says = openedAs(TEXT, 'untrusted');
+  const views = await session();
+  expect(await shown(views, imap(2))).toMatchObject({ code: 'SERVERBUG' });
+  await views.copied([1, 2, 3], { ...ARCHIVE, uids: [11, 12, 13] });
+  const verdicts = ['verdict=trusted', 'verdict=untrusted', 'verdict=trusted'];
+  for (const [at, verdict] of verdicts.entries()) {
+    expect(await shown(await session(), imap(11 + at, 'Archive', 3))).toMatchObject({
+      octets: expect.stringContaining(verdict),
+    });
+  }
+});
+
+it('a mailbox with very many records has all of them at hand', async () => {
+  await shown(await session());
+  const [mailbox] = await store.query(sql`SELECT id FROM view_mailbox`);
+  await store.query(
+    sql`WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 11000)
+        INSERT INTO view_record SELECT ${Number(mailbox?.id)}, i, 'opened', 1, NULL, 0, NULL, 1, x'00' FROM n`,
+  );
+  const again = new RecordedMailboxes(new SqliteViewRecords(store));
+  const views = reader(story, { recorded: again });
+  await views.enter(INBOX);
+  const known = Array.from({ length: 11_001 }, (_, at) => views.recorded(imap(at + 1)));
+  expect(known.filter((each) => each === 'shell')).toHaveLength(11_000);
+  expect(known.at(-1)).toBeNull();
+});
