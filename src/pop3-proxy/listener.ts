@@ -92,7 +92,9 @@ export async function startPop3Listener(options: Pop3ListenerOptions): Promise<P
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
-    ...(options.tls === 'implicit' ? {} : { tooMany: refusal('SYS/TEMP', 'Too many connections') }),
+    ...(options.tls === 'implicit'
+      ? {}
+      : { tooMany: refusal('SYS/TEMP', 'Too many connections. Try again later.') }),
     serve: (client) => serve(shared, client),
   });
   return {
@@ -197,7 +199,7 @@ function plainLoginAllowed({ tls, allowPlainAuth }: Pop3ListenerOptions, remote:
 }
 
 function lastWords(error: unknown): string {
-  if (!(error instanceof SealgateError)) return refusal('SYS/PERM', 'Something went wrong');
+  if (!(error instanceof SealgateError)) return refusal('SYS/PERM', 'Something went wrong. Connect again.');
   return refusal(error.duration === 'temporary' ? 'SYS/TEMP' : null, error.publicText);
 }
 

@@ -95,7 +95,7 @@ export async function converseBeforeLogin(state: LoginState): Promise<LoginOutco
         client.leg.write(refusal(null, 'Log in first'));
     }
   }
-  client.leg.write(refusal(null, 'Too many commands before login'));
+  client.leg.write(refusal(null, 'Too many commands before login. Connect again.'));
   return { kind: 'closed', cause: 'too many commands before login' };
 }
 
@@ -198,7 +198,7 @@ async function verdictOf(
     case 'unsayable':
       return refuse(state, 'The mail server cannot be told this user name');
     case 'lost':
-      client.leg.write(refusal('SYS/TEMP', 'The mail server closed the connection'));
+      client.leg.write(refusal('SYS/TEMP', 'The mail server closed the connection. Connect again.'));
       return { kind: 'closed', cause: 'mail server closed during login' };
     default:
       return unreachable(verdict);

@@ -156,6 +156,14 @@ test('a connection that is lost in the middle answers nothing', async () => {
   expect(await client.rest()).toMatch(/^\* BYE [^\r\n]*\r\n$/);
 });
 
+test('a connection that is lost while a literal is asked for hangs nobody', async () => {
+  await begin(OLD);
+  client.send('a1 SEARCH BODY {1+}\r\nx\r\n');
+  expect((await own()).command).toBe('SEARCH BODY {1}');
+  server.close();
+  expect(await client.rest()).toMatch(/^\* BYE [^\r\n]*\r\n$/);
+});
+
 test('words are found in the mailbox that they are in, and not under the same UID of another one', async () => {
   await begin(OLD);
   const select = async (mailbox: string): Promise<void> => {

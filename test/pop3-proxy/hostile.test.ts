@@ -287,7 +287,7 @@ test('one connection too many is told so', async () => {
   const { proxy } = await serve({}, { maxConnections: 1 });
   const second = new Conversation(connect(proxy.port, '127.0.0.1'));
   open.push(second);
-  expect(await second.rest()).toBe('-ERR [SYS/TEMP] Too many connections\r\n');
+  expect(await second.rest()).toBe('-ERR [SYS/TEMP] Too many connections. Try again later.\r\n');
 });
 
 test('a server that never greets', async () => {
