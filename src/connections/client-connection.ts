@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { limits } from '../limits.ts';
 import { type Endpoint, localOf, remoteOf } from './endpoint.ts';
+import { isLoopback } from './loopback.ts';
 import { type ProxyReading, readProxyHeader } from './proxy-header.ts';
 
 /** A client that has been let in. */
@@ -11,8 +12,11 @@ export type ClientConnection = {
   remote: Endpoint;
   /** The end that it connected to. */
   local: Endpoint;
-  /** Whether a balancer told both. */
-  proxied: boolean;
+  /**
+   * Whether the client is on this machine by the system's own word. Nobody behind a balancer is, whatever its header says or leaves out:
+   * the balancer may be here.
+   */
+  fromHere: boolean;
 };
 
 export type Arrival =
@@ -22,7 +26,8 @@ export type Arrival =
   | { kind: 'refused'; reason: string };
 
 export function directClient(socket: Socket): ClientConnection {
-  return { socket, remote: remoteOf(socket), local: localOf(socket), proxied: false };
+  const remote = remoteOf(socket);
+  return { socket, remote, local: localOf(socket), fromHere: isLoopback(remote.address) };
 }
 
 /**
@@ -46,14 +51,9 @@ export function proxiedClient(socket: Socket): Promise<Arrival> {
       }
       const rest = octets.subarray(reading.octets);
       const { header } = reading;
-      const own = directClient(socket);
-      settle({
-        kind: 'client',
-        client:
-          header.kind === 'own'
-            ? own
-            : { socket, remote: header.source, local: header.destination, proxied: true },
-      });
+      const [remote, local] =
+        header.kind === 'own' ? [remoteOf(socket), localOf(socket)] : [header.source, header.destination];
+      settle({ kind: 'client', client: { socket, remote, local, fromHere: false } });
       if (rest.length > 0) socket.unshift(rest);
     };
     // `readable` and not `data`: without its listener the socket is as new, and the next one's `data` begins by itself.

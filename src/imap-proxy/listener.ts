@@ -3,7 +3,6 @@ import type { SecureContext, TLSSocket } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
 import { secured } from '../connections/handshake.ts';
 import { listen } from '../connections/listen.ts';
-import { isLoopback } from '../connections/loopback.ts';
 import { type MailServer, type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { newSessionId, type SessionId } from '../ids.ts';
@@ -178,7 +177,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         client,
         upstream,
         startTls: options.tls === 'starttls' && !encrypted,
-        loginAllowed: encrypted || plainLoginAllowed(options, source.address),
+        loginAllowed: encrypted || plainLoginAllowed(options, connection.fromHere),
         hostname: options.hostname,
         greet,
         relayMechanisms: options.relayMechanisms ?? [],
@@ -206,8 +205,8 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
 }
 
 /** A listener without TLS serves its own machine; `allowPlainAuth` lifts that. */
-function plainLoginAllowed({ tls, allowPlainAuth }: ImapListenerOptions, remote: string): boolean {
-  return allowPlainAuth === true || (tls === 'none' && isLoopback(remote));
+function plainLoginAllowed({ tls, allowPlainAuth }: ImapListenerOptions, fromHere: boolean): boolean {
+  return allowPlainAuth === true || (tls === 'none' && fromHere);
 }
 
 function byeText(error: unknown): string {

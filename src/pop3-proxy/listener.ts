@@ -3,7 +3,6 @@ import type { SecureContext, TLSSocket } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
 import { secured } from '../connections/handshake.ts';
 import { listen } from '../connections/listen.ts';
-import { isLoopback } from '../connections/loopback.ts';
 import { type MailServer, type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { newSessionId, type SessionId } from '../ids.ts';
@@ -154,7 +153,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         converseBeforeLogin({
           ...{ client, upstream: connected, greet, hostname: options.hostname },
           startTls: options.tls === 'starttls' && !encrypted,
-          loginAllowed: encrypted || plainLoginAllowed(options, source.address),
+          loginAllowed: encrypted || plainLoginAllowed(options, connection.fromHere),
           relayMechanisms: options.relayMechanisms ?? [],
           rawLoginSuffix: options.rawLoginSuffix ?? null,
         }),
@@ -194,8 +193,8 @@ async function abandoning<T>(
 }
 
 /** A listener without TLS serves its own machine; `allowPlainAuth` lifts that. */
-function plainLoginAllowed({ tls, allowPlainAuth }: Pop3ListenerOptions, remote: string): boolean {
-  return allowPlainAuth === true || (tls === 'none' && isLoopback(remote));
+function plainLoginAllowed({ tls, allowPlainAuth }: Pop3ListenerOptions, fromHere: boolean): boolean {
+  return allowPlainAuth === true || (tls === 'none' && fromHere);
 }
 
 function lastWords(error: unknown): string {

@@ -86,7 +86,9 @@ export function readOauthBearer(message: Buffer): Credentials | SaslRefusal {
   const name = header[1].replaceAll('=2C', ',').replaceAll('=3D', '=');
   const fields = keyValues(message, header[0].length);
   const login = canonicalLogin(Buffer.from(name, 'latin1'));
-  if (fields === null || login === null || !isBearer(fields.get('auth'))) return MALFORMED;
+  // `user` is XOAUTH2's: a server that reads both forms with one reader would take the client for somebody else.
+  if (fields === null || fields.has('user') || login === null || !isBearer(fields.get('auth')))
+    return MALFORMED;
   return token('OAUTHBEARER', login, message);
 }
 

@@ -36,13 +36,15 @@ export function readRelayedIdentity(
  *   client-first-message      = gs2-cbind-flag "," [ "a=" saslname ] "," client-first-message-bare
  *   client-first-message-bare = [reserved-mext ","] "n=" saslname "," "r=" c-nonce ["," extensions]
  *
- * No channel binding (`p=`), no mandatory extension (`m=`), and no other authorization identity than the user.
+ * No channel binding (`p=`), no mandatory extension (`m=`), and no other authorization identity than the user. No extension under the
+ * name of an attribute that §5.1 gives a meaning: a server that looks attributes up by name would take another user from it.
  */
 function scramLogin(message: Buffer): string | SaslRefusal {
   const text = message.toString('latin1');
-  const found = /^[ny],(?:a=([^,\0]+))?,n=([^,\0]+),r=[\x21-\x2b\x2d-\x7e]+(?:,[A-Za-z]=[^,\0]+)*$/.exec(
-    text,
-  );
+  const found =
+    /^[ny],(?:a=([^,\0]+))?,n=([^,\0]+),r=[\x21-\x2b\x2d-\x7e]+(?:,(?![aceimnprsvACEIMNPRSV]=)[A-Za-z]=[^,\0]+)*$/.exec(
+      text,
+    );
   if (found === null) return /^[ny],,n=,/.test(text) ? NO_IDENTITY : MALFORMED;
   const [, onBehalf, user = ''] = found;
   const login = saslName(user);

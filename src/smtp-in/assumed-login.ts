@@ -1,4 +1,3 @@
-import { isLoopback } from '../connections/loopback.ts';
 import { Principal } from '../sasl/principal.ts';
 import type { Conversation } from './conversation.ts';
 
@@ -11,7 +10,7 @@ import type { Conversation } from './conversation.ts';
 export function takeAssumedLogin(conversation: Conversation): void {
   const { log, settings } = conversation.ports;
   if (settings.assumeLogin === null || conversation.origin !== null) return;
-  if (!isLoopback(conversation.remote)) return;
+  if (!settings.fromHere) return;
   conversation.origin = {
     session: conversation.id,
     listener: settings.listener,

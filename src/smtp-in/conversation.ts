@@ -17,6 +17,8 @@ export type SessionSettings = {
   allowPlainAuth: boolean;
   /** The login that clients of this machine are taken for without AUTH; null: they log in. */
   assumeLogin: string | null;
+  /** The client is on this machine, and no balancer between. */
+  fromHere: boolean;
 };
 
 /** What a session needs of the world; no socket, clock or chance of its own. */

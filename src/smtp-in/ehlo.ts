@@ -1,4 +1,3 @@
-import { isLoopback } from '../connections/loopback.ts';
 import { SealgateError } from '../errors.ts';
 import { offeredExtensions } from '../smtp/extensions.ts';
 import { reply } from '../smtp/reply.ts';
@@ -13,7 +12,7 @@ import { replyFromError } from './reply-from-error.ts';
 export function mayAuthenticate(conversation: Conversation): boolean {
   const { settings } = conversation.ports;
   if (conversation.secure || settings.allowPlainAuth) return true;
-  return settings.tls === 'none' && isLoopback(conversation.remote);
+  return settings.tls === 'none' && settings.fromHere;
 }
 
 /**

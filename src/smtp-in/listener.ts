@@ -70,15 +70,15 @@ export async function startSubmissionListener(
       maxMessageOctets: Math.min(options.maxMessageOctets ?? limits.messageOctets, limits.messageOctets),
       allowPlainAuth: options.allowPlainAuth ?? false,
       assumeLogin: options.assumeLogin ?? null,
+      fromHere: false,
     },
     story: options.story,
     log: options.log,
     newMailId,
   };
   const portsFor = (client: ClientConnection): SessionPorts => {
-    const { remote: source, local: destination, proxied } = client;
-    // Who is taken for somebody without a password comes from this machine by the system's word, and not by a header's.
-    const settings = proxied ? { ...ports.settings, assumeLogin: null } : ports.settings;
+    const { remote: source, local: destination, fromHere } = client;
+    const settings = { ...ports.settings, fromHere };
     const openUpstream = () => connectUpstream(upstream, options.hostname, { source, destination });
     return { ...ports, settings, openUpstream };
   };

@@ -63,7 +63,7 @@ test('without the PROXY protocol a header is what the client says', async () => 
   const socket = await connected(server.port);
   socket.end('PROXY TCP4 192.0.2.7 198.51.100.9 40001 993\r\n');
   expect(await server.heard()).toBe('PROXY TCP4 192.0.2.7 198.51.100.9 40001 993\r\n');
-  expect(server.clients[0]).toMatchObject({ remote: { address: '127.0.0.1' }, proxied: false });
+  expect(server.clients[0]).toMatchObject({ remote: { address: '127.0.0.1' }, fromHere: true });
 });
 
 test.each([
@@ -81,16 +81,28 @@ test.each([
   expect(server.clients[0]).toMatchObject({
     remote: { address: '192.0.2.7', port: 40_001 },
     local: { address: '198.51.100.9', port: 993 },
-    proxied: true,
+    fromHere: false,
   });
 });
 
-test('the balancer’s own check is served as its own', async () => {
+test('the balancer’s own check is served as its own, and is no client of this machine', async () => {
   const server = await listening({ proxyProtocolFrom: ['127.0.0.0/8'] });
   const socket = await connected(server.port);
   socket.end('PROXY UNKNOWN\r\nx');
   expect(await server.heard()).toBe('x');
-  expect(server.clients[0]).toMatchObject({ remote: { address: '127.0.0.1' }, proxied: false });
+  expect(server.clients[0]).toMatchObject({ remote: { address: '127.0.0.1' }, fromHere: false });
+});
+
+test.each([
+  ['whose ends the balancer does not know', 'PROXY UNKNOWN\r\n'],
+  ['that the balancer says to be of this machine', 'PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n'],
+  ['of a socket that is not TCP', '\r\n\r\n\0\r\nQUIT\n\x21\x00\0\0'],
+])('attack: a client %s counts as none of this machine', async (_what, header) => {
+  const server = await listening({ proxyProtocolFrom: ['127.0.0.0/8'] });
+  const socket = await connected(server.port);
+  socket.end(Buffer.from(`${header}x`, 'latin1'));
+  expect(await server.heard()).toBe('x');
+  expect(server.clients[0]).toMatchObject({ remote: { address: '127.0.0.1' }, fromHere: false });
 });
 
 test.each([

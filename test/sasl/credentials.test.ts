@@ -80,6 +80,7 @@ test.each([
   ['p=tls-unique,a=alice,\x01auth=Bearer t\x01\x01', 'refused'],
   ['n,a=alice,\x01auth=Bearer t\x01auth=Bearer u\x01\x01', 'refused'],
   ['n,a=alice,\x01\x01', 'refused'],
+  ['n,a=alice,\x01user=mallory\x01auth=Bearer t\x01\x01', 'refused'],
 ])('RFC 7628 OAUTHBEARER %j is the login of %s', (message, login) => {
   expect(loginOf(readOauthBearer(bytes(message)))).toBe(login);
 });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { isLoopback } from '../../src/connections/loopback.ts';
 import { newMailId, newSessionId } from '../../src/ids.ts';
 import { silentLog } from '../../src/log/log.ts';
 import { readExtensions } from '../../src/smtp/extensions.ts';
@@ -16,6 +17,7 @@ const SETTINGS: SessionSettings = {
   maxMessageOctets: 200,
   allowPlainAuth: false,
   assumeLogin: null,
+  fromHere: true,
 };
 
 const ok = (text: string): Promise<Answer> =>
@@ -61,7 +63,7 @@ async function play(chunks: readonly Buffer[], remote = '127.0.0.1', settings = 
   let ended = false;
   const session = new SubmissionSession(
     {
-      settings,
+      settings: { ...settings, fromHere: isLoopback(remote) },
       story: new ForwardingStory(),
       log: silentLog,
       openUpstream: async () => upstream,
