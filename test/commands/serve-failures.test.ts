@@ -110,7 +110,7 @@ describe('sealgate serve, when it cannot start', () => {
   it('a port that is in use', async () => {
     await fails(
       await config({ port: upstreamPort }),
-      new RegExp(`another program listens on .*:${upstreamPort}`),
+      new RegExp(`:${upstreamPort}: another program listens on this port`),
     );
   });
 

@@ -22,7 +22,8 @@ beforeAll(() => {
 });
 afterAll(() => people.remove());
 
-const AT = new Date('2026-11-22T10:00:00Z');
+/** After the certificates are made, whenever that is. */
+const AT = new Date(Date.now() + 60_000);
 const RUNS = Number(process.env.SEALGATE_RUNS ?? 250);
 const OUTSIDE = 'From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: Hello\r\n';
 

@@ -23,7 +23,8 @@ beforeAll(() => {
 afterAll(() => people.remove());
 
 const RUNS = Number(process.env.SEALGATE_RUNS ?? 250);
-const AT = new Date('2026-11-22T10:00:00Z');
+/** After the certificates are made, whenever that is. */
+const AT = new Date(Date.now() + 60_000);
 
 /** Header fields in front of the Content-* fields of an entity. */
 const HEADS = [
