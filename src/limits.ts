@@ -174,7 +174,7 @@ export const limits = {
     searchDepth: 50,
     searchKeys: 1_000,
     /** Messages that one search may find where its result is put together here. */
-    searchResults: 2_000_000,
+    searchResults: 500_000,
     /** A line of the gateway's own, besides what the client wrote: some servers take no longer ones. */
     searchLineOctets: 8_000,
   },
