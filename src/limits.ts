@@ -184,10 +184,15 @@ export const limits = {
     headerOctets: 64 * 1024,
     /** Of one mailbox, in one session; further ones are shown as other encrypted mail is. */
     messages: 20_000,
+    /** Of their markers together: one may hold a whole header. */
+    markOctets: 32 * 1024 * 1024,
     /** RFC 9051 §5.4 gives a silent client thirty minutes; one that is in the middle of a message has begun to send it. */
     silenceMs: 300_000,
     /** Rules of the configuration, and mailboxes whose special use one session remembers. */
     mailboxes: 1_000,
+    /** Mailboxes of one login in which such mail is known to lie, and characters of a name: a client can make up any. */
+    mailboxesOfLogin: 10_000,
+    nameCharacters: 1_000,
   },
   view: {
     /** Messages and views that are not longer are opened, and kept, in memory; longer ones in spools. */

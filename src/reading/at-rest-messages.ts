@@ -29,6 +29,7 @@ export class AtRestMessages {
   readonly #options: AtRestOptions;
   /** Marker fields by UID: small, and read again when they are needed. */
   readonly #fields = new Map<number, Buffer>();
+  #fieldOctets = 0;
   /** Of the selected mailbox. */
   readonly #cache: ViewCache;
   readonly #failures: RepeatedFailures;
@@ -82,6 +83,7 @@ export class AtRestMessages {
     this.#mustLook = true;
     this.#from = 1;
     this.#fields.clear();
+    this.#fieldOctets = 0;
     this.#cache.clear();
   }
 
@@ -93,10 +95,14 @@ export class AtRestMessages {
 
   /** @param header a header, or a part of one, that holds the field. false: no marker, or none that is ours for this login */
   learn(uid: number, header: Buffer): boolean {
-    if (this.#fields.size >= limits.atRest.messages && !this.#fields.has(uid)) return false;
+    const { messages, markOctets } = limits.atRest;
+    const before = this.#fields.get(uid);
+    const octets = this.#fieldOctets + header.length - (before?.length ?? 0);
+    if ((this.#fields.size >= messages && before === undefined) || octets > markOctets) return false;
     if (this.#options.marks.read(header) === null) return false;
     // A copy: what was given may be a part of something far larger.
     this.#fields.set(uid, Buffer.from(header));
+    this.#fieldOctets = octets;
     return true;
   }
 
@@ -140,13 +146,18 @@ export class AtRestMessages {
     const opened = outcome.kind === 'opened' ? await this.#checked(mark, outcome) : null;
     const isHere = selected === this.#selected;
     if (opened === null) {
-      if (isHere) this.#fields.delete(uid);
+      if (isHere) this.#forgetMark(uid);
       return null;
     }
     if (opened.kind === 'withheld') return opened;
     if (isHere) this.#cache.keep(String(uid), opened.view);
     this.#tell(original.length);
     return opened;
+  }
+
+  #forgetMark(uid: number): void {
+    this.#fieldOctets -= this.#fields.get(uid)?.length ?? 0;
+    this.#fields.delete(uid);
   }
 
   async #unseal(octets: OctetSource, patience: Patience): Promise<UnsealOutcome> {

@@ -1,4 +1,5 @@
-import { type SqlStore, sql } from './sqlite.ts';
+import { limits } from '../limits.ts';
+import { type SqlStore, type Statement, sql } from './sqlite.ts';
 
 /** As src/imap-proxy asks for it (append/storing.ts). */
 export interface AtRestMailboxes {
@@ -18,9 +19,7 @@ export function atRestMailboxes(store: SqlStore): AtRestMailboxes {
       return rows.length > 0;
     },
     async add(login, mailbox) {
-      await store.transaction([
-        sql`INSERT OR IGNORE INTO at_rest_mailbox (login, mailbox) VALUES (${login}, ${mailbox})`,
-      ]);
+      await store.transaction([adding(login, mailbox)]);
     },
     async renamed(login, from, to, delimiter) {
       const rows = await store.query(sql`SELECT mailbox FROM at_rest_mailbox WHERE login = ${login}`);
@@ -29,12 +28,15 @@ export function atRestMailboxes(store: SqlStore): AtRestMailboxes {
         .map(({ mailbox }) => String(mailbox))
         .filter((name) => name === from || (below !== null && name.startsWith(below)));
       // The old name stays: what is looked for in vain costs a search.
-      await store.transaction(
-        names.map((name) => {
-          const now = to + name.slice(from.length);
-          return sql`INSERT OR IGNORE INTO at_rest_mailbox (login, mailbox) VALUES (${login}, ${now})`;
-        }),
-      );
+      await store.transaction(names.map((name) => adding(login, to + name.slice(from.length))));
     },
   };
+}
+
+/** Of a login that has too many, further ones are found by the rules alone. */
+function adding(login: string, mailbox: string): Statement {
+  const { mailboxesOfLogin, nameCharacters } = limits.atRest;
+  return sql`INSERT OR IGNORE INTO at_rest_mailbox (login, mailbox) SELECT ${login}, ${mailbox}
+    WHERE length(${mailbox}) <= ${nameCharacters}
+      AND (SELECT count(*) FROM at_rest_mailbox WHERE login = ${login}) < ${mailboxesOfLogin}`;
 }

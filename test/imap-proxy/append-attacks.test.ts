@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import { AtRestMarks } from '../../src/mail-view/at-rest-marker.ts';
 import { FakeTimers } from './support/fake-timers.ts';
 import { CAPABILITIES, FakeUpstream, loggedIn } from './support/fake-upstream.ts';
@@ -26,12 +27,14 @@ let proxy: TestProxy;
 let client: ImapConversation;
 let server: ImapConversation;
 let mailboxes: ReturnType<typeof toyMailboxes>;
+let timers: FakeTimers;
 
 beforeEach(async () => {
   upstream = await FakeUpstream.start();
   mailboxes = toyMailboxes();
+  timers = new FakeTimers();
   proxy = await startTestProxy(upstream.port, {
-    timers: new FakeTimers(),
+    timers,
     storing: { rules: RULES, story: toyAtRest(), mailboxes },
   });
   const capabilities = `${CAPABILITIES} SPECIAL-USE LIST-EXTENDED`;
@@ -91,6 +94,17 @@ describe('nothing is stored in the clear', () => {
       await client.until(new RegExp(`${tag} OK`));
     }
   });
+});
+
+test('a client that says everything but the end of its command is not waited for', async () => {
+  client.send(`a APPEND Safe {${MAIL.length}+}\r\n${MAIL}`);
+  const rest = client.rest();
+  let ended = false;
+  void rest.then(() => {
+    ended = true;
+  });
+  while (!ended) await Promise.race([rest, timers.pass(limits.atRest.silenceMs)]);
+  expect(await rest).toMatch(/^\* BYE /);
 });
 
 test('a header of many short lines is refused, and the session goes on', async () => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { newSessionId } from '../../src/ids.ts';
 import { HeaderPeek } from '../../src/imap-proxy/header-peek.ts';
@@ -101,6 +102,19 @@ test('a session that has ended keeps nothing of what is opened late', async () =
   story.answer(octets);
   await opening;
   expect(session.cached(5)).toBeNull();
+});
+
+test('attack: markers with large headers take no more memory than a mailbox of usual ones', () => {
+  const session = messages();
+  const header = `X: ${randomBytes(30_000).toString('base64')}\r\n\r\n`;
+  const field = fieldFor(Buffer.from(header));
+  let learnt = 0;
+  while (learnt < limits.atRest.messages && session.learn(learnt + 1, field)) learnt++;
+  expect(learnt * field.length).toBeLessThanOrEqual(limits.atRest.markOctets);
+  expect(learnt).toBeGreaterThan(100);
+  expect(session.learn(1, field)).toBe(true);
+  session.forget();
+  expect(session.learn(1, field)).toBe(true);
 });
 
 test('what nobody can take apart is given back as it was stored all the same', async () => {

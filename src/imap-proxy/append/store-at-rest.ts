@@ -17,7 +17,7 @@ import { type AppendCommand, appendUid } from './append-command.ts';
 import { largestAtRest } from './largest-at-rest.ts';
 import { readMailboxName } from './mailbox-name.ts';
 import type { Storing } from './storing.ts';
-import { takeMessage } from './take-message.ts';
+import { nextInTime, takeMessage } from './take-message.ts';
 
 export type StoreRequest = {
   event: LineEvent;
@@ -151,7 +151,7 @@ function endOf({ utf8 }: AppendCommand): string {
 }
 
 async function lineAfter({ exchange }: CommandContext): Promise<LineEvent> {
-  const event = await exchange.parts.client.next();
+  const event = await nextInTime(exchange);
   if (event === null || event.type !== 'line') throw clientClosed();
   return event;
 }

@@ -4,7 +4,7 @@ import type { AtRestMark, AtRestMarks } from '../../mail-view/at-rest-marker.ts'
 import { HeaderCleaner } from '../../mail-view/forged-status.ts';
 import type { SpooledOctets, SpoolWriter } from '../../octets/source.ts';
 import { clientClosed, clientProtocol } from '../commands/command-context.ts';
-import type { LiteralSize } from '../framer.ts';
+import type { FramerEvent, LiteralSize } from '../framer.ts';
 import { HeaderPeek } from '../header-peek.ts';
 import type { Exchange } from '../session.ts';
 
@@ -103,8 +103,14 @@ class Taking {
   }
 }
 
+async function nextOfLiteral(exchange: Exchange): Promise<Extract<FramerEvent, { type: 'literal' }>> {
+  const event = await nextInTime(exchange);
+  if (event === null || event.type !== 'literal') throw clientClosed();
+  return event;
+}
+
 /** A client that has stopped in the middle of a message holds a spool, and the turn of everything else in its session. */
-async function nextOfLiteral({ parts: { client, timers } }: Exchange) {
+export async function nextInTime({ parts: { client, timers } }: Exchange): Promise<FramerEvent | null> {
   let cancel: () => void = () => undefined;
   const silent = new Promise<'silent'>((resolve) => {
     cancel = timers.after(limits.atRest.silenceMs, () => resolve('silent'));
@@ -112,7 +118,6 @@ async function nextOfLiteral({ parts: { client, timers } }: Exchange) {
   try {
     const event = await Promise.race([client.next(), silent]);
     if (event === 'silent') throw clientProtocol('the client has stopped in the middle of a message');
-    if (event === null || event.type !== 'literal') throw clientClosed();
     return event;
   } finally {
     cancel();
