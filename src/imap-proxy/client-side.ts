@@ -135,15 +135,15 @@ export class ClientSide {
 
   async #takeLiteral(size: number, nonSync: boolean): Promise<Buffer | null> {
     if (!nonSync) await this.#exchange.say('+ Go on\r\n');
-    const chunks: Buffer[] = [];
+    const literal = Buffer.alloc(size);
     for (let left = size; left > 0; ) {
       const event = await this.#exchange.parts.client.next();
       if (event === null) return null;
       if (event.type !== 'literal') throw clientProtocol('a line inside a literal');
-      chunks.push(event.octets);
+      event.octets.copy(literal, size - left);
       left = event.remaining;
     }
-    return Buffer.concat(chunks);
+    return literal;
   }
 
   async #nextOfLiteral(): Promise<Extract<FramerEvent, { type: 'literal' }>> {

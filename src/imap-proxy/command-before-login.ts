@@ -29,18 +29,18 @@ export async function nextCommand(
       return 'refused';
     }
     if (!nonSync) client.write('+ Go on\r\n');
-    const chunks: Buffer[] = [];
+    const literal = Buffer.alloc(size);
     for (let left = size; left > 0; ) {
       const part = await client.next();
       if (part === null) return null;
       if (part.type !== 'literal') throw protocol('a line inside a literal');
-      chunks.push(part.octets);
+      part.octets.copy(literal, size - left);
       left = part.remaining;
     }
     const next = await client.next();
     if (next === null) return null;
     if (next.type !== 'line') throw protocol('a literal out of place');
-    pieces.push({ kind: 'literal', octets: Buffer.concat(chunks) });
+    pieces.push({ kind: 'literal', octets: literal });
     const text = withoutLiteral(next);
     pieces.push({ kind: 'text', text: text.toString('latin1', 0, text.length - 2) });
     octets += next.octets.length;

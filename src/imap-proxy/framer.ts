@@ -1,11 +1,12 @@
 import { SealgateError } from '../errors.ts';
+import { SmallChunks } from '../octets/small-chunks.ts';
 
 /**
  * Cuts an IMAP byte stream into lines and literals (RFC 9051 §2.2, §4.3), in either direction.
  *
  *   literal = "{" number64 ["+"] "}" CRLF *CHAR8   ; "~" before it: literal8 (RFC 3516)
  *
- * Holds: every octet that is pushed leaves in exactly one event, as a view of the pushed chunk where it lies in one;
+ * Holds: every octet that is pushed leaves in exactly one event, as a view of the pushed chunk where it lies in one and is not small;
  * octets of a literal are never looked at. A literal begins only where a line ends with its size outside a quoted string
  * and the line may have one: status responses and continuation requests are text, whatever they end with.
  * Must never happen: that two readers disagree where a line or a literal ends. So what is ambiguous is an error: an
@@ -37,11 +38,13 @@ export class Framer {
   readonly #lineLimit: number;
   /** Chunks not consumed yet, in order; the first from `#at` on. */
   readonly #chunks: Buffer[] = [];
+  readonly #small = new SmallChunks();
   #at = 0;
   #buffered = 0;
-  /** Octets known to hold no LF, from the start of the unconsumed data, and the chunks they are in: no chunk is looked at twice. */
+  /** Octets known to hold no LF, from the start of the unconsumed data, and the chunks they are in, and of the next one so many: no octet is looked at twice. */
   #scanned = 0;
   #searched = 0;
+  #searchedOfNext = 0;
   #literal = 0;
   #first = true;
   #mayHaveLiteral = true;
@@ -54,8 +57,21 @@ export class Framer {
 
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
-    this.#chunks.push(chunk);
     this.#buffered += chunk.length;
+    const last = this.#chunks.length - 1;
+    const waiting = this.#chunks[last];
+    const start = last === 0 ? this.#at : 0;
+    const joined = waiting === undefined ? null : this.#small.joined(waiting.subarray(start), chunk);
+    if (joined === null) {
+      this.#chunks.push(chunk);
+      return;
+    }
+    this.#chunks[last] = joined;
+    if (last === 0) this.#at = 0;
+    if (this.#searched > last) {
+      this.#searched = last;
+      this.#searchedOfNext = joined.length - chunk.length;
+    }
   }
 
   /** Gives out what was pushed and not looked at, for a reader that takes over. */
@@ -67,6 +83,7 @@ export class Framer {
     this.#buffered = 0;
     this.#scanned = 0;
     this.#searched = 0;
+    this.#searchedOfNext = 0;
     return rest;
   }
 
@@ -142,7 +159,7 @@ export class Framer {
     let before = this.#scanned;
     for (let index = this.#searched; index < this.#chunks.length; index++) {
       const chunk = this.#chunks[index] ?? NO_CHUNK;
-      const start = index === 0 ? this.#at : 0;
+      const start = Math.max(index === 0 ? this.#at : 0, index === this.#searched ? this.#searchedOfNext : 0);
       const lf = chunk.indexOf(LF, start);
       if (lf !== -1) {
         const found = before + lf - start + 1;
@@ -152,6 +169,7 @@ export class Framer {
       before += chunk.length - start;
     }
     this.#searched = this.#chunks.length;
+    this.#searchedOfNext = 0;
     this.#scanned = before;
     if (before > this.#lineLimit) throw framing('a line is longer than allowed');
     return 0;
@@ -181,6 +199,7 @@ export class Framer {
     this.#buffered -= length;
     this.#scanned = 0;
     this.#searched = 0;
+    this.#searchedOfNext = 0;
     const chunk = this.#chunks[0];
     if (chunk !== undefined && this.#at >= chunk.length) {
       this.#chunks.shift();

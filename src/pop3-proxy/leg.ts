@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { SmallChunks } from '../octets/small-chunks.ts';
 
 /** Octets read ahead of the consumer before the peer is told to wait. */
 const READ_AHEAD = 128 * 1024;
@@ -17,6 +18,7 @@ export class Leg {
   readonly #socket: Socket;
   readonly #stalledMs: number;
   #arrived: Buffer[] = [];
+  readonly #small = new SmallChunks();
   #arrivedOctets = 0;
   readonly #waiting = new Set<() => void>();
   #peerEnded = false;
@@ -169,7 +171,11 @@ export class Leg {
   }
 
   #receive(chunk: Buffer): void {
-    this.#arrived.push(chunk);
+    const last = this.#arrived.length - 1;
+    const waiting = this.#arrived[last];
+    const joined = waiting === undefined ? null : this.#small.joined(waiting, chunk);
+    if (joined === null) this.#arrived.push(chunk);
+    else this.#arrived[last] = joined;
     this.#arrivedOctets += chunk.length;
     if (this.#waiting.size > 0) this.#wake();
     else if (this.#arrivedOctets > READ_AHEAD) this.#socket.pause();

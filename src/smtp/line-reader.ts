@@ -1,3 +1,5 @@
+import { SmallChunks } from '../octets/small-chunks.ts';
+
 /**
  * Lines as RFC 5321 §2.3.8 wants them: ended by CRLF and by nothing else.
  *
@@ -22,11 +24,13 @@ export class LineReader {
   readonly #maxOctets: number;
   /** Chunks of which nothing has been given out yet, but for the first: it is read from `#offset`. */
   #chunks: Buffer[] = [];
+  readonly #small = new SmallChunks();
   #offset = 0;
   /** Octets in `#chunks` behind `#offset`. */
   #unread = 0;
-  /** Chunks at the front of `#chunks` that are known to have no LF, so that no octet is looked at twice. */
+  /** Chunks at the front of `#chunks` that are known to have no LF, and so many octets of the next one: none is looked at twice. */
   #searched = 0;
+  #searchedOfNext = 0;
   /** Octets of the unfinished line in those. */
   #unfinished = 0;
   #skipping = false;
@@ -44,8 +48,21 @@ export class LineReader {
 
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
-    this.#chunks.push(chunk);
     this.#unread += chunk.length;
+    const last = this.#chunks.length - 1;
+    const waiting = this.#chunks[last];
+    const start = last === 0 ? this.#offset : 0;
+    const joined = waiting === undefined ? null : this.#small.joined(waiting.subarray(start), chunk);
+    if (joined === null) {
+      this.#chunks.push(chunk);
+      return;
+    }
+    this.#chunks[last] = joined;
+    if (last === 0) this.#offset = 0;
+    if (this.#searched > last) {
+      this.#searched = last;
+      this.#searchedOfNext = joined.length - chunk.length;
+    }
   }
 
   /** The next line, or null until more is pushed. */
@@ -53,7 +70,8 @@ export class LineReader {
     if (this.#broken) return BARE;
     while (this.#searched < this.#chunks.length) {
       const chunk = this.#chunks[this.#searched] as Buffer;
-      const from = this.#searched === 0 ? this.#offset : 0;
+      const from = Math.max(this.#searched === 0 ? this.#offset : 0, this.#searchedOfNext);
+      this.#searchedOfNext = 0;
       const lf = chunk.indexOf(LF, from);
       if (lf === -1) {
         this.#unfinished += chunk.length - from;
@@ -98,6 +116,7 @@ export class LineReader {
   #consume(length: number): Buffer {
     this.#unread -= length;
     this.#searched = 0;
+    this.#searchedOfNext = 0;
     this.#unfinished = 0;
     const first = this.#chunks[0];
     if (first === undefined) return Buffer.alloc(0);

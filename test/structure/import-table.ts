@@ -15,7 +15,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   { layer: 0, folder: 'asn1', mayImport: ['octets'] },
   { layer: 0, folder: 'mail', mayImport: ['octets'] },
   { layer: 0, folder: 'sasl', mayImport: [] },
-  { layer: 1, folder: 'smtp', mayImport: ['mail', 'sasl'] },
+  { layer: 1, folder: 'smtp', mayImport: ['octets', 'mail', 'sasl'] },
   { layer: 1, folder: 'connections', mayImport: [] },
   { layer: 1, folder: 'pki', mayImport: ['asn1', 'mail/address'] },
   { layer: 2, folder: 'cms', mayImport: ['octets', 'asn1', 'pki'] },
