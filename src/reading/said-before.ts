@@ -67,8 +67,9 @@ export class SaidBefore {
     const first = mailbox.eras.length === 0 && kind === 'shell' ? await this.#backlog(selected) : null;
     const eras = first ?? erasWith(mailbox.eras, kind, selected.uidNext);
     if (eras === mailbox.eras) return;
-    mailbox.eras = eras;
+    // What could not be written down is to be written by whoever comes next.
     await recorded.records.setEras(mailbox.id, writeEras(eras));
+    mailbox.eras = eras;
   }
 
   /** null: all messages, or nobody can tell which. */

@@ -28,7 +28,19 @@ export class SqliteViewRecords {
 
   constructor(store: SqlStore) {
     this.#store = store;
+    this.#cleaning = this.#markOrphans().catch(() => undefined);
     this.#clean();
+  }
+
+  /** Of a session that went on with a mailbox while another one heard that it is gone. One look for each mailbox, not for each record. */
+  async #markOrphans(): Promise<void> {
+    await this.#store.query(
+      sql`INSERT OR IGNORE INTO view_gone (mailbox)
+          WITH RECURSIVE recorded (id) AS (
+            SELECT min(mailbox) FROM view_record
+            UNION ALL SELECT (SELECT min(mailbox) FROM view_record WHERE mailbox > recorded.id) FROM recorded WHERE id IS NOT NULL)
+          SELECT id FROM recorded WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM view_mailbox)`,
+    );
   }
 
   async mailbox({ reader, key, name, uidValidity }: Place) {

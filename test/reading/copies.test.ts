@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
 import { RecordedMailboxes } from '../../src/reading/recorded-mailbox.ts';
 import { openSqlite, type SqlStore, sql } from '../../src/store/sqlite.ts';
 import { viewMigrations } from '../../src/store/view-migrations.ts';
@@ -58,6 +59,45 @@ it('a record that cannot be read does not keep those of other messages from goin
       octets: expect.stringContaining(verdict),
     });
   }
+});
+
+it('what messages were before keys came is written down by the next session, if it could not be by the first', async () => {
+  const records = new SqliteViewRecords(store);
+  let failing = true;
+  const shared = new RecordedMailboxes(
+    new Proxy(records, {
+      get: (target, name) =>
+        name === 'setEras' && failing
+          ? async () => {
+              throw new SealgateError({
+                code: 'store.unavailable',
+                publicText: 'Not now.',
+                duration: 'temporary',
+              });
+            }
+          : Reflect.get(target, name).bind(target),
+    }),
+  );
+  const [first, second] = [0, 1].map(() => reader(story, { recorded: shared, hasKeys: false }));
+  await first?.enter(INBOX);
+  failing = false;
+  await second?.enter(INBOX);
+  const later = reader(story, { recorded: new RecordedMailboxes(records) });
+  await later.enter(INBOX);
+  expect(later.kindOf('encrypted', imap(1))).toBe('identity');
+  expect(later.kindOf('encrypted', imap(9))).toBe('shell');
+});
+
+it('records that were made for a mailbox that was gone by then are gone at the next start', async () => {
+  await shown(await session());
+  const [mailbox] = await store.query(sql`SELECT id FROM view_mailbox`);
+  const stale = Number(mailbox?.id) + 5;
+  await store.query(
+    sql`INSERT INTO view_record SELECT ${stale}, message, kind, version, size, header, sha256, served, sealed FROM view_record`,
+  );
+  await new SqliteViewRecords(store).cleaned();
+  const rows = await store.query(sql`SELECT DISTINCT mailbox FROM view_record`);
+  expect(rows.map((row) => Number(row.mailbox))).toEqual([Number(mailbox?.id)]);
 });
 
 it('a mailbox with very many records has all of them at hand', async () => {
