@@ -165,7 +165,7 @@ export const limits = {
     commandOctets: 262_144,
     /** One SEARCH line for 100,000 hits is 589 KB. */
     upstreamLineOctets: 16 * 1024 * 1024,
-    /** Octets that a compressed connection may always give, each side; beyond that only so many times what arrived. */
+    /** Octets that the compressed connection of a client may always give; beyond that only so many times what arrived. */
     inflatedOctets: 64 * 1024 * 1024,
     inflation: 250,
     beforeAuthTimeoutMs: 60_000,

@@ -18,8 +18,9 @@ export const relayMechanisms = z
 export const rawLoginSuffix = maybe(
   z
     .string()
-    .regex(/^[+#!~^=|:;,-][A-Za-z0-9._-]{1,31}$/, {
-      error: 'a sign and letters or digits are expected, like +raw',
+    // The letters behind an @ are looked up in lower case.
+    .regex(/^[+#!~^=|:;,-][a-z0-9._-]{1,31}$/, {
+      error: 'a sign and lower-case letters or digits are expected, like +raw',
     })
     .meta({
       description:

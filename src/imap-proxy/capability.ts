@@ -73,7 +73,7 @@ export function capabilitiesBeforeLogin(state: BeforeLogin): string[] {
   const list = ['IMAP4rev1', 'SASL-IR', 'LITERAL-', 'ID'];
   if (state.startTls) list.push('STARTTLS');
   if (state.loginAllowed) list.push(...state.mechanisms.map((each) => `AUTH=${each}`));
-  else list.push('LOGINDISABLED');
+  if (!state.loginAllowed || !state.mechanisms.includes('PLAIN')) list.push('LOGINDISABLED');
   return list.filter((each) => !state.hidden.has(each.toUpperCase()));
 }
 

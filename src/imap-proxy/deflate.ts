@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import { constants, createDeflateRaw, createInflateRaw } from 'node:zlib';
+import { constants, createDeflateRaw, createInflateRaw, type InflateRaw } from 'node:zlib';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { FramerSide } from './framer.ts';
 
 /** A connection with DEFLATE on it (RFC 4978 §2, RFC 1951): what is written to `sink` goes out deflated, `source` gives what came inflated. */
 export type Deflated = { source: Readable; sink: Writable };
@@ -17,21 +18,17 @@ const INCOMING = { chunkSize: 8_192 };
 /**
  * Puts DEFLATE on a connection. Each write can be read by the peer as soon as it arrives (a sync flush, RFC 1979 §2.1).
  *
- * Must never happen: that a peer makes much out of little. What is inflated waits in no more than a few chunks until it is consumed, and
- * what goes beyond `limits.imap.inflatedOctets` may be only so many times what arrived; else `source` fails.
+ * Must never happen: that a client makes much out of little. What is inflated waits in no more than a few chunks until it is consumed,
+ * and what goes beyond `limits.imap.inflatedOctets` may be only so many times what arrived; else `source` fails. A mail server is not
+ * bounded: whoever sends a mail of nothing but blanks would end the sessions that read it.
  *
+ * @param peer whose connection it is
  * @param rest what has arrived and was not consumed; it is deflated, too
  */
-export function deflated(socket: Socket, rest: Buffer): Deflated {
+export function deflated(socket: Socket, peer: FramerSide, rest: Buffer): Deflated {
   const sink = createDeflateRaw({ ...OUTGOING, flush: constants.Z_SYNC_FLUSH });
   const source = createInflateRaw({ ...INCOMING, finishFlush: constants.Z_SYNC_FLUSH });
-  let inflated = 0;
-  source.on('data', (chunk: Buffer) => {
-    inflated += chunk.length;
-    const most = limits.imap.inflatedOctets + limits.imap.inflation * source.bytesWritten;
-    if (inflated > most) source.destroy(bomb());
-  });
-  source.pause();
+  if (peer === 'client') bound(source);
   if (rest.length > 0) socket.unshift(rest);
   socket.pipe(source);
   sink.pipe(socket);
@@ -41,6 +38,16 @@ export function deflated(socket: Socket, rest: Buffer): Deflated {
     sink.destroy();
   });
   return { source, sink };
+}
+
+function bound(source: InflateRaw): void {
+  let inflated = 0;
+  source.on('data', (chunk: Buffer) => {
+    inflated += chunk.length;
+    const most = limits.imap.inflatedOctets + limits.imap.inflation * source.bytesWritten;
+    if (inflated > most) source.destroy(bomb());
+  });
+  source.pause();
 }
 
 function bomb(): SealgateError {

@@ -83,6 +83,7 @@ export type ImapListenerOptions = {
 export type ImapListener = { port: number; close(): Promise<void> };
 
 const MAX_CONNECTIONS = 1_000;
+const TOO_MANY = '* BYE [UNAVAILABLE] Too many connections; try again later\r\n';
 
 /**
  * Listens for IMAP clients. Resolves when connections are taken.
@@ -101,6 +102,7 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
   const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
+    ...(options.tls === 'implicit' ? {} : { tooMany: TOO_MANY }),
     serve: (client) => serve(shared, client),
   });
   return {
@@ -240,7 +242,7 @@ async function afterLogin(
   const secret = options.viewSecret;
   const hasKeys = options.hasKeys(principal);
   const reader = { session, principal, secret, names, log, timers, remote, ...options.reading };
-  const storing = options.storing === undefined ? null : beginStoring(options.storing, reader);
+  const storing = options.storing === undefined ? null : await beginStoring(options.storing, reader);
   // Without a key an encrypted message is shown as it is stored, whoever has encrypted it.
   const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null);
   if (clientId !== null) views.identify(clientId);

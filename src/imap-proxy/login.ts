@@ -139,6 +139,11 @@ async function logIn(
     client.write(`${tag} NO [PRIVACYREQUIRED] Start TLS before you log in\r\n`);
     return 'failed';
   }
+  // RFC 9051 §6.2.3: no password goes to a server that takes none.
+  if (start.name === 'LOGIN' && !offered(state).includes('PLAIN')) {
+    client.write(`${tag} NO [CANNOT] Passwords are not taken here\r\n`);
+    return 'failed';
+  }
   const given =
     start.name === 'LOGIN' ? readLoginCommand(pieces) : await readSasl(client, tag, pieces, offered(state));
   if (given === 'closed') return { kind: 'closed', cause: client.cause };

@@ -25,6 +25,7 @@ export class Wire {
   /** The socket itself, unless there is compression between. */
   #source: Readable;
   #sink: Writable;
+  readonly #side: FramerSide;
   readonly #framer: Framer;
   readonly #stalledMs: number;
   readonly #lingerMs: number;
@@ -56,6 +57,7 @@ export class Wire {
     this.#socket = socket;
     this.#source = socket;
     this.#sink = socket;
+    this.#side = side;
     this.#framer = new Framer(side, lineLimit);
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
@@ -243,7 +245,7 @@ export class Wire {
     this.#socket.off('end', this.#onEnd);
     this.#socket.off('close', this.#onClose);
     this.#socket.pause();
-    const { source, sink } = deflated(this.#socket, this.#framer.takeRest());
+    const { source, sink } = deflated(this.#socket, this.#side, this.#framer.takeRest());
     this.#source = source;
     this.#sink = sink;
     source.on('data', this.#onData);

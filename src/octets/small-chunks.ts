@@ -3,7 +3,7 @@ const PIECE_OCTETS = 4_096;
 
 /**
  * Joins the small chunks in which a slow peer sends, so that what waits takes about as much memory as it has octets. A chunk of one
- * octet on its own takes more than a thousand.
+ * octet on its own takes some four hundred.
  *
  * Holds: octets that were given out as part of a chunk stay as they are; only what is behind them is written.
  */

@@ -3,9 +3,11 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { constants, createDeflateRaw, createInflateRaw, deflateRawSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { deflated } from '../../src/imap-proxy/deflate.ts';
 import { CAPABILITIES, FakeUpstream, loggedIn } from './support/fake-upstream.ts';
 import { ImapConversation } from './support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
+import { closeSocketPairs, socketPair } from './support/socket-pair.ts';
 
 let upstream: FakeUpstream;
 let proxy: TestProxy;
@@ -14,6 +16,7 @@ beforeEach(async () => {
   upstream = await FakeUpstream.start();
 });
 afterEach(async () => {
+  closeSocketPairs();
   await proxy?.close();
   await upstream.close();
 });
@@ -137,4 +140,16 @@ test('attack: a little that inflates to very much ends the connection', async ()
   await client.rest();
   expect(arrived).toBeGreaterThan(size / 2);
   expect(arrived).toBeLessThan(1.6 * size);
+});
+
+test('attack: a mail of nothing but blanks ends no session, however well the server compresses it', async () => {
+  const { wire, peer } = await socketPair();
+  const { source } = deflated(wire.release(), 'server', Buffer.alloc(0));
+  const size = 96 * 1024 * 1024;
+  const theirs = createDeflateRaw({ level: 9, flush: constants.Z_SYNC_FLUSH });
+  theirs.pipe(peer);
+  theirs.end(Buffer.alloc(size, ' '));
+  let arrived = 0;
+  for await (const chunk of source) arrived += (chunk as Buffer).length;
+  expect(arrived).toBe(size);
 });

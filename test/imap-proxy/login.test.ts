@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { startImapListener } from '../../src/imap-proxy/listener.ts';
@@ -285,4 +285,20 @@ test('a port in use is a clear error', async () => {
   });
   other.close();
   expect(typeof startImapListener).toBe('function');
+});
+
+test('one client too many hears why it is not served', async () => {
+  const { client } = await begin({ maxConnections: 1 });
+  const second = new ImapConversation(connect(proxy?.port ?? 0, '127.0.0.1'));
+  expect(await second.rest()).toBe('* BYE [UNAVAILABLE] Too many connections; try again later\r\n');
+  client.close();
+});
+
+test('attack: no password goes to a server that takes none, whatever the client says', async () => {
+  const { client, server } = await begin({}, 'IMAP4rev1 AUTH=XOAUTH2 LOGINDISABLED');
+  expect(await client.command('CAPABILITY')).toContain(' ID AUTH=XOAUTH2 LOGINDISABLED\r\n');
+  expect(await client.command('LOGIN bob secret')).toMatch(/ NO \[CANNOT\]/);
+  expect(await client.command(`AUTHENTICATE PLAIN ${base64('\0bob\0secret')}`)).toMatch(/ NO \[CANNOT\]/);
+  client.close();
+  expect(await server.rest()).toBe('');
 });
