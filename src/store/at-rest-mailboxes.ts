@@ -3,6 +3,8 @@ import { type SqlStore, type Statement, sql } from './sqlite.ts';
 
 /** As src/imap-proxy asks for it (append/storing.ts). */
 export interface AtRestMailboxes {
+  /** Whether there is one of this login. */
+  any(login: string): Promise<boolean>;
   has(login: string, mailbox: string): Promise<boolean>;
   add(login: string, mailbox: string): Promise<void>;
   /** With everything below it. `delimiter`: null where the server has no hierarchy. */
@@ -12,6 +14,10 @@ export interface AtRestMailboxes {
 /** In which mailboxes of which login mail lies that this gateway has encrypted, so that it is found there whatever the rules say later. */
 export function atRestMailboxes(store: SqlStore): AtRestMailboxes {
   return {
+    async any(login) {
+      const rows = await store.query(sql`SELECT 1 FROM at_rest_mailbox WHERE login = ${login} LIMIT 1`);
+      return rows.length > 0;
+    },
     async has(login, mailbox) {
       const rows = await store.query(
         sql`SELECT 1 FROM at_rest_mailbox WHERE login = ${login} AND mailbox = ${mailbox}`,

@@ -184,6 +184,22 @@ describe('mail that was stored encrypted is known as such', () => {
     expect(await size('b')).toContain(`RFC822.SIZE ${octets.length})`);
   });
 
+  test('also when there is no rule any more: its octets and size stay', async () => {
+    await mailboxes.add(LOGIN, 'Safe');
+    client.socket.destroy();
+    await proxy.close();
+    proxy = await startTestProxy(upstream.port, {
+      storing: { rules: [], story: toyAtRest(), mailboxes },
+    });
+    ({ client, server } = await loggedIn(upstream, proxy.port));
+    await select('Safe');
+    client.send('a UID FETCH 9 (RFC822.SIZE)\r\n');
+    await markers();
+    expect(await size('a')).toContain(`RFC822.SIZE ${octets.length})`);
+    client.send(`b APPEND Safe {3+}\r\nabc {3+}\r\ndef\r\n`);
+    expect(await server.until(/def\r\n/)).toBe('b APPEND Safe {3+}\r\nabc {3+}\r\ndef\r\n');
+  });
+
   test('also when another session has put it there meanwhile', async () => {
     await select('Other');
     client.send('a UID FETCH 9 (RFC822.SIZE)\r\n');

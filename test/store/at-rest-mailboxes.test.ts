@@ -33,6 +33,8 @@ it('each login has its own; a rename takes along what is below, and nothing else
     Promise.all(names.map((name) => mailboxes.has(login, name)));
   expect(await has(ALICE, 'Home', 'Home/Old', 'Work', 'Workshop')).toEqual([true, true, true, true]);
   expect(await has(ALICE, 'Homeshop', 'Home/His', 'Work/His')).toEqual([false, false, false]);
+  const logins = [ALICE, BOB, 'carol@example.org'];
+  expect(await Promise.all(logins.map((login) => mailboxes.any(login)))).toEqual([true, true, false]);
   expect(await has(BOB, 'Work/His', 'Home/His', 'Work')).toEqual([true, false, false]);
 });
 

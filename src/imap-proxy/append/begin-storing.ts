@@ -6,7 +6,7 @@ import type { AtRestStory, Principal } from '../../pipeline/ports.ts';
 import { AtRestMessages } from '../../reading/at-rest-messages.ts';
 import type { Timers } from '../../reading/timers.ts';
 import { type AppendRule, mayStoreAtRest } from './append-rules.ts';
-import { type AtRestMailboxes, Storing } from './storing.ts';
+import { type AtRestMailboxes, orTrue, Storing } from './storing.ts';
 
 /** How a listener stores what its clients put into mailboxes. */
 export type StoringSettings = {
@@ -25,13 +25,13 @@ export type StoringSession = {
   timers: Timers;
 };
 
-/** null: nothing is encrypted at rest for this login, now or by its rules ever. */
-export function beginStoring(
+/** null: nothing is encrypted at rest for this login, neither by the rules of now nor by those there were. */
+export async function beginStoring(
   { rules, story, mailboxes }: StoringSettings,
   { principal, secret, names, ...session }: StoringSession,
-): Storing | null {
+): Promise<Storing | null> {
   const { login } = principal;
-  if (!mayStoreAtRest(rules, login)) return null;
+  if (!mayStoreAtRest(rules, login) && !(await orTrue(mailboxes.any(login)))) return null;
   const marks = new AtRestMarks(secret, names, login);
   const messages = new AtRestMessages({ ...session, principal, marks, story });
   return new Storing({ login, rules, messages, known: mailboxes });

@@ -5,11 +5,19 @@ import type { Exchange } from '../session.ts';
 import type { UpstreamSide } from '../upstream-side.ts';
 import type { Written } from '../written-command.ts';
 import { listAttributes } from './append-command.ts';
-import { type AppendDecision, type AppendRule, decideAppend, type SpecialUses } from './append-rules.ts';
+import {
+  type AppendDecision,
+  type AppendRule,
+  decideAppend,
+  mayStoreAtRest,
+  type SpecialUses,
+} from './append-rules.ts';
 import { readMailboxName } from './mailbox-name.ts';
 
 /** Mailboxes of all logins into which something was stored encrypted; kept over restarts. */
 export interface AtRestMailboxes {
+  /** Whether there is one of this login. */
+  any(login: string): Promise<boolean>;
   has(login: string, mailbox: string): Promise<boolean>;
   add(login: string, mailbox: string): Promise<void>;
   /** With everything below it. */
@@ -37,6 +45,11 @@ export class Storing {
   constructor(options: StoringOptions) {
     this.messages = options.messages;
     this.#options = options;
+  }
+
+  /** Whether anything may be encrypted by the rules of now. */
+  get encrypts(): boolean {
+    return mayStoreAtRest(this.#options.rules, this.#options.login);
   }
 
   /** What becomes of a message for this mailbox. The mail server is asked about it where a rule needs that; nothing of the client's may be on its way then. */
@@ -103,7 +116,7 @@ export class Storing {
 }
 
 /** Where nobody can tell, it is looked: that costs a command and changes nothing. */
-async function orTrue(known: Promise<boolean>): Promise<boolean> {
+export async function orTrue(known: Promise<boolean>): Promise<boolean> {
   try {
     return await known;
   } catch (error) {

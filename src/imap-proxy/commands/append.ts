@@ -37,7 +37,7 @@ async function store(
   const { storing } = exchange.parts;
   const { tag } = start;
   if (isCatenate(start.argument)) return refuse(event, tag, 'BAD', 'CATENATE is not supported here');
-  if (storing === null) return verbatim(context, event, tag);
+  if (storing?.encrypts !== true) return verbatim(context, event, tag);
   const named = await withNameAtHand(context, event, start, verb);
   if (named === null) return refuse(event, tag, 'BAD', 'The name of the mailbox is missing or too long');
   const command = readAppendCommand(named.start.argument, verb);

@@ -50,6 +50,7 @@ export function toySealed(outer: Buffer, octets: Buffer): Buffer {
 export function toyMailboxes(): AtRestMailboxes {
   const known = new Set<string>();
   return {
+    any: async (login) => [...known].some((each) => each.startsWith(`${login} `)),
     has: async (login, mailbox) => known.has(`${login} ${mailbox}`),
     async add(login, mailbox) {
       known.add(`${login} ${mailbox}`);
