@@ -2,18 +2,14 @@ import { SealgateError } from '../errors.ts';
 import type { SaslRefusal } from '../sasl/credentials.ts';
 import { Principal } from '../sasl/principal.ts';
 import { rawLogin } from '../sasl/raw-login.ts';
-import {
-  type RelayedIdentity,
-  type RelayedMechanism,
-  readRelayedIdentity,
-} from '../sasl/relayed-identity.ts';
+import { type RelayedExchange, RelayedLogin, type RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { capabilitiesBeforeLogin, offeredMechanisms, type Telling } from './capability.ts';
 import type { CommandStart, Piece } from './client-command.ts';
 import { type ClientId, readClientId } from './client-id.ts';
 import { nextCommand } from './command-before-login.ts';
 import { readLoginCommand, readSasl } from './read-login.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
-import { type LoginAttempt, loginUpstream, type RelayedExchange } from './upstream-login.ts';
+import { type LoginAttempt, loginUpstream } from './upstream-login.ts';
 import type { Wire } from './wire.ts';
 
 export type LoginState = {
@@ -162,39 +158,25 @@ async function logIn(
   return { kind: 'logged-in', principal: Principal.proven(credentials), mechanism, asStored };
 }
 
-/** An exchange in which the password does not travel: whose it is stands in the first thing that the client says. */
+/** An exchange in which the password does not travel. */
 async function relay(
   state: LoginState,
   tag: string,
   attempt: RelayedExchange,
 ): Promise<LoggedIn | Extract<LoginOutcome, { kind: 'closed' }> | 'failed'> {
-  const { mechanism } = attempt;
-  const told: { identity: RelayedIdentity | null } = { identity: null };
-  if (attempt.first !== null) {
-    const first = readRelayedIdentity(mechanism, attempt.first);
-    if (first.kind === 'refused') {
-      state.client.write(`${tag} ${refusalText(first)}\r\n`);
-      return 'failed';
-    }
-    told.identity = first;
+  const { mechanism, first } = attempt;
+  const login = new RelayedLogin(mechanism);
+  const refusal = first === null ? null : login.hear(first);
+  if (refusal !== null) {
+    state.client.write(`${tag} ${refusalText(refusal)}\r\n`);
+    return 'failed';
   }
-  const verdict = await verdictOf(
-    state,
-    tag,
-    attempt,
-    (answer) => {
-      if (told.identity !== null) return answer;
-      const first = readRelayedIdentity(mechanism, answer);
-      if (first.kind === 'refused') return null;
-      told.identity = first;
-      return answer;
-    },
-    false,
-  );
+  const challenged = (answer: Buffer): Buffer | null => (login.hear(answer) === null ? answer : null);
+  const verdict = await verdictOf(state, tag, attempt, challenged, false);
   if (verdict !== 'accepted') return verdict;
   // An upstream that lets somebody in before it has been told whom has let in nobody that has keys here.
-  if (told.identity === null) throw protocol('a login without an identity');
-  return { kind: 'logged-in', principal: Principal.proven(told.identity), mechanism, asStored: false };
+  if (login.identity === null) throw protocol('a login without an identity');
+  return { kind: 'logged-in', principal: Principal.proven(login.identity), mechanism, asStored: false };
 }
 
 async function verdictOf(

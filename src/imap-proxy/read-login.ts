@@ -1,17 +1,15 @@
 import { decodeBase64 } from '../sasl/base64.ts';
-import {
-  type Credentials,
-  MALFORMED,
-  readLogin,
-  readOauthBearer,
-  readPlain,
-  readXoauth2,
-  type SaslRefusal,
-} from '../sasl/credentials.ts';
+import { MALFORMED, readLogin, readMessage, type SaslRefusal } from '../sasl/credentials.ts';
 import { asMechanism, type Mechanism } from '../sasl/mechanism.ts';
-import { clientSpeaksFirst, RELAYED_MECHANISMS, type RelayedMechanism } from '../sasl/relayed-identity.ts';
+import {
+  clientSpeaksFirst,
+  isRelayed,
+  RELAYED_MECHANISMS,
+  type RelayedExchange,
+  type RelayedMechanism,
+} from '../sasl/relayed-identity.ts';
 import { type Piece, readArguments } from './client-command.ts';
-import type { LoginAttempt, RelayedExchange } from './upstream-login.ts';
+import type { LoginAttempt } from './upstream-login.ts';
 import type { Wire } from './wire.ts';
 
 /** What was given in a login command; `mechanism` is for the log. */
@@ -57,7 +55,7 @@ export async function readSasl(
   if (mechanism !== 'LOGIN') {
     return isRelayed(mechanism)
       ? given({ kind: 'relayed', mechanism, first })
-      : { attempt: readResponse(mechanism, first), mechanism };
+      : { attempt: readMessage(mechanism, first), mechanism };
   }
   const password = await ask(client, tag, 'Password:');
   if (password === 'closed' || password === 'answered') return password;
@@ -66,21 +64,6 @@ export async function readSasl(
 
 function given(attempt: RelayedExchange): Given {
   return { attempt, mechanism: attempt.mechanism };
-}
-
-function isRelayed(mechanism: Mechanism | RelayedMechanism): mechanism is RelayedMechanism {
-  return RELAYED_MECHANISMS.some((each) => each === mechanism);
-}
-
-function readResponse(mechanism: Exclude<Mechanism, 'LOGIN'>, response: Buffer): Credentials | SaslRefusal {
-  switch (mechanism) {
-    case 'PLAIN':
-      return readPlain(response);
-    case 'XOAUTH2':
-      return readXoauth2(response);
-    case 'OAUTHBEARER':
-      return readOauthBearer(response);
-  }
 }
 
 async function ask(client: Wire, tag: string, challenge: string): Promise<Buffer | 'answered' | 'closed'> {

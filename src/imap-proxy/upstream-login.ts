@@ -1,7 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import { decodeBase64 } from '../sasl/base64.ts';
 import { type Credentials, plainMessage } from '../sasl/credentials.ts';
-import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
+import type { RelayedExchange } from '../sasl/relayed-identity.ts';
 import type { Telling } from './capability.ts';
 import { capabilityList, cleanCapability, cleanStatus, readServerLine } from './server-line.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
@@ -11,9 +11,6 @@ export type LoginVerdict = { status: 'OK' | 'NO' | 'BAD' } | { status: 'lost' };
 
 /** What is said upstream: credentials that were collected here, or an exchange that is relayed. */
 export type LoginAttempt = Credentials | RelayedExchange;
-
-/** `first`: the client's first message, where it speaks first. */
-export type RelayedExchange = { kind: 'relayed'; mechanism: RelayedMechanism; first: Buffer | null };
 
 export type LoginOptions = {
   upstream: UpstreamConnection;

@@ -2,18 +2,14 @@ import { SealgateError, unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { Principal } from '../sasl/principal.ts';
 import { rawLogin } from '../sasl/raw-login.ts';
-import {
-  type RelayedIdentity,
-  type RelayedMechanism,
-  readRelayedIdentity,
-} from '../sasl/relayed-identity.ts';
+import { type RelayedExchange, RelayedLogin, type RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { capabilitiesFor, offeredMechanisms } from './capability.ts';
 import type { ClientLines } from './client-lines.ts';
 import { type ClientCommand, readCommandLine } from './command-line.ts';
 import { readPass, readSasl } from './read-login.ts';
 import { cleanStatus, refusal } from './reply-text.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
-import { type LoginAttempt, loginUpstream, type RelayedExchange } from './upstream-login.ts';
+import { type LoginAttempt, loginUpstream } from './upstream-login.ts';
 
 export type LoginState = {
   client: ClientLines;
@@ -154,26 +150,17 @@ async function logIn(
   return { kind: 'logged-in', principal, mechanism, asStored: stored !== null };
 }
 
-/** An exchange in which the password does not travel: whose it is stands in the first thing that the client says. */
+/** An exchange in which the password does not travel. */
 async function relay(state: LoginState, attempt: RelayedExchange): Promise<LoggedIn | Closed | 'failed'> {
   const { mechanism, first } = attempt;
-  const told: { identity: RelayedIdentity | null } = { identity: null };
-  if (first !== null) {
-    const read = readRelayedIdentity(mechanism, first);
-    if (read.kind === 'refused') return refuse(state, read.why);
-    told.identity = read;
-  }
-  const verdict = await verdictOf(state, attempt, (answer) => {
-    if (told.identity !== null) return answer;
-    const read = readRelayedIdentity(mechanism, answer);
-    if (read.kind === 'refused') return null;
-    told.identity = read;
-    return answer;
-  });
+  const login = new RelayedLogin(mechanism);
+  const refusal = first === null ? null : login.hear(first);
+  if (refusal !== null) return refuse(state, refusal.why);
+  const verdict = await verdictOf(state, attempt, (answer) => (login.hear(answer) === null ? answer : null));
   if (verdict !== 'accepted') return verdict;
   // A server that lets somebody in before it has been told whom has let in nobody that has keys here.
-  if (told.identity === null) throw withoutIdentity();
-  return { kind: 'logged-in', principal: Principal.proven(told.identity), mechanism, asStored: false };
+  if (login.identity === null) throw withoutIdentity();
+  return { kind: 'logged-in', principal: Principal.proven(login.identity), mechanism, asStored: false };
 }
 
 function refuse({ client }: LoginState, why: string): 'failed' {

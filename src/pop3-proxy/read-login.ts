@@ -3,17 +3,14 @@ import {
   type Credentials,
   MALFORMED,
   readLogin,
-  readOauthBearer,
-  readPlain,
-  readXoauth2,
+  readMessage,
   type SaslRefusal,
 } from '../sasl/credentials.ts';
 import type { Mechanism } from '../sasl/mechanism.ts';
-import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
+import { isRelayed, type RelayedExchange, type RelayedMechanism } from '../sasl/relayed-identity.ts';
 import type { ClientLines } from './client-lines.ts';
 import type { ClientCommand } from './command-line.ts';
 import { refusal } from './reply-text.ts';
-import type { RelayedExchange } from './upstream-login.ts';
 
 /** What a client has given to log in with. `answered`: it has its answer already, and it was no failed login. */
 export type Given =
@@ -47,7 +44,11 @@ export async function readSasl(
   const first = initial === null ? await ask(client, challenge) : decoded(initial);
   if (first === 'closed' || first === 'cancelled') return notGiven(client, first);
   if (first === null) return { attempt: MALFORMED, mechanism };
-  if (mechanism !== 'LOGIN') return { attempt: readMessage(mechanism, first), mechanism };
+  if (mechanism !== 'LOGIN')
+    return {
+      attempt: isRelayed(mechanism) ? { kind: 'relayed', mechanism, first } : readMessage(mechanism, first),
+      mechanism,
+    };
   const password = await ask(client, 'Password:');
   if (password === 'closed' || password === 'cancelled') return notGiven(client, password);
   return { attempt: password === null ? MALFORMED : readLogin(first, password), mechanism };
@@ -57,22 +58,6 @@ function notGiven(client: ClientLines, why: 'cancelled' | 'closed'): 'answered' 
   if (why === 'closed') return why;
   client.leg.write(refusal(null, 'Cancelled'));
   return 'answered';
-}
-
-function readMessage(
-  mechanism: Exclude<Mechanism | RelayedMechanism, 'LOGIN'>,
-  message: Buffer,
-): Credentials | RelayedExchange | SaslRefusal {
-  switch (mechanism) {
-    case 'PLAIN':
-      return readPlain(message);
-    case 'XOAUTH2':
-      return readXoauth2(message);
-    case 'OAUTHBEARER':
-      return readOauthBearer(message);
-    default:
-      return { kind: 'relayed', mechanism, first: message };
-  }
 }
 
 /** null: not Base64. */

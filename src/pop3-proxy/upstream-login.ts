@@ -1,7 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import { decodeBase64 } from '../sasl/base64.ts';
 import { type Credentials, plainMessage } from '../sasl/credentials.ts';
-import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
+import type { RelayedExchange } from '../sasl/relayed-identity.ts';
 import { offeredMechanisms, type UpstreamCapabilities } from './capability.ts';
 import type { ClientLines } from './client-lines.ts';
 import type { Replies } from './replies.ts';
@@ -17,9 +17,6 @@ export type LoginVerdict =
 
 /** What is said upstream: credentials that were collected here, or an exchange that is relayed. */
 export type LoginAttempt = Credentials | RelayedExchange;
-
-/** `first`: the client's first message, where it speaks first. */
-export type RelayedExchange = { kind: 'relayed'; mechanism: RelayedMechanism; first: Buffer | null };
 
 /** Challenges of one exchange; SCRAM has two, a refused token one. */
 const CHALLENGES = 4;

@@ -1,5 +1,6 @@
 import { Secret } from '../log/secret.ts';
 import { canonicalLogin } from './canonical-login.ts';
+import type { Mechanism } from './mechanism.ts';
 
 /**
  * Credentials as SASL mechanisms carry them, read just far enough to know whose they are. One reader for every protocol:
@@ -37,6 +38,21 @@ export const NO_IDENTITY: SaslRefusal = {
   reason: 'no-identity',
   why: 'The user name is missing in the login',
 };
+
+/** The one message of a mechanism that has no more than one. */
+export function readMessage(
+  mechanism: Exclude<Mechanism, 'LOGIN'>,
+  message: Buffer,
+): Credentials | SaslRefusal {
+  switch (mechanism) {
+    case 'PLAIN':
+      return readPlain(message);
+    case 'XOAUTH2':
+      return readXoauth2(message);
+    case 'OAUTHBEARER':
+      return readOauthBearer(message);
+  }
+}
 
 /** RFC 4616 §2: `[authzid] NUL authcid NUL passwd`. */
 export function readPlain(message: Buffer): Credentials | SaslRefusal {

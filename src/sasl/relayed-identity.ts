@@ -1,5 +1,6 @@
 import { canonicalLogin } from './canonical-login.ts';
 import { MALFORMED, NO_IDENTITY, ON_BEHALF, type SaslRefusal } from './credentials.ts';
+import type { Mechanism } from './mechanism.ts';
 
 /**
  * Mechanisms in which the password never travels. They are passed on between client and upstream as they are, where an administrator
@@ -12,6 +13,11 @@ import { MALFORMED, NO_IDENTITY, ON_BEHALF, type SaslRefusal } from './credentia
 export type RelayedMechanism = (typeof RELAYED_MECHANISMS)[number];
 
 export const RELAYED_MECHANISMS = ['SCRAM-SHA-512', 'SCRAM-SHA-256', 'SCRAM-SHA-1', 'CRAM-MD5'] as const;
+
+/** Whether it is one of them. */
+export function isRelayed(mechanism: Mechanism | RelayedMechanism): mechanism is RelayedMechanism {
+  return RELAYED_MECHANISMS.some((each) => each === mechanism);
+}
 
 /** Whose login was relayed. It counts when the upstream has accepted the login, and not before. */
 export type RelayedIdentity = { kind: 'relayed'; mechanism: RelayedMechanism; login: string };
@@ -64,4 +70,31 @@ function cramLogin(message: Buffer): string | SaslRefusal {
   const found = /^([^\0]+) [0-9a-f]{32}$/s.exec(message.toString('latin1'));
   if (found === null) return MALFORMED;
   return canonicalLogin(Buffer.from(found[1] ?? '', 'latin1')) ?? MALFORMED;
+}
+
+/** An exchange in which the password does not travel. `first`: the client's first message, where it speaks first. */
+export type RelayedExchange = { kind: 'relayed'; mechanism: RelayedMechanism; first: Buffer | null };
+
+/** Whose login an exchange is: it stands in the first thing that the client says, and nothing that it says later changes it. */
+export class RelayedLogin {
+  readonly #mechanism: RelayedMechanism;
+  #identity: RelayedIdentity | null = null;
+
+  constructor(mechanism: RelayedMechanism) {
+    this.#mechanism = mechanism;
+  }
+
+  /** null: the client has not said it. */
+  get identity(): RelayedIdentity | null {
+    return this.#identity;
+  }
+
+  /** Hears what the client says; a refusal: it must not go on. */
+  hear(message: Buffer): SaslRefusal | null {
+    if (this.#identity !== null) return null;
+    const read = readRelayedIdentity(this.#mechanism, message);
+    if (read.kind === 'refused') return read;
+    this.#identity = read;
+    return null;
+  }
 }

@@ -1,15 +1,8 @@
 import { unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { decodeBase64 } from '../sasl/base64.ts';
-import {
-  type Credentials,
-  readLogin,
-  readOauthBearer,
-  readPlain,
-  readXoauth2,
-  type SaslRefusal,
-} from '../sasl/credentials.ts';
-import { asMechanism, type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
+import { type Credentials, readLogin, readMessage, type SaslRefusal } from '../sasl/credentials.ts';
+import { asMechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
 import { Principal } from '../sasl/principal.ts';
 import { type Reply, reply } from '../smtp/reply.ts';
 import { type AuthOutcome, authenticate } from '../smtp-out/auth.ts';
@@ -51,19 +44,6 @@ export function auth(
   return initialResponse === null
     ? ask(conversation, '', message)
     : withDecoded(conversation, initialResponse, message);
-}
-
-function readMessage(mechanism: Exclude<Mechanism, 'LOGIN'>, octets: Buffer): Credentials | SaslRefusal {
-  switch (mechanism) {
-    case 'PLAIN':
-      return readPlain(octets);
-    case 'XOAUTH2':
-      return readXoauth2(octets);
-    case 'OAUTHBEARER':
-      return readOauthBearer(octets);
-    default:
-      return unreachable(mechanism);
-  }
 }
 
 type Next = (octets: Buffer) => Step | Promise<Step>;
