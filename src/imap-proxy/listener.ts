@@ -1,21 +1,23 @@
-import type { Socket } from 'node:net';
-import type { SecureContext, TLSSocket } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
-import { secured } from '../connections/handshake.ts';
-import { listen } from '../connections/listen.ts';
-import { type MailServer, type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
+import {
+  type Listener,
+  type ListenerOptions,
+  overTls,
+  plainLoginAllowed,
+  startListener,
+} from '../connections/listener.ts';
+import { type MailServer, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { newSessionId, type SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
-import type { Log } from '../log/log.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
-import type { InboundStory, Principal } from '../pipeline/ports.ts';
 import { Openings } from '../reading/openings.ts';
+import type { ReaderOptions } from '../reading/reader-options.ts';
 import type { Reading } from '../reading/reader-views.ts';
-import { systemTimers, type Timers } from '../reading/timers.ts';
-import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
+import { systemTimers } from '../reading/timers.ts';
+import type { LoginOptions } from '../sasl/login-options.ts';
 import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
 import type { Telling } from './capability.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
@@ -28,61 +30,27 @@ import { runStoredSession } from './stored-session.ts';
 import { connectUpstream, type UpstreamConnection } from './upstream-connection.ts';
 import { Wire } from './wire.ts';
 
-export type ImapListenerOptions = {
-  /** Name in the configuration; for log lines and errors. */
-  name: string;
-  host: string;
-  /** 0: the system chooses. */
-  port: number;
-  tls: 'implicit' | 'starttls' | 'none';
-  /** Needed unless `tls` is `none`. */
-  secureContext?: SecureContext;
-  upstream: MailServerOptions;
-  story: InboundStory;
-  /** Whether the gateway has any decryption key for the login. */
-  hasKeys(principal: Principal): boolean;
-  /** Makes boundaries that nobody can guess; 32 random octets of the installation. */
-  viewSecret: Buffer;
-  /** 4 to 32 lower-case letters and digits, random for each installation. */
-  installationId: string;
-  log: Log;
-  /** The gateway's own name. */
-  hostname: string;
-  /** Connections at a time. */
-  maxConnections?: number;
-  /** Load balancers that begin with a PROXY header; default: none, and clients come by themselves. */
-  proxyProtocolFrom?: readonly string[];
-  /** Whether a FETCH from which messages are missing for their keys is answered NO, or ends the session. Default: `refuse`. */
-  keyAway?: 'refuse' | 'disconnect';
-  /** Which messages a search looks into. Default: those that the session has opened. */
-  search?: SearchScope;
-  /** Where messages wait while they are opened; absent: files in the system's folder for temporary ones. */
-  spool?: Spool;
-  /** How many messages are opened at a time; absent: this listener counts for itself. */
-  openings?: Openings;
-  /** Absent: the system's. */
-  timers?: Timers;
-  /** Capabilities that clients are not told of. Default: none. */
-  hiddenCapabilities?: readonly string[];
-  /** Compresses connections to an upstream that offers it. Default: no. */
-  compressUpstream?: boolean;
-  /** Logins in which the password does not travel, passed on as they are. Default: none. */
-  relayMechanisms?: readonly RelayedMechanism[];
-  /** What a login name ends with that asks for mail as it is stored. Default: nothing does. */
-  rawLoginSuffix?: string | null;
-  /** How mail is stored that clients put into mailboxes. Absent: as they send it. */
-  storing?: StoringSettings;
-  /** Messages that a new key opens get new UIDs. Absent: they stay as they were shown. */
-  refresh?: RefreshSettings;
-  /** How decrypted mail is shown, and where that is recorded. Absent: as usual, and nowhere. */
-  reading?: Reading;
-  /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
-  allowPlainAuth?: boolean;
-};
+export type ImapListenerOptions = ListenerOptions &
+  LoginOptions &
+  ReaderOptions & {
+    /** Whether a FETCH from which messages are missing for their keys is answered NO, or ends the session. Default: `refuse`. */
+    keyAway?: 'refuse' | 'disconnect';
+    /** Which messages a search looks into. Default: those that the session has opened. */
+    search?: SearchScope;
+    /** Capabilities that clients are not told of. Default: none. */
+    hiddenCapabilities?: readonly string[];
+    /** Compresses connections to an upstream that offers it. Default: no. */
+    compressUpstream?: boolean;
+    /** How mail is stored that clients put into mailboxes. Absent: as they send it. */
+    storing?: StoringSettings;
+    /** Messages that a new key opens get new UIDs. Absent: they stay as they were shown. */
+    refresh?: RefreshSettings;
+    /** How decrypted mail is shown, and where that is recorded. Absent: as usual, and nowhere. */
+    reading?: Reading;
+  };
 
-export type ImapListener = { port: number; close(): Promise<void> };
+export type ImapListener = Listener;
 
-const MAX_CONNECTIONS = 1_000;
 const TOO_MANY = '* BYE [UNAVAILABLE] Too many connections; try again later\r\n';
 
 /**
@@ -90,7 +58,6 @@ const TOO_MANY = '* BYE [UNAVAILABLE] Too many connections; try again later\r\n'
  * Throws SealgateError `listener.no-certificate`, `upstream.ca-file` and what `listen` throws.
  */
 export async function startImapListener(options: ImapListenerOptions): Promise<ImapListener> {
-  if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const names = viewNames(options.installationId, options.hostname);
   const { spool = encryptedSpool(), openings = new Openings() } = options;
   const telling: Telling = {
@@ -99,20 +66,7 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
   };
   const upstream = await prepareMailServer(options.upstream);
   const shared: Shared = { options, upstream, names, spool, openings, telling };
-  const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
-  const listening = await listen({
-    ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
-    ...(options.tls === 'implicit' ? {} : { tooMany: TOO_MANY }),
-    serve: (client) => serve(shared, client),
-  });
-  return {
-    port: listening.port,
-    async close() {
-      const stopped = listening.stop();
-      listening.destroy();
-      await stopped;
-    },
-  };
+  return await startListener(options, (client) => serve(shared, client), TOO_MANY);
 }
 
 type Shared = {
@@ -162,7 +116,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   const { options } = shared;
   const { socket, remote: source, local: destination } = connection;
   let client = new Wire(
-    options.tls === 'implicit' ? await overTls(options, socket) : socket,
+    options.tls === 'implicit' ? await overTls(options, socket, limits.imap.beforeAuthTimeoutMs) : socket,
     'client',
     limits.imap.clientLineOctets,
   );
@@ -179,7 +133,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         client,
         upstream,
         startTls: options.tls === 'starttls' && !encrypted,
-        loginAllowed: encrypted || plainLoginAllowed(options, connection.fromHere),
+        loginAllowed: encrypted || plainLoginAllowed(options, connection),
         hostname: options.hostname,
         greet,
         relayMechanisms: options.relayMechanisms ?? [],
@@ -191,7 +145,11 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         clearTimeout(timer);
         return await afterLogin(shared, session, client, upstream, outcome, source.address);
       }
-      client = new Wire(await overTls(options, client.release()), 'client', limits.imap.clientLineOctets);
+      client = new Wire(
+        await overTls(options, client.release(), limits.imap.beforeAuthTimeoutMs),
+        'client',
+        limits.imap.clientLineOctets,
+      );
       client.signal.addEventListener('abort', () => wire.destroy());
       encrypted = true;
       greet = false;
@@ -204,11 +162,6 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
     upstream?.wire.destroy();
     client.end();
   }
-}
-
-/** A listener without TLS serves its own machine; `allowPlainAuth` lifts that. */
-function plainLoginAllowed({ tls, allowPlainAuth }: ImapListenerOptions, fromHere: boolean): boolean {
-  return allowPlainAuth === true || (tls === 'none' && fromHere);
 }
 
 function byeText(error: unknown): string {
@@ -266,18 +219,4 @@ async function afterLogin(
   } finally {
     views.end();
   }
-}
-
-function overTls(options: ImapListenerOptions, socket: Socket): Promise<TLSSocket> {
-  const { secureContext } = options;
-  if (secureContext === undefined) throw noCertificate(options);
-  return secured(socket, secureContext, limits.imap.beforeAuthTimeoutMs);
-}
-
-function noCertificate(options: ImapListenerOptions): SealgateError {
-  return new SealgateError({
-    code: 'listener.no-certificate',
-    publicText: `The IMAP listener "${options.name}" offers TLS but has no certificate. Name a certificate and its key.`,
-    duration: 'permanent',
-  });
 }

@@ -1,21 +1,23 @@
-import type { Socket } from 'node:net';
-import type { SecureContext, TLSSocket } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
-import { secured } from '../connections/handshake.ts';
-import { listen } from '../connections/listen.ts';
-import { type MailServer, type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
+import {
+  type Listener,
+  type ListenerOptions,
+  overTls,
+  plainLoginAllowed,
+  startListener,
+} from '../connections/listener.ts';
+import { type MailServer, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { newSessionId, type SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
-import type { Log } from '../log/log.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
-import type { InboundStory, Principal } from '../pipeline/ports.ts';
 import { Openings } from '../reading/openings.ts';
+import type { ReaderOptions } from '../reading/reader-options.ts';
 import { ReaderViews, type Reading } from '../reading/reader-views.ts';
-import { systemTimers, type Timers } from '../reading/timers.ts';
-import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
+import { systemTimers } from '../reading/timers.ts';
+import type { LoginOptions } from '../sasl/login-options.ts';
 import { ClientLines } from './client-lines.ts';
 import { Leg } from './leg.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
@@ -23,52 +25,16 @@ import { refusal } from './reply-text.ts';
 import { Transaction } from './transaction.ts';
 import { connectUpstream, type UpstreamConnection } from './upstream-connection.ts';
 
-export type Pop3ListenerOptions = {
-  /** Name in the configuration; for log lines and errors. */
-  name: string;
-  host: string;
-  /** 0: the system chooses. */
-  port: number;
-  /** `starttls` is STLS (RFC 2595 §4). */
-  tls: 'implicit' | 'starttls' | 'none';
-  /** Needed unless `tls` is `none`. */
-  secureContext?: SecureContext;
-  upstream: MailServerOptions;
-  /** How decrypted mail is shown. Absent: as usual. */
-  reading?: Pick<Reading, 'settings'>;
-  story: InboundStory;
-  /** Whether the gateway has any decryption key for the login. */
-  hasKeys(principal: Principal): boolean;
-  /** Makes boundaries that nobody can guess; 32 random octets of the installation. */
-  viewSecret: Buffer;
-  /** 4 to 32 lower-case letters and digits, random for each installation. */
-  installationId: string;
-  log: Log;
-  /** The gateway's own name. */
-  hostname: string;
-  /** Connections at a time. */
-  maxConnections?: number;
-  /** Load balancers that begin with a PROXY header; default: none, and clients come by themselves. */
-  proxyProtocolFrom?: readonly string[];
-  /** What TOP shows of the body of an encrypted message; default: `render`. */
-  topBody?: 'render' | 'headers';
-  /** Logins in which the password does not travel, passed on as they are. Default: none. */
-  relayMechanisms?: readonly RelayedMechanism[];
-  /** What a login name ends with that asks for mail as it is stored. Default: nothing does. */
-  rawLoginSuffix?: string | null;
-  /** Where messages wait while they are opened. Absent: the usual one. */
-  spool?: Spool;
-  /** How many messages are opened at a time; absent: this listener counts for itself. */
-  openings?: Openings;
-  /** Absent: the system's. */
-  timers?: Timers;
-  /** Let passwords be sent without TLS; for a listener that only this machine can reach. */
-  allowPlainAuth?: boolean;
-};
+export type Pop3ListenerOptions = ListenerOptions &
+  LoginOptions &
+  ReaderOptions & {
+    /** How decrypted mail is shown. Absent: as usual. */
+    reading?: Pick<Reading, 'settings'>;
+    /** What TOP shows of the body of an encrypted message; default: `render`. */
+    topBody?: 'render' | 'headers';
+  };
 
-export type Pop3Listener = { port: number; close(): Promise<void> };
-
-const MAX_CONNECTIONS = 1_000;
+export type Pop3Listener = Listener;
 
 type Shared = {
   options: Pop3ListenerOptions;
@@ -78,32 +44,18 @@ type Shared = {
   openings: Openings;
 };
 
+const TOO_MANY = refusal('SYS/TEMP', 'Too many connections. Try again later.');
+
 /**
  * Listens for POP3 clients. Resolves when connections are taken.
  * Throws SealgateError `listener.no-certificate`, `upstream.ca-file` and what `listen` throws.
  */
 export async function startPop3Listener(options: Pop3ListenerOptions): Promise<Pop3Listener> {
-  if (options.tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const { spool = encryptedSpool(), openings = new Openings() } = options;
   const upstream = await prepareMailServer(options.upstream);
   const names = viewNames(options.installationId, options.hostname);
   const shared: Shared = { options, upstream, names, spool, openings };
-  const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
-  const listening = await listen({
-    ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
-    ...(options.tls === 'implicit'
-      ? {}
-      : { tooMany: refusal('SYS/TEMP', 'Too many connections. Try again later.') }),
-    serve: (client) => serve(shared, client),
-  });
-  return {
-    port: listening.port,
-    async close() {
-      const stopped = listening.stop();
-      listening.destroy();
-      await stopped;
-    },
-  };
+  return await startListener(options, (client) => serve(shared, client), TOO_MANY);
 }
 
 /** Serves one connection to its end. Never throws. */
@@ -140,7 +92,9 @@ function report({ options: { log } }: Shared, session: SessionId, error: unknown
 async function converse(shared: Shared, session: SessionId, connection: ClientConnection): Promise<string> {
   const { options } = shared;
   const { socket, remote: source, local: destination } = connection;
-  let leg = new Leg(options.tls === 'implicit' ? await overTls(options, socket) : socket);
+  let leg = new Leg(
+    options.tls === 'implicit' ? await overTls(options, socket, limits.pop3.beforeAuthTimeoutMs) : socket,
+  );
   const timer = setTimeout(() => leg.destroy(), limits.pop3.beforeAuthTimeoutMs);
   let upstream: UpstreamConnection | null = null;
   try {
@@ -153,7 +107,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         converseBeforeLogin({
           ...{ client, upstream: connected, greet, hostname: options.hostname },
           startTls: options.tls === 'starttls' && !encrypted,
-          loginAllowed: encrypted || plainLoginAllowed(options, connection.fromHere),
+          loginAllowed: encrypted || plainLoginAllowed(options, connection),
           relayMechanisms: options.relayMechanisms ?? [],
           rawLoginSuffix: options.rawLoginSuffix ?? null,
         }),
@@ -163,7 +117,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         clearTimeout(timer);
         return await afterLogin(shared, session, client, upstream, outcome, source.address);
       }
-      leg = new Leg(await overTls(options, leg.release()));
+      leg = new Leg(await overTls(options, leg.release(), limits.pop3.beforeAuthTimeoutMs));
       encrypted = true;
       greet = false;
     }
@@ -190,11 +144,6 @@ async function abandoning<T>(
   } finally {
     client.signal.removeEventListener('abort', gone);
   }
-}
-
-/** A listener without TLS serves its own machine; `allowPlainAuth` lifts that. */
-function plainLoginAllowed({ tls, allowPlainAuth }: Pop3ListenerOptions, fromHere: boolean): boolean {
-  return allowPlainAuth === true || (tls === 'none' && fromHere);
 }
 
 function lastWords(error: unknown): string {
@@ -226,18 +175,4 @@ function afterLogin(
   });
   const settings = { topBody, asStored, relayMechanisms, spool, openings, log, timers };
   return new Transaction({ session, client, replies, capabilities, views, ...settings }).run();
-}
-
-function overTls(options: Pop3ListenerOptions, socket: Socket): Promise<TLSSocket> {
-  const { secureContext } = options;
-  if (secureContext === undefined) throw noCertificate(options);
-  return secured(socket, secureContext, limits.pop3.beforeAuthTimeoutMs);
-}
-
-function noCertificate(options: Pop3ListenerOptions): SealgateError {
-  return new SealgateError({
-    code: 'listener.no-certificate',
-    publicText: `The POP3 listener "${options.name}" offers TLS but has no certificate. Name a certificate and its key.`,
-    duration: 'permanent',
-  });
 }

@@ -1,44 +1,26 @@
 import type { SecureContext } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
 import { listen } from '../connections/listen.ts';
-import { type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
+import { type ListenerOptions, MAX_CONNECTIONS } from '../connections/listener.ts';
+import { prepareMailServer } from '../connections/mail-server.ts';
 import { type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
 import { newMailId, newSessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
-import type { Log } from '../log/log.ts';
 import type { OutboundStory } from '../pipeline/ports.ts';
 import { formatReply, reply } from '../smtp/reply.ts';
 import { connectUpstream } from '../smtp-out/connect.ts';
 import { type Served, serveClient, type Timeouts } from './client-socket.ts';
 import type { SessionPorts } from './conversation.ts';
 
-export type SubmissionListenerOptions = {
-  /** In log lines and errors. */
-  name: string;
-  host: string;
-  /** 0: the system chooses one. */
-  port: number;
-  tls: 'implicit' | 'starttls' | 'none';
-  /** Needed unless `tls` is `none`. */
+export type SubmissionListenerOptions = ListenerOptions & {
+  /** In place of `secureContext`. */
   tlsMaterial?: TlsMaterial;
-  /** In place of `tlsMaterial`, where the context is made elsewhere. */
-  secureContext?: SecureContext;
-  upstream: MailServerOptions;
   story: OutboundStory;
-  log: Log;
-  /** What the gateway calls itself in its greeting and to the upstream. */
-  hostname: string;
   /** Default: limits.messageOctets, which is also the most. */
   maxMessageOctets?: number;
-  /** Logins without TLS, from other machines too. Default false. */
-  allowPlainAuth?: boolean;
   /** Clients of this machine need no AUTH and are this login. */
   assumeLogin?: string;
-  /** Clients served at once. Default 1000. */
-  maxConnections?: number;
-  /** Load balancers that begin with a PROXY header; default: none, and clients come by themselves. */
-  proxyProtocolFrom?: readonly string[];
   /** Milliseconds; default: limits.smtp. `command`: silence of a client; `beforeAuth`: from connecting to the login. */
   timeouts?: Partial<Timeouts>;
 };
@@ -87,7 +69,7 @@ export async function startSubmissionListener(
     beforeAuth: options.timeouts?.beforeAuth ?? limits.smtp.beforeAuthTimeoutMs,
   };
   const served = new Set<Served>();
-  const { name, host, port, log, maxConnections = 1_000, proxyProtocolFrom = [] } = options;
+  const { name, host, port, log, maxConnections = MAX_CONNECTIONS, proxyProtocolFrom = [] } = options;
   // TLS begins in client-socket.ts, implicit or not: those who are too many are told before a handshake is spent on them.
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
