@@ -149,6 +149,49 @@ test('7: every item says of it what it says of the same mail stored in the clear
   direct.close();
 });
 
+test('7: whatever a client stores, however odd, comes back in every way of reading, in the next session too', async () => {
+  const odd = [
+    'a',
+    '\r\n',
+    'Subject: x',
+    'Subject: x\nTo: a@b\n\nbody\nline',
+    'Subject: x\r\n\r\nno end',
+    'Subject: \xe4\r\n\r\n\0\x01\xff\r',
+    'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b',
+    'Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nx',
+    `A: ${'x'.repeat(60_000)}\r\n\r\nbody\r\n`,
+    ' folded first\r\nSubject: y\r\n\r\nz',
+    '\r\rSubject: a\r\n\r\nb',
+  ].map((text) => Buffer.from(text, 'latin1'));
+  const writer = await mails.through('alice');
+  await writer.create('SafeOdd');
+  const uids: number[] = [];
+  for (const octets of odd) uids.push(await writer.append('SafeOdd', octets));
+  writer.close();
+  for (const _ of ['once', 'again']) {
+    const client = await mails.through('alice', 'SELECT SafeOdd');
+    for (const [at, octets] of odd.entries()) {
+      const uid = uids[at] ?? 0;
+      const piece = await client.item(uid, 'BODY.PEEK[]<1.9>');
+      const [whole, header, text] = [
+        await client.item(uid, 'BODY.PEEK[]'),
+        await client.item(uid, 'BODY.PEEK[HEADER]'),
+        await client.item(uid, 'BODY.PEEK[TEXT]'),
+      ];
+      expect([at, piece.equals(octets.subarray(1, 10))]).toEqual([at, true]);
+      expect([at, whole.equals(octets), Buffer.concat([header, text]).equals(octets)]).toEqual([
+        at,
+        true,
+        true,
+      ]);
+      const [listed] = await client.fetch(`UID FETCH ${uid} (RFC822.SIZE ENVELOPE BODYSTRUCTURE)`);
+      expect([at, Number(listed?.items.get('RFC822.SIZE'))]).toEqual([at, octets.length]);
+      expect(listed?.items.has('BODYSTRUCTURE')).toBe(true);
+    }
+    client.close();
+  }
+});
+
 test('7: moved elsewhere it stays what it is, in the session and in the next one', async () => {
   const client = await mails.through('alice');
   await client.create('Elsewhere');
