@@ -88,6 +88,37 @@ it('what messages were before keys came is written down by the next session, if 
   expect(later.kindOf('encrypted', imap(9))).toBe('shell');
 });
 
+it('two processes on one database agree, also where one of them has listed the mailbox before', async () => {
+  const second = await openSqlite(join(folder, 'views.sqlite'), viewMigrations);
+  try {
+    const other = new SaysAnything();
+    other.says = openedAs(TEXT, 'untrusted');
+    const theirs = reader(other, { recorded: new RecordedMailboxes(new SqliteViewRecords(second)) });
+    await theirs.enter(INBOX);
+    expect(theirs.recorded(imap(1))).toBeNull();
+    const first = await shown(await session());
+    expect(first).toMatchObject({ octets: expect.stringContaining('verdict=trusted') });
+    expect(await shown(theirs)).toEqual(first);
+  } finally {
+    await second.close();
+  }
+});
+
+it('a database that cannot be written costs a refusal for now, and nothing else', async () => {
+  const views = await session();
+  const readOnly = await openSqlite(join(folder, 'views.sqlite'), viewMigrations);
+  try {
+    await readOnly.query(sql`PRAGMA query_only = ON`);
+    const theirs = reader(story, { recorded: new RecordedMailboxes(new SqliteViewRecords(readOnly)) });
+    await theirs.enter(INBOX);
+    expect(await shown(theirs)).toMatchObject({ code: 'UNAVAILABLE' });
+    await readOnly.query(sql`PRAGMA query_only = OFF`);
+    expect(await shown(theirs)).toEqual(await shown(views));
+  } finally {
+    await readOnly.close();
+  }
+});
+
 it('records that were made for a mailbox that was gone by then are gone at the next start', async () => {
   await shown(await session());
   const [mailbox] = await store.query(sql`SELECT id FROM view_mailbox`);
