@@ -4,8 +4,8 @@ import { TLSSocket } from 'node:tls';
 import { deflated } from './deflate.ts';
 import { Framer, type FramerEvent, type FramerSide } from './framer.ts';
 
-/** Octets read ahead of the consumer before the peer is told to wait. */
-const READ_AHEAD = 256 * 1024;
+/** Octets read ahead of the consumer before the peer is told to wait; clients need no login to make us keep theirs. */
+const READ_AHEAD: Readonly<Record<FramerSide, number>> = { client: 64 * 1024, server: 256 * 1024 };
 
 /** Pieces are joined up to this many octets; larger ones are not copied. */
 const JOINED_OCTETS = 64 * 1024;
@@ -275,7 +275,7 @@ export class Wire {
     if (waiting !== null) {
       this.#waiting = null;
       waiting(true);
-    } else if (this.#framer.buffered > READ_AHEAD) {
+    } else if (this.#framer.buffered > READ_AHEAD[this.#side]) {
       this.#source.pause();
     }
   }

@@ -52,3 +52,15 @@ test('a client that takes the last words late gets them whole', async () => {
   for await (const chunk of peer as AsyncIterable<Buffer>) taken += chunk.length;
   expect(taken).toBe(words.length);
 });
+
+test('attack: a client that says more than anybody hears has to wait with it, and is heard to the end', async () => {
+  const { wire, peer, socket } = await socketPair();
+  const line = Buffer.from(`${'x'.repeat(1_022)}\r\n`);
+  const lines = 16 * 1024;
+  peer.end(Buffer.alloc(lines * line.length, line));
+  while (!socket.isPaused()) await new Promise(setImmediate);
+  expect(wire.buffered).toBeLessThan(256 * 1024);
+  let heard = 0;
+  while ((await wire.next()) !== null) heard++;
+  expect(heard).toBe(lines);
+});
