@@ -1,5 +1,5 @@
-import { SealgateError } from '../errors.ts';
 import { type CommandStart, type Piece, readCommandStart } from './client-command.ts';
+import { clientProtocol } from './commands/command-context.ts';
 import type { FramerEvent } from './framer.ts';
 import type { Wire } from './wire.ts';
 
@@ -14,16 +14,16 @@ export async function nextCommand(
 ): Promise<{ start: CommandStart; pieces: Piece[] } | 'refused' | null> {
   const first = await client.next();
   if (first === null) return null;
-  if (first.type !== 'line') throw protocol('a literal without a command');
+  if (first.type !== 'line') throw clientProtocol('a literal without a command');
   const start = readCommandStart(withoutLiteral(first));
-  if (start === null) throw protocol('a line without a tag');
+  if (start === null) throw clientProtocol('a line without a tag');
   const pieces: Piece[] = [{ kind: 'text', text: start.argument }];
   let octets = first.octets.length;
   for (let line = first; line.literal !== null; ) {
     const { size, nonSync } = line.literal;
     octets += size;
     if (octets > COMMAND_OCTETS) {
-      if (nonSync) throw protocol('a command before login is larger than allowed');
+      if (nonSync) throw clientProtocol('a command before login is larger than allowed');
       client.abandonLiteral();
       client.write(`${start.tag} NO [LIMIT] Too large\r\n`);
       return 'refused';
@@ -33,13 +33,13 @@ export async function nextCommand(
     for (let left = size; left > 0; ) {
       const part = await client.next();
       if (part === null) return null;
-      if (part.type !== 'literal') throw protocol('a line inside a literal');
+      if (part.type !== 'literal') throw clientProtocol('a line inside a literal');
       part.octets.copy(literal, size - left);
       left = part.remaining;
     }
     const next = await client.next();
     if (next === null) return null;
-    if (next.type !== 'line') throw protocol('a literal out of place');
+    if (next.type !== 'line') throw clientProtocol('a literal out of place');
     pieces.push({ kind: 'literal', octets: literal });
     const text = withoutLiteral(next);
     pieces.push({ kind: 'text', text: text.toString('latin1', 0, text.length - 2) });
@@ -53,13 +53,4 @@ export async function nextCommand(
 function withoutLiteral(event: LineEvent): Buffer {
   if (event.literal === null) return event.octets;
   return Buffer.from(event.octets.toString('latin1').replace(/~?\{[0-9]+\+?\}\r\n$/, '\r\n'), 'latin1');
-}
-
-function protocol(reason: string): SealgateError {
-  return new SealgateError({
-    code: 'imap.protocol',
-    publicText: 'The client does not follow the IMAP protocol. Connect again.',
-    duration: 'permanent',
-    reason,
-  });
 }

@@ -1,4 +1,3 @@
-import { SealgateError } from '../errors.ts';
 import type { SaslRefusal } from '../sasl/credentials.ts';
 import { Principal } from '../sasl/principal.ts';
 import { rawLogin } from '../sasl/raw-login.ts';
@@ -7,6 +6,7 @@ import { capabilitiesBeforeLogin, offeredMechanisms, type Telling } from './capa
 import type { CommandStart, Piece } from './client-command.ts';
 import { type ClientId, readClientId } from './client-id.ts';
 import { nextCommand } from './command-before-login.ts';
+import { clientProtocol } from './commands/command-context.ts';
 import { readLoginCommand, readSasl } from './read-login.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import { type LoginAttempt, loginUpstream } from './upstream-login.ts';
@@ -175,7 +175,7 @@ async function relay(
   const verdict = await verdictOf(state, tag, attempt, challenged, false);
   if (verdict !== 'accepted') return verdict;
   // An upstream that lets somebody in before it has been told whom has let in nobody that has keys here.
-  if (login.identity === null) throw protocol('a login without an identity');
+  if (login.identity === null) throw clientProtocol('a login without an identity');
   return { kind: 'logged-in', principal: Principal.proven(login.identity), mechanism, asStored: false };
 }
 
@@ -203,13 +203,4 @@ function refusalText({ reason, why }: SaslRefusal): string {
     case 'no-identity':
       return `NO [AUTHENTICATIONFAILED] ${why}`;
   }
-}
-
-function protocol(reason: string): SealgateError {
-  return new SealgateError({
-    code: 'imap.protocol',
-    publicText: 'The client does not follow the IMAP protocol. Connect again.',
-    duration: 'permanent',
-    reason,
-  });
 }
