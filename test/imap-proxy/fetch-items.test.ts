@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
-import type { ImapConversation } from './support/imap-conversation.ts';
-import { startTestProxy, type TestProxy } from './support/listener.ts';
+import { type ImapConversation, literal } from './support/imap-conversation.ts';
+import type { TestProxy } from './support/listener.ts';
+import { startTestSession, type TestSession } from './support/test-session.ts';
 import { toyEncrypted } from './support/toy-story.ts';
 
 /** Items, modifiers and sets of FETCH that its client may use, by number and by UID. */
@@ -11,27 +11,16 @@ const ENCRYPTED = sealed('Content-Type: text/plain\r\n\r\nplain\r\n \twords\r\n'
 const LISTED = `${/Content-Type: [^\r\n]*\r\n/.exec(ENCRYPTED.toString('latin1'))?.[0] ?? ''}\r\n`;
 const PLAIN = 'Subject: p\r\n\r\nhi\r\n';
 
-let upstream: FakeUpstream;
 let proxy: TestProxy;
 let client: ImapConversation;
 let server: ImapConversation;
+let close: TestSession['close'];
 
 beforeEach(async () => {
-  upstream = await FakeUpstream.start();
-  proxy = await startTestProxy(upstream.port);
-  ({ client, server } = await loggedIn(upstream, proxy.port));
+  ({ proxy, client, server, close } = await startTestSession());
 });
 
-afterEach(async () => {
-  client.close();
-  await proxy.close();
-  await upstream.close();
-});
-
-function literal(octets: string | Buffer): string {
-  const text = octets.toString('latin1');
-  return `{${text.length}}\r\n${text}`;
-}
+afterEach(() => close());
 
 /** The upstream's next command, which has to match; answered. `TAG` stands for its tag. */
 async function serve(command: RegExp, answer: string): Promise<void> {

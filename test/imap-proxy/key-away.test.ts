@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakeTimers } from './support/fake-timers.ts';
 import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
-import type { ImapConversation } from './support/imap-conversation.ts';
+import { type ImapConversation, literal } from './support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
 import { toyEncrypted } from './support/toy-story.ts';
 
@@ -36,11 +36,6 @@ afterEach(async () => {
   await proxy.close();
   await upstream.close();
 });
-
-function literal(octets: string | Buffer): string {
-  const text = octets.toString('latin1');
-  return `{${text.length}}\r\n${text}`;
-}
 
 /** A FETCH of message 1 whole, up to the upstream's answer. */
 async function fetchWhole(tag: string, message: string | Buffer = ENCRYPTED): Promise<void> {

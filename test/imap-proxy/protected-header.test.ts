@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { InboundStory } from '../../src/pipeline/ports.ts';
-import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
-import { type ImapConversation, literalAfter } from './support/imap-conversation.ts';
-import { startTestProxy, type TestProxy } from './support/listener.ts';
+import { type ImapConversation, literal, literalAfter } from './support/imap-conversation.ts';
+import { startTestSession, type TestSession } from './support/test-session.ts';
 import { toyControl, toyEncrypted, toyStory } from './support/toy-story.ts';
 
 /** What a client is told of a message whose Subject is hidden outside (RFC 9788), before and after it was opened. */
@@ -21,27 +20,15 @@ const story: InboundStory = {
   },
 };
 
-let upstream: FakeUpstream;
-let proxy: TestProxy;
 let client: ImapConversation;
 let server: ImapConversation;
+let close: TestSession['close'];
 
 beforeEach(async () => {
-  upstream = await FakeUpstream.start();
-  proxy = await startTestProxy(upstream.port, { story });
-  ({ client, server } = await loggedIn(upstream, proxy.port));
+  ({ client, server, close } = await startTestSession({ story }));
 });
 
-afterEach(async () => {
-  client.close();
-  await proxy.close();
-  await upstream.close();
-});
-
-function literal(octets: string | Buffer): string {
-  const text = octets.toString('latin1');
-  return `{${text.length}}\r\n${text}`;
-}
+afterEach(() => close());
 
 const ENVELOPE = '(NIL "[...]" ((NIL NIL "a" "example.org")) NIL NIL NIL NIL NIL NIL NIL)';
 

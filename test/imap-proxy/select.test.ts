@@ -1,27 +1,19 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ReaderViews } from '../../src/reading/reader-views.ts';
-import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
 import type { ImapConversation } from './support/imap-conversation.ts';
-import { startTestProxy, type TestProxy } from './support/listener.ts';
+import { startTestSession, type TestSession } from './support/test-session.ts';
 
 /** Which mailbox a message belongs to, however its client names it. */
 
-let upstream: FakeUpstream;
-let proxy: TestProxy;
 let client: ImapConversation;
 let server: ImapConversation;
+let close: TestSession['close'];
 
 beforeEach(async () => {
-  upstream = await FakeUpstream.start();
-  proxy = await startTestProxy(upstream.port);
-  ({ client, server } = await loggedIn(upstream, proxy.port));
+  ({ client, server, close } = await startTestSession());
 });
 
-afterEach(async () => {
-  client.close();
-  await proxy.close();
-  await upstream.close();
-});
+afterEach(() => close());
 
 test.each([
   ['SELECT Entw&APw-rfe', 'Entwürfe'],

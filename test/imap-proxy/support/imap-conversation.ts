@@ -106,3 +106,9 @@ export function literalAfter(response: string, label: string): string {
   const start = at + found.index + found[0].length;
   return response.slice(start, start + Number(found[1]));
 }
+
+/** Octets as a literal (RFC 9051 §4.3). */
+export function literal(octets: string | Buffer): string {
+  const text = octets.toString('latin1');
+  return `{${text.length}}\r\n${text}`;
+}
