@@ -25,6 +25,7 @@ export class ClientVoice {
   #writing: Promise<void> | null = null;
   #queue: Said[] = [];
   #cut = false;
+  #abandoned = false;
 
   /** `broken`: the error that ended the connection in the middle of an answer. */
   constructor(client: Wire, broken: (error: unknown) => void) {
@@ -45,14 +46,12 @@ export class ClientVoice {
 
   /** A whole response. Resolves when it is said; an answer's view is held until then. */
   whole(what: Buffer | Answer): Promise<void> | null {
-    if (!this.#inside) return this.#say(what);
-    return new Promise((resolve) => this.#later.push({ what, said: resolve }));
+    return this.#between(what);
   }
 
   /** Does something in the place of a whole response: nothing is said between what it says itself. */
   turn(act: () => void): Promise<void> | null {
-    if (!this.#inside) return this.#say(act);
-    return new Promise((resolve) => this.#later.push({ what: act, said: resolve }));
+    return this.#between(act);
   }
 
   /** The response that was relayed is whole. */
@@ -68,8 +67,9 @@ export class ClientVoice {
     }
   }
 
-  /** What waits for the end of a response that never comes is not said. */
+  /** What waits for the end of a response that never comes is not said, nor what is ready only later. */
   abandon(): void {
+    this.#abandoned = true;
     const later = this.#later;
     this.#later = [];
     for (const each of later) dropped(each);
@@ -78,6 +78,14 @@ export class ClientVoice {
   /** Resolves when no answer is being written. */
   async quiet(): Promise<void> {
     while (this.#writing !== null) await this.#writing;
+  }
+
+  #between(what: Said['what']): Promise<void> | null {
+    if (!this.#inside) return this.#say(what);
+    return new Promise((said) => {
+      if (this.#abandoned) dropped({ what, said });
+      else this.#later.push({ what, said });
+    });
   }
 
   #say(what: Said['what']): Promise<void> | null {

@@ -18,6 +18,7 @@ import {
   isGone,
   isHeader,
   isNilOrEmpty,
+  isPiece,
   isPieceFromHeader,
   isSuspectStructure,
   isWholeFromStart,
@@ -213,7 +214,7 @@ export class FetchRelay {
         if (isWholeFromStart(item)) return { kind: 'peek', item, size, peek: new HeaderPeek() };
         if (isPieceFromHeader(item)) return this.#laterPiece(item, size);
         if (!isHeader(item)) return { kind: 'pass' };
-        return small ? { kind: 'collect', item, chunks: [] } : this.#longHeader(item, size);
+        return small && !isPiece(item) ? { kind: 'collect', item, chunks: [] } : this.#longHeader(item, size);
       case 'shell':
         if (need === 'whole') return this.#gathering !== null || this.#isCached() ? DROP : GATHER;
         if ((need === 'nothing' || need === 'shape') && small) return { kind: 'collect', item, chunks: [] };
@@ -233,7 +234,7 @@ export class FetchRelay {
     }
   }
 
-  /** Larger than any header that is looked at as a whole. */
+  /** Larger than any header that is looked at as a whole, or a piece of one that may go on in the next. */
   #longHeader(item: ResponseItem, size: number): LiteralAction {
     const cleaner = new HeaderCleaner(this.#context.views.names);
     return { kind: 'clean', item, cleaner, end: originOf(item) + size };
@@ -339,9 +340,7 @@ export class FetchRelay {
     const uid = this.#uid();
     const action = this.#action;
     if (uid === null || action.kind !== 'clean' || action.cleaner.ended) return;
-    if (action.item.item.kind === 'section' && action.item.item.partial !== null) {
-      this.#context.views.headers.keep(uid, action.end, action.cleaner);
-    }
+    if (isPiece(action.item)) this.#context.views.headers.keep(uid, action.end, action.cleaner);
   }
 
   #learn(kind: ViewKind): void {

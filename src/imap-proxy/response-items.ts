@@ -19,6 +19,11 @@ function isWhole(item: FetchItem): boolean {
   return item.kind === 'section' && item.section.kind === 'whole';
 }
 
+/** Whether only some of the octets were asked for. */
+export function isPiece({ item }: ResponseItem): boolean {
+  return (item.kind === 'section' || item.kind === 'binary') && item.partial !== null;
+}
+
 export function originOf({ item }: Pick<ResponseItem, 'item'>): number {
   return item.kind === 'section' || item.kind === 'binary' ? (item.partial?.origin ?? 0) : 0;
 }
@@ -33,9 +38,10 @@ export function isHeader({ item }: ResponseItem): boolean {
  */
 export function isSuspectStructure({ item, value }: ResponseItem): boolean {
   if (item.kind !== 'structure' || value.kind !== 'text') return false;
-  const head = value.octets.toString('latin1', 0, 4_096);
+  const head = value.octets.toString('latin1', 0, 64);
   if (/^\("application" "(?:x-)?pkcs7-mime"/i.test(head)) return true;
-  return /^\("application" "octet-stream"/i.test(head) && /p7m|"name\*/i.test(head);
+  if (!/^\("application" "octet-stream"/i.test(head)) return false;
+  return /p7m|"name\*/i.test(value.octets.toString('latin1'));
 }
 
 export function isNilOrEmpty({ value }: ResponseItem): boolean {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Entity, HeaderField, Range } from '../mail/entity.ts';
 import { fieldsNamed } from '../mail/header.ts';
 import { readParameterised } from '../mail/media-type.ts';
@@ -13,33 +14,31 @@ import { isMessage, type MessageView } from './message-view.ts';
  * and message parts their lines, extension data all four fields, because clients fail over each of these.
  */
 export async function bodyStructure(view: MessageView, extended: boolean): Promise<Buffer> {
-  return Buffer.from(await structureOf(view, await view.root(), extended, 0), 'latin1');
+  return Buffer.from(await structureOf({ view, extended, parts: 0 }, await view.root(), 0), 'latin1');
 }
 
+/** `parts`: those that were looked at. */
+type Walk = { readonly view: MessageView; readonly extended: boolean; parts: number };
+
+/** Parts after which others have their turn: a sender chooses how many there are. */
+const PARTS_IN_A_ROW = 100;
+
 /** `messages`: how many messages are around the entity, the view itself not counted. */
-function structureOf(
-  view: MessageView,
-  entity: Entity,
-  extended: boolean,
-  messages: number,
-): Promise<string> {
+async function structureOf(walk: Walk, entity: Entity, messages: number): Promise<string> {
+  if (++walk.parts % PARTS_IN_A_ROW === 0) await setImmediate();
   return entity.mediaType.type === 'multipart'
-    ? multipart(view, entity, extended, messages)
-    : singlePart(view, entity, extended, messages);
+    ? multipart(walk, entity, messages)
+    : singlePart(walk, entity, messages);
 }
 
 const EMPTY_TEXT = '("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0)';
 const EMPTY_TEXT_EXTENDED = '("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL)';
 
 // body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]
-async function multipart(
-  view: MessageView,
-  entity: Entity,
-  extended: boolean,
-  messages: number,
-): Promise<string> {
+async function multipart(walk: Walk, entity: Entity, messages: number): Promise<string> {
+  const { extended } = walk;
   let children = '';
-  for (const part of entity.parts) children += await structureOf(view, part, extended, messages);
+  for (const part of entity.parts) children += await structureOf(walk, part, messages);
   const bodies = children === '' ? (extended ? EMPTY_TEXT_EXTENDED : EMPTY_TEXT) : children;
   const subtype = imapString(entity.mediaType.subtype);
   if (!extended) return `(${bodies} ${subtype})`;
@@ -47,12 +46,8 @@ async function multipart(
 }
 
 // body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
-async function singlePart(
-  view: MessageView,
-  entity: Entity,
-  extended: boolean,
-  messages: number,
-): Promise<string> {
+async function singlePart(walk: Walk, entity: Entity, messages: number): Promise<string> {
+  const { view, extended } = walk;
   const message = isMessage(entity, messages);
   const { type, subtype } = shownType(entity, message);
   const fields = [
@@ -68,7 +63,7 @@ async function singlePart(
     const inner = await view.messageIn(entity);
     fields.push(
       envelope(inner.fields),
-      await structureOf(view, inner, extended, messages + 1),
+      await structureOf(walk, inner, messages + 1),
       String(await lines(view, entity.body)),
     );
   } else if (type === 'text') fields.push(String(await lines(view, entity.body)));

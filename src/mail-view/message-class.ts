@@ -1,6 +1,7 @@
 import type { HeaderField } from '../mail/entity.ts';
 import { field, readHeader } from '../mail/header.ts';
 import { readMediaType } from '../mail/media-type.ts';
+import { HeaderEnd } from './header-end.ts';
 
 /**
  * What a stored message is, judged by its root Content-Type alone: a listing that asks for that one field and a
@@ -45,14 +46,25 @@ export function viewKind(messageClass: MessageClass, readerHasKeys: boolean): Vi
 export function classifyHeader(header: Buffer): MessageClass {
   // Of a thousand messages nearly all end here; no class but `none` does without one of these words.
   if (!/application\/|multipart\/signed/i.test(header.toString('latin1'))) return 'none';
-  let fields: readonly HeaderField[];
+  // With more fields than are read it is still what a listing says that asks for this one alone.
+  return classifyFields(fieldsOf(header) ?? fieldsOf(contentTypesOf(header)) ?? []);
+}
+
+/** null: more than a header may have. */
+function fieldsOf(header: Buffer): readonly HeaderField[] | null {
   try {
-    fields = readHeader(header, 0, header.length).fields;
+    return readHeader(header, 0, header.length).fields;
   } catch {
-    // Larger than any header the gateway reads: such a message is shown as it is stored.
-    return 'none';
+    return null;
   }
-  return classifyFields(fields);
+}
+
+/** What a server has for `HEADER.FIELDS (CONTENT-TYPE)`. */
+function contentTypesOf(octets: Buffer): Buffer {
+  const end = new HeaderEnd().in(octets);
+  const header = octets.toString('latin1', 0, end === -1 ? octets.length : end);
+  const found = header.match(/(?<=^|\n)content-type:[^\n]*\n(?:[ \t][^\n]*\n)*/gi) ?? [];
+  return Buffer.from(found.join(''), 'latin1');
 }
 
 export function classifyFields(fields: readonly HeaderField[]): MessageClass {

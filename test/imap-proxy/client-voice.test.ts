@@ -116,3 +116,21 @@ test('a client that goes away in the middle of an answer: its view is let go', a
   await Promise.all([written, discarded, voice.quiet()]);
   expect(voice.inside).toBe(true);
 });
+
+test('attack: what is ready only after the session was given up inside a response: it is not said, and its view is let go', async () => {
+  const { wire, peer } = await socketPair();
+  const all = heard(peer);
+  const voice = new ClientVoice(wire, () => undefined);
+  await voice.piece(Buffer.from('(relayed '));
+  voice.abandon();
+  const { answer, discarded } = answerOf(new Octets(2));
+  await Promise.all([
+    voice.whole(answer),
+    voice.whole(Buffer.from('more')),
+    voice.turn(() => undefined),
+    discarded,
+  ]);
+  expect(voice.inside).toBe(true);
+  wire.end();
+  expect(await all).toBe('(relayed ');
+});

@@ -29,3 +29,21 @@ test('an ordinary forward is shown with its envelope', async () => {
   const view = nestedMessages(2);
   expect((await bodyStructure(view, false)).toString()).toContain('"text" "plain"');
 });
+
+test('attack: of a mail with very many parts the structure is said bit by bit, so that others have their turn', async () => {
+  const part = '--b\r\n\r\ntext\r\n';
+  const mail = `Content-Type: multipart/mixed; boundary=b\r\n\r\n${part.repeat(9_000)}--b--\r\n`;
+  const view = new MessageView(bufferSource(Buffer.from(mail)));
+  await view.root();
+  let turns = 0;
+  let isOver = false;
+  const turn = (): void => {
+    turns++;
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const structure = await bodyStructure(view, false);
+  isOver = true;
+  expect(structure.toString().match(/"text" "plain"/g)).toHaveLength(9_000);
+  expect(turns).toBeGreaterThan(20);
+});
