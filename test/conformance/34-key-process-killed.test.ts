@@ -235,6 +235,27 @@ test('34: what is read when nothing is killed is what was sealed', async () => {
   reader.close();
 });
 
+test('34: a message that is fetched piece by piece, its view made anew for each, is put together as it is across kills', async () => {
+  const reader = await client();
+  const whole = await reader.item(LARGE, 'BODY.PEEK[]');
+  const pieces: Buffer[] = [];
+  const size = Math.ceil(whole.length / 4);
+  for (let at = 0; at < whole.length; at += size) {
+    const command = `UID FETCH ${LARGE} (BODY.PEEK[]<${at}.${size}>)`;
+    // No view is at hand then.
+    await reader.ok('EXAMINE INBOX');
+    if (pieces.length % 2 === 1) {
+      killer.arm({ at: 'inside-request', nth: 1 }, reader.socket);
+      const { status, text, untagged } = await reader.command(command);
+      expect([killer.disarm(), status, saidIn(untagged)]).toEqual([true, 'NO', []]);
+      expect(text).toMatch(/^\[UNAVAILABLE\] Key for 1 message /);
+    }
+    pieces.push(await reader.item(LARGE, `BODY.PEEK[]<${at}.${size}>`));
+  }
+  expect(Buffer.concat(pieces).equals(whole)).toBe(true);
+  reader.close();
+});
+
 const RETRIEVED = ['RETR 1', `RETR ${PLAIN}`, 'TOP 2 5', 'RETR 3', `RETR ${LARGE}`, 'TOP 4 999999', 'RETR 5'];
 
 async function pop3(): Promise<Conversation> {
