@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, hash } from 'node:crypto';
 
 /**
  * The names an installation puts into its views. `installationId` is random for each installation, so that nobody
@@ -36,15 +36,23 @@ export function viewBoundary(secret: Buffer, login: string, message: string): st
   return boundaryOf(boundarySecret(secret, login), message);
 }
 
-/** What all boundaries of one login are made with, so that a listing of thousands makes it once. */
-export function boundarySecret(secret: Buffer, login: string): Buffer {
-  return createHmac('sha256', secret).update(`view\0${login}`).digest();
+/** What all boundaries of one login are made with: the two keys of its HMAC, each padded to a block of SHA-256. */
+export type BoundarySecret = { inner: Uint8Array; outer: Uint8Array };
+
+/** Made once, for a listing of thousands. */
+export function boundarySecret(secret: Buffer, login: string): BoundarySecret {
+  const key = createHmac('sha256', secret).update(`view\0${login}`).digest();
+  const padded = Buffer.concat([key, Buffer.alloc(BLOCK_OCTETS - key.length)]);
+  return { inner: padded.map((octet) => octet ^ 0x36), outer: padded.map((octet) => octet ^ 0x5c) };
 }
 
-/** As `viewBoundary`. */
-export function boundaryOf(loginSecret: Buffer, message: string): string {
-  const hash = createHmac('sha256', loginSecret).update(message).digest();
-  return `=_sealgate_${base32(hash).slice(0, 26)}`;
+const BLOCK_OCTETS = 64;
+
+/** As `viewBoundary`. Two digests at once cost less than an object for an HMAC, which leaves more behind. */
+export function boundaryOf({ inner, outer }: BoundarySecret, message: string): string {
+  const digest = hash('sha256', Buffer.concat([inner, Buffer.from(message)]), 'buffer');
+  const mac = hash('sha256', Buffer.concat([outer, digest]), 'buffer');
+  return `=_sealgate_${base32(mac).slice(0, 26)}`;
 }
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';

@@ -24,6 +24,11 @@ export class EnteredMailbox {
     return this.#entered?.mailbox ?? null;
   }
 
+  /** `at` finds no message in it, if there is one. */
+  get isEmpty(): boolean {
+    return this.#entered?.now?.isEmpty ?? true;
+  }
+
   leave(): void {
     this.#entered?.leave();
     this.#entered = null;

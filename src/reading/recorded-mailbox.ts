@@ -30,6 +30,11 @@ export class RecordedMailbox {
     this.#sizes = Float64Array.from(numbered, ({ each }) => encoded(each));
   }
 
+  /** Nothing of it was ever opened: true of most mailboxes. */
+  get isEmpty(): boolean {
+    return this.#uids.length === 0 && this.#others.size === 0;
+  }
+
   get(message: string): RecordedMessage | null {
     const other = this.#others.get(message);
     if (other !== undefined) return other;

@@ -88,6 +88,8 @@ export class SaidBefore {
 
   /** Whether it was opened before. */
   has(message: StoredMessage): boolean {
+    // Asked of every message of a listing: no name is made of each where none can be found.
+    if (this.#atHand.size === 0 && this.#entered?.isEmpty !== false) return false;
     return this.#atHand.has(messageKey(message)) || this.#recordedOf(message) !== null;
   }
 

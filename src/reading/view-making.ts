@@ -10,7 +10,7 @@ import {
   renderView,
   type ViewForm,
 } from '../mail-view/render.ts';
-import { boundaryOf, boundarySecret, type ViewNames } from '../mail-view/view-names.ts';
+import { type BoundarySecret, boundaryOf, boundarySecret, type ViewNames } from '../mail-view/view-names.ts';
 import type { ViewOutcome } from '../mail-view/view-outcome.ts';
 import { octetsInMemory } from '../octets/buffer-source.ts';
 import { scan } from '../octets/scan.ts';
@@ -54,7 +54,7 @@ const ROUNDS = 4;
 export class ViewMaking {
   readonly #parts: ViewMakingParts;
   readonly #said: SaidBefore;
-  readonly #boundarySecret: Buffer;
+  readonly #boundarySecret: BoundarySecret;
 
   constructor(parts: ViewMakingParts, said: SaidBefore) {
     this.#parts = parts;
