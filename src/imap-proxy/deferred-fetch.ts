@@ -233,12 +233,15 @@ export class DeferredFetch {
         end();
       },
     };
+    // All at once: their numbers must not change in between.
+    const told: Buffer[] = [];
     for (const parked of this.#left) {
       if (parked.msn === 0) continue;
       const { news, rest } = newsOf(parked.msn, parked.items);
       parked.items = rest;
-      if (news !== null) await exchange.say(news);
+      if (news !== null) told.push(news);
     }
+    if (told.length > 0) await exchange.say(Buffer.concat(told));
     const held = this.#turn;
     this.#turn = 'none';
     if (held === 'own') turn.give();

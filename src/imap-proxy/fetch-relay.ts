@@ -17,6 +17,7 @@ import type { Parked, Pending } from './pending.ts';
 import {
   isGone,
   isHeader,
+  isHeaderFromStart,
   isNilOrEmpty,
   isPiece,
   isPieceFromHeader,
@@ -340,7 +341,10 @@ export class FetchRelay {
     const uid = this.#uid();
     const action = this.#action;
     if (uid === null || action.kind !== 'clean' || action.cleaner.ended) return;
-    if (isPiece(action.item)) this.#context.views.headers.keep(uid, action.end, action.cleaner);
+    const { item } = action;
+    // Octets of chosen fields are counted otherwise.
+    const counted = isWholeFromStart(item) || isPieceFromHeader(item) || isHeaderFromStart(item);
+    if (isPiece(item) && counted) this.#context.views.headers.keep(uid, action.end, action.cleaner);
   }
 
   #learn(kind: ViewKind): void {

@@ -8,6 +8,11 @@ export function isWholeFromStart({ item }: ResponseItem): boolean {
   return isWhole(item) && originOf({ item }) === 0;
 }
 
+/** Whether it begins the whole header. */
+export function isHeaderFromStart({ item }: ResponseItem): boolean {
+  return item.kind === 'section' && item.section.kind === 'header' && originOf({ item }) === 0;
+}
+
 /** Whether the literal's octets are counted from the beginning of the message. */
 export function isPieceFromHeader({ item }: ResponseItem): boolean {
   if (originOf({ item }) === 0) return false;

@@ -33,3 +33,12 @@ test('attack: a name that makes a file S/MIME is found behind whatever stands be
   const item = readFetchItem('BODYSTRUCTURE');
   expect(isSuspectStructure({ label: 'BODYSTRUCTURE', item, value: { kind: 'text', octets } })).toBe(true);
 });
+
+test('attack: a piece of chosen fields says nothing of where the header of the message goes on', () => {
+  const views = new RecordedViews();
+  views.learn(5, 'identity');
+  const label = 'BODY[HEADER.FIELDS (SUBJECT)]<0>';
+  const said = `* 5 FETCH (UID 5 ${label} {9}\r\nSubject: )\r\n`;
+  expect(longWay(Buffer.from(said, 'latin1'), views)?.toString('latin1')).toBe(said);
+  expect(views.headers.take(5, 9)).toBeNull();
+});
