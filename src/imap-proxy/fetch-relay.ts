@@ -184,7 +184,15 @@ export class FetchRelay {
   }
 
   #uid(): number | null {
-    return numberOf(this.#reader.items, 'UID') ?? this.#context.uids.get(this.#msn) ?? null;
+    const { uids } = this.#context;
+    return numberOf(this.#reader.items, 'UID') ?? uids.get(this.#msn) ?? this.#onlyUid();
+  }
+
+  /** Some servers say it behind the octets: those of a message are of the one that was asked for, if nothing else is on its way. */
+  #onlyUid(): number | null {
+    if (!this.#reader.items.some(({ value }) => value.kind === 'literal')) return null;
+    const pending = this.#context.fetchOf(this.#msn, null);
+    return pending?.held === true ? pending.onlyUid : null;
   }
 
   /** The command that is being answered. */

@@ -75,6 +75,12 @@ export class Pending {
     return this.fetch.byUid ? uid !== null && this.#sequence(uid) : this.#sequence(msn);
   }
 
+  /** The message that a FETCH by UID is about, where it asks for a single one. */
+  get onlyUid(): number | null {
+    const { byUid, set } = this.fetch ?? { byUid: false, set: '' };
+    return byUid && /^[1-9][0-9]{0,9}$/.test(set) ? Number(set) : null;
+  }
+
   settle(reply: TaggedReply): void {
     this.settled = true;
     this.#resolve(reply);
