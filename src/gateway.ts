@@ -229,7 +229,7 @@ type ReadingParts = {
 };
 
 function readingSettings(config: Config['reading']): ReadingSettings {
-  const { shell, padding, profiles, backlog, unauthenticated, protectedHeaders } = config;
+  const { shell, padding, profiles, backlog, unauthenticated, protectedHeaders, clearSignedStatus } = config;
   return {
     form: { shell, padding },
     profiles: profiles.map(({ logins, clients, networks, ...form }) => ({
@@ -238,6 +238,7 @@ function readingSettings(config: Config['reading']): ReadingSettings {
     })),
     backlog: backlog === 'all' ? null : backlog,
     policy: { unauthenticated, protectedHeaders },
+    clearSignedStatus,
   };
 }
 

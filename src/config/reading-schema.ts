@@ -62,6 +62,12 @@ export const readingSection = z
       .describe(
         'What becomes of mail that is encrypted without a signature, by a method that does not notice changes (CBC; EFAIL). `warn`: a warning is put below it. `text-only`: that, and what is no plain text or image becomes an attachment, so that nothing in it can call home. `refuse`: it is not shown; the encrypted message is attached to a notice.',
       ),
+    clearSignedStatus: z
+      .enum(['off', 'header'])
+      .default('off')
+      .describe(
+        'Mail that is signed and readable by everybody is shown as it is stored. `header`: by IMAP its header says what was found of the signature, in the place of fields that servers have written on the way (Received and the like) and in exactly their octets, where there are enough; all else stays. Such mail is then taken whole and verified before it is read. It counts for mail that arrives after it was set.',
+      ),
     protectedHeaders: z
       .enum(['promote', 'ignore'])
       .default('promote')

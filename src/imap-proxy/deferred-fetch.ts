@@ -149,7 +149,7 @@ export class DeferredFetch {
       const wanted = needsView(parked.items, views.names, listed);
       const reply = await upstreamSide.inject(
         `${which} (UID BODY.PEEK[])`,
-        (messageClass) => wanted && found.length === 0 && this.#kindOf(parked, messageClass) === 'shell',
+        (messageClass) => wanted && found.length === 0 && this.#kindOf(parked, messageClass) !== 'identity',
         (injected) => found.push(injected),
       );
       if (reply.status === 'lost') return;

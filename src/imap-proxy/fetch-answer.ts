@@ -1,5 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import { bodyStructure } from '../mail-view/body-structure.ts';
+import { isTraceField } from '../mail-view/clear-signed-overlay.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
 import { type FieldNames, fieldsNeed, shapeOfFields } from '../mail-view/shape.ts';
 import type { ViewNames } from '../mail-view/view-names.ts';
@@ -33,8 +34,9 @@ export type StoredAnswer = {
 export function needsView(
   items: readonly ResponseItem[],
   names: ViewNames,
-  { mark, shell, size }: ListedMessage,
+  { mark, shell, size, overlaid }: ListedMessage,
 ): boolean {
+  if (overlaid) return items.some((each) => !isAsStored(each, names));
   if (mark !== null) return items.some(needsMore);
   return items.some(({ item }) => {
     switch (item.kind) {
@@ -61,6 +63,23 @@ function shapeFields(item: FetchItem, names: ViewNames): FieldNames | null {
 function isShape(item: FetchItem, names: ViewNames): boolean {
   const asked = shapeFields(item, names);
   return asked !== null && fieldsNeed(asked, names) === 'shape';
+}
+
+/** Of a clear-signed message with a status: whether the server's own octets are the answer. */
+function isAsStored({ item, value }: ResponseItem, names: ViewNames): boolean {
+  switch (item.kind) {
+    case 'neutral':
+    case 'preview':
+      return true;
+    case 'structure':
+      return value.kind === 'text';
+    case 'section': {
+      const asked = shapeFields(item, names);
+      return asked !== null && ![...asked].some(isTraceField);
+    }
+    default:
+      return false;
+  }
 }
 
 /** What an answer is made of, besides what the upstream said. */
@@ -108,14 +127,21 @@ async function answerItem(
   { view, listed, names, command }: AnswerParts,
 ): Promise<readonly Value[] | Withheld> {
   const { item, value } = each;
-  const { mark, shell, header } = listed;
+  const { mark, shell, header, overlaid } = listed;
   if (mark !== null) {
     const said = neutralFromMark(each, mark);
     if (said !== null) return [said];
     const fields = headerFromMark(item, mark);
     if (fields !== null && item.kind === 'section') return literal(asked(fields, item, value, command));
   }
-  const shape = shapeFields(item, names);
+  if (overlaid && isAsStored(each, names)) {
+    if (value.kind === 'text') return [value.octets];
+    const kept = stored.literals.get(each);
+    if (kept !== undefined) return literal(kept);
+    if (item.kind === 'preview') return [NIL];
+    return NOT_SHOWN;
+  }
+  const shape = overlaid ? null : shapeFields(item, names);
   if (item.kind === 'neutral' && value.kind === 'text')
     return [neutral(item.name, value.octets, view, listed)];
   if (item.kind === 'neutral' || shape !== null) {

@@ -1,3 +1,4 @@
+import { isTraceField } from '../mail-view/clear-signed-overlay.ts';
 import { fieldsNeed } from '../mail-view/shape.ts';
 import type { ViewNames } from '../mail-view/view-names.ts';
 import { type FetchItem, labelLength, readFetchItem } from './fetch-item.ts';
@@ -100,9 +101,12 @@ export function choosingModifiers({ modifiers }: FetchCommand): string {
 }
 
 /** What listings say of a message in the shell that was not opened yet: the same of all, or something only its view tells. */
-export type ListingKind = { size: 'announced' | 'of-view'; shell: 'constant' | 'of-view' };
+export type ListingKind = { size: 'announced' | 'of-view'; shell: 'constant' | 'of-view' } & {
+  /** `overlaid`: the header of clear-signed messages is known only once they were verified. */
+  clearSigned: 'as-stored' | 'overlaid';
+};
 
-export const CONSTANT: ListingKind = { size: 'announced', shell: 'constant' };
+export const CONSTANT: ListingKind = { size: 'announced', shell: 'constant', clearSigned: 'as-stored' };
 
 /** What has to be done for a FETCH beyond passing it on. */
 export type FetchPlan = {
@@ -172,7 +176,8 @@ export function needOf(
     case 'fields': {
       const { names: asked, not } = item.section;
       if (not) return 'class';
-      const need = fieldsNeed(asked, names);
+      const overlaid = listing.clearSigned === 'overlaid' && [...asked].some(isTraceField);
+      const need = overlaid ? 'view' : fieldsNeed(asked, names);
       if (need === 'as-stored') return 'nothing';
       if (!asked.has('content-type')) return 'class';
       return need;
@@ -181,6 +186,13 @@ export function needOf(
 }
 
 type Need = ReturnType<typeof needOf>;
+
+function dependsOnListing(item: FetchItem): boolean {
+  if (item.kind === 'neutral') return item.name === 'RFC822.SIZE';
+  return (
+    item.kind === 'section' && item.section.kind === 'fields' && [...item.section.names].some(isTraceField)
+  );
+}
 
 /** Labels remembered; a client uses a handful. */
 const REMEMBERED = 100;
@@ -207,7 +219,7 @@ export class FetchItems {
       this.#needs.clear();
     }
     this.#items.set(label, item);
-    if (item.kind !== 'neutral' || item.name !== 'RFC822.SIZE') {
+    if (!dependsOnListing(item)) {
       this.#needs.set(item, needOf(item, this.#names));
     }
     return item;

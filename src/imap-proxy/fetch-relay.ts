@@ -74,7 +74,8 @@ export class FetchRelay {
   readonly #context: RelayContext;
   readonly #msn: number;
   readonly #reader: FetchResponseReader;
-  #mode: 'undecided' | ViewKind | 'verbatim' | 'dropped' = 'undecided';
+  #mode: 'undecided' | 'shell' | 'identity' | 'verbatim' | 'dropped' = 'undecided';
+  #view: Exclude<ViewKind, 'identity'> = 'shell';
   #raw: Buffer[] = [];
   #held = 0;
   #action: LiteralAction = { kind: 'pass' };
@@ -178,7 +179,8 @@ export class FetchRelay {
   }
 
   #decide(kind: ViewKind): void {
-    this.#mode = kind;
+    this.#mode = kind === 'identity' ? 'identity' : 'shell';
+    if (kind !== 'identity') this.#view = kind;
     if (kind === 'identity') for (const octets of this.#raw) this.#context.write(octets);
     this.#raw = [];
   }
@@ -226,7 +228,8 @@ export class FetchRelay {
         return small && !isPiece(item) ? { kind: 'collect', item, chunks: [] } : this.#longHeader(item, size);
       case 'shell':
         if (need === 'whole') return this.#gathering !== null || this.#isCached() ? DROP : GATHER;
-        if ((need === 'nothing' || need === 'shape') && small) return { kind: 'collect', item, chunks: [] };
+        if (small && (need === 'nothing' || need === 'shape' || mayBeAsStored(item)))
+          return { kind: 'collect', item, chunks: [] };
         return { kind: 'drop' };
       case 'undecided':
         if (need === 'whole') return { kind: 'peek', item, size, peek: new HeaderPeek() };
@@ -391,6 +394,7 @@ export class FetchRelay {
     const { views } = this.#context;
     const { items } = this.#reader;
     const uid = this.#uid();
+    if (uid !== null) views.learn(uid, this.#view);
     const listed = uid === null ? views.listed(0) : await listedMessage(views, uid);
     const missing = !this.#isCached() && needsView(items, views.names, listed);
     if (uid === null || (missing && original === null)) {
@@ -398,7 +402,6 @@ export class FetchRelay {
       if (!items.some(isGone)) this.#park(null);
       return;
     }
-    views.learn(uid, 'shell');
     if (missing && original !== null) return await this.#open(uid, original);
     await original?.discard();
     const stored = { msn: this.#msn, items, literals: this.#literals };
@@ -455,6 +458,12 @@ const SP = 0x20;
 const DROP: LiteralAction = { kind: 'drop' };
 /** A literal that is kept, before there is a place for it. */
 const GATHER: LiteralAction = { kind: 'drop' };
+
+/** Its octets may be all that is needed, or none of them. */
+function mayBeAsStored({ item }: ResponseItem): boolean {
+  if (item.kind === 'preview') return true;
+  return item.kind === 'section' && item.partial === null && item.section.kind === 'fields';
+}
 
 function needsClass(need: ReturnType<FetchItems['need']>): boolean {
   return need === 'class' || need === 'class-held';

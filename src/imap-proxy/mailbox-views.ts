@@ -23,6 +23,8 @@ const REMEMBERED = 200_000;
 
 /** What a listing says of a message in the shell. */
 export type ListedMessage = {
+  /** Everything but its header is as the server says. */
+  overlaid: boolean;
   /** Of one that lies encrypted at rest; null: of any other. */
   mark: AtRestMark | null;
   /** Of one that was opened: what its view has in the place of stored header fields; null: nothing. */
@@ -47,6 +49,8 @@ export class MailboxViews {
   /** Asked of every response; another one when the client has said who it is. */
   #listing: ListingKind | null = null;
   readonly #kinds = new Map<number, ViewKind>();
+  /** Those of kind `overlay`, all of them. */
+  readonly #overlaid = new Set<number>();
   /** Of messages shown as stored. */
   readonly headers = new UnfinishedHeaders();
   readonly #texts = new SearchTexts();
@@ -79,6 +83,8 @@ export class MailboxViews {
     this.#selected = NO_MAILBOX;
     this.#mailbox = '';
     this.#kinds.clear();
+    this.#overlaid.clear();
+    this.#listing = null;
     this.#reader.forget();
     // Without a name or UIDVALIDITY the next mailbox could be taken for this one.
     this.#texts.forget((each) => each.protocol === 'imap' && (each.mailbox === '' || each.uidValidity === 0));
@@ -109,6 +115,7 @@ export class MailboxViews {
     this.#mailbox = mailbox;
     this.#selected = { ...this.#selected, name: readMailboxName(Buffer.from(mailbox, 'latin1')) };
     await this.#reader.enter({ ...this.#selected, uidOf });
+    this.#listing = null;
   }
 
   /** As the client named it, decoded from quotes, latin1; empty where none is selected or its name was not read. */
@@ -122,17 +129,24 @@ export class MailboxViews {
 
   /** `uid`: null where the response has not told it yet. */
   kindOf(messageClass: MessageClass, uid: number | null): ViewKind {
-    return this.#reader.kindOf(messageClass, uid === null ? undefined : this.#message(uid));
+    if (messageClass === 'clear-signed')
+      return this.#reader.clearSignedKind(uid === null ? null : this.#stored(uid));
+    return this.#reader.kindOf(messageClass, uid === null ? undefined : this.#stored(uid));
   }
 
   /** null: not seen yet. */
   known(uid: number): ViewKind | null {
-    return this.#kinds.get(uid) ?? this.#reader.recorded(this.#message(uid));
+    if (this.#overlaid.has(uid)) return 'overlay';
+    return this.#kinds.get(uid) ?? this.#reader.recorded(this.#stored(uid));
   }
 
   /** The first answer stays. */
   learn(uid: number, kind: ViewKind): void {
-    if (this.#kinds.has(uid)) return;
+    if (this.#kinds.has(uid) || this.#overlaid.has(uid)) return;
+    if (kind === 'overlay') {
+      this.#overlaid.add(uid);
+      return;
+    }
     if (this.#kinds.size >= REMEMBERED) this.#kinds.clear();
     this.#kinds.set(uid, kind);
   }
@@ -183,10 +197,11 @@ export class MailboxViews {
   listed(uid: number): ListedMessage {
     const message = this.#message(uid);
     return {
+      overlaid: this.#overlaid.has(uid),
       mark: this.atRest?.find(uid) ?? null,
       header: this.#reader.shownHeader(message),
       shell: this.#reader.shellOf(message),
-      size: this.#reader.sizeOf(message),
+      size: this.#overlaid.has(uid) ? 'as-announced' : this.#reader.sizeOf(message),
     };
   }
 
@@ -197,9 +212,10 @@ export class MailboxViews {
 
   async open(uid: number, original: OctetSource, patience: Patience): Promise<OpenedView> {
     const message = this.#message(uid);
-    const stored = (await this.atRest?.open(uid, original, patience)) ?? null;
+    const overlaid = this.#overlaid.has(uid);
+    const stored = overlaid ? null : ((await this.atRest?.open(uid, original, patience)) ?? null);
     const opened = stored ?? (await this.#reader.open(message, original, patience));
-    if (opened.kind === 'view') {
+    if (opened.kind === 'view' && !overlaid) {
       // Of what lies encrypted at rest, the whole header is inside.
       const protectedHeader = stored !== null || this.#reader.shownHeader(message) !== null;
       await this.#texts.keep(message, opened.view, protectedHeader);
@@ -224,7 +240,13 @@ export class MailboxViews {
     return opened;
   }
 
+  /** By the name under which what was said of it is kept. */
   #message(uid: number): StoredMessage {
+    const message = this.#stored(uid);
+    return message.protocol === 'imap' && this.#overlaid.has(uid) ? { ...message, overlaid: true } : message;
+  }
+
+  #stored(uid: number): StoredMessage {
     const { name: mailbox, mailboxId, uidValidity } = this.#selected;
     return {
       ...{ protocol: 'imap', mailbox, uidValidity, uid },

@@ -109,7 +109,7 @@ export class PlainResponses {
 
   #withoutLiteral(octets: Buffer, at: number): number {
     if (octets[at] !== CR || octets[at + 1] !== LF) return -1;
-    if (this.#uid !== -1 && this.#kinds.known(this.#uid) === 'shell') return -1;
+    if (this.#uid !== -1 && isView(this.#kinds.known(this.#uid))) return -1;
     return at + 2;
   }
 
@@ -129,7 +129,7 @@ export class PlainResponses {
     const end = start + size;
     if (octets[end] !== CLOSE || octets[end + 1] !== CR || octets[end + 2] !== LF) return -1;
     const kind = this.#kinds.known(uid);
-    if (kind === 'shell' || !isPlainHeader(octets, start, end, holds)) return -1;
+    if (isView(kind) || !isPlainHeader(octets, start, end, holds)) return -1;
     if (tells && kind === null) this.#kinds.learn(uid, 'identity');
     return end + 3;
   }
@@ -146,6 +146,10 @@ export class PlainResponses {
     this.#label = { octets: Buffer.from(text, 'latin1'), holds, tells: this.#items.need(item) !== 'nothing' };
     return true;
   }
+}
+
+function isView(kind: ViewKind | null): boolean {
+  return kind === 'shell' || kind === 'overlay';
 }
 
 /** null: the long way decides. */

@@ -18,8 +18,11 @@ export type MessageClass =
   | 'compressed'
   | 'certificates';
 
-/** `shell`: the client sees the decrypted view; `identity`: the octets as they are stored. */
-export type ViewKind = 'shell' | 'identity';
+/**
+ * `shell`: the client sees the decrypted view; `overlay`: the octets as they are stored, but for a status in the header
+ * (clear-signed-overlay.ts); `identity`: the octets as they are stored.
+ */
+export type ViewKind = 'shell' | 'overlay' | 'identity';
 
 /**
  * Without any key of the reader an encrypted message stays what it is, so that a client with a key of its own can

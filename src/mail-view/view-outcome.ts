@@ -19,7 +19,7 @@ export type ViewOutcome =
   /** Opened, and not shown: nobody would notice if it had been changed, and the configuration wants that of all mail. */
   | { kind: 'refused'; report: SecurityReport }
   /** Looked like S/MIME in a listing and is not: shown whole, as an attachment. */
-  | { kind: 'as-is'; report: SecurityReport | null };
+  | { kind: 'as-is'; report: SecurityReport | null; verdict?: ViewVerdict };
 
 export type ViewVerdict =
   | { kind: 'trusted' }

@@ -68,7 +68,9 @@ async function open(request: OpenRequest, parts: InboundParts): Promise<OpenOutc
   const at = parts.clock();
   // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
   const keys = async () =>
-    patientKeys(await parts.keyring.decryptionKeys(principal, session), patience, parts.clock);
+    request.withoutKeys === true
+      ? []
+      : patientKeys(await parts.keyring.decryptionKeys(principal, session), patience, parts.clock);
   const { anchors, intermediates: pool, revocation, subjectEmailAddress = false } = parts;
   const opening = await openAny(request.octets, keys, parts, {
     ...{ at, anchors, pool, subjectEmailAddress },
@@ -96,13 +98,14 @@ async function openAny(
 
 async function judged(
   opening: StreamOpening,
-  { principal }: OpenRequest,
+  { principal, withoutKeys }: OpenRequest,
   parts: InboundParts,
   at: Date,
 ): Promise<OpenOutcome> {
   const failure = parts.revocation?.failure ?? 'soft';
   // Nothing is judged or learnt twice: the mail is read anew once the key is there.
-  const unseen = opening.outcome === 'no-key' ? parts.keyring.unseen(principal) : null;
+  const unseen =
+    opening.outcome === 'no-key' && withoutKeys !== true ? parts.keyring.unseen(principal) : null;
   if (unseen !== null) {
     await opening.discard();
     return { kind: 'unavailable', key: true, publicText: unseen };
@@ -123,7 +126,9 @@ function outcomeOf(opening: StreamOpening, revocation: 'soft' | 'hard'): OpenOut
   const { report, entity, header, discard } = opening;
   switch (opening.outcome) {
     case 'as-is':
-      return { kind: 'as-is', report: report.layers.length === 0 ? null : report };
+      return report.layers.length === 0
+        ? { kind: 'as-is', report: null }
+        : { kind: 'as-is', report, verdict: decideInbound(report, { revocation }) };
     case 'opened':
       return {
         kind: 'opened',

@@ -82,6 +82,8 @@ export type OpenRequest = {
   octets: OctetSource;
   /** Absent: keys are waited for as long as they take. */
   patience?: Patience;
+  /** No key is used, and none is asked for: what is encrypted stays closed. */
+  withoutKeys?: true;
 };
 
 /** How long a reader waits for keys whose PIN a person types. */
@@ -98,7 +100,7 @@ export type Patience = {
 
 export type OpenOutcome =
   /** Not S/MIME at its root (or clear-signed): the original is shown byte for byte. `report` for clear-signed. */
-  | { kind: 'as-is'; report: SecurityReport | null }
+  | { kind: 'as-is'; report: SecurityReport | null; verdict?: Verdict }
   /**
    * Decrypted and/or unwrapped: the MIME entity to show, the header fields to show in the place of those outside (lines;
    * absent or null: none), and what was found.

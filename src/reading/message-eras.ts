@@ -43,9 +43,36 @@ export function writeEras(eras: readonly Era[]): string {
 
 /** Empty for what is not in the grammar of `writeEras`. */
 export function readEras(text: string): readonly Era[] {
-  if (!/^(?:[0-9]{1,10} (?:shell|identity)(?:,|$))+$/.test(text)) return [];
+  if (!/^(?:[0-9]{1,10} (?:shell|overlay|identity)(?:,|$))+$/.test(text)) return [];
   return text.split(',').map((each) => {
     const [from = '1', kind] = each.split(' ');
-    return { from: Number(from), kind: kind === 'shell' ? 'shell' : 'identity' };
+    return { from: Number(from), kind: kind === 'shell' || kind === 'overlay' ? kind : 'identity' };
   });
+}
+
+/** Encrypted mail and clear-signed mail change apart. */
+export type MailboxEras = { encrypted: readonly Era[]; clearSigned: readonly Era[] };
+
+export function writeMailboxEras({ encrypted, clearSigned }: MailboxEras): string {
+  return clearSigned.length === 0
+    ? writeEras(encrypted)
+    : `${writeEras(encrypted)};${writeEras(clearSigned)}`;
+}
+
+export function readMailboxEras(text: string): MailboxEras {
+  const [encrypted = '', clearSigned = ''] = text.split(';');
+  return { encrypted: readEras(encrypted), clearSigned: readEras(clearSigned) };
+}
+
+/** Where nothing was ever said of clear-signed mail, it was shown as stored, if anybody saw the mailbox. */
+export function clearSignedEras(
+  { encrypted, clearSigned }: MailboxEras,
+  kind: 'overlay' | 'identity',
+  uidNext: number | null,
+): readonly Era[] {
+  if (clearSigned.length > 0) return erasWith(clearSigned, kind, uidNext);
+  if (kind === 'identity') return clearSigned;
+  return encrypted.length === 0
+    ? [{ from: 1, kind }]
+    : erasWith([{ from: 1, kind: 'identity' }], kind, uidNext);
 }

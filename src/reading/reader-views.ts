@@ -73,6 +73,7 @@ export class ReaderViews {
     const { spool = encryptedSpool() } = options;
     this.#said = new SaidBefore({
       ...{ recorded, hasKeys, backlog: settings.backlog },
+      clearSigned: settings.clearSignedStatus === 'header' ? 'overlay' : 'identity',
       seal: new RecordSeal(secret, account, principal.login),
     });
     this.#making = new ViewMaking({ ...options, spool, policy: settings.policy }, this.#said);
@@ -125,6 +126,12 @@ export class ReaderViews {
     return viewKind(messageClass, era === null ? this.#options.hasKeys : era === 'shell');
   }
 
+  /** What a clear-signed message is, by IMAP: it keeps what it was when its reader could first see it. */
+  clearSignedKind(message: StoredMessage | null): ViewKind {
+    const era = message === null ? null : this.#said.clearSignedEra(message);
+    return era ?? (this.#said.mayBeOverlaid ? 'overlay' : 'identity');
+  }
+
   /** `shell`: it was opened, in whatever session; null: its class says what it is. */
   recorded(message: StoredMessage): 'shell' | null {
     return this.#said.has(message) ? 'shell' : null;
@@ -156,11 +163,16 @@ export class ReaderViews {
   }
 
   /** What listings say of messages in the shell that were never opened: the same of all, or what only their views tell. */
-  get unopened(): { shell: 'constant' | 'of-view'; size: 'announced' | 'of-view' } {
+  get unopened(): {
+    shell: 'constant' | 'of-view';
+    size: 'announced' | 'of-view';
+    clearSigned: 'as-stored' | 'overlaid';
+  } {
     const { shell, padding } = this.#form();
     return {
       shell: shell === 'wrapped' ? 'constant' : 'of-view',
       size: padding === 'on' ? 'announced' : 'of-view',
+      clearSigned: this.#said.mayBeOverlaid ? 'overlaid' : 'as-stored',
     };
   }
 

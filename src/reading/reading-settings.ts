@@ -9,6 +9,8 @@ export type ReadingSettings = {
   /** How many messages of a mailbox that is seen for the first time are opened, the newest; null: all. */
   backlog: number | null;
   policy: RenderPolicy;
+  /** What clear-signed mail has in its header; absent: what is stored. */
+  clearSignedStatus?: 'off' | 'header';
 };
 
 /** What is said must hold; null: whoever it is. */

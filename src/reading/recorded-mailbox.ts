@@ -1,4 +1,4 @@
-import { type Era, readEras } from './message-eras.ts';
+import { type MailboxEras, readMailboxEras } from './message-eras.ts';
 import type { KnownMailbox, MailboxPlace, RecordedMessage, ViewRecords } from './view-records.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { KnownMailbox, MailboxPlace, RecordedMessage, ViewRecords } from '.
 export class RecordedMailbox {
   readonly id: number;
   readonly place: MailboxPlace;
-  eras: readonly Era[];
+  eras: MailboxEras;
   /** UIDs, ascending, with what is known of each. */
   readonly #uids: Uint32Array;
   readonly #sizes: Float64Array;
@@ -18,7 +18,7 @@ export class RecordedMailbox {
   constructor(place: MailboxPlace, { id, eras, recorded }: KnownMailbox) {
     this.place = place;
     this.id = id;
-    this.eras = readEras(eras);
+    this.eras = readMailboxEras(eras);
     const numbered: { uid: number; each: RecordedMessage }[] = [];
     for (const each of recorded) {
       const uid = uidOf(each.message);

@@ -2,7 +2,7 @@ import { SealgateError } from '../errors.ts';
 import type { ViewKind } from '../mail-view/message-class.ts';
 import { type Annotation, RENDERER_VERSION } from '../mail-view/render.ts';
 import { EnteredMailbox } from './entered-mailbox.ts';
-import { backlogEras, eraOf, erasWith, writeEras } from './message-eras.ts';
+import { backlogEras, clearSignedEras, eraOf, erasWith, writeMailboxEras } from './message-eras.ts';
 import type { RecordSeal } from './record-seal.ts';
 import type { RecordedMailbox, RecordedMailboxes } from './recorded-mailbox.ts';
 import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
@@ -26,6 +26,8 @@ export type SaidBeforeParts = {
   hasKeys: boolean;
   /** How many messages of a mailbox that is seen for the first time are opened; the newest. null: all. */
   backlog: number | null;
+  /** What clear-signed messages are that arrive from now on. */
+  clearSigned: 'overlay' | 'identity';
 };
 
 /** Of what records hold, so much is kept at hand. */
@@ -38,6 +40,8 @@ const AT_HAND = 500;
  */
 export class SaidBefore {
   readonly #parts: SaidBeforeParts;
+  /** Messages of the mailbox were overlaid when they came. */
+  #overlays = false;
   readonly #atHand = new Map<string, Said>();
   /** null: nothing is kept beyond the session. */
   readonly #entered: EnteredMailbox | null;
@@ -50,6 +54,7 @@ export class SaidBefore {
   /** Another mailbox, or none, from now on. */
   forget(): void {
     this.#atHand.clear();
+    this.#overlays = false;
     this.#entered?.leave();
   }
 
@@ -59,16 +64,22 @@ export class SaidBefore {
   }
 
   async enter(selected: SelectedMailbox): Promise<void> {
-    const { recorded, hasKeys } = this.#parts;
+    const { recorded, hasKeys, clearSigned } = this.#parts;
     const place = this.#placeOfMailbox(selected);
     if (recorded === null || this.#entered === null || place === null) return;
     const mailbox = await this.#entered.enter(place);
     const kind = hasKeys ? 'shell' : 'identity';
-    const first = mailbox.eras.length === 0 && kind === 'shell' ? await this.#backlog(selected) : null;
-    const eras = first ?? erasWith(mailbox.eras, kind, selected.uidNext);
-    if (eras === mailbox.eras) return;
+    const first =
+      mailbox.eras.encrypted.length === 0 && kind === 'shell' ? await this.#backlog(selected) : null;
+    const eras = {
+      encrypted: first ?? erasWith(mailbox.eras.encrypted, kind, selected.uidNext),
+      clearSigned: clearSignedEras(mailbox.eras, clearSigned, selected.uidNext),
+    };
+    this.#overlays = eras.clearSigned.some((each) => each.kind === 'overlay');
+    const { eras: before } = mailbox;
+    if (eras.encrypted === before.encrypted && eras.clearSigned === before.clearSigned) return;
     // What could not be written down is to be written by whoever comes next.
-    await recorded.records.setEras(mailbox.id, writeEras(eras));
+    await recorded.records.setEras(mailbox.id, writeMailboxEras(eras));
     mailbox.eras = eras;
   }
 
@@ -82,8 +93,21 @@ export class SaidBefore {
 
   /** What a message's class was before keys came or went; null: it is what its class says now. */
   era(message: StoredMessage): ViewKind | null {
-    const eras = this.#mailboxOf(message)?.eras ?? [];
+    const eras = this.#mailboxOf(message)?.eras.encrypted ?? [];
     return message.protocol === 'imap' ? eraOf(eras, message.uid) : null;
+  }
+
+  /** Whether any clear-signed message of the mailbox may have a status. */
+  get mayBeOverlaid(): boolean {
+    return this.#parts.clearSigned === 'overlay' || this.#overlays;
+  }
+
+  /** The same of clear-signed messages. */
+  clearSignedEra(message: StoredMessage): ViewKind | null {
+    const eras = this.#mailboxOf(message)?.eras;
+    if (eras === undefined || message.protocol !== 'imap') return null;
+    // Somebody saw the mailbox when none were overlaid.
+    return eras.clearSigned.length === 0 ? 'identity' : eraOf(eras.clearSigned, message.uid);
   }
 
   /** Whether it was opened before. */
@@ -255,5 +279,6 @@ function messageKeyOf({ uidValidity }: MailboxPlace, name: string): string {
 }
 
 function nameOf(message: StoredMessage): string {
-  return message.protocol === 'imap' ? String(message.uid) : message.uidl;
+  if (message.protocol === 'pop3') return message.uidl;
+  return message.overlaid === true ? `overlaid ${message.uid}` : String(message.uid);
 }

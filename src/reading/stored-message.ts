@@ -11,13 +11,15 @@ export type StoredMessage =
       mailboxId?: string;
       uidValidity: number;
       uid: number;
+      /** It is clear-signed, and shown as stored but for a status: what is said of it is kept apart. */
+      overlaid?: true;
     }
   | { protocol: 'pop3'; uidl: string };
 
 /** One text for each message of a login. */
 export function messageKey(message: StoredMessage): string {
   return message.protocol === 'imap'
-    ? `imap ${message.uidValidity} ${message.uid} ${message.mailbox}`
+    ? `imap ${message.uidValidity} ${message.uid}${message.overlaid === true ? ' overlaid' : ''} ${message.mailbox}`
     : `pop3 ${message.uidl}`;
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
+import { renderOverlay } from '../mail-view/clear-signed-overlay.ts';
 import { MessageView } from '../mail-view/message-view.ts';
 import {
   type Annotation,
@@ -42,6 +43,9 @@ export type Made =
 /** What the story led to, apart from nothing. */
 type Outcome = ViewOutcome & { discard?(): Promise<void> };
 
+/** Nothing was found, or nothing of it is asked for. */
+const AS_STORED: Outcome = { kind: 'as-is', report: null };
+
 /** Another session may say something of the message meanwhile, and then that counts. */
 const ROUNDS = 4;
 
@@ -71,7 +75,10 @@ export class ViewMaking {
     let outcome: Outcome | null = null;
     try {
       const said = await this.#said.find(message);
-      const opened = withoutOpening(said) ?? (await this.ask(original, making.patience));
+      const asStored = isOverlaid(message) && this.#said.clearSignedEra(message) === 'identity';
+      const opened =
+        (asStored && said === null ? AS_STORED : withoutOpening(message, said)) ??
+        (await this.ask(original, making.patience, isOverlaid(message)));
       if (opened.kind === 'unavailable') return opened;
       outcome = opened;
       return { kind: 'view', view: await this.#frozen(message, original, outcome, said, making) };
@@ -82,10 +89,11 @@ export class ViewMaking {
   }
 
   /** Never throws. */
-  async ask(original: OctetSource, patience: Patience): Promise<OpenOutcome> {
+  async ask(original: OctetSource, patience: Patience, withoutKeys = false): Promise<OpenOutcome> {
     const { story, session, principal } = this.#parts;
     try {
-      return await story.open({ session, principal, octets: original, patience });
+      const request = { session, principal, octets: original, patience };
+      return await story.open(withoutKeys ? { ...request, withoutKeys } : request);
     } catch (error) {
       if (error instanceof SealgateError && error.duration === 'permanent') {
         return { kind: 'failed', report: { layers: [] } };
@@ -145,6 +153,8 @@ export class ViewMaking {
   ): Promise<RenderedView> {
     const { names, spool, policy } = this.#parts;
     const request = { original, outcome, boundary: this.boundary(message), names, spool, form, policy };
+    if (isOverlaid(message))
+      return renderOverlay({ original, outcome, names, spool, frozen: said?.annotation ?? null });
     if (said === null) return renderView(request);
     try {
       return await renderView({ ...request, frozen: said.annotation });
@@ -222,8 +232,10 @@ export class ViewMaking {
 }
 
 /** What was served without content is made again without opening anything; null: it has to be opened. */
-function withoutOpening(said: Said | null): Outcome | null {
+function withoutOpening(message: StoredMessage, said: Said | null): Outcome | null {
   if (said === null || !said.served) return null;
+  // Of such a message nothing is in the view but what was said.
+  if (isOverlaid(message)) return AS_STORED;
   const kind: Annotation['kind'] = said.annotation.kind;
   return kind === 'opened' ? null : { kind, report: { layers: [] } };
 }
@@ -248,4 +260,8 @@ function viewDiffers(): SealgateError {
       'This message cannot be shown as it was shown before. Copy it into another folder and open it there to see it as it is now.',
     duration: 'permanent',
   });
+}
+
+function isOverlaid(message: StoredMessage): boolean {
+  return message.protocol === 'imap' && message.overlaid === true;
 }

@@ -17,7 +17,10 @@ let system: MailSystem;
 let delivered = 0;
 
 beforeAll(async () => {
-  system = await startMailSystem({ users: ['alice', 'bob'] });
+  system = await startMailSystem({
+    users: ['alice', 'bob'],
+    reading: { clearSignedStatus: 'header' },
+  });
 });
 afterAll(() => system?.stop());
 
@@ -25,11 +28,11 @@ afterAll(() => system?.stop());
 async function shown(
   by: UserIdentity,
   form: readonly string[],
-  { from = addressOf('bob'), change = (octets: Buffer) => octets } = {},
+  { from = addressOf('bob'), change = (octets: Buffer) => octets, trace = '' } = {},
 ): Promise<{ mail: Buffer; stored: Buffer }> {
   const sign = ['cms', '-sign', '-md', 'sha256', '-signer', by.certificateFile, '-inkey', by.keyFile];
   const { stdout } = await runProgram('openssl', [...sign, ...form], { input: ENTITY });
-  const header = `From: ${from}\r\nTo: ${addressOf('alice')}\r\nSubject: harbour\r\nMessage-ID: <${++delivered}@sealgate.test>\r\n`;
+  const header = `${trace}From: ${from}\r\nTo: ${addressOf('alice')}\r\nSubject: harbour\r\nMessage-ID: <${++delivered}@sealgate.test>\r\n`;
   const octets = change(
     Buffer.from(`${header}${stdout.toString('latin1').replace(/\r?\n/g, '\r\n')}`, 'latin1'),
   );
@@ -87,6 +90,23 @@ describe('M9: receive a signed mail: status, details, issuer, validity', () => {
     const { mail, stored } = await shown(system.user('bob').identity, CLEAR);
     expect(mail.equals(stored)).toBe(true);
     expect((await opensslVerify(system, mail)).toString()).toContain('the harbour at seven');
+  });
+
+  it('with `clearSignedStatus: header` its header says what was found, where servers on the way had written enough', async () => {
+    const hop =
+      'Received: from relay.sealgate.test (relay.sealgate.test [192.0.2.1])\r\n\tby mx.sealgate.test with ESMTPS\r\n';
+    const { mail, stored } = await shown(system.user('bob').identity, CLEAR, { trace: hop.repeat(10) });
+    expect(header(mail)).toMatch(/smime=pass .*\r\nX-Sealgate-[a-z0-9]+-Status: .*verdict=trusted/);
+    expect(mail.length).toBe(stored.length);
+    expect(mail.subarray(mail.indexOf('\r\n\r\n')).equals(stored.subarray(stored.indexOf('\r\n\r\n')))).toBe(
+      true,
+    );
+    expect((await opensslVerify(system, mail)).toString()).toContain('the harbour at seven');
+    const { mail: changed } = await shown(system.user('bob').identity, CLEAR, {
+      ...{ trace: hop.repeat(10) },
+      change: (octets) => Buffer.from(octets.toString('latin1').replace('at seven', 'at eight'), 'latin1'),
+    });
+    expect(header(changed)).toMatch(/smime=fail.*verdict=broken/s);
   });
 
   it('changed on the way: said in the header and in a part of text, and nothing calls it trusted', async () => {

@@ -1,4 +1,5 @@
 import { limits } from '../../limits.ts';
+import type { ViewKind } from '../../mail-view/message-class.ts';
 import { isOriginal, type Original } from '../gathering.ts';
 import type { Injected } from '../injected-fetch.ts';
 import type { TaggedReply } from '../pending.ts';
@@ -77,7 +78,10 @@ export class UpstreamMailbox implements SearchedMailbox {
   areAsStored(numbers: NumberSet): boolean {
     const { views } = this.#exchange.parts;
     if (this.#uid === '') return numbers.isEmpty;
-    for (const uid of numbers) if (views.known(uid) !== 'identity') return false;
+    for (const uid of numbers) {
+      const kind = views.known(uid);
+      if (kind === null || kind === 'shell') return false;
+    }
     return true;
   }
 
@@ -101,7 +105,7 @@ export class UpstreamMailbox implements SearchedMailbox {
   /** Asks what messages are; those that are gone are not told of. */
   async classify(
     numbers: NumberSet,
-    found: (message: { msn: number; uid: number }, kind: 'shell' | 'identity') => void,
+    found: (message: { msn: number; uid: number }, kind: ViewKind) => void,
   ): Promise<void> {
     const { views } = this.#exchange.parts;
     for (const piece of numbers.pieces(limits.imap.searchLineOctets - 100)) {

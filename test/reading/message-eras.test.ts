@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { clearSignedEras, readMailboxEras, writeMailboxEras } from '../../src/reading/message-eras.ts';
+
+const NONE = readMailboxEras('');
+const SEEN = readMailboxEras('1 shell');
+
+test('clear-signed mail keeps what it was when its mailbox was first seen', () => {
+  expect(clearSignedEras(NONE, 'overlay', 7)).toEqual([{ from: 1, kind: 'overlay' }]);
+  expect(clearSignedEras(SEEN, 'overlay', 7)).toEqual([
+    { from: 1, kind: 'identity' },
+    { from: 7, kind: 'overlay' },
+  ]);
+  expect(clearSignedEras(SEEN, 'identity', 7)).toEqual([]);
+  expect(clearSignedEras(readMailboxEras('1 shell;1 overlay'), 'identity', 7)).toEqual([
+    { from: 1, kind: 'overlay' },
+    { from: 7, kind: 'identity' },
+  ]);
+  // Nobody knows what has arrived: nothing changes until somebody does.
+  expect(clearSignedEras(SEEN, 'overlay', null)).toEqual([{ from: 1, kind: 'identity' }]);
+});
+
+test('what is written is read back, and what was written before there was clear-signed mail in it', () => {
+  const eras = { encrypted: SEEN.encrypted, clearSigned: clearSignedEras(SEEN, 'overlay', 7) };
+  expect(readMailboxEras(writeMailboxEras(eras))).toEqual(eras);
+  expect(writeMailboxEras(SEEN)).toBe('1 shell');
+  expect(SEEN).toEqual({ encrypted: [{ from: 1, kind: 'shell' }], clearSigned: [] });
+});
