@@ -16,7 +16,7 @@ const MAIL_SERVER = {
 
 await runMain(async (args) => {
   const node = await prepare(runsEvaluation(args) ? MAIL_SERVER : {});
-  return runAsIfExecuted(node, [join(ROOT, 'src/main.ts'), 'serve', ...args]);
+  return runAsIfExecuted(node, ['--max-semi-space-size=8', join(ROOT, 'src/main.ts'), 'serve', ...args]);
 });
 
 function runsEvaluation(args) {

@@ -1,8 +1,7 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=8
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { reportFailure } from './commands/report-failure.ts';
-import { holdYoungGeneration } from './commands/young-generation.ts';
 
 /** The command line. Each command is a file in src/commands; this one only names them and ends the process. */
 const program = new Command('sealgate')
@@ -27,8 +26,6 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
 
 // Only the one that is meant: a look at a card needs no gateway. Without one all of them, for the help page.
 const [, , first = ''] = process.argv;
-// Before the program is loaded, which alone would make it grow.
-if (first === 'serve') holdYoungGeneration();
 for (const [name, load] of Object.entries(commands)) {
   if (name === first || !Object.hasOwn(commands, first)) (await load())(program);
 }

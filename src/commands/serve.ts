@@ -8,7 +8,6 @@ import { createLog } from '../log/pino-log.ts';
 import { configInEnvironment, DEFAULT_CONFIG, readConfig } from './read-config.ts';
 import { onReloadSignal } from './reload-signal.ts';
 import { stopSignal, untilStopped } from './stop-signal.ts';
-import { boundYoungGeneration } from './young-generation.ts';
 
 /** `sealgate serve`: the gateway; without any configuration, the evaluation profile. */
 export function addServeCommand(program: Command): void {
@@ -21,7 +20,6 @@ export function addServeCommand(program: Command): void {
     .action(async ({ config, once, upstreamCheck }: ServeOptions) => {
       const file = config ?? configInEnvironment() ?? (await existing(DEFAULT_CONFIG));
       const stop = stopSignal();
-      boundYoungGeneration();
       if (file === null) await evaluate(stop, once === true);
       else await serve(file, stop, upstreamCheck);
     });

@@ -66,7 +66,8 @@ export async function startGateway(
   // For a profile: BENCH_GATEWAY_FLAGS="--cpu-prof --cpu-prof-dir=/tmp/profiles" npm run bench -- imap
   const flags = (process.env.BENCH_GATEWAY_FLAGS ?? '').split(' ').filter((flag) => flag !== '');
   const collector = new URL('collect-garbage.ts', import.meta.url).href;
-  const args = ['--expose-gc', '--import', collector, ...flags, 'src/main.ts', 'serve', '--config', config];
+  const own = ['--max-semi-space-size=8', '--expose-gc', '--import', collector];
+  const args = [...own, ...flags, 'src/main.ts', 'serve', '--config', config];
   const child = spawn(process.execPath, args, { cwd: tree ?? HERE, stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = once(child, 'close');
   let keyOperations = 0;

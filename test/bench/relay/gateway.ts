@@ -38,9 +38,13 @@ export function gatewayContender({ sign }: { sign: boolean }): Contender {
         }),
         { mode: 0o600 },
       );
-      const gateway = spawn(process.execPath, ['src/main.ts', 'serve', '--config', config], {
-        stdio: 'inherit',
-      });
+      const gateway = spawn(
+        process.execPath,
+        ['--max-semi-space-size=8', 'src/main.ts', 'serve', '--config', config],
+        {
+          stdio: 'inherit',
+        },
+      );
       const gone = once(gateway, 'close');
       await awaitListening(port);
       return {
