@@ -33,9 +33,13 @@ export async function startByHand(
 ): Promise<GatewayProcess> {
   const settings = parse(await readFile(system.configFile, 'utf8')) as Record<string, unknown>;
   const configFile = join(system.folder, `${name}.yaml`);
-  await writeFile(configFile, stringify({ ...settings, log: { level: 'debug', format: 'json' }, ...more }), {
-    mode: 0o600,
-  });
+  const all: Record<string, unknown> = {
+    ...settings,
+    log: { level: 'debug', format: 'json' },
+    ...more,
+  };
+  await writeFile(configFile, stringify(all), { mode: 0o600 });
+  const listeners = ['submission', 'imap', 'pop3'].flatMap((section) => all[section] ?? []).length;
   const [program = '', ...args] = by([process.execPath, 'src/main.ts', 'serve', '--config', configFile]);
   const child = spawn(program, args, {
     stdio: 'pipe',
@@ -47,13 +51,16 @@ export async function startByHand(
   }
   const ended = once(child, 'close');
   const ports = new Map<string, number>();
-  while (ports.size < 2) {
-    for (const line of output.split('\n').filter((each) => each.includes('gateway.listening'))) {
+  while (ports.size < listeners) {
+    for (const line of output
+      .split('\n')
+      .slice(0, -1)
+      .filter((each) => each.includes('gateway.listening'))) {
       const { listener, port } = JSON.parse(line) as { listener: string; port: number };
       ports.set(listener, port);
     }
     if (child.exitCode !== null) throw new Error(output);
-    if (ports.size < 2) await Promise.race([once(child.stdout, 'data'), ended]);
+    if (ports.size < listeners) await Promise.race([once(child.stdout, 'data'), ended]);
   }
   return {
     child,
