@@ -114,16 +114,6 @@ async function lookAt(
   return { clean: lines.finish(), binary, holdsForbidden };
 }
 
-/** Whether all octets are clean lines. */
-export async function isClean(octets: OctetSource): Promise<boolean> {
-  const lines = new CleanLineCheck();
-  await scan(octets, (chunk) => {
-    lines.update(chunk);
-    return undefined;
-  });
-  return lines.finish();
-}
-
 /** Octets on their way into a spool, looked through for what must not be in them. */
 class Outcome {
   readonly #writer: SpoolWriter;

@@ -4,6 +4,7 @@ import { collect } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
 import type { Spool } from '../octets/source.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
+import { speaksFor } from '../pki/speaks-for.ts';
 import { type AlgorithmSettings, chooseEncryption } from '../smime/algorithm-choice.ts';
 import { encryptEntityStream } from '../smime/encrypt-stream.ts';
 import { decryptEntity, isEncrypted } from '../smime/encrypted-entity.ts';
@@ -69,17 +70,22 @@ async function seal({ principal, outer, octets }: SealRequest, parts: AtRestPart
   return { kind: 'sealed', ...sealed };
 }
 
-/** All of them: any key of the login opens the message. One that is known to be revoked is passed over: others may have its key. */
+/**
+ * All of them: any key of the login opens the message. One that is known to be revoked is passed over: others may have its key. So is
+ * one for nobody's address here: the card of somebody else may be, or have been, in the reader.
+ */
 async function usableCertificates(
   principal: Principal,
   { keyring, clock, algorithms, standing }: AtRestParts,
 ): Promise<OwnCertificate[]> {
   const now = clock();
+  const addresses = keyring.addressesOf(principal);
   const usable: OwnCertificate[] = [];
   // No address: a login stores mail from all of its own.
   for (const own of keyring.ownCertificates(principal, '')) {
     const { certificate } = own;
     if (usable.some((other) => other.certificate.der.equals(certificate.der))) continue;
+    if (!addresses.some((address) => speaksFor(certificate, address))) continue;
     if (mayCertificateEncrypt(certificate, now, algorithms.postQuantum).kind !== 'may') continue;
     if ((await standing?.of(certificate))?.kind !== 'revoked') usable.push(own);
   }
@@ -93,7 +99,7 @@ function noCertificate(principal: Principal, { keyring }: AtRestParts): SealOutc
   return {
     ...{ kind: 'refused', code, duration: 'permanent' },
     publicText:
-      'Mail in this mailbox is stored encrypted, and you have no valid certificate to encrypt it to; it was not stored. Ask the administrator of the gateway for a new certificate.',
+      'Mail in this mailbox is stored encrypted, and you have no valid certificate for an address of yours to encrypt it to; it was not stored. Ask the administrator of the gateway for a new certificate.',
   };
 }
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import { expect, test } from 'vitest';
-import { canonicalEntity, isClean } from '../../src/mail-view/canonical-entity.ts';
-import { cleanLines } from '../../src/mail-view/clean-lines.ts';
+import { canonicalEntity } from '../../src/mail-view/canonical-entity.ts';
+import { CleanLineCheck, cleanLines } from '../../src/mail-view/clean-lines.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { collect } from '../../src/octets/collect.ts';
 import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
@@ -25,6 +25,12 @@ async function canonical(content: Buffer | OctetSource): Promise<Buffer> {
 
 function clean(octets: Buffer): Promise<boolean> {
   return isClean(bufferSource(octets));
+}
+
+async function isClean(octets: OctetSource): Promise<boolean> {
+  const lines = new CleanLineCheck();
+  for await (const chunk of octets.read()) lines.update(chunk);
+  return lines.finish();
 }
 
 test('clean content is not touched', async () => {

@@ -17,9 +17,13 @@ const ALICE = 'alice@example.org';
 const OUTER = Buffer.from(`From: ${ALICE}\r\nSubject: [...]\r\n`);
 const software = new SoftwareKeys();
 
-function holder(label: string, validity: { notBefore?: Date; notAfter?: Date } = {}): LoadedKey {
+function holder(
+  label: string,
+  validity: { notBefore?: Date; notAfter?: Date } = {},
+  address = ALICE,
+): LoadedKey {
   const key = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const extensions = [subjectAltName(generalName.mailbox(ALICE))];
+  const extensions = [subjectAltName(generalName.mailbox(address))];
   const certificate = makeCertificate({
     ...{ subject: label, issuer: 'CA', issuerKey: ecKey('ca'), key, extensions, ...validity },
   });
@@ -107,6 +111,15 @@ test('only certificates that are valid now and not revoked', async () => {
   const other = await sealed(await seal(ring([first, second]), octets, revoked));
   expect(await keyFit(ring([first])).fits(principalNamed(ALICE), bufferSource(other))).toBe(false);
   expect(await keyFit(ring([second])).fits(principalNamed(ALICE), bufferSource(other))).toBe(true);
+});
+
+test('attack: a card of somebody else that was once in the reader gets no key to what is stored', async () => {
+  const octets = Buffer.from('A: b\r\n\r\nc\r\n');
+  const stranger = holder('stranger', {}, 'bob@example.org');
+  const object = await sealed(await seal(ring([stranger, first]), octets));
+  expect(await keyFit(ring([stranger])).fits(principalNamed(ALICE), bufferSource(object))).toBe(false);
+  expect(await keyFit(ring([first])).fits(principalNamed(ALICE), bufferSource(object))).toBe(true);
+  expect((await seal(ring([stranger]), octets)).kind).toBe('refused');
 });
 
 test('without a certificate it is refused: for good, or until a card was seen', async () => {
