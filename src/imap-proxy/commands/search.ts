@@ -17,8 +17,6 @@ export const search: CommandHandler = async (context, event, start) => {
   const { exchange } = context;
   const command = await takeCommand(context, event, start);
   if (command === null) return 'goes-on';
-  // What is opened to be searched is opened as what it is.
-  await lookForMarks(context);
   const { name, byUid } = named(start.name);
   const program = readSearchProgram(name, command.pieces);
   const { views } = exchange.parts;
@@ -27,6 +25,8 @@ export const search: CommandHandler = async (context, event, start) => {
     await passOn(context, start.tag, command);
     return 'goes-on';
   }
+  // What is opened to be searched is opened as what it is.
+  await lookForMarks(context);
   await exchange.quiet();
   try {
     const untagged = await answerSearch(context, start.tag, program, byUid);
