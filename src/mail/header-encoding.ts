@@ -41,7 +41,7 @@ export function safeField(octets: Buffer, field: HeaderField, base = 0): Buffer 
     return canonicalLines(Buffer.from(trimmed, 'latin1'));
   }
   const name = field.name.toLowerCase();
-  const value = field.value.trimEnd();
+  const value = withoutAtEnd(field.value, ' \t');
   if (name === 'content-type' || name === 'content-disposition') {
     return written(field.name, encodeParameters(value));
   }

@@ -93,6 +93,11 @@ export function unfold(text: string): string {
   return line.includes('\n') ? line.replace(/\r?\n(?=[ \t])/g, '') : line;
 }
 
+/** The value of a field, given what stands behind its colon (latin1): unfolded, without the blanks in front. */
+export function fieldValue(behindColon: string): string {
+  return unfold(behindColon).replace(/^[ \t]+/, '');
+}
+
 /**
  * Without what of these characters stands at the end. A regular expression would look at every row of them inside the text again
  * from each of its characters: half a minute for a header of blanks.
@@ -109,10 +114,10 @@ function readFields(buffer: Buffer, ranges: readonly Range[]): HeaderField[] {
   const text = buffer.toString('latin1', start, ranges.at(-1)?.end ?? start);
   return ranges.map((range) => {
     const colon = nameEnd(buffer, range.start, range.end);
-    const value = unfold(text.slice((colon === -1 ? range.start : colon + 1) - start, range.end - start));
-    if (colon === -1) return { name: '', value, range };
+    if (colon === -1)
+      return { name: '', value: unfold(text.slice(range.start - start, range.end - start)), range };
     const name = text.slice(range.start - start, colon - start);
-    return { name, value: value.replace(/^[ \t]+/, ''), range };
+    return { name, value: fieldValue(text.slice(colon + 1 - start, range.end - start)), range };
   });
 }
 

@@ -1,4 +1,4 @@
-import { withoutAtEnd } from './header.ts';
+import { fieldValue, withoutAtEnd } from './header.ts';
 import { readMediaType } from './media-type.ts';
 
 /**
@@ -8,11 +8,8 @@ import { readMediaType } from './media-type.ts';
 export function withParameters(contentType: Buffer, parameters: ReadonlyMap<string, string>): Buffer | null {
   const text = contentType.toString('latin1');
   const colon = text.indexOf(':');
-  const value = text
-    .slice(colon + 1)
-    .replace(/\r?\n(?=[ \t]|$)/g, '')
-    .trim();
-  const read = readMediaType(value);
+  // As the header reads it: a lone CR makes a multipart unreadable, and must not be gone from what is written.
+  const read = readMediaType(fieldValue(text.slice(colon + 1)));
   if (read === null) return null;
   const added = [...parameters].map(written).join('');
   if (![...parameters.keys()].some((name) => read.parameters.has(name))) {

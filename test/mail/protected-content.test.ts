@@ -40,28 +40,49 @@ function outcome(run: () => { outer: Buffer; content: Buffer }): unknown {
   }
 }
 
+/** Holds the three ways to one outcome, which is returned. */
+async function agreedOutcome(mail: Buffer, protection: HeaderProtection | null): Promise<unknown> {
+  const quick = outcome(() => protectedContent(readMessage(mail), protection));
+  const slow = outcome(() => {
+    const { outer, inner, entity } = splitMessage(readMessage(mail), protection);
+    return { outer, content: Buffer.concat([inner, sevenBitSafe(entity)]) };
+  });
+  expect(quick).toEqual(slow);
+  const streamed = await splitSafely(inChunks(mail, [17]), protection).then(
+    async ({ outer, content }) => ({ outer, content: await collect(content.read()) }),
+    (error: unknown) => error,
+  );
+  const last = outcome(() => {
+    if (streamed instanceof Error) throw streamed;
+    return streamed as { outer: Buffer; content: Buffer };
+  });
+  expect(last).toEqual(quick);
+  return quick;
+}
+
 describe('what of a message is signed or encrypted', () => {
   it('is what taking it apart and making the entity safe gives, in memory and in chunks', async () => {
     await fc.assert(
       fc.asyncProperty(octets, fc.constantFrom(...PROTECTIONS), async (mail, protection) => {
-        const quick = outcome(() => protectedContent(readMessage(mail), protection));
-        const slow = outcome(() => {
-          const { outer, inner, entity } = splitMessage(readMessage(mail), protection);
-          return { outer, content: Buffer.concat([inner, sevenBitSafe(entity)]) };
-        });
-        expect(quick).toEqual(slow);
-        const streamed = await splitSafely(inChunks(mail, [17]), protection).then(
-          async ({ outer, content }) => ({ outer, content: await collect(content.read()) }),
-          (error: unknown) => error,
-        );
-        const last = outcome(() => {
-          if (streamed instanceof Error) throw streamed;
-          return streamed as { outer: Buffer; content: Buffer };
-        });
-        expect(last).toEqual(quick);
+        await agreedOutcome(mail, protection);
       }),
       { numRuns: 4_000 },
     );
+  });
+
+  it('never has a multipart whose Content-Type became readable by being marked', async () => {
+    const mail = (end: string): Buffer =>
+      Buffer.from(
+        `Content-Type: multipart/signed; boundary=b; protocol="application/pkcs7-signature"\r\n${end}\r\n\r\n--b\r`,
+        'latin1',
+      );
+    // A lone CR, and what JavaScript takes for a blank beside it.
+    for (const end of [' \t  \r', ' \f', ' \xa0']) {
+      expect(await agreedOutcome(mail(end), null)).toBe('mail.cannot-make-safe');
+      expect(await agreedOutcome(mail(end), { kind: 'clear' })).toBe('mail.cannot-make-safe');
+      const hidden: HeaderProtection = { kind: 'cipher', confidentiality: 'baseline' };
+      expect(await agreedOutcome(mail(end), hidden)).toBe('mail.malformed-header');
+    }
   });
 
   it('counts the parts of a message together with those of messages inside it', () => {

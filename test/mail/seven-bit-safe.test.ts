@@ -205,6 +205,12 @@ epilogue
     );
   });
 
+  it('keeps octets at the end of a field that only JavaScript takes for blanks', () => {
+    const field = Buffer.from('X: a\xa0 \r\n\r\n', 'latin1');
+    expect(sevenBitSafe(field).toString()).toBe('X: =?utf-8?B?YcKg?=\r\n\r\n');
+    expect(isSafe(hazardsIn(sevenBitSafe(Buffer.from('X: \xa0\r\n\r\n', 'latin1'))))).toBe(true);
+  });
+
   it('drops unsafe preambles and blanks after boundaries, and closes what was not closed', () => {
     expect(
       safe('Content-Type: multipart/mixed; boundary=b\r\n\r\npre \r\n--b \r\n\r\none\r\n--b  \r\n\r\ntwo'),
