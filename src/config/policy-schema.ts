@@ -63,10 +63,10 @@ export const rule = z
         'A mail the client itself has encrypted leaves as it is; one it has signed keeps its signature and is encrypted as `encrypt` says. `refuse` refuses both.',
       ),
     minTrust: z
-      .enum(['harvested', 'verified', 'pinned'])
+      .enum(['harvested', 'directory', 'verified', 'pinned'])
       .default('verified')
       .describe(
-        'Least trust in a certificate to encrypt to: `harvested` (came with a good signature), `verified` (and leads to a trust anchor), `pinned` (an administrator said so).',
+        'Least trust in a certificate to encrypt to: `harvested` (came with a good signature), `directory` (a source that the administrator configured says so), `verified` (leads to a trust anchor), `pinned` (an administrator said so).',
       ),
   })
   .transform((written) => ({

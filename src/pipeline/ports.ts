@@ -3,6 +3,7 @@ import type { Duration, SealgateError } from '../errors.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { OctetSource, OctetStream } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import type { CertificateTrust } from '../policy/rules.ts';
 import type { Principal } from '../sasl/principal.ts';
 import type { SecurityReport } from '../smime/report.ts';
 import type { Envelope, Recipient } from '../smtp/envelope.ts';
@@ -169,7 +170,7 @@ export type Verdict =
 /** What harvesting and lookups know of one correspondent's certificate. */
 export type KnownCertificate = {
   certificate: Certificate;
-  trust: 'pinned' | 'verified' | 'harvested';
+  trust: CertificateTrust;
   /** sMIMECapabilities of the correspondent's last signed mail, preferred first, as cms/capabilities.ts writes them. */
   capabilities: readonly string[];
   source: 'directory' | 'file';

@@ -2,6 +2,7 @@ import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
+import { isTrusted } from '../policy/trust.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import type { CertificateDirectory, KnownCertificate, Origin, RevocationUse, Standing } from './ports.ts';
 import { comparable } from './sender.ts';
@@ -163,13 +164,11 @@ async function assess(
     else because ??= doubt.why;
   }
   // One that is trusted more may be what the rule asks for: nobody is told that there is none.
-  const better = unchecked.find(({ known }) => usable.every(({ trust }) => RANK[trust] < RANK[known.trust]));
+  const better = unchecked.find(({ known }) => usable.every(({ trust }) => !isTrusted(trust, known.trust)));
   if (better !== undefined) return { kind: 'unchecked', because: better.why };
   if (usable.length > 0) return { kind: 'usable', certificates: usable };
   return because === null ? { kind: 'none' } : { kind: 'unusable', because };
 }
-
-const RANK: Readonly<Record<KnownCertificate['trust'], number>> = { harvested: 1, verified: 2, pinned: 3 };
 
 /**
  * What revocation has against a certificate; null: nothing. One that leads to no anchor has nobody who could revoke it:

@@ -2,7 +2,8 @@ import { unreachable } from '../errors.ts';
 import type { CertificateFacts, OutboundFacts, RecipientFacts } from './facts.ts';
 import { type FirstRule, firstRule } from './match.ts';
 import { quoted } from './quoted.ts';
-import type { CertificateTrust, Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
+import type { Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
+import { isTrusted } from './trust.ts';
 
 /**
  * What one recipient may get by the first rule that applies.
@@ -84,7 +85,7 @@ export function decideEncryption(rule: Rule, certificates: CertificateFacts): En
     };
   }
   const known = certificates.kind === 'usable' ? certificates.certificates : [];
-  const certificate = known.findIndex(({ trust }) => rank(trust) >= rank(rule.minTrust));
+  const certificate = known.findIndex(({ trust }) => isTrusted(trust, rule.minTrust));
   if (certificate >= 0) return { kind: 'with', certificate };
   if (rule.encrypt === 'if-possible') return { kind: 'without' };
   switch (rule.withoutCertificate) {
@@ -171,17 +172,4 @@ function withoutCertificate(rule: Rule, certificates: CertificateFacts): Refusal
       ? 'Please ask the administrator of the mail gateway to check the certificate.'
       : 'Ask for a digitally signed mail from there: it brings the certificate. Then send yours again.',
   };
-}
-
-function rank(trust: CertificateTrust): number {
-  switch (trust) {
-    case 'harvested':
-      return 1;
-    case 'verified':
-      return 2;
-    case 'pinned':
-      return 3;
-    default:
-      return unreachable(trust);
-  }
 }

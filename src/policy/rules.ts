@@ -25,7 +25,11 @@ export type SignatureForm = 'clear' | 'opaque';
 /** Of an encrypted mail: readable on the way, or inside only (RFC 9788 §3.2). Inside it is protected in any case. */
 export type SubjectConfidentiality = 'keep' | 'protect';
 
-export type CertificateTrust = 'harvested' | 'verified' | 'pinned';
+/**
+ * Why a certificate is believed, see trust.ts for the order. `harvested`: it came with a good signature. `directory`: a source
+ * says so that an administrator configured. `verified`: it leads to a trust anchor. `pinned`: an administrator said so.
+ */
+export type CertificateTrust = 'harvested' | 'directory' | 'verified' | 'pinned';
 
 /** All that is not null must hold; of each list, one item. Domains are A-labels in lower case; `*.d` is below d. */
 export type Condition = {
