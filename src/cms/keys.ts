@@ -42,6 +42,8 @@ export interface DecryptionKey {
   readonly readsOaep?: boolean;
   /** Whether a use is served without anybody being asked for a PIN, as of now. Absent: it is. */
   readonly isOpen?: boolean;
+  /** Whether it is at hand, as of now: its token is there and the PIN known, which it may want at each use all the same. Absent: it is. */
+  readonly isThere?: boolean;
   /**
    * RSA key transport (RFC 8017 §7). For rsa-pkcs1 a padding error gives random octets or throws;
    * the caller must treat both like a wrong key.

@@ -56,6 +56,10 @@ export class AuditedDecryptionKey implements DecryptionKey {
     return this.#key.isOpen ?? true;
   }
 
+  get isThere(): boolean {
+    return this.#key.isThere ?? true;
+  }
+
   decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer> {
     return audited(this.#audit, this, 'decrypt', () => this.#key.decryptKey(scheme, encryptedKey));
   }

@@ -124,7 +124,11 @@ export class ProcessDecryptionKey extends ProcessKey implements DecryptionKey {
   }
 
   get isOpen(): boolean {
-    return this.standing === 'open' && !this.held.wantsPinEachTime;
+    return this.isThere && !this.held.wantsPinEachTime;
+  }
+
+  get isThere(): boolean {
+    return this.standing === 'open';
   }
 
   async decryptKey(scheme: KeyTransportScheme, encryptedKey: Uint8Array): Promise<Buffer> {

@@ -218,7 +218,7 @@ export class MailboxViews {
     if (opened.kind === 'view' && !overlaid) {
       // Of what lies encrypted at rest, the whole header is inside.
       const protectedHeader = stored !== null || this.#reader.shownHeader(message) !== null;
-      await this.#texts.keep(message, opened.view, protectedHeader);
+      await this.#texts.keep(message, opened.view, { protectedHeader, keys: opened.keys ?? [] });
     }
     return opened;
   }

@@ -8,11 +8,13 @@ import { speaksFor } from '../pki/speaks-for.ts';
 import { type AlgorithmSettings, chooseEncryption } from '../smime/algorithm-choice.ts';
 import { encryptEntityStream } from '../smime/encrypt-stream.ts';
 import { decryptEntity, isEncrypted } from '../smime/encrypted-entity.ts';
+import { notedKeys } from './noted-keys.ts';
 import { patientKeys } from './patient-keys.ts';
 import type {
   AtRestStory,
   Clock,
   Keyring,
+  OpeningKey,
   OpenRequest,
   OwnCertificate,
   Principal,
@@ -119,7 +121,9 @@ async function unseal(
   { keyring, spool, clock }: AtRestParts,
 ): Promise<UnsealOutcome> {
   try {
-    const keys = patientKeys(await keyring.decryptionKeys(principal, session), patience, clock);
+    const used = new Set<OpeningKey>();
+    const own = await keyring.decryptionKeys(principal, session);
+    const keys = patientKeys(notedKeys(own, used), patience, clock);
     const opened = await decryptEntity(octets, keys, spool);
     if (opened.outcome !== 'opened') {
       const unseen = opened.outcome === 'no-key' ? keyring.unseen(principal) : null;
@@ -129,7 +133,7 @@ async function unseal(
     const begins = await collect(entity.read(0, Math.min(INNER_HEADER.length, entity.length)));
     if (begins.equals(INNER_HEADER)) {
       const inside = sliceOf(entity, INNER_HEADER.length, entity.length);
-      return { kind: 'opened', octets: inside, discard: () => entity.discard() };
+      return { kind: 'opened', octets: inside, discard: () => entity.discard(), keys: [...used] };
     }
     await entity.discard();
     return { kind: 'failed' };

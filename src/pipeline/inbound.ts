@@ -11,12 +11,14 @@ import { decideInbound } from '../policy/decide-inbound.ts';
 import { type OpeningContext, openMessage, type ReaderKeys } from '../smime/open.ts';
 import { openMessageStream, type StreamOpening } from '../smime/open-stream.ts';
 import { harvestSigners } from './harvest.ts';
+import { notedKeys } from './noted-keys.ts';
 import { patientKeys } from './patient-keys.ts';
 import type {
   CertificateDirectory,
   Clock,
   InboundStory,
   Keyring,
+  OpeningKey,
   OpenOutcome,
   OpenRequest,
 } from './ports.ts';
@@ -66,18 +68,21 @@ export function inboundStory(parts: InboundParts): InboundStory {
 async function open(request: OpenRequest, parts: InboundParts): Promise<OpenOutcome> {
   const { session, principal, patience } = request;
   const at = parts.clock();
+  const used = new Set<OpeningKey>();
   // Asked only when a layer is encrypted, however deep it lies: a signed mail needs no key.
-  const keys = async () =>
-    request.withoutKeys === true
-      ? []
-      : patientKeys(await parts.keyring.decryptionKeys(principal, session), patience, parts.clock);
+  const keys = async () => {
+    if (request.withoutKeys === true) return [];
+    const own = await parts.keyring.decryptionKeys(principal, session);
+    return patientKeys(notedKeys(own, used), patience, parts.clock);
+  };
   const { anchors, intermediates: pool, revocation, subjectEmailAddress = false } = parts;
   const opening = await openAny(request.octets, keys, parts, {
     ...{ at, anchors, pool, subjectEmailAddress },
     ...(revocation === undefined ? {} : { revocation: revocation.checker }),
   });
   try {
-    return await judged(opening, request, parts, at);
+    const outcome = await judged(opening, request, parts, at);
+    return outcome.kind === 'opened' ? { ...outcome, keys: [...used] } : outcome;
   } catch (error) {
     await opening.discard();
     throw error;

@@ -99,6 +99,9 @@ export type Patience = {
   openKeysOnly?: true;
 };
 
+/** A key that was used to open something. What it opened is kept no longer than it is at hand. */
+export type OpeningKey = Pick<DecryptionKey, 'certificate' | 'isOpen' | 'isThere'>;
+
 export type OpenOutcome =
   /** Not S/MIME at its root (or clear-signed): the original is shown byte for byte. `report` for clear-signed. */
   | { kind: 'as-is'; report: SecurityReport | null; verdict?: Verdict }
@@ -114,6 +117,8 @@ export type OpenOutcome =
       header?: Buffer | null;
       report: SecurityReport;
       verdict: Verdict;
+      /** Without all of them it would not have been opened; absent or empty: none was needed. */
+      keys?: readonly OpeningKey[];
     }
   /** No key of this principal fits: permanent until a key is added. */
   | { kind: 'no-key'; report: SecurityReport }
@@ -155,7 +160,7 @@ export type SealOutcome =
 
 export type UnsealOutcome =
   /** Octet by octet as it was sealed, if it was: whoever asks knows by what. */
-  | { kind: 'opened'; octets: OctetSource; discard(): Promise<void> }
+  | { kind: 'opened'; octets: OctetSource; discard(): Promise<void>; keys?: readonly OpeningKey[] }
   /** No key fits, or it is damaged, or something else. */
   | { kind: 'failed' }
   /** As in OpenOutcome. */

@@ -150,7 +150,7 @@ export class AtRestMessages {
       return null;
     }
     if (opened.kind === 'withheld') return opened;
-    if (isHere) this.#cache.keep(String(uid), opened.view);
+    if (isHere) this.#cache.keep(String(uid), opened.view, opened.keys);
     this.#tell(original.length);
     return opened;
   }
@@ -173,7 +173,7 @@ export class AtRestMessages {
   /** null: other octets than the marker is about. What nobody can take apart is given back as a whole all the same. */
   async #checked(
     { length, digest }: AtRestMark,
-    { octets, discard }: Extract<UnsealOutcome, { kind: 'opened' }>,
+    { octets, discard, keys = [] }: Extract<UnsealOutcome, { kind: 'opened' }>,
   ): Promise<OpenedView | null> {
     const hash = this.#options.marks.digest();
     const view = new MessageView(octets, discard);
@@ -182,7 +182,7 @@ export class AtRestMessages {
       if (octets.length === length) {
         for await (const chunk of octets.read()) hash.update(chunk);
         // Nobody can try out digests: a wrong one costs a message of one's own.
-        if (hash.digest().equals(digest)) return { kind: 'view', view, release };
+        if (hash.digest().equals(digest)) return { kind: 'view', view, release, keys };
       }
       release();
       return null;

@@ -8,7 +8,7 @@ import { shellFields } from '../mail-view/shape.ts';
 import type { ViewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
-import type { InboundStory, Patience, Principal } from '../pipeline/ports.ts';
+import type { InboundStory, OpeningKey, Patience, Principal } from '../pipeline/ports.ts';
 import { formFor, type ReadingSettings, usualReading } from './reading-settings.ts';
 import { RecordSeal } from './record-seal.ts';
 import type { RecordedMailboxes } from './recorded-mailbox.ts';
@@ -48,7 +48,13 @@ export type Reading = Pick<ReaderOptions, 'recorded' | 'account' | 'settings'>;
 
 export type OpenedView =
   /** It stays until `release` is called, once or more, and is there no longer than that. */
-  | { kind: 'view'; view: MessageView; release: () => void }
+  | {
+      kind: 'view';
+      view: MessageView;
+      release: () => void;
+      /** What is kept of it is kept no longer than these are at hand; absent or empty: none was needed. */
+      keys?: readonly OpeningKey[];
+    }
   /** Nothing may be served. */
   | { kind: 'withheld'; reason: Withheld };
 
@@ -254,8 +260,8 @@ export class ReaderViews {
         return made;
       case 'view':
         this.#failures.opened(key);
-        if (use === 'show') this.#cache.keep(key, made.view);
-        return { kind: 'view', view: made.view, release: made.view.hold() };
+        if (use === 'show') this.#cache.keep(key, made.view, made.keys);
+        return { kind: 'view', view: made.view, release: made.view.hold(), keys: made.keys };
       default:
         return unreachable(made);
     }

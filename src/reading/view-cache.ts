@@ -1,5 +1,7 @@
 import { limits } from '../limits.ts';
 import type { MessageView } from '../mail-view/message-view.ts';
+import type { OpeningKey } from '../pipeline/ports.ts';
+import { areThere, type KeyWatch, keyWatch } from './key-watch.ts';
 import type { Timers } from './timers.ts';
 
 /** A view that some session keeps in a spool. */
@@ -34,24 +36,36 @@ export class SpooledViews {
 
 const everySession = new SpooledViews();
 
-type Entry = { view: MessageView; release: () => void; spooled: Spooled | null };
+type Entry = {
+  view: MessageView;
+  release: () => void;
+  spooled: Spooled | null;
+  keys: readonly OpeningKey[];
+  unwatch: () => void;
+};
 
-/** Views that one session has opened a moment ago, for clients that fetch a message in pieces. */
+/** Views that one session has opened a moment ago, for clients that fetch a message in pieces. None outlasts the keys that opened it. */
 export class ViewCache {
   readonly #timers: Timers;
   readonly #spooled: SpooledViews;
+  readonly #watch: KeyWatch;
   readonly #entries = new Map<string, Entry>();
   #cancel: () => void = () => undefined;
   #ended = false;
 
-  constructor(timers: Timers, spooled: SpooledViews = everySession) {
+  constructor(timers: Timers, spooled: SpooledViews = everySession, watch: KeyWatch = keyWatch) {
     this.#timers = timers;
     this.#spooled = spooled;
+    this.#watch = watch;
   }
 
   get(key: string): MessageView | null {
     const entry = this.#entries.get(key);
     if (entry === undefined) return null;
+    if (!areThere(entry.keys)) {
+      this.#drop(key);
+      return null;
+    }
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     if (entry.spooled !== null) this.#spooled.touch(entry.spooled);
@@ -59,13 +73,17 @@ export class ViewCache {
     return entry.view;
   }
 
-  /** In the place of an earlier one of the same key. */
-  keep(key: string, view: MessageView): void {
+  /** In the place of an earlier one of the same name. `keys`: those that opened it. */
+  keep(key: string, view: MessageView, keys: readonly OpeningKey[] = []): void {
     if (this.#ended) return;
     this.#drop(key);
     const inSpool = view.length > limits.view.memoryOctets;
     const spooled = inSpool ? { octets: view.length, drop: () => this.#drop(key) } : null;
-    this.#entries.set(key, { view, release: view.hold(), spooled });
+    const look = (): void => {
+      if (!areThere(keys)) this.#drop(key);
+    };
+    const unwatch = keys.length === 0 ? () => undefined : this.#watch.watch(look);
+    this.#entries.set(key, { view, release: view.hold(), spooled, keys, unwatch });
     for (const oldest of this.#entries.keys()) {
       if (this.#entries.size <= limits.view.cachedViews) break;
       this.#drop(oldest);
@@ -89,6 +107,7 @@ export class ViewCache {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     this.#entries.delete(key);
+    entry.unwatch();
     if (entry.spooled !== null) this.#spooled.remove(entry.spooled);
     entry.release();
   }

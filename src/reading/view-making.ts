@@ -16,7 +16,7 @@ import type { ViewOutcome } from '../mail-view/view-outcome.ts';
 import { octetsInMemory } from '../octets/buffer-source.ts';
 import { scan } from '../octets/scan.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
-import type { InboundStory, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
+import type { InboundStory, OpeningKey, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
 import type { Said, SaidBefore } from './said-before.ts';
 import { boundaryName, type StoredMessage } from './stored-message.ts';
 import type { Withheld } from './withheld.ts';
@@ -36,12 +36,12 @@ export type ViewMakingParts = {
 export type Making = { patience: Patience; form: ViewForm; use: 'show' | 'look' };
 
 export type Made =
-  | { kind: 'view'; view: MessageView }
+  | { kind: 'view'; view: MessageView; keys: readonly OpeningKey[] }
   | { kind: 'withheld'; reason: Withheld }
   | Extract<OpenOutcome, { kind: 'unavailable' }>;
 
 /** What the story led to, apart from nothing. */
-type Outcome = ViewOutcome & { discard?(): Promise<void> };
+type Outcome = ViewOutcome & { discard?(): Promise<void>; keys?: readonly OpeningKey[] };
 
 /** Nothing was found, or nothing of it is asked for. */
 const AS_STORED: Outcome = { kind: 'as-is', report: null };
@@ -81,7 +81,8 @@ export class ViewMaking {
         (await this.ask(original, making.patience, isOverlaid(message)));
       if (opened.kind === 'unavailable') return opened;
       outcome = opened;
-      return { kind: 'view', view: await this.#frozen(message, original, outcome, said, making) };
+      const view = await this.#frozen(message, original, outcome, said, making);
+      return { kind: 'view', view, keys: opened.kind === 'opened' ? (opened.keys ?? []) : [] };
     } catch (error) {
       if (outcome !== null) await discard(outcome);
       return { kind: 'withheld', reason: this.#whyNot(message, error) };
