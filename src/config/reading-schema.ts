@@ -54,7 +54,7 @@ export const readingSection = z
       .max(1_000)
       .default(0)
       .describe(
-        'Of the messages that were shown as such that no key opens, so many get a new UID when their mailbox is selected and a key has come that fits: clients then fetch them anew. They are moved to where they are (IMAP MOVE, or COPY and EXPUNGE), which other programs see as a new message. 0: none; they stay as they were shown.',
+        'Of the messages that were shown as such that no key opens, so many get a new UID when their mailbox is selected and a key has come that fits: clients then fetch them anew. So do messages that another version of the gateway has shown otherwise than this one would, once somebody has asked for them. They are moved to where they are (IMAP MOVE, or COPY and EXPUNGE), which other programs see as a new message. 0: none; they stay as they were shown.',
       ),
     unauthenticated: z
       .enum(['warn', 'text-only', 'refuse'])

@@ -182,6 +182,16 @@ export class MailboxViews {
     }
   }
 
+  /** UIDs of messages that another renderer has served, in octets that this one does not make; none where that is not known. */
+  async outdated(): Promise<readonly number[]> {
+    try {
+      return await this.#reader.outdated();
+    } catch (error) {
+      if (error instanceof SealgateError) return [];
+      throw error;
+    }
+  }
+
   /** What listings say of a message in the shell that was never opened. */
   get listing(): ListingKind {
     this.#listing ??= this.#reader.unopened;

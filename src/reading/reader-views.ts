@@ -192,6 +192,11 @@ export class ReaderViews {
     return (await this.#said.servedAs('no-key')).map(Number);
   }
 
+  /** UIDs of messages in the mailbox that another renderer has served, in octets that this one does not make: they need new ones. */
+  async outdated(): Promise<readonly number[]> {
+    return this.#said.allOutdated();
+  }
+
   /** Messages of the mailbox have copies (COPYUID, RFC 4315 §3): what was said of them is said of those. Never rejects. */
   async copied(uids: readonly number[], to: CopiedTo): Promise<void> {
     await this.#orTold(this.#said.copied(uids, to));

@@ -71,7 +71,7 @@ export class RecordedMailboxes {
       const mailbox = await held.mailbox;
       if (held.name !== place.name) {
         // It was renamed meanwhile.
-        await this.records.mailbox(place);
+        await this.records.mailbox(place, this.#selected());
         held.name = place.name;
       }
       return { mailbox, leave };
@@ -84,13 +84,17 @@ export class RecordedMailboxes {
   }
 
   #begin(name: string, place: MailboxPlace): Open {
-    const mailbox = this.records.mailbox(place).then((known) => {
+    const mailbox = this.records.mailbox(place, this.#selected()).then((known) => {
       open.now = this.#sameAs(known.id) ?? new RecordedMailbox(place, known);
       return open.now;
     });
     const open: Open = { mailbox, now: null, name: place.name, holders: 0 };
     this.#open.set(name, open);
     return open;
+  }
+
+  #selected(): number[] {
+    return [...this.#open.values()].flatMap(({ now }) => (now === null ? [] : [now.id]));
   }
 
   /** One that was entered by its other name. */

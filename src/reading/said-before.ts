@@ -1,6 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import type { ViewKind } from '../mail-view/message-class.ts';
-import { type Annotation, RENDERER_VERSION } from '../mail-view/render.ts';
+import type { Annotation } from '../mail-view/render.ts';
 import { EnteredMailbox } from './entered-mailbox.ts';
 import { backlogEras, clearSignedEras, eraOf, erasWith, writeMailboxEras } from './message-eras.ts';
 import type { RecordSeal } from './record-seal.ts';
@@ -17,6 +17,8 @@ export type Said = {
   size: number | null;
   /** Whether anything of it was given out; not of a copy that was not opened yet. */
   served: boolean;
+  /** Of the renderer that made the view. */
+  version: number;
 };
 
 export type SaidBeforeParts = {
@@ -143,8 +145,26 @@ export class SaidBefore {
     return this.#entered.within(place, async (mailbox) => {
       if (mailbox.get(nameOf(message)) === null) return null;
       const record = await recorded.records.find(mailbox.id, nameOf(message));
-      return record === null ? null : this.#keep(message, this.#unsealed(message, record));
+      // Its mailbox was deleted while this session has it: what was said of it is not known any more, and was said.
+      if (record === null) throw recordGone();
+      return this.#keep(message, this.#unsealed(message, record));
     });
+  }
+
+  /** What was served by another renderer comes out otherwise: it needs a new UID. */
+  async outdated(message: StoredMessage): Promise<void> {
+    const { recorded } = this.#parts;
+    const place = this.#placeOf(message);
+    if (recorded === null || this.#entered === null || place === null) return;
+    await this.#entered.within(place, (mailbox) => recorded.records.setOutdated(mailbox.id, nameOf(message)));
+  }
+
+  /** UIDs of messages in the mailbox that is entered of which that is known. */
+  async allOutdated(): Promise<readonly number[]> {
+    const { recorded } = this.#parts;
+    const mailbox = await this.#entered?.mailbox;
+    if (recorded === null || !mailbox) return [];
+    return (await recorded.records.outdated(mailbox.id)).map((name) => Number(name.replace(/^overlaid /, '')));
   }
 
   /**
@@ -162,7 +182,7 @@ export class SaidBefore {
     }
     const name = nameOf(message);
     const record: ViewRecord = {
-      ...{ kind: said.annotation.kind, version: RENDERER_VERSION, sha256: said.sha256, served: said.served },
+      ...{ kind: said.annotation.kind, version: said.version, sha256: said.sha256, served: said.served },
       ...{ size: said.size, header: said.annotation.header !== null },
       sealed: seal.seal(messageKeyOf(place, name), said.annotation),
     };
@@ -239,11 +259,11 @@ export class SaidBefore {
     return said;
   }
 
-  #unsealed(message: StoredMessage, { sealed, sha256, size, served }: ViewRecord): Said {
+  #unsealed(message: StoredMessage, { sealed, sha256, size, served, version }: ViewRecord): Said {
     const place = this.#placeOf(message);
     if (place === null) throw new Error('a record of a message without a place');
     const annotation = this.#parts.seal.unseal(messageKeyOf(place, nameOf(message)), sealed);
-    return { annotation, sha256: sha256 === null ? null : Buffer.from(sha256), size, served };
+    return { annotation, sha256: sha256 === null ? null : Buffer.from(sha256), size, served, version };
   }
 
   /** The mailbox of a message, where it is entered and there. */
@@ -272,6 +292,14 @@ export class SaidBefore {
 
 /** What COPYUID (RFC 4315 §3) says of the copies: in the order of their originals. */
 export type CopiedTo = { mailbox: string; mailboxId?: string; uidValidity: number; uids: readonly number[] };
+
+function recordGone(): SealgateError {
+  return new SealgateError({
+    code: 'view.record-gone',
+    publicText: 'What was shown of this message before is not there any more. Select its mailbox again.',
+    duration: 'temporary',
+  });
+}
 
 /** What a record is sealed to; a mailbox may get another name. */
 function messageKeyOf({ uidValidity }: MailboxPlace, name: string): string {

@@ -6,6 +6,7 @@ import { renderOverlay } from '../mail-view/clear-signed-overlay.ts';
 import { MessageView } from '../mail-view/message-view.ts';
 import {
   type Annotation,
+  RENDERER_VERSION,
   type RenderedView,
   type RenderPolicy,
   renderView,
@@ -125,12 +126,13 @@ export class ViewMaking {
       try {
         const sha256 = await digestOf(rendered.octets);
         if (said?.served === true) {
-          if (said.sha256?.equals(sha256) !== true) throw viewDiffers();
+          if (said.sha256?.equals(sha256) !== true) throw await this.#differs(message, said);
           return await this.#finished(original, outcome, rendered, false);
         }
         const { annotation, octets } = rendered;
         const size = annotation.padding === 'off' ? octets.length : null;
-        const saying = { annotation, sha256, size, served: making.use === 'show' };
+        const served = making.use === 'show';
+        const saying = { annotation, sha256, size, served, version: RENDERER_VERSION };
         said = await this.#said.say(message, saying, said !== null);
         if (said.sha256?.equals(sha256) === true) {
           return await this.#finished(original, outcome, rendered, before === null);
@@ -161,9 +163,19 @@ export class ViewMaking {
       return await renderView({ ...request, frozen: said.annotation });
     } catch (error) {
       const changed = error instanceof SealgateError && error.code === 'view.changed';
-      if (!changed || said.served) throw error;
-      return renderView(request);
+      if (!changed) throw error;
+      if (!said.served) return renderView(request);
+      // What was found is as before: it is the renderer that is another one.
+      const isOutdated = outcome.kind === said.annotation.kind && said.version !== RENDERER_VERSION;
+      throw isOutdated ? await this.#differs(message, said) : error;
     }
+  }
+
+  /** What another renderer has made needs a new UID; what this one has made, and makes otherwise now, an explanation. */
+  async #differs(message: StoredMessage, { version }: Said): Promise<SealgateError> {
+    if (version === RENDERER_VERSION) return viewDiffers();
+    await this.#said.outdated(message);
+    return viewOutdated();
   }
 
   async #finished(
@@ -207,12 +219,14 @@ export class ViewMaking {
     const { code, duration, publicText: text } = error;
     switch (code) {
       case 'view.differs':
+      case 'view.outdated':
       case 'view.record-damaged':
       case 'view.changed': {
         const { log, session } = this.#parts;
         const name = message.protocol === 'imap' ? `${message.uidValidity} ${message.uid}` : message.uidl;
         log.write({ event: 'view.differs', level: 'error', session, message: name, reason: code });
-        return { code: code === 'view.changed' ? 'UNAVAILABLE' : 'SERVERBUG', text };
+        const isForNow = code === 'view.changed' || code === 'view.outdated';
+        return { code: isForNow ? 'UNAVAILABLE' : 'SERVERBUG', text };
       }
       case 'store.unavailable':
         // Nobody could promise that it will be the same the next time.
@@ -260,6 +274,15 @@ function viewDiffers(): SealgateError {
     publicText:
       'This message cannot be shown as it was shown before. Copy it into another folder and open it there to see it as it is now.',
     duration: 'permanent',
+  });
+}
+
+function viewOutdated(): SealgateError {
+  return new SealgateError({
+    code: 'view.outdated',
+    publicText:
+      'This message was shown by another version of the gateway, and this one would show it otherwise. Look whether it has come again as a new message, or copy it into another folder and open it there.',
+    duration: 'temporary',
   });
 }
 

@@ -7,9 +7,11 @@
 export interface ViewRecords {
   /**
    * The mailbox with what is known of it, made where it is not there yet. With another UIDVALIDITY than before it is another
-   * mailbox: its records are gone.
+   * mailbox: the records of the former are gone, unless it is among `selected`.
+   *
+   * @param selected mailboxes that sessions have, perhaps under a former UIDVALIDITY
    */
-  mailbox(place: MailboxPlace): Promise<KnownMailbox>;
+  mailbox(place: MailboxPlace, selected: readonly number[]): Promise<KnownMailbox>;
   /** null: there is none. */
   find(mailbox: number, message: string): Promise<ViewRecord | null>;
   /** Returns the record that is there now: another one, where somebody else was first. */
@@ -20,6 +22,10 @@ export interface ViewRecords {
   setEras(mailbox: number, eras: string): Promise<void>;
   /** Messages that were served with that kind. */
   servedAs(mailbox: number, kind: string): Promise<readonly string[]>;
+  /** What was served by another renderer cannot be made again by this one: it needs a new UID. */
+  setOutdated(mailbox: number, message: string): Promise<void>;
+  /** Messages of which that is known. */
+  outdated(mailbox: number): Promise<readonly string[]>;
   /** With everything below it. `delimiter`: null where the server has no hierarchy. */
   renamed(reader: string, from: string, to: string, delimiter: string | null): Promise<void>;
   deleted(reader: string, name: string): Promise<void>;

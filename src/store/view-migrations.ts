@@ -36,4 +36,30 @@ export const viewMigrations: readonly Migration[] = [
       'CREATE TABLE view_gone (mailbox INTEGER PRIMARY KEY) STRICT',
     ],
   },
+  {
+    version: 2,
+    statements: [
+      // One mailbox has records for each UIDVALIDITY that some session still has selected.
+      `CREATE TABLE view_mailbox_2 (
+         id INTEGER PRIMARY KEY AUTOINCREMENT,
+         reader TEXT NOT NULL,
+         mailbox TEXT NOT NULL,
+         name TEXT NOT NULL,
+         uid_validity INTEGER NOT NULL,
+         eras TEXT NOT NULL,
+         UNIQUE (reader, mailbox, uid_validity)
+       ) STRICT`,
+      `INSERT INTO view_mailbox_2 (id, reader, mailbox, name, uid_validity, eras)
+         SELECT id, reader, mailbox, name, uid_validity, eras FROM view_mailbox`,
+      // Ids are never used again, those of mailboxes that are gone neither.
+      "INSERT INTO sqlite_sequence (name, seq) SELECT 'view_mailbox_2', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'view_mailbox_2')",
+      `UPDATE sqlite_sequence SET seq = max(seq, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'view_mailbox'), 0))
+         WHERE name = 'view_mailbox_2'`,
+      'DROP TABLE view_mailbox',
+      'ALTER TABLE view_mailbox_2 RENAME TO view_mailbox',
+      'CREATE INDEX view_mailbox_by_name ON view_mailbox (reader, name)',
+      // Served by another renderer, in octets that this one does not make.
+      'ALTER TABLE view_record ADD COLUMN outdated INTEGER NOT NULL DEFAULT 0',
+    ],
+  },
 ];

@@ -17,6 +17,8 @@ export type RecordedMessage = { message: string; size: number | null; header: bo
 const STEP = 500;
 /** Records that are read at a time: each is an object that the one event loop makes. */
 const PAGE = 5_000;
+/** Of a mail server whose UIDVALIDITY becomes smaller, against RFC 9051 §2.3.1.1, what was said under so many larger ones is kept. */
+const LARGER_KEPT = 3;
 
 /**
  * Records of what readers were shown, in a database of its own (view-migrations.ts). Mailboxes that are gone are forgotten at once,
@@ -43,19 +45,24 @@ export class SqliteViewRecords {
     );
   }
 
-  async mailbox({ reader, key, name, uidValidity }: Place) {
+  async mailbox({ reader, key, name, uidValidity }: Place, selected: readonly number[] = []) {
     const [, , , , , rows = []] = await this.#store.transaction([
       // A mailbox known by its name so far, of which the server now tells the id.
       sql`UPDATE view_mailbox SET mailbox = ${key}
           WHERE reader = ${reader} AND name = ${name} AND uid_validity = ${uidValidity} AND mailbox = ${`name ${name}`}
-            AND NOT EXISTS (SELECT 1 FROM view_mailbox WHERE reader = ${reader} AND mailbox = ${key})`,
-      ...goneWhere(sql`reader = ${reader} AND mailbox = ${key} AND uid_validity <> ${uidValidity}`),
+            AND NOT EXISTS
+              (SELECT 1 FROM view_mailbox WHERE reader = ${reader} AND mailbox = ${key} AND uid_validity = ${uidValidity})`,
+      // Whoever comes late with a former UIDVALIDITY takes nothing from those that have the present one.
+      ...goneWhere(sql`reader = ${reader} AND mailbox = ${key} AND uid_validity <> ${uidValidity}
+        AND id NOT IN (SELECT value FROM json_each(${JSON.stringify(selected)}))
+        AND id NOT IN (SELECT id FROM view_mailbox WHERE reader = ${reader} AND mailbox = ${key}
+          AND uid_validity > ${uidValidity} ORDER BY id DESC LIMIT ${LARGER_KEPT})`),
       // Asked for by its name, where the id is known: it is the same one.
       sql`INSERT INTO view_mailbox (reader, mailbox, name, uid_validity, eras)
           SELECT ${reader}, ${key}, ${name}, ${uidValidity}, '' WHERE NOT EXISTS
             (SELECT 1 FROM view_mailbox WHERE reader = ${reader} AND name = ${name} AND uid_validity = ${uidValidity}
                AND ${key} = ${`name ${name}`})
-          ON CONFLICT (reader, mailbox) DO NOTHING`,
+          ON CONFLICT (reader, mailbox, uid_validity) DO NOTHING`,
       sql`UPDATE view_mailbox SET name = ${name} WHERE reader = ${reader} AND mailbox = ${key} AND name <> ${name}`,
       sql`SELECT id, eras FROM view_mailbox WHERE reader = ${reader} AND uid_validity = ${uidValidity}
             AND (mailbox = ${key} OR (name = ${name} AND ${key} = ${`name ${name}`}))
@@ -93,7 +100,7 @@ export class SqliteViewRecords {
   }
 
   async replace(mailbox: number, message: string, record: ViewRecord): Promise<ViewRecord> {
-    const unlessServed = sql`DO UPDATE SET kind = excluded.kind, version = excluded.version, size = excluded.size,
+    const unlessServed = sql`DO UPDATE SET outdated = 0, kind = excluded.kind, version = excluded.version, size = excluded.size,
       header = excluded.header, sha256 = excluded.sha256, served = excluded.served, sealed = excluded.sealed
       WHERE view_record.served = 0`;
     return this.#afterwards(mailbox, message, insert(mailbox, message, record, unlessServed));
@@ -121,6 +128,19 @@ export class SqliteViewRecords {
     return rows.map(({ message }) => String(message));
   }
 
+  async setOutdated(mailbox: number, message: string): Promise<void> {
+    await this.#store.query(
+      sql`UPDATE view_record SET outdated = 1 WHERE mailbox = ${mailbox} AND message = ${message}`,
+    );
+  }
+
+  async outdated(mailbox: number): Promise<readonly string[]> {
+    const rows = await this.#store.query(
+      sql`SELECT message FROM view_record WHERE mailbox = ${mailbox} AND outdated = 1`,
+    );
+    return rows.map(({ message }) => String(message));
+  }
+
   async renamed(reader: string, from: string, to: string, delimiter: string | null): Promise<void> {
     const below = delimiter === null ? null : `${from}${delimiter}`;
     const rows = await this.#store.query(sql`SELECT id, name FROM view_mailbox WHERE reader = ${reader}`);
@@ -132,9 +152,9 @@ export class SqliteViewRecords {
       moved.flatMap(({ id, name }) => {
         const next = `${to}${name.slice(from.length)}`;
         // A mailbox that had this name before cannot be there any more.
-        const former = rows.find((each) => each.name === next && !ids.has(Number(each.id)));
+        const former = rows.filter((each) => each.name === next && !ids.has(Number(each.id)));
         return [
-          ...(former === undefined ? [] : goneWhere(sql`id = ${former.id ?? null}`)),
+          ...former.flatMap((each) => goneWhere(sql`id = ${each.id ?? null}`)),
           sql`UPDATE view_mailbox SET name = ${next},
                 mailbox = CASE WHEN mailbox = ${`name ${name}`} THEN ${`name ${next}`} ELSE mailbox END
               WHERE id = ${id}`,

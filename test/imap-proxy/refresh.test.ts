@@ -17,11 +17,12 @@ const LOGIN = 'bob@example.org';
 const MAIL = toyEncrypted(['Subject: sealed'], 'Content-Type: text/plain\r\n\r\nwords\r\n');
 
 /** Records of a mailbox in which these were shown as such that no key opens. */
-function shownWithoutKey(uids: readonly number[]): RecordedMailboxes {
+function shownWithoutKey(uids: readonly number[], outdated: readonly number[] = []): RecordedMailboxes {
   const records: Partial<ViewRecords> = {
     mailbox: async () => ({ id: 1, eras: '', recorded: [] }),
     setEras: async () => undefined,
     servedAs: async () => uids.map(String),
+    outdated: async () => outdated.map(String),
   };
   return new RecordedMailboxes(records as ViewRecords);
 }
@@ -112,6 +113,28 @@ describe('a mail server that says what a test says', () => {
     expect(proxy.events.some(({ event }) => event === 'mail.renewed')).toBe(true);
     // Once for each SELECT.
     client.send('n NOOP\r\n');
+    await goesOn();
+  });
+
+  test('what another renderer has served gets a new UID, whether a key fits or not', async () => {
+    proxy = await startTestProxy(upstream.port, {
+      timers,
+      reading: { recorded: shownWithoutKey([], [5]) },
+      refresh: {
+        messages: 10,
+        fit: { keys: async () => 'k', fits: async () => false },
+        tried: new TriedMessages(),
+      },
+    });
+    ({ client, server } = await loggedIn(upstream, proxy.port, `${CAPABILITIES} MOVE`));
+    client.send('s SELECT "My Box"\r\n');
+    await server.until(/s SELECT "My Box"\r\n/);
+    server.send('* OK [UIDVALIDITY 7] x\r\ns OK [READ-WRITE] in\r\n');
+    await client.until(/s OK[^\r]*\r\n/);
+    client.send('n NOOP\r\n');
+    await found();
+    await fetched();
+    await answered(/ UID MOVE 5 /, '* 1 EXPUNGE', '* 3 EXISTS', 'TAG OK');
     await goesOn();
   });
 

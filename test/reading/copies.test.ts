@@ -124,7 +124,7 @@ it('records that were made for a mailbox that was gone by then are gone at the n
   const [mailbox] = await store.query(sql`SELECT id FROM view_mailbox`);
   const stale = Number(mailbox?.id) + 5;
   await store.query(
-    sql`INSERT INTO view_record SELECT ${stale}, message, kind, version, size, header, sha256, served, sealed FROM view_record`,
+    sql`INSERT INTO view_record SELECT ${stale}, message, kind, version, size, header, sha256, served, sealed, 0 FROM view_record`,
   );
   await new SqliteViewRecords(store).cleaned();
   const rows = await store.query(sql`SELECT DISTINCT mailbox FROM view_record`);
@@ -136,7 +136,7 @@ it('a mailbox with very many records has all of them at hand', async () => {
   const [mailbox] = await store.query(sql`SELECT id FROM view_mailbox`);
   await store.query(
     sql`WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 11000)
-        INSERT INTO view_record SELECT ${Number(mailbox?.id)}, i, 'opened', 1, NULL, 0, NULL, 1, x'00' FROM n`,
+        INSERT INTO view_record SELECT ${Number(mailbox?.id)}, i, 'opened', 1, NULL, 0, NULL, 1, x'00', 0 FROM n`,
   );
   const again = new RecordedMailboxes(new SqliteViewRecords(store));
   const views = reader(story, { recorded: again });

@@ -82,6 +82,28 @@ describe('case 37: after a restart', () => {
     expect(await shown(later, imap(2))).toMatchObject({ octets: expect.stringContaining('treehouse') });
   });
 
+  it('one that another renderer made is served where this one makes the same, and needs a new UID where not', async () => {
+    const first = await shown(session());
+    await shown(session(), imap(2));
+    await store.query(sql`UPDATE view_record SET version = 0`);
+    await store.query(sql`UPDATE view_record SET sha256 = ${Buffer.alloc(32)} WHERE message = '2'`);
+    await restart();
+    const later = session();
+    await later.enter({ name: 'INBOX', uidValidity: 7, uidNext: 9, exists: 3 });
+    expect(await shown(later)).toEqual(first);
+    expect(await later.outdated()).toEqual([]);
+    expect(await shown(later, imap(2))).toMatchObject({ code: 'UNAVAILABLE', text: /another version/ });
+    expect(later.events.events).toContainEqual(expect.objectContaining({ reason: 'view.outdated' }));
+    await restart();
+    const last = session();
+    await last.enter({ name: 'INBOX', uidValidity: 7, uidNext: 9, exists: 3 });
+    expect(await last.outdated()).toEqual([2]);
+    expect(await shown(last, imap(2))).toMatchObject({ code: 'UNAVAILABLE' });
+    await last.copied([2], { mailbox: 'INBOX', uidValidity: 7, uids: [5] });
+    expect(await shown(last, imap(5))).toMatchObject({ octets: expect.stringContaining('boathouse') });
+    expect(await last.outdated()).toEqual([2]);
+  });
+
   it('listings agree with what was shown, before anything is opened', async () => {
     story.says = openedAs(TEXT, 'trusted', PROTECTED);
     const { header } = (await shown(session())) as { header: unknown };
@@ -267,11 +289,33 @@ describe('records', () => {
     const [mailbox] = await store.query(sql`SELECT id FROM view_mailbox`);
     await store.query(
       sql`WITH RECURSIVE n (i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
-          INSERT INTO view_record SELECT ${Number(mailbox?.id)}, i, 'opened', 1, NULL, 0, NULL, 1, x'00' FROM n`,
+          INSERT INTO view_record SELECT ${Number(mailbox?.id)}, i, 'opened', 1, NULL, 0, NULL, 1, x'00', 0 FROM n`,
     );
+    views.end();
     await shown(session(), imap(1, 'INBOX', 8));
     expect(await count('view_record')).toBe(1);
     expect(await count('view_gone')).toBe(0);
+  });
+
+  it('stay for a session that has the former UIDVALIDITY selected, and it takes nothing from the others', async () => {
+    const former = session();
+    const first = await shown(former);
+    const other = session();
+    await other.enter({ name: 'INBOX', uidValidity: 7, uidNext: 9, exists: 3 });
+    const present = session();
+    const second = await shown(present, imap(1, 'INBOX', 8));
+    expect(await shown(former)).toEqual(first);
+    expect(await shown(other)).toEqual(first);
+    present.end();
+    other.end();
+    former.end();
+    // Somebody who comes late.
+    story.says = openedAs(TEXT, 'untrusted');
+    const late = session();
+    await shown(late, imap(2));
+    late.end();
+    await restart();
+    expect(await shown(session(), imap(1, 'INBOX', 8))).toEqual(second);
   });
 
   it('are nobody else’s: another login and another mail server have their own', async () => {
@@ -334,6 +378,8 @@ describe('records', () => {
       replace: () => Promise.reject(noRoom()),
       setEras: async () => undefined,
       servedAs: async () => [],
+      setOutdated: async () => undefined,
+      outdated: async () => [],
       renamed: async () => undefined,
       deleted: async () => undefined,
     });

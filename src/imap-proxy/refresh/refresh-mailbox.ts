@@ -11,8 +11,8 @@ import { REFRESH_MS } from './refreshing.ts';
 const SEARCH: ReadonlySet<string> = new Set(['SEARCH', 'ESEARCH']);
 
 /**
- * Messages that were shown as such that no key opens, and that a key opens now, get new UIDs: under the old one clients keep what
- * they have. Once for each SELECT, and within a command in which messages may go and come (RFC 9051 §7.5.1); the mail server's own
+ * Messages that were shown as such that no key opens, and that a key opens now, get new UIDs, and so do those that another renderer has
+ * served otherwise than this one could: under the old one clients keep what they have. Once for each SELECT, and within a command in which messages may go and come (RFC 9051 §7.5.1); the mail server's own
  * news tell the client.
  */
 export async function refreshMailbox({ exchange, upstreamSide }: CommandContext): Promise<void> {
@@ -27,7 +27,8 @@ export async function refreshMailbox({ exchange, upstreamSide }: CommandContext)
   const nameOf = (uid: number) => `${principal.login} ${views.uidValidity} ${uid} ${views.mailbox}`;
   const contentOf = (digest: string) => `${principal.login} ${views.uidValidity} ${digest} ${views.mailbox}`;
   const until = timers.now() + REFRESH_MS;
-  const served = await views.servedWithoutKey();
+  const outdated = new Set(await views.outdated());
+  const served = [...new Set([...(await views.servedWithoutKey()), ...outdated])];
   const candidates = served.filter((uid) => !tried.has(nameOf(uid), keys)).sort((one, other) => other - one);
   if (candidates.length === 0) return;
   let renewed = 0;
@@ -62,19 +63,20 @@ export async function refreshMailbox({ exchange, upstreamSide }: CommandContext)
     return found.and(set);
   }
 
-  /** null: no key fits, or it is not to be had. */
+  /** null: a new UID would change nothing, or it is not to be had. */
   async function ifFitting(uid: number): Promise<{ octets: number; digest: string } | null> {
     const found: Injected[] = [];
     const reply = await upstreamSide.inject(
       `UID FETCH ${uid} (UID BODY.PEEK[])`,
-      (messageClass) => messageClass === 'encrypted' && found.length === 0,
+      (messageClass) => (messageClass === 'encrypted' || outdated.has(uid)) && found.length === 0,
       (injected) => found.push(injected),
     );
     let fitting: { octets: number; digest: string } | null = null;
     for (const { uid: told, original } of found) {
       if (original === null || !isOriginal(original)) continue;
-      const fits = reply.status === 'OK' && told === uid && (await fit.fits(principal, original.octets));
-      if (fits) fitting = { octets: original.octets.length, digest: await digestOf(original.octets) };
+      const isIt = reply.status === 'OK' && told === uid;
+      if (isIt && (outdated.has(uid) || (await fit.fits(principal, original.octets))))
+        fitting = { octets: original.octets.length, digest: await digestOf(original.octets) };
       await original.discard();
     }
     return fitting;
