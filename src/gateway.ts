@@ -5,8 +5,9 @@ import type { Config } from './config/load.ts';
 import { AddressRanges } from './connections/address-range.ts';
 import { type MailServer, type MailServerOptions, prepareMailServer } from './connections/mail-server.ts';
 import { tlsContext } from './connections/tls-context.ts';
+import { completeRows } from './directory/complete-rows.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
-import { SqliteDirectory } from './directory/sqlite-directory.ts';
+import { SqlDirectory } from './directory/sql-directory.ts';
 import { SealgateError } from './errors.ts';
 import { sourceOf } from './hsm/key-reference.ts';
 import { openKeySources } from './hsm/key-sources.ts';
@@ -22,7 +23,7 @@ import { atRestStory } from './pipeline/at-rest.ts';
 import { inboundStory } from './pipeline/inbound.ts';
 import { keyFit } from './pipeline/key-fit.ts';
 import { outboundStory } from './pipeline/outbound.ts';
-import type { Clock, InboundStory, OutboundStory } from './pipeline/ports.ts';
+import type { Clock, ForeignJudge, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
 import { startPop3Listener } from './pop3-proxy/listener.ts';
@@ -36,6 +37,7 @@ import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp } from './smtp-out/connect.ts';
 import { atRestMailboxes } from './store/at-rest-mailboxes.ts';
 import { deliveredVariants } from './store/delivered.ts';
+import { openDirectoryStore } from './store/directory-store.ts';
 import { type Installation, loadInstallation } from './store/installation.ts';
 import { keyInventories } from './store/key-inventories.ts';
 import { refusedSecrets } from './store/refused-secrets.ts';
@@ -72,7 +74,10 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const store = await openSqlite(config.directory.file);
     open.push(store);
     const pinned = await loadPinnedFiles(config.directory.pinned);
-    const directory = new SqliteDirectory({ store, pinned, clock, log });
+    await completeRows(store);
+    const certificates = await openDirectoryStore(config.directory.store, store);
+    open.push(certificates);
+    const directory = new SqlDirectory({ store: certificates, pinned, clock, log });
     const sources = await openKeySources(config.keys, {
       ...{ log, clock, postQuantum: config.smime.postQuantum },
       remembered: keyInventories(store, clock),
@@ -104,6 +109,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       directory,
       delivered: deliveredVariants(store, clock),
       rules: config.policy.rules,
+      groups: config.policy.groups,
       algorithms: config.smime,
       addressAlgorithms: principals.flatMap(({ login, profiles }) =>
         profiles.map((profile) => ({ ...profile, login })),
@@ -138,8 +144,10 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       account: upstream.host.toLowerCase(),
     });
     const { refreshAfterNewKey: messages } = config.reading;
+    const fit = keyFit(keyring);
     const refresh: RefreshSettings | null =
-      messages === 0 ? null : { messages, fit: keyFit(keyring), tried: new TriedMessages() };
+      messages === 0 ? null : { messages, fit, tried: new TriedMessages() };
+    const foreign = config.reading.foreign === 'peek-first' ? fit : null;
     const withKeys = loginsThatRead(principals, config.keys);
     const tlsMaterial = await listenerMaterial(config);
     const ports = new Map<string, number>();
@@ -152,7 +160,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const openings = new Openings();
     for (const listener of config.imap) {
       const started = await startImap(listener, shared, inbound, {
-        ...{ installation, withKeys, storing, refresh, openings },
+        ...{ installation, withKeys, storing, refresh, foreign, openings },
         reading: readingOf(listener),
       });
       open.push(started);
@@ -229,7 +237,8 @@ type ReadingParts = {
 };
 
 function readingSettings(config: Config['reading']): ReadingSettings {
-  const { shell, padding, profiles, backlog, unauthenticated, protectedHeaders, clearSignedStatus } = config;
+  const { shell, padding, profiles, backlog, unauthenticated, protectedHeaders } = config;
+  const { clearSignedStatus, foreign } = config;
   return {
     form: { shell, padding },
     profiles: profiles.map(({ logins, clients, networks, ...form }) => ({
@@ -238,23 +247,24 @@ function readingSettings(config: Config['reading']): ReadingSettings {
     })),
     backlog: backlog === 'all' ? null : backlog,
     policy: { unauthenticated, protectedHeaders },
-    clearSignedStatus,
+    ...{ clearSignedStatus, foreign },
   };
 }
 
-type Storing = { storing: StoringSettings; refresh: RefreshSettings | null };
+type Storing = { storing: StoringSettings; refresh: RefreshSettings | null; foreign: ForeignJudge | null };
 
 async function startImap(
   listener: Config['imap'][number],
   shared: Shared,
   story: InboundStory,
-  { installation, withKeys, storing, reading, refresh, openings }: ReadingParts & Storing,
+  { installation, withKeys, storing, reading, refresh, foreign, openings }: ReadingParts & Storing,
 ) {
   return startImapListener({
     ...common(listener, shared),
     upstream: mailServer(listener),
     ...{ story, storing, reading, openings },
     ...(refresh === null ? {} : { refresh }),
+    ...(foreign === null ? {} : { foreign }),
     hasKeys: ({ login }) => withKeys.has(login),
     keyAway: listener.keyAway,
     search: searchScope(listener.search),

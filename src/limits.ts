@@ -119,9 +119,14 @@ export const limits = {
   },
   mail: {
     headerOctets: 256 * 1024,
-    headerFields: 2_000,
+    /** Of a header, that are looked through for what the message is. */
+    classifiedOctets: 4 * 1024 * 1024,
     /** Headers of all parts together, those of messages inside among them. */
     treeHeaderOctets: 4 * 1024 * 1024,
+    /** Their fields, of which each takes some 100 octets of memory: more than one header can have. */
+    treeFields: 240_000,
+    /** Copies of fields that are protected with a message (RFC 9788), and records of them. */
+    protectedFields: 1_000,
     /** Nesting of multiparts. */
     depth: 100,
     entities: 10_000,
@@ -208,6 +213,8 @@ export const limits = {
      * which lie in spools meanwhile.
      */
     openings: { opening: { all: 16, each: 4 }, waiting: { all: 200, each: 8 } },
+    /** Octets of the body of an encrypted message in which its recipients are looked for before it is listed. */
+    peekedOctets: 8_192,
   },
   /** Words of decrypted mail, for SEARCH. */
   searchText: {
@@ -265,5 +272,23 @@ export const limits = {
     waiting: 2_000,
     /** What is remembered of one token, as text. A token with a thousand certificates stays below. */
     inventoryCharacters: 4 * 1024 * 1024,
+  },
+  postgresql: {
+    /** Requests that wait for a connection; with more, waiting is hopeless. */
+    waiting: 2_000,
+    /** Times that a transaction is tried again because another one was in the way. */
+    conflicts: 20,
+    /** What a change of the tables of a large directory may take, or be waited for where another gateway makes it. */
+    migrationMilliseconds: 600_000,
+  },
+  directory: {
+    /** Certificates of one address that wait for a person. */
+    pendingOfAddress: 20,
+    /** Certificates of one address that are kept at all. */
+    certificatesOfAddress: 200,
+    /** Addresses of one certificate that an import takes; one with more is not taken. */
+    addressesOfCertificate: 1_000,
+    /** What a search gives at once. */
+    pageEntries: 1_000,
   },
 } as const;

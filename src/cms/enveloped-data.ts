@@ -48,7 +48,9 @@ export function peekRecipients(octets: Buffer): CertificateIdentifier[] {
 }
 
 /** The recipients with a certificate. */
-export function certificateRecipients({ recipientInfos }: EnvelopedStructure): CertificateIdentifier[] {
+export function certificateRecipients({
+  recipientInfos,
+}: Pick<EnvelopedStructure, 'recipientInfos'>): CertificateIdentifier[] {
   return recipientInfos.flatMap((info) =>
     info.kind === 'shared-key' || info.kind === 'password' ? [] : [info.identifier],
   );
@@ -64,11 +66,7 @@ export const envelopedDataGrammar = {
    * `EncryptedContentInfo ::= SEQUENCE { contentType, contentEncryptionAlgorithm, encryptedContent [0] IMPLICIT OPTIONAL }`.
    */
   head(reader: IncrementalReader): EnvelopedHead {
-    const kind = kindOf(enterContentInfo(reader));
-    reader.openUniversal(universal.sequence, 'EnvelopedData');
-    smallInteger(reader.element('version'));
-    reader.optionalContext(0);
-    const recipientInfos = readRecipientInfos(reader.universal(universal.set, 'recipientInfos'));
+    const { kind, recipientInfos } = readAsFarAsRecipients(reader);
     reader.openUniversal(universal.sequence, 'encryptedContentInfo');
     const contentType = objectIdentifier(reader.element('contentType'));
     const algorithm = readAlgorithmIdentifier(reader.element('contentEncryptionAlgorithm'));
@@ -84,6 +82,19 @@ export const envelopedDataGrammar = {
     return { ...head, ...rest };
   },
 };
+
+/** Of a structure of which only the beginning may be there. @throws as what the reader throws, and `cms.malformed` */
+export function peekedRecipients(reader: IncrementalReader): CertificateIdentifier[] {
+  return certificateRecipients(readAsFarAsRecipients(reader));
+}
+
+function readAsFarAsRecipients(reader: IncrementalReader): Pick<EnvelopedHead, 'kind' | 'recipientInfos'> {
+  const kind = kindOf(enterContentInfo(reader));
+  reader.openUniversal(universal.sequence, 'EnvelopedData');
+  smallInteger(reader.element('version'));
+  reader.optionalContext(0);
+  return { kind, recipientInfos: readRecipientInfos(reader.universal(universal.set, 'recipientInfos')) };
+}
 
 function kindOf(contentType: string): EnvelopedStructure['kind'] {
   if (contentType === contentTypes.authEnvelopedData) return 'auth-enveloped';

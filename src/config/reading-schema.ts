@@ -48,6 +48,12 @@ export const readingSection = z
       .describe(
         'How many messages of a mailbox that is seen for the first time are opened: `all`, or only so many of the newest. The others stay as they are stored until they are copied or moved. For slow keys (cards).',
       ),
+    foreign: z
+      .enum(['shell-first', 'peek-first'])
+      .default('shell-first')
+      .describe(
+        'Encrypted mail that no key of its reader opens, by IMAP. `shell-first`: it is listed like other encrypted mail, and is a notice with the encrypted message attached. `peek-first`: before a mailbox is listed the first 8 KiB of each encrypted message that is new in it are fetched, and a message that names none of the reader’s certificates stays exactly as it is stored, so that a program with a key of its own can open it. It counts for mail that arrives after it was set, and for mailboxes that nobody has seen before.',
+      ),
     refreshAfterNewKey: z
       .int()
       .min(0)

@@ -1,3 +1,4 @@
+import { limits } from '../limits.ts';
 import { classifyHeader, type MessageClass } from '../mail-view/message-class.ts';
 import type { Withheld } from '../reading/withheld.ts';
 import type { FetchItems } from './fetch-plan.ts';
@@ -15,6 +16,8 @@ export type Injected = {
   header: Buffer;
   /** The whole message, where it was asked for and is wanted, or why it could not be had; null: it was not wanted. */
   original: Original | Withheld | null;
+  /** The first octets of the body, where a piece of TEXT was asked for; null: it was not, or is longer than asked for. */
+  body: Buffer | null;
 };
 
 export type InjectedContext = {
@@ -36,7 +39,8 @@ export class InjectedFetch {
   readonly #reader: FetchResponseReader;
   #raw: Buffer[] = [];
   /** What is done with the literal that is arriving: octets of a message that nobody asked for go nowhere. */
-  #literal: 'news' | 'message' | 'gather' | 'drop' = 'news';
+  #literal: 'news' | 'message' | 'gather' | 'body' | 'drop' = 'news';
+  #body: Buffer[] | null = null;
   #peek: HeaderPeek | null = null;
   #size = 0;
   #messageClass: MessageClass = 'none';
@@ -55,7 +59,11 @@ export class InjectedFetch {
     if (literal === null) return this.#finish();
     const section = announced !== null && announced !== false && announced.item.kind === 'section';
     if (!section) this.#literal = 'news';
-    else if (this.#peek !== null) this.#literal = 'drop';
+    else if (isBeginningOfText(announced)) {
+      const isAsked = this.#body === null && literal.size <= limits.view.peekedOctets;
+      this.#literal = isAsked ? 'body' : 'drop';
+      if (isAsked) this.#body = [];
+    } else if (this.#peek !== null) this.#literal = 'drop';
     else {
       this.#literal = 'message';
       this.#size = literal.size;
@@ -66,6 +74,10 @@ export class InjectedFetch {
 
   literal(octets: Buffer, remaining: number): Promise<void> | null {
     if (this.#literal === 'drop') return null;
+    if (this.#literal === 'body') {
+      this.#body?.push(octets);
+      return null;
+    }
     if (this.#literal === 'gather') return this.#gathering?.write(octets) ?? null;
     if (this.#literal === 'news') {
       if (this.#reader.nested) this.#reader.nestedLiteral(octets);
@@ -106,6 +118,7 @@ export class InjectedFetch {
       messageClass: this.#messageClass,
       header: this.#header,
       original: (await this.#gathering?.finish()) ?? null,
+      body: this.#body === null ? null : Buffer.concat(this.#body),
     });
     await this.#passFlags(items);
   }
@@ -118,6 +131,10 @@ export class InjectedFetch {
     );
     return this.#context.write(Buffer.from(`* ${this.#msn} FETCH (${text.join(' ').trim()})\r\n`, 'latin1'));
   }
+}
+
+function isBeginningOfText({ item }: ResponseItem): boolean {
+  return item.kind === 'section' && item.section.kind === 'text' && item.partial?.origin === 0;
 }
 
 /** RFC 9051 §7.5.2: NIL in the place of octets, where there are none; of a message there always are. */

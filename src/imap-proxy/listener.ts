@@ -13,6 +13,7 @@ import { limits } from '../limits.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
+import type { ForeignJudge } from '../pipeline/ports.ts';
 import { Openings } from '../reading/openings.ts';
 import type { ReaderOptions } from '../reading/reader-options.ts';
 import type { Reading } from '../reading/reader-views.ts';
@@ -20,6 +21,7 @@ import { systemTimers } from '../reading/timers.ts';
 import type { LoginOptions } from '../sasl/login-options.ts';
 import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
 import type { Telling } from './capability.ts';
+import { ForeignLook } from './foreign/foreign-look.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { Refreshing, type RefreshSettings } from './refresh/refreshing.ts';
@@ -45,6 +47,8 @@ export type ImapListenerOptions = ListenerOptions &
     storing?: StoringSettings;
     /** Messages that a new key opens get new UIDs. Absent: they stay as they were shown. */
     refresh?: RefreshSettings;
+    /** Asked for whom encrypted messages are before they are listed. Absent: nobody is. */
+    foreign?: ForeignJudge;
     /** How decrypted mail is shown, and where that is recorded. Absent: as usual, and nowhere. */
     reading?: Reading;
   };
@@ -214,6 +218,7 @@ async function afterLogin(
       keyAway: options.keyAway ?? 'refuse',
       search: options.search ?? { kind: 'opened' },
       storing,
+      foreign: options.foreign === undefined || !hasKeys ? null : new ForeignLook(options.foreign, principal),
       refreshing: options.refresh === undefined ? null : new Refreshing(options.refresh, principal),
     });
   } finally {

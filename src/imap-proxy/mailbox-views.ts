@@ -172,6 +172,22 @@ export class MailboxViews {
     return this.#selected.uidNext ?? 0;
   }
 
+  /** From here on nobody has asked yet for whom encrypted messages are; null: nobody does in this mailbox. */
+  get undecidedFrom(): number | null {
+    return this.#reader.undecidedFrom;
+  }
+
+  /** Messages below `from` were asked for; `foreign`: those that are for others. false: it could not be written down. */
+  async foundForeign(from: number, foreign: readonly number[]): Promise<boolean> {
+    try {
+      await this.#reader.foundForeign(from, foreign);
+      return true;
+    } catch (error) {
+      if (error instanceof SealgateError) return false;
+      throw error;
+    }
+  }
+
   /** UIDs of messages that were shown as such that no key opens; none where that is not known. */
   async servedWithoutKey(): Promise<readonly number[]> {
     try {

@@ -10,6 +10,7 @@ import type { Storing } from './append/storing.ts';
 import type { Telling } from './capability.ts';
 import { ClientSide } from './client-side.ts';
 import { ClientVoice } from './client-voice.ts';
+import type { ForeignLook } from './foreign/foreign-look.ts';
 import type { GatheringPlaces } from './gathering.ts';
 import type { MailboxViews } from './mailbox-views.ts';
 import type { Pending, TaggedReply } from './pending.ts';
@@ -39,6 +40,8 @@ export type SessionParts = {
   search: SearchScope;
   /** Where mail that clients store is encrypted; null: nowhere for this login. */
   storing: Storing | null;
+  /** Asks for whom encrypted messages are before anything is said of them; null: never. */
+  foreign: ForeignLook | null;
   /** Gives new UIDs to what a new key opens; null: never. */
   refreshing: Refreshing | null;
 };

@@ -244,6 +244,7 @@ export class UpstreamSide {
       case 'data':
         if (line.name === 'EXISTS') {
           this.#exchange.parts.views.atRest?.grew();
+          this.#exchange.parts.foreign?.lookAgain();
           this.#hear(event.octets);
         }
         this.#handler = PASS;

@@ -5,6 +5,7 @@ import type { OctetSource, OctetStream } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { CertificateTrust } from '../policy/rules.ts';
 import type { Principal } from '../sasl/principal.ts';
+import type { MessageBeginning } from '../smime/beginning-of-encrypted.ts';
 import type { SecurityReport } from '../smime/report.ts';
 import type { Envelope, Recipient } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
@@ -14,7 +15,7 @@ import type { Reply } from '../smtp/reply.ts';
  * gateway.ts connects them; nothing here is implemented in this folder except the stories themselves.
  */
 
-export type { Principal };
+export type { MessageBeginning, Principal };
 
 /** Where a submission came from. */
 export type Origin = {
@@ -135,6 +136,12 @@ export interface KeyFit {
   fits(principal: Principal, octets: OctetSource): Promise<boolean>;
 }
 
+/** Whether a message is for somebody else, asked before anything is said of it. */
+export interface ForeignJudge {
+  /** `for-others`: its recipients are all there, and none is a certificate of the principal's. `may-open`: one is, or nobody can say. */
+  judge(principal: Principal, beginning: MessageBeginning): Promise<'may-open' | 'for-others'>;
+}
+
 /** Mail that a client stores, encrypted to its own login before it goes to the mail server, and opened again. */
 export interface AtRestStory {
   /** Never throws for what a message contains; a refusal is an outcome. */
@@ -178,7 +185,12 @@ export type KnownCertificate = {
   trust: CertificateTrust;
   /** sMIMECapabilities of the correspondent's last signed mail, preferred first, as cms/capabilities.ts writes them. */
   capabilities: readonly string[];
-  source: 'directory' | 'file';
+  /** Where it came from: signed mail, a file that an administrator read in, or one that is pinned. */
+  source: 'mail' | 'import' | 'file';
+  /** Absent: it is known under the address that was asked for. Else under this one, which differs from it in letter case alone. */
+  foundAs?: string;
+  /** A person has said that this certificate is to be believed, whatever its path says; `trust` takes that into account. */
+  decision?: { reason: string; by: string; at: Date };
 };
 
 /** Correspondents' certificates. Throws SealgateError `directory.unavailable` (temporary). */

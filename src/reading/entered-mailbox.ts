@@ -24,6 +24,11 @@ export class EnteredMailbox {
     return this.#entered?.mailbox ?? null;
   }
 
+  /** null: none, or it is not there yet. */
+  get now(): RecordedMailbox | null {
+    return this.#entered?.now ?? null;
+  }
+
   /** `at` finds no message in it, if there is one. */
   get isEmpty(): boolean {
     return this.#entered?.now?.isEmpty ?? true;

@@ -1,4 +1,5 @@
 import type { ViewKind } from '../mail-view/message-class.ts';
+import { type ForeignMessages, readForeign, writeForeign } from './foreign-messages.ts';
 
 /**
  * What encrypted messages of one mailbox are, by UID: from `from` on, until the next one. A message keeps what it was when its
@@ -51,22 +52,30 @@ export function readEras(text: string): readonly Era[] {
 }
 
 /** Encrypted mail and clear-signed mail change apart. */
-export type MailboxEras = { encrypted: readonly Era[]; clearSigned: readonly Era[] };
+export type MailboxEras = {
+  encrypted: readonly Era[];
+  clearSigned: readonly Era[];
+  /** null: nobody ever asked for whom a message is before it was listed. */
+  foreign: ForeignMessages | null;
+};
 
-export function writeMailboxEras({ encrypted, clearSigned }: MailboxEras): string {
-  return clearSigned.length === 0
-    ? writeEras(encrypted)
-    : `${writeEras(encrypted)};${writeEras(clearSigned)}`;
+export function writeMailboxEras({ encrypted, clearSigned, foreign }: MailboxEras): string {
+  const parts = [writeEras(encrypted), writeEras(clearSigned), foreign === null ? '' : writeForeign(foreign)];
+  return parts.join(';').replace(/;+$/, '');
 }
 
 export function readMailboxEras(text: string): MailboxEras {
-  const [encrypted = '', clearSigned = ''] = text.split(';');
-  return { encrypted: readEras(encrypted), clearSigned: readEras(clearSigned) };
+  const [encrypted = '', clearSigned = '', foreign = ''] = text.split(';');
+  return {
+    encrypted: readEras(encrypted),
+    clearSigned: readEras(clearSigned),
+    foreign: readForeign(foreign),
+  };
 }
 
 /** Where nothing was ever said of clear-signed mail, it was shown as stored, if anybody saw the mailbox. */
 export function clearSignedEras(
-  { encrypted, clearSigned }: MailboxEras,
+  { encrypted, clearSigned }: Pick<MailboxEras, 'encrypted' | 'clearSigned'>,
   kind: 'overlay' | 'identity',
   uidNext: number | null,
 ): readonly Era[] {

@@ -80,6 +80,7 @@ export class ReaderViews {
     this.#said = new SaidBefore({
       ...{ recorded, hasKeys, backlog: settings.backlog },
       clearSigned: settings.clearSignedStatus === 'header' ? 'overlay' : 'identity',
+      foreign: settings.foreign ?? 'shell-first',
       seal: new RecordSeal(secret, account, principal.login),
     });
     this.#making = new ViewMaking({ ...options, spool, policy: settings.policy }, this.#said);
@@ -138,9 +139,21 @@ export class ReaderViews {
     return era ?? (this.#said.mayBeOverlaid ? 'overlay' : 'identity');
   }
 
-  /** `shell`: it was opened, in whatever session; null: its class says what it is. */
-  recorded(message: StoredMessage): 'shell' | null {
-    return this.#said.has(message) ? 'shell' : null;
+  /** `shell`: it was opened, in whatever session; `identity`: it is encrypted to others; null: its class says what it is. */
+  recorded(message: StoredMessage): 'shell' | 'identity' | null {
+    if (this.#said.has(message)) return 'shell';
+    return this.#said.isForeign(message) ? 'identity' : null;
+  }
+
+  /** From this UID on nobody has asked yet for whom encrypted messages of the mailbox are; null: nobody does. */
+  get undecidedFrom(): number | null {
+    const { foreign } = this.#said;
+    return foreign?.asking === true ? foreign.from : null;
+  }
+
+  /** Encrypted messages below `from` were asked for; `foreign`: those that are for others. @throws SealgateError `store.unavailable` */
+  foundForeign(from: number, foreign: readonly number[]): Promise<void> {
+    return this.#said.found({ from, foreign });
   }
 
   /**
@@ -187,9 +200,10 @@ export class ReaderViews {
     return formFor(settings, { login: principal.login, client: this.#client, address: remote });
   }
 
-  /** UIDs of messages in the mailbox that were served as such that no key opens: with a new key they need a new UID to be opened. */
+  /** UIDs of messages in the mailbox that were served as such that no key opens, or as they are stored for that: with a new key they need a new UID to be opened. */
   async servedWithoutKey(): Promise<readonly number[]> {
-    return (await this.#said.servedAs('no-key')).map(Number);
+    const served = (await this.#said.servedAs('no-key')).map(Number);
+    return [...served, ...(this.#said.foreign?.foreign ?? [])];
   }
 
   /** UIDs of messages in the mailbox that another renderer has served, in octets that this one does not make: they need new ones. */

@@ -11,6 +11,8 @@ export type ReadingSettings = {
   policy: RenderPolicy;
   /** What clear-signed mail has in its header; absent: what is stored. */
   clearSignedStatus?: 'off' | 'header';
+  /** Whether it is asked for whom encrypted messages are before they are listed; absent: `shell-first`, it is not. */
+  foreign?: 'shell-first' | 'peek-first';
 };
 
 /** What is said must hold; null: whoever it is. */

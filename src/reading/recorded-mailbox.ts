@@ -1,4 +1,4 @@
-import { type MailboxEras, readMailboxEras } from './message-eras.ts';
+import { type MailboxEras, readMailboxEras, writeMailboxEras } from './message-eras.ts';
 import type { KnownMailbox, MailboxPlace, RecordedMessage, ViewRecords } from './view-records.ts';
 
 /**
@@ -9,6 +9,7 @@ export class RecordedMailbox {
   readonly id: number;
   readonly place: MailboxPlace;
   eras: MailboxEras;
+  #changing: Promise<void> = Promise.resolve();
   /** UIDs, ascending, with what is known of each. */
   readonly #uids: Uint32Array;
   readonly #sizes: Float64Array;
@@ -45,6 +46,24 @@ export class RecordedMailbox {
 
   note(recorded: RecordedMessage): void {
     this.#others.set(recorded.message, recorded);
+  }
+
+  /**
+   * Says anew what its messages are, one session after the other: each begins with what the one before has said. What could not
+   * be written down is to be written by whoever comes next.
+   *
+   * @param next the same object where nothing is to be changed
+   * @throws SealgateError `store.unavailable` (temporary)
+   */
+  async change(records: ViewRecords, next: (eras: MailboxEras) => MailboxEras): Promise<void> {
+    const change = this.#changing.then(async () => {
+      const eras = next(this.eras);
+      if (eras === this.eras) return;
+      await records.setEras(this.id, writeMailboxEras(eras));
+      this.eras = eras;
+    });
+    this.#changing = change.catch(() => undefined);
+    await change;
   }
 }
 

@@ -2,7 +2,14 @@ import { SealgateError } from '../errors.ts';
 import type { ViewKind } from '../mail-view/message-class.ts';
 import type { Annotation } from '../mail-view/render.ts';
 import { EnteredMailbox } from './entered-mailbox.ts';
-import { backlogEras, clearSignedEras, eraOf, erasWith, writeMailboxEras } from './message-eras.ts';
+import {
+  type ForeignMessages,
+  foreignAtEntry,
+  isUndecided,
+  withFound,
+  withShown,
+} from './foreign-messages.ts';
+import { backlogEras, clearSignedEras, eraOf, erasWith } from './message-eras.ts';
 import type { RecordSeal } from './record-seal.ts';
 import type { RecordedMailbox, RecordedMailboxes } from './recorded-mailbox.ts';
 import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
@@ -30,6 +37,8 @@ export type SaidBeforeParts = {
   backlog: number | null;
   /** What clear-signed messages are that arrive from now on. */
   clearSigned: 'overlay' | 'identity';
+  /** Whether it is asked of encrypted messages for whom they are before anything is said of them. */
+  foreign: 'shell-first' | 'peek-first';
 };
 
 /** Of what records hold, so much is kept at hand. */
@@ -66,23 +75,28 @@ export class SaidBefore {
   }
 
   async enter(selected: SelectedMailbox): Promise<void> {
-    const { recorded, hasKeys, clearSigned } = this.#parts;
+    const { recorded, hasKeys, clearSigned, foreign } = this.#parts;
     const place = this.#placeOfMailbox(selected);
     if (recorded === null || this.#entered === null || place === null) return;
     const mailbox = await this.#entered.enter(place);
     const kind = hasKeys ? 'shell' : 'identity';
-    const first =
-      mailbox.eras.encrypted.length === 0 && kind === 'shell' ? await this.#backlog(selected) : null;
-    const eras = {
-      encrypted: first ?? erasWith(mailbox.eras.encrypted, kind, selected.uidNext),
-      clearSigned: clearSignedEras(mailbox.eras, clearSigned, selected.uidNext),
-    };
-    this.#overlays = eras.clearSigned.some((each) => each.kind === 'overlay');
-    const { eras: before } = mailbox;
-    if (eras.encrypted === before.encrypted && eras.clearSigned === before.clearSigned) return;
-    // What could not be written down is to be written by whoever comes next.
-    await recorded.records.setEras(mailbox.id, writeMailboxEras(eras));
-    mailbox.eras = eras;
+    const isNew = mailbox.eras.encrypted.length === 0;
+    const first = isNew && kind === 'shell' ? await this.#backlog(selected) : null;
+    const { uidNext } = selected;
+    await mailbox.change(recorded.records, (before) => {
+      const eras = {
+        encrypted:
+          (before.encrypted.length === 0 ? first : null) ?? erasWith(before.encrypted, kind, uidNext),
+        clearSigned: clearSignedEras(before, clearSigned, uidNext),
+        foreign: foreignAtEntry(before.foreign, foreign, before.encrypted.length === 0, uidNext),
+      };
+      this.#overlays = eras.clearSigned.some((each) => each.kind === 'overlay');
+      const same =
+        eras.encrypted === before.encrypted &&
+        eras.clearSigned === before.clearSigned &&
+        eras.foreign === before.foreign;
+      return same ? before : eras;
+    });
   }
 
   /** null: all messages, or nobody can tell which. */
@@ -96,7 +110,47 @@ export class SaidBefore {
   /** What a message's class was before keys came or went; null: it is what its class says now. */
   era(message: StoredMessage): ViewKind | null {
     const eras = this.#mailboxOf(message)?.eras.encrypted ?? [];
-    return message.protocol === 'imap' ? eraOf(eras, message.uid) : null;
+    if (message.protocol !== 'imap') return null;
+    return this.isForeign(message) ? 'identity' : eraOf(eras, message.uid);
+  }
+
+  /** Whether an encrypted message is shown as it is stored, for it was found to be for somebody else. */
+  isForeign(message: StoredMessage): boolean {
+    // Asked of every message of a listing: no name is made of each where none can be found.
+    const foreign = this.foreign?.foreign;
+    if (foreign === undefined || foreign.size === 0 || message.protocol !== 'imap') return false;
+    return foreign.has(message.uid) && this.#mailboxOf(message) !== null;
+  }
+
+  /** What is known of the mailbox that is entered; null: it is not asked in it. */
+  get foreign(): ForeignMessages | null {
+    return this.#entered?.now?.eras.foreign ?? null;
+  }
+
+  /** Says for whom messages below a UID are; of those of which something was said meanwhile, that stays. */
+  async found(foreign: { from: number; foreign: readonly number[] }): Promise<void> {
+    const mailbox = await this.#entered?.mailbox;
+    const { recorded } = this.#parts;
+    if (recorded === null || !mailbox) return;
+    await mailbox.change(recorded.records, (eras) => {
+      if (eras.foreign?.asking !== true) return eras;
+      const unsaid = foreign.foreign.filter((uid) => mailbox.get(String(uid)) === null);
+      return { ...eras, foreign: withFound(eras.foreign, { ...foreign, foreign: unsaid }) };
+    });
+  }
+
+  /** null: it is decided what it is. Otherwise it is shown opened from now on, as nobody has asked. */
+  #showUndecided(message: StoredMessage): Promise<void> | null {
+    const { recorded } = this.#parts;
+    const mailbox = this.#mailboxOf(message);
+    const foreign = mailbox?.eras.foreign ?? null;
+    if (recorded === null || mailbox === null || foreign === null || message.protocol !== 'imap') return null;
+    const { uid, overlaid } = message;
+    if (overlaid === true || !isUndecided(foreign, uid)) return null;
+    return mailbox.change(recorded.records, (eras) => {
+      const shown = eras.foreign === null ? null : withShown(eras.foreign, uid);
+      return shown === null ? eras : { ...eras, foreign: shown };
+    });
   }
 
   /** Whether any clear-signed message of the mailbox may have a status. */
@@ -131,6 +185,8 @@ export class SaidBefore {
 
   /** null: it is at hand, or there is nothing. Rejects as `find` does. */
   recall(message: StoredMessage): Promise<unknown> | null {
+    const deciding = this.#showUndecided(message);
+    if (deciding !== null) return deciding.then(() => this.recall(message));
     if (this.#entered === null || this.#atHand.has(messageKey(message))) return null;
     const mailbox = this.#mailboxOf(message);
     if (mailbox !== null && mailbox.get(nameOf(message)) === null) return null;
@@ -164,7 +220,9 @@ export class SaidBefore {
     const { recorded } = this.#parts;
     const mailbox = await this.#entered?.mailbox;
     if (recorded === null || !mailbox) return [];
-    return (await recorded.records.outdated(mailbox.id)).map((name) => Number(name.replace(/^overlaid /, '')));
+    return (await recorded.records.outdated(mailbox.id)).map((name) =>
+      Number(name.replace(/^overlaid /, '')),
+    );
   }
 
   /**

@@ -2,6 +2,7 @@ import { lookForMarks } from '../append/look-for-marks.ts';
 import { DeferredFetch } from '../deferred-fetch.ts';
 import type { FetchItem } from '../fetch-item.ts';
 import { choosingModifiers, planFetch, readFetchCommand, saysUid, withUid } from '../fetch-plan.ts';
+import { lookForForeign } from '../foreign/look-for-foreign.ts';
 import { Pending } from '../pending.ts';
 import type { CommandHandler } from './command-context.ts';
 import { COMMAND_LIMIT } from './pass.ts';
@@ -12,7 +13,10 @@ export const fetch: CommandHandler = async (context, event, { tag, name, argumen
   const byUid = name === 'UID FETCH';
   const command = event.literal === null ? readFetchCommand(byUid, argument) : null;
   const about = command === null || command.items.length === 0 || command.items.some(isAboutMessages);
-  if (about) await lookForMarks(context);
+  if (about) {
+    await lookForMarks(context);
+    await lookForForeign(context, tag);
+  }
   const { views } = exchange.parts;
   const plan = planFetch(command, views.names, views.listing);
   const pending = new Pending(tag, 'fetch', command, plan.alone);

@@ -1,4 +1,5 @@
 import { lookForMarks } from '../append/look-for-marks.ts';
+import { lookForForeign } from '../foreign/look-for-foreign.ts';
 import { Pending } from '../pending.ts';
 import { answerSearch } from '../search/answer-search.ts';
 import { needsMerging } from '../search/merged-search.ts';
@@ -27,6 +28,7 @@ export const search: CommandHandler = async (context, event, start) => {
   }
   // What is opened to be searched is opened as what it is.
   await lookForMarks(context);
+  await lookForForeign(context, start.tag);
   await exchange.quiet();
   try {
     const untagged = await answerSearch(context, start.tag, program, byUid);

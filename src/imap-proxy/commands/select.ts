@@ -10,9 +10,10 @@ export const select: CommandHandler = async ({ alone, exchange }, event, { tag, 
     const [mailbox] = readArguments([{ kind: 'text', text: argument }]) ?? [];
     if (mailbox?.kind === 'string') pending.mailbox = mailbox.octets.toString('latin1');
   }
-  const { refreshing } = exchange.parts;
+  const { refreshing, foreign } = exchange.parts;
   refreshing?.selected(false);
   await alone(event, pending);
+  foreign?.selected();
   // RFC 9051 §6.3.2: [READ-ONLY] where nothing in it may be changed.
   if (refreshing !== null && name === 'SELECT' && pending.settled) {
     const { status, line } = await pending.done;

@@ -2,6 +2,7 @@ import { contentTypes } from '../../../src/cms/oids.ts';
 import { readMessage } from '../../../src/mail/entity-tree.ts';
 import { sevenBitSafe } from '../../../src/mail/seven-bit-safe.ts';
 import { encodeBase64 } from '../../../src/mail/transfer-encoding.ts';
+import { recipientsAmong } from '../../../src/smime/beginning-of-encrypted.ts';
 import { encryptMessage } from '../../../src/smime/encrypt.ts';
 import { openMessage } from '../../../src/smime/open.ts';
 import { recognise } from '../../../src/smime/recognise.ts';
@@ -60,6 +61,39 @@ export const smimeTargets: readonly FuzzTarget[] = [
     allowed: ['mail.'],
     dictionary: smimeDictionary,
     prepare: () => ({ seeds: mails, run: (input) => recognise(readMessage(input)) }),
+  },
+  {
+    // What a listing asks ahead: the same of a beginning as of the whole, or nothing.
+    name: 'smime-recipients-ahead',
+    form: 'mail',
+    allowed: [],
+    dictionary: smimeDictionary,
+    prepare: async () => {
+      const people = new Correspondents();
+      const certificates = [people.alice.certificate];
+      return {
+        seeds: await smimeMessages(people),
+        close: () => people.remove(),
+        async run(input) {
+          const end = input.indexOf('\r\n\r\n') + 4;
+          const header = input.subarray(0, end);
+          const body = input.subarray(end);
+          const whole = await recipientsAmong({ header, body, whole: true }, certificates);
+          for (const octets of [100, 1_000, 8_192]) {
+            if (octets >= body.length) continue;
+            const some = await recipientsAmong(
+              { header, body: body.subarray(0, octets), whole: false },
+              certificates,
+            );
+            holds(
+              some === whole || some === 'unknown' || whole === 'unknown',
+              'a beginning says what the whole says',
+            );
+          }
+          return whole;
+        },
+      };
+    },
   },
   {
     // Whole messages with real keys. The function promises an outcome for whatever a message contains.

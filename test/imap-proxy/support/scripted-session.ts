@@ -179,6 +179,7 @@ function partsOf(client: Socket, upstream: Socket, story: InboundStory): Session
       keyAway: 'refuse',
       search: { kind: 'opened' },
       storing: null,
+      foreign: null,
       refreshing: null,
     },
     client: new Wire(client, 'client', limits.imap.clientLineOctets),

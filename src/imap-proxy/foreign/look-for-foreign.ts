@@ -1,0 +1,77 @@
+import { limits } from '../../limits.ts';
+import type { CommandContext } from '../commands/command-context.ts';
+import { NumberSet } from '../search/number-set.ts';
+import { tellNowAndThen } from '../tell-now-and-then.ts';
+
+/** Messages of which the beginning is asked for by one command. */
+const ASKED = 100;
+
+/**
+ * Asks of encrypted messages that nothing was said of yet whether any key of their reader's fits: once for each mailbox, and again
+ * for those that have come since. Those for others are shown as they are stored, for good.
+ *
+ * Must never happen: a message of which something was said becomes something else. What arrives while nobody could ask is decided
+ * when it is said (SaidBefore), and stays that too.
+ */
+export async function lookForForeign({ exchange, upstreamSide }: CommandContext, tag: string): Promise<void> {
+  const { foreign: look, views, timers } = exchange.parts;
+  if (look?.mustLook !== true) return;
+  const { judge, principal } = look;
+  const from = views.undecidedFrom;
+  if (from === null || (views.uidNext === from && !look.hasGrown)) return look.looking();
+  await exchange.quiet();
+  look.looking();
+  const stopTelling = tellNowAndThen(timers, () => {
+    void exchange.say(`* OK [INPROGRESS ("${tag}" NIL NIL)] Looking at messages\r\n`);
+  });
+  try {
+    if (!(await lookFrom(from))) look.lookAgain();
+  } finally {
+    stopTelling();
+  }
+
+  /** false: it could not be ended. */
+  async function lookFrom(first: number): Promise<boolean> {
+    const encrypted: number[] = [];
+    let last = 0;
+    const { status } = await upstreamSide.inject(
+      `UID FETCH ${first}:* (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE)])`,
+      () => false,
+      ({ uid, messageClass }) => {
+        // `n:*` has the last message, too, where none is behind n.
+        if (uid === null || uid < first) return;
+        last = Math.max(last, uid);
+        const isOpen = messageClass === 'encrypted' && views.known(uid) === null;
+        if (isOpen && views.kindOf(messageClass, uid) === 'shell') encrypted.push(uid);
+      },
+    );
+    if (status !== 'OK') return false;
+    encrypted.sort((one, other) => one - other);
+    for (let at = 0; at < encrypted.length; at += ASKED) {
+      const some = encrypted.slice(at, at + ASKED);
+      const foreign = await foreignAmong(some);
+      if (foreign === null || !(await views.foundForeign((some.at(-1) ?? 0) + 1, foreign))) return false;
+    }
+    return last < first || (await views.foundForeign(last + 1, []));
+  }
+
+  /** null: the connection is gone, or the mail server does not answer such a question now. */
+  async function foreignAmong(uids: readonly number[]): Promise<number[] | null> {
+    const found: { uid: number; header: Buffer; body: Buffer }[] = [];
+    const octets = limits.view.peekedOctets;
+    const { status } = await upstreamSide.inject(
+      `UID FETCH ${NumberSet.of(uids)} (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE CONTENT-TRANSFER-ENCODING)] BODY.PEEK[TEXT]<0.${octets}>)`,
+      () => false,
+      ({ uid, messageClass, header, body }) => {
+        if (uid !== null && body !== null && messageClass === 'encrypted') found.push({ uid, header, body });
+      },
+    );
+    if (status !== 'OK') return null;
+    const foreign: number[] = [];
+    for (const { uid, header, body } of found) {
+      const beginning = { header, body, whole: body.length < octets };
+      if ((await judge.judge(principal, beginning)) === 'for-others') foreign.push(uid);
+    }
+    return foreign;
+  }
+}
