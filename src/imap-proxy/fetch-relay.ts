@@ -136,7 +136,12 @@ export class FetchRelay {
         return remaining === 0 ? this.#collected(action.item, Buffer.concat(action.chunks)) : null;
       case 'peek': {
         const seen = action.peek.push(octets, remaining === 0);
-        return seen === null ? null : this.#headerSeen(action, seen.header, seen.rest);
+        if (seen === null) return null;
+        if (!seen.whole && this.#mode === 'undecided') {
+          this.#action = this.#drop(HEADER_TOO_LARGE);
+          return null;
+        }
+        return this.#headerSeen(action, seen.header, seen.rest);
       }
       case 'clean':
         return this.#emit(action.cleaner.clean(octets));
@@ -238,9 +243,8 @@ export class FetchRelay {
           if (need === 'class') return this.#drop();
           throw tooMuch();
         }
-        if (small) return { kind: 'collect', item, chunks: [] };
-        this.#decide('identity');
-        return this.#longHeader(item, size);
+        if (size <= limits.mail.classifiedOctets) return { kind: 'collect', item, chunks: [] };
+        return this.#drop(HEADER_TOO_LARGE);
       default:
         return { kind: 'drop' };
     }
@@ -261,13 +265,10 @@ export class FetchRelay {
   }
 
   /** Nobody can say what this message is, so nothing of it is shown. */
-  #drop(): LiteralAction {
+  #drop(reason: Withheld = NOT_FOLLOWED): LiteralAction {
     this.#mode = 'dropped';
     this.#raw = [];
-    this.#withhold({
-      code: 'SERVERBUG',
-      text: 'The mail server answered in a way that could not be followed.',
-    });
+    this.#withhold(reason);
     return { kind: 'drop' };
   }
 
@@ -285,12 +286,11 @@ export class FetchRelay {
     const { views } = this.#context;
     const clean = withoutForgedStatus(octets, views.names);
     this.#literals.set(item, clean);
-    const wait = this.#emit(clean);
     const need = this.#context.items.need(item.item);
     if (this.#mode === 'undecided' && (need === 'shape' || need === 'view')) {
       this.#decide(views.kindOf(classifyHeader(clean), this.#uid()));
     }
-    return wait;
+    return this.#emit(clean);
   }
 
   #headerSeen(
@@ -455,6 +455,12 @@ export class FetchRelay {
 }
 
 const SP = 0x20;
+const NOT_FOLLOWED: Withheld = {
+  code: 'SERVERBUG',
+  text: 'The mail server answered in a way that could not be followed.',
+};
+/** What it is would have to be guessed from a part of its header. */
+const HEADER_TOO_LARGE: Withheld = { code: 'LIMIT', text: 'The header of a message is too large.' };
 const DROP: LiteralAction = { kind: 'drop' };
 /** A literal that is kept, before there is a place for it. */
 const GATHER: LiteralAction = { kind: 'drop' };

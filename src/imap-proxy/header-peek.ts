@@ -6,15 +6,23 @@ export class HeaderPeek {
   readonly #chunks: Buffer[] = [];
   #length = 0;
   readonly #end = new HeaderEnd();
+  readonly #limit: number;
 
-  /** The octets up to and including the empty line, and the rest; null: more is needed. Beyond the limit all is header. */
-  push(chunk: Buffer, last: boolean): { header: Buffer; rest: Buffer } | null {
+  constructor(limit: number = limits.mail.classifiedOctets) {
+    this.#limit = limit;
+  }
+
+  /**
+   * The octets up to and including the empty line, and the rest; null: more is needed. Beyond the limit all is header, and it is not
+   * `whole`: more of it may follow.
+   */
+  push(chunk: Buffer, last: boolean): { header: Buffer; rest: Buffer; whole: boolean } | null {
     const end = this.#end.in(chunk);
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    if (end === -1 && !last && this.#length < limits.mail.headerOctets) return null;
+    if (end === -1 && !last && this.#length < this.#limit) return null;
     const all = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
     const at = end === -1 ? all.length : all.length - chunk.length + end;
-    return { header: all.subarray(0, at), rest: all.subarray(at) };
+    return { header: all.subarray(0, at), rest: all.subarray(at), whole: end !== -1 || last };
   }
 }

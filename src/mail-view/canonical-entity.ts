@@ -66,17 +66,21 @@ async function unwrapMessages(content: OctetSource): Promise<{ entity: OctetSour
 function requireRoom(root: Entity): void {
   let entities = 2;
   let headerOctets = 0;
+  let fields = 0;
   let deepest = 0;
   const count = (entity: Entity, depth: number): void => {
     entities++;
     headerOctets += entity.header.end - entity.header.start;
+    fields += entity.fields.length;
     deepest = Math.max(deepest, depth);
     for (const part of entity.parts) count(part, depth + 1);
   };
   count(root, 1);
   if (deepest > limits.mail.depth) throw tooComplex('parts nested too deep');
   if (entities > limits.mail.entities) throw tooComplex('too many parts');
-  if (headerOctets > limits.mail.treeHeaderOctets - 2 * limits.mail.headerOctets) {
+  const { headerOctets: shell, treeHeaderOctets, treeFields } = limits.mail;
+  // No field has fewer than two octets.
+  if (headerOctets > treeHeaderOctets - 2 * shell || fields > treeFields - shell / 2) {
     throw tooComplex('the headers of all parts together are too large');
   }
 }

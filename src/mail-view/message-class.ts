@@ -1,3 +1,4 @@
+import { limits } from '../limits.ts';
 import type { HeaderField } from '../mail/entity.ts';
 import { field, readHeader } from '../mail/header.ts';
 import { readMediaType } from '../mail/media-type.ts';
@@ -49,24 +50,17 @@ export function viewKind(messageClass: MessageClass, readerHasKeys: boolean): Vi
 export function classifyHeader(header: Buffer): MessageClass {
   // Of a thousand messages nearly all end here; no class but `none` does without one of these words.
   if (!/application\/|multipart\/signed/i.test(header.toString('latin1'))) return 'none';
-  // With more fields than are read it is still what a listing says that asks for this one alone.
-  return classifyFields(fieldsOf(header) ?? fieldsOf(contentTypesOf(header)) ?? []);
-}
-
-/** null: more than a header may have. */
-function fieldsOf(header: Buffer): readonly HeaderField[] | null {
-  try {
-    return readHeader(header, 0, header.length).fields;
-  } catch {
-    return null;
-  }
+  const contentTypes = contentTypesOf(header);
+  // One that is larger than any header that is read is in no grammar.
+  if (contentTypes.length > limits.mail.headerOctets) return 'none';
+  return classifyFields(readHeader(contentTypes, 0, contentTypes.length).fields);
 }
 
 /** What a server has for `HEADER.FIELDS (CONTENT-TYPE)`. */
 function contentTypesOf(octets: Buffer): Buffer {
   const end = new HeaderEnd().in(octets);
   const header = octets.toString('latin1', 0, end === -1 ? octets.length : end);
-  const found = header.match(/(?<=^|\n)content-type:[^\n]*\n(?:[ \t][^\n]*\n)*/gi) ?? [];
+  const found = header.match(/(?<=^|\n)content-type:[^\n]*(?:\n|$)(?:[ \t][^\n]*(?:\n|$))*/gi) ?? [];
   return Buffer.from(found.join(''), 'latin1');
 }
 

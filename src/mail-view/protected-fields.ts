@@ -19,6 +19,8 @@ export function protectedFields(header: Buffer): ProtectedFields {
 
 /** A lone CR is a line end to some readers; what follows it would pass for a field of its own. */
 export function canonicalField(text: string): string {
+  // Nearly every field is one clean line.
+  if (/^[^\r\n\0]*\r\n$/.test(text)) return text;
   const lines = text.replace(/\r?\n$/, '').split(/\r?\n/);
   return lines.map((line) => `${line.replace(/[\r\0]/g, ' ')}\r\n`).join('');
 }
@@ -35,7 +37,7 @@ export function withProtectedFields(
     const name = nameOf(text);
     if (!isAuthored(name)) shown.push(text);
     else if (byName.has(name)) {
-      shown.push(...(byName.get(name) ?? []));
+      for (const each of byName.get(name) ?? []) shown.push(each);
       byName.set(name, []);
     } else if (name === 'from' || isAddedOnTheWay(name)) shown.push(text);
   }

@@ -1,6 +1,6 @@
 import type { HeaderField } from '../mail/entity.ts';
 import { readHeader } from '../mail/header.ts';
-import { withoutForgedStatus } from './forged-status.ts';
+import { mayHoldForgery, withoutForgedStatus } from './forged-status.ts';
 import { canonicalField, nameOf, type ProtectedFields, withProtectedFields } from './protected-fields.ts';
 import type { ViewNames } from './view-names.ts';
 
@@ -25,11 +25,11 @@ export function shellFields(boundary: string): { mimeVersion: string; contentTyp
 /** What the view does with a field of the stored header. */
 type Fate = 'keep' | 'rename' | 'drop';
 
-function fateOf(field: HeaderField, octets: Buffer, names: ViewNames): Fate {
+function fateOf(field: HeaderField, claimsToBeOurs: boolean): Fate {
   const name = field.name.toLowerCase();
   // A line that is no field would end the header for some readers.
   if (name === '' || name === 'mime-version' || name.startsWith('content-')) return 'drop';
-  if (claimsToBeOurs(field, octets, names)) return 'drop';
+  if (claimsToBeOurs) return 'drop';
   // They cover the stored body: on the view they could only fail.
   if (name.startsWith('dkim-') || name.startsWith('arc-')) return 'rename';
   return 'keep';
@@ -44,8 +44,9 @@ function claimsToBeOurs(field: HeaderField, octets: Buffer, names: ViewNames): b
 /** The stored header's fields as the view shows them: in their order, CRLF line ends, no lone CR or LF, no NUL. */
 export function outerFields(header: Buffer, names: ViewNames): string[] {
   const kept: string[] = [];
+  const suspect = mayHoldForgery(header, names);
   for (const field of readHeader(header, 0, header.length).fields) {
-    const fate = fateOf(field, header, names);
+    const fate = fateOf(field, suspect && claimsToBeOurs(field, header, names));
     if (fate === 'drop') continue;
     const text = canonicalField(header.toString('latin1', field.range.start, field.range.end));
     kept.push(fate === 'rename' ? `X-Orig-${text}` : text);

@@ -21,10 +21,11 @@ export type Window = {
 };
 
 /** What is left of limits.mail for one message and the messages inside it. */
-export type TreeBudget = { entities: number; headerOctets: number };
+export type TreeBudget = { entities: number; headerOctets: number; fields: number };
 
 export function newTreeBudget(): TreeBudget {
-  return { entities: limits.mail.entities, headerOctets: limits.mail.treeHeaderOctets };
+  const { entities, treeHeaderOctets: headerOctets, treeFields: fields } = limits.mail;
+  return { entities, headerOctets, fields };
 }
 
 /** A boundary line of one of the open multiparts; positions count in the whole message. */

@@ -85,7 +85,8 @@ function* readOne(
   if (--scanner.budget.entities < 0) throw tooComplex('too many parts');
   const header = yield* scanner.header(start);
   scanner.budget.headerOctets -= header.range.end - start;
-  if (scanner.budget.headerOctets < 0) throw tooComplex('the headers of all parts together are too large');
+  scanner.budget.fields -= header.fields.length;
+  if (scanner.budget.headerOctets < 0 || scanner.budget.fields < 0) throw tooComplex('the headers of all parts together are too large');
   const type = readContentType(header.fields);
   const mediaType = type ?? defaultType;
   const boundary = scanner.depth === 'root' ? null : boundaryOf(mediaType);

@@ -67,7 +67,7 @@ export function protectHeader(
   const lines = [...copies, ...records];
   const inner = Buffer.from(lines.join(''), 'latin1');
   // The Content-* fields come on top of it.
-  if (lines.length > limits.mail.headerFields / 2 || inner.length > limits.mail.headerOctets / 2) {
+  if (lines.length > limits.mail.protectedFields || inner.length > limits.mail.headerOctets / 2) {
     throw new SealgateError({
       code: 'mail.header-too-large',
       duration: 'permanent',

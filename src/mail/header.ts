@@ -27,7 +27,7 @@ const COLON = 0x3a;
 /**
  * Reads the header that begins at `start` and ends with an empty line, at `limitEnd`, or before the first line for
  * which `endsHeader` holds (a boundary line of an enclosing multipart).
- * Throws SealgateError `mail.header-too-large` beyond limits.mail.headerOctets or headerFields.
+ * Throws SealgateError `mail.header-too-large` beyond limits.mail.headerOctets.
  */
 export function readHeader(
   octets: Uint8Array,
@@ -41,7 +41,6 @@ export function readHeader(
   let fieldStart = start;
   const finish = (end: number): void => {
     if (end > fieldStart) ranges.push({ start: fieldStart, end });
-    if (ranges.length > limits.mail.headerFields) throw tooLarge('more fields than allowed');
     fieldStart = end;
   };
   while (at < limitEnd) {
@@ -51,7 +50,7 @@ export function readHeader(
       return { range: { start, end: at }, fields: readFields(buffer, ranges), bodyStart: next };
     }
     if (endsHeader(at)) break;
-    if (next - start > limits.mail.headerOctets) throw tooLarge('more octets than allowed');
+    if (next - start > limits.mail.headerOctets) throw tooLarge();
     const continues = isBlank(buffer[at]) && at > start && !isMalformedAt(buffer, fieldStart, at);
     if (!continues) finish(at);
     at = next;
@@ -157,11 +156,10 @@ export function asBuffer(octets: Uint8Array): Buffer {
   return Buffer.isBuffer(octets) ? octets : Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);
 }
 
-function tooLarge(reason: string): SealgateError {
+function tooLarge(): SealgateError {
   return new SealgateError({
     code: 'mail.header-too-large',
     publicText: 'The header of this message, or of one of its parts, is larger than this gateway reads.',
     duration: 'permanent',
-    reason,
   });
 }

@@ -93,7 +93,7 @@ class Planner {
     this.#answerNow = answerNow;
     this.#other = other;
     // What messages inside are bounded by together with the entity they are in.
-    if (other !== null) spend(this.#budget, other.of, other.octets.length);
+    if (other !== null) spend(this.#budget, other.of, other.octets.length, other.fields.length);
   }
 
   read(range: Range): EntityQuestion {
@@ -327,10 +327,11 @@ function safe(entity: Entity, octets: Buffer, field: HeaderField, start: number)
   return written;
 }
 
-function spend(budget: TreeBudget, { parts }: Entity, headerOctets: number): void {
+function spend(budget: TreeBudget, { parts }: Entity, headerOctets: number, fields: number): void {
   budget.entities--;
   budget.headerOctets -= headerOctets;
-  for (const part of parts) spend(budget, part, part.header.end - part.header.start);
+  budget.fields -= fields;
+  for (const part of parts) spend(budget, part, part.header.end - part.header.start, part.fields.length);
 }
 
 type EncodedLeaf = {

@@ -34,7 +34,7 @@ export class ArrivingMessage {
     let octets = 0;
     let end = -1;
     let ended = false;
-    while (end === -1 && octets < limits.mail.headerOctets) {
+    while (end === -1 && octets < limits.mail.classifiedOctets) {
       const raw = await question.body();
       if (raw === 'end') {
         ended = true;
@@ -47,7 +47,8 @@ export class ArrivingMessage {
       octets += plain.length;
     }
     const all = Buffer.concat(pieces.map(({ plain }) => plain));
-    const header = end === -1 ? all : all.subarray(0, end);
+    // However it was cut on its way, what is looked at is the same.
+    const header = all.subarray(0, end === -1 ? limits.mail.classifiedOctets : end);
     return new ArrivingMessage(question, unstuffing, { header, pieces, ended });
   }
 

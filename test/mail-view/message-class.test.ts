@@ -1,17 +1,18 @@
 import { expect, test } from 'vitest';
-import { limits } from '../../src/limits.ts';
 import { classifyHeader } from '../../src/mail-view/message-class.ts';
 
 const TYPE = 'Content-Type: application/pkcs7-mime;\r\n smime-type=enveloped-data; name="smime.p7m"\r\n';
-const MANY = 'X: y\r\n'.repeat(limits.mail.headerFields + 1);
+/** More than one header has in memory. */
+const MANY = 'X: y\r\n'.repeat(100_000);
 
 function classOf(...lines: string[]): string {
   return classifyHeader(Buffer.from(lines.join(''), 'latin1'));
 }
 
-test('attack: with more fields than are read a message is what a listing says that asks for its Content-Type alone', () => {
+test('attack: with however many fields a message is what a listing says that asks for its Content-Type alone', () => {
   expect(classOf(TYPE, '\r\n')).toBe('encrypted');
   expect(classOf(MANY, TYPE, MANY, '\r\n')).toBe('encrypted');
+  expect(classOf(MANY, TYPE.trimEnd())).toBe('encrypted');
   expect(classOf(MANY.replaceAll('\r', ''), TYPE.replaceAll('\r', ''), '\n')).toBe('encrypted');
   expect(classOf(TYPE, MANY, 'content-type: text/plain\r\n\r\n')).toBe('none');
   expect(classOf(TYPE, '\r\n', MANY)).toBe('encrypted');

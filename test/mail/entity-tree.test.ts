@@ -230,8 +230,17 @@ describe('bounds', () => {
     const code = expect.objectContaining({ code: 'mail.header-too-large' });
     expect(() => readMessage(message([long, '', '']))).toThrow(code);
     expect(() => readMessage(message([MIXED, '', '--b', long, '', 'x']))).toThrow(code);
-    const many = Array.from({ length: limits.mail.headerFields + 1 }, () => 'X: 1');
-    expect(() => readMessage(message([...many, '', '']))).toThrow(code);
+  });
+
+  it('reads any number of fields within that limit, and a bounded number of all parts together', () => {
+    const fields = limits.mail.headerOctets / 2 - 40;
+    const header = `${MIXED}\r\n${'x\n'.repeat(fields)}\r\n`;
+    expect(readMessage(Buffer.from(header)).root.fields).toHaveLength(fields + 1);
+    const part = `--b\r\n${'x\n'.repeat(200)}\r\n`;
+    const parts = Buffer.from(`${MIXED}\r\n\r\n${part.repeat(limits.mail.treeFields / 200 + 1)}`);
+    expect(() => readMessage(parts)).toThrow(expect.objectContaining({ code: 'mail.too-complex' }));
+    const plan = Buffer.from(`Content-Type: message/rfc822\r\n\r\n${parts.toString()}`);
+    expect(() => sevenBitSafe(plan)).toThrow(expect.objectContaining({ code: 'mail.too-complex' }));
   });
 });
 

@@ -1,4 +1,3 @@
-import { SealgateError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import { atRestOuterHeader } from '../../mail-view/at-rest-object.ts';
 import type { OctetStream } from '../../octets/source.ts';
@@ -55,12 +54,7 @@ export async function storeAtRest(
       return await refuse(end, tag, 'BAD', 'One message at a time');
     }
     const marker = Buffer.from(marks.write(mark), 'latin1');
-    const kept = outerHeader(mark.header, request.subject);
-    if (kept === null) {
-      await exchange.say(`${tag} NO [LIMIT] The header of this message has too many fields.\r\n`);
-      return 'goes-on';
-    }
-    const outer = Buffer.concat([kept, marker]);
+    const outer = Buffer.concat([atRestOuterHeader(mark.header, request.subject), marker]);
     const sealed = await story.seal({ principal, outer, octets });
     switch (sealed.kind) {
       case 'refused':
@@ -79,16 +73,6 @@ export async function storeAtRest(
     return 'goes-on';
   } finally {
     await octets.discard();
-  }
-}
-
-/** null: it is beyond what is read as a header. */
-function outerHeader(header: Buffer, subject: 'keep' | 'protect'): Buffer | null {
-  try {
-    return atRestOuterHeader(header, subject);
-  } catch (error) {
-    if (error instanceof SealgateError) return null;
-    throw error;
   }
 }
 

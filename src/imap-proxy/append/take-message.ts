@@ -47,7 +47,7 @@ class Taking {
   readonly #writer: SpoolWriter;
   readonly #hash: ReturnType<AtRestMarks['digest']>;
   readonly #cleaner: HeaderCleaner;
-  #peek: HeaderPeek | null = new HeaderPeek();
+  #peek: HeaderPeek | null = new HeaderPeek(limits.mail.headerOctets);
   #header: Buffer = Buffer.alloc(0);
   #refused: string | null = null;
 
