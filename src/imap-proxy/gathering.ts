@@ -5,7 +5,14 @@ import type { Openings, Place } from '../reading/openings.ts';
 import type { Withheld } from '../reading/withheld.ts';
 
 /** Where the octets of messages that are opened wait, and how many messages at a time. */
-export type GatheringPlaces = { spool: Spool; openings: Openings; login: string; ended: AbortSignal };
+export type GatheringPlaces = {
+  spool: Spool;
+  openings: Openings;
+  login: string;
+  ended: AbortSignal;
+  /** Called when somebody begins to wait for a place; what it returns, when it is there. Absent: nobody is told. */
+  tellOfWaiting?(): () => void;
+};
 
 /** An original that is there whole. `discard` gives its room and its place back; may be called again. */
 export type Original = { octets: SpooledOctets; place: Place; discard(): Promise<void> };
@@ -26,12 +33,15 @@ export class Gathering {
   }
 
   /** `size`: octets that are announced. Resolves when there is a place. */
-  static async begin({ spool, openings, login, ended }: GatheringPlaces, size: number): Promise<Gathering> {
+  static async begin(places: GatheringPlaces, size: number): Promise<Gathering> {
+    const { spool, openings, login, ended } = places;
     if (size > limits.messageOctets) {
       const text = 'A message is too large to be opened by the gateway.';
       return new Gathering(null, null, { code: 'LIMIT', text });
     }
+    const stopTelling = places.tellOfWaiting?.();
     const place = await openings.enter(login, ended);
+    stopTelling?.();
     return new Gathering(place === null ? null : spool.begin(), place, place === null ? ENDED : null);
   }
 

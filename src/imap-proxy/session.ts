@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { Spool } from '../octets/source.ts';
 import type { Openings } from '../reading/openings.ts';
@@ -10,6 +11,7 @@ import type { Storing } from './append/storing.ts';
 import type { Telling } from './capability.ts';
 import { ClientSide } from './client-side.ts';
 import { ClientVoice } from './client-voice.ts';
+import type { ToldSession } from './epoch/told-session.ts';
 import type { ForeignLook } from './foreign/foreign-look.ts';
 import type { GatheringPlaces } from './gathering.ts';
 import type { MailboxViews } from './mailbox-views.ts';
@@ -17,6 +19,7 @@ import type { Pending, TaggedReply } from './pending.ts';
 import type { Refreshing } from './refresh/refreshing.ts';
 import type { SearchScope } from './search/open-undecided.ts';
 import { finalReply, publicLine } from './tagged-reply.ts';
+import { tellNowAndThen } from './tell-now-and-then.ts';
 import { UpstreamSide } from './upstream-side.ts';
 import { Waits } from './waits.ts';
 import type { Wire } from './wire.ts';
@@ -42,6 +45,8 @@ export type SessionParts = {
   storing: Storing | null;
   /** Asks for whom encrypted messages are before anything is said of them; null: never. */
   foreign: ForeignLook | null;
+  /** What clients are told of UIDVALIDITY; null: always what the mail server says. */
+  told: ToldSession | null;
   /** Gives new UIDs to what a new key opens; null: never. */
   refreshing: Refreshing | null;
 };
@@ -88,8 +93,13 @@ export class Exchange {
 
   /** Where messages of this session are gathered. */
   get places(): GatheringPlaces {
-    const { spool, openings, views, client } = this.parts;
-    return { spool, openings, login: views.login, ended: client.signal };
+    const { spool, openings, views, client, timers } = this.parts;
+    const tellOfWaiting = () =>
+      tellNowAndThen(
+        timers,
+        () => void this.say('* OK [INPROGRESS] Waiting for other messages to be opened\r\n'),
+      );
+    return { spool, openings, login: views.login, ended: client.signal, tellOfWaiting };
   }
 
   /** After the upstream is gone a command is lost at once. */
@@ -257,8 +267,20 @@ export async function runSession(parts: SessionParts): Promise<string> {
     cause = failed(parts, 'client', error);
     endClient(exchange, 'Something went wrong. Connect again.');
   });
-  await Promise.race([down, up, behind]);
+  // What this side still says may have to wait for the mail server, which owes it nothing any more.
+  let cancel: () => void = () => undefined;
+  const left = new Promise<void>((resolve) => {
+    onceAborted(client.signal, () => {
+      cancel = parts.timers.after(limits.imap.lastCommandsMs, () => {
+        cause = `client: ${client.cause}`;
+        resolve();
+      });
+    });
+  });
+  onceAborted(upstream.signal, () => exchange.waits.giveUpFromNow());
+  await Promise.race([down, up, behind, left]);
   const first = cause;
+  cancel();
   exchange.lose();
   upstream.destroy();
   await exchange.voice.quiet();
@@ -266,6 +288,11 @@ export async function runSession(parts: SessionParts): Promise<string> {
   else client.end();
   await Promise.all([down, up]);
   return first;
+}
+
+function onceAborted(signal: AbortSignal, run: () => void): void {
+  if (signal.aborted) run();
+  else signal.addEventListener('abort', run, { once: true });
 }
 
 /** A response cut off in its middle is no place for a BYE: the client must not take what it has for whole. */

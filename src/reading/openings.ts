@@ -18,15 +18,27 @@ export type OpeningLimits = {
   waiting: { all: number; each: number };
 };
 
+/** Logins whose last turn is known; others had theirs longer ago. */
+const REMEMBERED_TURNS = 10_000;
+
+/** Who waits for a place. */
+type Waiting = { login: string; admit: (place: Place) => void };
+
 /**
  * How many messages the sessions of all listeners gather and open at a time. Their octets lie in spools, so what is bounded is the
- * work and the files. Who asks waits for a place, in order, but nobody for a login that has all of its own. Messages that wait
- * for a PIN are counted apart, for each login: whoever does not type one holds up nobody else.
+ * work and the files. Messages that wait for a PIN are counted apart, for each login: whoever does not type one holds up nobody else.
+ *
+ * Holds: a free place goes to the login that has the fewest, of those to the one whose last turn is the longest ago, and within a
+ * login to whoever has waited longest. A session asks for one message at a time, so however many sessions a login has, and however
+ * many messages each of them asks for, between two turns of another login it gets one.
  */
 export class Openings {
   readonly #opening: Counted;
   readonly #waiting: Counted;
-  #queue: { login: string; admit: (place: Place) => void }[] = [];
+  #queue: Waiting[] = [];
+  /** The number of each login's last turn, the oldest first. */
+  readonly #lastTurns = new Map<string, number>();
+  #turns = 0;
 
   constructor({ opening, waiting }: OpeningLimits = limits.view.openings) {
     this.#opening = new Counted(opening);
@@ -36,7 +48,8 @@ export class Openings {
   /** `ended`: nobody waits any more; false then. */
   enter(login: string, ended: AbortSignal): Promise<Place | null> {
     if (ended.aborted) return Promise.resolve(null);
-    if (this.#opening.add(login)) return Promise.resolve(this.#place(login));
+    // With a free place, only logins wait that have all of theirs.
+    if (this.#opening.hasRoomFor(login)) return Promise.resolve(this.#begin(login));
     return new Promise((resolve) => {
       const settle = (place: Place | null): void => {
         ended.removeEventListener('abort', abandon);
@@ -73,14 +86,35 @@ export class Openings {
   }
 
   #admit(): void {
-    for (let at = 0; at < this.#queue.length && this.#opening.hasRoom; ) {
-      const entry = this.#queue[at];
-      if (entry === undefined || !this.#opening.add(entry.login)) at++;
-      else {
-        this.#queue.splice(at, 1);
-        entry.admit(this.#place(entry.login));
-      }
+    for (let next = this.#next(); next !== null; next = this.#next()) {
+      const { login, admit } = next;
+      this.#queue = this.#queue.filter((each) => each !== next);
+      admit(this.#begin(login));
     }
+  }
+
+  /** Whose turn it is; null: nobody's, or there is no place. */
+  #next(): Waiting | null {
+    let best: { entry: Waiting; has: number; turn: number } | null = null;
+    for (const entry of this.#queue) {
+      if (!this.#opening.hasRoomFor(entry.login)) continue;
+      const has = this.#opening.of(entry.login);
+      const turn = this.#lastTurns.get(entry.login) ?? 0;
+      if (best === null || has < best.has || (has === best.has && turn < best.turn))
+        best = { entry, has, turn };
+    }
+    return best?.entry ?? null;
+  }
+
+  #begin(login: string): Place {
+    this.#opening.add(login);
+    this.#lastTurns.delete(login);
+    this.#lastTurns.set(login, ++this.#turns);
+    for (const oldest of this.#lastTurns.keys()) {
+      if (this.#lastTurns.size <= REMEMBERED_TURNS) break;
+      this.#lastTurns.delete(oldest);
+    }
+    return this.#place(login);
   }
 }
 
@@ -96,22 +130,25 @@ class Counted {
     this.#each = each;
   }
 
-  get hasRoom(): boolean {
-    return this.#count < this.#all;
+  of(login: string): number {
+    return this.#of.get(login) ?? 0;
+  }
+
+  hasRoomFor(login: string): boolean {
+    return this.#count < this.#all && this.of(login) < this.#each;
   }
 
   /** false: it is one too many. */
   add(login: string): boolean {
-    const own = this.#of.get(login) ?? 0;
-    if (!this.hasRoom || own >= this.#each) return false;
+    if (!this.hasRoomFor(login)) return false;
     this.#count++;
-    this.#of.set(login, own + 1);
+    this.#of.set(login, this.of(login) + 1);
     return true;
   }
 
   remove(login: string): void {
     this.#count--;
-    const left = (this.#of.get(login) ?? 0) - 1;
+    const left = this.of(login) - 1;
     if (left > 0) this.#of.set(login, left);
     else this.#of.delete(login);
   }
