@@ -35,6 +35,8 @@ const EVIDENCE = {
   'libnss3-tools': 'cmsutil',
   swtpm: 'swtpm',
   'libtpm2-pkcs11-1': '/usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so',
+  // Its programs lie in a folder named by version.
+  postgresql: null,
   postfix: '/usr/sbin/smtp-source',
   nginx: 'nginx',
   'libnginx-mod-mail': '/usr/lib/nginx/modules/ngx_mail_module.so',
@@ -77,6 +79,7 @@ export const TEST_PACKAGES = [
   'swtpm',
   'libtpm2-pkcs11-1',
   'pinentry-tty',
+  'postgresql',
 ];
 
 /** The programs of the matrix of interoperation. */
@@ -100,6 +103,7 @@ export const BENCH_PACKAGES = [
   'libnginx-mod-mail',
   'perdition',
   'imapproxy',
+  'postgresql',
 ];
 
 /** What makes the messages that the fuzzers begin with. */

@@ -16,7 +16,7 @@ const program = new Command('sealgate')
 const commands: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
   serve: async () => (await import('./commands/serve.ts')).addServeCommand,
   config: async () => (await import('./commands/config.ts')).addConfigCommands,
-  directory: async () => (await import('./commands/directory.ts')).addDirectoryCommands,
+  cert: async () => (await import('./commands/cert.ts')).addCertCommands,
   policy: async () => (await import('./commands/policy.ts')).addPolicyCommands,
   smime: async () => (await import('./commands/smime.ts')).addSmimeCommands,
   keys: async () => (await import('./commands/keys.ts')).addKeysCommands,
@@ -30,7 +30,7 @@ for (const [name, load] of Object.entries(commands)) {
   if (name === first || !Object.hasOwn(commands, first)) (await load())(program);
 }
 
-// A reader that has seen enough (`sealgate directory list | head`) is no failure.
+// A reader that has seen enough (`sealgate cert list | head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config/load.ts';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
-import { SqliteDirectory } from '../directory/sqlite-directory.ts';
+import { SqlDirectory } from '../directory/sql-directory.ts';
 import { SealgateError } from '../errors.ts';
 import { certificatesOf } from '../gateway.ts';
 import { type KeySources, openKeySources, startKeyClient } from '../hsm/key-sources.ts';
@@ -20,6 +20,7 @@ import { explain, explanationLines } from '../policy/explain.ts';
 import { openRevocation } from '../revocation/open-revocation.ts';
 import { configuredLogin } from '../sasl/configured-login.ts';
 import { Principal } from '../sasl/principal.ts';
+import { openDirectoryStore } from '../store/directory-store.ts';
 import { keyInventories } from '../store/key-inventories.ts';
 import { refusedSecrets } from '../store/refused-secrets.ts';
 import { openSqlite, type SqlStore } from '../store/sqlite.ts';
@@ -50,7 +51,10 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
   const sources = opened.adopt(await keysWithoutLogin(config, store), (one) => one.close());
   const pinned = await loadPinnedFiles(config.directory.pinned);
-  const directory = new SqliteDirectory({ store, pinned, clock, log: silentLog });
+  const certificates = opened.adopt(await openDirectoryStore(config.directory.store, store), (one) =>
+    one.close(),
+  );
+  const directory = new SqlDirectory({ store: certificates, pinned, clock, log: silentLog });
   const { loginIsAddress, list: principals } = config.principals;
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = Principal.named(configuredLogin(login ?? from));

@@ -15,6 +15,7 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
     ...names('keys', config.keys ?? []),
     ...principalChecks(config),
     ...trustChecks(config),
+    ...directoryChecks(config),
     ...ruleChecks(config),
   ];
 }
@@ -157,6 +158,34 @@ function trustChecks(config: Partial<Sections>): CrossProblem[] {
       severity: 'warning',
       text: 'with failure: hard and without fetching, only mail that brings its own CRLs is trusted, and hardly anything can be encrypted',
     });
+  }
+  return problems;
+}
+
+function directoryChecks({ directory }: Partial<Sections>): CrossProblem[] {
+  if (directory === undefined || directory.store.kind !== 'postgresql') return [];
+  const { host, tls, allowPlaintext, ca, serverName } = directory.store;
+  const path = ['directory', 'store'];
+  const socket = host.startsWith('/');
+  const problems: CrossProblem[] = [];
+  if (socket && tls === 'verify') {
+    problems.push({
+      path: [...path, 'tls'],
+      severity: 'error',
+      text: 'over a Unix socket no TLS is spoken: say tls: none',
+    });
+  }
+  if (!socket && tls === 'none' && !allowPlaintext && !isLoopback(host)) {
+    problems.push({
+      path: [...path, 'tls'],
+      severity: 'error',
+      text: 'without TLS the password can be read on the way, and certificates can be changed: say tls: verify, or allowPlaintext: true',
+    });
+  }
+  for (const [key, value] of Object.entries({ ca, serverName })) {
+    if (tls === 'none' && value !== null) {
+      problems.push({ path: [...path, key], severity: 'error', text: 'this says something only with TLS' });
+    }
   }
   return problems;
 }

@@ -157,6 +157,13 @@ function settingLines(name: string, shape: Shape, required: boolean, depth: numb
 function linesBelow(shape: Shape, depth: number): string[] | null {
   if (isSecret(shape)) return null;
   if (shape.properties !== undefined) return mapLines(shape, depth);
+  if (shape.oneOf !== undefined) {
+    const [first, ...others] = shape.oneOf;
+    if (first === undefined) return [];
+    return [first, ...others]
+      .flatMap((one) => [...comment(one.description, '  '.repeat(depth)), ...mapLines(one, depth)])
+      .map((line) => commentedOut(line));
+  }
   if (shape.items?.oneOf !== undefined) {
     const [first, ...others] = shape.items.oneOf;
     if (first === undefined) return [];

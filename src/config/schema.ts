@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { appendSection } from './append-schema.ts';
+import { directorySection } from './directory-schema.ts';
 import type { Files } from './files.ts';
 import { imapSection } from './imap-schema.ts';
 import { keySection } from './key-schema.ts';
@@ -112,26 +113,7 @@ export function configSchema(files: Files) {
       })
       .prefault({})
       .describe('Which certificate authorities are believed.'),
-    directory: z
-      .strictObject({
-        file: maybe(
-          path(
-            null,
-            'Database of certificates; default: directory.sqlite in the state folder.',
-            '/var/lib/sealgate/directory.sqlite',
-          ),
-        ),
-        pinned: z
-          .array(path('file-or-folder', 'PEM or DER file, or a folder of them.', 'pinned'))
-          .default([])
-          .meta({
-            description:
-              'Certificates of correspondents that an administrator vouches for (files or folders of PEM or DER). Nothing that comes by mail changes them.',
-            example: ['pinned'],
-          }),
-      })
-      .prefault({})
-      .describe('What is known about certificates of correspondents.'),
+    directory: directorySection(files),
     policy: z
       .strictObject({
         rules: z.array(rule).meta({

@@ -131,7 +131,7 @@ async function findOrNull(
     const found = await directory.find(address);
     if (revocation === undefined) return found.map((known) => ({ known, standing: null }));
     return found
-      .filter(({ certificate }) => speaksFor(certificate, address))
+      .filter(({ certificate, foundAs }) => speaksFor(certificate, foundAs ?? address))
       .slice(0, STANDINGS)
       .map((known) => ({ known, standing: revocation.standing.of(known.certificate) }));
   } catch (error) {
@@ -152,7 +152,7 @@ async function assess(
   const unchecked: { known: KnownCertificate; why: string }[] = [];
   let because: string | null = null;
   for (const { known, standing } of found) {
-    if (!speaksFor(known.certificate, address)) continue;
+    if (!speaksFor(known.certificate, known.foundAs ?? address)) continue;
     const verdict = mayCertificateEncrypt(known.certificate, at, postQuantum);
     if (verdict.kind !== 'may') {
       because ??= verdict.text;
@@ -175,7 +175,7 @@ async function assess(
  * what is asked of it is the trust that its rule wants, but `verified` it is only as long as there is a path.
  */
 async function doubtAbout(
-  { trust }: KnownCertificate,
+  { trust, decision }: KnownCertificate,
   asked: Promise<Standing> | null,
   failure: RevocationUse['failure'],
 ): Promise<{ why: string; mayPass: boolean } | null> {
@@ -189,7 +189,7 @@ async function doubtAbout(
     case 'unchecked':
       return failure === 'hard' ? standing : null;
     case 'no-path':
-      return failure === 'hard' && trust === 'verified'
+      return failure === 'hard' && trust === 'verified' && decision === undefined
         ? {
             why: 'It leads to no trust anchor any more, so its revocation cannot be checked.',
             mayPass: false,

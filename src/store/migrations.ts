@@ -69,4 +69,77 @@ export const migrations: readonly Migration[] = [
        ) STRICT, WITHOUT ROWID`,
     ],
   },
+  {
+    version: 4,
+    // A certificate is kept once, whatever addresses it is for. What is searched by is filled in by src/directory (complete-rows.ts).
+    statements: [
+      `CREATE TABLE certificate (
+         id INTEGER PRIMARY KEY,
+         fingerprint TEXT NOT NULL UNIQUE,
+         issuer BLOB NOT NULL,
+         public_key TEXT NOT NULL,
+         serial TEXT,
+         subject_text TEXT,
+         issuer_text TEXT,
+         not_before INTEGER NOT NULL,
+         not_after INTEGER NOT NULL,
+         der BLOB NOT NULL
+       ) STRICT`,
+      `INSERT INTO certificate (fingerprint, issuer, public_key, not_before, not_after, der)
+         SELECT fingerprint, issuer, public_key, not_before, not_after, der
+         FROM known_certificate GROUP BY fingerprint ORDER BY min(rowid)`,
+      `CREATE TABLE known_address (
+         id INTEGER PRIMARY KEY,
+         address TEXT NOT NULL,
+         folded TEXT NOT NULL,
+         domain TEXT NOT NULL,
+         certificate INTEGER NOT NULL REFERENCES certificate (id),
+         trust TEXT NOT NULL CHECK (trust IN ('harvested', 'directory', 'verified', 'pinned')),
+         state TEXT NOT NULL CHECK (state IN ('current', 'pending', 'superseded')),
+         source TEXT NOT NULL,
+         capabilities TEXT NOT NULL,
+         capabilities_at INTEGER NOT NULL,
+         first_seen INTEGER NOT NULL,
+         last_seen INTEGER NOT NULL,
+         times_seen INTEGER NOT NULL,
+         UNIQUE (address, certificate)
+       ) STRICT`,
+      `INSERT INTO known_address (address, folded, domain, certificate, trust, state, source, capabilities,
+           capabilities_at, first_seen, last_seen, times_seen)
+         SELECT k.address, lower(k.address), substr(k.address, length(rtrim(k.address, replace(k.address, '@', ''))) + 1),
+           c.id, k.trust, CASE k.state WHEN 'distrusted' THEN 'superseded' ELSE k.state END, 'mail', k.capabilities,
+           k.capabilities_at, k.first_seen, k.last_seen, k.times_seen
+         FROM known_certificate k JOIN certificate c ON c.fingerprint = k.fingerprint ORDER BY k.rowid`,
+      `CREATE TABLE certificate_journal (
+         id INTEGER PRIMARY KEY,
+         at INTEGER NOT NULL,
+         by_whom TEXT NOT NULL,
+         action TEXT NOT NULL CHECK (action IN ('trust', 'distrust', 'accept', 'pin', 'undo')),
+         fingerprint TEXT NOT NULL,
+         address TEXT,
+         reason TEXT NOT NULL,
+         previous TEXT NOT NULL,
+         undoes INTEGER UNIQUE REFERENCES certificate_journal (id)
+       ) STRICT`,
+      `CREATE TABLE certificate_decision (
+         fingerprint TEXT PRIMARY KEY,
+         decision TEXT NOT NULL CHECK (decision IN ('trusted', 'distrusted')),
+         journal INTEGER NOT NULL REFERENCES certificate_journal (id)
+       ) STRICT, WITHOUT ROWID`,
+      `INSERT INTO certificate_journal (at, by_whom, action, fingerprint, address, reason, previous)
+         SELECT decided_at, '', decision, fingerprint, address, reason, '{}' FROM certificate_review ORDER BY id`,
+      `INSERT INTO certificate_decision (fingerprint, decision, journal)
+         SELECT fingerprint, 'distrusted', max(id) FROM certificate_journal WHERE action = 'distrust' GROUP BY fingerprint`,
+      'DROP TABLE certificate_review',
+      'DROP TABLE known_certificate',
+      'CREATE INDEX certificate_by_serial ON certificate (serial)',
+      'CREATE INDEX certificate_by_names ON certificate (subject_text, issuer_text)',
+      'CREATE INDEX certificate_by_expiry ON certificate (not_after)',
+      'CREATE INDEX known_address_folded ON known_address (folded)',
+      'CREATE INDEX known_address_by_domain ON known_address (domain)',
+      'CREATE INDEX known_address_by_certificate ON known_address (certificate)',
+      "CREATE INDEX known_address_by_state ON known_address (state) WHERE state <> 'current'",
+      'CREATE INDEX certificate_journal_by_certificate ON certificate_journal (fingerprint)',
+    ],
+  },
 ];

@@ -1,11 +1,6 @@
+import type { Row, Statement } from './sql-store.ts';
+
 /** What the main thread and the thread that holds the database say to each other. */
-
-export type SqlValue = null | number | string | Uint8Array;
-
-/** Values never become part of the text of a statement. */
-export type Statement = { sql: string; parameters: readonly SqlValue[] };
-
-export type Row = Readonly<Record<string, SqlValue>>;
 
 export type WorkerData = {
   file: string;

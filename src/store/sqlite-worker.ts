@@ -1,7 +1,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Request, Response, Row, SqlValue, Statement, WorkerData } from './sqlite-protocol.ts';
+import type { Row, SqlValue, Statement } from './sql-store.ts';
+import type { Request, Response, WorkerData } from './sqlite-protocol.ts';
 
 /**
  * The thread that holds the database: node:sqlite is synchronous, and a slow disk must not stop the mail.

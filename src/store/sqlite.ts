@@ -1,29 +1,22 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { SealgateError } from '../errors.ts';
 import { migrations as allMigrations, type Migration } from './migrations.ts';
-import type { PowerCut, Request, Response, Row, SqlValue, Statement, WorkerData } from './sqlite-protocol.ts';
+import {
+  type Row,
+  type SqlStore,
+  type SqlValue,
+  type Statement,
+  sql,
+  storeUnavailable as unavailable,
+  storeUnusable as unusable,
+} from './sql-store.ts';
+import type { PowerCut, Request, Response, WorkerData } from './sqlite-protocol.ts';
 
-export type { Row, SqlValue, Statement };
-
-/** SQL for one node: one file, one thread. Throws SealgateError `store.unavailable` (temporary). */
-export interface SqlStore {
-  /** One statement; rows of a SELECT or of RETURNING. */
-  query(statement: Statement): Promise<readonly Row[]>;
-  /** All of them or none; the rows of each. */
-  transaction(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]>;
-  /** Waits for what is under way. Later calls fail. */
-  close(): Promise<void>;
-}
-
-/** `sql` with values beside it: ``sql`SELECT * FROM t WHERE key = ${key}` ``. Values are bound, never inserted. */
-export function sql(text: TemplateStringsArray, ...parameters: Statement['parameters']): Statement {
-  return { sql: text.join('?'), parameters };
-}
+export { type Row, type SqlStore, type SqlValue, type Statement, sql };
 
 /**
- * Opens (and makes, and brings up to date) the database. Folder and file are made readable by the owner only.
+ * One node, one file, one thread: opens (and makes, and brings up to date) the database. Folder and file are made readable by the owner only.
  *
  * @throws SealgateError `store.unusable` (permanent): not a database, damaged, made by a newer version, not writable.
  */
@@ -153,21 +146,4 @@ function take(waiting: Map<number, Waiting>, id: number): Waiting | undefined {
   const one = waiting.get(id);
   waiting.delete(id);
   return one;
-}
-
-function unavailable(reason: string): SealgateError {
-  return new SealgateError({
-    code: 'store.unavailable',
-    publicText: "The gateway's database cannot be used just now.",
-    duration: 'temporary',
-    reason,
-  });
-}
-
-function unusable(file: string, reason: string): SealgateError {
-  return new SealgateError({
-    code: 'store.unusable',
-    publicText: `The database ${file} cannot be opened: ${reason}.`,
-    duration: 'permanent',
-  });
 }

@@ -169,7 +169,7 @@ describe('a mail server that goes away', () => {
 });
 
 describe('two gateways with one state folder', () => {
-  it('share what is learned; `directory list` reads it beside them', async () => {
+  it('share what is learned; `cert list` reads it beside them', async () => {
     const shared = state('shared');
     const [one, other] = await Promise.all([
       startByHand(system, 'one', shared),
@@ -182,7 +182,7 @@ describe('two gateways with one state folder', () => {
       await client.command('SELECT INBOX');
       await bulkCommand(client, 'FETCH 1:* (BODY.PEEK[])');
       client.close();
-      const listed = await command('directory', 'list', '--config', other.configFile);
+      const listed = await command('cert', 'list', '--config', other.configFile);
       expect(listed.stdout.toString()).toContain(addressOf('bob'));
       expect(await send(other, 'to-bob')).toMatch(/^250/);
       expect(arrived('to-bob')[0]?.toString('latin1')).toMatch(/enveloped-data/i);
@@ -204,7 +204,7 @@ describe('the command line', () => {
     [['--help']],
     [['serve', '--help']],
     [['config', '--help']],
-    [['directory', 'list', '--help']],
+    [['cert', 'list', '--help']],
     [['policy', 'explain', '--help']],
   ])('%j explains itself', async (args) => {
     const { stdout, failure } = await command(...args);
@@ -216,7 +216,7 @@ describe('the command line', () => {
     [['serve', '--confg', 'x'], /unknown option|config/],
     [['bogus'], /unknown command|too many arguments/],
     [['policy', 'explain', '--from', 'a@b.test'], /--to/],
-    [['directory', 'list', '--config', '/nowhere/at/all.yaml'], /all\.yaml/],
+    [['cert', 'list', '--config', '/nowhere/at/all.yaml'], /all\.yaml/],
   ])('%j: a sentence and exit code 1', async (args, sentence) => {
     const { stderr, failure } = await command(...args);
     expect(failure).toBe('exit code 1');

@@ -92,7 +92,8 @@ describe('sealgate policy explain', () => {
     const { code, out } = await explain(await config({ pinned: [bob.certificateFile] }), '--json');
     expect(code).toBe(0);
     expect(JSON.parse(out)).toMatchObject({
-      decision: { kind: 'deliver', variants: [{ sign: { form: 'clear' }, rule: 'strict' }] },
+      messages: [{ signature: { form: 'clear' }, rule: 'strict' }],
+      reply: null,
     });
   });
 
@@ -184,15 +185,15 @@ describe('sealgate policy explain', () => {
   });
 });
 
-describe('sealgate directory list', () => {
+describe('sealgate cert list', () => {
   it('says that nothing is known yet', async () => {
-    const { code, out } = await run(['directory', 'list', '--config', await config()]);
+    const { code, out } = await run(['cert', 'list', '--config', await config()]);
     expect(code).toBe(0);
-    expect(out).toMatch(/No certificate has been learned yet/);
+    expect(out).toMatch(/No certificate is known yet/);
   });
 
   it('has nothing under what is no address', async () => {
-    const args = ['directory', 'list', '--config', await config(), '--json', '--address', '\x1b[31m'];
+    const args = ['cert', 'list', '--config', await config(), '--json', '--address', '\x1b[31m'];
     expect(await run(args)).toMatchObject({ code: 0, out: '[]\n' });
   });
 });
@@ -200,11 +201,7 @@ describe('sealgate directory list', () => {
 describe('a configuration', () => {
   it('with errors stops every command with the same sentences', async () => {
     const file = await config({ more: { submision: [] } });
-    for (const args of [
-      ['directory', 'list'],
-      ['policy', 'explain', '--from', ALICE, '--to', BOB],
-      ['serve'],
-    ]) {
+    for (const args of [['cert', 'list'], ['policy', 'explain', '--from', ALICE, '--to', BOB], ['serve']]) {
       const { code, error } = await run([...args, '--config', file]);
       expect(code).toBe(1);
       expect(error).toMatch(/has one problem; nothing was done\.\n {2}.*gateway\.yaml:\d+:\d+: .*submision/);
@@ -219,7 +216,7 @@ describe('a configuration', () => {
   });
 
   it('in an empty SEALGATE_CONFIG is none', async () => {
-    const { error } = await run(['directory', 'list'], { cwd: folder, env: { SEALGATE_CONFIG: '' } });
+    const { error } = await run(['cert', 'list'], { cwd: folder, env: { SEALGATE_CONFIG: '' } });
     expect(error).toMatch(/config\/gateway\.yaml/);
   });
 

@@ -1,24 +1,24 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { judgeNewcomer, type KnownIdentity, type Newcomer } from '../../src/directory/change.ts';
+import { type Candidate, judgeNewcomer, type KnownIdentity } from '../../src/directory/change.ts';
 
 const issuer = fc.constantFrom(...['A', 'B', 'C'].map((name) => Buffer.from(name)));
 const publicKey = fc.constantFrom('k1', 'k2', 'k3', 'k4');
 const known: fc.Arbitrary<KnownIdentity> = fc.record({
   issuer,
   publicKey,
-  trust: fc.constantFrom('harvested', 'verified', 'pinned'),
+  trust: fc.constantFrom('harvested', 'directory', 'verified', 'pinned'),
 });
-const newcomer: fc.Arbitrary<Newcomer> = fc.record({
+const newcomer: fc.Arbitrary<Candidate> = fc.record({
   issuer,
   publicKey,
-  trust: fc.constantFrom('harvested', 'verified'),
+  trust: fc.constantFrom('harvested', 'directory', 'verified'),
 });
 
 test('a newcomer without a path is used only as the first, or with a key that is known', () => {
   fc.assert(
     fc.property(fc.array(known, { maxLength: 5 }), newcomer, (current, comer) => {
-      if (comer.trust === 'verified' || judgeNewcomer(current, comer) === 'pending') return;
+      if (comer.trust !== 'harvested' || judgeNewcomer(current, comer) === 'pending') return;
       expect(current.length === 0 || current.some((each) => each.publicKey === comer.publicKey)).toBe(true);
     }),
     { numRuns: 2000 },

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
-import { SqliteDirectory } from '../../src/directory/sqlite-directory.ts';
+import { SqlDirectory } from '../../src/directory/sql-directory.ts';
 import { silentLog } from '../../src/log/log.ts';
 import { openSqlite, sql } from '../../src/store/sqlite.ts';
 
@@ -36,7 +36,7 @@ test('what the directory confirmed is there after its process was killed, and th
       const store = await openSqlite(file);
       try {
         expect(await store.query(sql`PRAGMA integrity_check`)).toEqual([{ integrity_check: 'ok' }]);
-        const directory = new SqliteDirectory({ store, clock: () => new Date(), log: silentLog });
+        const directory = new SqlDirectory({ store, clock: () => new Date(), log: silentLog });
         for (const address of confirmed)
           expect([address, await directory.find(address)]).toEqual([address, [expect.anything()]]);
       } finally {

@@ -79,7 +79,7 @@ beforeEach(() => {
 });
 
 function knows({ label, certificate }: LoadedKey, capabilities: readonly string[] = []): void {
-  const known = { certificate, trust: 'verified', capabilities, source: 'directory' } as const;
+  const known = { certificate, trust: 'verified', capabilities, source: 'mail' } as const;
   directory.known.set(label, [...(directory.known.get(label) ?? []), known]);
 }
 

@@ -53,7 +53,7 @@ async function assessed(
 ) {
   const directory: CertificateDirectory = {
     find: async () =>
-      known.map(([certificate, trust]) => ({ certificate, trust, capabilities: [], source: 'directory' })),
+      known.map(([certificate, trust]) => ({ certificate, trust, capabilities: [], source: 'mail' })),
     harvest: async () => undefined,
   };
   const standings = new Map(known.map(([certificate, , standing]) => [certificate, standing]));

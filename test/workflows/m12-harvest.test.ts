@@ -39,10 +39,10 @@ describe('M12 (first form): a correspondent’s certificate is learned from the 
     );
   });
 
-  it('`sealgate directory list` shows it with issuer and validity', async () => {
+  it('`sealgate cert list` shows it with issuer and validity', async () => {
     const { stdout } = await runProgram(process.execPath, [
       ...SEALGATE,
-      'directory',
+      'cert',
       'list',
       '--config',
       system.configFile,
@@ -60,7 +60,7 @@ describe('M12 (first form): a correspondent’s certificate is learned from the 
     expect(Date.parse(bob?.notAfter ?? '')).toBeGreaterThan(Date.now());
     const text = await runProgram(process.execPath, [
       ...SEALGATE,
-      'directory',
+      'cert',
       'list',
       '--config',
       system.configFile,
@@ -87,7 +87,7 @@ describe('M12 (first form): a correspondent’s certificate is learned from the 
     await system.read('alice');
     const { stdout } = await runProgram(process.execPath, [
       ...SEALGATE,
-      'directory',
+      'cert',
       'list',
       '--config',
       system.configFile,

@@ -74,9 +74,9 @@ describe('M9: receive a signed mail: status, details, issuer, validity', () => {
     expect(mail.length).toBe(stored.length);
   });
 
-  it('issuer and validity of its certificate are kept, and listed by `sealgate directory list`', async () => {
+  it('issuer and validity of its certificate are kept, and listed by `sealgate cert list`', async () => {
     const { stdout } = await runProgram(process.execPath, [
-      ...['src/main.ts', 'directory', 'list', '--config', system.configFile, '--json'],
+      ...['src/main.ts', 'cert', 'list', '--config', system.configFile, '--json'],
     ]);
     const entries = JSON.parse(stdout.toString()) as { address: string; issuer: string; notAfter: string }[];
     const bob = entries.find(({ address }) => address === addressOf('bob'));

@@ -105,7 +105,7 @@ export class FakeDirectory implements CertificateDirectory {
     capabilities: readonly string[] = [],
     trust: KnownCertificate['trust'] = 'pinned',
   ): this {
-    const known = { certificate: person.certificate, trust, capabilities, source: 'directory' } as const;
+    const known = { certificate: person.certificate, trust, capabilities, source: 'mail' } as const;
     this.known.set(person.address, [...(this.known.get(person.address) ?? []), known]);
     return this;
   }

@@ -13,6 +13,7 @@ import { mbsync } from './mbsync.ts';
 import { nss } from './nss.ts';
 import { nssToken } from './nss-token.ts';
 import { pcsc } from './pcsc.ts';
+import { postgresql } from './postgresql.ts';
 import { softhsm } from './softhsm.ts';
 import { swaks } from './swaks.ts';
 import { tpmToken } from './tpm.ts';
@@ -41,6 +42,7 @@ export const services = {
   nssToken,
   tpmToken,
   pcsc,
+  postgresql,
   virtualCard,
   gpgsm,
   nss,

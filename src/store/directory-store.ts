@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises';
+import type { Secret } from '../log/secret.ts';
+import { openPostgresql } from './postgresql.ts';
+import { postgresqlMigrations } from './postgresql-migrations.ts';
+import type { SqlStore } from './sql-store.ts';
+import { storeUnusable } from './sql-store.ts';
+
+/** `directory.store` of the configuration. */
+export type DirectoryStoreSettings =
+  | { kind: 'sqlite' }
+  | {
+      kind: 'postgresql';
+      host: string;
+      port: number;
+      database: string;
+      user: string;
+      password: Secret | null;
+      tls: 'verify' | 'none';
+      ca: string | null;
+      serverName: string | null;
+      connections: number;
+      timeoutSeconds: number;
+    };
+
+/**
+ * Where the directory's tables are: in the gateway's own database, or in one that several gateways share.
+ *
+ * @param own the gateway's own database; whoever opened it closes it
+ * @throws SealgateError `store.unusable` (permanent)
+ */
+export async function openDirectoryStore(settings: DirectoryStoreSettings, own: SqlStore): Promise<SqlStore> {
+  if (settings.kind === 'sqlite') return { ...borrowed(own), close: () => Promise.resolve() };
+  const { tls, ca, serverName, ...place } = settings;
+  return openPostgresql(
+    { ...place, tls: tls === 'none' ? null : { ca: await authorities(ca, settings.database), serverName } },
+    postgresqlMigrations,
+  );
+}
+
+function borrowed(own: SqlStore): Omit<SqlStore, 'close'> {
+  return {
+    query: (statement) => own.query(statement),
+    transaction: (statements) => own.transaction(statements),
+  };
+}
+
+async function authorities(file: string | null, database: string): Promise<string | null> {
+  if (file === null) return null;
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw storeUnusable(database, `its CA file cannot be read (${String(error)})`);
+  }
+}

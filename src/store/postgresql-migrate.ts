@@ -1,0 +1,43 @@
+import type { ClientBase } from 'pg';
+import { SealgateError } from '../errors.ts';
+import type { Migration } from './migrations.ts';
+
+/** One number for all gateways of one database ("seal"). */
+const LOCK = 0x7365616c;
+
+/**
+ * Brings the tables up to date, in one transaction under an advisory lock: of several gateways that start at once, one does it
+ * and the others find it done.
+ *
+ * @throws SealgateError `store.unusable`: the tables were made by a newer version
+ */
+export async function migratePostgresql(client: ClientBase, migrations: readonly Migration[]): Promise<void> {
+  // Each statement sees what was committed before it began, so what another gateway did while this one waited is seen.
+  await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
+  await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK]);
+  await client.query(
+    'CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL, applied_at bigint NOT NULL)',
+  );
+  const { rows } = await client.query<{ version: number | null }>(
+    'SELECT max(version) AS version FROM schema_version',
+  );
+  const present = rows[0]?.version ?? 0;
+  const newest = migrations.at(-1)?.version ?? 0;
+  if (present > newest) {
+    throw new SealgateError({
+      code: 'store.unusable',
+      publicText: 'The tables of the database were made by a newer version.',
+      duration: 'permanent',
+      reason: `it was made by a newer version (schema ${present}, this one knows ${newest})`,
+    });
+  }
+  for (const { version, statements } of migrations) {
+    if (version <= present) continue;
+    for (const statement of statements) await client.query(statement);
+    await client.query('INSERT INTO schema_version (version, applied_at) VALUES ($1, $2)', [
+      version,
+      Date.now(),
+    ]);
+  }
+  await client.query('COMMIT');
+}

@@ -1,0 +1,255 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { checkServerIdentity } from 'node:tls';
+import { Client, type ClientConfig, Pool, type PoolClient, types } from 'pg';
+import { limits } from '../limits.ts';
+import type { Secret } from '../log/secret.ts';
+import type { Migration } from './migrations.ts';
+import { postgresqlFault } from './postgresql-faults.ts';
+import { migratePostgresql } from './postgresql-migrate.ts';
+import type { Row, SqlStore, Statement } from './sql-store.ts';
+import { storeUnavailable } from './sql-store.ts';
+
+/** Where the database is and as whom it is asked. */
+export type PostgresqlPlace = {
+  /** A name, an address, or the folder of a Unix socket (an absolute path). */
+  host: string;
+  port: number;
+  database: string;
+  user: string;
+  /** null: the server asks for none (peer authentication on a Unix socket). */
+  password: Secret | null;
+  /** null: without TLS. `ca`: PEM; null: the authorities Node knows. `serverName`: the name in the certificate; null: `host`. */
+  tls: { ca: string | null; serverName: string | null } | null;
+  /** Connections at most. */
+  connections: number;
+  /** Of connecting, and of each statement. */
+  timeoutSeconds: number;
+};
+
+/**
+ * SQL by PostgreSQL, for several gateways at once. Connections are made when they are needed and made anew when they break; an
+ * outage is `store.unavailable` as long as it lasts, at the start too. Transactions are serializable and tried again
+ * where the database says that another one was in the way.
+ *
+ * @throws SealgateError `store.unusable` (permanent): wrong password, no such database, a certificate that is not believed, tables
+ * made by a newer version.
+ */
+export async function openPostgresql(
+  place: PostgresqlPlace,
+  migrations: readonly Migration[],
+): Promise<SqlStore> {
+  const store = new PostgresqlStore(place, migrations);
+  await store.open();
+  return store;
+}
+
+class PostgresqlStore implements SqlStore {
+  readonly #place: PostgresqlPlace;
+  readonly #migrations: readonly Migration[];
+  readonly #pool: Pool;
+  #migrated: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(place: PostgresqlPlace, migrations: readonly Migration[]) {
+    this.#place = place;
+    this.#migrations = migrations;
+    const milliseconds = place.timeoutSeconds * 1_000;
+    this.#pool = new Pool({
+      ...connection(place),
+      max: place.connections,
+      connectionTimeoutMillis: milliseconds,
+      // The server ends a statement first, so that the connection can be used again.
+      statement_timeout: milliseconds,
+      query_timeout: milliseconds + 1_000,
+      idleTimeoutMillis: 30_000,
+      keepAlive: true,
+    });
+    // A connection that broke while nobody used it is replaced by the next request.
+    this.#pool.on('error', () => undefined);
+  }
+
+  /** An outage is no reason not to start: whoever asks is told of it. */
+  async open(): Promise<void> {
+    try {
+      await this.#ready();
+    } catch (error) {
+      const fault = postgresqlFault(error, this.#name());
+      if (fault.duration === 'temporary') return;
+      await this.close();
+      throw fault;
+    }
+  }
+
+  async query(statement: Statement): Promise<readonly Row[]> {
+    const [rows] = await this.#run([statement]);
+    return rows ?? [];
+  }
+
+  async transaction(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]> {
+    return statements.length === 0 ? [] : this.#run(statements);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#pool.end();
+  }
+
+  async #run(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]> {
+    if (this.#closed) throw storeUnavailable('it is closed');
+    if (this.#pool.waitingCount >= limits.postgresql.waiting) {
+      throw storeUnavailable('too many requests wait for it');
+    }
+    try {
+      await this.#ready();
+      return await this.#attempts(statements);
+    } catch (error) {
+      throw postgresqlFault(error, this.#name());
+    }
+  }
+
+  async #attempts(statements: readonly Statement[]): Promise<Row[][]> {
+    const [only, ...others] = statements;
+    const reads = only !== undefined && others.length === 0 && /^\s*SELECT\b/.test(only.sql);
+    let conflicts = 0;
+    let broken = 0;
+    for (;;) {
+      const client = await this.#pool.connect();
+      const attempt: Attempt = { begun: false };
+      try {
+        const rows = await (reads ? inOrder(client, statements) : serializable(client, statements, attempt));
+        client.release();
+        return rows;
+      } catch (error) {
+        const conflict = isConflict(error);
+        client.release(!(await rolledBack(client, error, attempt)));
+        if (conflict && conflicts < limits.postgresql.conflicts) {
+          // Whoever was in the way is let go first, each for a different time.
+          await pause(Math.random() * 2 ** Math.min(++conflicts, 7));
+          continue;
+        }
+        // A connection that was broken already when it was taken has changed nothing.
+        if (!isSqlState(error) && (reads || !attempt.begun) && broken++ < this.#place.connections) continue;
+        throw error;
+      }
+    }
+  }
+
+  /** The tables, once for the life of this store; after an outage at the start, with the first request that gets through. */
+  #ready(): Promise<void> {
+    if (this.#migrated !== null) return this.#migrated;
+    const migrated = this.#migrate();
+    this.#migrated = migrated;
+    migrated.catch(() => {
+      if (this.#migrated === migrated) this.#migrated = null;
+    });
+    return migrated;
+  }
+
+  async #migrate(): Promise<void> {
+    const client = new Client({
+      ...connection(this.#place),
+      connectionTimeoutMillis: this.#place.timeoutSeconds * 1_000,
+      statement_timeout: limits.postgresql.migrationMilliseconds,
+      query_timeout: limits.postgresql.migrationMilliseconds + 1_000,
+    });
+    // What breaks the connection fails the statement that is under way as well.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await migratePostgresql(client, this.#migrations);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  #name(): string {
+    return `${this.#place.database} on ${this.#place.host}`;
+  }
+}
+
+type Attempt = { begun: boolean };
+
+async function serializable(
+  client: PoolClient,
+  statements: readonly Statement[],
+  attempt: Attempt,
+): Promise<Row[][]> {
+  await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE');
+  attempt.begun = true;
+  const rows = await inOrder(client, statements);
+  await client.query('COMMIT');
+  return rows;
+}
+
+async function inOrder(client: PoolClient, statements: readonly Statement[]): Promise<Row[][]> {
+  const all: Row[][] = [];
+  for (const { sql, parameters } of statements) {
+    const { rows } = await client.query<Record<string, Row[string]>>({
+      text: numbered(sql, parameters.length),
+      values: [...parameters],
+    });
+    all.push(rows);
+  }
+  return all;
+}
+
+/** Whether the connection can be used again. One that answered nothing is thrown away. */
+async function rolledBack(client: PoolClient, error: unknown, { begun }: Attempt): Promise<boolean> {
+  if (!isSqlState(error)) return false;
+  if (!begun) return true;
+  return client.query('ROLLBACK').then(
+    () => true,
+    () => false,
+  );
+}
+
+/** `?` of a statement as `$1`, `$2` …: no text of ours has a `?` in it that is something else. */
+function numbered(sql: string, count: number): string {
+  let n = 0;
+  const text = sql.replace(/\?/g, () => `$${++n}`);
+  if (n !== count) throw new Error('a statement has another number of values than of places for them');
+  return text;
+}
+
+/** serialization_failure and deadlock_detected: the same transaction may succeed when it is tried again. */
+function isConflict(error: unknown): boolean {
+  return isSqlState(error) && (error.code === '40001' || error.code === '40P01');
+}
+
+/** An answer of the server, after which the connection goes on. Class 57P: it is being shut down; 08: it is broken. */
+function isSqlState(error: unknown): error is Error & { code: string } {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    /^[0-9A-Z]{5}$/.test(error.code) &&
+    !/^(08|57P)/.test(error.code)
+  );
+}
+
+const INT8 = 20;
+
+/** Every setting is said, so that none comes from the environment (PGPASSWORD) or from a file (.pgpass). */
+function connection({ host, port, database, user, password, tls }: PostgresqlPlace): ClientConfig {
+  return {
+    ...{ host, port, database, user },
+    // A function: a password that is absent would be looked for elsewhere.
+    password: () => password?.reveal() ?? '',
+    ssl:
+      tls === null
+        ? false
+        : {
+            ...(tls.ca === null ? {} : { ca: tls.ca }),
+            minVersion: 'TLSv1.2',
+            rejectUnauthorized: true,
+            checkServerIdentity: (_, certificate) => checkServerIdentity(tls.serverName ?? host, certificate),
+          },
+    application_name: 'sealgate',
+    client_encoding: 'UTF8',
+    types: {
+      // Numbers of rows, ids and times, all of them far below 2^53.
+      getTypeParser: (oid, format) => (oid === INT8 ? Number : types.getTypeParser(oid, format)),
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import { SealgateError } from '../errors.ts';
+
+/**
+ * SQL as the rest of the gateway speaks it, whichever database answers: what SQLite and PostgreSQL understand alike.
+ * Throws SealgateError `store.unavailable` (temporary).
+ */
+export interface SqlStore {
+  /** One statement; rows of a SELECT or of RETURNING. */
+  query(statement: Statement): Promise<readonly Row[]>;
+  /** All of them or none, as if no other transaction ran at the same time; the rows of each. */
+  transaction(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]>;
+  /** Waits for what is under way. Later calls fail. */
+  close(): Promise<void>;
+}
+
+export type SqlValue = null | number | string | Uint8Array;
+
+/** Values never become part of the text of a statement: each is a `?` in it. */
+export type Statement = { sql: string; parameters: readonly SqlValue[] };
+
+export type Row = Readonly<Record<string, SqlValue>>;
+
+/**
+ * `sql` with values beside it: ``sql`SELECT * FROM t WHERE key = ${key}` ``. Values are bound, never inserted; what is itself
+ * made with `sql` becomes a part of the text, with its own values.
+ */
+export function sql(text: TemplateStringsArray, ...parts: readonly (SqlValue | Statement)[]): Statement {
+  let written = text[0] ?? '';
+  const parameters: SqlValue[] = [];
+  for (const [i, part] of parts.entries()) {
+    if (isStatement(part)) {
+      written += part.sql;
+      parameters.push(...part.parameters);
+    } else {
+      written += '?';
+      parameters.push(part);
+    }
+    written += text[i + 1] ?? '';
+  }
+  return { sql: written, parameters };
+}
+
+/** Conditions that must all hold; none: what always holds. */
+export function allOf(conditions: readonly Statement[]): Statement {
+  return {
+    sql: conditions.length === 0 ? '1 = 1' : conditions.map((one) => `(${one.sql})`).join(' AND '),
+    parameters: conditions.flatMap(({ parameters }) => parameters),
+  };
+}
+
+/** A pattern for `LIKE … ESCAPE '\'` that finds `text` anywhere, whatever is in it. */
+export function containing(text: string): string {
+  return `%${text.replace(/[\\%_]/g, '\\$&')}%`;
+}
+
+function isStatement(part: SqlValue | Statement): part is Statement {
+  return typeof part === 'object' && part !== null && !(part instanceof Uint8Array);
+}
+
+export function storeUnavailable(reason: string, cause?: unknown): SealgateError {
+  return new SealgateError({
+    code: 'store.unavailable',
+    publicText: "The gateway's database cannot be used just now.",
+    duration: 'temporary',
+    reason,
+    cause,
+  });
+}
+
+export function storeUnusable(place: string, reason: string): SealgateError {
+  return new SealgateError({
+    code: 'store.unusable',
+    publicText: `The database ${place} cannot be opened: ${reason}.`,
+    duration: 'permanent',
+  });
+}
