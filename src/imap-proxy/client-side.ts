@@ -9,6 +9,7 @@ import {
   clientProtocol,
   type LineEvent,
 } from './commands/command-context.ts';
+import { FetchReader } from './fetch-reader.ts';
 import type { FramerEvent } from './framer.ts';
 import type { Pending } from './pending.ts';
 import type { Exchange } from './session.ts';
@@ -27,6 +28,8 @@ export class ClientSide {
   readonly #exchange: Exchange;
   readonly #turn = new Turn();
   readonly #context: CommandContext;
+  /** A command that has to be waited for. */
+  #working: Promise<AfterCommand> | null = null;
 
   constructor(exchange: Exchange, upstreamSide: UpstreamSide) {
     this.#exchange = exchange;
@@ -34,6 +37,7 @@ export class ClientSide {
       exchange,
       upstreamSide,
       turn: this.#turn,
+      fetches: new FetchReader(exchange.parts.views),
       forward: (event, pending, limit) => this.#forward(event, pending, limit),
       alone: (event, pending) => this.#alone(event, pending),
       without: (work) => this.#without(work),
@@ -45,20 +49,61 @@ export class ClientSide {
   /** Until the client ends or has logged out. Throws SealgateError `imap.framing`, `imap.protocol`. */
   async run(): Promise<void> {
     const { client } = this.#exchange.parts;
+    const attend = (): boolean => {
+      this.#working = this.#attend();
+      return this.#working === null;
+    };
     for (;;) {
-      const event = await client.next();
-      if (event === null) return;
-      if (event.type !== 'line') throw clientProtocol('a literal without a command');
-      await this.#turn.take();
-      try {
-        if (this.#exchange.over || (await this.#command(event)) === 'logged-out') return;
-      } finally {
-        this.#turn.give();
-      }
+      const working = this.#working ?? this.#attend();
+      this.#working = null;
+      if (working === null) {
+        if (!(await client.more(attend))) return;
+      } else if ((await working) === 'logged-out') return;
     }
   }
 
-  async #command(event: LineEvent): Promise<AfterCommand> {
+  /**
+   * Deals with the commands that are here, in one tick, as far as nothing has to be waited for. What goes upstream where nothing is on
+   * its way goes at once. A promise: to be waited for before the next command.
+   */
+  #attend(): Promise<AfterCommand> | null {
+    const { parts, pending } = this.#exchange;
+    if (pending.size > 0) return this.#commands();
+    parts.upstream.cork();
+    try {
+      return this.#commands();
+    } finally {
+      parts.upstream.uncork();
+    }
+  }
+
+  #commands(): Promise<AfterCommand> | null {
+    const { client } = this.#exchange.parts;
+    for (let event = client.take(); event !== null; event = client.take()) {
+      if (event.type !== 'line') throw clientProtocol('a literal without a command');
+      const after = this.#turn.takeNow() ? this.#inTurn(event) : this.#whenInTurn(event);
+      if (after !== 'goes-on') return Promise.resolve(after);
+    }
+    return null;
+  }
+
+  async #whenInTurn(event: LineEvent): Promise<AfterCommand> {
+    await this.#turn.take();
+    return this.#inTurn(event);
+  }
+
+  /** Gives the turn back. */
+  #inTurn(event: LineEvent): AfterCommand | Promise<AfterCommand> {
+    let after: AfterCommand | Promise<AfterCommand> = 'logged-out';
+    try {
+      if (!this.#exchange.over) after = this.#command(event);
+    } finally {
+      if (typeof after === 'string') this.#turn.give();
+    }
+    return typeof after === 'string' ? after : after.finally(() => this.#turn.give());
+  }
+
+  #command(event: LineEvent): AfterCommand | Promise<AfterCommand> {
     const { parts, pending } = this.#exchange;
     const start = readCommandStart(event.octets);
     if (start === null) {
@@ -68,10 +113,15 @@ export class ClientSide {
     const handler = commandHandler(start.name);
     if (handler === null) return this.#refuse(event, start.tag, 'BAD', 'Unknown command');
     if (pending.has(start.tag)) return this.#refuse(event, start.tag, 'BAD', 'This tag is in use');
+    if (pending.size < PIPELINED || parts.upstream.ended) return handler(this.#context, event, start);
+    return this.#afterOthers().then(() => handler(this.#context, event, start));
+  }
+
+  async #afterOthers(): Promise<void> {
+    const { parts, pending } = this.#exchange;
     while (pending.size >= PIPELINED && !parts.upstream.ended) {
       await this.#without([...pending.values()][0]?.finished);
     }
-    return handler(this.#context, event, start);
   }
 
   async #alone(event: LineEvent, pending: Pending): Promise<void> {
@@ -88,7 +138,15 @@ export class ClientSide {
     await this.#turn.take();
   }
 
-  async #forward(event: LineEvent, pending: Pending, limit: CommandLimit): Promise<boolean> {
+  #forward(event: LineEvent, pending: Pending, limit: CommandLimit): true | Promise<boolean> {
+    const isWhole = event.literal === null && event.octets.length <= limit.octets;
+    if (!isWhole) return this.#forwardPieces(event, pending, limit);
+    this.#exchange.add(pending);
+    const wait = this.#exchange.parts.upstream.write(event.octets);
+    return wait === null ? true : wait.then(() => true);
+  }
+
+  async #forwardPieces(event: LineEvent, pending: Pending, limit: CommandLimit): Promise<boolean> {
     const { client, upstream } = this.#exchange.parts;
     let line: FramerEvent = event;
     let octets = 0;

@@ -1,5 +1,5 @@
 import { append, replace } from './commands/append.ts';
-import type { CommandHandler } from './commands/command-context.ts';
+import type { QuickHandler } from './commands/command-context.ts';
 import { compress } from './commands/compress.ts';
 import { enable } from './commands/enable.ts';
 import { fetch } from './commands/fetch.ts';
@@ -16,7 +16,7 @@ import { transfer } from './commands/transfer.ts';
  * Who works on a client's command after login. Whatever is not in the table is refused and never sent on: what the gateway does
  * not know it cannot follow.
  */
-const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandler>([
+const TABLE: ReadonlyMap<string, QuickHandler> = new Map<string, QuickHandler>([
   ...named(
     pass,
     'CAPABILITY CREATE SUBSCRIBE UNSUBSCRIBE LIST LSUB XLIST NAMESPACE STATUS',
@@ -39,19 +39,19 @@ const TABLE: ReadonlyMap<string, CommandHandler> = new Map<string, CommandHandle
   ...named(logout, 'LOGOUT'),
 ]);
 
-function named(handler: CommandHandler, ...lists: string[]): [string, CommandHandler][] {
-  return lists.flatMap((list) => list.split(' ').map((name): [string, CommandHandler] => [name, handler]));
+function named(handler: QuickHandler, ...lists: string[]): [string, QuickHandler][] {
+  return lists.flatMap((list) => list.split(' ').map((name): [string, QuickHandler] => [name, handler]));
 }
 
 /** Commands about messages, by number and by UID. */
-function numbered(handler: CommandHandler, list: string): [string, CommandHandler][] {
-  return list.split(' ').flatMap((name): [string, CommandHandler][] => [
+function numbered(handler: QuickHandler, list: string): [string, QuickHandler][] {
+  return list.split(' ').flatMap((name): [string, QuickHandler][] => [
     [name, handler],
     [`UID ${name}`, handler],
   ]);
 }
 
 /** null: refused with `BAD`. */
-export function commandHandler(name: string): CommandHandler | null {
+export function commandHandler(name: string): QuickHandler | null {
   return TABLE.get(name) ?? null;
 }

@@ -23,7 +23,7 @@ export type DeferredParts = {
    */
   classify: { set: string; modifiers: string } | null;
   /** Sends the client's command on; false: it ended before it was whole. */
-  forward(): Promise<boolean>;
+  forward(): true | Promise<boolean>;
 };
 
 /**

@@ -32,6 +32,10 @@ const LF = 0x0a;
 const CR = 0x0d;
 const BRACE = 0x7d;
 const NO_CHUNK = Buffer.alloc(0);
+/** What is ahead is joined with what is behind it up to this many octets, */
+const JOINED_OCTETS = 32 * 1024;
+/** into pieces of not much more than so many. */
+const LARGEST_OCTETS = 128 * 1024;
 
 export class Framer {
   readonly #side: FramerSide;
@@ -60,14 +64,13 @@ export class Framer {
     this.#buffered += chunk.length;
     const last = this.#chunks.length - 1;
     const waiting = this.#chunks[last];
-    const start = last === 0 ? this.#at : 0;
-    const joined = waiting === undefined ? null : this.#small.joined(waiting.subarray(start), chunk);
+    // The first may be about to be joined with those that come now.
+    const joined = waiting === undefined || last === 0 ? null : this.#small.joined(waiting, chunk);
     if (joined === null) {
       this.#chunks.push(chunk);
       return;
     }
     this.#chunks[last] = joined;
-    if (last === 0) this.#at = 0;
     if (this.#searched > last) {
       this.#searched = last;
       this.#searchedOfNext = joined.length - chunk.length;
@@ -113,6 +116,30 @@ export class Framer {
     const chunk = this.#chunks[0];
     if (chunk === undefined || !this.#first || this.#literal > 0) return null;
     return this.#at === 0 ? chunk : chunk.subarray(this.#at);
+  }
+
+  /**
+   * Makes the chunk that is ahead longer by those behind it, if there are any. A long one is left as it is, so that octets are copied
+   * once or twice, not with each chunk that comes.
+   */
+  joinAhead(): boolean {
+    const [first, second] = this.#chunks;
+    if (first === undefined || second === undefined || first.length - this.#at > JOINED_OCTETS) return false;
+    let length = first.length - this.#at;
+    let count = 1;
+    for (; count < this.#chunks.length; count++) {
+      const more = this.#chunks[count]?.length ?? 0;
+      if (count > 1 && length + more > LARGEST_OCTETS) break;
+      length += more;
+    }
+    const joined = this.#chunks.slice(0, count);
+    joined[0] = first.subarray(this.#at);
+    this.#chunks.splice(0, count, Buffer.concat(joined, length));
+    this.#at = 0;
+    this.#scanned = 0;
+    this.#searched = 0;
+    this.#searchedOfNext = 0;
+    return true;
   }
 
   /** Whole responses among what is ahead have been dealt with. */

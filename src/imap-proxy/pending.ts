@@ -23,23 +23,21 @@ export class Pending {
   readonly fetch: FetchCommand | null;
   /** Whether its tagged response is kept for whoever waits on `done` instead of passed on. */
   readonly held: boolean;
-  readonly parked: Parked[] = [];
+  #parked: Parked[] | null = null;
   /** How many of them are done with. */
   answered = 0;
   /** Responses whose key is still being waited for; none rejects. */
   readonly postponed: Promise<void>[] = [];
-  /** Keys that were waited for in vain, by label: in one command nobody is asked twice. */
-  readonly exhausted = new Map<string, SealgateError>();
+  #exhausted: Map<string, SealgateError> | null = null;
   /** First reason, and how many messages. */
   withheld: Withheld | null = null;
   withheldCount = 0;
-  #penalty: Penalty = { delayMs: 0, bye: false };
-  /** Resolves with the upstream's tagged response. */
-  readonly done: Promise<TaggedReply>;
-  #resolve: (reply: TaggedReply) => void = () => undefined;
-  /** Resolves when the client has its answer, too. */
-  readonly finished: Promise<void>;
-  #finish: () => void = () => undefined;
+  #penalty: Penalty = NO_PENALTY;
+  #reply: TaggedReply | null = null;
+  /** Made for whoever waits; of most commands nobody does. */
+  #done: { promise: Promise<TaggedReply>; resolve: (reply: TaggedReply) => void } | null = null;
+  #isFinished = false;
+  #finished: { promise: Promise<void>; resolve: () => void } | null = null;
   #continuation: { resolve: () => void; relay: boolean } | null = null;
   settled = false;
   /** The gateway has asked for UIDs, its client has not. */
@@ -60,12 +58,31 @@ export class Pending {
     this.kind = kind;
     this.fetch = fetch;
     this.held = held;
-    this.done = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
-    this.finished = new Promise((resolve) => {
-      this.#finish = resolve;
-    });
+  }
+
+  /** Resolves with the upstream's tagged response. */
+  get done(): Promise<TaggedReply> {
+    if (this.#reply !== null) return Promise.resolve(this.#reply);
+    this.#done ??= Promise.withResolvers<TaggedReply>();
+    return this.#done.promise;
+  }
+
+  /** Resolves when the client has its answer, too. */
+  get finished(): Promise<void> {
+    if (this.#isFinished) return Promise.resolve();
+    this.#finished ??= Promise.withResolvers<void>();
+    return this.#finished.promise;
+  }
+
+  get parked(): Parked[] {
+    this.#parked ??= [];
+    return this.#parked;
+  }
+
+  /** Keys that were waited for in vain, by label: in one command nobody is asked twice. */
+  get exhausted(): Map<string, SealgateError> {
+    this.#exhausted ??= new Map();
+    return this.#exhausted;
   }
 
   /** Whether this FETCH is about that message. */
@@ -83,11 +100,21 @@ export class Pending {
 
   settle(reply: TaggedReply): void {
     this.settled = true;
-    this.#resolve(reply);
+    this.#reply ??= reply;
+    this.#done?.resolve(reply);
   }
 
   finish(): void {
-    this.#finish();
+    this.#isFinished = true;
+    this.#finished?.resolve();
+  }
+
+  /** Whether the client's answer is the upstream's, with nothing to wait for and nothing left out. */
+  get isPlain(): boolean {
+    const { kind, held, before, postponed, withheld, settled } = this;
+    return (
+      kind === 'fetch' && !held && !settled && before === null && postponed.length === 0 && withheld === null
+    );
   }
 
   /** Leaves one message out of the answer. */
@@ -126,5 +153,7 @@ export class Pending {
     return waiting.relay ? 'relay' : 'consumed';
   }
 }
+
+const NO_PENALTY: Penalty = { delayMs: 0, bye: false };
 
 export type TaggedReply = { status: 'OK' | 'NO' | 'BAD' | 'lost'; line: Buffer };

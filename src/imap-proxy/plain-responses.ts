@@ -36,6 +36,11 @@ const LABEL_OCTETS = 1_000;
 /** The longest literal that is looked for whole. */
 const LITERAL_DIGITS = 7;
 
+/** A response is short if it has no more octets. */
+const SHORT_OCTETS = 16 * 1024;
+/** Behind the last literal of a response. */
+const TAIL_OCTETS = 3;
+
 /** How far the header of the literal has to be looked at. */
 type Label = {
   octets: Buffer;
@@ -73,6 +78,27 @@ export class PlainResponses {
       if (next === -1) return end;
       end = next;
     }
+  }
+
+  /**
+   * What is to be said of the response that `octets` begin with when it is not plain. `short`: a FETCH response that is still coming
+   * and is short, so that it is better waited for than begun; `line`: its first line is still coming.
+   */
+  rest(octets: Buffer): 'short' | 'line' | 'whole' {
+    const lineEnd = octets.indexOf(LF);
+    if (lineEnd === -1) return 'line';
+    if (begun(octets, 0) === -1 || octets[lineEnd - 2] !== BRACE_END) return 'whole';
+    let size = 0;
+    let unit = 1;
+    let i = lineEnd - 3;
+    for (; i > 0 && unit < 1e7; i--) {
+      const digit = (octets[i] ?? 0) - ZERO;
+      if (digit < 0 || digit > 9) break;
+      size += digit * unit;
+      unit *= 10;
+    }
+    const end = lineEnd + 1 + size + TAIL_OCTETS;
+    return octets[i] === BRACE && unit > 1 && end > octets.length && end <= SHORT_OCTETS ? 'short' : 'whole';
   }
 
   /** End of the response at `start`; -1: it is not plain. */

@@ -24,6 +24,13 @@ export class Turn {
     });
   }
 
+  /** true: it is the caller's at once, until it gives it back. */
+  takeNow(): boolean {
+    if (this.#taken) return false;
+    this.#taken = true;
+    return true;
+  }
+
   give(): void {
     const next = this.#queue.shift();
     if (next === undefined) this.#taken = false;

@@ -7,6 +7,7 @@ import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
 import { type Injected, InjectedFetch } from './injected-fetch.ts';
 import { Pending, type TaggedReply } from './pending.ts';
+import { plainReply } from './plain-reply.ts';
 import { PlainResponses } from './plain-responses.ts';
 import { readSearchResponse } from './search/search-response.ts';
 import {
@@ -67,6 +68,8 @@ export class UpstreamSide {
   readonly #items: FetchItems;
   readonly #plainResponses: PlainResponses;
   readonly #relayContext: RelayContext;
+  /** What has to be waited for before the next response. */
+  #waited: Promise<void> | null = null;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
@@ -90,37 +93,77 @@ export class UpstreamSide {
   /** Until the upstream ends. Throws SealgateError `imap.framing`, `imap.protocol`. */
   async run(): Promise<void> {
     const { upstream } = this.#exchange.parts;
+    const attend = (): boolean => {
+      this.#waited = this.#attend();
+      return this.#waited === null;
+    };
     try {
       for (;;) {
-        const plain = this.#plain(upstream);
-        if (plain !== null) {
-          const wait = this.#whole(plain);
-          if (wait !== null) await wait;
-        }
-        const event = upstream.take();
-        if (event === null) {
-          if (!(await upstream.more())) return;
-          continue;
-        }
-        const wait = event.type === 'line' ? this.#line(event) : this.#literal(event.octets, event.remaining);
+        const wait = this.#waited ?? this.#attend();
+        this.#waited = null;
         if (wait !== null) await wait;
+        else if (!(await upstream.more(attend))) return;
       }
     } finally {
       if (this.#handler.kind === 'fetch') this.#handler.fetch.abandon();
     }
   }
 
-  /** The responses ahead that are passed on as they are, all at once; null: the next is none of them. */
-  #plain(upstream: Wire): Buffer | null {
-    if (this.#injection !== null || this.#question !== null || this.#exchange.adjustsPlain) return null;
+  /**
+   * Deals with what is here, in one tick, as far as nothing has to be waited for; it leaves in one write. A promise: to be waited for
+   * before the rest.
+   */
+  #attend(): Promise<void> | null {
+    const { client, upstream } = this.#exchange.parts;
+    let wait: Promise<void> | null = null;
+    client.cork();
+    try {
+      while (wait === null) {
+        const plain = this.#plain(upstream);
+        if (plain === 'coming') break;
+        if (plain !== 'other') {
+          wait = plain;
+          continue;
+        }
+        const event = upstream.take();
+        if (event === null) break;
+        wait = event.type === 'line' ? this.#line(event) : this.#literal(event.octets, event.remaining);
+      }
+    } finally {
+      const draining = client.uncork();
+      wait ??= draining;
+    }
+    return wait;
+  }
+
+  /**
+   * Passes on the responses ahead that go on as they are, all at once. `other`: the next is none of them; `coming`: it may be one,
+   * and is not whole yet. Else: what has to be waited for.
+   */
+  #plain(upstream: Wire): Promise<void> | null | 'other' | 'coming' {
+    const exchange = this.#exchange;
+    if (this.#injection !== null || this.#question !== null || exchange.adjustsPlain) return 'other';
     // Of mail that lies encrypted at rest even the size is another one.
-    if (this.#exchange.parts.views.atRest?.isEmpty === false) return null;
-    const ahead = upstream.ahead();
-    if (ahead === null) return null;
-    const length = this.#plainResponses.length(ahead);
-    if (length === 0) return null;
-    upstream.skip(length);
-    return ahead.subarray(0, length);
+    if (exchange.parts.views.atRest?.isEmpty === false) return 'other';
+    for (;;) {
+      const ahead = upstream.ahead();
+      if (ahead === null) return 'other';
+      const length = this.#plainResponses.length(ahead);
+      const done = plainReply(ahead, length, exchange.pending);
+      if (length > 0 || done !== null) {
+        const end = done?.end ?? length;
+        upstream.skip(end);
+        const wait = this.#whole(ahead.subarray(0, end));
+        if (done !== null) {
+          exchange.settle(done.pending, { status: 'OK', line: ahead.subarray(length, end) });
+          exchange.finish(done.pending);
+        }
+        return wait;
+      }
+      const rest = this.#plainResponses.rest(ahead);
+      if (rest === 'whole') return 'other';
+      if (!upstream.joinAhead()) return rest === 'short' ? 'coming' : 'other';
+    }
   }
 
   /**

@@ -14,6 +14,13 @@ const LINGER_MS = 60_000;
 /** How long a peer may take nothing of what is written: it holds room that all sessions share. */
 const STALLED_MS = 120_000;
 
+/** Who waits for octets. */
+type Waiting = {
+  attend: (() => boolean) | null;
+  resolve: (open: boolean) => void;
+  reject: (error: unknown) => void;
+};
+
 export type WireTimes = { stalledMs?: number | undefined; lingerMs?: number | undefined };
 
 /**
@@ -29,15 +36,20 @@ export class Wire {
   readonly #framer: Framer;
   readonly #stalledMs: number;
   readonly #lingerMs: number;
-  #waiting: ((open: boolean) => void) | null = null;
+  #waiting: Waiting | null = null;
+  /** What comes in this turn of the event loop is let come. */
+  #gathering = false;
   #ended = false;
   #outgoing: Buffer[] = [];
   #outgoingOctets = 0;
   #draining: Promise<void> | null = null;
+  #corked = false;
   /** Why the leg ended; for the log. */
   #cause = 'closed';
   readonly #whenEnded = new AbortController();
   readonly #onData = (chunk: Buffer): void => this.#arrived(chunk);
+  readonly #onGathered = (): void => this.#gathered();
+  readonly #onTurnEnd = (): void => this.#flush();
   readonly #onEnd = (): void => this.#finish('closed by the peer');
   readonly #onClose = (): void => this.#finish('closed');
   readonly #onError = (error: Error): void => this.#finish(error.message);
@@ -98,6 +110,11 @@ export class Wire {
     return this.#framer.ahead();
   }
 
+  /** Makes what is ahead longer, if more is here. */
+  joinAhead(): boolean {
+    return this.#framer.joinAhead();
+  }
+
   /** Whole responses among what is ahead have been dealt with. */
   skip(length: number): void {
     this.#framer.skip(length);
@@ -125,11 +142,16 @@ export class Wire {
     this.#framer.abandonLiteral();
   }
 
-  /** Waits for octets. false: there will be none. One caller at a time. */
-  more(): Promise<boolean> {
+  /**
+   * Waits for octets. false: there will be none. One caller at a time.
+   *
+   * @param attend called in the place of waking the caller; true: it has dealt with what is here, and more is waited for. What it
+   *   throws rejects
+   */
+  more(attend: (() => boolean) | null = null): Promise<boolean> {
     if (this.#ended) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      this.#waiting = resolve;
+    return new Promise((resolve, reject) => {
+      this.#waiting = { attend, resolve, reject };
       this.#source.resume();
     });
   }
@@ -141,11 +163,23 @@ export class Wire {
   write(octets: Buffer | string): Promise<void> | null {
     if (this.#ended || this.#socket.destroyed) return null;
     const piece = typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets;
-    // Not in this tick: the records of TLS that came together are told of one by one.
-    if (this.#outgoing.length === 0) setImmediate(() => this.#flush());
+    // Not in this tick: there may be more to say.
+    if (this.#outgoing.length === 0 && !this.#corked) setImmediate(this.#onTurnEnd);
     this.#outgoing.push(piece);
     this.#outgoingOctets += piece.length;
     if (this.#outgoingOctets >= JOINED_OCTETS) this.#flush();
+    return this.#draining;
+  }
+
+  /** Until `uncork`, which has to be called in the same tick, what is written waits. */
+  cork(): void {
+    this.#corked = true;
+  }
+
+  /** Lets go at once what was written. A promise: as of `write`. */
+  uncork(): Promise<void> | null {
+    this.#corked = false;
+    this.#flush();
     return this.#draining;
   }
 
@@ -271,20 +305,45 @@ export class Wire {
   #arrived(chunk: Buffer): void {
     if (this.#ended) return;
     this.#framer.push(chunk);
-    const waiting = this.#waiting;
-    if (waiting !== null) {
-      this.#waiting = null;
-      waiting(true);
-    } else if (this.#framer.buffered > READ_AHEAD[this.#side]) {
-      this.#source.pause();
+    if (this.#waiting !== null) {
+      // A server's answers are cut into records of TLS, which come together and are told of one by one.
+      if (this.#side === 'client') this.#attended();
+      else if (!this.#gathering) {
+        this.#gathering = true;
+        setImmediate(this.#onGathered);
+      }
     }
+    if (this.#framer.buffered > READ_AHEAD[this.#side]) this.#source.pause();
+  }
+
+  #gathered(): void {
+    this.#gathering = false;
+    this.#attended();
+  }
+
+  /** Whoever waits for octets gets those that are here. */
+  #attended(): void {
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    const { attend, resolve, reject } = waiting;
+    try {
+      if (attend?.() === true) {
+        if (!this.#ended && this.#source.isPaused()) this.#source.resume();
+        return;
+      }
+    } catch (error) {
+      reject(error);
+    }
+    this.#waiting = null;
+    resolve(true);
   }
 
   #finish(cause: string): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#cause = cause;
-    this.#waiting?.(false);
+    // Octets that nobody has seen come before the end.
+    this.#waiting?.resolve(this.#gathering);
     this.#waiting = null;
     if (this.compressed) {
       this.#socket.unpipe();

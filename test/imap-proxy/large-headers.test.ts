@@ -85,11 +85,14 @@ test('mail that is not S/MIME is passed on with its header, and in pieces', asyn
   expect(await fetched('[]', plain)).toContain(`BODY[] ${literal(plain)})`);
 });
 
-test.each(['[]', '[HEADER]'])('what a message is is not guessed from a part of its header: %s', async (item) => {
-  const header = `${padded(limits.mail.classifiedOctets + 1_000).join('\r\n')}\r\n`;
-  expect(await fetched(item, header)).toMatch(/^f NO \[LIMIT\]/);
-  client.send('n NOOP\r\n');
-  await server.until(/n NOOP\r\n/);
-  server.send('n OK\r\n');
-  expect(await client.until(/n OK\r\n/)).toBe('n OK\r\n');
-});
+test.each(['[]', '[HEADER]'])(
+  'what a message is is not guessed from a part of its header: %s',
+  async (item) => {
+    const header = `${padded(limits.mail.classifiedOctets + 1_000).join('\r\n')}\r\n`;
+    expect(await fetched(item, header)).toMatch(/^f NO \[LIMIT\]/);
+    client.send('n NOOP\r\n');
+    await server.until(/n NOOP\r\n/);
+    server.send('n OK\r\n');
+    expect(await client.until(/n OK\r\n/)).toBe('n OK\r\n');
+  },
+);

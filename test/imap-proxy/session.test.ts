@@ -223,7 +223,7 @@ test.each([
   [
     'in the middle of a literal that passes',
     'Subject: x\r\n\r\nbegin',
-    /^\* 1 FETCH \(UID 1 BODY\[\] \{5000\}\r\nSubject: x\r\n\r\nbegin$/,
+    /^\* 1 FETCH \(UID 1 BODY\[\] \{50000\}\r\nSubject: x\r\n\r\nbegin$/,
   ],
   [
     'in the middle of a literal that is kept',
@@ -233,7 +233,7 @@ test.each([
 ])('the upstream dies %s', async (_, begun, expected) => {
   client.send('f UID FETCH 1 (BODY.PEEK[])\r\n');
   await server.until(/f [^\r\n]*\r\n/);
-  server.send(`* 1 FETCH (UID 1 BODY[] {5000}\r\n${begun}`);
+  server.send(`* 1 FETCH (UID 1 BODY[] {50000}\r\n${begun}`);
   if (begun.startsWith('Subject')) {
     expect(await client.until(/begin$/)).toMatch(expected);
     server.close();
@@ -242,6 +242,17 @@ test.each([
     server.close();
     expect(await client.rest()).toMatch(expected);
   }
+});
+
+test('the upstream dies in the middle of a short response: nothing of it is said', async () => {
+  client.send('f UID FETCH 1:2 (BODY.PEEK[])\r\n');
+  await server.until(/f [^\r\n]*\r\n/);
+  const whole = `* 1 FETCH (UID 1 BODY[] ${literal('Subject: x\r\n\r\ntext\r\n')})\r\n`;
+  server.send(`${whole}* 2 FETCH (UID 2 BODY[] {500}\r\nSubject: y\r\n\r\nbegin`);
+  server.close();
+  const heard = await client.rest();
+  expect(heard.startsWith(whole)).toBe(true);
+  expect(heard.slice(whole.length)).toMatch(/^\* BYE [^\r\n]*\r\n$/);
 });
 
 test('the upstream says BYE: the client hears it, once', async () => {

@@ -1,5 +1,6 @@
 import { SealgateError } from '../../errors.ts';
 import type { CommandStart } from '../client-command.ts';
+import type { FetchReader } from '../fetch-reader.ts';
 import type { FramerEvent } from '../framer.ts';
 import type { Pending } from '../pending.ts';
 import type { Exchange } from '../session.ts';
@@ -19,6 +20,9 @@ export type CommandHandler = (
   start: CommandStart,
 ) => Promise<AfterCommand>;
 
+/** The same where nothing may have to be waited for. */
+export type QuickHandler = (...command: Parameters<CommandHandler>) => AfterCommand | Promise<AfterCommand>;
+
 /** What a command's file works with. */
 export type CommandContext = {
   exchange: Exchange;
@@ -29,7 +33,9 @@ export type CommandContext = {
    * Sends a command on, literals included. `limit`: octets of the command, literals counted. false: it ended before it was
    * whole, because the upstream refused a literal or the gateway did.
    */
-  forward(event: LineEvent, pending: Pending, limit: CommandLimit): Promise<boolean>;
+  forward(event: LineEvent, pending: Pending, limit: CommandLimit): true | Promise<boolean>;
+  /** Reads the FETCHes of this session. */
+  fetches: FetchReader;
   /**
    * Nothing is on its way before it, and nothing goes on behind it, until it is answered. Who goes elsewhere does not wait for
    * a key any longer.

@@ -1,24 +1,49 @@
 import { lookForMarks } from '../append/look-for-marks.ts';
+import type { CommandStart } from '../client-command.ts';
 import { DeferredFetch } from '../deferred-fetch.ts';
-import type { FetchItem } from '../fetch-item.ts';
-import { choosingModifiers, planFetch, readFetchCommand, saysUid, withUid } from '../fetch-plan.ts';
+import { choosingModifiers, saysUid, withUid } from '../fetch-plan.ts';
 import { lookForForeign } from '../foreign/look-for-foreign.ts';
 import { Pending } from '../pending.ts';
-import type { CommandHandler } from './command-context.ts';
+import type { Exchange } from '../session.ts';
+import type { AfterCommand, CommandContext, LineEvent, QuickHandler } from './command-context.ts';
 import { COMMAND_LIMIT } from './pass.ts';
 
 /** FETCH and UID FETCH: the octets go on, and the responses may have to be worked on. */
-export const fetch: CommandHandler = async (context, event, { tag, name, argument }) => {
-  const { exchange, upstreamSide, turn, forward } = context;
-  const byUid = name === 'UID FETCH';
-  const command = event.literal === null ? readFetchCommand(byUid, argument) : null;
-  const about = command === null || command.items.length === 0 || command.items.some(isAboutMessages);
-  if (about) {
-    await lookForMarks(context);
-    await lookForForeign(context, tag);
+export const fetch: QuickHandler = (context, event, start) => {
+  const { exchange, fetches } = context;
+  // Nearly always there is nothing to look for.
+  if (mayHaveToLook(exchange) && fetches.read(isByUid(start), argumentOf(event, start)).isAboutMessages) {
+    return look(context, start.tag).then(() => begin(context, event, start));
   }
-  const { views } = exchange.parts;
-  const plan = planFetch(command, views.names, views.listing);
+  return begin(context, event, start);
+};
+
+function mayHaveToLook({ parts: { storing, foreign } }: Exchange): boolean {
+  return storing?.messages.mustLook === true || foreign?.mustLook === true;
+}
+
+async function look(context: CommandContext, tag: string): Promise<void> {
+  await lookForMarks(context);
+  await lookForForeign(context, tag);
+}
+
+function isByUid({ name }: CommandStart): boolean {
+  return name === 'UID FETCH';
+}
+
+/** null: there are literals in it. */
+function argumentOf({ literal }: LineEvent, { argument }: CommandStart): string | null {
+  return literal === null ? argument : null;
+}
+
+function begin(
+  { exchange, upstreamSide, turn, fetches, forward }: CommandContext,
+  event: LineEvent,
+  start: CommandStart,
+): AfterCommand | Promise<AfterCommand> {
+  const { tag, argument } = start;
+  const byUid = isByUid(start);
+  const { command, plan } = fetches.read(byUid, argumentOf(event, start));
   const pending = new Pending(tag, 'fetch', command, plan.alone);
   pending.addedUid = plan.addUid;
   if (command === null || saysUid(command)) {
@@ -30,8 +55,8 @@ export const fetch: CommandHandler = async (context, event, { tag, name, argumen
       ? event
       : { ...event, octets: Buffer.from(`${tag} FETCH ${withUid(command)}\r\n`, 'latin1') };
   if (!plan.alone) {
-    await forward(sent, pending, COMMAND_LIMIT);
-    return 'goes-on';
+    const forwarded = forward(sent, pending, COMMAND_LIMIT);
+    return forwarded === true ? 'goes-on' : forwarded.then(() => 'goes-on');
   }
   const set = command?.set ?? /^([0-9:,*]+|\$) /.exec(argument)?.[1];
   const modifiers = command === null ? '' : choosingModifiers(command);
@@ -44,11 +69,5 @@ export const fetch: CommandHandler = async (context, event, { tag, name, argumen
     classify: plan.classifyFirst && set !== undefined ? { set, modifiers } : null,
     forward: () => forward(sent, pending, COMMAND_LIMIT),
   });
-  await deferred.begin();
-  return 'goes-on';
-};
-
-/** Whether the item says anything of a message that its client may have stored otherwise than it lies there. */
-function isAboutMessages(item: FetchItem): boolean {
-  return item.kind !== 'neutral' || item.name === 'RFC822.SIZE' || item.name === 'ENVELOPE';
+  return deferred.begin().then(() => 'goes-on');
 }
