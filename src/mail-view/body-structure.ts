@@ -1,8 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Entity, HeaderField, Range } from '../mail/entity.ts';
 import { fieldsNamed } from '../mail/header.ts';
 import { readParameterised } from '../mail/media-type.ts';
 import { scan } from '../octets/scan.ts';
+import { TimeSlice } from '../octets/time-slice.ts';
 import { envelope } from './envelope.ts';
 import { imapNstring, imapString } from './imap-string.ts';
 import { isMessage, type MessageView } from './message-view.ts';
@@ -13,19 +13,20 @@ import { isMessage, type MessageView } from './message-view.ts';
  * Holds: sizes are those of the octets that BODY[n] gives; a multipart always has a child, a part always a type, text
  * and message parts their lines, extension data all four fields, because clients fail over each of these.
  */
-export async function bodyStructure(view: MessageView, extended: boolean): Promise<Buffer> {
-  return Buffer.from(await structureOf({ view, extended, parts: 0 }, await view.root(), 0), 'latin1');
+export async function bodyStructure(
+  view: MessageView,
+  extended: boolean,
+  slice: TimeSlice = new TimeSlice(),
+): Promise<Buffer> {
+  return Buffer.from(await structureOf({ view, extended, slice }, await view.root(), 0), 'latin1');
 }
 
-/** `parts`: those that were looked at. */
-type Walk = { readonly view: MessageView; readonly extended: boolean; parts: number };
-
-/** Parts after which others have their turn: a sender chooses how many there are. */
-const PARTS_IN_A_ROW = 100;
+/** `slice`: a sender chooses how many parts there are. */
+type Walk = { view: MessageView; extended: boolean; slice: TimeSlice };
 
 /** `messages`: how many messages are around the entity, the view itself not counted. */
 async function structureOf(walk: Walk, entity: Entity, messages: number): Promise<string> {
-  if (++walk.parts % PARTS_IN_A_ROW === 0) await setImmediate();
+  await walk.slice.over();
   return entity.mediaType.type === 'multipart'
     ? multipart(walk, entity, messages)
     : singlePart(walk, entity, messages);

@@ -86,7 +86,8 @@ function* readOne(
   const header = yield* scanner.header(start);
   scanner.budget.headerOctets -= header.range.end - start;
   scanner.budget.fields -= header.fields.length;
-  if (scanner.budget.headerOctets < 0 || scanner.budget.fields < 0) throw tooComplex('the headers of all parts together are too large');
+  if (scanner.budget.headerOctets < 0 || scanner.budget.fields < 0)
+    throw tooComplex('the headers of all parts together are too large');
   const type = readContentType(header.fields);
   const mediaType = type ?? defaultType;
   const boundary = scanner.depth === 'root' ? null : boundaryOf(mediaType);

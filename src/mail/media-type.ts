@@ -86,6 +86,7 @@ export function readParameterised(value: string): Parameterised | null {
 
 /** Splits outside quoted strings and removes comments. null: a quoted string or comment does not end. */
 function splitAtSemicolons(value: string): { texts: string[]; comments: boolean } | null {
+  if (!/["(]/.test(value)) return { texts: value.split(';'), comments: false };
   const texts: string[] = [];
   let text = '';
   let comments = false;

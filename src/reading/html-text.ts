@@ -1,24 +1,45 @@
+/** Characters in a piece of text at most, and tags that are looked at for one. */
+const PIECE = 8_192;
+const TAGS = 1_024;
+
 /**
  * The words of an HTML text: tags, comments, scripts and styles off, character references decoded. For searching only: what is
- * shown to somebody is never made of it. One walk, whatever the text.
+ * shown to somebody is never made of it. One walk, whatever the text; in pieces, of which none takes long and some are empty.
  */
-export function textOfHtml(html: string): string {
-  const texts: string[] = [];
+export function* textOfHtml(html: string): Generator<string, void> {
+  let text = '';
   let from = 0;
+  let looks = 0;
   for (let open = html.indexOf('<'); open !== -1; ) {
     const tag = tagAt(html, open);
-    if (tag === null) {
-      open = html.indexOf('<', open + 1);
-      continue;
+    if (tag === null) open = html.indexOf('<', open + 1);
+    else {
+      text += html.slice(from, open);
+      if (!INLINE.has(tag.name)) text += ' ';
+      from = tag.silent ? afterElement(html, tag.end, tag.name) : tag.end;
+      open = html.indexOf('<', from);
     }
-    texts.push(html.slice(from, open));
-    if (!INLINE.has(tag.name)) texts.push(' ');
-    from = tag.silent ? afterElement(html, tag.end, tag.name) : tag.end;
-    open = html.indexOf('<', from);
+    if (text.length > PIECE) text = yield* piecesOf(text);
+    if (++looks % TAGS === 0) yield '';
   }
-  texts.push(html.slice(from));
-  return decodeReferences(texts.join(''));
+  yield decodeReferences(yield* piecesOf(text + html.slice(from)));
 }
+
+/** All but what is left in the end, which is less than one piece. */
+function* piecesOf(text: string): Generator<string, string> {
+  let at = 0;
+  while (text.length - at > PIECE) {
+    // Not through a character reference.
+    const reference = text.lastIndexOf('&', at + PIECE);
+    const end = reference > at + PIECE - REFERENCE ? reference : at + PIECE;
+    yield decodeReferences(text.slice(at, end));
+    at = end;
+  }
+  return text.slice(at);
+}
+
+/** No character reference has as many characters. */
+const REFERENCE = 16;
 
 type Tag = {
   name: string /** After it. */;
@@ -54,9 +75,11 @@ function tagEnd(html: string, from: number): number {
 }
 
 function afterElement(html: string, from: number, name: string): number {
-  const close = new RegExp(`</${name}[^>]{0,100}>`, 'gi');
+  const close = new RegExp(`</${name}[^a-z0-9]`, 'gi');
   close.lastIndex = from;
-  return close.exec(html) === null ? html.length : close.lastIndex;
+  const found = close.exec(html);
+  const end = found === null ? -1 : html.indexOf('>', found.index);
+  return end === -1 ? html.length : end + 1;
 }
 
 const NAME = /(\/?)([a-z][a-z0-9:-]{0,40}|[!?][a-z]*)/iy;

@@ -86,10 +86,12 @@ export class SearchTexts {
     );
     // While it was read, another part of the same client's command may have come here, or the session may have ended.
     if (this.#ended) return null;
+    const text = await searchTextOf(octets);
+    if (this.#ended) return null;
     const meanwhile = this.#kept.get(key);
     if (meanwhile !== undefined) return meanwhile;
     const { protectedHeader = false, keys = [] } = about;
-    const kept = { message, text: searchTextOf(octets), protectedHeader, keys };
+    const kept = { message, text, protectedHeader, keys };
     this.#kept.set(key, kept);
     this.#characters += kept.text.characters;
     this.#all.add(kept, () => this.#drop(key, kept));

@@ -5,6 +5,7 @@ import { limits } from '../../src/limits.ts';
 import { readEntityFrom, readRootFrom } from '../../src/mail/entity-source.ts';
 import { readEntity } from '../../src/mail/entity-tree.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
+import { countedTurns } from '../octets/support/counted-turns.ts';
 import { inChunks, mailOctets } from './support/streams.ts';
 
 /** What reading gives, errors included. */
@@ -35,6 +36,39 @@ describe('the entity tree of a source', () => {
       'Content-Type: multipart/mixed;\r\n boundary=b\r\n\r\npre\r\n--b \r\n\r\none\r\n--bb\r\n--b\r\nX: y\r\n--b--\t\r\nepi\r\n--b\r\n',
     );
     for (let cut = 1; cut < octets.length; cut++) await same(octets, [cut, octets.length]);
+  });
+
+  it('is the same where octets in memory are looked at bit by bit', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(mailOctets, { minLength: 5 }), fc.nat(20_000), async (pieces, before) => {
+        const some = Buffer.concat([
+          Buffer.from('Content-Type: multipart/mixed; boundary=a\r\n\r\n'),
+          ...pieces,
+        ]);
+        const octets = Buffer.concat([Buffer.from(`X: ${'y'.repeat(before)}\r\n`), ...Array(20).fill(some)]);
+        const range = { start: before % 50, end: octets.length - (before % 70) };
+        const { slice } = countedTurns();
+        const whole = await outcomeOf(() => readEntity(octets, range));
+        expect(await outcomeOf(() => readEntityFrom(bufferSource(octets), range, undefined, slice))).toEqual(
+          whole,
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('attack: very many parts are looked at bit by bit, and none of them very often', async () => {
+    const octets = Buffer.from(
+      `Content-Type: multipart/mixed; boundary=b\r\n\r\n${'--b\r\n\r\n'.repeat(limits.mail.entities - 1)}`,
+    );
+    const { slice, turns } = countedTurns();
+    await readEntityFrom(bufferSource(octets), undefined, undefined, slice);
+    expect(turns()).toBeGreaterThan(3);
+    const long = Buffer.from(`X: ${'y'.repeat(limits.mail.headerOctets - 10)}\r\n\r\n`);
+    const other = countedTurns();
+    await readEntityFrom(bufferSource(long), undefined, undefined, other.slice);
+    // A header that is not there whole is read again when there is twice as much.
+    expect(other.turns()).toBeLessThan(8);
   });
 
   it('is the same in the middle of something else', async () => {

@@ -122,14 +122,15 @@ export const searchTargets: readonly FuzzTarget[] = [
       '--b\r\n',
       '\ufdfa',
       '=?utf-8?Q?=C3?=',
+      '\u0315\u0300',
     ],
     prepare: () => ({
       seeds: text(
         'Subject: =?utf-8?B?w7w=?=\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n' +
           'Content-Transfer-Encoding: quoted-printable\r\n\r\n<p title=3D"x">a&nbsp;b</p>\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nTo: x\r\n\r\ny\r\n--b--\r\n',
       ),
-      run(input) {
-        const found = searchTextOf(input);
+      async run(input) {
+        const found = await searchTextOf(input);
         holds(found.body.length <= limits.searchText.characters, 'there is an end to what is kept');
         holds(folded(found.body).length <= found.body.length, 'it is folded already');
         return found;
