@@ -7,6 +7,7 @@ import { type MailServer, type MailServerOptions, prepareMailServer } from './co
 import { tlsContext } from './connections/tls-context.ts';
 import { completeRows } from './directory/complete-rows.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
+import { signerDecisions } from './directory/signer-decisions.ts';
 import { SqlDirectory } from './directory/sql-directory.ts';
 import { SealgateError } from './errors.ts';
 import { sourceOf } from './hsm/key-reference.ts';
@@ -119,6 +120,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       log,
     });
     const inbound = inboundStory({
+      decisions: signerDecisions(certificates, clock, log),
       ...{ keyring, directory, anchors, intermediates, clock, log },
       subjectEmailAddress: config.trust.subjectEmailAddress,
       revocation: { checker: revocation.checker, failure },

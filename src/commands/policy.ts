@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config/load.ts';
@@ -8,18 +9,15 @@ import { certificatesOf } from '../gateway.ts';
 import { type KeySources, openKeySources, startKeyClient } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
 import { restingPlace } from '../hsm/resting-place.ts';
-import { newMailId } from '../ids.ts';
+import { newMailId, newSessionId } from '../ids.ts';
 import { silentLog } from '../log/log.ts';
-import { algorithmsFor } from '../pipeline/address-algorithms.ts';
-import { ownCertificate } from '../pipeline/own-certificate.ts';
-import { assessRecipient } from '../pipeline/recipient-certificates.ts';
-import { findSigningKey } from '../pipeline/signing-keys.ts';
-import { explainVariant, variantLines } from '../pipeline/variant-algorithms.ts';
+import { explainSubmission } from '../pipeline/explain-submission.ts';
+import { explainedLines } from '../pipeline/explained-lines.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
-import { explain, explanationLines } from '../policy/explain.ts';
 import { openRevocation } from '../revocation/open-revocation.ts';
 import { configuredLogin } from '../sasl/configured-login.ts';
 import { Principal } from '../sasl/principal.ts';
+import type { Recipient } from '../smtp/envelope.ts';
 import { openDirectoryStore } from '../store/directory-store.ts';
 import { keyInventories } from '../store/key-inventories.ts';
 import { refusedSecrets } from '../store/refused-secrets.ts';
@@ -35,14 +33,32 @@ export function addPolicyCommands(program: Command): void {
     .requiredOption('--from <address>', 'From address')
     .requiredOption('--to <address...>', 'recipients')
     .option('--login <login>', 'login; default: the From address')
+    .option('--listener <name>', 'submission listener; default: the first one')
+    .option('--message <file>', 'the mail as a file; without it, one of which only From and To are known')
     .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
     .option('--json', 'as JSON')
     .action((options: ExplainOptions) => explainMail(options));
 }
 
-type ExplainOptions = { from: string; to: string[]; login?: string; config?: string; json?: true };
+type ExplainOptions = {
+  from: string;
+  to: string[];
+  login?: string;
+  listener?: string;
+  message?: string;
+  config?: string;
+  json?: true;
+};
 
-async function explainMail({ from, to, login, config: file, json }: ExplainOptions): Promise<void> {
+async function explainMail({
+  from,
+  to,
+  login,
+  listener,
+  message,
+  config: file,
+  json,
+}: ExplainOptions): Promise<void> {
   for (const address of [from, ...to]) requireAddress(address);
   const config = await readConfig(configPath(file));
   const clock = () => new Date();
@@ -58,7 +74,6 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
   const { loginIsAddress, list: principals } = config.principals;
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = Principal.named(configuredLogin(login ?? from));
-  const mail = newMailId();
   const [anchors, intermediates] = await Promise.all([
     certificatesOf(config.trust.anchors),
     certificatesOf(config.trust.intermediates),
@@ -71,44 +86,54 @@ async function explainMail({ from, to, login, config: file, json }: ExplainOptio
     }),
     (one) => one.close(),
   );
-  const { standing } = revoked;
-  const revocation = { standing, failure: config.trust.revocation.failure };
-  const { postQuantum } = config.smime;
-  const signing = await findSigningKey(keyring, principal, from, mail, standing);
-  const recipients = await Promise.all(
-    to.map(async (address) => ({
-      address,
-      visible: true,
-      certificates: await assessRecipient(directory, address, clock(), silentLog, {
-        postQuantum,
-        revocation,
-      }),
-    })),
+  const revocation = { standing: revoked.standing, failure: config.trust.revocation.failure };
+  const explained = await explainSubmission(
+    {
+      id: newMailId(),
+      origin: {
+        session: newSessionId(),
+        listener: listener ?? config.submission[0]?.name ?? '',
+        ...{ principal, remote: '' },
+      },
+      envelope: { reversePath: null, mailParameters: [], recipients: to.map(recipientOf) },
+      octets: message === undefined ? emptyMail(from, to) : withLineEnds(await readFile(message)),
+    },
+    {
+      ...{ keyring, directory, clock, revocation, log: silentLog },
+      delivered: NOTHING_DELIVERED,
+      rules: config.policy.rules,
+      groups: config.policy.groups,
+      algorithms: config.smime,
+      addressAlgorithms: principals.flatMap(({ login: each, profiles: own }) =>
+        own.map((one) => ({ ...one, login: each })),
+      ),
+    },
   );
-  const belongs = keyring.addressesOf(principal);
-  const explanation = explain(
-    { principal, from, sender: null, belongs, protection: 'none', signing: signing.facts, recipients },
-    config.policy.rules,
-  );
-  const { decision } = explanation;
-  const variants = decision.kind === 'deliver' ? decision.variants : [];
-  const encrypts = variants.some(({ encrypt }) => encrypt !== null);
-  const sender = { mail, principal, from, at: clock(), standing };
-  const profiles = principals.flatMap(({ login: each, profiles: own }) =>
-    own.map((one) => ({ ...one, login: each })),
-  );
-  const facts = {
-    certificates: recipients.map(({ certificates }) => certificates),
-    signingKey: signing.key,
-    own: await ownCertificate(sender, keyring, encrypts, config.smime.postQuantum),
-    settings: algorithmsFor(config.smime, profiles, principal, from),
-  };
-  const messages = variants.map((variant) => explainVariant(variant, facts, to));
-  const text =
-    json === true
-      ? JSON.stringify({ ...explanation, messages }, null, 2)
-      : [...explanationLines(explanation), ...messages.flatMap(variantLines)].join('\n');
+  const text = json === true ? JSON.stringify(explained, null, 2) : explainedLines(explained).join('\n');
   process.stdout.write(`${text}\n`);
+}
+
+/** Nothing is handed over here. */
+const NOTHING_DELIVERED = {
+  has: async () => false,
+  record: async () => undefined,
+  forget: async () => undefined,
+};
+
+/** A mail of which nothing but its author and its recipients is known. */
+function emptyMail(from: string, to: readonly string[]): Buffer {
+  return Buffer.from(`From: <${from}>\r\nTo: ${to.map((one) => `<${one}>`).join(',\r\n ')}\r\n\r\n`);
+}
+
+/** As it would come by SMTP: a file mostly has other line ends. */
+function withLineEnds(octets: Buffer): Buffer {
+  const text = octets.toString('latin1').replace(/\r\n|\r|\n/g, '\r\n');
+  return Buffer.from(text.endsWith('\r\n') ? text : `${text}\r\n`, 'latin1');
+}
+
+function recipientOf(address: string): Recipient {
+  const at = address.lastIndexOf('@');
+  return { mailbox: { localPart: address.slice(0, at), domain: address.slice(at + 1) }, parameters: [] };
 }
 
 /** No key is used here: of a token that the gateway knows, what it remembers is enough, and no PIN is asked for or sent. */

@@ -1,4 +1,6 @@
+import { names } from './name-checks.ts';
 import { principalChecks } from './principal-checks.ts';
+import { ruleChecks } from './rule-checks.ts';
 import type { Sections } from './schema.ts';
 
 /** What is wrong between settings that are each well-formed. */
@@ -185,76 +187,6 @@ function directoryChecks({ directory }: Partial<Sections>): CrossProblem[] {
   for (const [key, value] of Object.entries({ ca, serverName })) {
     if (tls === 'none' && value !== null) {
       problems.push({ path: [...path, key], severity: 'error', text: 'this says something only with TLS' });
-    }
-  }
-  return problems;
-}
-
-function ruleChecks(config: Partial<Sections>): CrossProblem[] {
-  const problems: CrossProblem[] = [];
-  const rules = config.policy?.rules;
-  if (rules === undefined) return problems;
-  if (rules.length === 0 && (config.submission ?? []).length > 0) {
-    problems.push({
-      path: ['policy', 'rules'],
-      severity: 'warning',
-      text: 'there is no rule: every mail will be refused',
-    });
-  }
-  problems.push(...names('policy.rules', rules, ['policy', 'rules']));
-  let catchAll: string | null = null;
-  for (const [i, rule] of rules.entries()) {
-    const path = ['policy', 'rules', i];
-    if (catchAll !== null) {
-      problems.push({
-        path,
-        severity: 'warning',
-        text: `this rule is never reached: the rule ${catchAll} before it applies to every recipient`,
-      });
-    } else if (Object.values(rule.when).every((condition) => condition === null)) {
-      catchAll = rule.name;
-    }
-    if (rule.encrypt !== 'require' && rule.withoutCertificate !== 'refuse-all') {
-      problems.push({
-        path: [...path, 'withoutCertificate'],
-        severity: 'error',
-        text: `this says something only with encrypt: require, and the rule says encrypt: ${rule.encrypt}`,
-      });
-    }
-    if (rule.subject === 'protect' && rule.encrypt === 'never') {
-      problems.push({
-        path: [...path, 'subject'],
-        severity: 'error',
-        text: 'only an encrypted mail can hide its Subject, and the rule says encrypt: never',
-      });
-    }
-    if (rule.withoutCertificate === 'send-signed' && rule.sign === 'never') {
-      problems.push({
-        path: [...path, 'withoutCertificate'],
-        severity: 'error',
-        text: 'send-signed contradicts sign: never',
-      });
-    }
-  }
-  return problems;
-}
-
-function names(
-  place: string,
-  items: readonly { name: string }[],
-  path: readonly PropertyKey[] = [place],
-): CrossProblem[] {
-  const seen = new Map<string, number>();
-  const problems: CrossProblem[] = [];
-  for (const [i, { name }] of items.entries()) {
-    const earlier = seen.get(name);
-    if (earlier === undefined) seen.set(name, i);
-    else {
-      problems.push({
-        path: [...path, i, 'name'],
-        severity: 'error',
-        text: `${place}[${earlier}] has this name already`,
-      });
     }
   }
   return problems;

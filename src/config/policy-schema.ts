@@ -1,25 +1,8 @@
 import * as z from 'zod';
-import { address, domainPattern, list, login, maybe, name } from './values.ts';
+import { condition } from './condition-schema.ts';
+import { name } from './values.ts';
 
 /** One rule of the outbound policy. Its output is the Rule of src/policy/rules.ts. */
-
-const condition = z
-  .strictObject({
-    recipient: maybe(list(address, 'The recipient is one of these addresses.', ['carol@partner.example'])),
-    recipientDomain: maybe(
-      list(
-        domainPattern,
-        "The recipient's domain is one of these; `*.example.org` is every domain below example.org, `*` every domain.",
-        ['partner.example', '*.partner.example'],
-      ).meta({ shown: true }),
-    ),
-    sender: maybe(list(address, 'The From address is one of these.', ['alice@example.org'])),
-    senderDomain: maybe(list(domainPattern, "The From address's domain is one of these.", ['example.org'])),
-    login: maybe(list(login, 'The login is one of these.', ['alice'])),
-  })
-  .describe(
-    'What the rule applies to: all that is said must hold. Without `when` it applies to every recipient.',
-  );
 
 /** Names, conditions and what they demand; combinations that make no sense are in cross-checks.ts. */
 export const rule = z
@@ -68,9 +51,16 @@ export const rule = z
       .describe(
         'Least trust in a certificate to encrypt to: `harvested` (came with a good signature), `directory` (a source that the administrator configured says so), `verified` (leads to a trust anchor), `pinned` (an administrator said so).',
       ),
+    revocation: z
+      .enum(['soft', 'hard'])
+      .optional()
+      .describe(
+        'For certificates whose revocation cannot be checked, in the place of `trust.revocation.failure`: `soft` encrypts to them all the same, `hard` does not.',
+      ),
   })
   .transform((written) => ({
     ...written,
+    revocation: written.revocation ?? null,
     withoutCertificate: written.withoutCertificate ?? ('refuse-all' as const),
   }))
   .describe('One rule. The first rule that applies to a recipient decides.');

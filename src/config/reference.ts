@@ -24,7 +24,8 @@ export function editorSchemaText(): string {
     io: 'input',
     override: ({ jsonSchema }) => {
       if (jsonSchema.example !== undefined) jsonSchema.examples = [jsonSchema.example as never];
-      for (const ours of ['example', 'furtherExamples', 'shown', 'off', 'what']) delete jsonSchema[ours];
+      for (const ours of ['example', 'furtherExamples', 'shown', 'off', 'what', 'like'])
+        delete jsonSchema[ours];
     },
   });
   return `${JSON.stringify(schema, null, 2)}\n`;
@@ -90,7 +91,7 @@ function mapSection(path: string, shape: Shape): string[] {
 }
 
 function innerSections(path: string, shape: Shape): string[] {
-  if (isSecret(shape)) return [];
+  if (isSecret(shape) || shape.like !== undefined) return [];
   if (shape.items !== undefined) return innerSections(`${path}[]`, shape.items);
   if (shape.oneOf !== undefined) {
     return shape.oneOf.flatMap((one) => [
@@ -107,6 +108,7 @@ function innerSections(path: string, shape: Shape): string[] {
 
 function kindText(shape: Shape): string {
   if (isSecret(shape)) return shape.what ?? 'secret';
+  if (shape.like !== undefined) return `as \`${shape.like}\``;
   if (shape.const !== undefined) return `\`${String(shape.const)}\``;
   if (shape.enum !== undefined) return shape.enum.map((value) => `\`${String(value)}\``).join(' · ');
   if (shape.items !== undefined) {
@@ -155,7 +157,7 @@ function settingLines(name: string, shape: Shape, required: boolean, depth: numb
 
 /** What stands indented below a setting's name; null: its value stands beside it. */
 function linesBelow(shape: Shape, depth: number): string[] | null {
-  if (isSecret(shape)) return null;
+  if (isSecret(shape) || shape.like !== undefined || shape.items?.like !== undefined) return null;
   if (shape.properties !== undefined) return mapLines(shape, depth);
   if (shape.oneOf !== undefined) {
     const [first, ...others] = shape.oneOf;

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { appendSection } from './append-schema.ts';
+import { group } from './condition-schema.ts';
 import { directorySection } from './directory-schema.ts';
 import type { Files } from './files.ts';
 import { imapSection } from './imap-schema.ts';
@@ -116,6 +117,10 @@ export function configSchema(files: Files) {
     directory: directorySection(files),
     policy: z
       .strictObject({
+        groups: z
+          .array(group)
+          .default([])
+          .meta({ description: 'Groups that conditions of rules name.', off: true }),
         rules: z.array(rule).meta({
           description: 'Tried in order, for each recipient. A recipient no rule applies to is refused.',
           furtherExamples: [{ name: 'everybody-else', sign: 'if-possible', encrypt: 'if-possible' }],

@@ -13,6 +13,7 @@ export type Shape = {
   shown?: boolean;
   off?: boolean;
   what?: string;
+  like?: string;
   enum?: readonly unknown[];
   const?: unknown;
   properties?: Readonly<Record<string, Shape>>;

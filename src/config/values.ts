@@ -17,6 +17,8 @@ declare module 'zod' {
     shown?: boolean;
     /** A map or list of maps of which the example file shows nothing but comments. */
     off?: boolean;
+    /** The same settings as in that place, which are not explained and shown again. */
+    like?: string;
     /** What the text is, for the reference page. */
     what?: string;
   }

@@ -1,46 +1,34 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import { readMessage } from '../mail/entity-tree.ts';
 import type { Message } from '../mail/message.ts';
-import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
-import { mayEncrypt } from '../policy/may-encrypt.ts';
-import type { Rule } from '../policy/rules.ts';
-import { type AlgorithmSettings, cautiousAlgorithms } from '../smime/algorithm-choice.ts';
-import { type AddressAlgorithms, algorithmsFor } from './address-algorithms.ts';
+import type { OutboundDecision } from '../policy/decide-outbound.ts';
+import type { Group, Rule } from '../policy/rules.ts';
+import { cautiousAlgorithms } from '../smime/algorithm-choice.ts';
 import { withoutBlindCopies } from './blind-copies.ts';
-import { clientProtection } from './client-protection.ts';
 import { handOverAll } from './hand-over.ts';
+import { type JudgingParts, judgeSubmission } from './judge-submission.ts';
+import { needsCertificates, type OutboundPolicy } from './outbound-policy.ts';
 import type {
   CertificateDirectory,
-  Clock,
   DeliveredVariants,
   HandOver,
   Keyring,
   OutboundStory,
-  RevocationUse,
   Submission,
   SubmissionOutcome,
 } from './ports.ts';
 import { type Findings, type PreparedVariant, prepareVariants } from './protect.ts';
-import { addressOf, distinct, RecipientLookups } from './recipient-certificates.ts';
+import { type IsNeeded, RecipientLookups } from './recipient-certificates.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
 import { judgeRecipient } from './refuse-recipient.ts';
-import { senderOf } from './sender.ts';
-import { findSigningKey } from './signing-keys.ts';
-import { visibleRecipients } from './visible-recipients.ts';
 
-export type OutboundParts = {
-  keyring: Keyring;
+export type OutboundParts = JudgingParts & {
   directory: CertificateDirectory;
   delivered: DeliveredVariants;
+  /** Asked for anew with each recipient and each mail: rules may be replaced while the gateway runs. */
   rules: readonly Rule[];
-  /** Cautious ones when absent. */
-  algorithms?: AlgorithmSettings;
-  /** What is pinned for single addresses; absent: nothing. */
-  addressAlgorithms?: readonly AddressAlgorithms[];
-  /** Absent: revocation is not looked at. */
-  revocation?: RevocationUse;
-  clock: Clock;
+  /** Absent: none. */
+  groups?: readonly Group[];
   log: Log;
 };
 
@@ -52,24 +40,37 @@ export type OutboundParts = {
  * header that tells who got a blind copy.
  */
 export function outboundStory(parts: OutboundParts): OutboundStory {
-  const { directory, log, rules, algorithms = cautiousAlgorithms, revocation } = parts;
-  const isNeeded = (login: string, address: string) => mayEncrypt(login, address, rules);
-  const lookups = new RecipientLookups(directory, log, isNeeded, {
-    postQuantum: algorithms.postQuantum,
-    ...(revocation === undefined ? {} : { revocation }),
-  });
+  const lookups = outboundLookups(parts);
   return {
-    judgeRecipient: (origin, recipient) => judgeRecipient(origin, recipient, lookups, parts),
+    judgeRecipient: (origin, recipient) =>
+      judgeRecipient(origin, recipient, lookups, policyOf(parts), parts.clock),
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
     async submit(submission: Submission, upstream: HandOver): Promise<SubmissionOutcome> {
       try {
-        const variants = await decideAndPrepare(submission, lookups, parts);
+        const judged = await judgeSubmission(submission, policyOf(parts), lookups, parts);
+        const message = withoutBlindCopies(judged.message);
+        const variants = await carryOut(judged.decision, message, judged.findings, parts.keyring);
         return await handOverAll(submission, variants, upstream, parts);
       } catch (error) {
         return refused(submission, error, parts.log);
       }
     },
   };
+}
+
+/** As the story has them: one for all of its sessions. */
+export function outboundLookups(parts: OutboundParts): RecipientLookups {
+  const { directory, log, algorithms = cautiousAlgorithms, revocation } = parts;
+  const isNeeded: IsNeeded = (origin, address) => needsCertificates(origin, address, policyOf(parts));
+  return new RecipientLookups(directory, log, isNeeded, {
+    postQuantum: algorithms.postQuantum,
+    ...(revocation === undefined ? {} : { revocation }),
+  });
+}
+
+/** The rules as they are now. */
+export function policyOf({ rules, groups = [], revocation }: OutboundParts): OutboundPolicy {
+  return { rules, groups, revocation: revocation?.failure ?? 'soft' };
 }
 
 /** Nothing was handed over. */
@@ -82,47 +83,6 @@ function refused({ id: mail }: Submission, error: unknown, log: Log): Submission
   const reason = error instanceof Error ? error.message : String(error);
   log.write({ event: 'mail.refused', level: 'warn', mail, code: refusal.code, reason });
   return { kind: 'refused', reply: refusalReply(refusal, mail) };
-}
-
-async function decideAndPrepare(
-  { id: mail, origin, envelope, octets }: Submission,
-  lookups: RecipientLookups,
-  parts: OutboundParts,
-): Promise<PreparedVariant[]> {
-  const { principal } = origin;
-  const at = parts.clock();
-  const recipients = distinct(envelope.recipients);
-  const message = readMessage(octets);
-  const { from, sender } = senderOf(message.root.fields);
-  const [certificates, signing] = await Promise.all([
-    lookups.settle(origin, recipients, at),
-    findSigningKey(parts.keyring, principal, from, mail, parts.revocation?.standing),
-  ]);
-  const shown = visibleRecipients(message.root.fields);
-  const decision = decideOutbound(
-    {
-      principal,
-      from,
-      sender,
-      belongs: parts.keyring.addressesOf(principal),
-      protection: clientProtection(message),
-      signing: signing.facts,
-      recipients: recipients.map((recipient, index) => ({
-        address: addressOf(recipient),
-        visible: shown.has(addressOf(recipient)),
-        certificates: certificates[index] ?? { kind: 'lookup-failed' },
-      })),
-    },
-    parts.rules,
-  );
-  const { algorithms: settings = cautiousAlgorithms, addressAlgorithms = [] } = parts;
-  const algorithms = algorithmsFor(settings, addressAlgorithms, principal, from);
-  const signingKey = signing.key;
-  const findings = {
-    ...{ mail, principal, recipients, certificates, signingKey, from, at, algorithms },
-    ...(parts.revocation === undefined ? {} : { standing: parts.revocation.standing }),
-  };
-  return carryOut(decision, withoutBlindCopies(message), findings, parts.keyring);
 }
 
 async function carryOut(

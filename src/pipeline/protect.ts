@@ -14,7 +14,7 @@ import type { Recipient } from '../smtp/envelope.ts';
 import { ownCertificate } from './own-certificate.ts';
 import type { Keyring, OwnCertificate, Principal, RevocationStanding, Variant } from './ports.ts';
 import type { RecipientCertificates } from './recipient-certificates.ts';
-import { broken, variantAlgorithms } from './variant-algorithms.ts';
+import { type AlgorithmFacts, broken, variantAlgorithms } from './variant-algorithms.ts';
 
 export type Findings = {
   mail: MailId;
@@ -52,13 +52,7 @@ export async function prepareVariants(
   findings: Findings,
   keyring: Keyring,
 ): Promise<PreparedVariant[]> {
-  const own = await ownCertificate(
-    findings,
-    keyring,
-    variants.some(({ encrypt }) => encrypt !== null),
-    findings.algorithms.postQuantum,
-  );
-  const facts = { ...findings, own, settings: findings.algorithms };
+  const messages = await planVariants(variants, findings, keyring);
   const signed = new Map<string, Promise<Buffer>>();
   const signedAs = (
     form: SignatureForm,
@@ -66,16 +60,16 @@ export async function prepareVariants(
     choice: SignatureChoice | null,
   ): Promise<Buffer> => {
     const key = JSON.stringify([form, header, choice?.name]);
+    const own = messages[0]?.algorithms.own ?? null;
     const made = signed.get(key) ?? sign(message, form, header, choice, own, findings);
     signed.set(key, made);
     return made;
   };
-  const messages = sharing(variants);
   const prepared: PreparedVariant[] = [];
-  for (const variant of messages) {
+  for (const { variant, algorithms } of messages) {
     const { recipients, sign: signing, encrypt: encrypting, rule } = variant;
     const header = headerProtectionOf(variant, message);
-    const { signature, encryption } = variantAlgorithms(variant, facts);
+    const { signature, encryption } = variantAlgorithms(variant, algorithms);
     const base = signing === null ? message.octets : await signedAs(signing.form, header, signature);
     let make = async (): Promise<Buffer> => base;
     if (encrypting !== null) {
@@ -92,6 +86,26 @@ export async function prepareVariants(
     });
   }
   return prepared;
+}
+
+export type PlannedVariant = { variant: OutboundVariant; algorithms: AlgorithmFacts };
+
+/**
+ * The messages that will leave, each with what its algorithms are chosen by. No key is used.
+ *
+ * @throws SealgateError where one cannot be made: `key.unavailable`, `cms.no-scheme`
+ */
+export async function planVariants(
+  variants: readonly OutboundVariant[],
+  findings: Findings,
+  keyring: Keyring,
+): Promise<readonly PlannedVariant[]> {
+  const encrypts = variants.some(({ encrypt }) => encrypt !== null);
+  const own = await ownCertificate(findings, keyring, encrypts, findings.algorithms.postQuantum);
+  const algorithms = { ...findings, own, settings: findings.algorithms };
+  const planned = sharing(variants).map((variant) => ({ variant, algorithms }));
+  for (const one of planned) variantAlgorithms(one.variant, one.algorithms);
+  return planned;
 }
 
 /**

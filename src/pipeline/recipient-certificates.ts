@@ -2,20 +2,18 @@ import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
-import { isTrusted } from '../policy/trust.ts';
+import type { RevocationDoubt } from '../policy/facts.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import type { CertificateDirectory, KnownCertificate, Origin, RevocationUse, Standing } from './ports.ts';
 import { comparable } from './sender.ts';
 
 /** What is known of one recipient when the decision falls. */
 export type RecipientCertificates =
-  /** Usable now, best first; never empty. */
-  | { kind: 'usable'; certificates: readonly KnownCertificate[] }
+  /** Usable now, best first; never empty. What `hard` has against one stands with it: rules differ about that. */
+  | { kind: 'usable'; certificates: readonly (KnownCertificate & { doubt: RevocationDoubt | null })[] }
   | { kind: 'none' }
   /** Those for the address cannot be encrypted to; a sentence about the best of them. */
   | { kind: 'unusable'; because: string }
-  /** Whether they have been revoked could not be checked, and may be known later. */
-  | { kind: 'unchecked'; because: string }
   | { kind: 'lookup-failed' };
 
 /** What decides about certificates besides themselves. */
@@ -25,6 +23,9 @@ export type CertificateUse = {
   /** Absent: revocation is not looked at. */
   revocation?: RevocationUse;
 };
+
+/** Whether a decision can depend on the certificates of `address`; where not, none are looked for. */
+export type IsNeeded = (origin: Origin, address: string) => boolean;
 
 /** Look-ups kept in the whole process; the oldest goes first, and is made again at DATA. */
 const LOOKUPS_KEPT = 20_000;
@@ -42,18 +43,17 @@ type Candidate = { known: KnownCertificate; standing: Promise<Standing> | null }
 export class RecipientLookups {
   readonly #directory: CertificateDirectory;
   readonly #log: Log;
-  readonly #isNeeded: (login: string, address: string) => boolean;
+  readonly #isNeeded: IsNeeded;
   readonly #use: CertificateUse;
   readonly #pending = new Map<string, Promise<Found>>();
 
   /**
-   * @param isNeeded whether a decision can depend on the certificates of `address`; where not, none are looked for
    * @param use what decides besides the certificates themselves
    */
   constructor(
     directory: CertificateDirectory,
     log: Log,
-    isNeeded: (login: string, address: string) => boolean = () => true,
+    isNeeded: IsNeeded = () => true,
     use: CertificateUse = {},
   ) {
     this.#directory = directory;
@@ -64,7 +64,7 @@ export class RecipientLookups {
 
   /** Never throws, and nothing it starts is rejected. */
   expect(origin: Origin, recipient: Recipient): void {
-    if (!this.#isNeeded(origin.principal.login, addressOf(recipient))) return;
+    if (!this.#isNeeded(origin, addressOf(recipient))) return;
     const key = pendingKey(origin.session, addressOf(recipient));
     // Put in anew, so that the order is the order of age.
     this.#pending.delete(key);
@@ -85,11 +85,20 @@ export class RecipientLookups {
     );
   }
 
-  /** Takes the session's look-ups; those that are missing are made now. In the order of `recipients`. */
-  async settle(origin: Origin, recipients: readonly Recipient[], at: Date): Promise<RecipientCertificates[]> {
+  /**
+   * Takes the session's look-ups; those that are missing are made now. In the order of `recipients`.
+   *
+   * @param isNeeded by the rules that decide about this mail, which may have come since
+   */
+  async settle(
+    origin: Origin,
+    recipients: readonly Recipient[],
+    at: Date,
+    isNeeded: IsNeeded = this.#isNeeded,
+  ): Promise<RecipientCertificates[]> {
     const taken = recipients.map((recipient) => {
       const address = addressOf(recipient);
-      if (!this.#isNeeded(origin.principal.login, address)) return { address, found: [] };
+      if (!isNeeded(origin, address)) return { address, found: [] };
       const key = pendingKey(origin.session, address);
       const found = this.#pending.get(key) ?? this.#find(address);
       this.#pending.delete(key);
@@ -105,17 +114,6 @@ export class RecipientLookups {
 
 function pendingKey(session: SessionId, address: string): string {
   return `${session} ${address}`;
-}
-
-/** What is known of one address now. */
-export async function assessRecipient(
-  directory: CertificateDirectory,
-  address: string,
-  at: Date,
-  log: Log,
-  use: CertificateUse = {},
-): Promise<RecipientCertificates> {
-  return assess(await findOrNull(directory, address, log, use), address, at, use);
 }
 
 /** Certificates of one address whose revocation is asked for; the others are not used where it matters. */
@@ -145,57 +143,37 @@ async function assess(
   found: Found,
   address: string,
   at: Date,
-  { postQuantum = false, revocation }: CertificateUse,
+  { postQuantum = false }: CertificateUse,
 ): Promise<RecipientCertificates> {
   if (found === null) return { kind: 'lookup-failed' };
-  const usable: KnownCertificate[] = [];
-  const unchecked: { known: KnownCertificate; why: string }[] = [];
+  const usable: (KnownCertificate & { doubt: RevocationDoubt | null })[] = [];
   let because: string | null = null;
   for (const { known, standing } of found) {
-    if (!speaksFor(known.certificate, known.foundAs ?? address)) continue;
+    if (!speaksFor(known.certificate, address)) continue;
     const verdict = mayCertificateEncrypt(known.certificate, at, postQuantum);
     if (verdict.kind !== 'may') {
       because ??= verdict.text;
       continue;
     }
-    const doubt = await doubtAbout(known, standing, revocation?.failure ?? 'soft');
-    if (doubt === null) usable.push(known);
-    else if (doubt.mayPass) unchecked.push({ known, why: doubt.why });
-    else because ??= doubt.why;
+    const stands = await standing;
+    if (stands?.kind === 'revoked') because ??= stands.why;
+    else usable.push({ ...known, doubt: doubtAbout(known, stands) });
   }
-  // One that is trusted more may be what the rule asks for: nobody is told that there is none.
-  const better = unchecked.find(({ known }) => usable.every(({ trust }) => !isTrusted(trust, known.trust)));
-  if (better !== undefined) return { kind: 'unchecked', because: better.why };
   if (usable.length > 0) return { kind: 'usable', certificates: usable };
   return because === null ? { kind: 'none' } : { kind: 'unusable', because };
 }
 
 /**
- * What revocation has against a certificate; null: nothing. One that leads to no anchor has nobody who could revoke it:
- * what is asked of it is the trust that its rule wants, but `verified` it is only as long as there is a path.
+ * What `hard` has against a certificate that is not known to be revoked; null: nothing. One that leads to no anchor has nobody
+ * who could revoke it: what is asked of it is the trust that its rule wants, but `verified` it is only as long as there is a path.
  */
-async function doubtAbout(
-  { trust, decision }: KnownCertificate,
-  asked: Promise<Standing> | null,
-  failure: RevocationUse['failure'],
-): Promise<{ why: string; mayPass: boolean } | null> {
-  if (asked === null) return null;
-  const standing = await asked;
-  switch (standing.kind) {
-    case 'good':
-      return null;
-    case 'revoked':
-      return { why: standing.why, mayPass: false };
-    case 'unchecked':
-      return failure === 'hard' ? standing : null;
-    case 'no-path':
-      return failure === 'hard' && trust === 'verified' && decision === undefined
-        ? {
-            why: 'It leads to no trust anchor any more, so its revocation cannot be checked.',
-            mayPass: false,
-          }
-        : null;
-  }
+function doubtAbout({ trust }: KnownCertificate, stands: Standing | null): RevocationDoubt | null {
+  if (stands?.kind === 'unchecked') return { because: stands.why, mayPass: stands.mayPass };
+  if (stands?.kind !== 'no-path' || trust !== 'verified') return null;
+  return {
+    because: 'It leads to no trust anchor any more, so its revocation cannot be checked.',
+    mayPass: false,
+  };
 }
 
 /** The recipient's address in the spelling in which it is looked up, matched against rules and told from others. */

@@ -1,7 +1,9 @@
 import { decideAtRecipient } from '../policy/decide-at-recipient.ts';
-import type { Rule } from '../policy/rules.ts';
+import type { OutboundRefusal } from '../policy/decide-outbound.ts';
+import { groupsOfAddress } from '../policy/groups.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
+import { type OutboundPolicy, originFacts } from './outbound-policy.ts';
 import type { Clock, Origin } from './ports.ts';
 import { addressOf, type RecipientLookups } from './recipient-certificates.ts';
 import { asciiText } from './refusal.ts';
@@ -14,24 +16,33 @@ export function judgeRecipient(
   origin: Origin,
   recipient: Recipient,
   lookups: RecipientLookups,
-  { rules, clock }: { rules: readonly Rule[]; clock: Clock },
+  policy: OutboundPolicy,
+  clock: Clock,
 ): Promise<Reply | null> | null {
-  const wanted = rules.some(
+  const wanted = policy.rules.some(
     ({ encrypt, withoutCertificate }) => encrypt === 'require' && withoutCertificate === 'refuse-recipient',
   );
-  return wanted ? judge(origin, recipient, lookups, rules, clock) : null;
+  return wanted ? judge(origin, recipient, lookups, policy, clock) : null;
 }
 
 async function judge(
   origin: Origin,
   recipient: Recipient,
   lookups: RecipientLookups,
-  rules: readonly Rule[],
+  policy: OutboundPolicy,
   clock: Clock,
 ): Promise<Reply | null> {
   const certificates = await lookups.known(origin, recipient, clock());
-  const refusal = decideAtRecipient(origin.principal.login, addressOf(recipient), certificates, rules);
-  if (refusal === null) return null;
+  const address = addressOf(recipient);
+  const refusal = decideAtRecipient(
+    originFacts(origin, policy),
+    { address, groups: groupsOfAddress(policy.groups, address), certificates },
+    policy.rules,
+  );
+  return refusal === null ? null : refusalAtRecipient(refusal);
+}
+
+export function refusalAtRecipient(refusal: OutboundRefusal): Reply {
   // RFC 5321 §4.3.3: 450 and 550 at RCPT.
   const code = refusal.duration === 'temporary' ? 450 : 550;
   return { code, lines: [`${refusal.enhancedCode} ${asciiText(refusal.publicText)}`.slice(0, 500)] };

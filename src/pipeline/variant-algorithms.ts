@@ -2,6 +2,7 @@ import type { SigningKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
 import type { OutboundVariant } from '../policy/decide-outbound.ts';
 import { quoted } from '../policy/quoted.ts';
+import type { SignatureForm, SubjectConfidentiality } from '../policy/rules.ts';
 import {
   type AlgorithmSettings,
   chooseEncryption,
@@ -74,8 +75,12 @@ export function broken(reason: string): SealgateError {
 /** One message that would leave, for people and programs. */
 export type ExplainedVariant = {
   recipients: readonly string[];
-  signature: { algorithm: string; because: string } | null;
+  /** Names of the rules that said so. */
+  rule: string;
+  signature: { form: SignatureForm; algorithm: string; because: string } | null;
   encryption: {
+    /** Of the Subject on the way. */
+    subject: SubjectConfidentiality;
     content: string;
     because: string;
     /** Whether the content key is bound to its algorithm (RFC 9709). */
@@ -95,11 +100,16 @@ export function explainVariant(
   const recipients = variant.recipients.map((index) => addresses[index] ?? '');
   return {
     recipients,
-    signature: signature === null ? null : { algorithm: signature.name, because: signature.because },
+    rule: variant.rule,
+    signature:
+      signature === null || variant.sign === null
+        ? null
+        : { form: variant.sign.form, algorithm: signature.name, because: signature.because },
     encryption:
-      encryption === null
+      encryption === null || variant.encrypt === null
         ? null
         : {
+            subject: variant.encrypt.subject,
             content: encryption.contentEncryption,
             because: encryption.because,
             boundKey: encryption.boundKey,
@@ -113,8 +123,8 @@ export function explainVariant(
 }
 
 /** For a terminal. No line holds control characters. */
-export function variantLines({ recipients, signature, encryption }: ExplainedVariant): string[] {
-  const lines = [`Message for ${recipients.map((address) => quoted(address)).join(', ')}`];
+export function variantLines({ recipients, rule, signature, encryption }: ExplainedVariant): string[] {
+  const lines = [`Message for ${recipients.map((address) => quoted(address)).join(', ')}`, `  rule: ${rule}`];
   lines.push(
     signature === null ? '  no signature' : `  signature: ${signature.algorithm} (${signature.because})`,
   );

@@ -1,6 +1,7 @@
 import { unreachable } from '../errors.ts';
-import type { CertificateFacts, OutboundFacts, RecipientFacts } from './facts.ts';
-import { type FirstRule, firstRule } from './match.ts';
+import type { CertificateFacts, OutboundFacts, RecipientFacts, RevocationFailure } from './facts.ts';
+import { type JudgedCertificates, judgedCertificates } from './judged-certificates.ts';
+import { correspondenceOf, firstRule } from './match.ts';
 import { quoted } from './quoted.ts';
 import type { Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
 import { isTrusted } from './trust.ts';
@@ -11,7 +12,11 @@ import { isTrusted } from './trust.ts';
  * What must never happen: that a recipient gets less than the rule requires, or less than the rule would give because
  * something is away for a moment. So an outage is always a temporary refusal, under `if-possible` too.
  */
-export type RecipientDecision = FirstRule & { outcome: RecipientOutcome };
+export type RecipientDecision = {
+  /** null: none applies. */
+  rule: Rule | null;
+  outcome: RecipientOutcome;
+};
 
 export type RecipientOutcome =
   /**
@@ -39,19 +44,24 @@ export type Refusal = {
 };
 
 /** Precondition: `from` is one address and belongs to the principal. */
-export function decideForRecipient(
+export function decideForRecipients(
   facts: OutboundFacts & { from: string },
-  recipient: RecipientFacts,
   rules: readonly Rule[],
-): RecipientDecision {
-  const correspondence = {
-    login: facts.principal.login,
-    from: facts.from,
-    recipient: recipient.address,
-  };
-  const found = firstRule(rules, correspondence);
-  const outcome = found.rule === null ? noRule(facts.from) : apply(found.rule, facts, recipient);
-  return { ...found, outcome };
+): readonly RecipientDecision[] {
+  const correspondence = correspondenceOf(facts);
+  return facts.recipients.map((recipient) => {
+    const found = firstRule(rules, correspondence(recipient));
+    switch (found.kind) {
+      case 'rule':
+        return { rule: found.rule, outcome: apply(found.rule, facts, recipient) };
+      case 'none':
+        return { rule: null, outcome: noRule(facts.from) };
+      case 'undecided':
+        return { rule: found.rule, outcome: undecided(found.rule, facts, recipient) };
+      default:
+        return unreachable(found);
+    }
+  });
 }
 
 /** What the rule's demand for encryption comes to, given what is known of the recipient's certificates. */
@@ -62,31 +72,18 @@ export type Encryption =
   | { kind: 'signed-only' }
   | ({ kind: 'refuse' } & Refusal);
 
-export function decideEncryption(rule: Rule, certificates: CertificateFacts): Encryption {
+export function decideEncryption(
+  rule: Rule,
+  facts: CertificateFacts,
+  revocation: RevocationFailure,
+): Encryption {
   if (rule.encrypt === 'never') return { kind: 'without' };
-  if (certificates.kind === 'lookup-failed') {
-    return {
-      kind: 'refuse',
-      duration: 'temporary',
-      // RFC 3463 §3.5: X.4.3 directory server failure.
-      enhancedCode: '4.4.3',
-      problem: `the certificate could not be looked up just now (rule ${rule.name})`,
-      remedy: 'Please send the mail again in a few minutes.',
-    };
-  }
-  if (certificates.kind === 'unchecked') {
-    return {
-      kind: 'refuse',
-      duration: 'temporary',
-      // RFC 3463 §3.8: X.7.5 cryptographic failure, because necessary information was not available.
-      enhancedCode: '4.7.5',
-      problem: `whether the certificate has been revoked could not be checked just now (rule ${rule.name}): ${quoted(certificates.because, 300).replace(/\.$/, '')}`,
-      remedy: 'Please send the mail again in a few minutes.',
-    };
-  }
+  const certificates = judgedCertificates(facts, rule.revocation ?? revocation);
+  const outage = outageOf(certificates, rule.name);
+  if (outage !== null) return { kind: 'refuse', ...outage };
   const known = certificates.kind === 'usable' ? certificates.certificates : [];
-  const certificate = known.findIndex(({ trust }) => isTrusted(trust, rule.minTrust));
-  if (certificate >= 0) return { kind: 'with', certificate };
+  const certificate = known.find(({ trust }) => isTrusted(trust, rule.minTrust));
+  if (certificate !== undefined) return { kind: 'with', certificate: certificate.index };
   if (rule.encrypt === 'if-possible') return { kind: 'without' };
   switch (rule.withoutCertificate) {
     case 'send-signed':
@@ -110,7 +107,7 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
     };
   }
   if (facts.protection === 'encrypted') return { kind: 'as-is' };
-  const encryption = decideEncryption(rule, recipient.certificates);
+  const encryption = decideEncryption(rule, recipient.certificates, facts.revocation);
   if (encryption.kind === 'refuse') return encryption;
   const certificate = encryption.kind === 'with' ? encryption.certificate : null;
   if (facts.protection === 'signed') {
@@ -141,6 +138,46 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
   return { kind: 'send', sign: null, certificate, subject };
 }
 
+/** An outage is always a temporary refusal. null: there is none. */
+function outageOf(certificates: JudgedCertificates, rule: string): Refusal | null {
+  switch (certificates.kind) {
+    case 'lookup-failed':
+      return {
+        duration: 'temporary',
+        // RFC 3463 §3.5: X.4.3 directory server failure.
+        enhancedCode: '4.4.3',
+        problem: `the certificate could not be looked up just now (rule ${rule})`,
+        remedy: 'Please send the mail again in a few minutes.',
+      };
+    case 'unchecked':
+      return {
+        duration: 'temporary',
+        // RFC 3463 §3.8: X.7.5 cryptographic failure, because necessary information was not available.
+        enhancedCode: '4.7.5',
+        problem: `whether the certificate has been revoked could not be checked just now (rule ${rule}): ${quoted(certificates.because, 300).replace(/\.$/, '')}`,
+        remedy: 'Please send the mail again in a few minutes.',
+      };
+    case 'none':
+    case 'unusable':
+    case 'usable':
+      return null;
+    default:
+      return unreachable(certificates);
+  }
+}
+
+/** Nobody can tell for now whether the rule applies, and the ones behind it must not decide in its place. */
+function undecided(rule: Rule, facts: OutboundFacts, { certificates }: RecipientFacts): RecipientOutcome {
+  const judged = judgedCertificates(certificates, rule.revocation ?? facts.revocation);
+  const refusal = outageOf(judged, rule.name) ?? {
+    duration: 'temporary',
+    enhancedCode: '4.3.0',
+    problem: `what the rule ${rule.name} looks at could not be found out`,
+    remedy: 'Please send the mail again in a few minutes.',
+  };
+  return { kind: 'refuse', ...refusal };
+}
+
 function noRule(from: string): RecipientOutcome {
   return {
     kind: 'refuse',
@@ -151,7 +188,7 @@ function noRule(from: string): RecipientOutcome {
   };
 }
 
-function withoutCertificate(rule: Rule, certificates: CertificateFacts): Refusal {
+function withoutCertificate(rule: Rule, certificates: JudgedCertificates): Refusal {
   if (certificates.kind === 'unusable') {
     return {
       duration: 'permanent',

@@ -1,7 +1,7 @@
 import type { Duration } from '../errors.ts';
-import { decideForRecipient, type RecipientDecision, type Refusal } from './decide-for-recipient.ts';
+import { decideForRecipients, type RecipientDecision, type Refusal } from './decide-for-recipient.ts';
 import type { OutboundFacts } from './facts.ts';
-import { sameMailbox } from './match.ts';
+import { sameMailbox } from './patterns.ts';
 import { enumerated, quoted } from './quoted.ts';
 import type { Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
 
@@ -47,9 +47,7 @@ export function decideOutbound(facts: OutboundFacts, rules: readonly Rule[]): Ou
   const right = refusalBySender(facts);
   if (right !== null || from === null) return right ?? aboutMail(NO_FROM);
   if (facts.recipients.length === 0) return aboutMail('The mail has no recipient.');
-  const decisions = facts.recipients.map((recipient) =>
-    decideForRecipient({ ...facts, from }, recipient, rules),
-  );
+  const decisions = decideForRecipients({ ...facts, from }, rules);
   return refusalOf(facts, decisions) ?? asIs(facts, decisions) ?? deliver(facts, decisions);
 }
 

@@ -1,7 +1,10 @@
 import { unreachable } from '../errors.ts';
-import { decideForRecipient, type RecipientOutcome } from './decide-for-recipient.ts';
+import type { ConditionReport, Correspondence } from './conditions.ts';
+import { decideForRecipients, type RecipientOutcome } from './decide-for-recipient.ts';
 import { decideOutbound, type OutboundDecision, refusalBySender } from './decide-outbound.ts';
-import type { CertificateFacts, OutboundFacts } from './facts.ts';
+import type { OutboundFacts, RecipientFacts } from './facts.ts';
+import { type JudgedCertificates, judgedCertificates } from './judged-certificates.ts';
+import { conditionReports, correspondenceOf, matchRule } from './match.ts';
 import { quoted } from './quoted.ts';
 import type { Rule } from './rules.ts';
 
@@ -17,42 +20,89 @@ export type Explanation = {
 
 export type RecipientExplanation = {
   address: string;
-  /** Rules that were tried and passed over, with the reason. */
-  passed: readonly { rule: string; because: string }[];
-  /** null: none applied. */
+  /** The rules up to the one that decides, in their order. */
+  rules: readonly RuleExplanation[];
+  /** The one that decides; null: none applied. */
   rule: string | null;
-  outcome: RecipientOutcome;
+  /** null: it did not come to that. */
+  outcome: RecipientOutcome | null;
   /** What is known of the recipient's certificates, in words. */
   certificates: string;
+};
+
+export type RuleExplanation = {
+  rule: string;
+  /** `undecided`: nobody can tell for now. */
+  applies: 'yes' | 'no' | 'undecided';
+  /** All that the rule says, and what the mail is like. */
+  conditions: readonly ConditionReport[];
 };
 
 export function explain(facts: OutboundFacts, rules: readonly Rule[]): Explanation {
   const decision = decideOutbound(facts, rules);
   const { from } = facts;
   if (from === null || refusalBySender(facts) !== null) return { decision, recipients: [] };
-  const recipients = facts.recipients.map((recipient) => {
-    const { rule, passed, outcome } = decideForRecipient({ ...facts, from }, recipient, rules);
+  const known = { ...facts, from };
+  const correspondence = correspondenceOf(known);
+  const recipients = decideForRecipients(known, rules).map(({ rule, outcome }, index) => {
+    const recipient = facts.recipients[index] ?? NOBODY;
+    const tried = rule === null ? rules : rules.slice(0, rules.indexOf(rule) + 1);
     return {
       address: recipient.address,
-      passed,
+      rules: tried.map((one) => explainRule(one, correspondence(recipient))),
       rule: rule?.name ?? null,
       outcome,
-      certificates: certificatesText(recipient.certificates),
+      certificates: certificatesText(
+        judgedCertificates(recipient.certificates, rule?.revocation ?? facts.revocation),
+      ),
     };
   });
   return { decision, recipients };
 }
 
-/** For a terminal. No line holds control characters. */
-export function explanationLines({ decision, recipients }: Explanation): string[] {
-  const lines = recipients.flatMap((recipient) => [
+const NOBODY: RecipientFacts = { address: '', groups: [], visible: true, certificates: { kind: 'none' } };
+
+function explainRule(rule: Rule, correspondence: Correspondence): RuleExplanation {
+  const { kind } = matchRule(rule, correspondence);
+  return {
+    rule: rule.name,
+    applies: kind === 'applies' ? 'yes' : kind === 'passed' ? 'no' : 'undecided',
+    conditions: conditionReports(rule, correspondence),
+  };
+}
+
+/** For a terminal. No line holds control characters. @param further lines about what else is known of the recipient */
+export function recipientLines(recipient: RecipientExplanation, further: readonly string[] = []): string[] {
+  return [
     `To ${quoted(recipient.address)}`,
-    ...recipient.passed.map(({ rule, because }) => `  rule ${rule} does not apply: ${quoted(because)}`),
-    recipient.rule === null ? '  no rule applies' : `  rule ${recipient.rule} applies`,
+    ...recipient.rules.flatMap(ruleLines),
+    ...(recipient.rule === null ? ['  no rule applies'] : []),
     `  certificates: ${recipient.certificates}`,
-    `  ${outcomeText(recipient.outcome)}`,
-  ]);
-  return [...lines, decisionText(decision)];
+    ...further,
+    ...(recipient.outcome === null ? [] : [`  ${outcomeText(recipient.outcome)}`]),
+  ];
+}
+
+const APPLIES: Readonly<Record<RuleExplanation['applies'], string>> = {
+  yes: 'applies',
+  no: 'does not apply',
+  undecided: 'may apply, which nobody can tell for now',
+};
+
+const HOLDS: Readonly<Record<ConditionReport['holds'], string>> = {
+  yes: 'yes',
+  no: 'no',
+  open: 'not known',
+  away: 'not known for now',
+};
+
+function ruleLines({ rule, applies, conditions }: RuleExplanation): string[] {
+  return [
+    `  rule ${rule} ${APPLIES[applies]}`,
+    ...conditions.map(
+      ({ condition, holds, found }) => `    ${condition}: ${HOLDS[holds]}, ${quoted(found, 300)}`,
+    ),
+  ];
 }
 
 function outcomeText(outcome: RecipientOutcome): string {
@@ -74,22 +124,7 @@ function outcomeText(outcome: RecipientOutcome): string {
   }
 }
 
-function decisionText(decision: OutboundDecision): string {
-  switch (decision.kind) {
-    case 'deliver': {
-      const count = decision.variants.length;
-      return count === 1 ? 'One message would leave.' : `${count} messages would leave.`;
-    }
-    case 'forward-unchanged':
-      return 'The mail would leave as it came.';
-    case 'refuse':
-      return `The mail would be refused (${decision.enhancedCode}): ${decision.publicText}`;
-    default:
-      return unreachable(decision);
-  }
-}
-
-function certificatesText(facts: CertificateFacts): string {
+function certificatesText(facts: JudgedCertificates): string {
   switch (facts.kind) {
     case 'usable':
       return facts.certificates.length === 0

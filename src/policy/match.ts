@@ -1,97 +1,106 @@
-import { domainToASCII } from 'node:url';
-import type { Condition, Rule } from './rules.ts';
+import {
+  both,
+  type ConditionReport,
+  type Correspondence,
+  either,
+  negated,
+  plainHolds,
+  plainReports,
+  type Truth,
+} from './conditions.ts';
+import type { OriginFacts, OutboundFacts, RecipientFacts } from './facts.ts';
+import { patternSubject } from './patterns.ts';
+import type { Rule } from './rules.ts';
 
-/** What a condition looks at. `from` is null while the message is not there yet (at RCPT TO). */
-export type Correspondence = { login: string; from: string | null; recipient: string };
+/** Whether a rule applies, and which is the first. */
 
 export type Match =
   | { kind: 'applies' }
-  /** Which condition does not hold, in words. */
-  | { kind: 'passed'; because: string }
+  | { kind: 'passed' }
   /** Only the message itself can tell. */
-  | { kind: 'open' };
+  | { kind: 'open' }
+  /** Nobody can tell for now: a look-up failed. */
+  | { kind: 'away' };
 
-export type FirstRule = {
-  rule: Rule | null;
-  /** The rules before it. */
-  passed: readonly { rule: string; because: string }[];
+const MATCHES: Readonly<Record<Truth, Match>> = {
+  yes: { kind: 'applies' },
+  no: { kind: 'passed' },
+  open: { kind: 'open' },
+  away: { kind: 'away' },
 };
 
-/** The rule that decides about one recipient of a message that is there. */
-export function firstRule(
-  rules: readonly Rule[],
-  correspondence: Correspondence & { from: string },
-): FirstRule {
-  const passed: { rule: string; because: string }[] = [];
+/** Whether one rule applies. What certainly fails outweighs what is not known. */
+export function matchRule(rule: Pick<Rule, 'when' | 'revocation'>, of: Correspondence): Match {
+  return MATCHES[holds(rule, judgedBy(rule, of))];
+}
+
+/** Every condition of a rule, with what it found. */
+export function conditionReports(
+  rule: Pick<Rule, 'when' | 'revocation'>,
+  of: Correspondence,
+): ConditionReport[] {
+  const { not, anyOf, ...plain } = rule.when;
+  const judged = judgedBy(rule, of);
+  return [
+    ...plainReports(plain, judged),
+    ...(not === null ? [] : plainReports(not, judged, 'not.')),
+    ...(anyOf ?? []).flatMap((one, index) => plainReports(one, judged, `anyOf[${index}].`)),
+  ];
+}
+
+/** The rule that decides, or the one of which nobody can tell whether it does. */
+export type FirstRule =
+  | { kind: 'rule'; rule: Rule }
+  | { kind: 'none' }
+  | { kind: 'undecided'; rule: Rule; match: 'open' | 'away' };
+
+export function firstRule(rules: readonly Rule[], of: Correspondence): FirstRule {
   for (const rule of rules) {
-    const match = matchRule(rule.when, correspondence);
-    if (match.kind === 'applies') return { rule, passed };
-    passed.push({ rule: rule.name, because: match.kind === 'passed' ? match.because : 'undecided' });
+    const { kind } = matchRule(rule, of);
+    if (kind === 'applies') return { kind: 'rule', rule };
+    if (kind !== 'passed') return { kind: 'undecided', rule, match: kind };
   }
-  return { rule: null, passed };
+  return { kind: 'none' };
 }
 
-/** Whether one condition holds. What certainly fails outweighs what is not known yet. */
-export function matchRule(when: Condition, { login, from, recipient }: Correspondence): Match {
-  if (when.login !== null && !when.login.includes(login)) {
-    return { kind: 'passed', because: `the login is ${login}` };
-  }
-  if (when.recipient !== null && !isOneOf(recipient, when.recipient)) {
-    return { kind: 'passed', because: `the recipient is ${recipient}` };
-  }
-  if (when.recipientDomain !== null && !isInOneOf(recipient, when.recipientDomain)) {
-    return { kind: 'passed', because: `the recipient's domain is ${domainOf(recipient)}` };
-  }
-  if (when.sender === null && when.senderDomain === null) return { kind: 'applies' };
-  if (from === null) return { kind: 'open' };
-  if (when.sender !== null && !isOneOf(from, when.sender)) {
-    return { kind: 'passed', because: `the mail is from ${from}` };
-  }
-  if (when.senderDomain !== null && !isInOneOf(from, when.senderDomain)) {
-    return { kind: 'passed', because: `the mail is from the domain ${domainOf(from)}` };
-  }
-  return { kind: 'applies' };
-}
-
-/**
- * Whether two addresses are the same mailbox: domains without case and as A-labels, local parts exactly (RFC 5321
- * §2.4). For what gives a right.
- */
-export function sameMailbox(one: string, other: string): boolean {
-  if (localPartOf(one) !== localPartOf(other)) return false;
-  const domain = domainOf(one);
-  return domain !== '' && domain === domainOf(other);
-}
-
-/**
- * In conditions the case of local parts makes no difference: `Carol@` must not slip past a rule for `carol@`.
- */
-function isOneOf(address: string, listed: readonly string[]): boolean {
-  const folded = (text: string) => localPartOf(text).toLowerCase();
-  return listed.some((each) => folded(each) === folded(address) && domainOf(each) === domainOf(address));
-}
-
-function isInOneOf(address: string, patterns: readonly string[]): boolean {
-  const domain = domainOf(address);
-  return patterns.some((pattern) => {
-    if (pattern === '*') return true;
-    // The dot stays: *.example.org is not evilexample.org, and not example.org itself.
-    if (pattern.startsWith('*.')) return domain.endsWith(`.${asciiDomain(pattern.slice(2))}`);
-    return domain === asciiDomain(pattern);
+/** What conditions look at, once the message is there. */
+export function correspondenceOf(
+  facts: OutboundFacts & { from: string },
+): (recipient: RecipientFacts) => Correspondence {
+  const { principal, loginGroups, listener, fromGroups, message, protection, revocation } = facts;
+  const from = patternSubject(facts.from);
+  return (recipient) => ({
+    ...{ login: principal.login, loginGroups, listener, from, fromGroups, message, protection, revocation },
+    recipient: patternSubject(recipient.address),
+    recipientGroups: recipient.groups,
+    certificates: recipient.certificates,
   });
 }
 
-function localPartOf(address: string): string {
-  return address.slice(0, Math.max(0, address.lastIndexOf('@')));
+/** What conditions look at, at RCPT TO. @param recipient certificates null: not looked for yet */
+export function earlyCorrespondence(
+  { principal, loginGroups, listener, revocation }: OriginFacts,
+  recipient: Pick<RecipientFacts, 'address' | 'groups'> & {
+    certificates: RecipientFacts['certificates'] | null;
+  },
+): Correspondence {
+  return {
+    ...{ login: principal.login, loginGroups, listener, revocation },
+    ...{ from: null, fromGroups: [], message: null, protection: null },
+    recipient: patternSubject(recipient.address),
+    recipientGroups: recipient.groups,
+    certificates: recipient.certificates,
+  };
 }
 
-function domainOf(address: string): string {
-  return asciiDomain(address.slice(address.lastIndexOf('@') + 1));
+function holds({ when }: Pick<Rule, 'when'>, of: Correspondence): Truth {
+  const plain = plainHolds(when, of);
+  if (plain === 'no' || (when.not === null && when.anyOf === null)) return plain;
+  const excepted = when.not === null ? 'no' : plainHolds(when.not, of);
+  const one = (when.anyOf ?? []).map((each) => plainHolds(each, of)).reduce(either, 'no');
+  return both(both(plain, negated(excepted)), when.anyOf === null ? 'yes' : one);
 }
 
-/** A trailing dot names the same domain: it must not slip past a rule. Empty: not a domain. */
-function asciiDomain(domain: string): string {
-  const rooted = domain.endsWith('.') ? domain.slice(0, -1) : domain;
-  // Address literals ([192.0.2.1]) are compared as they are.
-  return rooted.startsWith('[') ? rooted.toLowerCase() : domainToASCII(rooted);
+function judgedBy({ revocation }: Pick<Rule, 'revocation'>, of: Correspondence): Correspondence {
+  return revocation === null || revocation === of.revocation ? of : { ...of, revocation };
 }

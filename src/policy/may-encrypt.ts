@@ -1,15 +1,23 @@
-import { matchRule } from './match.ts';
+import type { OriginFacts, RecipientFacts } from './facts.ts';
+import { asksForCertificates } from './looks-at.ts';
+import { earlyCorrespondence, matchRule } from './match.ts';
 import type { Rule } from './rules.ts';
 
 /**
- * Whether the rule that will decide about this recipient can be one that encrypts. If it cannot, nobody has to look for
- * certificates: no decision depends on them. The From address is not known yet, so a rule that depends on it counts.
+ * Whether the decision about this recipient can depend on certificates: the rule that will decide can be one that encrypts, or
+ * which one decides can depend on them. If not, nobody has to look for any. The message is not there yet, so a rule that depends
+ * on it counts.
  */
-export function mayEncrypt(login: string, recipient: string, rules: readonly Rule[]): boolean {
+export function mayEncrypt(
+  origin: OriginFacts,
+  recipient: Pick<RecipientFacts, 'address' | 'groups'>,
+  rules: readonly Rule[],
+): boolean {
+  const correspondence = earlyCorrespondence(origin, { ...recipient, certificates: null });
   for (const rule of rules) {
-    const match = matchRule(rule.when, { login, from: null, recipient });
+    const match = matchRule(rule, correspondence);
     if (match.kind === 'passed') continue;
-    if (rule.encrypt !== 'never') return true;
+    if (rule.encrypt !== 'never' || asksForCertificates(rule)) return true;
     if (match.kind === 'applies') return false;
   }
   // No rule: refused.

@@ -15,6 +15,8 @@ export type Rule = {
   /** For mail that the client itself has signed or encrypted. */
   alreadyProtected: 'forward' | 'refuse';
   minTrust: CertificateTrust;
+  /** For certificates whose revocation could not be checked; null: as the gateway's setting says. */
+  revocation: 'soft' | 'hard' | null;
 };
 
 export type Demand = 'require' | 'if-possible' | 'never';
@@ -31,11 +33,73 @@ export type SubjectConfidentiality = 'keep' | 'protect';
  */
 export type CertificateTrust = 'harvested' | 'directory' | 'verified' | 'pinned';
 
-/** All that is not null must hold; of each list, one item. Domains are A-labels in lower case; `*.d` is below d. */
-export type Condition = {
+/** What a rule applies to: all that is said must hold. */
+export type Condition = PlainCondition & {
+  /** The rule does not apply where all of this holds: an exception, without which the rule would have to be written twice. */
+  not: PlainCondition | null;
+  /** At least one of these holds: for different kinds of condition, since of each list one item is enough anyway. */
+  anyOf: readonly PlainCondition[] | null;
+};
+
+/**
+ * All that is not null must hold; of each list, one item. Domains are A-labels in lower case; `*.d` is below d. An address may have
+ * one `*` in its local part.
+ */
+export type PlainCondition = {
   recipient: readonly string[] | null;
   recipientDomain: readonly string[] | null;
+  /** Names of groups that the recipient is in, as for the From address and the login below. */
+  recipientGroup: readonly string[] | null;
   sender: readonly string[] | null;
   senderDomain: readonly string[] | null;
+  senderGroup: readonly string[] | null;
   login: readonly string[] | null;
+  loginGroup: readonly string[] | null;
+  /** Names of submission listeners. */
+  listener: readonly string[] | null;
+  header: readonly HeaderCondition[] | null;
+  /** `[word]` at the beginning of the Subject, without the brackets. */
+  subjectTag: readonly string[] | null;
+  /** Of the message as the client sent it. */
+  size: SizeCondition | null;
+  /** Media types in lower case; `application/*` is every one of that type. */
+  attachmentType: readonly string[] | null;
+  /** Last extensions of file names, in lower case, without the dot. */
+  attachmentExtension: readonly string[] | null;
+  /** What the client has done itself. */
+  protection: readonly ClientProtection[] | null;
+  /** Whether one can be encrypted to; a trust: one that is trusted at least so much. */
+  certificateKnown: 'yes' | 'no' | CertificateTrust | null;
 };
+
+/** One field of that name in the message's header passes the test. Values are compared without case, blanks as one. */
+export type HeaderCondition = { name: string; test: HeaderTest };
+
+export type HeaderTest =
+  | { kind: 'present' }
+  | { kind: 'equals'; values: readonly string[] }
+  | { kind: 'contains'; values: readonly string[] };
+
+/** Octets; null: no bound. */
+export type SizeCondition = { atLeast: number | null; below: number | null };
+
+export type ClientProtection = 'none' | 'signed' | 'encrypted';
+
+/** Correspondents and logins under one name. */
+export type Group = {
+  name: string;
+  /** As in conditions. */
+  addresses: readonly string[];
+  domains: readonly string[];
+  logins: readonly string[];
+};
+
+const NOTHING: PlainCondition = {
+  ...{ recipient: null, recipientDomain: null, recipientGroup: null },
+  ...{ sender: null, senderDomain: null, senderGroup: null },
+  ...{ login: null, loginGroup: null, listener: null, header: null, subjectTag: null, size: null },
+  ...{ attachmentType: null, attachmentExtension: null, protection: null, certificateKnown: null },
+};
+
+/** The condition of a rule that applies to every recipient. */
+export const ALWAYS: Condition = { ...NOTHING, not: null, anyOf: null };

@@ -182,7 +182,7 @@ test('policy explain sends no PIN to a token that the gateway knows', async () =
   const { code, out } = await explain();
   expect(code).toBe(0);
   expect(JSON.parse(out)).toMatchObject({
-    decision: { kind: 'deliver', variants: [{ sign: { form: 'clear' } }] },
+    messages: [{ signature: { form: 'clear' } }],
   });
   // That the gateway itself would.
   await expect(startGateway(loaded.config, log)).rejects.toMatchObject({ code: 'key.pin-incorrect' });

@@ -5,6 +5,7 @@ import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.t
 import type { SubmissionOutcome } from '../../src/pipeline/ports.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { mayCertificateEncrypt } from '../../src/pki/key-purpose.ts';
+import { ALWAYS } from '../../src/policy/rules.ts';
 import { ownCapabilities } from '../../src/smime/capabilities.ts';
 import { parsePem } from '../smime/support/pem.ts';
 import { principalNamed } from '../support/principal.ts';
@@ -429,7 +430,7 @@ describe('the directory', () => {
 
   it('is asked where only the sender decides, as he is not known at RCPT', async () => {
     directory.knows(bob);
-    const when = { recipient: null, recipientDomain: null, sender: [ALICE], senderDomain: null, login: null };
+    const when = { ...ALWAYS, sender: [ALICE] };
     await send([BOB], mail(header([BOB])), {
       rules: [rule({ name: 'alice', when, encrypt: 'require' }), rule({ encrypt: 'never' })],
     });

@@ -4,12 +4,12 @@ import { silentLog } from '../../src/log/log.ts';
 import type { CertificateDirectory, Origin } from '../../src/pipeline/ports.ts';
 import { RecipientLookups } from '../../src/pipeline/recipient-certificates.ts';
 import { judgeRecipient } from '../../src/pipeline/refuse-recipient.ts';
-import type { Rule } from '../../src/policy/rules.ts';
+import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
 import { principalNamed } from '../support/principal.ts';
 
 const rule = (changes: Partial<Rule>): Rule => ({
   name: 'strict',
-  when: { recipient: null, recipientDomain: null, sender: null, senderDomain: null, login: null },
+  when: ALWAYS,
   sign: 'require',
   encrypt: 'require',
   withoutCertificate: 'refuse-recipient',
@@ -17,6 +17,7 @@ const rule = (changes: Partial<Rule>): Rule => ({
   subject: 'keep',
   alreadyProtected: 'forward',
   minTrust: 'verified',
+  revocation: null,
   ...changes,
 });
 
@@ -31,7 +32,13 @@ function judge(rules: Rule[], directory: Partial<CertificateDirectory>, domain =
   const whole: CertificateDirectory = { find: async () => [], harvest: async () => undefined, ...directory };
   const lookups = new RecipientLookups(whole, silentLog, () => true);
   const recipient = { mailbox: { localPart: 'carol', domain }, parameters: [] };
-  return judgeRecipient(origin, recipient, lookups, { rules, clock: () => new Date() });
+  return judgeRecipient(
+    origin,
+    recipient,
+    lookups,
+    { rules, groups: [], revocation: 'soft' },
+    () => new Date(),
+  );
 }
 
 describe('the judgement at RCPT TO', () => {

@@ -14,6 +14,7 @@ import type {
 import { RecipientLookups } from '../../src/pipeline/recipient-certificates.ts';
 import { findSigningKey } from '../../src/pipeline/signing-keys.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
+import { judgedCertificates } from '../../src/policy/judged-certificates.ts';
 import type { SignatureReport } from '../../src/smime/report.ts';
 import {
   ecKey,
@@ -68,7 +69,9 @@ async function assessed(
   };
   const recipient = { mailbox: { localPart: 'bob', domain: 'partner.example' }, parameters: [] };
   const [found] = await lookups.settle(origin, [recipient as never], now);
-  return found?.kind === 'usable' ? found.certificates.map(({ certificate }) => certificate) : found;
+  const judged = judgedCertificates(found ?? { kind: 'none' }, failure);
+  if (judged.kind !== 'usable' || found?.kind !== 'usable') return judged;
+  return judged.certificates.map(({ index }) => found.certificates[index]?.certificate);
 }
 
 describe('a recipient’s certificate', () => {

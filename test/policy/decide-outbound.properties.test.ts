@@ -2,12 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decideAtRecipient } from '../../src/policy/decide-at-recipient.ts';
 import { decideOutbound } from '../../src/policy/decide-outbound.ts';
-import { explain, explanationLines } from '../../src/policy/explain.ts';
+import { explain, recipientLines } from '../../src/policy/explain.ts';
 import type { CertificateFacts, OutboundFacts, SigningFacts } from '../../src/policy/facts.ts';
-import { matchRule } from '../../src/policy/match.ts';
-import type { CertificateTrust, Rule } from '../../src/policy/rules.ts';
+import { judgedCertificates } from '../../src/policy/judged-certificates.ts';
+import { correspondenceOf, matchRule } from '../../src/policy/match.ts';
+import type { CertificateTrust, Condition, PlainCondition, Rule } from '../../src/policy/rules.ts';
+import { TRUST_LADDER as ladder } from '../../src/policy/trust.ts';
 
-const ladder: readonly CertificateTrust[] = ['harvested', 'verified', 'pinned'];
 const domains = ['a.example', 'sub.a.example', 'b.example'];
 const recipientAddress = fc
   .tuple(fc.constantFrom('x', 'y', 'z'), fc.constantFrom(...domains))
@@ -17,14 +18,47 @@ const fromAddress = fc.constantFrom('alice@example.org', 'office@example.org', '
 const someOf = (values: readonly string[]) =>
   fc.option(fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: 2 }), { nil: null });
 
+const maybe = <T>(one: fc.Arbitrary<T>) => fc.option(one, { nil: null, freq: 3 });
+const groups = ['board', 'lawyers'];
+const types = ['application/pdf', 'image/png'];
+const plainCondition: fc.Arbitrary<PlainCondition> = fc.record({
+  recipient: maybe(fc.array(recipientAddress, { minLength: 1, maxLength: 2 })),
+  recipientDomain: someOf([...domains, '*.a.example', '*']),
+  recipientGroup: someOf(groups),
+  sender: someOf(['alice@example.org', '*ice@example.org', 'office@example.org']),
+  senderDomain: someOf(['example.org', '*.example.org']),
+  senderGroup: someOf(groups),
+  login: someOf(['alice', 'bob']),
+  loginGroup: someOf(groups),
+  listener: someOf(['submission', 'other']),
+  header: maybe(
+    fc.constantFrom(
+      [{ name: 'x-class', test: { kind: 'present' as const } }],
+      [{ name: 'x-class', test: { kind: 'equals' as const, values: ['Secret'] } }],
+    ),
+  ),
+  subjectTag: someOf(['encrypt', 'plain']),
+  size: maybe(fc.constantFrom({ atLeast: 2_000, below: null }, { atLeast: null, below: 2_000 })),
+  attachmentType: someOf(['application/*', ...types]),
+  attachmentExtension: someOf(['pdf', 'exe']),
+  protection: maybe(fc.constantFrom(['none' as const], ['signed' as const, 'encrypted' as const])),
+  certificateKnown: maybe(fc.constantFrom('yes' as const, 'no' as const, ...ladder)),
+});
+/** Nearly all of it unsaid: a rule that says everything never applies. */
+const sparse = fc.tuple(plainCondition, fc.nat(), fc.nat()).map(([all, one, other]): PlainCondition => {
+  const names = Object.keys(all);
+  const kept = [names[one % names.length], names[other % names.length]];
+  return Object.fromEntries(
+    Object.entries(all).map(([name, value]) => [name, kept.includes(name) ? value : null]),
+  ) as PlainCondition;
+});
+const condition: fc.Arbitrary<Condition> = fc
+  .tuple(sparse, maybe(sparse), maybe(fc.array(sparse, { minLength: 1, maxLength: 2 })))
+  .map(([plain, not, anyOf]) => ({ ...plain, not, anyOf }));
+
 const anyRule: fc.Arbitrary<Omit<Rule, 'name'>> = fc.record({
-  when: fc.record({
-    recipient: fc.option(fc.array(recipientAddress, { minLength: 1, maxLength: 2 }), { nil: null, freq: 2 }),
-    recipientDomain: someOf([...domains, '*.a.example', '*']),
-    sender: someOf(['alice@example.org', 'office@example.org']),
-    senderDomain: someOf(['example.org', '*.example.org']),
-    login: someOf(['alice', 'bob']),
-  }),
+  when: condition,
+  revocation: maybe(fc.constantFrom('soft' as const, 'hard' as const)),
   sign: fc.constantFrom('require', 'if-possible', 'never'),
   encrypt: fc.constantFrom('require', 'if-possible', 'never'),
   withoutCertificate: fc.constantFrom('refuse-all', 'refuse-recipient', 'send-signed'),
@@ -43,7 +77,13 @@ const anyCertificates: fc.Arbitrary<CertificateFacts> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       kind: fc.constant('usable' as const),
-      certificates: fc.array(fc.record({ trust: fc.constantFrom(...ladder) }), { maxLength: 3 }),
+      certificates: fc.array(
+        fc.record({
+          trust: fc.constantFrom(...ladder),
+          doubt: maybe(fc.record({ because: fc.constant('Who knows.'), mayPass: fc.boolean() })),
+        }),
+        { maxLength: 3 },
+      ),
     }),
   },
   { weight: 2, arbitrary: fc.constant({ kind: 'none' as const }) },
@@ -65,6 +105,18 @@ const anySigning: fc.Arbitrary<SigningFacts> = fc.oneof(
 
 const anyFacts: fc.Arbitrary<OutboundFacts> = fc.record({
   principal: fc.constant({ login: 'alice' }),
+  loginGroups: fc.subarray(groups),
+  listener: fc.constantFrom('submission', 'other'),
+  revocation: fc.constantFrom('soft', 'hard'),
+  fromGroups: fc.subarray(groups),
+  message: fc.record({
+    octets: fc.constantFrom(1_000, 2_000, 3_000),
+    header: fc
+      .constantFrom([], ['secret'], ['public', 'secret'])
+      .map((values) => ({ kind: 'values' as const, of: new Map([['x-class', values]]) })),
+    tags: fc.subarray(['encrypt', 'plain']).map((found) => ({ found, looked: null })),
+    attachments: fc.subarray(types).map((all) => all.map((mediaType) => ({ mediaType, extension: 'pdf' }))),
+  }),
   from: fc.oneof({ weight: 6, arbitrary: fromAddress }, { weight: 1, arbitrary: fc.constant(null) }),
   sender: fc.oneof({ weight: 6, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fromAddress }),
   belongs: fc.constant(['alice@example.org', 'office@example.org']),
@@ -74,19 +126,31 @@ const anyFacts: fc.Arbitrary<OutboundFacts> = fc.record({
   ),
   signing: anySigning,
   recipients: fc.array(
-    fc.record({ address: recipientAddress, visible: fc.boolean(), certificates: anyCertificates }),
+    fc.record({
+      address: recipientAddress,
+      groups: fc.subarray(groups),
+      visible: fc.boolean(),
+      certificates: anyCertificates,
+    }),
     { minLength: 1, maxLength: 6 },
   ),
 });
 
 /** The rule of a recipient, found by the plainest reading of "first that applies". */
 function ruleOf(facts: OutboundFacts, index: number, rules: readonly Rule[]): Rule | undefined {
-  const correspondence = {
-    login: facts.principal.login,
-    from: facts.from ?? '',
-    recipient: facts.recipients[index]?.address ?? '',
-  };
-  return rules.find(({ when }) => matchRule(when, correspondence).kind === 'applies');
+  const { from } = facts;
+  const recipient = facts.recipients[index];
+  if (from === null || recipient === undefined) return undefined;
+  const correspondence = correspondenceOf({ ...facts, from })(recipient);
+  return rules.find((rule) => matchRule(rule, correspondence).kind !== 'passed');
+}
+
+/** The certificates as the rule sees them. */
+function judgedFor(facts: OutboundFacts, index: number, rule: Rule) {
+  return judgedCertificates(
+    facts.recipients[index]?.certificates ?? { kind: 'none' },
+    rule.revocation ?? facts.revocation,
+  );
 }
 
 function holds(check: (facts: OutboundFacts, rules: Rule[]) => void): void {
@@ -121,10 +185,10 @@ describe('for all mails and rules', () => {
           if (rule.encrypt === 'require' && encrypt === null) {
             expect([rule.withoutCertificate, signed]).toEqual(['send-signed', true]);
           }
-          const { certificates } = facts.recipients[index] ?? { certificates: { kind: 'none' as const } };
+          const certificates = judgedFor(facts, index, rule);
           const good = (trust: CertificateTrust) => ladder.indexOf(trust) >= ladder.indexOf(rule.minTrust);
           if (rule.encrypt !== 'never' && encrypt === null) {
-            expect(certificates.kind).not.toBe('lookup-failed');
+            expect(['lookup-failed', 'unchecked']).not.toContain(certificates.kind);
             expect(
               certificates.kind === 'usable' && certificates.certificates.some(({ trust }) => good(trust)),
             ).toBe(false);
@@ -258,12 +322,14 @@ describe('for all mails and rules', () => {
     holds((facts, rules) => {
       const explanation = explain(facts, rules);
       expect(explanation.decision).toEqual(decideOutbound(facts, rules));
-      for (const [index, { rule, passed }] of explanation.recipients.entries()) {
+      for (const [index, { rule, rules: tried }] of explanation.recipients.entries()) {
         const applied = ruleOf(facts, index, rules);
         expect(rule).toBe(applied?.name ?? null);
-        expect(passed).toHaveLength(applied === undefined ? rules.length : rules.indexOf(applied));
+        expect(tried).toHaveLength(applied === undefined ? rules.length : rules.indexOf(applied) + 1);
       }
-      for (const line of explanationLines(explanation)) expect(line).not.toMatch(/\p{Cc}/u);
+      for (const line of explanation.recipients.flatMap((one) => recipientLines(one))) {
+        expect(line).not.toMatch(/\p{Cc}/u);
+      }
     });
   });
 
@@ -271,12 +337,7 @@ describe('for all mails and rules', () => {
     holds((facts, rules) => {
       if (facts.protection !== 'none') return;
       for (const recipient of facts.recipients) {
-        const early = decideAtRecipient(
-          facts.principal.login,
-          recipient.address,
-          recipient.certificates,
-          rules,
-        );
+        const early = decideAtRecipient(facts, recipient, rules);
         if (early === null) continue;
         const late = decideOutbound({ ...facts, recipients: [recipient] }, rules);
         expect(late.kind).toBe('refuse');

@@ -1,15 +1,7 @@
-import type { OutboundFacts, RecipientFacts } from '../../src/policy/facts.ts';
-import type { CertificateTrust, Condition, Rule } from '../../src/policy/rules.ts';
+import type { MessageFacts, OriginFacts, OutboundFacts, RecipientFacts } from '../../src/policy/facts.ts';
+import { ALWAYS, type CertificateTrust, type Condition, type Rule } from '../../src/policy/rules.ts';
 
 /** Material for the policy's tests: everything sound, and each test changes what it is about. */
-
-const anything: Condition = {
-  recipient: null,
-  recipientDomain: null,
-  sender: null,
-  senderDomain: null,
-  login: null,
-};
 
 export function rule(changed: Omit<Partial<Rule>, 'when'> & { when?: Partial<Condition> }): Rule {
   return {
@@ -21,14 +13,16 @@ export function rule(changed: Omit<Partial<Rule>, 'when'> & { when?: Partial<Con
     subject: 'keep',
     alreadyProtected: 'forward',
     minTrust: 'verified',
+    revocation: null,
     ...changed,
-    when: { ...anything, ...changed.when },
+    when: { ...ALWAYS, ...changed.when },
   };
 }
 
 export function recipient(address: string, ...trust: CertificateTrust[]): RecipientFacts {
   return {
     address,
+    groups: [],
     visible: true,
     certificates:
       trust.length === 0
@@ -37,11 +31,27 @@ export function recipient(address: string, ...trust: CertificateTrust[]): Recipi
   };
 }
 
+export const ORIGIN: OriginFacts = {
+  principal: { login: 'alice' },
+  loginGroups: [],
+  listener: 'submission',
+  revocation: 'soft',
+};
+
+export const MESSAGE: MessageFacts = {
+  octets: 1_000,
+  header: { kind: 'values', of: new Map() },
+  tags: { found: [], looked: null },
+  attachments: [],
+};
+
 export function facts(changed: Partial<OutboundFacts>): OutboundFacts {
   return {
-    principal: { login: 'alice' },
+    ...ORIGIN,
     from: 'alice@example.org',
+    fromGroups: [],
     sender: null,
+    message: MESSAGE,
     belongs: ['alice@example.org'],
     protection: 'none',
     signing: { kind: 'available' },

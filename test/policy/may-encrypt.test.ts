@@ -1,8 +1,12 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { decideOutbound } from '../../src/policy/decide-outbound.ts';
-import { mayEncrypt } from '../../src/policy/may-encrypt.ts';
-import { facts, recipient, rule } from './facts.ts';
+import { mayEncrypt as mayEncryptTo } from '../../src/policy/may-encrypt.ts';
+import type { Rule } from '../../src/policy/rules.ts';
+import { facts, ORIGIN, recipient, rule } from './facts.ts';
+
+const mayEncrypt = (login: string, address: string, rules: readonly Rule[]) =>
+  mayEncryptTo({ ...ORIGIN, principal: { login } }, { address, groups: [] }, rules);
 
 const BOB = 'bob@partner.example';
 

@@ -12,7 +12,7 @@ import { outboundStory } from '../../../src/pipeline/outbound.ts';
 import type { HandOver, Origin, OutboundStory } from '../../../src/pipeline/ports.ts';
 import type { Certificate } from '../../../src/pki/certificate.ts';
 import { readCertificates } from '../../../src/pki/certificate-file.ts';
-import type { Rule } from '../../../src/policy/rules.ts';
+import { ALWAYS, type Rule } from '../../../src/policy/rules.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
 import { liveKeys } from '../../support/live-keys.ts';
 import { pemSource } from '../../support/pem-source.ts';
@@ -107,13 +107,14 @@ function rule(sign: boolean, encrypt: boolean): Rule {
   const demand = (wanted: boolean) => (wanted ? 'require' : 'never');
   return {
     name: 'bench',
-    when: { recipient: null, recipientDomain: null, sender: null, senderDomain: null, login: null },
+    when: ALWAYS,
     sign: demand(sign),
     encrypt: demand(encrypt),
     withoutCertificate: 'refuse-all',
     form: 'clear',
     alreadyProtected: 'forward',
     minTrust: 'harvested',
+    revocation: null,
     subject: 'keep',
   };
 }

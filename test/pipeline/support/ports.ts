@@ -17,7 +17,7 @@ import type {
   Submission,
   Variant,
 } from '../../../src/pipeline/ports.ts';
-import type { Rule } from '../../../src/policy/rules.ts';
+import { ALWAYS, type Rule } from '../../../src/policy/rules.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
 import { principalNamed } from '../../support/principal.ts';
 import type { Person } from './people.ts';
@@ -222,7 +222,7 @@ export function mail(header: readonly string[], body = 'the boathouse key\r\n'):
 export function rule(changes: Partial<Rule> = {}): Rule {
   return {
     name: 'all',
-    when: { recipient: null, recipientDomain: null, sender: null, senderDomain: null, login: null },
+    when: ALWAYS,
     sign: 'require',
     encrypt: 'if-possible',
     withoutCertificate: 'refuse-all',
@@ -230,14 +230,14 @@ export function rule(changes: Partial<Rule> = {}): Rule {
     subject: 'keep',
     alreadyProtected: 'forward',
     minTrust: 'harvested',
+    revocation: null,
     ...changes,
   };
 }
 
 /** The first rule for these recipients, before others. */
 export function ruleFor(to: readonly string[], changes: Partial<Rule>): Rule {
-  const all = { recipientDomain: null, sender: null, senderDomain: null, login: null };
-  return rule({ name: `for ${to.join(' ')}`, when: { ...all, recipient: to }, ...changes });
+  return rule({ name: `for ${to.join(' ')}`, when: { ...ALWAYS, recipient: to }, ...changes });
 }
 
 export function away(code = 'key.unavailable', publicText = 'The token is not there.'): SealgateError {

@@ -1,0 +1,96 @@
+import type { CrossProblem } from './cross-checks.ts';
+import { names } from './name-checks.ts';
+import type { Sections } from './schema.ts';
+
+/** What is wrong in rules that are each well-formed: between their settings, with each other, with the rest of the file. */
+export function ruleChecks(config: Partial<Sections>): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const rules = config.policy?.rules;
+  if (rules === undefined) return problems;
+  if (rules.length === 0 && (config.submission ?? []).length > 0) {
+    problems.push({
+      path: ['policy', 'rules'],
+      severity: 'warning',
+      text: 'there is no rule: every mail will be refused',
+    });
+  }
+  problems.push(...names('policy.rules', rules, ['policy', 'rules']));
+  problems.push(...names('policy.groups', config.policy?.groups ?? [], ['policy', 'groups']));
+  let catchAll: string | null = null;
+  for (const [i, rule] of rules.entries()) {
+    const path = ['policy', 'rules', i];
+    if (catchAll !== null) {
+      problems.push({
+        path,
+        severity: 'warning',
+        text: `this rule is never reached: the rule ${catchAll} before it applies to every recipient`,
+      });
+    } else if (Object.values(rule.when).every((condition) => condition === null)) {
+      catchAll = rule.name;
+    }
+    problems.push(...conditionChecks(rule.when, [...path, 'when'], config));
+    if (rule.encrypt !== 'require' && rule.withoutCertificate !== 'refuse-all') {
+      problems.push({
+        path: [...path, 'withoutCertificate'],
+        severity: 'error',
+        text: `this says something only with encrypt: require, and the rule says encrypt: ${rule.encrypt}`,
+      });
+    }
+    if (rule.subject === 'protect' && rule.encrypt === 'never') {
+      problems.push({
+        path: [...path, 'subject'],
+        severity: 'error',
+        text: 'only an encrypted mail can hide its Subject, and the rule says encrypt: never',
+      });
+    }
+    if (rule.withoutCertificate === 'send-signed' && rule.sign === 'never') {
+      problems.push({
+        path: [...path, 'withoutCertificate'],
+        severity: 'error',
+        text: 'send-signed contradicts sign: never',
+      });
+    }
+  }
+  return problems;
+}
+
+type When = Sections['policy']['rules'][number]['when'];
+type Plain = Omit<When, 'not' | 'anyOf'>;
+
+/** Names in conditions that nothing has. */
+function conditionChecks(
+  { not, anyOf, ...plain }: When,
+  path: readonly PropertyKey[],
+  config: Partial<Sections>,
+): CrossProblem[] {
+  return [
+    ...plainChecks(plain, path, config),
+    ...(not === null ? [] : plainChecks(not, [...path, 'not'], config)),
+    ...(anyOf ?? []).flatMap((one, i) => plainChecks(one, [...path, 'anyOf', i], config)),
+  ];
+}
+
+function plainChecks(
+  when: Plain,
+  path: readonly PropertyKey[],
+  { policy, submission }: Partial<Sections>,
+): CrossProblem[] {
+  const groups = policy?.groups.map(({ name }) => name);
+  const listeners = submission?.map(({ name }) => name);
+  const unknown = (
+    key: 'recipientGroup' | 'senderGroup' | 'loginGroup' | 'listener',
+    known: readonly string[] | undefined,
+    what: string,
+  ): CrossProblem[] =>
+    (when[key] ?? []).flatMap((name, i) =>
+      known === undefined || known.includes(name)
+        ? []
+        : [{ path: [...path, key, i], severity: 'error', text: `there is no ${what} of this name` }],
+    );
+  return [
+    ...unknown('recipientGroup', groups, 'group (policy.groups)'),
+    ...unknown('senderGroup', groups, 'group (policy.groups)'),
+    ...unknown('loginGroup', groups, 'group (policy.groups)'),
+    ...unknown('listener', listeners, 'submission listener'),
+  ];
+}

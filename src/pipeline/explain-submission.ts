@@ -1,0 +1,155 @@
+import { SealgateError } from '../errors.ts';
+import { explain, type RecipientExplanation } from '../policy/explain.ts';
+import type { Reply } from '../smtp/reply.ts';
+import { judgeSubmission } from './judge-submission.ts';
+import { type OutboundParts, outboundLookups, policyOf } from './outbound.ts';
+import type { KnownCertificate, Submission } from './ports.ts';
+import { planVariants } from './protect.ts';
+import { addressOf, distinct, type RecipientCertificates } from './recipient-certificates.ts';
+import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
+import { judgeRecipient } from './refuse-recipient.ts';
+import { type ExplainedVariant, explainVariant } from './variant-algorithms.ts';
+
+/**
+ * "What would happen to this mail, and why", by the code that would do it: the story as far as no key is used and nothing leaves.
+ * This is the shape of `policy explain --json`, which programs read (docs/policy.md): fields may come, none goes.
+ */
+export type ExplainedSubmission = {
+  from: string | null;
+  login: string;
+  listener: string;
+  /** What the mail program has done itself; null: the mail could not be read. */
+  protection: 'none' | 'signed' | 'encrypted' | null;
+  recipients: readonly ExplainedRecipient[];
+  /** The messages that would leave, each for those who share it. */
+  messages: readonly ExplainedVariant[];
+  /** At the end of data; null: the mail server's own reply. */
+  reply: ExplainedReply | null;
+};
+
+export type ExplainedRecipient = Omit<RecipientExplanation, 'certificates'> & {
+  certificates: {
+    /** What is known, in words. */
+    summary: string;
+    known: readonly ExplainedCertificate[];
+  };
+  /** At RCPT TO; null: the mail server's own reply. */
+  reply: ExplainedReply | null;
+};
+
+export type ExplainedCertificate = {
+  fingerprint: string;
+  subject: string;
+  issuer: string;
+  /** ISO 8601. */
+  notAfter: string;
+  trust: KnownCertificate['trust'];
+  source: KnownCertificate['source'];
+  /** Why it is trusted so much, a clause. */
+  because: string;
+  /** What a rule with `revocation: hard` has against it; null: nothing. */
+  doubt: string | null;
+};
+
+export type ExplainedReply = { code: number; text: string };
+
+/** Uses no key, hands nothing over. */
+export async function explainSubmission(
+  submission: Submission,
+  parts: OutboundParts,
+): Promise<ExplainedSubmission> {
+  const { id, origin, envelope } = submission;
+  const policy = policyOf(parts);
+  const lookups = outboundLookups(parts);
+  const recipients = distinct(envelope.recipients);
+  const early = await Promise.all(
+    recipients.map((one) => judgeRecipient(origin, one, lookups, policy, parts.clock)),
+  );
+  const base = { from: null, login: origin.principal.login, listener: origin.listener, protection: null };
+  const refused = (error: unknown) => replyText(refusalReply(refusalOf(error), id));
+  try {
+    const { facts, decision, findings } = await judgeSubmission(submission, policy, lookups, parts);
+    const found = { ...base, from: facts.from, protection: facts.protection };
+    const explained = explain(facts, policy.rules).recipients.map((one, index) => ({
+      ...one,
+      certificates: {
+        summary: one.certificates,
+        known: knownCertificates(findings.certificates[index]),
+      },
+      reply: optionalReply(early[index]),
+    }));
+    // Where the sender alone decides, what was said at RCPT TO is all that there is to say of a recipient.
+    const told = explained.length > 0 ? explained : recipients.map((one, index) => untold(one, early[index]));
+    if (decision.kind === 'refuse') {
+      const { duration, enhancedCode, publicText } = decision;
+      const refusal = new MailRefused({ code: 'policy.refused', duration, enhancedCode, publicText });
+      return { ...found, recipients: told, messages: [], reply: refused(refusal) };
+    }
+    try {
+      const addresses = recipients.map(addressOf);
+      const planned =
+        decision.kind === 'deliver' ? await planVariants(decision.variants, findings, parts.keyring) : [];
+      const messages = planned.map(({ variant, algorithms }) =>
+        explainVariant(variant, algorithms, addresses),
+      );
+      return { ...found, recipients: told, messages, reply: null };
+    } catch (error) {
+      return { ...found, recipients: told, messages: [], reply: refused(foreseen(error)) };
+    }
+  } catch (error) {
+    const told = recipients.map((one, index) => untold(one, early[index]));
+    return { ...base, recipients: told, messages: [], reply: refused(foreseen(error)) };
+  }
+}
+
+function foreseen(error: unknown): SealgateError | MailRefused {
+  if (error instanceof SealgateError || error instanceof MailRefused) return error;
+  throw error;
+}
+
+function untold(
+  recipient: Parameters<typeof addressOf>[0],
+  reply: Reply | null | undefined,
+): ExplainedRecipient {
+  return {
+    address: addressOf(recipient),
+    rules: [],
+    rule: null,
+    outcome: null,
+    certificates: { summary: 'not asked for', known: [] },
+    reply: optionalReply(reply),
+  };
+}
+
+function knownCertificates(found: RecipientCertificates | undefined): ExplainedCertificate[] {
+  if (found?.kind !== 'usable') return [];
+  return found.certificates.map((known) => {
+    const { certificate, trust, source, doubt } = known;
+    return {
+      fingerprint: certificate.fingerprint,
+      subject: certificate.subject.text,
+      issuer: certificate.issuer.text,
+      notAfter: certificate.notAfter.toISOString(),
+      ...{ trust, source, because: reasonOf(known), doubt: doubt?.because ?? null },
+    };
+  });
+}
+
+const REASONS: Readonly<Record<KnownCertificate['trust'], string>> = {
+  pinned: 'an administrator vouches for it',
+  verified: 'it leads to a trust anchor',
+  directory: 'a directory that the administrator configured has it',
+  harvested: 'it came with a good signature, and leads to no trust anchor',
+};
+
+function reasonOf({ trust, decision }: KnownCertificate): string {
+  return decision === undefined ? REASONS[trust] : `${decision.by} has said so: ${decision.reason}`;
+}
+
+function optionalReply(reply: Reply | null | undefined): ExplainedReply | null {
+  return reply === null || reply === undefined ? null : replyText(reply);
+}
+
+function replyText({ code, lines }: Reply): ExplainedReply {
+  return { code, text: lines.join(' ') };
+}

@@ -1,0 +1,86 @@
+import { readMessage } from '../mail/entity-tree.ts';
+import type { Message } from '../mail/message.ts';
+import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
+import type { OutboundFacts } from '../policy/facts.ts';
+import { groupsOfAddress } from '../policy/groups.ts';
+import { type AlgorithmSettings, cautiousAlgorithms } from '../smime/algorithm-choice.ts';
+import { type AddressAlgorithms, algorithmsFor } from './address-algorithms.ts';
+import { clientProtection } from './client-protection.ts';
+import { messageFacts } from './message-facts.ts';
+import { needsCertificates, type OutboundPolicy, originFacts } from './outbound-policy.ts';
+import type { Clock, Keyring, RevocationUse, Submission } from './ports.ts';
+import type { Findings } from './protect.ts';
+import { addressOf, distinct, type RecipientLookups } from './recipient-certificates.ts';
+import { senderOf } from './sender.ts';
+import { findSigningKey } from './signing-keys.ts';
+import { visibleRecipients } from './visible-recipients.ts';
+
+/** What a judgement rests on besides the mail and the rules. */
+export type JudgingParts = {
+  keyring: Keyring;
+  /** Cautious ones when absent. */
+  algorithms?: AlgorithmSettings;
+  /** What is pinned for single addresses; absent: nothing. */
+  addressAlgorithms?: readonly AddressAlgorithms[];
+  /** Absent: revocation is not looked at. */
+  revocation?: RevocationUse;
+  clock: Clock;
+};
+
+/** A mail with all that was found out about it, and what the rules say. */
+export type JudgedSubmission = {
+  message: Message;
+  facts: OutboundFacts;
+  decision: OutboundDecision;
+  findings: Findings;
+};
+
+/**
+ * Find certificates, assess, decide: the half of the story in which no key is used and nothing leaves. `policy explain` goes this
+ * far too.
+ *
+ * @throws SealgateError `mail.*` for a message that cannot be read, `directory.*`, `key.*`
+ * @throws MailRefused for one that only claims to be protected
+ */
+export async function judgeSubmission(
+  { id: mail, origin, envelope, octets }: Submission,
+  policy: OutboundPolicy,
+  lookups: RecipientLookups,
+  parts: JudgingParts,
+): Promise<JudgedSubmission> {
+  const { principal } = origin;
+  const { keyring, algorithms: settings = cautiousAlgorithms, addressAlgorithms = [], revocation } = parts;
+  const at = parts.clock();
+  const recipients = distinct(envelope.recipients);
+  const message = readMessage(octets);
+  const { from, sender } = senderOf(message.root.fields);
+  const isNeeded = (address: string) => needsCertificates(origin, address, policy);
+  const [certificates, signing] = await Promise.all([
+    lookups.settle(origin, recipients, at, (_, address) => isNeeded(address)),
+    findSigningKey(keyring, principal, from, mail, revocation?.standing),
+  ]);
+  const shown = visibleRecipients(message.root.fields);
+  const groupsOf = (address: string) => groupsOfAddress(policy.groups, address);
+  const facts: OutboundFacts = {
+    ...originFacts(origin, policy),
+    from,
+    fromGroups: from === null ? [] : groupsOf(from),
+    sender,
+    belongs: keyring.addressesOf(principal),
+    protection: clientProtection(message),
+    message: messageFacts(message, policy.rules),
+    signing: signing.facts,
+    recipients: recipients.map((recipient, index) => ({
+      address: addressOf(recipient),
+      groups: groupsOf(addressOf(recipient)),
+      visible: shown.has(addressOf(recipient)),
+      certificates: certificates[index] ?? { kind: 'lookup-failed' },
+    })),
+  };
+  const findings = {
+    ...{ mail, principal, recipients, certificates, signingKey: signing.key, from, at },
+    algorithms: algorithmsFor(settings, addressAlgorithms, principal, from),
+    ...(revocation === undefined ? {} : { standing: revocation.standing }),
+  };
+  return { message, facts, decision: decideOutbound(facts, policy.rules), findings };
+}

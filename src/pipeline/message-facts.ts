@@ -1,0 +1,93 @@
+import type { Entity } from '../mail/entity.ts';
+import { newTreeBudget, type TreeBudget } from '../mail/entity-scanner.ts';
+import { readEntity } from '../mail/entity-tree.ts';
+import { fieldText } from '../mail/field-text.ts';
+import { field, fieldsNamed } from '../mail/header.ts';
+import { readParameterised } from '../mail/media-type.ts';
+import type { Message } from '../mail/message.ts';
+import { subjectTags } from '../mail/subject-tags.ts';
+import { foldedText } from '../policy/conditions.ts';
+import type { AttachmentFacts, MessageFacts } from '../policy/facts.ts';
+import { looksAt } from '../policy/looks-at.ts';
+import type { Rule } from '../policy/rules.ts';
+
+/**
+ * What the rules look at of a message, and nothing else: a mail that no rule looks into is not looked into.
+ *
+ * @throws SealgateError `mail.too-complex`, `mail.header-too-large` of messages inside
+ */
+export function messageFacts({ octets, root }: Message, rules: readonly Rule[]): MessageFacts {
+  const { header, tags, attachments } = looksAt(rules);
+  const textsOf = (name: string) => fieldsNamed(root.fields, name).map(({ value }) => fieldText(value));
+  const values = [...header].map((name) => [name, textsOf(name).map(foldedText)] as const);
+  const found =
+    tags.size === 0
+      ? []
+      : textsOf('subject')
+          .flatMap(subjectTags)
+          .map(({ tag }) => tag);
+  return {
+    octets: octets.length,
+    header: { kind: 'values', of: new Map(values) },
+    tags: tags.size === 0 ? { found: [], looked: [] } : { found: [...new Set(found)], looked: null },
+    attachments: attachments ? attachmentsOf(octets, root) : null,
+  };
+}
+
+/** RFC 2046 §5.2.1: a message inside has no other. */
+const IDENTITY: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary']);
+
+/** Messages in messages; deeper ones are attachments like any other. */
+const MESSAGES_DEEP = 20;
+
+/**
+ * Every part that is not the text of the message: what has a file name, is marked as an attachment or is neither text/plain nor
+ * text/html; in messages inside, too. What is encrypted shows as that. The signature of a signed mail is none.
+ */
+export function attachmentsOf(octets: Buffer, root: Entity): AttachmentFacts[] {
+  return attachmentsIn(octets, root, newTreeBudget(), MESSAGES_DEEP);
+}
+
+function attachmentsIn(octets: Buffer, entity: Entity, budget: TreeBudget, deep: number): AttachmentFacts[] {
+  const { mediaType, parts } = entity;
+  if (parts.length > 0) {
+    // RFC 1847 §2.1: the second part is about the first.
+    const told = mediaType.subtype === 'signed' ? parts.slice(0, 1) : parts;
+    return told.flatMap((part) => attachmentsIn(octets, part, budget, deep));
+  }
+  const name = `${mediaType.type}/${mediaType.subtype}`;
+  const found = { mediaType: name, extension: extensionOf(entity) };
+  if (name === 'message/rfc822' && deep > 0 && IDENTITY.has(entity.transferEncoding)) {
+    const inside = readEntity(octets, entity.body, budget);
+    return [found, ...attachmentsIn(octets, inside, budget, deep - 1)];
+  }
+  return isText(entity, name) ? [] : [found];
+}
+
+function isText(entity: Entity, mediaType: string): boolean {
+  if (mediaType !== 'text/plain' && mediaType !== 'text/html') return false;
+  return fileNameOf(entity) === null && dispositionOf(entity)?.word !== 'attachment';
+}
+
+function extensionOf(entity: Entity): string | null {
+  // Windows opens `a.exe.` and `a.exe ` as what they are without that.
+  const name = (fileNameOf(entity) ?? '').trim().replace(/[. ]+$/, '');
+  const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase();
+  return name.includes('.') && /^[^\s/\\]{1,32}$/u.test(extension) ? extension : null;
+}
+
+function fileNameOf(entity: Entity): string | null {
+  const name =
+    dispositionOf(entity)?.parameters.get('filename') ?? entity.mediaType.parameters.get('name') ?? null;
+  return name === null ? null : fieldText(latin1Of(name));
+}
+
+/** RFC 2231 values are decoded already, and then may have what latin1 has not. */
+function latin1Of(text: string): string {
+  return /[^\0-\xff]/.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
+}
+
+function dispositionOf({ fields }: Entity) {
+  const found = field(fields, 'content-disposition');
+  return found.kind === 'one' ? readParameterised(found.field.value) : null;
+}

@@ -1,0 +1,98 @@
+import { domainToASCII } from 'node:url';
+
+/** Addresses and domains as conditions compare them. */
+
+/** An address, taken apart once for all the conditions that look at it. */
+export type PatternSubject = { text: string; localPart: string; domain: string };
+
+/** In conditions the case of local parts makes no difference: `Carol@` must not slip past a rule for `carol@`. */
+export function patternSubject(address: string): PatternSubject {
+  return { text: address, localPart: localPartOf(address).toLowerCase(), domain: domainOf(address) };
+}
+
+/**
+ * Whether two addresses are the same mailbox: domains without case and as A-labels, local parts exactly (RFC 5321
+ * §2.4). For what gives a right.
+ */
+export function sameMailbox(one: string, other: string): boolean {
+  if (localPartOf(one) !== localPartOf(other)) return false;
+  const domain = domainOf(one);
+  return domain !== '' && domain === domainOf(other);
+}
+
+/** Whether the address is one of these; `sales-*@example.org` is each whose local part begins so. The `*` never stands for an `@`. */
+export function isOneOf({ localPart, domain }: PatternSubject, patterns: readonly string[]): boolean {
+  const { exact, wildcards } = addressesIn(patterns);
+  return (
+    exact.has(`${localPart}@${domain}`) ||
+    wildcards.some(
+      (one) =>
+        one.domain === domain &&
+        localPart.length >= one.begins.length + one.ends.length &&
+        localPart.startsWith(one.begins) &&
+        localPart.endsWith(one.ends),
+    )
+  );
+}
+
+/** Whether the address's domain is one of these; `*.d` is below d, `*` is any. */
+export function isInOneOf({ domain }: PatternSubject, patterns: readonly string[]): boolean {
+  const { any, exact, below } = domainsIn(patterns);
+  if (any || exact.has(domain)) return true;
+  if (below.size === 0) return false;
+  // The dot stays: *.example.org is not evilexample.org, and not example.org itself.
+  for (let dot = domain.indexOf('.'); dot !== -1; dot = domain.indexOf('.', dot + 1)) {
+    if (below.has(domain.slice(dot + 1))) return true;
+  }
+  return false;
+}
+
+type Addresses = {
+  exact: ReadonlySet<string>;
+  wildcards: readonly { begins: string; ends: string; domain: string }[];
+};
+type Domains = { any: boolean; exact: ReadonlySet<string>; below: ReadonlySet<string> };
+
+/** Lists of rules do not change; each is made ready once, so that a mail to many is not many times the length of the lists. */
+const addresses = new WeakMap<readonly string[], Addresses>();
+const domains = new WeakMap<readonly string[], Domains>();
+
+function addressesIn(patterns: readonly string[]): Addresses {
+  const known = addresses.get(patterns);
+  if (known !== undefined) return known;
+  const exact = new Set<string>();
+  const wildcards: { begins: string; ends: string; domain: string }[] = [];
+  for (const { localPart, domain } of patterns.map(patternSubject)) {
+    const star = localPart.indexOf('*');
+    if (star === -1) exact.add(`${localPart}@${domain}`);
+    else wildcards.push({ begins: localPart.slice(0, star), ends: localPart.slice(star + 1), domain });
+  }
+  const made = { exact, wildcards };
+  addresses.set(patterns, made);
+  return made;
+}
+
+function domainsIn(patterns: readonly string[]): Domains {
+  const known = domains.get(patterns);
+  if (known !== undefined) return known;
+  const below = patterns.filter((one) => one.startsWith('*.')).map((one) => asciiDomain(one.slice(2)));
+  const exact = patterns.filter((one) => !one.startsWith('*')).map(asciiDomain);
+  const made = { any: patterns.includes('*'), exact: new Set(exact), below: new Set(below) };
+  domains.set(patterns, made);
+  return made;
+}
+
+function localPartOf(address: string): string {
+  return address.slice(0, Math.max(0, address.lastIndexOf('@')));
+}
+
+function domainOf(address: string): string {
+  return asciiDomain(address.slice(address.lastIndexOf('@') + 1));
+}
+
+/** A trailing dot names the same domain: it must not slip past a rule. Empty: not a domain. */
+function asciiDomain(domain: string): string {
+  const rooted = domain.endsWith('.') ? domain.slice(0, -1) : domain;
+  // Address literals ([192.0.2.1]) are compared as they are.
+  return rooted.startsWith('[') ? rooted.toLowerCase() : domainToASCII(rooted);
+}

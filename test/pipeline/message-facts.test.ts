@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest';
+import { readMessage } from '../../src/mail/entity-tree.ts';
+import { messageFacts } from '../../src/pipeline/message-facts.ts';
+import { ALWAYS, type PlainCondition } from '../../src/policy/rules.ts';
+import { mail, rule } from './support/ports.ts';
+
+function factsOf(octets: Buffer, when: Partial<PlainCondition>) {
+  return messageFacts(readMessage(octets), [rule({ when: { ...ALWAYS, ...when } })]);
+}
+
+function valuesOf(lines: readonly string[], name = 'x-class'): readonly string[] | undefined {
+  const { header } = factsOf(mail(lines), { header: [{ name, test: { kind: 'present' } }] });
+  return header.kind === 'values' ? header.of.get(name) : undefined;
+}
+
+function tagsOf(...subjects: string[]): readonly string[] {
+  return factsOf(mail(subjects.map((one) => `Subject: ${one}`)), { subjectTag: ['x'] }).tags.found;
+}
+
+function attachmentsOf(octets: Buffer) {
+  return factsOf(octets, { attachmentType: ['a/b'] }).attachments;
+}
+
+describe('what rules look at of a header', () => {
+  test.each([
+    [['X-Class: Top  Secret '], ['top secret']],
+    [
+      ['X-Class: one', 'x-class: two'],
+      ['one', 'two'],
+    ],
+    [['X-Class: top\r\n  secret'], ['top secret']],
+    [['X-Class: =?utf-8?Q?gr=C3=BCn?=\r\n =?utf-8?B?IQ==?='], ['grün!']],
+    [['X-Class: grün'], ['grün']],
+    [['X-Class:'], ['']],
+    [['X-Classes: a'], []],
+  ])('%j', (lines, values) => {
+    expect(valuesOf(lines)).toEqual(values);
+  });
+
+  test('is nothing where no rule looks', () => {
+    const octets = mail(['X-Class: secret', 'Subject: [encrypt] x']);
+    expect(factsOf(octets, {})).toEqual({
+      octets: octets.length,
+      header: { kind: 'values', of: new Map() },
+      tags: { found: [], looked: [] },
+      attachments: null,
+    });
+  });
+
+  test('octets that are no UTF-8 are latin1', () => {
+    const octets = Buffer.from('X-Class: gr\xfcn\r\n\r\n', 'latin1');
+    const { header } = factsOf(octets, { header: [{ name: 'x-class', test: { kind: 'present' } }] });
+    expect(header.kind === 'values' && header.of.get('x-class')).toEqual(['grün']);
+  });
+});
+
+describe('tags of a Subject', () => {
+  test.each([
+    [['[encrypt] Offer'], ['encrypt']],
+    [['  [ENCRYPT][Sign]   [project-7] Offer'], ['encrypt', 'sign', 'project-7']],
+    [['=?utf-8?Q?=5Bencrypt=5D_Gr=C3=BC=C3=9Fe?='], ['encrypt']],
+    [['=?utf-8?B?W2VuY3J5?= =?utf-8?B?cHRd?= Offer'], ['encrypt']],
+    [['[encrypt]'], ['encrypt']],
+    [
+      ['[a] x', '[b] y'],
+      ['a', 'b'],
+    ],
+    [['Re: [encrypt] Offer'], []],
+    [['Offer [encrypt]'], []],
+    [['[encrypt'], []],
+    [['[two words] [encrypt] x'], []],
+    [['[] x'], []],
+    [[`[${'x'.repeat(33)}] x`], []],
+    [[''], []],
+  ])('%j', (subjects, tags) => {
+    expect(tagsOf(...subjects)).toEqual(tags);
+  });
+});
+
+describe('attachments', () => {
+  const multipart = (...parts: string[]) =>
+    mail(
+      ['Content-Type: multipart/mixed; boundary=b'],
+      `${parts.map((part) => `--b\r\n${part}\r\n`).join('')}--b--\r\n`,
+    );
+
+  test.each<[string, Buffer, unknown[]]>([
+    ['text alone', mail(['Subject: x']), []],
+    ['a root of another type', mail(['Content-Type: application/pdf']), ['application/pdf null']],
+    [
+      'parts with and without names',
+      multipart(
+        'Content-Type: text/plain\r\n\r\nx',
+        'Content-Type: Image/PNG\r\n\r\nx',
+        'Content-Type: text/plain; name="Report.CSV"\r\n\r\nx',
+        'Content-Type: text/html\r\nContent-Disposition: attachment\r\n\r\nx',
+        "Content-Type: a/b\r\nContent-Disposition: attachment; filename*=utf-8''gr%C3%BCn.DOCM\r\n\r\nx",
+        'Content-Type: a/b; name="=?utf-8?Q?x=2Eexe?="\r\n\r\nx',
+        'Content-Type: a/b\r\nContent-Disposition: attachment; filename="x.exe. "\r\n\r\nx',
+      ),
+      [...['image/png null', 'text/plain csv', 'text/html null', 'a/b docm', 'a/b exe', 'a/b exe']],
+    ],
+    [
+      'parts in messages in parts',
+      multipart(
+        'Content-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\nContent-Type: a/b\r\n\r\nx\r\n--c--',
+      ),
+      ['message/rfc822 null', 'a/b null'],
+    ],
+    [
+      'not the signature of a signed mail',
+      mail(
+        [
+          'Content-Type: multipart/signed; boundary=b; protocol="application/pkcs7-signature"; micalg=sha-256',
+        ],
+        '--b\r\nContent-Type: a/b\r\n\r\nx\r\n--b\r\nContent-Type: application/pkcs7-signature; name=smime.p7s\r\n\r\nx\r\n--b--\r\n',
+      ),
+      ['a/b null'],
+    ],
+    [
+      'not what is encrypted',
+      mail(['Content-Type: application/pkcs7-mime; name=smime.p7m']),
+      ['application/pkcs7-mime p7m'],
+    ],
+  ])('%s', (_, octets, found) => {
+    expect(attachmentsOf(octets)?.map(({ mediaType, extension }) => `${mediaType} ${extension}`)).toEqual(
+      found,
+    );
+  });
+
+  test('messages in messages are looked into to a depth, and no further', () => {
+    const inside = 'Content-Type: message/rfc822\r\n\r\n'.repeat(200);
+    expect(attachmentsOf(Buffer.from(`${inside}Content-Type: a/b\r\n\r\n`))).toHaveLength(21);
+  });
+});
