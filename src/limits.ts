@@ -175,6 +175,8 @@ export const limits = {
     inflation: 250,
     beforeAuthTimeoutMs: 60_000,
     upstreamConnectTimeoutMs: 15_000,
+    /** Of a continuation request that the mail server owes. */
+    continuationMs: 120_000,
     /** Parentheses, NOT and OR in each other, and keys, of a search that is looked into; a larger one is the mail server's alone. */
     searchDepth: 50,
     searchKeys: 1_000,
@@ -182,6 +184,14 @@ export const limits = {
     searchResults: 500_000,
     /** A line of the gateway's own, besides what the client wrote: some servers take no longer ones. */
     searchLineOctets: 8_000,
+  },
+  /** What clients were told of the UIDVALIDITY of their mailboxes, kept for good. */
+  epochs: {
+    /** Of one login without an epoch; a client can make any. */
+    mailboxesOfLogin: 10_000,
+    nameCharacters: 1_000,
+    /** An untagged STATUS response. */
+    statusOctets: 64 * 1024,
   },
   /** Mail that clients store and that is encrypted before it goes to the mail server. */
   atRest: {

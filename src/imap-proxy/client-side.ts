@@ -169,7 +169,7 @@ export class ClientSide {
       const direct = nonSync && takesNonSync(this.#exchange.parts.upstreamCapabilities, size);
       const accepted = direct ? Promise.resolve(true) : pending.continuation(!nonSync);
       await upstream.write(nonSync && !direct ? withoutPlus(line.octets) : line.octets);
-      if (!(await accepted)) {
+      if (!(await this.#exchange.owed(accepted))) {
         if (nonSync) await this.#drain(line);
         else client.abandonLiteral();
         return false;

@@ -150,6 +150,21 @@ export class Exchange {
     work.catch((error: unknown) => this.#break(error));
   }
 
+  /**
+   * Waits for a continuation request. One that does not come ends the session: a client that has much to say is not read meanwhile,
+   * so that nobody would notice that it has gone.
+   */
+  async owed(accepted: Promise<boolean>): Promise<boolean> {
+    const cancel = this.parts.timers.after(limits.imap.continuationMs, () =>
+      this.#break(withoutContinuation()),
+    );
+    try {
+      return await accepted;
+    } finally {
+      cancel();
+    }
+  }
+
   /** What goes on while other commands do; the returned function says that it does not any longer. */
   inBackground(work: Promise<void>): () => void {
     this.watch(work);
@@ -161,10 +176,15 @@ export class Exchange {
     while (this.pending.size > 0) await this.#nextChange();
   }
 
+  /** Whether nothing is on its way upstream. */
+  get isQuiet(): boolean {
+    return [...this.pending.values()].every(({ settled }) => settled);
+  }
+
   /** Resolves with true when nothing is on its way upstream, with false when `signal` comes first. */
   async quiet(signal?: AbortSignal): Promise<boolean> {
     while (signal?.aborted !== true) {
-      if ([...this.pending.values()].every(({ settled }) => settled)) return true;
+      if (this.isQuiet) return true;
       await this.#nextChange(signal);
     }
     return false;
@@ -264,23 +284,14 @@ export async function runSession(parts: SessionParts): Promise<string> {
     },
   );
   const behind = exchange.broken.catch((error: unknown) => {
-    cause = failed(parts, 'client', error);
+    cause = failed(parts, error instanceof SealgateError ? 'upstream' : 'client', error);
     endClient(exchange, 'Something went wrong. Connect again.');
   });
-  // What this side still says may have to wait for the mail server, which owes it nothing any more.
-  let cancel: () => void = () => undefined;
-  const left = new Promise<void>((resolve) => {
-    onceAborted(client.signal, () => {
-      cancel = parts.timers.after(limits.imap.lastCommandsMs, () => {
-        cause = `client: ${client.cause}`;
-        resolve();
-      });
-    });
-  });
-  onceAborted(upstream.signal, () => exchange.waits.giveUpFromNow());
-  await Promise.race([down, up, behind, left]);
+  const gone = (): void => exchange.waits.giveUpFromNow();
+  if (upstream.ended) gone();
+  else upstream.signal.addEventListener('abort', gone);
+  await Promise.race([down, up, behind]);
   const first = cause;
-  cancel();
   exchange.lose();
   upstream.destroy();
   await exchange.voice.quiet();
@@ -290,9 +301,13 @@ export async function runSession(parts: SessionParts): Promise<string> {
   return first;
 }
 
-function onceAborted(signal: AbortSignal, run: () => void): void {
-  if (signal.aborted) run();
-  else signal.addEventListener('abort', run, { once: true });
+function withoutContinuation(): SealgateError {
+  return new SealgateError({
+    code: 'imap.protocol',
+    publicText: 'The mail server does not go on. Connect again.',
+    duration: 'temporary',
+    reason: 'the continuation request did not come in time',
+  });
 }
 
 /** A response cut off in its middle is no place for a BYE: the client must not take what it has for whole. */

@@ -31,7 +31,7 @@ export async function sendWritten(exchange: Exchange, pending: Pending, written:
     }
     const accepted = pending.continuation(false);
     await upstream.write(Buffer.concat([...line, Buffer.from(`{${piece.length}}\r\n`)]));
-    if (!(await accepted)) return;
+    if (!(await exchange.owed(accepted))) return;
     line = [piece];
   }
   await upstream.write(Buffer.concat(line));

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FakeTimers } from './support/fake-timers.ts';
 import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
 import { type ImapConversation, literal } from './support/imap-conversation.ts';
@@ -342,6 +342,20 @@ describe('a PIN that somebody types while a message is fetched whole', () => {
     await waitsForPin();
     server.close();
     expect(await client.rest()).toMatch(/\* BYE /);
+    await proxy.control.waitFor(0);
+  });
+
+  test('a mail server that goes away behind the next encrypted message is told of at once', async () => {
+    client.send('a UID FETCH 1:2 (UID BODY.PEEK[])\r\n');
+    await server.until(/a UID FETCH[^\r\n]*\r\n/);
+    const both = [1, 2].map((n) => `* ${n} FETCH (UID ${n} BODY[] ${literal(ENCRYPTED)})\r\n`);
+    server.send(`${both.join('')}a OK\r\n`);
+    await waitsForPin();
+    server.close();
+    // The other one gets the time of a key that nobody has to be asked for.
+    await vi.waitFor(() => expect(proxy.control.opened).toBe(2));
+    await timers.pass(LONG);
+    expect(await client.rest()).toMatch(/^\* BYE [^\r\n]*\r\n$/);
     await proxy.control.waitFor(0);
   });
 

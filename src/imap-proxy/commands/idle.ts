@@ -1,3 +1,4 @@
+import { storeKeywords } from '../keywords/store-keywords.ts';
 import { Pending } from '../pending.ts';
 import { refreshMailbox } from '../refresh/refresh-mailbox.ts';
 import { type CommandHandler, clientProtocol } from './command-context.ts';
@@ -11,11 +12,12 @@ export const idle: CommandHandler = async (context, event, { tag }) => {
   exchange.waits.endDelays();
   await without(exchange.idle());
   await refreshMailbox(context);
+  await storeKeywords(context);
   const pending = new Pending(tag, 'client', null, false);
   exchange.add(pending);
   const accepted = pending.continuation(true);
   await upstream.write(event.octets);
-  if (!(await accepted)) return 'goes-on';
+  if (!(await exchange.owed(accepted))) return 'goes-on';
   const text = await client.nextText();
   if (text === null) return 'goes-on';
   // RFC 2177 §3: nothing but DONE may follow.
