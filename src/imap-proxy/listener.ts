@@ -17,11 +17,13 @@ import type { ForeignJudge } from '../pipeline/ports.ts';
 import { Openings } from '../reading/openings.ts';
 import type { ReaderOptions } from '../reading/reader-options.ts';
 import type { Reading } from '../reading/reader-views.ts';
+import { readerOf } from '../reading/record-seal.ts';
 import { systemTimers } from '../reading/timers.ts';
 import type { LoginOptions } from '../sasl/login-options.ts';
 import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
 import type { Telling } from './capability.ts';
 import { ForeignLook } from './foreign/foreign-look.ts';
+import { ToldSession } from './epoch/told-session.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { Refreshing, type RefreshSettings } from './refresh/refreshing.ts';
@@ -200,6 +202,8 @@ async function afterLogin(
   const hasKeys = options.hasKeys(principal);
   const reader = { session, principal, secret, names, log, timers, remote, ...options.reading };
   const storing = options.storing === undefined ? null : await beginStoring(options.storing, reader);
+  const { epochs, account = '' } = options.reading ?? {};
+  const entered = epochs === undefined ? null : await epochs.enter(readerOf(secret, account, principal.login));
   // Without a key an encrypted message is shown as it is stored, whoever has encrypted it.
   const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null);
   if (clientId !== null) views.identify(clientId);
@@ -219,9 +223,11 @@ async function afterLogin(
       search: options.search ?? { kind: 'opened' },
       storing,
       foreign: options.foreign === undefined || !hasKeys ? null : new ForeignLook(options.foreign, principal),
+      told: entered === null ? null : new ToldSession({ login: entered.login, session, log }),
       refreshing: options.refresh === undefined ? null : new Refreshing(options.refresh, principal),
     });
   } finally {
     views.end();
+    entered?.leave();
   }
 }

@@ -123,8 +123,13 @@ export class MailboxViews {
     return this.#mailbox;
   }
 
+  /** As clients are told. */
   get uidValidity(): number {
     return this.#selected.uidValidity;
+  }
+
+  get mailboxId(): string | undefined {
+    return this.#selected.mailboxId;
   }
 
   /** `uid`: null where the response has not told it yet. */

@@ -43,8 +43,8 @@ export class Pending {
   /** The gateway has asked for UIDs, its client has not. */
   addedUid = false;
   /**
-   * Of SELECT and EXAMINE, COPY and MOVE: the mailbox's name as the client has it, without quotes, latin1; empty: none, or none that
-   * was read.
+   * Of SELECT and EXAMINE, COPY and MOVE, APPEND and REPLACE: the mailbox's name as the client has it, without quotes, latin1;
+   * empty: none, or none that was read.
    */
   mailbox = '';
   /** Whether messages are copied to that mailbox. */

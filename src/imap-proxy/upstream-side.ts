@@ -1,4 +1,5 @@
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { MessageClass } from '../mail-view/message-class.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
 import { copiedIn } from './copied-messages.ts';
@@ -19,6 +20,7 @@ import {
   type ServerLine,
 } from './server-line.ts';
 import type { Exchange } from './session.ts';
+import { publicLine } from './tagged-reply.ts';
 import type { Wire } from './wire.ts';
 import { sendWritten, type Written } from './written-command.ts';
 
@@ -31,7 +33,9 @@ type Handler =
   | { kind: 'drop' }
   | { kind: 'fetch'; fetch: FetchRelay | InjectedFetch }
   /** For a command of the gateway's own. */
-  | { kind: 'take'; name: string; pieces: Buffer[] };
+  | { kind: 'take'; name: string; pieces: Buffer[] }
+  /** STATUS, of which the UIDVALIDITY may be told otherwise. */
+  | { kind: 'told'; pieces: Buffer[]; octets: number };
 
 /** A whole untagged response that a command of the gateway's own has brought. */
 export type Answer = { /** Upper case. */ name: string; octets: Buffer };
@@ -221,6 +225,9 @@ export class UpstreamSide {
       case 'take':
         this.#take(handler, octets);
         return null;
+      case 'told':
+        this.#gather(handler, octets);
+        return null;
     }
   }
 
@@ -230,6 +237,10 @@ export class UpstreamSide {
       const wait = handler.fetch.line(event.octets, at, event.literal);
       if (event.literal !== null) return wait;
       return wait === null ? this.#responseEnded() : wait.then(() => void this.#responseEnded());
+    }
+    if (handler.kind === 'told') {
+      this.#gather(handler, event.octets);
+      return event.literal === null ? this.#toldStatus(handler.pieces) : null;
     }
     const wait = handler.kind === 'pass' ? this.#exchange.voice.piece(event.octets) : null;
     if (handler.kind === 'take') this.#take(handler, event.octets);
@@ -250,6 +261,45 @@ export class UpstreamSide {
     handler.pieces.push(octets);
   }
 
+  #gather(handler: Extract<Handler, { kind: 'told' }>, octets: Buffer): void {
+    handler.octets += octets.length;
+    if (handler.octets > limits.epochs.statusOctets) throw protocol('a STATUS that is too long');
+    handler.pieces.push(octets);
+  }
+
+  #toldStatus(pieces: readonly Buffer[]): Promise<void> | null {
+    const response = Buffer.concat(pieces);
+    this.#handler = PASS;
+    const told = this.#exchange.parts.told?.status(response) ?? response;
+    return told instanceof Promise ? this.#orGoodbye(told, (each) => this.#whole(each)) : this.#whole(told);
+  }
+
+  /** With a UIDVALIDITY in it, if any, as clients are told it. */
+  #asTold(
+    octets: Buffer,
+    tag: string | null,
+    next: (told: Buffer) => Promise<void> | null,
+  ): Promise<void> | null {
+    const { pending, parts } = this.#exchange;
+    const told = parts.told === null ? octets : parts.told.line(octets, tag, pending);
+    return told instanceof Promise ? this.#orGoodbye(told, next) : next(told);
+  }
+
+  /** What must be told and cannot be ends the session, in words. */
+  async #orGoodbye(telling: Promise<Buffer>, next: (told: Buffer) => Promise<void> | null): Promise<void> {
+    let told: Buffer;
+    try {
+      told = await telling;
+    } catch (error) {
+      if (!(error instanceof SealgateError)) throw error;
+      const code = error.duration === 'temporary' ? '[UNAVAILABLE] ' : '';
+      await this.#exchange.say(`* BYE ${code}${publicLine(error.publicText)}\r\n`);
+      this.#exchange.byeSent = true;
+      throw error;
+    }
+    await next(told);
+  }
+
   #responseEnded(): null {
     this.#handler = PASS;
     this.#exchange.voice.responseEnded();
@@ -267,11 +317,11 @@ export class UpstreamSide {
     const line = readServerLine(event.octets);
     switch (line.kind) {
       case 'tagged':
-        return this.#tagged(line, event.octets);
+        return this.#asTold(event.octets, line.tag, (octets) => this.#tagged(line, octets));
       case 'continuation':
         return this.#continuation();
       case 'status':
-        return this.#status(line, event.octets);
+        return this.#asTold(event.octets, null, (octets) => this.#status(line, octets));
       case 'capability':
         this.#learnCapabilities(event.octets);
         return this.#whole(cleanCapability(event.octets, this.#exchange.parts.telling));
@@ -290,7 +340,10 @@ export class UpstreamSide {
           this.#exchange.parts.foreign?.lookAgain();
           this.#hear(event.octets);
         }
-        this.#handler = PASS;
+        this.#handler =
+          line.name === 'STATUS' && this.#exchange.parts.told?.isActive === true
+            ? { kind: 'told', pieces: [], octets: 0 }
+            : PASS;
         return this.#toHandler(event, 0);
       case 'unknown':
         if (event.octets[0] !== 0x2a) throw protocol('a response that is neither tagged nor untagged');

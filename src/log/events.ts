@@ -97,6 +97,12 @@ type ReadingEvent =
   | { event: 'mail.stored-encrypted'; level: 'info'; session: SessionId; octets: number }
   /** Messages that a new key opens and that got new UIDs for that. */
   | { event: 'mail.renewed'; level: 'info'; session: SessionId; messages: number }
+  /** Clients are told another UIDVALIDITY of a mailbox from now on, so that they fetch it anew. */
+  | { event: 'mailbox.epoch-begun'; level: 'info'; session: SessionId; told: number }
+  /** No larger UIDVALIDITY can be told: clients keep what they have. */
+  | { event: 'mailbox.epoch-not-begun'; level: 'error'; session: SessionId; told: number }
+  /** What clients are told of UIDVALIDITY cannot be looked up or written down. */
+  | { event: 'mailbox.epochs-unavailable'; level: 'error'; session: SessionId; reason: string }
   /** It was to be encrypted, and could not be: the client was refused. */
   | { event: 'mail.not-stored'; level: 'warn'; session: SessionId; code: string }
   /** A view that was served once cannot be made again as it was; nothing is served. */

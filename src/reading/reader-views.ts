@@ -9,6 +9,7 @@ import type { ViewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
 import type { InboundStory, OpeningKey, Patience, Principal } from '../pipeline/ports.ts';
+import type { Epochs } from './epochs/login-epochs.ts';
 import { formFor, type ReadingSettings, usualReading } from './reading-settings.ts';
 import { RecordSeal } from './record-seal.ts';
 import type { RecordedMailboxes } from './recorded-mailbox.ts';
@@ -44,7 +45,10 @@ export type ReaderOptions = {
 };
 
 /** What all sessions of a listener have. */
-export type Reading = Pick<ReaderOptions, 'recorded' | 'account' | 'settings'>;
+export type Reading = Pick<ReaderOptions, 'recorded' | 'account' | 'settings'> & {
+  /** What clients are told of UIDVALIDITY; absent: what the mail server says. */
+  epochs?: Epochs;
+};
 
 export type OpenedView =
   /** It stays until `release` is called, once or more, and is there no longer than that. */

@@ -19,7 +19,7 @@ export class RecordSeal {
    */
   constructor(secret: Buffer, account: string, login: string) {
     const whose = `${account}\0${login}`;
-    this.reader = createHmac('sha256', secret).update(`records\0${whose}`).digest('hex');
+    this.reader = readerOf(secret, account, login);
     this.#key = Buffer.from(
       hkdfSync('sha256', secret, Buffer.alloc(0), `sealgate view records\0${whose}`, 32),
     );
@@ -55,6 +55,11 @@ export class RecordSeal {
       });
     }
   }
+}
+
+/** A digest of account and login, which tells neither; whose what is kept is. */
+export function readerOf(secret: Buffer, account: string, login: string): string {
+  return createHmac('sha256', secret).update(`records\0${account}\0${login}`).digest('hex');
 }
 
 const NONCE_OCTETS = 12;

@@ -100,6 +100,7 @@ async function handOver(
 ): Promise<{ answered: Promise<TaggedReply> } | null> {
   const { upstream, log, session } = exchange.parts;
   const pending = new Pending(tag, 'client', null, false);
+  pending.mailbox = command.mailbox.toString('latin1');
   exchange.add(pending);
   const accepted = pending.continuation(false);
   const intro = command.utf8 ? 'UTF8 (~' : '';

@@ -34,21 +34,25 @@ async function store(
   verb: 'append' | 'replace',
 ): Promise<AfterCommand> {
   const { exchange, upstreamSide, refuse } = context;
-  const { storing } = exchange.parts;
+  const { storing, told } = exchange.parts;
   const { tag } = start;
   if (isCatenate(start.argument)) return refuse(event, tag, 'BAD', 'CATENATE is not supported here');
-  if (storing?.encrypts !== true) return verbatim(context, event, tag);
+  if (storing?.encrypts !== true) {
+    // What APPENDUID says is told for that mailbox; of one in a literal it is not told.
+    const mailbox = told?.isActive === true ? readAppendCommand(start.argument, verb)?.mailbox : null;
+    return verbatim(context, event, tag, mailbox ?? null);
+  }
   const named = await withNameAtHand(context, event, start, verb);
   if (named === null) return refuse(event, tag, 'BAD', 'The name of the mailbox is missing or too long');
   const command = readAppendCommand(named.start.argument, verb);
   if (command === null)
     return refuse(named.event, tag, 'BAD', 'This form of the command is not supported here');
   const { literal } = named.event;
-  if (literal === null) return verbatim(context, named.event, tag);
+  if (literal === null) return verbatim(context, named.event, tag, command.mailbox);
   const decision = await storing.decide(command.mailbox, exchange, upstreamSide);
   switch (decision.kind) {
     case 'verbatim':
-      return verbatim(context, named.event, tag);
+      return verbatim(context, named.event, tag, command.mailbox);
     case 'depends':
       return refuse(named.event, tag, 'NO', untold(decision.on));
     case 'at-rest':
@@ -61,8 +65,15 @@ async function store(
   }
 }
 
-async function verbatim({ forward }: CommandContext, event: LineEvent, tag: string): Promise<AfterCommand> {
-  await forward(event, new Pending(tag, 'client', null, false), APPEND_LIMIT);
+async function verbatim(
+  { forward }: CommandContext,
+  event: LineEvent,
+  tag: string,
+  mailbox: Buffer | null,
+): Promise<AfterCommand> {
+  const pending = new Pending(tag, 'client', null, false);
+  pending.mailbox = mailbox?.toString('latin1') ?? '';
+  await forward(event, pending, APPEND_LIMIT);
   return 'goes-on';
 }
 

@@ -11,7 +11,7 @@ const LIST: ReadonlySet<string> = new Set(['LIST']);
 /** RENAME: octets unchanged; what is known of the mailbox, and of those below it, is known of them by their new names. */
 export const rename: CommandHandler = async (context, event, start) => {
   const { exchange, upstreamSide } = context;
-  const { views, storing } = exchange.parts;
+  const { views, storing, told } = exchange.parts;
   return named(context, event, start, async ([from, to], renamed) => {
     if (from === undefined || to === undefined) return;
     await exchange.quiet();
@@ -19,6 +19,7 @@ export const rename: CommandHandler = async (context, event, start) => {
     const { answers } = await upstreamSide.ask('LIST "" ""', LIST);
     const delimiter = delimiterIn(answers[0]?.octets ?? null);
     if (!(await renamed())) return;
+    await told?.renamed(from, to, delimiter);
     await views.renamed(from, to, delimiter);
     await storing?.renamed(from, to, delimiter);
   });

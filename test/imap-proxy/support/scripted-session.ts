@@ -181,6 +181,7 @@ function partsOf(client: Socket, upstream: Socket, story: InboundStory): Session
       storing: null,
       foreign: null,
       refreshing: null,
+      told: null,
     },
     client: new Wire(client, 'client', limits.imap.clientLineOctets),
     upstream: new Wire(upstream, 'server', limits.imap.upstreamLineOctets),
