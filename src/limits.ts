@@ -193,14 +193,6 @@ export const limits = {
     /** An untagged STATUS response. */
     statusOctets: 64 * 1024,
   },
-  /** What clients were told of the UIDVALIDITY of their mailboxes, kept for good. */
-  epochs: {
-    /** Of one login without an epoch; a client can make any. */
-    mailboxesOfLogin: 10_000,
-    nameCharacters: 1_000,
-    /** An untagged STATUS response. */
-    statusOctets: 64 * 1024,
-  },
   /** Mail that clients store and that is encrypted before it goes to the mail server. */
   atRest: {
     /** The header is kept beside the encrypted message too, so that it can be listed without a key. */

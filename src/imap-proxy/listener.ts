@@ -203,7 +203,8 @@ async function afterLogin(
   const reader = { session, principal, secret, names, log, timers, remote, ...options.reading };
   const storing = options.storing === undefined ? null : await beginStoring(options.storing, reader);
   const { epochs, account = '' } = options.reading ?? {};
-  const entered = epochs === undefined ? null : await epochs.enter(readerOf(secret, account, principal.login));
+  const entered =
+    epochs === undefined ? null : await epochs.enter(readerOf(secret, account, principal.login));
   // Without a key an encrypted message is shown as it is stored, whoever has encrypted it.
   const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null);
   if (clientId !== null) views.identify(clientId);
