@@ -29,6 +29,7 @@ import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
 import { startPop3Listener } from './pop3-proxy/listener.ts';
 import { connectUpstream as connectPop3 } from './pop3-proxy/upstream-connection.ts';
+import { Epochs } from './reading/epochs/login-epochs.ts';
 import { Openings } from './reading/openings.ts';
 import type { Reading } from './reading/reader-views.ts';
 import type { ReadingSettings } from './reading/reading-settings.ts';
@@ -39,12 +40,13 @@ import { connectUpstream as connectSmtp } from './smtp-out/connect.ts';
 import { atRestMailboxes } from './store/at-rest-mailboxes.ts';
 import { deliveredVariants } from './store/delivered.ts';
 import { openDirectoryStore } from './store/directory-store.ts';
+import { epochMigrations } from './store/epoch-migrations.ts';
+import { SqliteEpochs } from './store/epochs.ts';
 import { type Installation, loadInstallation } from './store/installation.ts';
 import { keyInventories } from './store/key-inventories.ts';
+import { type OpenedViewRecords, openViewRecords } from './store/open-view-records.ts';
 import { refusedSecrets } from './store/refused-secrets.ts';
 import { openSqlite } from './store/sqlite.ts';
-import { viewMigrations } from './store/view-migrations.ts';
-import { SqliteViewRecords } from './store/view-records.ts';
 
 /** A running gateway. */
 export type Gateway = {
@@ -133,16 +135,23 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       }),
       mailboxes: atRestMailboxes(store),
     };
-    const views = await openSqlite(
-      join(config.stateFolder, 'views.sqlite'),
-      viewMigrations,
-      'takes-the-last',
+    const epochStore = await openSqlite(join(config.stateFolder, 'epochs.sqlite'), epochMigrations);
+    open.push(epochStore);
+    const kept = new SqliteEpochs(epochStore, clock);
+    const epochs = new Epochs(kept);
+    const { newEpoch } = config.reading;
+    const views = await openViewRecords(config.stateFolder, kept, { newEpoch, now: clock() });
+    open.push(views.store);
+    tellRecords(views, newEpoch, log);
+    // A message that may be moved gets a new UID, which costs clients less.
+    const needsEpoch = newEpoch === 'at-need' && config.reading.refreshAfterNewKey === 0;
+    const recorded = new RecordedMailboxes(
+      views.records,
+      needsEpoch ? (reader, mailbox) => kept.need(reader, mailbox) : null,
     );
-    open.push(views);
-    const recorded = new RecordedMailboxes(new SqliteViewRecords(views));
     const settings = readingSettings(config.reading);
     const readingOf = ({ upstream }: Listener): Reading => ({
-      ...{ recorded, settings },
+      ...{ recorded, settings, epochs },
       account: upstream.host.toLowerCase(),
     });
     const { refreshAfterNewKey: messages } = config.reading;
@@ -216,6 +225,16 @@ function loginsThatRead(
   const opening = new Set(sources.filter(({ use }) => use !== 'sign').map(({ name }) => name));
   const reading = principals.filter(({ keys }) => keys.some((key) => opening.has(sourceOf(key))));
   return new Set(reading.map(({ login }) => login));
+}
+
+/** Loudly: what clients have cached and what they get from now on may differ. */
+function tellRecords(
+  { movedTo, lost }: OpenedViewRecords,
+  newEpoch: Config['reading']['newEpoch'],
+  log: Log,
+): void {
+  if (movedTo !== null) log.write({ event: 'view.records-damaged', level: 'error', movedTo });
+  if (lost !== 'no') log.write({ event: 'view.records-lost', level: 'error', newEpoch });
 }
 
 /** What all kinds have. */

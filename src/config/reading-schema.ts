@@ -62,6 +62,12 @@ export const readingSection = z
       .describe(
         'Of the messages that were shown as such that no key opens, so many get a new UID when their mailbox is selected and a key has come that fits: clients then fetch them anew. So do messages that another version of the gateway has shown otherwise than this one would, once somebody has asked for them. They are moved to where they are (IMAP MOVE, or COPY and EXPUNGE), which other programs see as a new message. 0: none; they stay as they were shown.',
       ),
+    newEpoch: z
+      .enum(['at-need', 'by-command'])
+      .default('at-need')
+      .describe(
+        'When clients are told another UIDVALIDITY, so that they download a mailbox anew. `at-need`: where what they were shown cannot be shown again: of one mailbox, when another version of the gateway shows a message otherwise and `refreshAfterNewKey` is 0; of all, when the records of what was shown are lost or damaged. `by-command`: by `sealgate reading new-epoch` alone; such a message is refused until it is copied, and after a loss clients may hold other forms of what they get.',
+      ),
     unauthenticated: z
       .enum(['warn', 'text-only', 'refuse'])
       .default('warn')

@@ -107,6 +107,10 @@ type ReadingEvent =
   | { event: 'mail.not-stored'; level: 'warn'; session: SessionId; code: string }
   /** A view that was served once cannot be made again as it was; nothing is served. */
   | { event: 'view.differs'; level: 'error'; session: SessionId; message: string; reason: string }
+  /** The file of what was shown is damaged; it was put aside, and a new one begun. */
+  | { event: 'view.records-damaged'; level: 'error'; movedTo: string }
+  /** What was shown is not known any more. `at-need`: clients fetch their mailboxes anew; else they may hold other forms of what they get. */
+  | { event: 'view.records-lost'; level: 'error'; newEpoch: 'at-need' | 'by-command' }
   /** What was said before cannot be looked up or written down: no message is opened that was not opened in this session. */
   | { event: 'view.records-unavailable'; level: 'error'; session: SessionId; reason: string }
   | {

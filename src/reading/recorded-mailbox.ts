@@ -72,10 +72,19 @@ type Open = { mailbox: Promise<RecordedMailbox>; now: RecordedMailbox | null; na
 /** The mailboxes that are open in whatever session, so that what one says is known to all at once. */
 export class RecordedMailboxes {
   readonly records: ViewRecords;
+  readonly needEpoch: ((reader: string, mailbox: string) => Promise<void>) | null;
   readonly #open = new Map<string, Open>();
 
-  constructor(records: ViewRecords) {
+  /**
+   * @param needEpoch called where what was served of a mailbox cannot be made again, and its messages get no new UIDs one by one; null:
+   *   nobody is to be told
+   */
+  constructor(
+    records: ViewRecords,
+    needEpoch: ((reader: string, mailbox: string) => Promise<void>) | null = null,
+  ) {
     this.records = records;
+    this.needEpoch = needEpoch;
   }
 
   /** `leave` lets go of it. @throws SealgateError `store.unavailable` (temporary) */

@@ -213,6 +213,7 @@ export class SaidBefore {
     const place = this.#placeOf(message);
     if (recorded === null || this.#entered === null || place === null) return;
     await this.#entered.within(place, (mailbox) => recorded.records.setOutdated(mailbox.id, nameOf(message)));
+    if (message.protocol === 'imap') await recorded.needEpoch?.(place.reader, place.name);
   }
 
   /** UIDs of messages in the mailbox that is entered of which that is known. */

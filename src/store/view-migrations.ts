@@ -62,4 +62,11 @@ export const viewMigrations: readonly Migration[] = [
       'ALTER TABLE view_record ADD COLUMN outdated INTEGER NOT NULL DEFAULT 0',
     ],
   },
+  {
+    version: 3,
+    statements: [
+      // Which records these are: where others are expected, what was shown before is not known any more.
+      'CREATE TABLE view_identity (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT',
+    ],
+  },
 ];

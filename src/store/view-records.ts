@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { type Row, type SqlStore, type Statement, sql } from './sqlite.ts';
 
 /** As reading asks for it (reading/view-records.ts). */
@@ -167,6 +168,15 @@ export class SqliteViewRecords {
   async deleted(reader: string, name: string): Promise<void> {
     await this.#store.transaction(goneWhere(sql`reader = ${reader} AND name = ${name}`));
     this.#clean();
+  }
+
+  /** Of these records, made when they were. */
+  async identity(): Promise<string> {
+    const [, rows = []] = await this.#store.transaction([
+      sql`INSERT INTO view_identity (one, id) VALUES (1, ${randomBytes(16).toString('hex')}) ON CONFLICT (one) DO NOTHING`,
+      sql`SELECT id FROM view_identity`,
+    ]);
+    return String(rows[0]?.id);
   }
 
   /** Resolves when nothing is left of mailboxes that are gone. */
