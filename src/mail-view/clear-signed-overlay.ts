@@ -98,6 +98,9 @@ const TRACE: readonly ((name: string) => boolean)[] = [
   (name) => name === 'received',
 ];
 
+const SP = 0x20;
+const HT = 0x09;
+
 /** Whether a listing that asks for this field has to know what was found in the message. */
 export function isTraceField(name: string): boolean {
   return TRACE.some((is) => is(name));
@@ -106,6 +109,8 @@ export function isTraceField(name: string): boolean {
 /** null: there is no room, and the message stays as it is stored. `status` ends with CRLF. */
 export function overlaidHeader(header: Buffer, status: string, names: ViewNames): Buffer | null {
   const clean = withoutForgedStatus(header, names);
+  // Below the status its first line would be a continuation of ours (RFC 5322 §2.2.3).
+  if (clean[0] === SP || clean[0] === HT) return null;
   const { fields } = readHeader(clean, 0, clean.length);
   const gone = removed(fields, Buffer.byteLength(status, 'latin1'), fillName(names).length + 4);
   if (gone === null) return null;

@@ -5,6 +5,7 @@ import { connectionsTargets } from './targets/connections.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
 import { imapAppendTargets } from './targets/imap-append.ts';
+import { imapInflateTargets } from './targets/imap-inflate.ts';
 import { imapPlainTargets } from './targets/imap-plain.ts';
 import { keyStoreTargets } from './targets/key-store.ts';
 import { mailTargets } from './targets/mail.ts';
@@ -30,6 +31,7 @@ export const targets: readonly FuzzTarget[] = [
   ...imapTargets,
   ...imapAppendTargets,
   ...imapPlainTargets,
+  ...imapInflateTargets,
   ...pop3Targets,
   ...searchTargets,
   ...mailViewTargets,

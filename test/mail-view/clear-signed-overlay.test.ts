@@ -53,3 +53,11 @@ test('exact room for every length of the filler', () => {
     if (over !== null) expect(over.length).toBe(header.length);
   }
 });
+
+test('attack: a header that begins with a blank continues no field of ours', () => {
+  for (const begin of [' sig=valid\r\n', '\t\r\n', ' \n']) {
+    const header = `Received: ${'x'.repeat(1_000)}\r\n\r\n`;
+    expect(overlaidHeader(Buffer.from(header), status, names)).not.toBeNull();
+    expect(overlaidHeader(Buffer.from(begin + header), status, names)).toBeNull();
+  }
+});

@@ -1,9 +1,12 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Entity } from '../../../src/mail/entity.ts';
 import { readEntity } from '../../../src/mail/entity-tree.ts';
 import { readHeader } from '../../../src/mail/header.ts';
 import { bodyStructure } from '../../../src/mail-view/body-structure.ts';
 import { canonicalEntity } from '../../../src/mail-view/canonical-entity.ts';
+import { isTraceField, overlaidHeader } from '../../../src/mail-view/clear-signed-overlay.ts';
 import { HeaderCleaner, withoutForgedStatus } from '../../../src/mail-view/forged-status.ts';
+import { HeaderEnd } from '../../../src/mail-view/header-end.ts';
 import { classifyHeader } from '../../../src/mail-view/message-class.ts';
 import { MessageView } from '../../../src/mail-view/message-view.ts';
 import { type RenderRequest, renderView } from '../../../src/mail-view/render.ts';
@@ -14,6 +17,7 @@ import { bufferSource } from '../../../src/octets/buffer-source.ts';
 import { collect } from '../../../src/octets/collect.ts';
 import { encryptedSpool } from '../../../src/octets/encrypted-spool.ts';
 import type { OctetSource } from '../../../src/octets/source.ts';
+import { previewOf } from '../../../src/reading/preview.ts';
 import type { SecurityReport } from '../../../src/smime/report.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 import { chunksOf } from './chunks.ts';
@@ -133,6 +137,52 @@ export const mailViewTargets: readonly FuzzTarget[] = [
           return [octets, annotation, await bodyStructure(view, true), (await view.part([1])) ?? null];
         });
         return Promise.all(looked);
+      },
+    }),
+  },
+  {
+    // A status in the place of trace fields, octet for octet.
+    name: 'mail-view-overlay',
+    form: 'lines',
+    allowed: ['mail.'],
+    dictionary: [...dictionary, 'Received: from a by b\r\n', 'ARC-Seal: x\r\n', 'X-MS-Exchange-A: b\r\n'],
+    prepare: () => ({
+      seeds: seeds(),
+      run(input) {
+        const end = new HeaderEnd().in(input);
+        const header = input.subarray(0, end === -1 ? input.length : end);
+        const status = `${names.statusField}: v=1; sig=valid\r\n`;
+        const shown = overlaidHeader(header, status, names);
+        if (shown === null) return null;
+        holds(shown.length === header.length, 'it has as many octets');
+        holds(shown.toString('latin1', 0, status.length) === status, 'the status is on top');
+        holds(withoutForgedStatus(shown.subarray(status.length), names).length > 0, 'something is left');
+        const fields = (octets: Buffer): string[] =>
+          readHeader(octets, 0, octets.length)
+            .fields.filter(
+              ({ name }) => !isTraceField(name.toLowerCase()) && !/^x-sealgate-7f3a9c2e/i.test(name),
+            )
+            .map(({ range }) => octets.toString('latin1', range.start, range.end));
+        holds(
+          isDeepStrictEqual(fields(shown), fields(withoutForgedStatus(header, names))),
+          'every other field is what it was',
+        );
+        return shown;
+      },
+    }),
+  },
+  {
+    name: 'reading-preview',
+    form: 'lines',
+    allowed: ['mail.'],
+    dictionary,
+    prepare: () => ({
+      seeds: seeds(),
+      async run(input) {
+        const words = await previewOf(new MessageView(bufferSource(input)));
+        holds([...words].length <= 256, 'RFC 8970 §3.1: no more than 256 characters');
+        holds(!/[\r\n\0]/.test(words), 'it is one line');
+        return words;
       },
     }),
   },

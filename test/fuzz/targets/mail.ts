@@ -1,11 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import { SealgateError } from '../../../src/errors.ts';
 import { readAddresses, readFrom, readSender } from '../../../src/mail/address.ts';
 import { canonicalLines, hazardsIn, isSafe } from '../../../src/mail/canonical.ts';
 import { joinMessage, splitMessage } from '../../../src/mail/compose.ts';
+import { splitSafely } from '../../../src/mail/compose-source.ts';
 import { decodeEncodedWords, encodeWords } from '../../../src/mail/encoded-word.ts';
 import type { Entity } from '../../../src/mail/entity.ts';
 import { readEntity, readMessage } from '../../../src/mail/entity-tree.ts';
 import { readHeader } from '../../../src/mail/header.ts';
+import type { HeaderProtection } from '../../../src/mail/header-protection.ts';
 import { withoutLegacyDisplay } from '../../../src/mail/header-protection-display.ts';
 import {
   compareWithOuter,
@@ -13,6 +16,7 @@ import {
   shownFields,
 } from '../../../src/mail/header-protection-reading.ts';
 import { readMediaType, readParameterised } from '../../../src/mail/media-type.ts';
+import { protectedContent } from '../../../src/mail/protected-content.ts';
 import { sevenBitSafe } from '../../../src/mail/seven-bit-safe.ts';
 import {
   decodeBase64,
@@ -21,6 +25,8 @@ import {
   encodeBase64,
   encodeQuotedPrintable,
 } from '../../../src/mail/transfer-encoding.ts';
+import { collect } from '../../../src/octets/collect.ts';
+import type { OctetSource } from '../../../src/octets/source.ts';
 import { type FuzzTarget, holds, isViewOf, liesIn } from '../target.ts';
 import { corpusFiles } from './corpus.ts';
 
@@ -85,6 +91,33 @@ function seeds(): Buffer[] {
 }
 
 const allowed = ['mail.'];
+
+const PROTECTIONS: readonly (HeaderProtection | null)[] = [
+  null,
+  { kind: 'clear' },
+  { kind: 'cipher', confidentiality: 'baseline' },
+];
+
+/** What comes out, or the code of the refusal. */
+function outcomeOf(run: () => unknown): unknown {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof SealgateError) return error.code;
+    throw error;
+  }
+}
+
+/** Nothing of it is in memory as one Buffer. */
+function inPieces(octets: Buffer): OctetSource {
+  return {
+    length: octets.length,
+    async *read(start = 0, end = octets.length) {
+      for (let at = start; at < end; at += 997) yield octets.subarray(at, Math.min(end, at + 997));
+    },
+  };
+}
+
 /** Ten thousand parts may be in it. */
 const budget = { ms: 100, usPerOctet: 4 };
 
@@ -204,6 +237,48 @@ export const mailTargets: readonly FuzzTarget[] = [
           'nothing outside can hide the new Content-Type',
         );
         return [outer, entity];
+      },
+    }),
+  },
+  {
+    // What of a mail is signed or encrypted, as it leaves: in memory, put together before, and in pieces.
+    name: 'mail-protected-content',
+    form: 'lines',
+    allowed,
+    budget: { ms: 200, usPerOctet: 20 },
+    dictionary: [
+      ...mailDictionary,
+      'Content-Type: multipart/alternative; boundary=b\r\n',
+      '\r',
+      '\xa0',
+      'hp=clear',
+    ],
+    prepare: () => ({
+      seeds: seeds(),
+      async run(input) {
+        const found: unknown[] = [];
+        for (const protection of PROTECTIONS) {
+          const quick = outcomeOf(() => protectedContent(readMessage(input), protection));
+          const slow = outcomeOf(() => {
+            const { outer, inner, entity } = splitMessage(readMessage(input), protection);
+            return { outer, content: Buffer.concat([inner, sevenBitSafe(entity)]) };
+          });
+          holds(
+            isDeepStrictEqual(quick, slow),
+            'what is put together at once is what is put together before',
+          );
+          const streamed = await splitSafely(inPieces(input), protection).then(
+            async ({ outer, content }) => ({ outer, content: await collect(content.read()) }),
+            (error: unknown) => error,
+          );
+          const last = outcomeOf(() => {
+            if (streamed instanceof Error) throw streamed;
+            return streamed;
+          });
+          holds(isDeepStrictEqual(quick, last), 'and what is read in pieces');
+          found.push(quick);
+        }
+        return found;
       },
     }),
   },
