@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { SecureContext } from 'node:tls';
 import type { Config } from './config/load.ts';
 import { AddressRanges } from './connections/address-range.ts';
+import { FailedLogins } from './connections/failed-logins.ts';
 import { type MailServer, type MailServerOptions, prepareMailServer } from './connections/mail-server.ts';
 import { tlsContext } from './connections/tls-context.ts';
 import { completeRows } from './directory/complete-rows.ts';
@@ -14,6 +15,7 @@ import { sourceOf } from './hsm/key-reference.ts';
 import { openKeySources } from './hsm/key-sources.ts';
 import { createKeyring } from './hsm/keyring.ts';
 import type { StoringSettings } from './imap-proxy/append/begin-storing.ts';
+import type { KeywordSettings } from './imap-proxy/keywords/owed-keywords.ts';
 import { startImapListener } from './imap-proxy/listener.ts';
 import { type RefreshSettings, TriedMessages } from './imap-proxy/refresh/refreshing.ts';
 import type { SearchScope } from './imap-proxy/search/open-undecided.ts';
@@ -158,11 +160,13 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const fit = keyFit(keyring);
     const refresh: RefreshSettings | null =
       messages === 0 ? null : { messages, fit, tried: new TriedMessages() };
+    const { keywords } = config.reading;
     const foreign = config.reading.foreign === 'peek-first' ? fit : null;
     const withKeys = loginsThatRead(principals, config.keys);
     const tlsMaterial = await listenerMaterial(config);
     const ports = new Map<string, number>();
-    const shared = { tlsMaterial, log, hostname: config.hostname };
+    const failedLogins = new FailedLogins();
+    const shared = { tlsMaterial, log, hostname: config.hostname, failedLogins };
     for (const listener of config.submission) {
       const started = await startSubmission(listener, shared, outbound);
       open.push(started);
@@ -171,7 +175,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const openings = new Openings();
     for (const listener of config.imap) {
       const started = await startImap(listener, shared, inbound, {
-        ...{ installation, withKeys, storing, refresh, foreign, openings },
+        ...{ installation, withKeys, storing, refresh, foreign, keywords, openings },
         reading: readingOf(listener),
       });
       open.push(started);
@@ -239,7 +243,12 @@ function tellRecords(
 
 /** What all kinds have. */
 type Listener = Config['imap'][number] | Config['pop3'][number] | Config['submission'][number];
-type Shared = { tlsMaterial: ListenerMaterial | null; log: Log; hostname: string };
+type Shared = {
+  tlsMaterial: ListenerMaterial | null;
+  log: Log;
+  hostname: string;
+  failedLogins: FailedLogins;
+};
 
 function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
   const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
@@ -272,13 +281,15 @@ function readingSettings(config: Config['reading']): ReadingSettings {
   };
 }
 
-type Storing = { storing: StoringSettings; refresh: RefreshSettings | null; foreign: ForeignJudge | null };
+type Storing = { storing: StoringSettings; refresh: RefreshSettings | null; foreign: ForeignJudge | null } & {
+  keywords: KeywordSettings | null;
+};
 
 async function startImap(
   listener: Config['imap'][number],
   shared: Shared,
   story: InboundStory,
-  { installation, withKeys, storing, reading, refresh, foreign, openings }: ReadingParts & Storing,
+  { installation, withKeys, storing, reading, refresh, foreign, keywords, openings }: ReadingParts & Storing,
 ) {
   return startImapListener({
     ...common(listener, shared),
@@ -286,6 +297,7 @@ async function startImap(
     ...{ story, storing, reading, openings },
     ...(refresh === null ? {} : { refresh }),
     ...(foreign === null ? {} : { foreign }),
+    ...(keywords === null ? {} : { keywords }),
     hasKeys: ({ login }) => withKeys.has(login),
     keyAway: listener.keyAway,
     search: searchScope(listener.search),
@@ -377,10 +389,12 @@ function mailServer({ upstream }: Listener): MailServerOptions {
   };
 }
 
-function common(listener: Listener, { tlsMaterial, log, hostname }: Shared) {
+function common(listener: Listener, { tlsMaterial, log, hostname, failedLogins }: Shared) {
   const { name, host, port, tls, maxConnections, allowPlaintext, proxyProtocolFrom, oldTls } = listener;
+  const { maxConnectionsPerAddress, unlimitedNetworks } = listener;
   return {
     ...{ name, host, port, tls, maxConnections, proxyProtocolFrom, log, hostname },
+    ...{ maxConnectionsPerAddress, unlimitedNetworks, failedLogins },
     allowPlainAuth: allowPlaintext,
     ...(tlsMaterial === null ? {} : { secureContext: tlsMaterial.context(oldTls) }),
   };

@@ -4,6 +4,11 @@ import { addressRange, list, login, maybe } from './values.ts';
 const shell = z.enum(['wrapped', 'transparent']);
 const padding = z.enum(['on', 'off']);
 
+// RFC 9051 §9, flag-keyword.
+const keyword = z.string().regex(/^[$A-Za-z0-9_.+-]{1,64}$/, {
+  error: 'a keyword of IMAP is expected: letters, digits, $, _, ., + and -',
+});
+
 const profile = z
   .strictObject({
     logins: maybe(list(login, 'The login is one of these.', ['alice'])),
@@ -62,6 +67,18 @@ export const readingSection = z
       .describe(
         'Of the messages that were shown as such that no key opens, so many get a new UID when their mailbox is selected and a key has come that fits: clients then fetch them anew. So do messages that another version of the gateway has shown otherwise than this one would, once somebody has asked for them. They are moved to where they are (IMAP MOVE, or COPY and EXPUNGE), which other programs see as a new message. 0: none; they stay as they were shown.',
       ),
+    keywords: maybe(
+      z
+        .strictObject({
+          valid: keyword.default('$SmimeValid').describe('Signed by the sender who is shown, and trusted.'),
+          warning: keyword.default('$SmimeWarn').describe('Shown with a warning.'),
+        })
+        .meta({
+          description:
+            'Keywords (tags) that are set in the mail server’s mailbox when a mail is shown for the first time, by IMAP, so that programs can show them in a list. Once, where the login may set them; they are never taken off. No sender can set one, but whoever may write into the mailbox can, and rules for delivery: what counts is the status in the header.',
+          off: true,
+        }),
+    ),
     newEpoch: z
       .enum(['at-need', 'by-command'])
       .default('at-need')

@@ -22,8 +22,9 @@ import { systemTimers } from '../reading/timers.ts';
 import type { LoginOptions } from '../sasl/login-options.ts';
 import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
 import type { Telling } from './capability.ts';
-import { ForeignLook } from './foreign/foreign-look.ts';
 import { ToldSession } from './epoch/told-session.ts';
+import { ForeignLook } from './foreign/foreign-look.ts';
+import { type KeywordSettings, OwedKeywords } from './keywords/owed-keywords.ts';
 import { converseBeforeLogin, type LoginOutcome } from './login.ts';
 import { MailboxViews } from './mailbox-views.ts';
 import { Refreshing, type RefreshSettings } from './refresh/refreshing.ts';
@@ -51,6 +52,8 @@ export type ImapListenerOptions = ListenerOptions &
     refresh?: RefreshSettings;
     /** Asked for whom encrypted messages are before they are listed. Absent: nobody is. */
     foreign?: ForeignJudge;
+    /** Keywords that are set in the mail server's mailboxes for what was found of a message. Absent: none. */
+    keywords?: KeywordSettings;
     /** How decrypted mail is shown, and where that is recorded. Absent: as usual, and nowhere. */
     reading?: Reading;
   };
@@ -122,7 +125,9 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   const { options } = shared;
   const { socket, remote: source, local: destination } = connection;
   let client = new Wire(
-    options.tls === 'implicit' ? await overTls(options, socket, limits.imap.beforeAuthTimeoutMs) : socket,
+    options.tls === 'implicit'
+      ? await overTls(options, connection, socket, limits.imap.beforeAuthTimeoutMs)
+      : socket,
     'client',
     limits.imap.clientLineOctets,
   );
@@ -144,6 +149,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         greet,
         relayMechanisms: options.relayMechanisms ?? [],
         rawLoginSuffix: options.rawLoginSuffix ?? null,
+        guard: connection.guard,
         telling: shared.telling,
       });
       if (outcome.kind === 'closed') return outcome.cause;
@@ -152,7 +158,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         return await afterLogin(shared, session, client, upstream, outcome, source.address);
       }
       client = new Wire(
-        await overTls(options, client.release(), limits.imap.beforeAuthTimeoutMs),
+        await overTls(options, connection, client.release(), limits.imap.beforeAuthTimeoutMs),
         'client',
         limits.imap.clientLineOctets,
       );
@@ -206,7 +212,8 @@ async function afterLogin(
   const entered =
     epochs === undefined ? null : await epochs.enter(readerOf(secret, account, principal.login));
   // Without a key an encrypted message is shown as it is stored, whoever has encrypted it.
-  const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null);
+  const keywords = options.keywords === undefined ? null : new OwedKeywords(options.keywords);
+  const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null, keywords);
   if (clientId !== null) views.identify(clientId);
   try {
     return await runSession({

@@ -14,6 +14,7 @@ import { readMailboxName } from './append/mailbox-name.ts';
 import type { ClientId } from './client-id.ts';
 import type { Copied } from './copied-messages.ts';
 import type { ListingKind } from './fetch-plan.ts';
+import type { OwedKeywords } from './keywords/owed-keywords.ts';
 import type { OpenedMessage } from './search/merged-search.ts';
 import type { MailboxNews } from './server-line.ts';
 import { UnfinishedHeaders } from './unfinished-headers.ts';
@@ -58,8 +59,18 @@ export class MailboxViews {
   /** Messages that lie encrypted at rest; null: there are none for this login. */
   readonly atRest: AtRestMessages | null;
 
-  constructor(options: ReaderOptions, atRest: AtRestMessages | null = null) {
+  /** Those to be set in the mail server's mailbox; null: none ever. */
+  readonly keywords: OwedKeywords | null;
+  /** Another one for each mailbox that is selected. */
+  #selection = 0;
+
+  constructor(
+    options: ReaderOptions,
+    atRest: AtRestMessages | null = null,
+    keywords: OwedKeywords | null = null,
+  ) {
     this.atRest = atRest;
+    this.keywords = keywords;
     this.#reader = new ReaderViews(options);
   }
 
@@ -81,6 +92,8 @@ export class MailboxViews {
   /** Another mailbox, or none, is being selected. */
   select(): void {
     this.#selected = NO_MAILBOX;
+    this.#selection++;
+    this.keywords?.selected(false);
     this.#mailbox = '';
     this.#kinds.clear();
     this.#overlaid.clear();
@@ -172,6 +185,11 @@ export class MailboxViews {
     return this.#reader.deleted(name);
   }
 
+  /** As the mail server has said with SELECT; null: it has not. */
+  get permanentFlags(): string | null {
+    return this.#selected.permanentFlags ?? null;
+  }
+
   /** The lowest UID that a message may have that comes; 0: not told. */
   get uidNext(): number {
     return this.#selected.uidNext ?? 0;
@@ -244,8 +262,11 @@ export class MailboxViews {
   async open(uid: number, original: OctetSource, patience: Patience): Promise<OpenedView> {
     const message = this.#message(uid);
     const overlaid = this.#overlaid.has(uid);
+    const selection = this.#selection;
     const stored = overlaid ? null : ((await this.atRest?.open(uid, original, patience)) ?? null);
     const opened = stored ?? (await this.#reader.open(message, original, patience));
+    if (opened.kind === 'view' && opened.found && selection === this.#selection)
+      this.keywords?.add(uid, opened.found);
     if (opened.kind === 'view' && !overlaid) {
       // Of what lies encrypted at rest, the whole header is inside.
       const protectedHeader = stored !== null || this.#reader.shownHeader(message) !== null;

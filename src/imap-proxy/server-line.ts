@@ -140,7 +140,11 @@ export type MailboxNews =
   | { uidValidity: number }
   | { uidNext: number }
   | { exists: number }
-  | { mailboxId: string };
+  | { mailboxId: string }
+  | { permanentFlags: string };
+
+/** Of a line with the flags of a mailbox. */
+const FLAGS_OCTETS = 16_384;
 
 /** null: another line. */
 export function mailboxNewsOf(line: Buffer): MailboxNews | null {
@@ -151,6 +155,9 @@ export function mailboxNewsOf(line: Buffer): MailboxNews | null {
   if (number !== undefined) {
     return number.toUpperCase() === 'UIDNEXT' ? { uidNext: Number(value) } : { uidValidity: Number(value) };
   }
+  const [permanent, permanentFlags = ''] =
+    /^\* OK \[PERMANENTFLAGS \(([^()\r\n]*)\)/i.exec(line.toString('latin1', 0, FLAGS_OCTETS)) ?? [];
+  if (permanent !== undefined) return { permanentFlags };
   const [, mailboxId] = /^\* OK \[MAILBOXID \(([A-Za-z0-9_-]{1,255})\)\]/i.exec(text) ?? [];
   return mailboxId === undefined ? null : { mailboxId };
 }

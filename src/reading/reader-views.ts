@@ -18,7 +18,7 @@ import { type CopiedTo, SaidBefore } from './said-before.ts';
 import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
 import type { Timers } from './timers.ts';
 import { ViewCache } from './view-cache.ts';
-import { ViewMaking } from './view-making.ts';
+import { type Found, ViewMaking } from './view-making.ts';
 import type { Withheld } from './withheld.ts';
 
 export type ReaderOptions = {
@@ -58,6 +58,8 @@ export type OpenedView =
       release: () => void;
       /** What is kept of it is kept no longer than these are at hand; absent or empty: none was needed. */
       keys?: readonly OpeningKey[];
+      /** Of one that is shown for the first time; absent or null: nothing. */
+      found?: Found | null;
     }
   /** Nothing may be served. */
   | { kind: 'withheld'; reason: Withheld };
@@ -284,7 +286,13 @@ export class ReaderViews {
       case 'view':
         this.#failures.opened(key);
         if (use === 'show') this.#cache.keep(key, made.view, made.keys);
-        return { kind: 'view', view: made.view, release: made.view.hold(), keys: made.keys };
+        return {
+          kind: 'view',
+          view: made.view,
+          release: made.view.hold(),
+          keys: made.keys,
+          found: made.found,
+        };
       default:
         return unreachable(made);
     }

@@ -36,6 +36,8 @@ export type SelectedMailbox = {
   /** null: not said. */
   uidNext: number | null;
   exists: number;
+  /** Flags that can be changed for good, with blanks between them (RFC 9051 §7.1, PERMANENTFLAGS); absent: not said. */
+  permanentFlags?: string;
   /** The UID of a message by its number, asked of the server; null: it did not say. Absent: nobody can ask. */
   uidOf?(msn: number): Promise<number | null>;
 };

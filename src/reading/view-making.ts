@@ -37,9 +37,12 @@ export type ViewMakingParts = {
 export type Making = { patience: Patience; form: ViewForm; use: 'show' | 'look' };
 
 export type Made =
-  | { kind: 'view'; view: MessageView; keys: readonly OpeningKey[] }
+  | { kind: 'view'; view: MessageView; keys: readonly OpeningKey[]; found: Found | null }
   | { kind: 'withheld'; reason: Withheld }
   | Extract<OpenOutcome, { kind: 'unavailable' }>;
+
+/** What there is to tell of a message that is shown for the first time. */
+export type Found = 'valid' | 'warning';
 
 /** What the story led to, apart from nothing. */
 type Outcome = ViewOutcome & { discard?(): Promise<void>; keys?: readonly OpeningKey[] };
@@ -83,11 +86,21 @@ export class ViewMaking {
       if (opened.kind === 'unavailable') return opened;
       outcome = opened;
       const view = await this.#frozen(message, original, outcome, said, making);
-      return { kind: 'view', view, keys: opened.kind === 'opened' ? (opened.keys ?? []) : [] };
+      const keys = opened.kind === 'opened' ? (opened.keys ?? []) : [];
+      const isFirst = said?.served !== true && making.use === 'show';
+      return { kind: 'view', view, keys, found: isFirst ? this.#found(message, opened) : null };
     } catch (error) {
       if (outcome !== null) await discard(outcome);
       return { kind: 'withheld', reason: this.#whyNot(message, error) };
     }
+  }
+
+  /** null: nothing. What its view says counts as well. */
+  #found(message: StoredMessage, outcome: Outcome): Found | null {
+    const said = this.#said.atHand(message);
+    if (said === null || said.annotation.warning !== null) return said === null ? null : 'warning';
+    const verdict = outcome.kind === 'opened' || outcome.kind === 'as-is' ? outcome.verdict : undefined;
+    return verdict?.kind === 'trusted' ? 'valid' : null;
   }
 
   /** Never throws. */

@@ -3,6 +3,7 @@ import type { CommandStart } from '../client-command.ts';
 import { DeferredFetch } from '../deferred-fetch.ts';
 import { choosingModifiers, saysUid, withUid } from '../fetch-plan.ts';
 import { lookForForeign } from '../foreign/look-for-foreign.ts';
+import { storeKeywords } from '../keywords/store-keywords.ts';
 import { Pending } from '../pending.ts';
 import type { Exchange } from '../session.ts';
 import type { AfterCommand, CommandContext, LineEvent, QuickHandler } from './command-context.ts';
@@ -11,6 +12,11 @@ import { COMMAND_LIMIT } from './pass.ts';
 /** FETCH and UID FETCH: the octets go on, and the responses may have to be worked on. */
 export const fetch: QuickHandler = (context, event, start) => {
   const { exchange, fetches } = context;
+  const { keywords } = exchange.parts.views;
+  // Commands that come one behind the other do not wait for it.
+  if (keywords?.isEmpty === false && isByUid(start) && exchange.isQuiet) {
+    return storeKeywords(context).then(() => fetch(context, event, start));
+  }
   // Nearly always there is nothing to look for.
   if (mayHaveToLook(exchange) && fetches.read(isByUid(start), argumentOf(event, start)).isAboutMessages) {
     return look(context, start.tag).then(() => begin(context, event, start));

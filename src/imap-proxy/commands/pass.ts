@@ -1,4 +1,5 @@
 import { limits } from '../../limits.ts';
+import { storeKeywords } from '../keywords/store-keywords.ts';
 import { Pending } from '../pending.ts';
 import type { CommandHandler, CommandLimit } from './command-context.ts';
 
@@ -14,7 +15,8 @@ export const pass: CommandHandler = async ({ forward }, event, { tag }) => {
 };
 
 /** The last command of a session. */
-export const logout: CommandHandler = async ({ alone }, event, { tag }) => {
-  await alone(event, new Pending(tag, 'client', null, false));
+export const logout: CommandHandler = async (context, event, { tag }) => {
+  await storeKeywords(context, 'silent');
+  await context.alone(event, new Pending(tag, 'client', null, false));
   return 'logged-out';
 };

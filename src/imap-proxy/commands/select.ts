@@ -1,5 +1,6 @@
 import { readArguments } from '../client-command.ts';
 import { selectTold } from '../epoch/select-told.ts';
+import { storeKeywords } from '../keywords/store-keywords.ts';
 import { Pending } from '../pending.ts';
 import type { CommandHandler } from './command-context.ts';
 
@@ -14,8 +15,10 @@ export const select: CommandHandler = async (context, event, start) => {
     const [mailbox] = readArguments([{ kind: 'text', text: argument }]) ?? [];
     if (mailbox?.kind === 'string') pending.mailbox = mailbox.octets.toString('latin1');
   }
-  const { refreshing, foreign } = exchange.parts;
+  const { refreshing, foreign, views } = exchange.parts;
+  const { keywords } = views;
   refreshing?.selected(false);
+  await storeKeywords(context, 'silent');
   if (told !== null && (name === 'SELECT' || name === 'EXAMINE')) {
     await selectTold(context, told, event, start, pending);
   } else {
@@ -24,9 +27,11 @@ export const select: CommandHandler = async (context, event, start) => {
   }
   foreign?.selected();
   // RFC 9051 §6.3.2: [READ-ONLY] where nothing in it may be changed.
-  if (refreshing !== null && name === 'SELECT' && pending.settled) {
+  if ((refreshing !== null || keywords !== null) && name === 'SELECT' && pending.settled) {
     const { status, line } = await pending.done;
-    refreshing.selected(status === 'OK' && !/^[^ ]+ OK \[READ-ONLY\]/i.test(line.toString('latin1', 0, 300)));
+    const writable = status === 'OK' && !/^[^ ]+ OK \[READ-ONLY\]/i.test(line.toString('latin1', 0, 300));
+    refreshing?.selected(writable);
+    keywords?.selected(writable);
   }
   return 'goes-on';
 };
