@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   serve: async () => (await import('./commands/serve.ts')).addServeCommand,
   config: async () => (await import('./commands/config.ts')).addConfigCommands,
   cert: async () => (await import('./commands/cert.ts')).addCertCommands,
+  reading: async () => (await import('./commands/reading.ts')).addReadingCommands,
   policy: async () => (await import('./commands/policy.ts')).addPolicyCommands,
   smime: async () => (await import('./commands/smime.ts')).addSmimeCommands,
   keys: async () => (await import('./commands/keys.ts')).addKeysCommands,
