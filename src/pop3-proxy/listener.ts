@@ -16,6 +16,7 @@ import type { Spool } from '../octets/source.ts';
 import { Openings } from '../reading/openings.ts';
 import type { ReaderOptions } from '../reading/reader-options.ts';
 import { ReaderViews, type Reading } from '../reading/reader-views.ts';
+import { readerOf } from '../reading/record-seal.ts';
 import { systemTimers } from '../reading/timers.ts';
 import type { LoginOptions } from '../sasl/login-options.ts';
 import { ClientLines } from './client-lines.ts';
@@ -29,7 +30,7 @@ export type Pop3ListenerOptions = ListenerOptions &
   LoginOptions &
   ReaderOptions & {
     /** How decrypted mail is shown. Absent: as usual. */
-    reading?: Pick<Reading, 'settings'>;
+    reading?: Pick<Reading, 'settings' | 'epochs' | 'account'>;
     /** What TOP shows of the body of an encrypted message; default: `render`. */
     topBody?: 'render' | 'headers';
   };
@@ -151,7 +152,7 @@ function lastWords(error: unknown): string {
   return refusal(error.duration === 'temporary' ? 'SYS/TEMP' : null, error.publicText);
 }
 
-function afterLogin(
+async function afterLogin(
   { options, names, spool, openings }: Shared,
   session: SessionId,
   client: ClientLines,
@@ -173,6 +174,10 @@ function afterLogin(
     // would never be shown.
     ...(options.reading?.settings === undefined ? {} : { settings: options.reading.settings }),
   });
-  const settings = { topBody, asStored, relayMechanisms, spool, openings, log, timers };
+  const { epochs, account = '' } = options.reading ?? {};
+  const reader = readerOf(options.viewSecret, account, principal.login);
+  // What was begun for the records' sake is nothing to POP3, which has none.
+  const epoch = epochs === undefined || asStored ? 0 : await epochs.store.wanted(reader, 'INBOX');
+  const settings = { topBody, asStored, epoch, relayMechanisms, spool, openings, log, timers };
   return new Transaction({ session, client, replies, capabilities, views, ...settings }).run();
 }

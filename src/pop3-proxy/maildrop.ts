@@ -1,6 +1,7 @@
 import { limits } from '../limits.ts';
 import type { ViewKind } from '../mail-view/message-class.ts';
 import type { StoredMessage } from '../reading/stored-message.ts';
+import { toldUidl } from './told-uidl.ts';
 
 /** RFC 1939 §7: one to 70 printable octets. */
 const UNIQUE_ID = /^[!-~]{1,70}$/;
@@ -21,9 +22,13 @@ export class Maildrop {
   readonly #asStored: boolean;
   #refusals = 0;
 
+  /** In which unique ids are told; 0: as the server has them. */
+  readonly epoch: number;
+
   /** `asStored`: all messages are shown as they are stored. */
-  constructor(asStored: boolean) {
+  constructor(asStored: boolean, epoch = 0) {
     this.#asStored = asStored;
+    this.epoch = epoch;
   }
 
   /** null: not known yet. */
@@ -43,7 +48,9 @@ export class Maildrop {
     if (!UNIQUE_ID.test(uidl)) return;
     // Some servers make unique ids of the header alone, which a sender can write twice: such a name stays with one message.
     if (!this.#owners.has(uidl)) remember(this.#owners, uidl, message);
-    if (this.#owners.get(uidl) === message) this.learnName(message, { protocol: 'pop3', uidl });
+    if (this.#owners.get(uidl) === message) {
+      this.learnName(message, { protocol: 'pop3', uidl: toldUidl(uidl, this.epoch) });
+    }
   }
 
   /** Whether it is worth while to ask the server for a unique id. */

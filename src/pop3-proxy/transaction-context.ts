@@ -17,6 +17,8 @@ export type TransactionSettings = {
   topBody: 'render' | 'headers';
   /** Everything is shown as it is stored, octet for octet: the client has asked for that. */
   asStored: boolean;
+  /** In which unique ids are told; 0: as the mail server has them. */
+  epoch: number;
   /** Told in CAPA, as before login. */
   relayMechanisms: readonly RelayedMechanism[];
   /** Where messages wait while they are opened. */

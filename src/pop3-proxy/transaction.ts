@@ -50,7 +50,7 @@ export class Transaction implements TransactionContext {
 
   constructor(parts: TransactionParts) {
     this.parts = parts;
-    this.maildrop = new Maildrop(parts.asStored);
+    this.maildrop = new Maildrop(parts.asStored, parts.epoch);
     this.upstream = new UpstreamSide(parts.replies, parts.capabilities.list.has('PIPELINING'));
   }
 
@@ -76,6 +76,10 @@ export class Transaction implements TransactionContext {
 
   get openings(): TransactionSettings['openings'] {
     return this.parts.openings;
+  }
+
+  get epoch(): number {
+    return this.parts.epoch;
   }
 
   get asStored(): boolean {

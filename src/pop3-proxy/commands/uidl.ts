@@ -1,7 +1,8 @@
 import { writeCommand } from '../command-line.ts';
+import { ToldListing, toldLine } from '../told-uidl.ts';
 import type { Exchange, TransactionContext } from '../transaction-context.ts';
 
-/** UIDL (RFC 1939 §7), unchanged. What is learnt from it need not be asked for later. */
+/** UIDL (RFC 1939 §7), unchanged but for the epoch. What is learnt from it need not be asked for later. */
 export function uidl(context: TransactionContext, message: number | null): Exchange {
   const { maildrop, upstream } = context;
   const question = upstream.ask(writeCommand({ verb: 'UIDL', message }), message === null ? 'lines' : 'line');
@@ -11,12 +12,15 @@ export function uidl(context: TransactionContext, message: number | null): Excha
     answer: async () => {
       const status = await question.status();
       if (status.kind === 'ok' && message !== null) maildrop.learnUidl(status.text.replace(/^\+OK +/i, ''));
-      if (status.kind !== 'ok' || message !== null) return context.pass(status);
+      if (status.kind !== 'ok') return context.pass(status);
+      const { epoch } = maildrop;
+      if (message !== null) return context.pass({ ...status, text: toldLine(status.text, epoch) });
+      const told = epoch === 0 ? null : new ToldListing(epoch);
       const lines = new ShortLines((line) => maildrop.learnUidl(line));
       context.begin(status);
       for (let piece = await question.body(); piece !== 'end'; piece = await question.body()) {
         lines.add(piece);
-        await context.more(piece);
+        await context.more(told === null ? piece : told.add(piece));
       }
       context.finish();
     },
