@@ -243,6 +243,19 @@ export const limits = {
     proxyHeaderOctets: 4_096,
     /** From connecting to the end of the PROXY header. */
     proxyHeaderTimeoutMs: 10_000,
+    /** TLS handshakes of one listener that go on at a time, in all and of one address; each has so much time, waiting not counted. */
+    handshakes: 100,
+    handshakesOfAddress: 20,
+    handshakeTimeoutMs: 15_000,
+    /** Failed logins of one address, all different, before further ones are made to wait; and how far apart they come to be. */
+    freeFailures: 10,
+    loginsApartMs: 15_000,
+    /** An attempt that would have to wait for longer is refused. */
+    loginWaitMs: 20_000,
+    failuresForgottenMs: 15 * 60_000,
+    /** Addresses of which failures are known, and digests for each. */
+    failedAddresses: 20_000,
+    failuresKept: 64,
   },
   pop3: {
     /** RFC 2449 §4 asks for 255 octets; AUTH with a bearer token needs far more. */
@@ -298,6 +311,10 @@ export const limits = {
     certificatesOfAddress: 200,
     /** Addresses of one certificate that an import takes; one with more is not taken. */
     addressesOfCertificate: 1_000,
+    /** A line of a file that is imported, as it stands there. */
+    importLineOctets: 256 * 1024,
+    /** A value of it, put together from its lines: certificates with their chain. */
+    importValueOctets: 1024 * 1024,
     /** What a search gives at once. */
     pageEntries: 1_000,
   },

@@ -96,6 +96,22 @@ export function listenerSchema(files: Files) {
       .max(100_000)
       .default(1000)
       .describe('Connections served at once; further ones are refused with a temporary reply.'),
+    maxConnectionsPerAddress: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(250)
+      .describe(
+        'Connections at once of one client address, or of one /64 of IPv6; further ones are refused with a temporary reply.',
+      ),
+    unlimitedNetworks: z
+      .array(addressRange)
+      .default(['127.0.0.0/8', '::1'])
+      .meta({
+        description:
+          'Addresses and ranges whose clients are not bounded by their address: neither in connections and TLS handshakes, nor slowed down after failed logins. For webmail and other programs that bring many people from one address. With `proxyProtocolFrom` the address in the PROXY header counts.',
+        example: ['127.0.0.0/8', '::1', '10.1.0.20'],
+      }),
     oldTls: z
       .boolean()
       .default(false)

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { limits } from '../limits.ts';
+import type { ClientGuard } from './client-guard.ts';
 import { type Endpoint, localOf, remoteOf } from './endpoint.ts';
 import { isLoopback } from './loopback.ts';
 import { type ProxyReading, readProxyHeader } from './proxy-header.ts';
@@ -17,15 +18,19 @@ export type ClientConnection = {
    * the balancer may be here.
    */
   fromHere: boolean;
+  guard: ClientGuard;
 };
 
+/** Before it is known what bounds it. */
+export type ArrivedClient = Omit<ClientConnection, 'guard'>;
+
 export type Arrival =
-  | { kind: 'client'; client: ClientConnection }
+  | { kind: 'client'; client: ArrivedClient }
   /** It said nothing at all, as the health checks of many balancers do. */
   | { kind: 'gone' }
   | { kind: 'refused'; reason: string };
 
-export function directClient(socket: Socket): ClientConnection {
+export function directClient(socket: Socket): ArrivedClient {
   const remote = remoteOf(socket);
   return { socket, remote, local: localOf(socket), fromHere: isLoopback(remote.address) };
 }

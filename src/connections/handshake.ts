@@ -1,12 +1,14 @@
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 
 /**
- * The TLS side of a client's connection, after its handshake; the client has `timeoutMs` for it. When the handshake fails the
+ * The TLS side of a client's connection, after its handshake; the client has `timeoutMs` for it, and no more than any client. When the handshake fails the
  * socket is closed. Throws SealgateError `listener.handshake` (temporary).
  */
 export function secured(socket: Socket, secureContext: SecureContext, timeoutMs: number): Promise<TLSSocket> {
+  if (socket.destroyed) return Promise.reject(handshakeFailed('the client closed the connection'));
   const secure = new TLSSocket(socket, { isServer: true, secureContext });
   return new Promise((resolve, reject) => {
     const failed = (error?: Error): void => {
@@ -15,10 +17,13 @@ export function secured(socket: Socket, secureContext: SecureContext, timeoutMs:
       reject(handshakeFailed(error?.message ?? 'the client closed the connection'));
     };
     const closed = (): void => failed();
-    const timer = setTimeout(() => {
-      failed(new Error('the handshake took too long'));
-      secure.destroy();
-    }, timeoutMs);
+    const timer = setTimeout(
+      () => {
+        failed(new Error('the handshake took too long'));
+        secure.destroy();
+      },
+      Math.min(timeoutMs, limits.connections.handshakeTimeoutMs),
+    );
     secure.once('error', failed);
     secure.once('close', closed);
     secure.once('secure', () => {

@@ -2,8 +2,17 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { AddressRanges } from './address-range.ts';
-import { type ClientConnection, directClient, proxiedClient } from './client-connection.ts';
+import {
+  type ArrivedClient,
+  type ClientConnection,
+  directClient,
+  proxiedClient,
+} from './client-connection.ts';
+import { guardOf, UNGUARDED } from './client-guard.ts';
+import { ClientPlaces } from './client-places.ts';
 import { remoteOf } from './endpoint.ts';
+import { FailedLogins } from './failed-logins.ts';
+import { HandshakePlaces } from './handshake-places.ts';
 
 export type ListenOptions = {
   /** Name in the configuration; for log lines and errors. */
@@ -15,6 +24,12 @@ export type ListenOptions = {
   maxConnections: number;
   /** Load balancers whose connections begin with a PROXY header, addresses or `address/prefix`. With some, nobody else is let in. */
   proxyProtocolFrom: readonly string[];
+  /** Connections of one address, or one /64 of IPv6, at a time. Default: `maxConnections`. */
+  maxConnectionsPerAddress?: number;
+  /** Addresses and ranges whose clients are not bounded by their address. Default: none. */
+  unlimitedNetworks?: readonly string[];
+  /** Of all listeners together. Absent: of this one. */
+  failedLogins?: FailedLogins;
   log: Log;
   /** Serves one client to its end. Never rejects. */
   serve(client: ClientConnection): Promise<void>;
@@ -38,6 +53,12 @@ export type Listening = {
 export async function listen(options: ListenOptions): Promise<Listening> {
   const { name, log, maxConnections, proxyProtocolFrom } = options;
   const balancers = proxyProtocolFrom.length === 0 ? null : new AddressRanges(proxyProtocolFrom);
+  const { maxConnectionsPerAddress = maxConnections, unlimitedNetworks = [] } = options;
+  const { failedLogins = new FailedLogins() } = options;
+  const places = new ClientPlaces(maxConnectionsPerAddress, unlimitedNetworks, (remote) =>
+    log.write({ event: 'listener.too-many-connections', level: 'warn', listener: name, remote }),
+  );
+  const handshakes = new HandshakePlaces();
   const open = new Set<Socket>();
   const serving = new Set<Promise<void>>();
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
@@ -45,18 +66,31 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     if (open.size >= maxConnections) return turnAway(socket, options.tooMany);
     open.add(socket);
     socket.once('close', () => open.delete(socket));
-    const served = (
-      balancers === null ? options.serve(directClient(socket)) : arrive(socket, balancers)
-    ).finally(() => serving.delete(served));
+    const served = (balancers === null ? admit(directClient(socket)) : arrive(socket, balancers)).finally(
+      () => serving.delete(served),
+    );
     serving.add(served);
   });
+
+  /** With the PROXY protocol it is the client's own address that counts. */
+  async function admit(client: ArrivedClient): Promise<void> {
+    const { socket, remote } = client;
+    const give = places.take(remote.address);
+    if (give === null) return turnAway(socket, options.tooMany);
+    socket.once('close', give);
+    if (socket.destroyed) give();
+    const guard = places.isUnlimited(remote.address)
+      ? UNGUARDED
+      : guardOf(remote.address, handshakes, failedLogins);
+    return await options.serve({ ...client, guard });
+  }
 
   async function arrive(socket: Socket, from: AddressRanges): Promise<void> {
     const { address } = remoteOf(socket);
     const arrival = from.has(address)
       ? await proxiedClient(socket)
       : ({ kind: 'refused', reason: 'it is no load balancer of this listener' } as const);
-    if (arrival.kind === 'client') return await options.serve(arrival.client);
+    if (arrival.kind === 'client') return await admit(arrival.client);
     socket.destroy();
     if (arrival.kind === 'gone') return;
     log.write({

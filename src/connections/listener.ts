@@ -3,8 +3,9 @@ import type { SecureContext, TLSSocket } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { ClientConnection } from './client-connection.ts';
+import type { FailedLogins } from './failed-logins.ts';
 import { secured } from './handshake.ts';
-import { listen } from './listen.ts';
+import { type ListenOptions, listen } from './listen.ts';
 import type { MailServerOptions } from './mail-server.ts';
 
 /** What a listener of any protocol is told of its connections. */
@@ -23,6 +24,12 @@ export type ListenerOptions = {
   hostname: string;
   /** Connections at a time. Default 1000. */
   maxConnections?: number;
+  /** Connections of one address, or one /64 of IPv6, at a time. Default: as many as in all. */
+  maxConnectionsPerAddress?: number;
+  /** Addresses and ranges whose clients are not bounded by their address. Default: none. */
+  unlimitedNetworks?: readonly string[];
+  /** Those of all listeners; default: this one's own. */
+  failedLogins?: FailedLogins;
   /** Load balancers that begin with a PROXY header; default: none, and clients come by themselves. */
   proxyProtocolFrom?: readonly string[];
   /** Logins without TLS, from other machines too. Default false. */
@@ -51,6 +58,7 @@ export async function startListener(
   if (tls !== 'none' && options.secureContext === undefined) throw noCertificate(options);
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom, serve },
+    ...addressLimits(options),
     ...(tls === 'implicit' ? {} : { tooMany }),
   });
   return {
@@ -63,11 +71,28 @@ export async function startListener(
   };
 }
 
-/** The TLS side of a client's connection. Throws SealgateError `listener.handshake`. */
-export function overTls(options: ListenerOptions, socket: Socket, timeoutMs: number): Promise<TLSSocket> {
+/** What is passed on to `listen`. */
+export function addressLimits(
+  options: ListenerOptions,
+): Pick<ListenOptions, 'maxConnectionsPerAddress' | 'unlimitedNetworks' | 'failedLogins'> {
+  const { maxConnectionsPerAddress, unlimitedNetworks, failedLogins } = options;
+  return {
+    ...(maxConnectionsPerAddress === undefined ? {} : { maxConnectionsPerAddress }),
+    ...(unlimitedNetworks === undefined ? {} : { unlimitedNetworks }),
+    ...(failedLogins === undefined ? {} : { failedLogins }),
+  };
+}
+
+/** The TLS side of a client's connection, as soon as there is a place for its handshake. Throws SealgateError `listener.handshake`. */
+export function overTls(
+  options: ListenerOptions,
+  { guard }: ClientConnection,
+  socket: Socket,
+  timeoutMs: number,
+): Promise<TLSSocket> {
   const { secureContext } = options;
   if (secureContext === undefined) throw noCertificate(options);
-  return secured(socket, secureContext, timeoutMs);
+  return guard.handshake(() => secured(socket, secureContext, timeoutMs));
 }
 
 /** Whether a password may come without TLS: a listener without TLS serves its own machine; `allowPlainAuth` lifts that. */

@@ -1,4 +1,5 @@
-import type { SaslRefusal } from '../sasl/credentials.ts';
+import type { ClientGuard } from '../connections/client-guard.ts';
+import { type SaslRefusal, whatWasSaid } from '../sasl/credentials.ts';
 import { Principal } from '../sasl/principal.ts';
 import { rawLogin } from '../sasl/raw-login.ts';
 import { type RelayedExchange, RelayedLogin, type RelayedMechanism } from '../sasl/relayed-identity.ts';
@@ -26,6 +27,7 @@ export type LoginState = {
   relayMechanisms: readonly RelayedMechanism[];
   /** What a login name ends with that asks for mail as it is stored; null: nothing does. */
   rawLoginSuffix: string | null;
+  guard: ClientGuard;
   telling: Telling;
 };
 
@@ -180,18 +182,24 @@ async function relay(
 }
 
 async function verdictOf(
-  { client, upstream, telling }: LoginState,
+  { client, upstream, telling, guard }: LoginState,
   tag: string,
   attempt: LoginAttempt,
   challenged: (answer: Buffer) => Buffer | null,
   asStored: boolean,
 ): Promise<'accepted' | 'failed' | Extract<LoginOutcome, { kind: 'closed' }>> {
+  if (!(await guard.mayLogIn(client.signal))) {
+    client.write(`${tag} NO [UNAVAILABLE] Too many failed logins from your address; try again later\r\n`);
+    return 'failed';
+  }
   const verdict = await loginUpstream({ upstream, tag, attempt, client, challenged, asStored, telling });
   if (verdict.status === 'lost') {
     client.write('* BYE [UNAVAILABLE] Connection to the mail server was closed.\r\n');
     return { kind: 'closed', cause: 'mail server closed during login' };
   }
-  return verdict.status === 'OK' ? 'accepted' : 'failed';
+  if (verdict.status === 'OK') return 'accepted';
+  guard.loginFailed(whatWasSaid(attempt));
+  return 'failed';
 }
 
 function refusalText({ reason, why }: SaslRefusal): string {

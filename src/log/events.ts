@@ -18,6 +18,8 @@ type GatewayEvent =
   | { event: 'gateway.stopped'; level: 'info' }
   /** A connection that does not begin with the PROXY header which the listener asks for, or is not a load balancer's. */
   | { event: 'listener.proxy-refused'; level: 'warn'; listener: string; remote: string; reason: string }
+  /** An address that has as many connections as one may have; said once until it has none. */
+  | { event: 'listener.too-many-connections'; level: 'warn'; listener: string; remote: string }
   | { event: 'gateway.defect'; level: 'error'; where: string; error: string };
 
 type SubmissionEvent =

@@ -94,7 +94,9 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
   const { options } = shared;
   const { socket, remote: source, local: destination } = connection;
   let leg = new Leg(
-    options.tls === 'implicit' ? await overTls(options, socket, limits.pop3.beforeAuthTimeoutMs) : socket,
+    options.tls === 'implicit'
+      ? await overTls(options, connection, socket, limits.pop3.beforeAuthTimeoutMs)
+      : socket,
   );
   const timer = setTimeout(() => leg.destroy(), limits.pop3.beforeAuthTimeoutMs);
   let upstream: UpstreamConnection | null = null;
@@ -111,6 +113,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
           loginAllowed: encrypted || plainLoginAllowed(options, connection),
           relayMechanisms: options.relayMechanisms ?? [],
           rawLoginSuffix: options.rawLoginSuffix ?? null,
+          guard: connection.guard,
         }),
       );
       if (outcome.kind === 'closed') return outcome.cause;
@@ -118,7 +121,7 @@ async function converse(shared: Shared, session: SessionId, connection: ClientCo
         clearTimeout(timer);
         return await afterLogin(shared, session, client, upstream, outcome, source.address);
       }
-      leg = new Leg(await overTls(options, leg.release(), limits.pop3.beforeAuthTimeoutMs));
+      leg = new Leg(await overTls(options, connection, leg.release(), limits.pop3.beforeAuthTimeoutMs));
       encrypted = true;
       greet = false;
     }

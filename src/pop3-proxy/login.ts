@@ -1,5 +1,7 @@
+import type { ClientGuard } from '../connections/client-guard.ts';
 import { SealgateError, unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { whatWasSaid } from '../sasl/credentials.ts';
 import { Principal } from '../sasl/principal.ts';
 import { rawLogin } from '../sasl/raw-login.ts';
 import { type RelayedExchange, RelayedLogin, type RelayedMechanism } from '../sasl/relayed-identity.ts';
@@ -25,6 +27,7 @@ export type LoginState = {
   relayMechanisms: readonly RelayedMechanism[];
   /** What a login name ends with that asks for mail as it is stored; null: nothing does. */
   rawLoginSuffix: string | null;
+  guard: ClientGuard;
 };
 
 export type LoginOutcome =
@@ -173,14 +176,20 @@ async function verdictOf(
   attempt: LoginAttempt,
   challenged: (answer: Buffer) => Buffer | null,
 ): Promise<'accepted' | 'failed' | Closed> {
-  const { client, upstream } = state;
+  const { client, upstream, guard } = state;
+  if (!(await guard.mayLogIn(client.leg.signal))) {
+    client.leg.write(refusal('SYS/TEMP', 'Too many failed logins from your address. Try again later.'));
+    return 'failed';
+  }
   const verdict = await loginUpstream(upstream, attempt, client, challenged);
   switch (verdict.kind) {
     case 'accepted':
     case 'rejected': {
       const responseCodes = upstream.capabilities.list.has('RESP-CODES');
       client.leg.write(`${cleanStatus(verdict.text, responseCodes)}\r\n`);
-      return verdict.kind === 'accepted' ? 'accepted' : 'failed';
+      if (verdict.kind === 'accepted') return 'accepted';
+      guard.loginFailed(whatWasSaid(attempt));
+      return 'failed';
     }
     case 'unsayable':
       return refuse(state, 'The mail server cannot be told this user name');

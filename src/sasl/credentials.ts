@@ -137,3 +137,8 @@ export function plainMessage(credentials: Credentials): Buffer {
     Buffer.from(credentials.secret.reveal(), 'latin1'),
   ]);
 }
+
+/** What tells one attempt to log in from another, with its secret; null: an exchange in which that does not travel. */
+export function whatWasSaid(attempt: Credentials | { kind: 'relayed' }): string | null {
+  return attempt.kind === 'relayed' ? null : `${attempt.login}\0${attempt.secret.reveal()}`;
+}

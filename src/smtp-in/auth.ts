@@ -1,7 +1,13 @@
 import { unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { decodeBase64 } from '../sasl/base64.ts';
-import { type Credentials, readLogin, readMessage, type SaslRefusal } from '../sasl/credentials.ts';
+import {
+  type Credentials,
+  readLogin,
+  readMessage,
+  type SaslRefusal,
+  whatWasSaid,
+} from '../sasl/credentials.ts';
 import { asMechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
 import { Principal } from '../sasl/principal.ts';
 import { type Reply, reply } from '../smtp/reply.ts';
@@ -78,6 +84,12 @@ async function verify(
 ): Promise<Step> {
   for (const octets of wipe) octets.fill(0);
   if (credentials.kind === 'refused') return failed(conversation, reply(535, '5.7.8', credentials.why));
+  if (!(await conversation.ports.guard.mayLogIn())) {
+    return failed(
+      conversation,
+      reply(454, '4.7.0', 'Too many failed logins from your address; try again later'),
+    );
+  }
   const { upstream } = conversation;
   if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
   return judged(conversation, credentials, await authenticate(upstream, credentials));
@@ -104,6 +116,7 @@ function judged(conversation: Conversation, credentials: Credentials, outcome: A
       return { kind: 'reply', reply: outcome.reply };
     }
     case 'rejected':
+      conversation.ports.guard.loginFailed(whatWasSaid(credentials));
       return failed(conversation, outcome.reply);
     case 'challenge':
       return {

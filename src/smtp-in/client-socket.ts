@@ -84,13 +84,15 @@ export function serveClient(
     for (const event of ['data', 'drain', 'timeout']) raw.removeAllListeners(event);
     raw.setTimeout(0);
     handshaking = true;
-    secured(raw, context, timeouts.beforeAuth).then((tls) => {
-      handshaking = false;
-      socket = tls;
-      tls.once('close', () => raw.destroy());
-      listen();
-      done();
-    }, failed);
+    client.guard
+      .handshake(() => secured(raw, context, timeouts.beforeAuth))
+      .then((tls) => {
+        handshaking = false;
+        socket = tls;
+        tls.once('close', () => raw.destroy());
+        listen();
+        done();
+      }, failed);
   }
 
   function failed(error: Error): void {

@@ -1,3 +1,4 @@
+import type { ClientGuard } from '../connections/client-guard.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import type { Origin, OutboundStory } from '../pipeline/ports.ts';
@@ -29,6 +30,7 @@ export type SessionPorts = {
   /** Throws SealgateError. */
   openUpstream: () => Promise<Upstream>;
   newMailId: () => MailId;
+  guard: ClientGuard;
 };
 
 /** From an accepted MAIL to the end of data (RFC 5321 §3.3). */

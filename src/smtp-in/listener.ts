@@ -1,7 +1,7 @@
 import type { SecureContext } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
 import { listen } from '../connections/listen.ts';
-import { type ListenerOptions, MAX_CONNECTIONS } from '../connections/listener.ts';
+import { addressLimits, type ListenerOptions, MAX_CONNECTIONS } from '../connections/listener.ts';
 import { prepareMailServer } from '../connections/mail-server.ts';
 import { type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
@@ -44,7 +44,7 @@ export async function startSubmissionListener(
 ): Promise<SubmissionListener> {
   const context = contextOf(options);
   const upstream = await prepareMailServer(options.upstream);
-  const ports: Omit<SessionPorts, 'openUpstream'> = {
+  const ports: Omit<SessionPorts, 'openUpstream' | 'guard'> = {
     settings: {
       listener: options.name,
       hostname: options.hostname,
@@ -59,10 +59,10 @@ export async function startSubmissionListener(
     newMailId,
   };
   const portsFor = (client: ClientConnection): SessionPorts => {
-    const { remote: source, local: destination, fromHere } = client;
+    const { remote: source, local: destination, fromHere, guard } = client;
     const settings = { ...ports.settings, fromHere };
     const openUpstream = () => connectUpstream(upstream, options.hostname, { source, destination });
-    return { ...ports, settings, openUpstream };
+    return { ...ports, settings, openUpstream, guard };
   };
   const timeouts: Timeouts = {
     command: options.timeouts?.command ?? limits.smtp.commandTimeoutMs,
@@ -73,6 +73,7 @@ export async function startSubmissionListener(
   // TLS begins in client-socket.ts, implicit or not: those who are too many are told before a handshake is spent on them.
   const listening = await listen({
     ...{ name, host, port, log, maxConnections, proxyProtocolFrom },
+    ...addressLimits(options),
     ...(options.tls === 'implicit' ? {} : { tooMany: formatReply(TOO_MANY) }),
     async serve(connection) {
       const client = serveClient(connection, context, portsFor(connection), newSessionId(), timeouts);

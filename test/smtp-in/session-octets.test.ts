@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { UNGUARDED } from '../../src/connections/client-guard.ts';
 import { isLoopback } from '../../src/connections/loopback.ts';
 import { newMailId, newSessionId } from '../../src/ids.ts';
 import { silentLog } from '../../src/log/log.ts';
@@ -68,6 +69,7 @@ async function play(chunks: readonly Buffer[], remote = '127.0.0.1', settings = 
       log: silentLog,
       openUpstream: async () => upstream,
       newMailId,
+      guard: UNGUARDED,
     },
     {
       write: (text) => {

@@ -1,0 +1,96 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { limits } from '../limits.ts';
+import { clientNetwork } from './client-network.ts';
+
+/** Milliseconds that never run backwards, and waiting. */
+export type LoginClock = { now(): number; wait(ms: number, signal: AbortSignal): Promise<void> };
+
+type Failures = {
+  /** Keyed digests of what failed: a program that says the same wrong password again and again guesses nothing. */
+  readonly seen: Set<string>;
+  count: number;
+  lastAt: number;
+  /** When the next attempt may be made. */
+  nextAt: number;
+};
+
+/**
+ * Logins that failed, by the address of the client, for all listeners together. After some that were all different, attempts from that
+ * address are made one after another, further and further apart, and are refused where they would have to wait for too long.
+ *
+ * Nothing is kept of a password but a digest under a key of this process.
+ */
+export class FailedLogins {
+  readonly #clock: LoginClock;
+  readonly #key = randomBytes(32);
+  /** Those that failed last are last. */
+  readonly #failures = new Map<string, Failures>();
+
+  constructor(clock: LoginClock = systemClock) {
+    this.#clock = clock;
+  }
+
+  /** Resolves with true when the attempt may be made, with false when it is refused for now. */
+  async mayTry(address: string, signal: AbortSignal): Promise<boolean> {
+    const failures = this.#of(clientNetwork(address));
+    if (failures === null) return true;
+    const apart = apartMs(failures.count);
+    if (apart === 0) return true;
+    const now = this.#clock.now();
+    const waitMs = Math.max(failures.nextAt - now, 0);
+    if (waitMs > limits.connections.loginWaitMs) return false;
+    failures.nextAt = now + waitMs + apart;
+    if (waitMs > 0) await this.#clock.wait(waitMs, signal);
+    return !signal.aborted;
+  }
+
+  /** @param said login and secret, where they are known; null: each attempt is another one */
+  failed(address: string, said: string | null): void {
+    const { failedAddresses, failuresKept } = limits.connections;
+    const network = clientNetwork(address);
+    const now = this.#clock.now();
+    const failures = this.#of(network) ?? { seen: new Set(), count: 0, lastAt: now, nextAt: now };
+    failures.lastAt = now;
+    this.#failures.delete(network);
+    this.#failures.set(network, failures);
+    if (said !== null) {
+      const digest = createHmac('sha256', this.#key).update(said).digest('base64');
+      if (failures.seen.has(digest)) return;
+      if (failures.seen.size < failuresKept) failures.seen.add(digest);
+    }
+    failures.count++;
+    failures.nextAt = Math.max(failures.nextAt, now + apartMs(failures.count));
+    const [oldest] = this.#failures.keys();
+    if (this.#failures.size > failedAddresses && oldest !== undefined) this.#failures.delete(oldest);
+  }
+
+  #of(network: string): Failures | null {
+    const failures = this.#failures.get(network);
+    if (failures === undefined) return null;
+    if (this.#clock.now() - failures.lastAt < limits.connections.failuresForgottenMs) return failures;
+    this.#failures.delete(network);
+    return null;
+  }
+}
+
+/** Milliseconds between two attempts after so many that failed. */
+function apartMs(failures: number): number {
+  const { freeFailures, loginsApartMs } = limits.connections;
+  return failures < freeFailures ? 0 : Math.min(1_000 * 2 ** (failures - freeFailures), loginsApartMs);
+}
+
+const systemClock: LoginClock = {
+  now: () => performance.now(),
+  wait(ms, signal) {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms).unref();
+      signal.addEventListener('abort', done);
+      if (signal.aborted) done();
+    });
+  },
+};
