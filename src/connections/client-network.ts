@@ -2,7 +2,7 @@ import { ipOctets, ipText } from './ip-octets.ts';
 
 /**
  * What stands for one client where clients are counted: an IPv4 address, or the /64 of an IPv6 one, of which any host may take as many
- * as it likes (RFC 4291 §2.5.4, RFC 7721 §2).
+ * as it likes (RFC 4291 §2.5.4).
  *
  * @param address in the form of an `Endpoint`
  */
