@@ -301,6 +301,7 @@ async function startImap(
     hasKeys: ({ login }) => withKeys.has(login),
     keyAway: listener.keyAway,
     search: searchScope(listener.search),
+    warmUp: listener.warmUp,
     relayMechanisms: listener.relayMechanisms,
     rawLoginSuffix: listener.rawLoginSuffix,
     hiddenCapabilities: listener.hiddenCapabilities,

@@ -40,6 +40,14 @@ export function imapSection(files: Files) {
             'What a client is told that asks for a mail whose key is away. `refuse`: the others come, this one is refused with the reason. `disconnect`: the session ends, for programs like mbsync that take a refusal for “gone” and never ask again.',
           ),
         search: searchSettings,
+        warmUp: z
+          .int()
+          .min(0)
+          .max(1_000)
+          .default(0)
+          .describe(
+            'So many encrypted mails of a mailbox are opened ahead while its client waits for news (IDLE), the newest first, each time that it is selected. Only by keys that need no PIN at that moment. 0: none; mail is opened when somebody asks for it.',
+          ),
       }),
     )
     .default([])

@@ -33,6 +33,7 @@ import { runSession } from './session.ts';
 import { compressUpstream, introduce } from './settle-in.ts';
 import { runStoredSession } from './stored-session.ts';
 import { connectUpstream, type UpstreamConnection } from './upstream-connection.ts';
+import { WarmUp } from './warm-up/warm-up.ts';
 import { Wire } from './wire.ts';
 
 export type ImapListenerOptions = ListenerOptions &
@@ -54,6 +55,8 @@ export type ImapListenerOptions = ListenerOptions &
     foreign?: ForeignJudge;
     /** Keywords that are set in the mail server's mailboxes for what was found of a message. Absent: none. */
     keywords?: KeywordSettings;
+    /** Messages of a mailbox that are opened while its client idles, each time that it is selected. Absent: none. */
+    warmUp?: number;
     /** How decrypted mail is shown, and where that is recorded. Absent: as usual, and nowhere. */
     reading?: Reading;
   };
@@ -212,8 +215,14 @@ async function afterLogin(
   const entered =
     epochs === undefined ? null : await epochs.enter(readerOf(secret, account, principal.login));
   // Without a key an encrypted message is shown as it is stored, whoever has encrypted it.
+  const warmUp = hasKeys && (options.warmUp ?? 0) > 0 ? new WarmUp(options.warmUp ?? 0) : null;
   const keywords = options.keywords === undefined ? null : new OwedKeywords(options.keywords);
-  const views = new MailboxViews({ ...reader, hasKeys, story }, hasKeys ? storing?.messages : null, keywords);
+  const views = new MailboxViews(
+    { ...reader, hasKeys, story },
+    hasKeys ? storing?.messages : null,
+    keywords,
+    warmUp,
+  );
   if (clientId !== null) views.identify(clientId);
   try {
     return await runSession({

@@ -18,6 +18,7 @@ import type { OwedKeywords } from './keywords/owed-keywords.ts';
 import type { OpenedMessage } from './search/merged-search.ts';
 import type { MailboxNews } from './server-line.ts';
 import { UnfinishedHeaders } from './unfinished-headers.ts';
+import type { WarmUp } from './warm-up/warm-up.ts';
 
 /** Messages of one mailbox whose class is remembered. */
 const REMEMBERED = 200_000;
@@ -61,6 +62,8 @@ export class MailboxViews {
 
   /** Those to be set in the mail server's mailbox; null: none ever. */
   readonly keywords: OwedKeywords | null;
+  /** What is opened before its client asks; null: nothing. */
+  readonly warmUp: WarmUp | null;
   /** Another one for each mailbox that is selected. */
   #selection = 0;
 
@@ -68,7 +71,9 @@ export class MailboxViews {
     options: ReaderOptions,
     atRest: AtRestMessages | null = null,
     keywords: OwedKeywords | null = null,
+    warmUp: WarmUp | null = null,
   ) {
+    this.warmUp = warmUp;
     this.atRest = atRest;
     this.keywords = keywords;
     this.#reader = new ReaderViews(options);
@@ -94,6 +99,7 @@ export class MailboxViews {
     this.#selected = NO_MAILBOX;
     this.#selection++;
     this.keywords?.selected(false);
+    this.warmUp?.selected();
     this.#mailbox = '';
     this.#kinds.clear();
     this.#overlaid.clear();
@@ -235,6 +241,11 @@ export class MailboxViews {
   get listing(): ListingKind {
     this.#listing ??= this.#reader.unopened;
     return this.#listing;
+  }
+
+  /** Whether it may be worth it: it was never opened, and does not lie encrypted at rest. */
+  mayBeOpenedAhead(uid: number): boolean {
+    return this.#reader.recorded(this.#stored(uid)) === null && this.atRest?.has(uid) !== true;
   }
 
   /** Has to be waited for before `listed` is asked of a message; null: nothing to wait for. Never rejects. */

@@ -338,6 +338,7 @@ export class UpstreamSide {
         if (line.name === 'EXISTS') {
           this.#exchange.parts.views.atRest?.grew();
           this.#exchange.parts.foreign?.lookAgain();
+          this.#exchange.parts.views.warmUp?.grew();
           this.#hear(event.octets);
         }
         this.#handler =

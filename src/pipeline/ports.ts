@@ -3,6 +3,7 @@ import type { Duration, SealgateError } from '../errors.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { OctetSource, OctetStream } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
+import type { UpstreamFacts } from '../policy/facts.ts';
 import type { CertificateTrust } from '../policy/rules.ts';
 import type { Principal } from '../sasl/principal.ts';
 import type { MessageBeginning } from '../smime/beginning-of-encrypted.ts';
@@ -15,7 +16,7 @@ import type { Reply } from '../smtp/reply.ts';
  * gateway.ts connects them; nothing here is implemented in this folder except the stories themselves.
  */
 
-export type { MessageBeginning, Principal };
+export type { MessageBeginning, Principal, UpstreamFacts };
 
 /** Where a submission came from. */
 export type Origin = {
@@ -40,6 +41,8 @@ export type Variant = {
   recipients: readonly Recipient[];
   octets: Buffer;
   protection: { signed: boolean; encrypted: boolean };
+  /** It must not leave but by TLS; where the upstream offers REQUIRETLS (RFC 8689), it is told so too. */
+  requireTls: boolean;
 };
 
 /**
@@ -47,6 +50,8 @@ export type Variant = {
  * The outcome carries the upstream's own reply. Throws nothing: a lost connection is `unreachable`.
  */
 export interface HandOver {
+  /** The connection that it goes by, as it is now. */
+  readonly upstream: UpstreamFacts;
   deliver(variant: Variant): Promise<HandOverOutcome>;
 }
 
@@ -98,6 +103,8 @@ export type Patience = {
   atKey?(asked: boolean): void;
   /** Only keys that are open now are used: nobody is asked for a PIN. */
   openKeysOnly?: true;
+  /** Nobody has asked for the message yet: what is made of it is kept for whoever does, where there is room. */
+  ahead?: true;
 };
 
 /** A key that was used to open something. What it opened is kept no longer than it is at hand. */
@@ -199,6 +206,14 @@ export interface CertificateDirectory {
   find(address: string): Promise<readonly KnownCertificate[]>;
   harvest(finding: Harvest): Promise<void>;
 }
+
+/** What people have said of certificates, whatever their paths say. Never rejects. */
+export interface SignerDecisions {
+  /** By the fingerprint of the signer's certificate; null: nobody has said anything. */
+  of(fingerprint: string): Promise<SignerDecision | null>;
+}
+
+export type SignerDecision = { decision: 'trusted' | 'distrusted'; reason: string; by: string; at: Date };
 
 export type Harvest = {
   address: string;

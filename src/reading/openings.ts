@@ -65,6 +65,11 @@ export class Openings {
     });
   }
 
+  /** Whether a message may be opened that nobody has asked for: nobody waits, and more than one place is free for the login. */
+  hasSpare(login: string): boolean {
+    return this.#queue.length === 0 && this.#opening.spareFor(login) > 1;
+  }
+
   #place(login: string): Place {
     let counted: Counted | null = this.#opening;
     const leave = (): void => {
@@ -136,6 +141,10 @@ class Counted {
 
   hasRoomFor(login: string): boolean {
     return this.#count < this.#all && this.of(login) < this.#each;
+  }
+
+  spareFor(login: string): number {
+    return Math.min(this.#all - this.#count, this.#each - this.of(login));
   }
 
   /** false: it is one too many. */

@@ -285,7 +285,8 @@ export class ReaderViews {
         return made;
       case 'view':
         this.#failures.opened(key);
-        if (use === 'show') this.#cache.keep(key, made.view, made.keys);
+        if (use === 'show' || (patience.ahead === true && this.#cache.hasRoom))
+          this.#cache.keep(key, made.view, made.keys);
         return {
           kind: 'view',
           view: made.view,

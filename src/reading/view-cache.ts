@@ -92,6 +92,11 @@ export class ViewCache {
     this.#forgetLater();
   }
 
+  /** Whether one more leaves all others where they are. */
+  get hasRoom(): boolean {
+    return this.#entries.size < limits.view.cachedViews;
+  }
+
   clear(): void {
     for (const key of this.#entries.keys()) this.#drop(key);
     this.#cancel();

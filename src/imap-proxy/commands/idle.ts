@@ -1,30 +1,82 @@
 import { storeKeywords } from '../keywords/store-keywords.ts';
-import { Pending } from '../pending.ts';
 import { refreshMailbox } from '../refresh/refresh-mailbox.ts';
-import { type CommandHandler, clientProtocol } from './command-context.ts';
+import { Idling } from '../warm-up/idling.ts';
+import { openAhead } from '../warm-up/open-ahead.ts';
+import { WARM_UP_AFTER_MS } from '../warm-up/warm-up.ts';
+import { type CommandContext, type CommandHandler, clientProtocol } from './command-context.ts';
 
-/** RFC 2177. */
+/** RFC 2177. While a client idles, the gateway may open messages ahead. */
 export const idle: CommandHandler = async (context, event, { tag }) => {
   const { exchange, refuse, without } = context;
-  const { client, upstream } = exchange.parts;
   if (event.literal !== null) return refuse(event, tag, 'BAD', 'Unexpected literal');
   // A key may still be waited for: whoever types its PIN wants the mail. A mere delay would hold up what is new.
   exchange.waits.endDelays();
   await without(exchange.idle());
   await refreshMailbox(context);
   await storeKeywords(context);
-  const pending = new Pending(tag, 'client', null, false);
-  exchange.add(pending);
-  const accepted = pending.continuation(true);
-  await upstream.write(event.octets);
-  if (!(await exchange.owed(accepted))) return 'goes-on';
-  const text = await client.nextText();
+  const idling = new Idling(context, tag);
+  if (!(await idling.begin(event.octets))) return 'goes-on';
+  const said = new AbortController();
+  const done = exchange.parts.client.nextText().finally(() => said.abort());
+  // Answered already where the mail server has ended it; what the client says then has crossed that.
+  const answered = await untilDone(context, tag, idling, said.signal);
+  const text = await done;
   if (text === null) return 'goes-on';
   // RFC 2177 §3: nothing but DONE may follow.
   if (!/^DONE\r\n$/i.test(text.toString('latin1')))
     throw clientProtocol('something else than DONE ends IDLE');
-  if (pending.settled) return 'goes-on';
-  await upstream.write('DONE\r\n');
-  await pending.done;
+  if (!answered) await idling.answer();
   return 'goes-on';
 };
+
+/** Until the client ends it, or the mail server: true, the client has heard that. `signal`: the client has. */
+async function untilDone(
+  context: CommandContext,
+  tag: string,
+  idling: Idling,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { timers, views } = context.exchange.parts;
+  const { warmUp } = views;
+  const done = aborted(signal);
+  for (;;) {
+    const quiet = warmUp?.isDue === true ? passed(timers, WARM_UP_AFTER_MS, signal) : warmUp?.whenGrown();
+    const next = await Promise.race([
+      done.then(() => 'done' as const),
+      idling.ended().then(() => 'ended' as const),
+      ...(quiet === undefined ? [] : [quiet.then(() => 'quiet' as const)]),
+    ]);
+    if (next === 'done') return false;
+    if (next === 'ended') {
+      await idling.answer();
+      return true;
+    }
+    if (warmUp?.isDue !== true) continue;
+    if (!(await idling.interrupt())) return false;
+    await openAhead(context, tag, warmUp, signal);
+    if (signal.aborted) return false;
+    if (!(await idling.resume())) {
+      await done;
+      return false;
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** Resolves after so many milliseconds; never where `signal` comes first. */
+function passed(
+  timers: CommandContext['exchange']['parts']['timers'],
+  ms: number,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = timers.after(ms, resolve);
+    signal.addEventListener('abort', cancel, { once: true });
+  });
+}

@@ -1,0 +1,84 @@
+import { lookForMarks } from '../append/look-for-marks.ts';
+import type { CommandContext } from '../commands/command-context.ts';
+import { lookForForeign } from '../foreign/look-for-foreign.ts';
+import { isOriginal } from '../gathering.ts';
+import type { Injected } from '../injected-fetch.ts';
+import { NumberSet } from '../search/number-set.ts';
+import { readSearchResponse } from '../search/search-response.ts';
+import { MESSAGE_OCTETS, type WarmUp } from './warm-up.ts';
+
+const SEARCH: ReadonlySet<string> = new Set(['SEARCH', 'ESEARCH']);
+
+/**
+ * Opens encrypted messages of the selected mailbox that nobody has opened yet, the newest first, one at a time; nothing is on its
+ * way meanwhile. Only keys that are open are used, and only places that nobody else wants. Nothing is given out: it is recorded as
+ * not served.
+ *
+ * @param signal ends it, after the message that is being fetched
+ */
+export async function openAhead(
+  context: CommandContext,
+  tag: string,
+  warmUp: WarmUp,
+  signal: AbortSignal,
+): Promise<void> {
+  const { exchange, upstreamSide } = context;
+  const { views, openings } = exchange.parts;
+  if (views.mailbox === '' || views.uidValidity === 0) return;
+  warmUp.looking();
+  // Nobody has listed it yet, and to ask that of all of it takes long.
+  if (views.undecidedFrom === 1) return;
+  // What is opened is opened as what it is.
+  await lookForMarks(context);
+  await lookForForeign(context, tag);
+  for (const uid of await candidates()) {
+    if (warmUp.left <= 0) return;
+    if (signal.aborted || !openings.hasSpare(views.login)) return warmUp.lookAgain();
+    warmUp.trying(uid);
+    // Whose key is away now, for him all are.
+    if ((await openOne(uid)) === 'stop') return warmUp.notTried(uid);
+  }
+
+  /** What a mail server finds by its words is a hint, and enough for this. */
+  async function candidates(): Promise<number[]> {
+    if (signal.aborted) return [];
+    const { answers } = await upstreamSide.ask(
+      `UID SEARCH UNDELETED SMALLER ${MESSAGE_OCTETS} HEADER CONTENT-TYPE pkcs7-mime`,
+      SEARCH,
+    );
+    let found = NumberSet.empty;
+    for (const { octets } of answers)
+      found = found.or(readSearchResponse(octets)?.numbers ?? NumberSet.empty);
+    const chosen: number[] = [];
+    for (let at = found.size; at > 0 && chosen.length < warmUp.left; at--) {
+      const uid = found.slice(at - 1, at).min ?? 0;
+      if (!warmUp.isTried(uid) && views.mayBeOpenedAhead(uid)) chosen.push(uid);
+    }
+    return chosen;
+  }
+
+  async function openOne(uid: number): Promise<'go-on' | 'stop'> {
+    const found: Injected[] = [];
+    const reply = await upstreamSide.inject(
+      `UID FETCH ${uid} (UID BODY.PEEK[])`,
+      (messageClass) =>
+        messageClass === 'encrypted' && found.length === 0 && views.kindOf(messageClass, uid) === 'shell',
+      (injected) => found.push(injected),
+    );
+    let next: 'go-on' | 'stop' = reply.status === 'lost' ? 'stop' : 'go-on';
+    for (const { uid: told, original } of found) {
+      if (original === null || !isOriginal(original)) continue;
+      try {
+        warmUp.spent(original.octets.length);
+        if (reply.status !== 'OK' || told !== uid || signal.aborted) continue;
+        const patience = { signal, exhausted: new Map(), openKeysOnly: true, ahead: true } as const;
+        const opened = await views.open(uid, original.octets, patience);
+        if (opened.kind === 'view') opened.release();
+        else next = 'stop';
+      } finally {
+        await original.discard();
+      }
+    }
+    return next;
+  }
+}
