@@ -104,6 +104,20 @@ describe('case 37: after a restart', () => {
     expect(await last.outdated()).toEqual([2]);
   });
 
+  it('one that is made otherwise now needs an epoch of its mailbox, where its messages get no new UIDs', async () => {
+    await shown(session());
+    await store.query(sql`UPDATE view_record SET version = 0, sha256 = ${Buffer.alloc(32)}`);
+    await restart();
+    const needed: string[] = [];
+    recorded = new RecordedMailboxes(records, async (_, mailbox) => void needed.push(mailbox));
+    expect(await shown(session())).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(needed).toEqual(['INBOX']);
+    // In the next one it is judged anew.
+    expect(await shown(session(), imap(1, 'INBOX', 8))).toMatchObject({
+      octets: expect.stringContaining('boathouse'),
+    });
+  });
+
   it('listings agree with what was shown, before anything is opened', async () => {
     story.says = openedAs(TEXT, 'trusted', PROTECTED);
     const { header } = (await shown(session())) as { header: unknown };
