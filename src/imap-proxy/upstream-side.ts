@@ -1,8 +1,8 @@
 import { SealgateError } from '../errors.ts';
-import { limits } from '../limits.ts';
 import type { MessageClass } from '../mail-view/message-class.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
 import { copiedIn } from './copied-messages.ts';
+import { type GatheredResponse, ToldResponses } from './epoch/told-responses.ts';
 import { FetchItems } from './fetch-plan.ts';
 import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
@@ -20,7 +20,6 @@ import {
   type ServerLine,
 } from './server-line.ts';
 import type { Exchange } from './session.ts';
-import { publicLine } from './tagged-reply.ts';
 import type { Wire } from './wire.ts';
 import { sendWritten, type Written } from './written-command.ts';
 
@@ -35,7 +34,7 @@ type Handler =
   /** For a command of the gateway's own. */
   | { kind: 'take'; name: string; pieces: Buffer[] }
   /** STATUS, of which the UIDVALIDITY may be told otherwise. */
-  | { kind: 'told'; pieces: Buffer[]; octets: number };
+  | { kind: 'told'; response: GatheredResponse };
 
 /** A whole untagged response that a command of the gateway's own has brought. */
 export type Answer = { /** Upper case. */ name: string; octets: Buffer };
@@ -69,6 +68,7 @@ export class UpstreamSide {
   /** Learnt before a FETCH by message number; valid until it is answered. */
   readonly uids = new Map<number, number>();
   #observing = false;
+  readonly #told: ToldResponses;
   readonly #items: FetchItems;
   readonly #plainResponses: PlainResponses;
   readonly #relayContext: RelayContext;
@@ -78,6 +78,7 @@ export class UpstreamSide {
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
     const { views } = exchange.parts;
+    this.#told = new ToldResponses(exchange);
     this.#items = new FetchItems(views.names, () => views.listing);
     this.#plainResponses = new PlainResponses(this.#items, views);
     this.#relayContext = {
@@ -226,7 +227,7 @@ export class UpstreamSide {
         this.#take(handler, octets);
         return null;
       case 'told':
-        this.#gather(handler, octets);
+        handler.response.add(octets);
         return null;
     }
   }
@@ -239,8 +240,10 @@ export class UpstreamSide {
       return wait === null ? this.#responseEnded() : wait.then(() => void this.#responseEnded());
     }
     if (handler.kind === 'told') {
-      this.#gather(handler, event.octets);
-      return event.literal === null ? this.#toldStatus(handler.pieces) : null;
+      handler.response.add(event.octets);
+      if (event.literal !== null) return null;
+      this.#handler = PASS;
+      return handler.response.end();
     }
     const wait = handler.kind === 'pass' ? this.#exchange.voice.piece(event.octets) : null;
     if (handler.kind === 'take') this.#take(handler, event.octets);
@@ -261,43 +264,9 @@ export class UpstreamSide {
     handler.pieces.push(octets);
   }
 
-  #gather(handler: Extract<Handler, { kind: 'told' }>, octets: Buffer): void {
-    handler.octets += octets.length;
-    if (handler.octets > limits.epochs.statusOctets) throw protocol('a STATUS that is too long');
-    handler.pieces.push(octets);
-  }
-
-  #toldStatus(pieces: readonly Buffer[]): Promise<void> | null {
-    const response = Buffer.concat(pieces);
-    this.#handler = PASS;
-    const told = this.#exchange.parts.told?.status(response) ?? response;
-    return told instanceof Promise ? this.#orGoodbye(told, (each) => this.#whole(each)) : this.#whole(told);
-  }
-
-  /** With a UIDVALIDITY in it, if any, as clients are told it. */
-  #asTold(
-    octets: Buffer,
-    tag: string | null,
-    next: (told: Buffer) => Promise<void> | null,
-  ): Promise<void> | null {
-    const { pending, parts } = this.#exchange;
-    const told = parts.told === null ? octets : parts.told.line(octets, tag, pending);
-    return told instanceof Promise ? this.#orGoodbye(told, next) : next(told);
-  }
-
-  /** What must be told and cannot be ends the session, in words. */
-  async #orGoodbye(telling: Promise<Buffer>, next: (told: Buffer) => Promise<void> | null): Promise<void> {
-    let told: Buffer;
-    try {
-      told = await telling;
-    } catch (error) {
-      if (!(error instanceof SealgateError)) throw error;
-      const code = error.duration === 'temporary' ? '[UNAVAILABLE] ' : '';
-      await this.#exchange.say(`* BYE ${code}${publicLine(error.publicText)}\r\n`);
-      this.#exchange.byeSent = true;
-      throw error;
-    }
-    await next(told);
+  #dataHandler(name: string): Handler {
+    const response = this.#told.gather(name);
+    return response === null ? PASS : { kind: 'told', response };
   }
 
   #responseEnded(): null {
@@ -317,11 +286,11 @@ export class UpstreamSide {
     const line = readServerLine(event.octets);
     switch (line.kind) {
       case 'tagged':
-        return this.#asTold(event.octets, line.tag, (octets) => this.#tagged(line, octets));
+        return this.#told.line(event.octets, line.tag, (octets) => this.#tagged(line, octets));
       case 'continuation':
         return this.#continuation();
       case 'status':
-        return this.#asTold(event.octets, null, (octets) => this.#status(line, octets));
+        return this.#told.line(event.octets, null, (octets) => this.#status(line, octets));
       case 'capability':
         this.#learnCapabilities(event.octets);
         return this.#whole(cleanCapability(event.octets, this.#exchange.parts.telling));
@@ -341,10 +310,7 @@ export class UpstreamSide {
           this.#exchange.parts.views.warmUp?.grew();
           this.#hear(event.octets);
         }
-        this.#handler =
-          line.name === 'STATUS' && this.#exchange.parts.told?.isActive === true
-            ? { kind: 'told', pieces: [], octets: 0 }
-            : PASS;
+        this.#handler = this.#dataHandler(line.name);
         return this.#toHandler(event, 0);
       case 'unknown':
         if (event.octets[0] !== 0x2a) throw protocol('a response that is neither tagged nor untagged');
