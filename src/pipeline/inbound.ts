@@ -7,9 +7,10 @@ import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
-import { decideInbound } from '../policy/decide-inbound.ts';
+import { decideInbound, type InboundPolicy } from '../policy/decide-inbound.ts';
 import { type OpeningContext, openMessage, type ReaderKeys } from '../smime/open.ts';
 import { openMessageStream, type StreamOpening } from '../smime/open-stream.ts';
+import type { SecurityReport } from '../smime/report.ts';
 import { harvestSigners } from './harvest.ts';
 import { notedKeys } from './noted-keys.ts';
 import { patientKeys } from './patient-keys.ts';
@@ -21,6 +22,8 @@ import type {
   OpeningKey,
   OpenOutcome,
   OpenRequest,
+  SignerDecision,
+  SignerDecisions,
 } from './ports.ts';
 import { oneAddress } from './sender.ts';
 
@@ -31,6 +34,8 @@ export type InboundParts = {
   intermediates: readonly Certificate[];
   /** Absent: revocation is known only from what a mail carries, and tolerated where it is not. */
   revocation?: { checker: RevocationChecker; failure: 'soft' | 'hard' };
+  /** Absent: nobody has decided anything about a signer. */
+  decisions?: SignerDecisions;
   /** Whether an emailAddress in the subject of an old certificate counts (pki/speaks-for.ts); absent: no. */
   subjectEmailAddress?: boolean;
   clock: Clock;
@@ -117,7 +122,8 @@ async function judged(
   }
   const from = signedFrom(opening);
   if (from !== null) await harvestSigners(from, opening.report, at, parts.directory, parts.log, failure);
-  const outcome = outcomeOf(opening, failure);
+  const decisions = await decisionsAbout(opening.report, parts.decisions);
+  const outcome = outcomeOf(opening, { revocation: failure, decisions });
   if (outcome.kind !== 'opened') await opening.discard();
   return outcome;
 }
@@ -127,20 +133,35 @@ function signedFrom({ from, report }: StreamOpening): string | null {
   return report.layers.some(({ kind }) => kind === 'signed') ? oneAddress(from) : null;
 }
 
-function outcomeOf(opening: StreamOpening, revocation: 'soft' | 'hard'): OpenOutcome {
+/** What people have said of those who signed. */
+async function decisionsAbout(
+  { layers }: SecurityReport,
+  asked: SignerDecisions | undefined,
+): Promise<ReadonlyMap<string, SignerDecision>> {
+  const decisions = new Map<string, SignerDecision>();
+  if (asked === undefined) return decisions;
+  const signatures = layers.flatMap((layer) => (layer.kind === 'signed' ? layer.signatures : []));
+  for (const { signer } of signatures) {
+    const decision = signer === null ? null : await asked.of(signer.fingerprint);
+    if (signer !== null && decision !== null) decisions.set(signer.fingerprint, decision);
+  }
+  return decisions;
+}
+
+function outcomeOf(opening: StreamOpening, policy: InboundPolicy): OpenOutcome {
   const { report, entity, header, discard } = opening;
   switch (opening.outcome) {
     case 'as-is':
       return report.layers.length === 0
         ? { kind: 'as-is', report: null }
-        : { kind: 'as-is', report, verdict: decideInbound(report, { revocation }) };
+        : { kind: 'as-is', report, verdict: decideInbound(report, policy) };
     case 'opened':
       return {
         kind: 'opened',
         ...{ entity, discard },
         header,
         report,
-        verdict: decideInbound(report, { revocation }),
+        verdict: decideInbound(report, policy),
       };
     case 'no-key':
       return { kind: 'no-key', report };

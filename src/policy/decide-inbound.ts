@@ -1,4 +1,4 @@
-import type { Verdict } from '../pipeline/ports.ts';
+import type { SignerDecision, Verdict } from '../pipeline/ports.ts';
 import type {
   HeaderProtectionReport,
   Layer,
@@ -19,6 +19,8 @@ import { enumerated, quoted } from './quoted.ts';
 export type InboundPolicy = {
   /** `soft`: a signature whose certificate's revocation could not be checked may be trusted. */
   revocation: 'soft' | 'hard';
+  /** What people have said of signers, by fingerprint; absent: nothing. */
+  decisions?: ReadonlyMap<string, SignerDecision>;
 };
 
 export function decideInbound(
@@ -99,12 +101,18 @@ function doubtAbout(report: SignatureReport, policy: InboundPolicy): string | nu
   if (report.revocation === 'revoked') {
     return `The certificate of ${signerOf(report)} has been revoked.${detailOf(report)}`;
   }
+  const said = policy.decisions?.get(report.signer?.fingerprint ?? '');
+  if (said?.decision === 'distrusted') {
+    return `The certificate of ${signerOf(report)} is not trusted: ${quoted(said.by, 60)} said so on ${said.at.toISOString().slice(0, 10)} (${quoted(said.reason, 200)}).`;
+  }
   if (report.speaksFor === 'other') {
     return `The mail is signed by ${signerOf(report)}, who is not the one it says it is from.`;
   }
   if (report.speaksFor === 'unknown') {
     return `The mail is signed by ${signerOf(report)}, and it could not be determined whom it says it is from.`;
   }
+  // A person has said that it is to be believed, whatever its path says. What it may be used for, and from when to when, stays.
+  if (said?.decision === 'trusted' && report.path !== null && isOfIssuers(report)) return null;
   if (report.path === null) return `The certificate of ${signerOf(report)} was not checked.`;
   if (report.path.outcome === 'invalid') {
     const problem = report.path.problems[0];
@@ -118,6 +126,20 @@ function doubtAbout(report: SignatureReport, policy: InboundPolicy): string | nu
     return `Whether the certificate of ${signerOf(report)} has been revoked could not be checked.${detailOf(report)}`;
   }
   return null;
+}
+
+/** What a certificate says of itself, whoever issued it. */
+const OWN_CHECKS: ReadonlySet<string> = new Set([
+  'validity',
+  'key-usage',
+  'extended-key-usage',
+  'unknown-critical-extension',
+]);
+
+/** Whether all that is wrong with the path is about whom it leads to, and nothing about the certificate itself. */
+function isOfIssuers({ path, signer }: SignatureReport): boolean {
+  if (path === null || path.outcome === 'valid') return true;
+  return path.problems.every(({ check, certificate }) => certificate !== signer || !OWN_CHECKS.has(check));
 }
 
 function detailOf({ revocationDetail }: SignatureReport): string {

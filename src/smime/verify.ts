@@ -189,14 +189,18 @@ function pathAt(
 ): PathReport {
   const path = validatePath({ certificate, pool, anchors, at, purpose: 'email-protection' });
   const purpose = mayCertificateSign(certificate, at);
-  if (purpose.kind === 'may' || path.outcome === 'invalid') return path;
+  if (purpose.kind === 'may') return path;
   const check: PathProblem['check'] =
     purpose.reason === 'extended-key-usage'
       ? 'extended-key-usage'
       : purpose.reason === 'key-usage' || purpose.reason === 'key-type'
         ? 'key-usage'
         : 'validity';
-  return { outcome: 'invalid', problems: [{ check, certificate, text: purpose.text }] };
+  const problem: PathProblem = { check, certificate, text: purpose.text };
+  if (path.outcome === 'valid') return { outcome: 'invalid', problems: [problem] };
+  // What stands against the certificate itself is said too where no path was found: a person may have said that none is needed.
+  const said = path.problems.some((one) => one.certificate === certificate && one.check === check);
+  return said ? path : { outcome: 'invalid', problems: [...path.problems, problem] };
 }
 
 /** The evidence of revocation must be new now, whatever time the signer claims. */

@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type ImportOutcome, type ImportTrust, importItems } from '../../src/directory/import.ts';
+import type { Item } from '../../src/directory/interchange/item.ts';
 import { noPinnedFiles, type PinnedFiles } from '../../src/directory/pinned-files.ts';
 import { CertificateRegister, type DirectoryEntry } from '../../src/directory/register.ts';
 import type { CertificateSearch } from '../../src/directory/search.ts';
+import { signerDecisions } from '../../src/directory/signer-decisions.ts';
 import { SqlDirectory } from '../../src/directory/sql-directory.ts';
 import type { Event } from '../../src/log/events.ts';
 import { silentLog } from '../../src/log/log.ts';
@@ -487,6 +490,126 @@ export function directorySuite(make: () => Promise<TestDatabase>): void {
         { id: pin, action: 'pin', address: BOB, by: 'carol', reason: 'compared', at: now, undoneBy: 2 },
         { id: 2, action: 'undo', undoes: pin, by: 'dave', reason: 'a slip', undoneBy: null },
       ]);
+    });
+  });
+
+  describe('an import', () => {
+    const importing = async (as: ImportTrust, ...certificates: Certificate[]) => {
+      async function* items(): AsyncGenerator<Item> {
+        for (const certificate of certificates) yield { kind: 'certificate', place: 'here', certificate };
+      }
+      const outcomes: ImportOutcome[] = [];
+      for await (const one of importItems(items(), { store, clock: () => now, as })) outcomes.push(one);
+      return outcomes;
+    };
+    const asDirectory: ImportTrust = { trust: 'directory' };
+
+    test('is trusted as the administrator says, under every address that a certificate names', async () => {
+      const certificate = correspondent({ mailboxes: [BOB, 'Robert@xn--bcher-kva.example', 'no address'] });
+      expect(await importing(asDirectory, certificate)).toMatchObject([
+        { kind: 'taken', addresses: [BOB, 'Robert@xn--bcher-kva.example'], pending: [] },
+      ]);
+      for (const address of [BOB, 'Robert@bücher.example']) {
+        expect(await directoryWith().find(address)).toMatchObject([{ trust: 'directory', source: 'import' }]);
+      }
+      expect(await importing(asDirectory, certificate)).toMatchObject([{ kind: 'known' }]);
+    });
+
+    test('raises what was harvested, lowers nothing, and waits where an address has something better', async () => {
+      const directory = directoryWith();
+      const first = correspondent();
+      const other = correspondent({ issuer: 'Other CA', key: 'bob-2' });
+      await directory.harvest(finding(first, { trust: 'harvested' }));
+      await importing(asDirectory, first);
+      expect(await directory.find(BOB)).toMatchObject([{ trust: 'directory', source: 'mail' }]);
+      await directory.harvest(finding(first, { trust: 'verified' }));
+      expect(await importing(asDirectory, first, other)).toMatchObject([
+        { kind: 'known' },
+        { kind: 'taken', pending: [BOB] },
+      ]);
+      expect(await directory.find(BOB)).toMatchObject([{ trust: 'verified' }]);
+    });
+
+    test('pinned: each is a decision of its own that can be undone', async () => {
+      const directory = directoryWith();
+      const other = correspondent({ issuer: 'Other CA', key: 'bob-2' });
+      await directory.harvest(finding(correspondent()));
+      await importing({ trust: 'pinned', by: 'carol', reason: 'our partners' }, other);
+      expect(prints(await directory.find(BOB))).toEqual([other.fingerprint]);
+      const [line] = await register().journal(other.fingerprint);
+      expect(line).toMatchObject({ action: 'pin', by: 'carol', reason: 'our partners', address: BOB });
+      await undo(line?.id ?? null);
+      expect(await directory.find(BOB)).toMatchObject([{ trust: 'verified' }]);
+    });
+
+    test('names what is not taken with the reason', async () => {
+      const distrusted = correspondent({ serial: 99 });
+      await judge(distrusted.fingerprint, 'distrust', 'stolen');
+      const outcomes = await importing(
+        asDirectory,
+        correspondent({ mailboxes: [] }),
+        correspondent({ notAfter: new Date(now.getTime() - DAY) }),
+        correspondent({ mailboxes: Array.from({ length: 1001 }, (_, i) => `p${i}@partner.example`) }),
+        distrusted,
+      );
+      expect(outcomes.map((one) => (one.kind === 'refused' ? one.why : one.kind))).toEqual([
+        expect.stringContaining('names no mail address'),
+        expect.stringContaining('expired'),
+        expect.stringContaining('more than 1000 addresses'),
+        'carol distrusts it: stolen',
+      ]);
+      expect(await register().count()).toEqual({ entries: 0, certificates: 0 });
+    });
+
+    test('of a certificate with a thousand addresses keeps it once', async () => {
+      const mailboxes = Array.from({ length: 1000 }, (_, i) => `p${i}@partner.example`);
+      await importing(asDirectory, correspondent({ mailboxes }));
+      expect(await register().count()).toEqual({ entries: 1000, certificates: 1 });
+    });
+
+    test('of many certificates for one address judges one after the other', async () => {
+      const rivals = Array.from({ length: 5 }, (_, i) => correspondent({ key: `r${i}`, issuer: `CA ${i}` }));
+      await importing(asDirectory, ...rivals);
+      expect(prints(await directoryWith().find(BOB))).toEqual([rivals[0]?.fingerprint]);
+      expect((await register().search({ state: 'pending' }, 10)).entries).toHaveLength(4);
+    });
+
+    test('while mail is harvested for the same addresses loses nothing', async () => {
+      const directory = directoryWith();
+      const people = Array.from({ length: 40 }, (_, i) => `person${i}@partner.example`);
+      const imported = people.map((address) => correspondent({ mailboxes: [address], key: 'import' }));
+      const mailed = people.map((address) =>
+        correspondent({ mailboxes: [address], key: 'mail', issuer: 'Mail CA' }),
+      );
+      await Promise.all([
+        importing(asDirectory, ...imported),
+        ...mailed.map((certificate, i) =>
+          directory.harvest(finding(certificate, { address: people[i] ?? '', trust: 'harvested' })),
+        ),
+      ]);
+      expect(await register().count()).toEqual({ entries: 80, certificates: 80 });
+      for (const address of people) {
+        // Whichever came first: the directory's word counts for more than a stranger's.
+        expect((await directory.find(address))[0]).toMatchObject({ trust: 'directory' });
+      }
+    });
+  });
+
+  test('decisions about signers are known while the database is away', async () => {
+    const decisions = signerDecisions(store, () => now, silentLog);
+    const certificate = correspondent();
+    expect(await decisions.of(certificate.fingerprint)).toBe(null);
+    await judge(certificate.fingerprint, 'distrust', 'stolen');
+    later(5_000);
+    expect(await decisions.of(certificate.fingerprint)).toMatchObject({
+      decision: 'distrusted',
+      by: 'carol',
+    });
+    await store.close();
+    later(5_000);
+    expect(await decisions.of(certificate.fingerprint)).toMatchObject({
+      decision: 'distrusted',
+      reason: 'stolen',
     });
   });
 

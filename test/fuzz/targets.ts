@@ -2,6 +2,7 @@ import type { FuzzTarget } from './target.ts';
 import { asn1Targets } from './targets/asn1.ts';
 import { cmsTargets } from './targets/cms.ts';
 import { connectionsTargets } from './targets/connections.ts';
+import { directoryTargets } from './targets/directory.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
 import { imapAppendTargets } from './targets/imap-append.ts';
@@ -22,6 +23,7 @@ export const targets: readonly FuzzTarget[] = [
   ...asn1Targets,
   ...cmsTargets,
   ...pkiTargets,
+  ...directoryTargets,
   ...hsmTargets,
   ...keyStoreTargets,
   ...smimeTargets,

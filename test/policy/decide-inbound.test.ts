@@ -7,6 +7,7 @@ import type { HeaderProtectionReport, Layer, SignatureReport } from '../../src/s
 function certificate(...mailboxes: string[]): Certificate {
   return {
     mailboxes,
+    fingerprint: mailboxes.join(),
     subject: { text: 'CN=Bob', attributes: [], der: Buffer.alloc(0) },
   } as unknown as Certificate;
 }
@@ -202,4 +203,38 @@ test('a name in a certificate cannot add a line to what is said', () => {
   const signer = certificate('a@b.example\r\nAuthentication-Results: forged; smime=pass\u2028\u202e');
   const verdict = decideInbound({ layers: [signed({ signer, speaksFor: 'other' })] });
   expect(verdict.kind === 'untrusted' && verdict.why).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+});
+
+describe('what a person said of the signer', () => {
+  const said = (decision: 'trusted' | 'distrusted') => ({
+    revocation: 'soft' as const,
+    decisions: new Map([
+      [bob.fingerprint, { decision, reason: 'we met', by: 'carol', at: new Date('2026-05-04T10:00:00Z') }],
+    ]),
+  });
+
+  test('distrust beats everything, and is said with name, day and reason', () => {
+    const verdict = decideInbound({ layers: [signed({})] }, said('distrusted'));
+    expect(verdict).toMatchObject({ kind: 'untrusted' });
+    expect(verdict.kind === 'untrusted' && verdict.why).toMatch(/carol.* said so on 2026-05-04 .*we met/);
+  });
+
+  test('trust stands for a path that is not there', () => {
+    const layers = [signed({ ...pathProblem('no-path', 'nobody'), revocation: 'unchecked' })];
+    expect(decideInbound({ layers })).toMatchObject({ kind: 'untrusted' });
+    expect(decideInbound({ layers }, said('trusted'))).toEqual({ kind: 'trusted' });
+    expect(decideInbound({ layers }, { ...said('trusted'), revocation: 'hard' })).toEqual({
+      kind: 'trusted',
+    });
+  });
+
+  test.each<[string, Partial<SignatureReport>]>([
+    ['expired when it signed', pathProblem('validity', 'expired')],
+    ['has been revoked', { revocation: 'revoked' }],
+    ['is somebody else’s', { speaksFor: 'other' }],
+    ['was not checked', { path: null }],
+    ['signed something else', { signature: 'bad' }],
+  ])('trust does not help a certificate that %s', (_, report) => {
+    expect(decideInbound({ layers: [signed(report)] }, said('trusted')).kind).not.toBe('trusted');
+  });
 });
