@@ -260,6 +260,7 @@ describe('a mail server that says what a test says', () => {
   test.each([
     ['does not answer the question', ['TAG NO not now']],
     ['leaves a message out', ['TAG OK']],
+    ['answers for another message', [beginning(2, 6, 8_192), 'TAG OK']],
     ['says more than was asked for', [beginning(1, 5, 9_000), 'TAG OK']],
     ['says nothing of it', ['* 1 FETCH (UID 5 BODY[TEXT]<0> NIL)', 'TAG OK']],
   ])('a mail server that %s: the message is shown opened, for good', async (_, answers) => {

@@ -229,6 +229,19 @@ describe('a mail server that says what a test says', () => {
     expect(proxy.control.opened).toBe(0);
   });
 
+  test('attack: a client that says what is no line, in the middle of it, ends its own session and nothing else', async () => {
+    await begin();
+    await interrupted(4, 7);
+    const first = await asked(/ UID FETCH 7 /);
+    client.send('x'.repeat(200_000));
+    while (client.socket.writableLength > 0) await new Promise((resolve) => setImmediate(resolve));
+    for (let turns = 0; turns < 100; turns++) await new Promise((resolve) => setImmediate(resolve));
+    server.send(`${body(3, 7)}${first} OK\r\n`);
+    expect(await client.rest()).toMatch(/\* BYE [^\r]*\r\n$/);
+    const other = await loggedIn(upstream, proxy.port);
+    other.client.close();
+  });
+
   test('messages that come are opened too', async () => {
     await begin();
     await interrupted();

@@ -18,6 +18,8 @@ export const idle: CommandHandler = async (context, event, { tag }) => {
   if (!(await idling.begin(event.octets))) return 'goes-on';
   const said = new AbortController();
   const done = exchange.parts.client.nextText().finally(() => said.abort());
+  // It may be nothing that can be read, and that long before anybody waits for it.
+  done.catch(() => undefined);
   // Answered already where the mail server has ended it; what the client says then has crossed that.
   const answered = await untilDone(context, tag, idling, said.signal);
   const text = await done;
@@ -76,7 +78,10 @@ function passed(
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve) => {
-    const cancel = timers.after(ms, resolve);
+    const cancel = timers.after(ms, () => {
+      signal.removeEventListener('abort', cancel);
+      resolve();
+    });
     signal.addEventListener('abort', cancel, { once: true });
   });
 }

@@ -1,3 +1,4 @@
+import { SealgateError } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import type { CommandContext } from '../commands/command-context.ts';
 import { NumberSet } from '../search/number-set.ts';
@@ -58,19 +59,27 @@ export async function lookForForeign({ exchange, upstreamSide }: CommandContext,
   /** null: the connection is gone, or the mail server does not answer such a question now. */
   async function foreignAmong(uids: readonly number[]): Promise<number[] | null> {
     const found: { uid: number; header: Buffer; body: Buffer }[] = [];
+    const set = NumberSet.of(uids);
     const octets = limits.view.peekedOctets;
     const { status } = await upstreamSide.inject(
-      `UID FETCH ${NumberSet.of(uids)} (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE CONTENT-TRANSFER-ENCODING)] BODY.PEEK[TEXT]<0.${octets}>)`,
+      `UID FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE CONTENT-TRANSFER-ENCODING)] BODY.PEEK[TEXT]<0.${octets}>)`,
       () => false,
       ({ uid, messageClass, header, body }) => {
-        if (uid !== null && body !== null && messageClass === 'encrypted') found.push({ uid, header, body });
+        const isAsked = uid !== null && set.has(uid) && messageClass === 'encrypted';
+        if (isAsked && body !== null) found.push({ uid, header, body });
       },
     );
     if (status !== 'OK') return null;
     const foreign: number[] = [];
-    for (const { uid, header, body } of found) {
-      const beginning = { header, body, whole: body.length < octets };
-      if ((await judge.judge(principal, beginning)) === 'for-others') foreign.push(uid);
+    try {
+      for (const { uid, header, body } of found) {
+        const beginning = { header, body, whole: body.length < octets };
+        if ((await judge.judge(principal, beginning)) === 'for-others') foreign.push(uid);
+      }
+    } catch (error) {
+      // Which keys there are is not known for now.
+      if (error instanceof SealgateError) return null;
+      throw error;
     }
     return foreign;
   }

@@ -50,8 +50,8 @@ export async function openAhead(
     for (const { octets } of answers)
       found = found.or(readSearchResponse(octets)?.numbers ?? NumberSet.empty);
     const chosen: number[] = [];
-    for (let at = found.size; at > 0 && chosen.length < warmUp.left; at--) {
-      const uid = found.slice(at - 1, at).min ?? 0;
+    for (const uid of [...found].reverse()) {
+      if (chosen.length >= warmUp.left) break;
       if (!warmUp.isTried(uid) && views.mayBeOpenedAhead(uid)) chosen.push(uid);
     }
     return chosen;
