@@ -336,3 +336,33 @@ async function unnamedFiles(): Promise<Buffer> {
   }
   return Buffer.concat(found);
 }
+
+test('7: a mailbox that Dovecot has by further names is encrypted by each of them', async () => {
+  const alias = (name: string, list: string): string =>
+    `namespace ${name} {\n  prefix = ${name}.\n  separator = .\n  alias_for =\n  hidden = yes\n  list = ${list}\n}\n`;
+  const other = await startAtRestSystem(undefined, `${alias('SHOWN', 'yes')}${alias('UNSHOWN', 'no')}`);
+  try {
+    const client = await other.through('alice');
+    const words = aliceWrites('by another name', 'words by another name\r\n');
+    // Dovecot makes it when it is asked for by its own name.
+    await client.ok('STATUS Sent (MESSAGES)');
+    await client.ok('APPEND SHOWN.Sent ', words);
+    await client.ok('SELECT SHOWN.Sent');
+    expect((await client.item(1, 'BODY.PEEK[]')).equals(words)).toBe(true);
+    await client.ok('SELECT Sent');
+    expect((await client.item(1, 'BODY.PEEK[]')).equals(words)).toBe(true);
+    await client.ok('APPEND UNSHOWN.Sent ', words);
+    await client.ok('NOOP');
+    expect((await client.item(2, 'BODY.PEEK[]')).equals(words)).toBe(true);
+    await client.create('Other');
+    await client.ok('APPEND SHOWN.Other ', aliceWrites('clear', 'these may be read\r\n'));
+    const { status, text } = await client.command('APPEND SHOWN.Nowhere ', words);
+    expect([status, text.slice(0, 11)]).toEqual(['NO', '[TRYCREATE]']);
+    client.close();
+    const stored = await other.kept('alice');
+    expect(stored.includes('words by another name')).toBe(false);
+    expect(stored.includes('these may be read')).toBe(true);
+  } finally {
+    await other.stop();
+  }
+});

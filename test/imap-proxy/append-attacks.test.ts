@@ -81,6 +81,98 @@ describe('nothing is stored in the clear', () => {
     },
   );
 
+  test('in a mailbox that the mail server does not list: it may be one that it has by another name', async () => {
+    for (const answers of [[], ['* LIST (\\NonExistent \\HasChildren) "." Box']]) {
+      client.send(`a APPEND Box {${MAIL.length}}\r\n`);
+      await asked(/ LIST "" /, ...answers, 'TAG OK');
+      expect(await client.until(/a [^\r]*\r\n/)).toMatch(/^a NO \[TRYCREATE\] /);
+    }
+  });
+
+  describe('in a mailbox that has its special use under another name', () => {
+    const MORE = `${CAPABILITIES} SPECIAL-USE LIST-EXTENDED LIST-STATUS`;
+    test.each([
+      ['(UIDVALIDITY)', '', 'UIDVALIDITY 77', 'UIDVALIDITY 77', 'UIDVALIDITY 78'],
+      [
+        '(UIDVALIDITY MAILBOXID)',
+        ' OBJECTID',
+        'UIDVALIDITY 77 MAILBOXID (F1)',
+        'MAILBOXID (F1) UIDVALIDITY 1',
+        'UIDVALIDITY 77 MAILBOXID (F2)',
+      ],
+    ])('%s', async (options, capability, own, same, other) => {
+      client.socket.destroy();
+      ({ client, server } = await loggedIn(upstream, proxy.port, MORE + capability));
+      for (const [tag, id, encrypted] of [
+        ['a', other, false],
+        ['b', same, true],
+      ] as const) {
+        client.send(`${tag} APPEND OLD.Sent {${MAIL.length}+}\r\n${MAIL}\r\n`);
+        const list = ['* LIST () "." OLD.Sent', `* STATUS OLD.Sent (${own})`];
+        await asked(
+          new RegExp(` RETURN \\(SPECIAL-USE STATUS ${options.replace(/[()]/g, '\\$&')}\\)`),
+          ...list,
+          'TAG OK',
+        );
+        const special = [
+          '* LIST (\\Drafts) "." Drafts',
+          '* STATUS Drafts (UIDVALIDITY 5)',
+          '* LIST (\\Sent) "." Sent',
+          `* STATUS Sent (${id})`,
+        ];
+        await asked(/ LIST \(SPECIAL-USE\) "" \* RETURN /, ...special, 'TAG OK');
+        if (encrypted) expect(await taken(tag)).not.toContain('my words');
+        else await server.until(/my words\r\n\r\n/);
+        server.send(`${tag} OK\r\n`);
+        expect(await client.until(/OK\r\n/)).toBe(`${tag} OK\r\n`);
+      }
+    });
+
+    test('and is not listed by the one that is used', async () => {
+      client.socket.destroy();
+      ({ client, server } = await loggedIn(upstream, proxy.port, MORE));
+      for (const [tag, id, stored] of [
+        ['a', 7, 'encrypted'],
+        ['b', 8, 'as it is'],
+        ['c', 9, 'not'],
+        ['d', null, 'not'],
+      ] as const) {
+        client.send(`${tag} APPEND OLD.${tag} {${MAIL.length}+}\r\n${MAIL}\r\n`);
+        await asked(/ LIST "" /, 'TAG OK');
+        await asked(
+          / STATUS /,
+          ...(id === null ? ['TAG NO'] : [`* STATUS OLD.${tag} (UIDVALIDITY ${id})`, 'TAG OK']),
+        );
+        const all = [
+          '* LIST (\\Sent) "." Sent',
+          '* STATUS Sent (UIDVALIDITY 7)',
+          '* LIST () "." Other',
+          '* STATUS Other (UIDVALIDITY 8)',
+        ];
+        if (id !== null) await asked(/ LIST "" \* RETURN /, ...all, 'TAG OK');
+        if (stored === 'not') expect(await client.until(/\r\n/)).toMatch(/ NO \[TRYCREATE\] /);
+        else {
+          if (stored === 'encrypted') expect(await taken(tag)).not.toContain('my words');
+          else {
+            await asked(/ LIST \(SPECIAL-USE\) /, ...all.slice(0, 2), 'TAG OK');
+            await server.until(/my words\r\n\r\n/);
+          }
+          server.send(`${tag} OK\r\n`);
+          await client.until(/OK\r\n/);
+        }
+      }
+    });
+
+    test('and the mail server does not say which ones have any', async () => {
+      client.socket.destroy();
+      ({ client, server } = await loggedIn(upstream, proxy.port, MORE));
+      client.send(`a APPEND OLD.Sent {${MAIL.length}+}\r\n${MAIL}\r\n`);
+      await asked(/ LIST "" /, '* LIST () "." OLD.Sent', '* STATUS OLD.Sent (UIDVALIDITY 7)', 'TAG OK');
+      await asked(/ LIST \(SPECIAL-USE\) /, 'TAG NO not now');
+      expect(await client.until(/a [^\r]*\r\n/)).toMatch(/^a NO \[CANNOT\] /);
+    });
+  });
+
   test('in a mailbox that has become another one within the session', async () => {
     for (const [tag, use] of [
       ['a', '\\Trash'],

@@ -2,11 +2,11 @@ import { expect, test } from 'vitest';
 import {
   appendUid,
   isCatenate,
-  listAttributes,
   mailboxFollows,
   readAppendCommand,
 } from '../../src/imap-proxy/append/append-command.ts';
 import { type AppendRule, decideAppend, mayStoreAtRest } from '../../src/imap-proxy/append/append-rules.ts';
+import { listedMailboxes } from '../../src/imap-proxy/append/listed-mailboxes.ts';
 
 const rule = (changes: Partial<AppendRule>): AppendRule => ({
   ...{ mailbox: null, specialUse: null, login: null, store: 'at-rest', subject: 'protect', ...changes },
@@ -82,8 +82,26 @@ test('the command up to its message', () => {
 });
 
 test('what the mail server tells', () => {
-  expect(listAttributes(Buffer.from('* LIST (\\HasNoChildren \\Sent) "/" Sent\r\n'))).toContain('\\sent');
-  expect(listAttributes(Buffer.from('* LSUB () x\r\n'))).toEqual(['']);
+  const listed = (...lines: string[]) =>
+    listedMailboxes(lines.map((line) => Buffer.from(`${line}\r\n`, 'latin1')));
+  expect(listed('* LIST (\\HasNoChildren \\Sent) "/" Sent')).toEqual([
+    { name: 'Sent', attributes: ['\\hasnochildren', '\\sent'], id: null },
+  ]);
+  expect(
+    listed(
+      '* STATUS "a \\"b" (UIDVALIDITY 7 X (3) MESSAGES 1)',
+      '* LIST () NIL "a \\"b" ("CHILDINFO" ("SUBSCRIBED"))',
+      '* LIST () "." {4}\r\na)"b',
+      '* STATUS {4}\r\na)"b (MAILBOXID (F21) UIDVALIDITY 7)',
+      '* LIST (\\Sent \\NonExistent) "/" gone',
+    ).map(({ name, id }) => [name, id]),
+  ).toEqual([
+    ['a "b', 'uidvalidity 7'],
+    ['a)"b', 'id F21'],
+  ]);
+  expect(
+    listed('* LSUB () "/" x', '* LIST () x', '* LIST () "/" ', '* STATUS x', 'a OK LIST () "/" x'),
+  ).toEqual([]);
   expect(appendUid(Buffer.from('a OK [APPENDUID 3 9] x\r\n'))).toEqual({ uidValidity: 3, uid: 9 });
   expect(appendUid(Buffer.from('a OK [APPENDUID 3 9:10] x\r\n'))).toBeNull();
 });

@@ -45,12 +45,6 @@ export function isCatenate(argument: string): boolean {
   return / CATENATE \(/i.test(argument);
 }
 
-/** The attributes in an untagged LIST response (RFC 9051 §7.3.1), lower case. */
-export function listAttributes(response: Buffer): string[] {
-  const found = /^\* LIST \(([^()]*)\) /i.exec(response.toString('latin1', 0, 2_000));
-  return (found?.[1] ?? '').toLowerCase().split(' ');
-}
-
 /** `[APPENDUID uidvalidity uid]` (RFC 4315 §3); null: none, or of several messages. */
 export function appendUid(line: Buffer): { uidValidity: number; uid: number } | null {
   const found = /\[APPENDUID ([0-9]{1,10}) ([0-9]{1,10})\]/i.exec(line.toString('latin1', 0, 300));

@@ -9,14 +9,17 @@ export type AppendRule = {
   subject: 'keep' | 'protect';
 };
 
-/** What is known of the use of a mailbox. `not-told`: this mail server speaks of none. */
-export type SpecialUses = ReadonlySet<string> | 'not-asked' | 'not-told';
+/**
+ * What is known of the use of a mailbox. `not-told`: this mail server speaks of none; `not-there`: it has no such mailbox, or does not
+ * list it.
+ */
+export type SpecialUses = ReadonlySet<string> | 'not-asked' | 'not-told' | 'not-there';
 
 export type AppendDecision =
   | { kind: 'verbatim' }
   | { kind: 'at-rest'; subject: 'keep' | 'protect' }
-  /** It depends on the mailbox's special use. */
-  | { kind: 'depends'; on: readonly string[] };
+  /** It depends on the mailbox's special use, and that is not known. */
+  | { kind: 'depends'; on: readonly string[]; isThere: boolean };
 
 /**
  * How a message is stored. The first rule that applies decides, verbatim without one. A rule that nobody can judge decides too:
@@ -32,7 +35,8 @@ export function decideAppend(
   for (const rule of rules) {
     if (rule.login !== null && !rule.login.includes(login)) continue;
     const applies = appliesTo(rule, mailbox, uses);
-    if (applies === 'depends') return { kind: 'depends', on: rule.specialUse ?? [] };
+    if (applies === 'depends')
+      return { kind: 'depends', on: rule.specialUse ?? [], isThere: uses !== 'not-there' };
     if (applies)
       return rule.store === 'verbatim' ? { kind: 'verbatim' } : { kind: 'at-rest', subject: rule.subject };
   }

@@ -4,7 +4,6 @@ import type { AtRestMessages } from '../../reading/at-rest-messages.ts';
 import type { Exchange } from '../session.ts';
 import type { UpstreamSide } from '../upstream-side.ts';
 import type { Written } from '../written-command.ts';
-import { listAttributes } from './append-command.ts';
 import {
   type AppendDecision,
   type AppendRule,
@@ -12,6 +11,7 @@ import {
   mayStoreAtRest,
   type SpecialUses,
 } from './append-rules.ts';
+import { listedMailboxes, statusIds } from './listed-mailboxes.ts';
 import { readMailboxName } from './mailbox-name.ts';
 
 /** Mailboxes of all logins into which something was stored encrypted; kept over restarts. */
@@ -32,6 +32,13 @@ export type StoringOptions = {
 };
 
 const LIST: ReadonlySet<string> = new Set(['LIST']);
+const STATUS: ReadonlySet<string> = new Set(['STATUS']);
+const LIST_AND_STATUS: ReadonlySet<string> = new Set(['LIST', 'STATUS']);
+
+/** `ids`: of the mailbox, to find it under another name. */
+type Told = { uses: SpecialUses; ids: ReadonlySet<string> };
+const NOT_TOLD: Told = { uses: 'not-told', ids: new Set() };
+const NOT_THERE: Told = { uses: 'not-there', ids: new Set() };
 
 /** How one session stores mail, and in which mailboxes it expects mail that was stored encrypted. */
 export class Storing {
@@ -58,7 +65,11 @@ export class Storing {
     const place = { login, mailbox: readMailboxName(mailbox) };
     const decision = decideAppend(rules, place, this.#uses.get(place.mailbox) ?? 'not-asked');
     if (decision.kind !== 'depends') return decision;
-    const uses = await this.#ask(mailbox, exchange, upstreamSide);
+    const said = await this.#ask(mailbox, exchange, upstreamSide);
+    const isVerbatim = decideAppend(rules, place, said.uses).kind === 'verbatim';
+    const { uses } = isVerbatim
+      ? await this.#elsewhere(said, '(SPECIAL-USE) ', exchange, upstreamSide)
+      : said;
     const found = decideAppend(rules, place, uses);
     const lasting = typeof uses !== 'string' && found.kind === 'at-rest';
     if (lasting && this.#uses.size < limits.atRest.mailboxes) this.#uses.set(place.mailbox, uses);
@@ -103,16 +114,59 @@ export class Storing {
   }
 
   /** RFC 6154 §3. The name is a pattern too: of several mailboxes, what any of them is for. */
-  async #ask(mailbox: Buffer, exchange: Exchange, upstreamSide: UpstreamSide): Promise<SpecialUses> {
+  async #ask(mailbox: Buffer, exchange: Exchange, upstreamSide: UpstreamSide): Promise<Told> {
     const capabilities = exchange.parts.upstreamCapabilities;
-    if (!capabilities.has('SPECIAL-USE')) return 'not-told';
-    const options = capabilities.has('LIST-EXTENDED') ? ' RETURN (SPECIAL-USE)' : '';
+    if (!capabilities.has('SPECIAL-USE')) return NOT_TOLD;
+    const status = statusReturned(capabilities);
+    const options = capabilities.has('LIST-EXTENDED')
+      ? ` RETURN (SPECIAL-USE${status === null ? '' : ` STATUS ${status}`})`
+      : '';
     await exchange.quiet();
     const written: Written = ['LIST "" ', mailbox, options];
-    const { reply, answers } = await upstreamSide.ask(written, LIST);
-    if (reply.status !== 'OK') return 'not-told';
-    return new Set(answers.flatMap(({ octets }) => listAttributes(octets)));
+    const { reply, answers } = await upstreamSide.ask(written, status === null ? LIST : LIST_AND_STATUS);
+    if (reply.status !== 'OK') return NOT_TOLD;
+    const listed = listedMailboxes(answers.map(({ octets }) => octets));
+    if (listed.length === 0) return await this.#unlisted(mailbox, exchange, upstreamSide);
+    return {
+      uses: new Set(listed.flatMap(({ attributes }) => attributes)),
+      ids: new Set(listed.flatMap(({ id }) => id ?? [])),
+    };
   }
+
+  /** Some have second names for mailboxes, which they list under their first ones only. */
+  async #unlisted(mailbox: Buffer, exchange: Exchange, upstreamSide: UpstreamSide): Promise<Told> {
+    const status = statusReturned(exchange.parts.upstreamCapabilities);
+    if (status === null) return NOT_THERE;
+    const { answers } = await upstreamSide.ask(['STATUS ', mailbox, ` ${status}`], STATUS);
+    const ids = new Set(statusIds(answers.map(({ octets }) => octets)).values());
+    return await this.#elsewhere({ uses: 'not-there', ids }, '', exchange, upstreamSide);
+  }
+
+  /** With what the mail server says of the same mailbox under other names. `which`: of which ones it is asked. */
+  async #elsewhere(
+    { uses, ids }: Told,
+    which: '(SPECIAL-USE) ' | '',
+    exchange: Exchange,
+    upstreamSide: UpstreamSide,
+  ): Promise<Told> {
+    const status = statusReturned(exchange.parts.upstreamCapabilities);
+    if (status === null || ids.size === 0) return { uses, ids };
+    const command = `LIST ${which}"" * RETURN (SPECIAL-USE STATUS ${status})`;
+    const { reply, answers } = await upstreamSide.ask(command, LIST_AND_STATUS);
+    if (reply.status !== 'OK') return NOT_TOLD;
+    const same = listedMailboxes(answers.map(({ octets }) => octets)).filter(
+      ({ id }) => id !== null && ids.has(id),
+    );
+    if (same.length === 0) return { uses, ids };
+    const known = typeof uses === 'string' ? [] : uses;
+    return { uses: new Set([...known, ...same.flatMap(({ attributes }) => attributes)]), ids };
+  }
+}
+
+/** By what a mailbox is known under another name, as STATUS has it; null: the mail server does not say it of all of them (RFC 5819). */
+function statusReturned(capabilities: ReadonlySet<string>): string | null {
+  if (!capabilities.has('LIST-EXTENDED') || !capabilities.has('LIST-STATUS')) return null;
+  return capabilities.has('OBJECTID') ? '(UIDVALIDITY MAILBOXID)' : '(UIDVALIDITY)';
 }
 
 /** Where nobody can tell, it is looked: that costs a command and changes nothing. */

@@ -54,7 +54,7 @@ async function store(
     case 'verbatim':
       return verbatim(context, named.event, tag, command.mailbox);
     case 'depends':
-      return refuse(named.event, tag, 'NO', untold(decision.on));
+      return refuse(named.event, tag, 'NO', decision.isThere ? untold(decision.on) : NOT_THERE);
     case 'at-rest':
       // How clients cancel (RFC 3502 §6.3.11). Passed on, it would bring along what stands behind it.
       if (literal.size === 0) return refuse(named.event, tag, 'NO', 'There is no message');
@@ -76,6 +76,10 @@ async function verbatim(
   await forward(event, pending, APPEND_LIMIT);
   return 'goes-on';
 }
+
+/** RFC 9051 §6.3.12: a client that makes it tries again. */
+const NOT_THERE =
+  '[TRYCREATE] The mail server lists no such mailbox, so nobody can say what it is for; it was not stored. The administrator of the gateway can name the mailbox instead.';
 
 function untold(uses: readonly string[]): string {
   return `[CANNOT] The mail server does not say which mailbox is for ${uses.join(', ')}; it was not stored. The administrator of the gateway can name the mailbox instead.`;

@@ -15,10 +15,12 @@ export type AtRestSystem = {
   stop(): Promise<void>;
 };
 
-export async function startAtRestSystem(rules?: readonly object[]): Promise<AtRestSystem> {
+/** @param dovecot more of its configuration */
+export async function startAtRestSystem(rules?: readonly object[], dovecot = ''): Promise<AtRestSystem> {
   const system = await startMailSystem({
     users: ['alice', 'bob', 'carol'],
     withoutKeys: ['bob'],
+    dovecot,
     append: {
       rules: rules ?? [{ specialUse: ['\\Sent', '\\Drafts'], mailbox: ['Safe*'], store: 'at-rest' }],
     },
