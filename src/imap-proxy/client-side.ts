@@ -70,11 +70,15 @@ export class ClientSide {
     const { parts, pending } = this.#exchange;
     if (pending.size > 0) return this.#commands();
     parts.upstream.cork();
+    let working: Promise<AfterCommand> | null | 'failed' = 'failed';
     try {
-      return this.#commands();
+      working = this.#commands();
     } finally {
-      parts.upstream.uncork();
+      // Mail servers take a command that comes in pieces otherwise than one that is all there.
+      if (working === null) parts.upstream.uncork();
+      else parts.upstream.uncorkLater();
     }
+    return working;
   }
 
   #commands(): Promise<AfterCommand> | null {

@@ -183,6 +183,12 @@ export class Wire {
     return this.#draining;
   }
 
+  /** Lets go what was written as if it had not been corked: at the end of the turn, with what is written until then. */
+  uncorkLater(): void {
+    this.#corked = false;
+    if (this.#outgoing.length > 0) setImmediate(this.#onTurnEnd);
+  }
+
   /** Writes octets that are only there until this resolves: then the system has them, or the leg has ended. */
   through(octets: Buffer): Promise<void> {
     this.#flush();
