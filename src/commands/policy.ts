@@ -61,6 +61,13 @@ async function explainMail({
 }: ExplainOptions): Promise<void> {
   for (const address of [from, ...to]) requireAddress(address);
   const config = await readConfig(configPath(file));
+  if (listener !== undefined && !config.submission.some(({ name }) => name === listener)) {
+    throw new SealgateError({
+      code: 'command.listener',
+      duration: 'permanent',
+      publicText: `There is no submission listener called ${JSON.stringify(listener)} in the configuration.`,
+    });
+  }
   const clock = () => new Date();
   await using opened = new AsyncDisposableStack();
   // Whatever fails from here on, no thread or key process may keep the command from ending.
@@ -98,6 +105,8 @@ async function explainMail({
       envelope: { reversePath: null, mailParameters: [], recipients: to.map(recipientOf) },
       octets: message === undefined ? emptyMail(from, to) : withLineEnds(await readFile(message)),
     },
+    // What the server offers shows when it is called: here it is what the listener's settings ask for.
+    { tls: tlsUpstream(config, listener), requireTls: tlsUpstream(config, listener) },
     {
       ...{ keyring, directory, clock, revocation, log: silentLog },
       delivered: NOTHING_DELIVERED,
@@ -111,6 +120,11 @@ async function explainMail({
   );
   const text = json === true ? JSON.stringify(explained, null, 2) : explainedLines(explained).join('\n');
   process.stdout.write(`${text}\n`);
+}
+
+function tlsUpstream({ submission }: Config, listener: string | undefined): boolean {
+  const chosen = submission.find(({ name }) => name === listener) ?? submission[0];
+  return chosen !== undefined && chosen.upstream.tls !== 'none';
 }
 
 /** Nothing is handed over here. */

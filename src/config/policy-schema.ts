@@ -4,6 +4,60 @@ import { name } from './values.ts';
 
 /** One rule of the outbound policy. Its output is the Rule of src/policy/rules.ts. */
 
+const algorithms = z
+  .strictObject({
+    contentEncryption: z
+      .enum(['aes256-gcm', 'aes128-gcm', 'aes256-cbc', 'aes128-cbc'])
+      .optional()
+      .transform((value) => value ?? null)
+      .describe('How the mail itself is encrypted.'),
+    keyManagement: z
+      .enum(['rsa-oaep', 'rsa-pkcs1', 'ecdh', 'ml-kem'])
+      .optional()
+      .transform((value) => value ?? null)
+      .describe('How its key is encrypted to each reader, the sender among them.'),
+    signature: z
+      .enum(['rsa-pss', 'rsa-pkcs1', 'ecdsa', 'eddsa', 'ml-dsa'])
+      .optional()
+      .transform((value) => value ?? null)
+      .describe('How the mail is signed.'),
+  })
+  .refine((said) => Object.values(said).some((one) => one !== null), {
+    error: 'nothing is said: leave it out, or name an algorithm',
+  })
+  .describe(
+    'Algorithms that this rule demands, before what the readers say and the section `smime`. What a reader says that it cannot read, or a key cannot do, is a refusal that says so.',
+  );
+
+const steering = z
+  .strictObject({
+    tags: z
+      .boolean()
+      .default(false)
+      .describe('The tags `[sign]`, `[encrypt]` and `[plain]` at the beginning of the Subject count.'),
+    header: z
+      .string()
+      .regex(/^[!-9;-~]{1,100}$/, { error: 'the name of a header field is expected, without the colon' })
+      .transform((text) => text.toLowerCase())
+      .optional()
+      .transform((value) => value ?? null)
+      .meta({
+        description:
+          'Name of a header field whose value `sign`, `encrypt` or `plain` counts; there may be several of it.',
+        example: 'X-Sealgate',
+      }),
+    mayLower: z
+      .boolean()
+      .default(false)
+      .describe(
+        '`plain` counts: the mail leaves neither signed nor encrypted. Without it authors can only ask for more than the rule; beside `sign` or `encrypt` it never counts.',
+      ),
+  })
+  .refine(({ tags, header }) => tags || header !== null, {
+    error: 'nothing steers: say tags: true, or name a header field',
+  })
+  .describe('What authors of mail may ask for: `sign` and `encrypt` become `require`.');
+
 /** Names, conditions and what they demand; combinations that make no sense are in cross-checks.ts. */
 export const rule = z
   .strictObject({
@@ -28,10 +82,10 @@ export const rule = z
       default: 'refuse-all',
     }),
     form: z
-      .enum(['clear', 'opaque'])
+      .enum(['clear', 'opaque', 'triple-wrap'])
       .default('clear')
       .describe(
-        'Form of a signature: `clear` (multipart/signed, readable without S/MIME) or `opaque` (survives servers that change text).',
+        'Form of a signature: `clear` (multipart/signed, readable without S/MIME) `opaque` (survives servers that change text) or `triple-wrap`: signed, encrypted, and signed again around that (RFC 2634); what is not encrypted is signed as `clear`.',
       ),
     subject: z
       .enum(['keep', 'protect'])
@@ -57,9 +111,25 @@ export const rule = z
       .describe(
         'For certificates whose revocation cannot be checked, in the place of `trust.revocation.failure`: `soft` encrypts to them all the same, `hard` does not.',
       ),
+    requireTls: z
+      .enum(['no', 'upstream', 'onward'])
+      .default('no')
+      .describe(
+        '`upstream`: the mail leaves only where the connection to the mail server has TLS; a server that offers REQUIRETLS (RFC 8689) is asked for TLS on the rest of the way. `onward`: only where it offers that. A mail that may not leave is refused.',
+      ),
+    algorithms: algorithms.optional(),
+    steering: steering.optional(),
+    stripTag: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Takes the tags that `when.subjectTag` and `steering` name out of the Subject, and the field of `steering.header` out of the header, before anything is signed. A mail that the mail program has protected stays as it is.',
+      ),
   })
   .transform((written) => ({
     ...written,
+    algorithms: written.algorithms ?? null,
+    steering: written.steering ?? null,
     revocation: written.revocation ?? null,
     withoutCertificate: written.withoutCertificate ?? ('refuse-all' as const),
   }))

@@ -29,20 +29,21 @@ export function ruleChecks(config: Partial<Sections>): CrossProblem[] {
       catchAll = rule.name;
     }
     problems.push(...conditionChecks(rule.when, [...path, 'when'], config));
-    if (rule.encrypt !== 'require' && rule.withoutCertificate !== 'refuse-all') {
+    if (rule.encrypt !== 'require' && rule.steering === null && rule.withoutCertificate !== 'refuse-all') {
       problems.push({
         path: [...path, 'withoutCertificate'],
         severity: 'error',
         text: `this says something only with encrypt: require, and the rule says encrypt: ${rule.encrypt}`,
       });
     }
-    if (rule.subject === 'protect' && rule.encrypt === 'never') {
+    if (rule.subject === 'protect' && rule.encrypt === 'never' && rule.steering === null) {
       problems.push({
         path: [...path, 'subject'],
         severity: 'error',
         text: 'only an encrypted mail can hide its Subject, and the rule says encrypt: never',
       });
     }
+    problems.push(...demandChecks(rule, path));
     if (rule.withoutCertificate === 'send-signed' && rule.sign === 'never') {
       problems.push({
         path: [...path, 'withoutCertificate'],
@@ -50,6 +51,43 @@ export function ruleChecks(config: Partial<Sections>): CrossProblem[] {
         text: 'send-signed contradicts sign: never',
       });
     }
+  }
+  return problems;
+}
+
+type RuleSection = Sections['policy']['rules'][number];
+
+/** Demands that contradict each other, or say nothing. */
+function demandChecks(rule: RuleSection, path: readonly PropertyKey[]): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const error = (key: string, text: string) =>
+    problems.push({ path: [...path, ...key.split('.')], severity: 'error', text });
+  const { encrypt, sign, steering, form, algorithms, when } = rule;
+  const encrypts = encrypt !== 'never' || steering !== null;
+  const signs = sign !== 'never' || steering !== null;
+  if (form === 'triple-wrap' && !(encrypts && signs)) {
+    error('form', 'triple-wrap signs, encrypts and signs again, and the rule says never to one of them');
+  }
+  if (algorithms?.signature != null && !signs) {
+    error(
+      'algorithms.signature',
+      'this says something only where mail is signed, and the rule says sign: never',
+    );
+  }
+  for (const key of ['contentEncryption', 'keyManagement'] as const) {
+    if (algorithms?.[key] != null && !encrypts) {
+      error(
+        `algorithms.${key}`,
+        'this says something only where mail is encrypted, and the rule says encrypt: never',
+      );
+    }
+  }
+  const asksForTags = [when, ...(when.anyOf ?? [])].some(({ subjectTag }) => subjectTag !== null);
+  if (rule.stripTag && !asksForTags && steering === null) {
+    error('stripTag', 'there is no tag to take out: neither when.subjectTag nor steering names any');
+  }
+  if (steering?.mayLower === true && sign === 'never' && encrypt === 'never') {
+    error('steering.mayLower', 'there is nothing to lower: the rule neither signs nor encrypts');
   }
   return problems;
 }

@@ -1,5 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import { explain, type RecipientExplanation } from '../policy/explain.ts';
+import type { UpstreamFacts } from '../policy/facts.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { judgeSubmission } from './judge-submission.ts';
 import { type OutboundParts, outboundLookups, policyOf } from './outbound.ts';
@@ -53,9 +54,10 @@ export type ExplainedCertificate = {
 
 export type ExplainedReply = { code: number; text: string };
 
-/** Uses no key, hands nothing over. */
+/** Uses no key, hands nothing over. @param upstream the way on, as far as it is known */
 export async function explainSubmission(
   submission: Submission,
+  upstream: UpstreamFacts,
   parts: OutboundParts,
 ): Promise<ExplainedSubmission> {
   const { id, origin, envelope } = submission;
@@ -68,7 +70,7 @@ export async function explainSubmission(
   const base = { from: null, login: origin.principal.login, listener: origin.listener, protection: null };
   const refused = (error: unknown) => replyText(refusalReply(refusalOf(error), id));
   try {
-    const { facts, decision, findings } = await judgeSubmission(submission, policy, lookups, parts);
+    const { facts, decision, findings } = await judgeSubmission(submission, policy, upstream, lookups, parts);
     const found = { ...base, from: facts.from, protection: facts.protection };
     const explained = explain(facts, policy.rules).recipients.map((one, index) => ({
       ...one,
@@ -115,6 +117,7 @@ function untold(
     address: addressOf(recipient),
     rules: [],
     rule: null,
+    steering: null,
     outcome: null,
     certificates: { summary: 'not asked for', known: [] },
     reply: optionalReply(reply),

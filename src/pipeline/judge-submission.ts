@@ -1,7 +1,7 @@
 import { readMessage } from '../mail/entity-tree.ts';
 import type { Message } from '../mail/message.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
-import type { OutboundFacts } from '../policy/facts.ts';
+import type { OutboundFacts, UpstreamFacts } from '../policy/facts.ts';
 import { groupsOfAddress } from '../policy/groups.ts';
 import { type AlgorithmSettings, cautiousAlgorithms } from '../smime/algorithm-choice.ts';
 import { type AddressAlgorithms, algorithmsFor } from './address-algorithms.ts';
@@ -45,6 +45,7 @@ export type JudgedSubmission = {
 export async function judgeSubmission(
   { id: mail, origin, envelope, octets }: Submission,
   policy: OutboundPolicy,
+  upstream: UpstreamFacts,
   lookups: RecipientLookups,
   parts: JudgingParts,
 ): Promise<JudgedSubmission> {
@@ -69,6 +70,7 @@ export async function judgeSubmission(
     belongs: keyring.addressesOf(principal),
     protection: clientProtection(message),
     message: messageFacts(message, policy.rules),
+    upstream,
     signing: signing.facts,
     recipients: recipients.map((recipient, index) => ({
       address: addressOf(recipient),

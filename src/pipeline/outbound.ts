@@ -47,7 +47,7 @@ export function outboundStory(parts: OutboundParts): OutboundStory {
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
     async submit(submission: Submission, upstream: HandOver): Promise<SubmissionOutcome> {
       try {
-        const judged = await judgeSubmission(submission, policyOf(parts), lookups, parts);
+        const judged = await judgeSubmission(submission, policyOf(parts), upstream.upstream, lookups, parts);
         const message = withoutBlindCopies(judged.message);
         const variants = await carryOut(judged.decision, message, judged.findings, parts.keyring);
         return await handOverAll(submission, variants, upstream, parts);
@@ -99,7 +99,15 @@ async function carryOut(
     case 'forward-unchanged': {
       const { recipients } = findings;
       const protection = { signed: false, encrypted: false };
-      return [{ recipients, protection, rule: decision.rule, make: async () => message.octets }];
+      return [
+        {
+          recipients,
+          protection,
+          rule: decision.rule,
+          requireTls: decision.requireTls,
+          make: async () => message.octets,
+        },
+      ];
     }
     case 'deliver':
       return prepareVariants({ message, variants: decision.variants }, findings, keyring);

@@ -1,10 +1,12 @@
 import type { SigningKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
+import { readMessage } from '../mail/entity-tree.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Message } from '../mail/message.ts';
 import type { OutboundVariant } from '../policy/decide-outbound.ts';
 import type { SignatureForm } from '../policy/rules.ts';
+import type { Strip } from '../policy/steering.ts';
 import type { AlgorithmSettings, EncryptionChoice, SignatureChoice } from '../smime/algorithm-choice.ts';
 import { ownCapabilities, ownCapabilitiesWithoutOaep } from '../smime/capabilities.ts';
 import { encryptMessage } from '../smime/encrypt.ts';
@@ -12,9 +14,11 @@ import { recognise } from '../smime/recognise.ts';
 import { signMessage } from '../smime/sign.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { ownCertificate } from './own-certificate.ts';
+import { checkPinned } from './pinned.ts';
 import type { Keyring, OwnCertificate, Principal, RevocationStanding, Variant } from './ports.ts';
-import type { RecipientCertificates } from './recipient-certificates.ts';
+import { addressOf, type RecipientCertificates } from './recipient-certificates.ts';
 import { type AlgorithmFacts, broken, variantAlgorithms } from './variant-algorithms.ts';
+import { withoutSteering } from './without-steering.ts';
 
 export type Findings = {
   mail: MailId;
@@ -54,35 +58,52 @@ export async function prepareVariants(
 ): Promise<PreparedVariant[]> {
   const messages = await planVariants(variants, findings, keyring);
   const signed = new Map<string, Promise<Buffer>>();
+  const sources: Message[] = [];
+  const stripped = new Map<string, Message>();
+  const sourceOf = (strip: Strip | null): Message => {
+    const key = JSON.stringify(strip);
+    const made = stripped.get(key) ?? withoutSteering(message, strip);
+    stripped.set(key, made);
+    if (!sources.includes(made)) sources.push(made);
+    return made;
+  };
   const signedAs = (
-    form: SignatureForm,
+    source: Message,
+    form: 'clear' | 'opaque',
     header: HeaderProtection | null,
     choice: SignatureChoice | null,
   ): Promise<Buffer> => {
-    const key = JSON.stringify([form, header, choice?.name]);
+    const key = JSON.stringify([sources.indexOf(source), form, header, choice?.name]);
     const own = messages[0]?.algorithms.own ?? null;
-    const made = signed.get(key) ?? sign(message, form, header, choice, own, findings);
+    const made = signed.get(key) ?? sign(source, form, header, choice, own, findings);
     signed.set(key, made);
     return made;
   };
   const prepared: PreparedVariant[] = [];
   for (const { variant, algorithms } of messages) {
-    const { recipients, sign: signing, encrypt: encrypting, rule } = variant;
-    const header = headerProtectionOf(variant, message);
+    const { recipients, sign: signing, encrypt: encrypting, rule, requireTls } = variant;
+    const source = sourceOf(variant.strip);
+    const header = headerProtectionOf(variant, source);
     const { signature, encryption } = variantAlgorithms(variant, algorithms);
-    const base = signing === null ? message.octets : await signedAs(signing.form, header, signature);
+    const base =
+      signing === null ? source.octets : await signedAs(source, innerForm(signing.form), header, signature);
     let make = async (): Promise<Buffer> => base;
     if (encrypting !== null) {
       const encrypted = encryptionFor(encryption, findings.algorithms);
       if (messages.length > 1) await encrypted(REHEARSAL, null);
       // A signature inside has the protected header already: only the innermost payload counts.
       make = () => encrypted(base, signing === null ? header : null);
+      // RFC 2634 §1.1: the outer signature covers what is encrypted; what it protects of the header is inside already.
+      if (signing?.form === 'triple-wrap') {
+        const own = algorithms.own;
+        make = async () =>
+          sign(readMessage(await encrypted(base, null)), 'clear', null, signature, own, findings);
+      }
     }
     prepared.push({
       recipients: recipients.map((index) => at(findings.recipients, index)),
       protection: { signed: signing !== null, encrypted: encrypting !== null },
-      rule,
-      make,
+      ...{ rule, requireTls, make },
     });
   }
   return prepared;
@@ -104,7 +125,11 @@ export async function planVariants(
   const own = await ownCertificate(findings, keyring, encrypts, findings.algorithms.postQuantum);
   const algorithms = { ...findings, own, settings: findings.algorithms };
   const planned = sharing(variants).map((variant) => ({ variant, algorithms }));
-  for (const one of planned) variantAlgorithms(one.variant, one.algorithms);
+  const addresses = findings.recipients.map(addressOf);
+  for (const one of planned) {
+    checkPinned(one.variant, one.algorithms, addresses);
+    variantAlgorithms(one.variant, one.algorithms);
+  }
   return planned;
 }
 
@@ -115,9 +140,9 @@ export async function planVariants(
 function sharing(variants: readonly OutboundVariant[]): readonly OutboundVariant[] {
   const shared: OutboundVariant[] = [];
   for (const variant of variants) {
-    const { recipients, sign: signing, encrypt: encrypting, rule } = variant;
+    const { recipients, encrypt: encrypting, rule } = variant;
     const place = shared.findIndex(
-      (other) => encrypting === null && other.encrypt === null && other.sign?.form === signing?.form,
+      (other) => encrypting === null && other.encrypt === null && isAlike(variant, other),
     );
     const other = shared[place];
     if (other === undefined) shared.push(variant);
@@ -127,6 +152,17 @@ function sharing(variants: readonly OutboundVariant[]): readonly OutboundVariant
     }
   }
   return shared;
+}
+
+/** Whether two variants that are not encrypted are the same octets, and go the same way. */
+function isAlike(one: OutboundVariant, other: OutboundVariant): boolean {
+  const kind = ({ sign: signing, strip, algorithms, requireTls }: OutboundVariant) =>
+    JSON.stringify([signing?.form, strip, algorithms?.signature ?? null, requireTls]);
+  return kind(one) === kind(other);
+}
+
+function innerForm(form: SignatureForm): 'clear' | 'opaque' {
+  return form === 'triple-wrap' ? 'clear' : form;
 }
 
 /** How a variant's header is protected (RFC 9788): with whatever else is. */
@@ -147,7 +183,7 @@ const REHEARSAL = Buffer.from('Content-Type: text/plain\r\n\r\n\r\n');
 
 async function sign(
   message: Message,
-  form: SignatureForm,
+  form: 'clear' | 'opaque',
   headerProtection: HeaderProtection | null,
   choice: SignatureChoice | null,
   own: OwnCertificate | null,

@@ -3,6 +3,7 @@ import { SealgateError } from '../errors.ts';
 import type { OutboundVariant } from '../policy/decide-outbound.ts';
 import { quoted } from '../policy/quoted.ts';
 import type { SignatureForm, SubjectConfidentiality } from '../policy/rules.ts';
+import type { Strip } from '../policy/steering.ts';
 import {
   type AlgorithmSettings,
   chooseEncryption,
@@ -36,7 +37,8 @@ export type VariantAlgorithms = {
 /** @throws SealgateError `gateway.defect`: the decision does not fit what it rests on. */
 export function variantAlgorithms(variant: OutboundVariant, facts: AlgorithmFacts): VariantAlgorithms {
   const { recipients, sign, encrypt } = variant;
-  const { certificates, own, signingKey, settings } = facts;
+  const { certificates, own, signingKey } = facts;
+  const settings = { ...facts.settings, pins: variant.algorithms };
   let signature: SignatureChoice | null = null;
   if (sign !== null) {
     if (signingKey === null) throw broken('decided to sign without a key');
@@ -77,6 +79,10 @@ export type ExplainedVariant = {
   recipients: readonly string[];
   /** Names of the rules that said so. */
   rule: string;
+  /** What is taken out of the mail before; null: nothing. */
+  strip: Strip | null;
+  /** It leaves by TLS only. */
+  requireTls: boolean;
   signature: { form: SignatureForm; algorithm: string; because: string } | null;
   encryption: {
     /** Of the Subject on the way. */
@@ -100,7 +106,7 @@ export function explainVariant(
   const recipients = variant.recipients.map((index) => addresses[index] ?? '');
   return {
     recipients,
-    rule: variant.rule,
+    ...{ rule: variant.rule, strip: variant.strip, requireTls: variant.requireTls },
     signature:
       signature === null || variant.sign === null
         ? null

@@ -190,7 +190,8 @@ function meet(some: readonly string[], others: readonly string[]): boolean {
   return some.some((one) => others.includes(one));
 }
 
-function headerHolds(wanted: readonly HeaderCondition[], message: MessageFacts | null): Truth {
+/** Whether one of these holds. */
+export function headerHolds(wanted: readonly HeaderCondition[], message: MessageFacts | null): Truth {
   return wanted.map((one) => oneHeaderHolds(one, message)).reduce(either, 'no');
 }
 
@@ -227,7 +228,8 @@ function headerText({ name, test }: HeaderCondition, message: MessageFacts | nul
     : `of ${times} ${quoted(name)} ${values.length === 1 ? 'the value' : 'each value'} was compared`;
 }
 
-function tagHolds(wanted: readonly string[], message: MessageFacts | null): Truth {
+/** Whether one of these tags is there. */
+export function tagHolds(wanted: readonly string[], message: MessageFacts | null): Truth {
   if (message === null) return 'open';
   const { found, looked } = message.tags;
   if (meet(wanted, found)) return 'yes';

@@ -20,6 +20,8 @@ export function decideAtRecipient(
   const found = firstRule(rules, earlyCorrespondence(origin, recipient));
   if (found.kind !== 'rule' || found.rule.withoutCertificate !== 'refuse-recipient') return null;
   const { rule } = found;
+  // What the author asks for stands in the message.
+  if (rule.steering?.mayLower === true) return null;
   const encryption = decideEncryption(rule, recipient.certificates, origin.revocation);
   if (encryption.kind !== 'refuse') return null;
   return {

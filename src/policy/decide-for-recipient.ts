@@ -1,9 +1,16 @@
 import { unreachable } from '../errors.ts';
-import type { CertificateFacts, OutboundFacts, RecipientFacts, RevocationFailure } from './facts.ts';
+import type {
+  CertificateFacts,
+  OutboundFacts,
+  RecipientFacts,
+  RevocationFailure,
+  UpstreamFacts,
+} from './facts.ts';
 import { type JudgedCertificates, judgedCertificates } from './judged-certificates.ts';
 import { correspondenceOf, firstRule } from './match.ts';
 import { quoted } from './quoted.ts';
-import type { Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
+import type { Rule, RuleAlgorithms, SignatureForm, SubjectConfidentiality } from './rules.ts';
+import { type Strip, steeredRule, stripOf } from './steering.ts';
 import { isTrusted } from './trust.ts';
 
 /**
@@ -28,9 +35,13 @@ export type RecipientOutcome =
       sign: SignatureForm | null;
       certificate: number | null;
       subject: SubjectConfidentiality;
+      /** null: nothing is taken out. */
+      strip: Strip | null;
+      algorithms: RuleAlgorithms | null;
+      requireTls: boolean;
     }
   /** The client's own protection is what the rule accepts. */
-  | { kind: 'as-is' }
+  | { kind: 'as-is'; requireTls: boolean }
   | ({ kind: 'refuse' } & Refusal);
 
 export type Refusal = {
@@ -53,7 +64,7 @@ export function decideForRecipients(
     const found = firstRule(rules, correspondence(recipient));
     switch (found.kind) {
       case 'rule':
-        return { rule: found.rule, outcome: apply(found.rule, facts, recipient) };
+        return { rule: found.rule, outcome: steered(found.rule, facts, recipient) };
       case 'none':
         return { rule: null, outcome: noRule(facts.from) };
       case 'undecided':
@@ -96,6 +107,28 @@ export function decideEncryption(
   }
 }
 
+function steered(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): RecipientOutcome {
+  const demanded = steeredRule(rule, facts.message);
+  if (demanded === null) return undecided(rule, facts, recipient);
+  return withoutTls(demanded, facts.upstream) ?? apply(demanded, facts, recipient);
+}
+
+/** A refusal where the way on is not what the rule asks for. */
+function withoutTls({ requireTls, name }: Rule, upstream: UpstreamFacts): RecipientOutcome | null {
+  const isMissing = requireTls !== 'no' && !upstream.tls;
+  if (!isMissing && (requireTls !== 'onward' || upstream.requireTls)) return null;
+  return {
+    kind: 'refuse',
+    duration: 'permanent',
+    // RFC 8689: X.7.30 REQUIRETLS support required.
+    enhancedCode: isMissing ? '5.7.1' : '5.7.30',
+    problem: isMissing
+      ? `the mail may only leave by TLS (rule ${name}), and the connection to the mail server has none`
+      : `the mail may only leave by TLS on its whole way (rule ${name}), which the mail server does not promise`,
+    remedy: 'Please ask the administrator of the mail gateway.',
+  };
+}
+
 function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): RecipientOutcome {
   if (facts.protection !== 'none' && rule.alreadyProtected === 'refuse') {
     return {
@@ -106,21 +139,27 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
       remedy: 'Turn S/MIME off in your mail program: the gateway does it.',
     };
   }
-  if (facts.protection === 'encrypted') return { kind: 'as-is' };
+  const requireTls = rule.requireTls !== 'no';
+  if (facts.protection === 'encrypted') return { kind: 'as-is', requireTls };
   const encryption = decideEncryption(rule, recipient.certificates, facts.revocation);
   if (encryption.kind === 'refuse') return encryption;
   const certificate = encryption.kind === 'with' ? encryption.certificate : null;
+  const sent = { kind: 'send', certificate, algorithms: rule.algorithms, requireTls } as const;
   if (facts.protection === 'signed') {
     // The client's signature stands for ours; a second one would say that the gateway wrote the mail. What it covers cannot
     // be changed, so the Subject cannot go inside: hidden outside, its readers would never see it.
     return certificate === null
-      ? { kind: 'as-is' }
-      : { kind: 'send', sign: null, certificate, subject: 'keep' };
+      ? { kind: 'as-is', requireTls }
+      : { ...sent, sign: null, subject: 'keep', strip: null };
   }
   const subject = certificate === null ? 'keep' : rule.subject;
+  const strip = stripOf(rule);
+  const unsigned: RecipientOutcome = { ...sent, sign: null, subject, strip };
   const demand = encryption.kind === 'signed-only' ? 'require' : rule.sign;
-  if (demand === 'never') return { kind: 'send', sign: null, certificate, subject };
-  if (facts.signing.kind === 'available') return { kind: 'send', sign: rule.form, certificate, subject };
+  if (demand === 'never') return unsigned;
+  // Nothing is wrapped twice that is not encrypted in between.
+  const form = rule.form === 'triple-wrap' && certificate === null ? 'clear' : rule.form;
+  if (facts.signing.kind === 'available') return { ...unsigned, sign: form };
   const { duration, publicText, detail = '7.5' } = facts.signing;
   if (demand === 'require' || duration === 'temporary') {
     return {
@@ -135,7 +174,7 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
           : 'Please ask the administrator of the mail gateway.',
     };
   }
-  return { kind: 'send', sign: null, certificate, subject };
+  return unsigned;
 }
 
 /** An outage is always a temporary refusal. null: there is none. */

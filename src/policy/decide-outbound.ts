@@ -3,7 +3,8 @@ import { decideForRecipients, type RecipientDecision, type Refusal } from './dec
 import type { OutboundFacts } from './facts.ts';
 import { sameMailbox } from './patterns.ts';
 import { enumerated, quoted } from './quoted.ts';
-import type { Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
+import type { Rule, RuleAlgorithms, SignatureForm, SubjectConfidentiality } from './rules.ts';
+import type { Strip } from './steering.ts';
 
 /**
  * The decision about one outgoing mail. Pure.
@@ -14,7 +15,7 @@ import type { Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
 export type OutboundDecision =
   | { kind: 'deliver'; variants: readonly OutboundVariant[] }
   /** The client has protected the mail itself: the octets go to all recipients as they came. */
-  | { kind: 'forward-unchanged'; rule: string }
+  | { kind: 'forward-unchanged'; rule: string; requireTls: boolean }
   | OutboundRefusal;
 
 /** One message for some of the recipients. */
@@ -25,6 +26,11 @@ export type OutboundVariant = {
   sign: { form: SignatureForm } | null;
   /** The certificate to use for each of `recipients`: index into its usable certificates. null: not encrypted. */
   encrypt: { certificates: readonly number[]; subject: SubjectConfidentiality } | null;
+  /** What is taken out of the mail before; null: nothing. */
+  strip: Strip | null;
+  /** null: chosen by what is known of the readers. */
+  algorithms: RuleAlgorithms | null;
+  requireTls: boolean;
   /** Names of the rules that said so. */
   rule: string;
 };
@@ -119,7 +125,7 @@ function refusalText(refusal: Refusal, addresses: readonly string[], others: num
 
 function asIs(facts: OutboundFacts, decisions: readonly RecipientDecision[]): OutboundDecision | null {
   if (facts.protection === 'none' || decisions.some(({ outcome }) => outcome.kind !== 'as-is')) return null;
-  return { kind: 'forward-unchanged', rule: ruleNames(decisions) };
+  return { kind: 'forward-unchanged', rule: ruleNames(decisions), requireTls: decisions.some(asksForTls) };
 }
 
 function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]): OutboundDecision {
@@ -131,6 +137,9 @@ function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]):
       protection?.sign ?? null,
       (protection?.certificate ?? null) !== null,
       protection?.subject ?? null,
+      protection?.strip ?? null,
+      protection?.algorithms ?? null,
+      asksForTls({ outcome }),
       visible ? 'together' : index,
     ]);
     groups.set(key, [...(groups.get(key) ?? []), index]);
@@ -147,8 +156,15 @@ function variantOf(recipients: readonly number[], decisions: readonly RecipientD
     recipients,
     sign: form === null ? null : { form },
     encrypt: certificates.length === 0 ? null : { certificates, subject: sends[0]?.subject ?? 'protect' },
+    strip: sends[0]?.strip ?? null,
+    algorithms: sends[0]?.algorithms ?? null,
+    requireTls: own.some(asksForTls),
     rule: ruleNames(own),
   };
+}
+
+function asksForTls({ outcome }: Pick<RecipientDecision, 'outcome'>): boolean {
+  return outcome.kind !== 'refuse' && outcome.requireTls;
 }
 
 function ruleNames(decisions: readonly RecipientDecision[]): string {

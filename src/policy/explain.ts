@@ -5,8 +5,9 @@ import { decideOutbound, type OutboundDecision, refusalBySender } from './decide
 import type { OutboundFacts, RecipientFacts } from './facts.ts';
 import { type JudgedCertificates, judgedCertificates } from './judged-certificates.ts';
 import { conditionReports, correspondenceOf, matchRule } from './match.ts';
-import { quoted } from './quoted.ts';
+import { enumerated, quoted } from './quoted.ts';
 import type { Rule } from './rules.ts';
+import { type SteeringWord, type Strip, steeringWords } from './steering.ts';
 
 /**
  * "What would happen to a mail from A to B, and why": the decision itself, with the way that led to it. There is no
@@ -24,6 +25,8 @@ export type RecipientExplanation = {
   rules: readonly RuleExplanation[];
   /** The one that decides; null: none applied. */
   rule: string | null;
+  /** What the author asks for, where the rule lets authors steer; null: it does not. */
+  steering: readonly SteeringWord[] | null;
   /** null: it did not come to that. */
   outcome: RecipientOutcome | null;
   /** What is known of the recipient's certificates, in words. */
@@ -51,6 +54,7 @@ export function explain(facts: OutboundFacts, rules: readonly Rule[]): Explanati
       address: recipient.address,
       rules: tried.map((one) => explainRule(one, correspondence(recipient))),
       rule: rule?.name ?? null,
+      steering: rule?.steering == null ? null : steeringWords(rule.steering, facts.message),
       outcome,
       certificates: certificatesText(
         judgedCertificates(recipient.certificates, rule?.revocation ?? facts.revocation),
@@ -77,6 +81,9 @@ export function recipientLines(recipient: RecipientExplanation, further: readonl
     `To ${quoted(recipient.address)}`,
     ...recipient.rules.flatMap(ruleLines),
     ...(recipient.rule === null ? ['  no rule applies'] : []),
+    ...(recipient.steering === null
+      ? []
+      : [`  the author asks for: ${enumerated(recipient.steering) || 'nothing'}`]),
     `  certificates: ${recipient.certificates}`,
     ...further,
     ...(recipient.outcome === null ? [] : [`  ${outcomeText(recipient.outcome)}`]),
@@ -109,19 +116,30 @@ function outcomeText(outcome: RecipientOutcome): string {
   switch (outcome.kind) {
     case 'send': {
       const signed = outcome.sign === null ? 'not signed' : `signed (${outcome.sign})`;
+      const { strip } = outcome;
+      const stripped = strip === null ? '' : `, without ${strippedText(strip)}`;
       const encrypted =
         outcome.certificate === null
           ? 'not encrypted'
           : `encrypted (certificate ${outcome.certificate + 1}), its Subject ${outcome.subject === 'protect' ? 'hidden' : 'readable'} on the way`;
-      return `would be sent ${signed}, ${encrypted}`;
+      return `would be sent ${signed}, ${encrypted}${stripped}${tlsText(outcome)}`;
     }
     case 'as-is':
-      return 'would be forwarded as the mail program has protected it';
+      return `would be forwarded as the mail program has protected it${tlsText(outcome)}`;
     case 'refuse':
       return `would be refused (${outcome.duration}): ${outcome.problem}`;
     default:
       return unreachable(outcome);
   }
+}
+
+function tlsText({ requireTls }: { requireTls: boolean }): string {
+  return requireTls ? ', by TLS only' : '';
+}
+
+function strippedText({ tags, field }: Strip): string {
+  const texts = [...tags.map((tag) => `[${tag}]`), ...(field === null ? [] : [`the field ${quoted(field)}`])];
+  return enumerated(texts, 10);
 }
 
 function certificatesText(facts: JudgedCertificates): string {

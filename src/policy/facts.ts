@@ -14,6 +14,7 @@ export type OutboundFacts = OriginFacts & {
   /** What the client itself has done, by the root entity. */
   protection: ClientProtection;
   message: MessageFacts;
+  upstream: UpstreamFacts;
   signing: SigningFacts;
   recipients: readonly RecipientFacts[];
 };
@@ -32,6 +33,13 @@ export type OriginFacts = {
 
 /** What becomes of a certificate whose revocation could not be checked: `soft` tolerates it, `hard` does not. */
 export type RevocationFailure = 'soft' | 'hard';
+
+/** The connection to the mail server that the mail would take. */
+export type UpstreamFacts = {
+  tls: boolean;
+  /** It offers REQUIRETLS (RFC 8689). */
+  requireTls: boolean;
+};
 
 /** What rules look at of the message itself, as far as any rule does. */
 export type MessageFacts = {

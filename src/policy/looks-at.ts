@@ -15,8 +15,14 @@ export function looksAt(rules: readonly Rule[]): LooksAt {
   if (before !== undefined) return before;
   const conditions = rules.flatMap(conditionsOf);
   const made: LooksAt = {
-    header: new Set(conditions.flatMap(({ header }) => (header ?? []).map(({ name }) => name.toLowerCase()))),
-    tags: new Set(conditions.flatMap(({ subjectTag }) => subjectTag ?? [])),
+    header: new Set([
+      ...conditions.flatMap(({ header }) => (header ?? []).map(({ name }) => name.toLowerCase())),
+      ...rules.flatMap(({ steering }) => steering?.header ?? []),
+    ]),
+    tags: new Set([
+      ...conditions.flatMap(({ subjectTag }) => subjectTag ?? []),
+      ...(rules.some(({ steering }) => steering?.tags === true) ? ['sign', 'encrypt', 'plain'] : []),
+    ]),
     attachments: conditions.some(
       ({ attachmentType, attachmentExtension }) => attachmentType !== null || attachmentExtension !== null,
     ),

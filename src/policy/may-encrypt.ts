@@ -17,7 +17,8 @@ export function mayEncrypt(
   for (const rule of rules) {
     const match = matchRule(rule, correspondence);
     if (match.kind === 'passed') continue;
-    if (rule.encrypt !== 'never' || asksForCertificates(rule)) return true;
+    // An author who may steer may ask for it.
+    if (rule.encrypt !== 'never' || rule.steering !== null || asksForCertificates(rule)) return true;
     if (match.kind === 'applies') return false;
   }
   // No rule: refused.

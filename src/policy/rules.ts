@@ -17,12 +17,41 @@ export type Rule = {
   minTrust: CertificateTrust;
   /** For certificates whose revocation could not be checked; null: as the gateway's setting says. */
   revocation: 'soft' | 'hard' | null;
+  requireTls: TlsDemand;
+  /** null: nothing is pinned. */
+  algorithms: RuleAlgorithms | null;
+  /** null: what authors write changes nothing. */
+  steering: Steering | null;
+  /** What the rule asks for in the Subject, and the field that steers, are taken out of the mail. */
+  stripTag: boolean;
 };
 
 export type Demand = 'require' | 'if-possible' | 'never';
 
-/** multipart/signed or application/pkcs7-mime with signed-data (RFC 8551 §3.5). */
-export type SignatureForm = 'clear' | 'opaque';
+/**
+ * multipart/signed or application/pkcs7-mime with signed-data (RFC 8551 §3.5); `triple-wrap`: signed, encrypted and signed again (RFC
+ * 2634 §1.1), and where nothing is encrypted as `clear`.
+ */
+export type SignatureForm = 'clear' | 'opaque' | 'triple-wrap';
+
+/** Whether mail may leave without TLS (RFC 8689): `upstream` asks for it to the mail server, `onward` for the whole way. */
+export type TlsDemand = 'no' | 'upstream' | 'onward';
+
+/** What authors may ask for, by the tags `[sign]`, `[encrypt]` and `[plain]` or by these words as values of a field. */
+export type Steering = {
+  tags: boolean;
+  /** Name of the field in lower case; null: by tags alone. */
+  header: string | null;
+  /** `plain` counts: neither signed nor encrypted. */
+  mayLower: boolean;
+};
+
+/** null: chosen by what is known of the readers. */
+export type RuleAlgorithms = {
+  contentEncryption: 'aes256-gcm' | 'aes128-gcm' | 'aes256-cbc' | 'aes128-cbc' | null;
+  keyManagement: 'rsa-oaep' | 'rsa-pkcs1' | 'ecdh' | 'ml-kem' | null;
+  signature: 'rsa-pss' | 'rsa-pkcs1' | 'ecdsa' | 'eddsa' | 'ml-dsa' | null;
+};
 
 /** Of an encrypted mail: readable on the way, or inside only (RFC 9788 §3.2). Inside it is protected in any case. */
 export type SubjectConfidentiality = 'keep' | 'protect';

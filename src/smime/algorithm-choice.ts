@@ -14,6 +14,7 @@ import { schemeName } from '../cms/signatures.ts';
 import { SealgateError } from '../errors.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { chooseContentEncryption } from './capabilities.ts';
+import type { AlgorithmPins } from './pinned-algorithms.ts';
 
 /**
  * With what one message is signed and encrypted. Pure, and each choice with its reason for people.
@@ -32,6 +33,8 @@ export type AlgorithmSettings = {
   postQuantum: boolean;
   /** Whether content keys are bound to their algorithm (RFC 9709) where every reader says that it reads that. */
   boundContentKeys: boolean;
+  /** What a rule demands; absent or null: nothing. Whoever asks has looked whether it can be done (pinned-algorithms.ts). */
+  pins?: AlgorithmPins | null;
 };
 
 export const cautiousAlgorithms: AlgorithmSettings = {
@@ -65,6 +68,8 @@ export function chooseSignature(
   const chosen = (scheme: SignatureScheme, because: string): SignatureChoice => {
     return { scheme, name: schemeName(scheme), because };
   };
+  const pinned = schemes.find(({ kind }) => kind === settings.pins?.signature);
+  if (pinned !== undefined) return chosen(pinned, 'the rule');
   const pss = schemes.find(({ kind }) => kind === 'rsa-pss');
   const pkcs1 = schemes.find(({ kind }) => kind === 'rsa-pkcs1');
   if (pss === undefined && pkcs1 !== undefined && settings.rsaSignature === 'pss') {
@@ -107,11 +112,17 @@ export function chooseEncryption(
   settings: AlgorithmSettings,
 ): EncryptionChoice {
   const evidence = readers.map(told);
-  const contentEncryption = chooseContentEncryption(evidence);
+  const pinned = settings.pins?.contentEncryption ?? null;
+  const contentEncryption = pinned ?? chooseContentEncryption(evidence);
   const said = evidence.every((capabilities) => contentEncryptions(capabilities).includes(contentEncryption));
   return {
     contentEncryption,
-    because: said ? 'every reader says that it reads it' : 'every program of this century reads it',
+    because:
+      pinned !== null
+        ? 'the rule'
+        : said
+          ? 'every reader says that it reads it'
+          : 'every program of this century reads it',
     boundKey: settings.boundContentKeys && evidence.every(announcesBoundKeys),
     recipients: [...readers, ...(own === null ? [] : [{ certificate: own, capabilities: [] }])].map(
       (reader) => chooseKeyManagement(reader, settings),
@@ -132,6 +143,8 @@ function chooseKeyManagement(reader: Reader, settings: AlgorithmSettings): Recip
     scheme: oaep ? 'rsa-oaep-sha256' : 'rsa-pkcs1',
     because,
   });
+  const pinned = settings.pins?.keyManagement ?? null;
+  if (pinned !== null) return transport(pinned === 'rsa-oaep', 'the rule');
   switch (settings.rsaKeyTransport) {
     case 'oaep':
       return transport(true, 'smime.rsaKeyTransport');

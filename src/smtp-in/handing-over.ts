@@ -1,5 +1,4 @@
-import type { HandOver, HandOverOutcome, Variant } from '../pipeline/ports.ts';
-import type { Recipient } from '../smtp/envelope.ts';
+import type { HandOver, HandOverOutcome, UpstreamFacts, Variant } from '../pipeline/ports.ts';
 import { maxSizeOf } from '../smtp/extensions.ts';
 import { isCompleted, reply, replyClass } from '../smtp/reply.ts';
 import type { Answer, Upstream } from '../smtp-out/client.ts';
@@ -27,6 +26,12 @@ export class HandingOver implements HandOver {
     this.#open = transaction.recipients.map(rcptCommand);
   }
 
+  get upstream(): UpstreamFacts {
+    const { upstream } = this.#conversation;
+    if (upstream === null) return { tls: false, requireTls: false };
+    return { tls: upstream.secure, requireTls: upstream.secure && upstream.extensions.has('REQUIRETLS') };
+  }
+
   /** The session goes on: from now on the connection belongs to the next transaction. */
   close(): void {
     this.#closed = true;
@@ -46,14 +51,20 @@ export class HandingOver implements HandOver {
     if (wanted.length === 0 || !wanted.every((command) => known.has(command))) {
       return this.#defect('a variant has recipients that are not those of the submission');
     }
+    if (variant.requireTls && !upstream.secure) {
+      return this.#defect('a variant that must leave by TLS only, and the upstream has none');
+    }
+    // RFC 8689 §2: the transaction that stands open was begun without it.
+    const { requireTls } = this.upstream;
+    const asked = variant.requireTls && requireTls;
     const max = maxSizeOf(upstream.extensions);
     if (max !== null && variant.octets.length > max) {
       const text = `The protected message has ${variant.octets.length} octets; the mail server accepts ${max}`;
       return { kind: 'rejected', reply: reply(552, '5.3.4', text) };
     }
     try {
-      if (this.#open === null || !sameMembers(this.#open, wanted)) {
-        const failure = await this.#reopen(upstream, variant.recipients, variant.octets.length);
+      if (asked || this.#open === null || !sameMembers(this.#open, wanted)) {
+        const failure = await this.#reopen(upstream, variant, asked);
         if (failure !== null) return failure;
       }
       this.#open = null;
@@ -69,15 +80,17 @@ export class HandingOver implements HandOver {
   /** MAIL and RCPT anew for these recipients, in one write. DATA waits for all replies: 354 could not be taken back. */
   async #reopen(
     upstream: Upstream,
-    recipients: readonly Recipient[],
-    octets: number,
+    { recipients, octets }: Variant,
+    asked: boolean,
   ): Promise<HandOverOutcome | null> {
-    const { reversePath, mailParameters } = this.#transaction;
+    const { reversePath } = this.#transaction;
+    const parameters = this.#transaction.mailParameters.filter(({ keyword }) => keyword !== 'REQUIRETLS');
+    if (asked) parameters.push({ keyword: 'REQUIRETLS', value: null });
     this.#open = null;
     const commands: Promise<Answer>[] = [];
     if (this.#conversation.upstreamOpen) commands.push(upstream.command('RSET'));
     this.#conversation.upstreamOpen = true;
-    commands.push(upstream.command(mailCommand(reversePath, mailParameters, octets)));
+    commands.push(upstream.command(mailCommand(reversePath, parameters, octets.length)));
     for (const recipient of recipients) commands.push(upstream.command(rcptCommand(recipient)));
     for (const answer of await Promise.all(commands)) {
       const outcome = outcomeOf(upstream, answer);

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { limits } from '../limits.ts';
 import { stuffed } from '../smtp/dot-stuffing.ts';
 import type { Extensions } from '../smtp/extensions.ts';
@@ -14,6 +15,8 @@ export interface Upstream {
   readonly name: string;
   /** Of its last EHLO. */
   readonly extensions: Extensions;
+  /** By TLS. */
+  readonly secure: boolean;
   /** Why the connection is gone; null while it stands. */
   readonly lost: string | null;
   /** Called once, when the connection is lost without `quit` or `abandon`. */
@@ -68,6 +71,10 @@ export class SmtpClient implements Upstream {
     socket.on('close', this.#onEnd);
     socket.on('error', this.#onError);
     if (socket.destroyed) this.#onEnd();
+  }
+
+  get secure(): boolean {
+    return this.#socket instanceof TLSSocket;
   }
 
   get extensions(): Extensions {

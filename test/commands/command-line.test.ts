@@ -159,7 +159,7 @@ describe('sealgate policy explain', () => {
     expect(without.out).toMatch(
       /certificates: none that can be encrypted to: .*ML-KEM, which is not turned on/,
     );
-    expect(without.out).toMatch(/The mail would be refused .*bob@sealgate\.test/);
+    expect(without.out).toMatch(/Reply at the end of data: 550 5\.7\.1 .*bob@sealgate\.test/);
     const key = await explain(await config({ pinned, more: { keys } }));
     expect(key.error).toMatch(/^sealgate: The key alice is for ML-DSA, .*smime\.postQuantum/);
   });

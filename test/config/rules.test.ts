@@ -132,3 +132,54 @@ describe('conditions as they are written', () => {
     }
   });
 });
+
+describe('demands as they are written', () => {
+  test.each<[string, object]>([
+    ['', { requireTls: 'no', algorithms: null, steering: null, stripTag: false, revocation: null }],
+    ['form: triple-wrap', { form: 'triple-wrap' }],
+    ['requireTls: onward', { requireTls: 'onward' }],
+    ['revocation: hard', { revocation: 'hard' }],
+    ['minTrust: directory', { minTrust: 'directory' }],
+    [
+      'algorithms: { signature: rsa-pss }',
+      { algorithms: { contentEncryption: null, keyManagement: null, signature: 'rsa-pss' } },
+    ],
+    [
+      'steering: { header: X-Steer }, stripTag: true',
+      { steering: { tags: false, header: 'x-steer', mayLower: false }, stripTag: true },
+    ],
+    [
+      'steering: { tags: true }, withoutCertificate: refuse-recipient',
+      { steering: { tags: true, header: null, mayLower: false }, withoutCertificate: 'refuse-recipient' },
+    ],
+  ])('%s', (written, demands) => {
+    const loaded = load(`        ${written}`);
+    expect(loaded.kind === 'ok' ? loaded.config.policy.rules[0] : loaded.problems).toMatchObject(demands);
+  });
+
+  test.each<[string, string, RegExp]>([
+    ['no tag to take out', 'stripTag: true', /:12:19: error: .*no tag to take out/],
+    ['nothing steers', 'steering: { mayLower: true }', /:12:19: error: .*nothing steers/],
+    ['nothing is pinned', 'algorithms: {}', /:12:21: error: .*nothing is said/],
+    ['an unknown algorithm', 'algorithms: { signature: dsa }', /:12:34: error: .*rsa-pss/],
+    ['TLS at will', 'requireTls: true', /:12:21: error: .*upstream/],
+  ])('%s is told with line and column', (_, written, problem) => {
+    expect(problems(`        ${written}`)).toEqual([expect.stringMatching(problem)]);
+  });
+
+  test.each<[string, RegExp]>([
+    ['sign: never, encrypt: require, form: triple-wrap', /form: triple-wrap signs/],
+    [
+      'sign: require, encrypt: never, algorithms: { keyManagement: ecdh }',
+      /keyManagement: this says something only/,
+    ],
+    [
+      'sign: never, encrypt: require, algorithms: { signature: ecdsa }',
+      /signature: this says something only/,
+    ],
+    ['sign: never, encrypt: never, steering: { tags: true, mayLower: true }', /nothing to lower/],
+  ])('%s contradicts itself', (written, problem) => {
+    const told = problems(`        when: { login: [ a ] } }\n    - { name: two, ${written}`);
+    expect(told).toEqual([expect.stringMatching(problem)]);
+  });
+});

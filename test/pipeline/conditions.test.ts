@@ -44,7 +44,7 @@ function parts(rules: readonly Rule[]) {
 async function decidedBy(rules: readonly Rule[], octets: Buffer): Promise<string> {
   const upstream = new FakeUpstream();
   const sent = submission(ALICE, [BOB], octets);
-  const explained = await explainSubmission(sent, parts(rules));
+  const explained = await explainSubmission(sent, upstream.upstream, parts(rules));
   const { kind, reply } = await outboundStory(parts(rules)).submit(sent, upstream);
   if (kind === 'refused') {
     expect(explained.reply).toEqual({ code: reply.code, text: reply.lines.join(' ') });

@@ -47,6 +47,7 @@ function send(
       recipients,
       protection,
       rule: 'all',
+      requireTls: false,
       make: () => make?.(index) ?? Promise.resolve(handedIn.octets),
     };
   });
@@ -149,7 +150,7 @@ describe('several variants', () => {
     if (bob === undefined || carol === undefined || dave === undefined || alice === undefined)
       throw new Error();
     const of = (recipients: PreparedVariant['recipients'], encrypted: boolean): PreparedVariant => ({
-      ...{ recipients, protection: protection(encrypted), rule: 'all', make },
+      ...{ recipients, protection: protection(encrypted), rule: 'all', requireTls: false, make },
     });
     const variants = [of([bob], false), of([carol], true), of([dave, alice], true)];
     await handOverAll(handedIn, variants, upstream, { delivered, log });

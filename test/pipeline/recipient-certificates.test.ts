@@ -60,6 +60,33 @@ describe('certificates of recipients', () => {
     expect(found).toEqual([{ kind: 'none' }]);
   });
 
+  it('that were found under the address in another letter case are those of its owner', async () => {
+    const known = directory.knows(bob).known.get(BOB) ?? [];
+    directory.known.set(
+      'Bob@example.org',
+      known.map((one) => ({ ...one, foundAs: BOB })),
+    );
+    const found = await lookups.settle(origin('a'), [recipient('Bob@example.org')], NOW);
+    expect(found.map(({ kind }) => kind)).toEqual(['usable']);
+  });
+
+  it('that a person trusts need no path, under hard too', async () => {
+    const [known] = directory.knows(bob).known.get(BOB) ?? [];
+    const revocation = { failure: 'hard', standing: { of: async () => ({ kind: 'no-path' }) } } as const;
+    const doubts = async (one: KnownCertificate) => {
+      directory.known.set(BOB, [one]);
+      const strict = new RecipientLookups(directory, log, () => true, { revocation });
+      const [found] = await strict.settle(origin('a'), [recipient(BOB)], NOW);
+      return found?.kind === 'usable' ? found.certificates.map(({ doubt }) => doubt) : found?.kind;
+    };
+    if (known === undefined) throw new Error('bob is known');
+    const decision = { by: 'carol', reason: 'met', at: NOW };
+    expect(await doubts({ ...known, trust: 'verified' })).toEqual([
+      { because: expect.anything(), mayPass: false },
+    ]);
+    expect(await doubts({ ...known, trust: 'verified', decision })).toEqual([null]);
+  });
+
   it('that have expired by then are there and cannot be used, which is said', async () => {
     directory.knows(bob);
     const late = new Date(NOW.getTime() + 3 * 24 * 60 * 60 * 1000);

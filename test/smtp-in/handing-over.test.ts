@@ -35,6 +35,7 @@ const variant = (submission: Submission, names: readonly string[], text: string)
   recipients: submission.envelope.recipients.filter((r) => names.includes(r.mailbox.localPart)),
   octets: Buffer.from(text),
   protection: { signed: true, encrypted: false },
+  requireTls: false,
 });
 
 async function send(
@@ -219,4 +220,10 @@ test('a client that goes while its message is handed over: it is delivered once,
   expect(gateway.upstream.accepted.length).toBe(1);
   while (!gateway.upstream.commands.includes('QUIT')) await new Promise((resolve) => setImmediate(resolve));
   expect(gateway.upstream.commands.at(-1)).toBe('QUIT');
+});
+
+test('a variant that must leave by TLS only goes nowhere without', async () => {
+  const reply = await send((submission) => [{ ...variant(submission, ['b'], 'x\r\n'), requireTls: true }]);
+  expect(reply).toMatch(/^451/);
+  expect(gateway?.upstream.commands).not.toContain('DATA');
 });

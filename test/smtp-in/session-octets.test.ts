@@ -30,6 +30,7 @@ const ok = (text: string): Promise<Answer> =>
 class Recorder implements Upstream {
   readonly name = 'recorder:25';
   readonly extensions = readExtensions({ code: 250, lines: ['x', 'SIZE', 'SMTPUTF8', 'AUTH PLAIN'] });
+  readonly secure = false;
   readonly lost = null;
   readonly heard: string[] = [];
   whenLost(): void {

@@ -93,6 +93,7 @@ const ENVELOPE = {
   recipients: [TO],
 };
 const SINK: HandOver = {
+  upstream: { tls: false, requireTls: false },
   deliver: async () => ({ kind: 'accepted', reply: { code: 250, lines: ['2.0.0 Ok'] } }),
 };
 
@@ -115,6 +116,10 @@ function rule(sign: boolean, encrypt: boolean): Rule {
     alreadyProtected: 'forward',
     minTrust: 'harvested',
     revocation: null,
+    requireTls: 'no',
+    algorithms: null,
+    steering: null,
+    stripTag: false,
     subject: 'keep',
   };
 }

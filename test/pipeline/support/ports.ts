@@ -160,6 +160,7 @@ export const LOST: HandOverOutcome = { kind: 'unreachable', reason: 'it closed t
 export class FakeUpstream implements HandOver {
   readonly taken: Variant[] = [];
   readonly offered: Variant[] = [];
+  upstream = { tls: true, requireTls: true };
   readonly #outcomes: (HandOverOutcome | Error)[];
 
   constructor(...outcomes: (HandOverOutcome | Error)[]) {
@@ -231,6 +232,10 @@ export function rule(changes: Partial<Rule> = {}): Rule {
     alreadyProtected: 'forward',
     minTrust: 'harvested',
     revocation: null,
+    requireTls: 'no',
+    algorithms: null,
+    steering: null,
+    stripTag: false,
     ...changes,
   };
 }

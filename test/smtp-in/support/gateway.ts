@@ -39,6 +39,7 @@ export class ForwardingStory implements OutboundStory {
       recipients: submission.envelope.recipients,
       octets: submission.octets,
       protection: { signed: false, encrypted: false },
+      requireTls: false,
     });
     return this.outcome(outcome);
   }

@@ -1,0 +1,46 @@
+import type { OutboundVariant } from '../policy/decide-outbound.ts';
+import { quoted } from '../policy/quoted.ts';
+import { ownProblem, readerProblem, signerProblem } from '../smime/pinned-algorithms.ts';
+import { MailRefused } from './refusal.ts';
+import type { AlgorithmFacts } from './variant-algorithms.ts';
+
+/**
+ * Algorithms that a rule pins: what a reader cannot read, or a key cannot do, is a refusal and never another algorithm.
+ *
+ * @throws MailRefused with who and why
+ */
+export function checkPinned(
+  { recipients, sign, encrypt, algorithms: pins, rule }: OutboundVariant,
+  { certificates, own, signingKey }: AlgorithmFacts,
+  addresses: readonly string[],
+): void {
+  if (pins === null) return;
+  if (sign !== null && signingKey !== null) {
+    const problem = signerProblem(pins, signingKey.schemes);
+    if (problem !== null) throw refusal(`The mail cannot be signed as the rule ${rule} demands: ${problem}.`);
+  }
+  if (encrypt === null) return;
+  for (const [place, index] of recipients.entries()) {
+    const known = certificates[index];
+    const reader =
+      known?.kind === 'usable' ? known.certificates[encrypt.certificates[place] ?? -1] : undefined;
+    const problem = reader === undefined ? null : readerProblem(pins, reader);
+    if (problem === null) continue;
+    const address = quoted(addresses[index] ?? '');
+    throw refusal(`To ${address}: the mail cannot be encrypted as the rule ${rule} demands: ${problem}.`);
+  }
+  const problem = own === null ? null : ownProblem(pins, own);
+  if (problem !== null) {
+    throw refusal(`Your own copy cannot be encrypted as the rule ${rule} demands: ${problem}.`);
+  }
+}
+
+function refusal(sentence: string): MailRefused {
+  return new MailRefused({
+    code: 'policy.algorithms',
+    duration: 'permanent',
+    // RFC 3463 §3.8: X.7.5 cryptographic failure.
+    enhancedCode: '5.7.5',
+    publicText: `${sentence} Nothing was sent to anybody. Please ask the administrator of the mail gateway.`,
+  });
+}
