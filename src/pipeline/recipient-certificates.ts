@@ -149,7 +149,7 @@ async function assess(
   const usable: (KnownCertificate & { doubt: RevocationDoubt | null })[] = [];
   let because: string | null = null;
   for (const { known, standing } of found) {
-    if (!speaksFor(known.certificate, address)) continue;
+    if (!speaksFor(known.certificate, known.foundAs ?? address)) continue;
     const verdict = mayCertificateEncrypt(known.certificate, at, postQuantum);
     if (verdict.kind !== 'may') {
       because ??= verdict.text;
@@ -167,9 +167,10 @@ async function assess(
  * What `hard` has against a certificate that is not known to be revoked; null: nothing. One that leads to no anchor has nobody
  * who could revoke it: what is asked of it is the trust that its rule wants, but `verified` it is only as long as there is a path.
  */
-function doubtAbout({ trust }: KnownCertificate, stands: Standing | null): RevocationDoubt | null {
+function doubtAbout({ trust, decision }: KnownCertificate, stands: Standing | null): RevocationDoubt | null {
   if (stands?.kind === 'unchecked') return { because: stands.why, mayPass: stands.mayPass };
-  if (stands?.kind !== 'no-path' || trust !== 'verified') return null;
+  // A person's word stands for the path.
+  if (stands?.kind !== 'no-path' || trust !== 'verified' || decision !== undefined) return null;
   return {
     because: 'It leads to no trust anchor any more, so its revocation cannot be checked.',
     mayPass: false,

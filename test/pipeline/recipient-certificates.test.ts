@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { KnownCertificate } from '../../src/pipeline/ports.ts';
+import type { KnownCertificate, RevocationStanding, RevocationUse } from '../../src/pipeline/ports.ts';
 import { distinct, RecipientLookups } from '../../src/pipeline/recipient-certificates.ts';
 import { type Person, Town } from './support/people.ts';
 import { away, FakeDirectory, FakeLog, origin, recipient } from './support/ports.ts';
@@ -72,7 +72,8 @@ describe('certificates of recipients', () => {
 
   it('that a person trusts need no path, under hard too', async () => {
     const [known] = directory.knows(bob).known.get(BOB) ?? [];
-    const revocation = { failure: 'hard', standing: { of: async () => ({ kind: 'no-path' }) } } as const;
+    const standing: RevocationStanding = { of: async () => ({ kind: 'no-path' }) };
+    const revocation: RevocationUse = { failure: 'hard', standing };
     const doubts = async (one: KnownCertificate) => {
       directory.known.set(BOB, [one]);
       const strict = new RecipientLookups(directory, log, () => true, { revocation });
