@@ -140,6 +140,7 @@ export const migrations: readonly Migration[] = [
       'CREATE INDEX known_address_by_certificate ON known_address (certificate)',
       "CREATE INDEX known_address_by_state ON known_address (state) WHERE state <> 'current'",
       'CREATE INDEX certificate_journal_by_certificate ON certificate_journal (fingerprint)',
+      'CREATE INDEX certificate_decision_by_journal ON certificate_decision (journal)',
     ],
   },
 ];
