@@ -140,7 +140,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const epochStore = await openSqlite(join(config.stateFolder, 'epochs.sqlite'), epochMigrations);
     open.push(epochStore);
     const kept = new SqliteEpochs(epochStore, clock);
-    const epochs = new Epochs(kept);
+    const epochs = new Epochs(kept, clock);
     const { newEpoch } = config.reading;
     const views = await openViewRecords(config.stateFolder, kept, { newEpoch, now: clock() });
     open.push(views.store);

@@ -71,7 +71,8 @@ export class ToldSession {
     // What clients have heard has to be known when an epoch begins; that it cannot be written down changes nothing now.
     const key = mailboxId === undefined ? null : `id ${mailboxId}`;
     const named = this.#found?.named ?? null;
-    const isNews = toldNow(named, null, { key: key ?? named?.key ?? '', upstream: uidValidity, due: 0 });
+    const now = { key: key ?? named?.key ?? '', upstream: uidValidity, due: 0, seconds: 0 };
+    const isNews = toldNow(named, null, now);
     if (isNews.kind === 'told' && !isNews.changed) return;
     this.#parts.login
       .resolve(name, { key, upstream: uidValidity, due: 0 })
@@ -84,7 +85,8 @@ export class ToldSession {
     for (const row of [named, moved]) {
       if (row === null || row.told !== told) continue;
       const { upstream } = row;
-      const now = toldNow(named, moved, { key: key ?? named?.key ?? `name ${name}`, upstream, due });
+      const known = key ?? named?.key ?? `name ${name}`;
+      const now = toldNow(named, moved, { key: known, upstream, due, seconds: 0 });
       if (now.kind !== 'exhausted' && now.row.told === told) return upstream;
     }
     return null;

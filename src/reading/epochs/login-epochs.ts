@@ -30,10 +30,12 @@ type Held = { login: Promise<LoginEpochs>; holders: number };
 /** What clients are told of mailboxes, the same in all sessions of a login. */
 export class Epochs {
   readonly store: EpochStore;
+  readonly #now: () => Date;
   readonly #held = new Map<string, Held>();
 
-  constructor(store: EpochStore) {
+  constructor(store: EpochStore, now: () => Date) {
     this.store = store;
+    this.#now = now;
   }
 
   /** `leave` lets go of it. @throws SealgateError `store.unavailable` (temporary) */
@@ -56,7 +58,9 @@ export class Epochs {
   }
 
   #begin(reader: string): Held {
-    const login = this.store.withEpoch(reader).then((rows) => new LoginEpochs(this.store, reader, rows));
+    const login = this.store
+      .withEpoch(reader)
+      .then((rows) => new LoginEpochs(this.store, reader, rows, this.#now));
     const held: Held = { login, holders: 0 };
     this.#held.set(reader, held);
     return held;
@@ -72,12 +76,14 @@ export class LoginEpochs {
   readonly #store: EpochStore;
   readonly #reader: string;
   readonly #rows: Map<string, ToldMailbox>;
+  readonly #now: () => Date;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(store: EpochStore, reader: string, rows: ReadonlyMap<string, ToldMailbox>) {
+  constructor(store: EpochStore, reader: string, rows: ReadonlyMap<string, ToldMailbox>, now: () => Date) {
     this.#store = store;
     this.#reader = reader;
     this.#rows = new Map(rows);
+    this.#now = now;
   }
 
   /** Whether anything is told otherwise than by the mail server. */
@@ -102,18 +108,17 @@ export class LoginEpochs {
    * @param now `due` 0: of no epoch that no session has begun with; `key` null: whatever it was
    * @throws SealgateError `store.unavailable` (temporary), `epoch.exhausted` (permanent)
    */
-  resolve(name: string, now: Omit<MailboxNow, 'key'> & { key: string | null }): Promise<Resolved> {
+  resolve(name: string, now: Resolving): Promise<Resolved> {
     const resolving = this.#turn.then(() => this.#resolve(name, now));
     this.#turn = resolving.catch(() => undefined);
     return resolving;
   }
 
-  async #resolve(
-    name: string,
-    { key, upstream, due }: Omit<MailboxNow, 'key'> & { key: string | null },
-  ): Promise<Resolved> {
+  async #resolve(name: string, { key, upstream, due }: Resolving): Promise<Resolved> {
     const { named, moved } = await this.find(name, key);
-    const found = toldNow(named, moved, { key: key ?? named?.key ?? `name ${name}`, upstream, due });
+    const seconds = Math.floor(this.#now().getTime() / 1_000);
+    const known = key ?? named?.key ?? `name ${name}`;
+    const found = toldNow(named, moved, { key: known, upstream, due, seconds });
     if (found.kind === 'exhausted') throw exhausted();
     const { row } = found;
     if (found.kind === 'cannot-begin' || found.changed) await this.#store.put(this.#reader, name, row);
@@ -133,6 +138,8 @@ export class LoginEpochs {
     await renaming;
   }
 }
+
+type Resolving = Pick<MailboxNow, 'upstream' | 'due'> & { key: string | null };
 
 export type Resolved = { told: number; epoch: 'begun' | 'cannot-begin' | 'as-before' };
 

@@ -22,6 +22,8 @@ export type MailboxNow = {
   upstream: number;
   /** The newest epoch that was begun for it; 0: none. */
   due: number;
+  /** The time, since 1970. */
+  seconds: number;
 };
 
 export type ToldNow =
@@ -36,13 +38,14 @@ const LARGEST = 0xffff_ffff;
 
 /**
  * Holds, once an epoch was begun for it: what is told under a name becomes larger with every change of mailbox, UIDVALIDITY or epoch, and
- * stays the same without one. Before that it is what the mail server says, whatever that is.
+ * stays the same without one. Before that it is what the mail server says, whatever that is. A new number is no smaller than the time,
+ * and so larger than those that were told and forgotten, as after a restore.
  *
  * @param named what is known by its name; null: nothing
  * @param moved what is known of the same mailbox by another name; null: nothing
  */
 export function toldNow(named: ToldMailbox | null, moved: ToldMailbox | null, now: MailboxNow): ToldNow {
-  const { key, upstream, due } = now;
+  const { key, upstream, due, seconds } = now;
   const epoch = Math.max(named?.epoch ?? 0, moved?.epoch ?? 0, due);
   let highest = Math.max(named?.highest ?? 0, moved?.highest ?? 0);
   const settled = (told: number): ToldNow => {
@@ -60,7 +63,7 @@ export function toldNow(named: ToldMailbox | null, moved: ToldMailbox | null, no
   if (elsewhere !== null && elsewhere > (named?.highest ?? 0)) return settled(elsewhere);
   // Until its first epoch, what was told in answers about other mailboxes (STATUS, COPYUID) was not written down.
   if ((named?.epoch ?? 0) === 0) highest = Math.max(highest, upstream);
-  const next = upstream > highest ? upstream : highest + 1;
+  const next = Math.max(upstream, highest + 1, seconds <= LARGEST ? seconds : 0);
   if (next <= LARGEST) return settled(next);
   const before = named ?? (moved === null ? { key, upstream, told: upstream, highest } : null);
   const onlyEpoch = before !== null && isSameMailbox(before.key, key) && before.upstream === upstream;

@@ -38,7 +38,7 @@ afterEach(async () => {
 async function start(): Promise<void> {
   store = await openSqlite(join(folder, 'epochs.sqlite'), epochMigrations);
   epochs = new SqliteEpochs(store, () => new Date());
-  proxy = await startTestProxy(upstream.port, { reading: { epochs: new Epochs(epochs) } });
+  proxy = await startTestProxy(upstream.port, { reading: { epochs: new Epochs(epochs, () => new Date(0)) } });
 }
 
 class Session {

@@ -5,7 +5,7 @@ import { type ToldMailbox, toldNow } from '../../../src/reading/epochs/told-uid-
 const LARGEST = 0xffff_ffff;
 
 function told(named: ToldMailbox | null, upstream: number, due = 0, key = 'name A'): ToldMailbox {
-  const found = toldNow(named, null, { key, upstream, due });
+  const found = toldNow(named, null, { key, upstream, due, seconds: 0 });
   if (found.kind !== 'told') throw new Error(found.kind);
   return found.row;
 }
@@ -37,16 +37,26 @@ describe('the UIDVALIDITY that clients are told', () => {
     expect(told(told(first, 1_000, 1), 3, 1).told).toBe(1_001);
   });
 
+  it('is no smaller than the time, so that what was told and forgotten is not told again', () => {
+    const now = { key: 'name A', upstream: 7, due: 1, seconds: 1_700_000_000 };
+    const first = toldNow(null, null, now);
+    expect(first).toMatchObject({ row: { told: 1_700_000_000 } });
+    if (first.kind !== 'told') throw new Error(first.kind);
+    expect(toldNow(first.row, null, { ...now, seconds: 1_800_000_000 })).toMatchObject({ row: first.row });
+    expect(toldNow(first.row, null, { ...now, due: 2 })).toMatchObject({ row: { told: 1_700_000_001 } });
+    expect(told(null, 7).told).toBe(7);
+  });
+
   it('at its largest stays what it is in a new epoch, and tells nothing of another mailbox', () => {
     const last = told(null, LARGEST);
-    expect(toldNow(last, null, { key: 'name A', upstream: LARGEST, due: 1 })).toEqual({
+    expect(toldNow(last, null, { key: 'name A', upstream: LARGEST, due: 1, seconds: 0 })).toEqual({
       kind: 'cannot-begin',
       row: { ...last, epoch: 1 },
     });
-    expect(toldNow({ ...last, epoch: 1 }, null, { key: 'name A', upstream: 5, due: 1 })).toEqual({
+    expect(toldNow({ ...last, epoch: 1 }, null, { key: 'name A', upstream: 5, due: 1, seconds: 0 })).toEqual({
       kind: 'exhausted',
     });
-    expect(toldNow(null, null, { key: 'name A', upstream: LARGEST, due: 1 })).toMatchObject({
+    expect(toldNow(null, null, { key: 'name A', upstream: LARGEST, due: 1, seconds: 0 })).toMatchObject({
       kind: 'cannot-begin',
       row: { told: LARGEST },
     });
@@ -54,7 +64,7 @@ describe('the UIDVALIDITY that clients are told', () => {
 
   it('goes with a mailbox to another name, unless more was told under that one', () => {
     const moved = { key: 'id 1', upstream: 7, epoch: 1, told: 8, highest: 8 };
-    const now = { key: 'id 1', upstream: 7, due: 1 };
+    const now = { key: 'id 1', upstream: 7, due: 1, seconds: 0 };
     expect(toldNow(null, moved, now)).toMatchObject({ row: { told: 8 } });
     const other = { key: 'id 2', upstream: 8, epoch: 0, told: 8, highest: 8 };
     expect(toldNow(other, moved, now)).toMatchObject({ row: { told: 9 } });
