@@ -164,6 +164,11 @@ export class MailboxViews {
     return this.#kinds.get(uid) ?? this.#reader.recorded(this.#stored(uid));
   }
 
+  /** Whether more may have been said of it than listings say, in this session or a former one. */
+  isRecorded(uid: number): boolean {
+    return this.#reader.recorded(this.#stored(uid)) !== null;
+  }
+
   /** The first answer stays. */
   learn(uid: number, kind: ViewKind): void {
     if (this.#kinds.has(uid) || this.#overlaid.has(uid)) return;

@@ -20,6 +20,7 @@ import {
   type ServerLine,
 } from './server-line.ts';
 import type { Exchange } from './session.ts';
+import { ShellResponses } from './shell-responses.ts';
 import type { Wire } from './wire.ts';
 import { sendWritten, type Written } from './written-command.ts';
 
@@ -71,6 +72,7 @@ export class UpstreamSide {
   readonly #told: ToldResponses;
   readonly #items: FetchItems;
   readonly #plainResponses: PlainResponses;
+  readonly #shellResponses: ShellResponses;
   readonly #relayContext: RelayContext;
   /** What has to be waited for before the next response. */
   #waited: Promise<void> | null = null;
@@ -81,6 +83,7 @@ export class UpstreamSide {
     this.#told = new ToldResponses(exchange);
     this.#items = new FetchItems(views.names, () => views.listing);
     this.#plainResponses = new PlainResponses(this.#items, views);
+    this.#shellResponses = new ShellResponses(this.#items, views);
     this.#relayContext = {
       views,
       places: exchange.places,
@@ -142,7 +145,7 @@ export class UpstreamSide {
   }
 
   /**
-   * Passes on the responses ahead that go on as they are, all at once. `other`: the next is none of them; `coming`: it may be one,
+   * Passes on the responses ahead that go on as they are, all at once, or one whose answer is at hand. `other`: the next is none of them; `coming`: it may be one,
    * and is not whole yet. Else: what has to be waited for.
    */
   #plain(upstream: Wire): Promise<void> | null | 'other' | 'coming' {
@@ -166,7 +169,12 @@ export class UpstreamSide {
         return wait;
       }
       const rest = this.#plainResponses.rest(ahead);
-      if (rest === 'whole') return 'other';
+      if (rest === 'whole') {
+        const shell = this.#shellResponses.first(ahead);
+        if (shell === null) return 'other';
+        upstream.skip(shell.length);
+        return this.#whole(shell.said);
+      }
       if (!upstream.joinAhead()) return rest === 'short' ? 'coming' : 'other';
     }
   }

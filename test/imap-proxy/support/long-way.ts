@@ -1,4 +1,5 @@
 import { newSessionId } from '../../../src/ids.ts';
+import { octetsOf } from '../../../src/imap-proxy/answer.ts';
 import { FetchItems } from '../../../src/imap-proxy/fetch-plan.ts';
 import { FetchRelay, type RelayContext } from '../../../src/imap-proxy/fetch-relay.ts';
 import { Framer } from '../../../src/imap-proxy/framer.ts';
@@ -84,6 +85,57 @@ export function longWay(octets: Buffer, views: RecordedViews): Buffer | null {
     waited ||= wait !== null;
     wait?.catch(() => undefined);
     if (waited) return null;
+  }
+  return framer.inside || framer.buffered > 0 ? null : Buffer.concat(said);
+}
+
+/**
+ * The same of responses that are answered for, too: all that their client hears. null: one of them is not a FETCH response, or has to
+ * be asked for.
+ */
+export async function answeredTheLongWay(octets: Buffer, views: RecordedViews): Promise<Buffer | null> {
+  const said: Buffer[] = [];
+  const context: RelayContext = {
+    views,
+    places: {
+      spool: encryptedSpool(),
+      openings: new Openings(),
+      login: views.login,
+      ended: new AbortController().signal,
+    },
+    items: new FetchItems(NAMES),
+    waits: new Waits(systemTimers),
+    write(each) {
+      said.push(each);
+      return null;
+    },
+    say(response) {
+      if (Buffer.isBuffer(response)) {
+        said.push(response);
+        return null;
+      }
+      return (async () => {
+        for await (const each of octetsOf(response)) said.push(Buffer.from(each));
+        response.release();
+      })();
+    },
+    inBackground: () => undefined,
+    fetchOf: () => null,
+    uids: new Map(),
+    observe: () => undefined,
+  };
+  const framer = new Framer('server', limits.imap.upstreamLineOctets);
+  framer.push(octets);
+  let relay: FetchRelay | null = null;
+  for (let event = framer.next(); event !== null; event = framer.next()) {
+    if (event.type === 'literal') await relay?.literal(event.octets, event.remaining);
+    else if (!event.first) await relay?.line(event.octets, 0, event.literal);
+    else {
+      const line = readServerLine(event.octets);
+      if (line.kind !== 'fetch') return null;
+      relay = new FetchRelay(context, line.msn);
+      await relay.line(event.octets, line.at, event.literal);
+    }
   }
   return framer.inside || framer.buffered > 0 ? null : Buffer.concat(said);
 }
