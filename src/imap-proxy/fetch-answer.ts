@@ -153,7 +153,10 @@ async function answerItem(
     const fields = shell ?? (await shellIn(view));
     return literal(shapeOfFields(kept, shape, fields, names, header?.fields ?? null));
   }
-  if (item.kind === 'preview') return [view === null ? NIL : preview(await previewOf(view))];
+  if (item.kind === 'preview') {
+    const words = listed.preview() ?? (view === null ? null : await previewOf(view));
+    return [words === null ? NIL : preview(words)];
+  }
   if (view === null || item.kind === 'unknown') return NOT_SHOWN;
   switch (item.kind) {
     case 'structure':

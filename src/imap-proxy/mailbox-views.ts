@@ -35,6 +35,8 @@ export type ListedMessage = {
   shell: readonly string[] | null;
   /** null: only its view tells. */
   size: number | 'as-announced' | null;
+  /** First words of one that this session has opened; null: of any other. */
+  preview: () => string | null;
 };
 
 const NO_MAILBOX: SelectedMailbox = { name: '', uidValidity: 0, uidNext: null, exists: 0 };
@@ -267,6 +269,7 @@ export class MailboxViews {
       header: this.#reader.shownHeader(message),
       shell: this.#reader.shellOf(message),
       size: this.#overlaid.has(uid) ? 'as-announced' : this.#reader.sizeOf(message),
+      preview: () => this.#texts.find(message)?.preview ?? null,
     };
   }
 

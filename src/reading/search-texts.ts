@@ -3,6 +3,7 @@ import type { MessageView } from '../mail-view/message-view.ts';
 import { collect } from '../octets/collect.ts';
 import type { OpeningKey } from '../pipeline/ports.ts';
 import { type KeyWatch, keyWatch } from './key-watch.ts';
+import { previewOf } from './preview.ts';
 import { type SearchText, searchTextOf } from './search-text.ts';
 import { messageKey, type StoredMessage } from './stored-message.ts';
 
@@ -10,6 +11,8 @@ export type KeptText = {
   message: StoredMessage;
   text: SearchText;
   protectedHeader: boolean;
+  /** Its first words as they are written; null: it is too large to have them here. */
+  preview: string | null;
   /** Those that opened it. */
   keys: readonly OpeningKey[];
 };
@@ -87,17 +90,24 @@ export class SearchTexts {
     // While it was read, another part of the same client's command may have come here, or the session may have ended.
     if (this.#ended) return null;
     const text = await searchTextOf(octets);
+    const preview = octets.length === view.length ? await previewOf(view) : null;
     if (this.#ended) return null;
     const meanwhile = this.#kept.get(key);
     if (meanwhile !== undefined) return meanwhile;
     const { protectedHeader = false, keys = [] } = about;
-    const kept = { message, text, protectedHeader, keys };
+    const kept = { message, text, protectedHeader, preview, keys };
     this.#kept.set(key, kept);
     this.#characters += kept.text.characters;
     this.#all.add(kept, () => this.#drop(key, kept));
     if (keys.length > 0) this.#unwatch ??= this.#watch.watch(() => this.#forgetGone());
     this.#forgetOldest();
     return kept;
+  }
+
+  /** null: its words are not here, or a key that opened it is gone. */
+  find(message: StoredMessage): KeptText | null {
+    const kept = this.#kept.get(messageKey(message));
+    return kept?.keys.every(({ isThere }) => isThere !== false) === true ? kept : null;
   }
 
   /** Those for which `where` holds, as far as their keys are there. */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import { type ImapConversation, literal } from './support/imap-conversation.ts';
 import type { TestProxy } from './support/listener.ts';
 import { startTestSession, type TestSession } from './support/test-session.ts';
@@ -108,10 +109,16 @@ test('RFC 8970: the words of an opened message; of one that was not opened, none
   expect(await preview('a', 'PREVIEW (LAZY)')).toMatch(/^\* 1 FETCH \(UID 7 PREVIEW NIL BODY/);
   expect(await preview('b', 'PREVIEW')).toMatch(/^\* 1 FETCH \(UID 7 PREVIEW NIL BODY/);
   expect(proxy.control.opened).toBe(0);
-  client.send('f UID FETCH 7 BODY.PEEK[]\r\n');
-  await serve(/^f /, `${response(1, `UID 7 BODY[] ${literal(ENCRYPTED)}`)}TAG OK\r\n`);
-  await client.until(/f OK\r\n/);
+  // However many were opened since, of which no more than a few views are kept.
+  for (const uid of [7, ...Array.from({ length: limits.view.cachedViews }, (_, at) => 20 + at)]) {
+    client.send(`f UID FETCH ${uid} BODY.PEEK[]\r\n`);
+    await serve(/^f /, `${response(1, `UID ${uid} BODY[] ${literal(ENCRYPTED)}`)}TAG OK\r\n`);
+    await client.until(/f OK\r\n/);
+  }
+  const opened = proxy.control.opened;
   expect(await preview('c', 'PREVIEW')).toContain('PREVIEW {11}\r\nplain words BODY');
+  expect(await preview('d', 'PREVIEW (LAZY)')).toContain('PREVIEW {11}\r\nplain words BODY');
+  expect(proxy.control.opened).toBe(opened);
 });
 
 test.each([
