@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { explainSubmission } from '../../src/pipeline/explain-submission.ts';
+import { explainedLines } from '../../src/pipeline/explained-lines.ts';
+import type { Standing } from '../../src/pipeline/ports.ts';
+import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
+import { type Person, Town } from './support/people.ts';
+import {
+  away,
+  FakeDelivered,
+  FakeDirectory,
+  FakeKeyring,
+  FakeLog,
+  FakeUpstream,
+  mail,
+  rule,
+  ruleFor,
+  submission,
+} from './support/ports.ts';
+
+const ALICE = 'alice@example.org';
+const BOB = 'bob@example.org';
+const CAROL = 'carol@example.org';
+
+let town: Town;
+let alice: Person;
+let bob: Person;
+beforeAll(async () => {
+  town = await Town.found();
+  [alice, bob] = await Promise.all([town.person(ALICE), town.person(BOB)]);
+});
+afterAll(() => town?.end());
+
+let directory: FakeDirectory;
+let keyring: FakeKeyring;
+let standing: Standing;
+beforeEach(() => {
+  directory = new FakeDirectory();
+  keyring = new FakeKeyring([alice, bob]);
+  standing = { kind: 'good' };
+});
+
+const OCTETS = mail([`From: ${ALICE}`, `To: ${BOB}`, 'Subject: [x] Offer']);
+
+function explain(rules: readonly Rule[], to: readonly string[] = [BOB], octets = OCTETS) {
+  const { upstream } = new FakeUpstream();
+  return explainSubmission(submission(ALICE, to, octets), upstream, {
+    ...{
+      keyring,
+      directory,
+      delivered: new FakeDelivered(),
+      rules,
+      clock: () => new Date(),
+      log: new FakeLog(),
+    },
+    revocation: { failure: 'soft', standing: { of: async () => standing } },
+  });
+}
+
+describe('an explanation', () => {
+  it('has the documented shape', async () => {
+    directory.knows(bob, [], 'verified');
+    standing = { kind: 'unchecked', why: 'Nobody answered.', mayPass: true };
+    const rules = [
+      rule({ name: 'first', when: { ...ALWAYS, login: ['somebody'] } }),
+      ruleFor([BOB], { when: { ...ALWAYS, subjectTag: ['x'] }, subject: 'protect' }),
+    ];
+    const text = expect.any(String);
+    expect(JSON.parse(JSON.stringify(await explain(rules)))).toEqual({
+      ...{ from: ALICE, login: ALICE, listener: 'submission', protection: 'none' },
+      recipients: [
+        {
+          address: BOB,
+          rules: [
+            {
+              ...{ rule: 'first', applies: 'no' },
+              conditions: [{ condition: 'login', holds: 'no', found: `the login is ${ALICE}` }],
+            },
+            {
+              ...{ rule: `for ${BOB}`, applies: 'yes' },
+              conditions: [{ condition: 'subjectTag', holds: 'yes', found: 'the Subject begins with [x]' }],
+            },
+          ],
+          rule: `for ${BOB}`,
+          steering: null,
+          outcome: {
+            ...{ kind: 'send', sign: 'clear', certificate: 0, subject: 'protect' },
+            ...{ strip: null, algorithms: null, requireTls: false },
+          },
+          certificates: {
+            summary: 'verified',
+            known: [
+              {
+                ...{ fingerprint: bob.certificate.fingerprint, subject: text, issuer: text },
+                notAfter: bob.certificate.notAfter.toISOString(),
+                ...{ trust: 'verified', source: expect.any(String), because: 'it leads to a trust anchor' },
+                doubt: 'Nobody answered.',
+              },
+            ],
+          },
+          reply: null,
+        },
+      ],
+      messages: [
+        {
+          ...{ recipients: [BOB], rule: `for ${BOB}`, strip: null, requireTls: false },
+          signature: { form: 'clear', algorithm: 'ecdsa-sha256', because: text },
+          encryption: {
+            ...{ subject: 'protect', content: 'aes256-cbc', because: text, boundKey: false },
+            keys: [
+              { reader: BOB, algorithm: text, because: text },
+              { reader: 'the sender', algorithm: text, because: text },
+            ],
+          },
+        },
+      ],
+      reply: null,
+    });
+  });
+
+  it('has the reply at RCPT TO, and the one at the end of data', async () => {
+    directory.knows(bob);
+    const strict = ruleFor([CAROL], { encrypt: 'require', withoutCertificate: 'refuse-recipient' });
+    const { recipients, messages, reply } = await explain([strict, rule()], [BOB, CAROL]);
+    expect(recipients.map((one) => one.reply)).toEqual([
+      null,
+      { code: 550, text: expect.stringMatching(/^5\.7\.1 To carol@example\.org: .*no valid certificate/) },
+    ]);
+    expect(reply).toEqual({
+      code: 550,
+      text: expect.stringMatching(/^5\.7\.1 To carol@.*Nothing was sent to anybody\. .*\(mail \S+\)$/),
+    });
+    expect(messages).toEqual([]);
+  });
+
+  it('says who shares a message and who has one of his own', async () => {
+    const people = [bob, await town.person(CAROL), await town.person('dave@example.org')];
+    for (const one of people) directory.knows(one);
+    const octets = mail([`From: ${ALICE}`, `To: ${BOB}, ${CAROL}`]);
+    const { messages } = await explain(
+      [rule()],
+      people.map(({ address }) => address),
+      octets,
+    );
+    expect(messages.map(({ recipients }) => recipients)).toEqual([[BOB, CAROL], ['dave@example.org']]);
+  });
+
+  it('uses no key, and hands nothing over', async () => {
+    directory.knows(bob);
+    await explain([rule()]);
+    expect(keyring.signatures).toBe(0);
+  });
+
+  it.each<[string, Buffer, number, RegExp]>([
+    ['a mail in somebody else’s name', mail(['From: boss@example.org']), 550, /may not send as boss@/],
+    ['a mail without From', mail(['Subject: x']), 550, /one From field/],
+    [
+      'a mail that only claims to be encrypted',
+      mail([`From: ${ALICE}`, 'Content-Type: application/pkcs7-mime; smime-type=enveloped-data']),
+      554,
+      /but its content is not/,
+    ],
+  ])('of %s is the refusal', async (_, octets, code, text) => {
+    const explained = await explain([rule()], [BOB], octets);
+    expect(explained.reply).toEqual({ code, text: expect.stringMatching(text) });
+    expect(explained.recipients).toMatchObject([{ address: BOB, rules: [], outcome: null }]);
+    expect(explainedLines(explained).join('\n')).toMatch(text);
+  });
+
+  it('of an outage is the refusal for now', async () => {
+    directory.trouble = away('directory.unavailable');
+    const explained = await explain([rule()]);
+    expect(explained.reply).toMatchObject({ code: 451 });
+    expect(explained.recipients[0]?.certificates.summary).toBe('could not be looked up');
+  });
+
+  it('has no control characters, whatever the mail says', async () => {
+    const octets = mail([`From: ${ALICE}`, 'X-Class: =?utf-8?Q?=1B[2J=0A?=', 'Subject: [x] =?utf-8?Q?=1B?=']);
+    const when = { ...ALWAYS, header: [{ name: 'x-class', test: { kind: 'present' as const } }] };
+    for (const line of explainedLines(await explain([rule({ when })], ['"a\u001bb"@x.example'], octets))) {
+      expect(line).not.toMatch(/\p{Cc}/u);
+    }
+  });
+});
