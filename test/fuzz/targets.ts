@@ -6,6 +6,7 @@ import { directoryTargets } from './targets/directory.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
 import { imapAppendTargets } from './targets/imap-append.ts';
+import { imapEpochTargets } from './targets/imap-epoch.ts';
 import { imapInflateTargets } from './targets/imap-inflate.ts';
 import { imapPlainTargets } from './targets/imap-plain.ts';
 import { keyStoreTargets } from './targets/key-store.ts';
@@ -34,6 +35,7 @@ export const targets: readonly FuzzTarget[] = [
   ...imapAppendTargets,
   ...imapPlainTargets,
   ...imapInflateTargets,
+  ...imapEpochTargets,
   ...pop3Targets,
   ...searchTargets,
   ...mailViewTargets,

@@ -72,7 +72,9 @@ test('from the next session on, in a listing and of one message, and the view is
   ]);
   open.push(server);
   const epochs = new SqliteEpochs(store, () => new Date());
-  const proxy = await startTestProxy(server.port, { reading: { epochs: new Epochs(epochs, () => new Date(0)), account: 'x' } });
+  const proxy = await startTestProxy(server.port, {
+    reading: { epochs: new Epochs(epochs, () => new Date(0)), account: 'x' },
+  });
   open.push(proxy);
   const session = async (): Promise<Conversation> => {
     const client = await Conversation.login(proxy.port);
