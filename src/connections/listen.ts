@@ -87,6 +87,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
 
   async function arrive(socket: Socket, from: AddressRanges): Promise<void> {
     const { address } = remoteOf(socket);
+    // Reset before it was looked at, as the health checks of HAProxy are.
+    if (address === '') return void socket.destroy();
     const arrival = from.has(address)
       ? await proxiedClient(socket)
       : ({ kind: 'refused', reason: 'it is no load balancer of this listener' } as const);

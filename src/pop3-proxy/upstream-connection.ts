@@ -34,10 +34,11 @@ export async function connectUpstream(
   signal.addEventListener('abort', abandon);
   const timer = setTimeout(abandon, timeoutMs);
   try {
-    await expectOk(replies, upstream, 'it does not greet with +OK');
+    const greeting = await expectOk(replies, upstream, 'it does not greet with +OK');
     if (tls === 'starttls') replies = await startTls(replies, upstream, calling);
     let capabilities = await askCapabilities(replies, upstream);
-    if (tellClientAddress === true && from !== null && capabilities.list.has('XCLIENT')) {
+    const offered = capabilities.list.has('XCLIENT') || /^\[XCLIENT\]/.test(greeting);
+    if (tellClientAddress === true && from !== null && offered) {
       await tellClient(replies, upstream, from);
       capabilities = await askCapabilities(replies, upstream);
     }
@@ -51,10 +52,12 @@ export async function connectUpstream(
   }
 }
 
-async function expectOk(replies: Replies, upstream: MailServer, otherwise: string): Promise<void> {
+/** The text behind +OK. */
+async function expectOk(replies: Replies, upstream: MailServer, otherwise: string): Promise<string> {
   const status = await replies.status();
   if (status === null) throw mailServerFailure('upstream.unreachable', upstream, replies.leg.cause);
   if (status.kind !== 'ok') throw refused(upstream, `${otherwise} (${cleanStatus(status.text, true)})`);
+  return status.text.replace(/^\+OK ?/i, '');
 }
 
 async function startTls(replies: Replies, upstream: MailServer, calling: Calling): Promise<Replies> {
@@ -76,7 +79,7 @@ async function askCapabilities(replies: Replies, upstream: MailServer): Promise<
   return readCapabilities(lines);
 }
 
-/** Dovecot's XCLIENT for POP3: the answer is a new greeting. A refusal changes nothing. */
+/** Dovecot's XCLIENT for POP3, which it offers in its greeting to those it trusts. A refusal changes nothing. */
 async function tellClient(
   replies: Replies,
   upstream: MailServer,

@@ -12,6 +12,7 @@ const PACKAGES = {
   getmail: 'getmail6',
   gpgconf: 'gpgconf',
   gpgsm: 'gpgsm',
+  haproxy: 'haproxy',
   mbsync: 'isync',
   mutt: 'mutt',
   neomutt: 'neomutt',
