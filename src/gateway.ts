@@ -25,6 +25,7 @@ import { encryptedSpool } from './octets/encrypted-spool.ts';
 import { atRestStory } from './pipeline/at-rest.ts';
 import { inboundStory } from './pipeline/inbound.ts';
 import { keyFit } from './pipeline/key-fit.ts';
+import { lockedSecrets } from './pipeline/locked-secrets.ts';
 import { outboundStory } from './pipeline/outbound.ts';
 import type { Clock, ForeignJudge, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
@@ -36,6 +37,7 @@ import { Openings } from './reading/openings.ts';
 import type { Reading } from './reading/reader-views.ts';
 import type { ReadingSettings } from './reading/reading-settings.ts';
 import { RecordedMailboxes } from './reading/recorded-mailbox.ts';
+import { StoredViews, type StoredViewsParts, storeReaders } from './reading/stored/stored-views.ts';
 import { openRevocation } from './revocation/open-revocation.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp } from './smtp-out/connect.ts';
@@ -49,6 +51,7 @@ import { keyInventories } from './store/key-inventories.ts';
 import { type OpenedViewRecords, openViewRecords } from './store/open-view-records.ts';
 import { refusedSecrets } from './store/refused-secrets.ts';
 import { openSqlite } from './store/sqlite.ts';
+import { openStoredContents, removeStoredContents, STORED_VIEWS_FILE } from './store/stored-contents.ts';
 
 /** A running gateway. */
 export type Gateway = {
@@ -151,9 +154,18 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       views.records,
       needsEpoch ? (reader, mailbox) => kept.need(reader, mailbox) : null,
     );
+    const stored = await openStored(config, {
+      locks: lockedSecrets({ keyring, clock, standing: revocation.standing }),
+      ...{ secret: installation.viewSecret, log },
+    });
+    if (stored !== null) {
+      open.push(stored);
+      sources.onChange(() => stored.views.keysChanged());
+    }
     const settings = readingSettings(config.reading);
     const readingOf = ({ upstream }: Listener): Reading => ({
       ...{ recorded, settings, epochs },
+      ...(stored === null ? {} : { stored: stored.views }),
       account: upstream.host.toLowerCase(),
     });
     const { refreshAfterNewKey: messages } = config.reading;
@@ -278,6 +290,28 @@ function readingSettings(config: Config['reading']): ReadingSettings {
     backlog: backlog === 'all' ? null : backlog,
     policy: { unauthenticated, protectedHeaders },
     ...{ clearSignedStatus, foreign },
+  };
+}
+
+/** What was opened and is kept over sessions; null: nothing is to be kept, and nothing is there any more. */
+async function openStored(
+  { stateFolder, reading: { store }, imap, principals }: Config,
+  parts: Pick<StoredViewsParts, 'locks' | 'secret' | 'log'>,
+): Promise<(Closable & { views: StoredViews }) | null> {
+  const file = join(stateFolder, STORED_VIEWS_FILE);
+  if (store.keep === 'off') {
+    await removeStoredContents(file);
+    return null;
+  }
+  const { contents, store: database } = await openStoredContents(file);
+  const views = new StoredViews({ ...parts, contents, maxOctets: store.maxSize, logins: store.logins });
+  await views.keepOnly(storeReaders(imap, principals.list));
+  return {
+    views,
+    async close() {
+      await views.close();
+      await database.close();
+    },
   };
 }
 

@@ -226,6 +226,19 @@ export const limits = {
     /** Octets of the body of an encrypted message in which its recipients are looked for before it is listed. */
     peekedOctets: 8_192,
   },
+  /** What was opened and is kept over sessions, where the configuration wants that. */
+  storedViews: {
+    /** Of one login at one mail server, besides its quota of octets. */
+    messages: 100_000,
+    /** That are being written, in the whole process; what is opened meanwhile is not kept. */
+    writing: 32,
+    /** How long one of them may take, its key included. */
+    writingMs: 60_000,
+    /** Messages whose words a search takes out of the store at a time. */
+    scannedAtOnce: 100,
+    /** Messages of one mailbox whose words a search looks into, besides those that its session has opened; the newest. */
+    scanned: 50_000,
+  },
   /** Words of decrypted mail, for SEARCH. */
   searchText: {
     /** Octets of a view, from its beginning, in which words are looked for. */

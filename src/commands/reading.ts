@@ -12,6 +12,7 @@ import { loadInstallation } from '../store/installation.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { jsonText } from './json-output.ts';
 import { configPath, readConfig } from './read-config.ts';
+import { addForgetCommand } from './reading-forget.ts';
 
 /** `sealgate reading new-epoch`: clients of a login download mailboxes anew. */
 export function addReadingCommands(program: Command): void {
@@ -26,6 +27,7 @@ export function addReadingCommands(program: Command): void {
     .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
     .option('--json', 'as JSON')
     .action((options: NewEpochOptions) => newEpoch(options));
+  addForgetCommand(reading);
 }
 
 type NewEpochOptions = { login: string; mailbox?: string; config?: string; json?: true };

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { cacheSize } from './revocation-schema.ts';
 import { addressRange, list, login, maybe } from './values.ts';
 
 const shell = z.enum(['wrapped', 'transparent']);
@@ -26,6 +27,23 @@ const profile = z
     padding: padding.default('on').describe('As above, for these.'),
   })
   .describe('All that is said must hold. The first profile that does counts.');
+
+const store = z
+  .strictObject({
+    keep: z
+      .enum(['off', 'on'])
+      .default('off')
+      .describe(
+        'Whether what was opened is kept on disk, encrypted, for later sessions (opened.sqlite in the state folder): a mail that a slow key has opened once opens again at once, and searches find its words. It takes the very private key that opened it to read it again, used once for as long as it is open; without the card, nothing is read. `off`: the file is removed.',
+      ),
+    maxSize: cacheSize.prefault('256 MiB').meta({
+      description:
+        'With `on`: what is kept of each login at most; what was not read for the longest time goes first. Octets, or a number with KiB or MiB.',
+    }),
+    logins: maybe(list(login, 'With `on`: only of these; what was kept of others is removed.', ['alice'])),
+  })
+  .prefault({})
+  .describe('Opened mail that is kept over sessions, by IMAP.');
 
 /** The section `reading`. */
 export const readingSection = z
@@ -97,6 +115,7 @@ export const readingSection = z
       .describe(
         'Mail that is signed and readable by everybody is shown as it is stored. `header`: by IMAP its header says what was found of the signature, in the place of fields that servers have written on the way (Received and the like) and in exactly their octets, where there are enough; all else stays. Such mail is then taken whole and verified before it is read. It counts for mail that arrives after it was set.',
       ),
+    store,
     protectedHeaders: z
       .enum(['promote', 'ignore'])
       .default('promote')

@@ -12,7 +12,8 @@ const port = z
 const SMALLEST_CACHE = 1024 * 1024;
 const LARGEST_CACHE = 64 * 1024 * 1024 * 1024;
 
-const cacheSize = z.union([z.int(), z.string()]).transform((written, context) => {
+/** Of what may be thrown away at any time. */
+export const cacheSize = z.union([z.int(), z.string()]).transform((written, context) => {
   const octets = typeof written === 'number' ? written : octetsFrom(written);
   if (octets !== null && octets >= SMALLEST_CACHE && octets <= LARGEST_CACHE) return octets;
   const message = 'a size from 1 MiB to 65536 MiB is expected, like "256 MiB"';

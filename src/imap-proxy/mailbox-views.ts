@@ -8,6 +8,7 @@ import type { OctetSource } from '../octets/source.ts';
 import type { Patience } from '../pipeline/ports.ts';
 import type { AtRestMessages } from '../reading/at-rest-messages.ts';
 import { type OpenedView, type ReaderOptions, ReaderViews } from '../reading/reader-views.ts';
+import type { SearchText } from '../reading/search-text.ts';
 import { SearchTexts } from '../reading/search-texts.ts';
 import type { SelectedMailbox, StoredMessage } from '../reading/stored-message.ts';
 import { readMailboxName } from './append/mailbox-name.ts';
@@ -58,6 +59,8 @@ export class MailboxViews {
   /** Of messages shown as stored. */
   readonly headers = new UnfinishedHeaders();
   readonly #texts = new SearchTexts();
+  /** Messages of former sessions whose words can be looked into, and whether they show header fields that are not those stored. */
+  #before: ReadonlyMap<number, boolean> = new Map();
 
   /** Messages that lie encrypted at rest; null: there are none for this login. */
   readonly atRest: AtRestMessages | null;
@@ -110,6 +113,7 @@ export class MailboxViews {
     // Without a name or UIDVALIDITY the next mailbox could be taken for this one.
     this.#texts.forget((each) => each.protocol === 'imap' && (each.mailbox === '' || each.uidValidity === 0));
     this.headers.clear();
+    this.#before = new Map();
     this.atRest?.forget();
   }
 
@@ -289,13 +293,37 @@ export class MailboxViews {
     if (opened.kind === 'view' && !overlaid) {
       // Of what lies encrypted at rest, the whole header is inside.
       const protectedHeader = stored !== null || this.#reader.shownHeader(message) !== null;
-      await this.#texts.keep(message, opened.view, { protectedHeader, keys: opened.keys ?? [] });
+      const { view, keys = [] } = opened;
+      const kept = await this.#texts.keep(message, view, { protectedHeader, keys });
+      // Behind the back of whoever waits for the message.
+      if (kept !== null) void opened.keepWords?.({ text: kept.text, protectedHeader });
     }
     return opened;
   }
 
   observe(octets: OctetSource): Promise<void> {
     return this.#reader.observe(octets);
+  }
+
+  /**
+   * Has to be waited for before a search asks what was `opened`: messages of former sessions are among those from then on, as far as
+   * their words can be looked into. A key that is open may be used for that. Never rejects.
+   *
+   * @param which those whose header is another one than the stored one are enough for some searches
+   */
+  async lookAtWords(which: 'all' | 'protected'): Promise<void> {
+    const selected = this.#selected;
+    const before = await this.#reader.wordedBefore(which);
+    if (selected === this.#selected || this.#isSame(selected)) this.#before = before;
+  }
+
+  #isSame({ name, uidValidity }: SelectedMailbox): boolean {
+    return name === this.#selected.name && uidValidity === this.#selected.uidValidity;
+  }
+
+  /** The words of those, by UID; what has gone meanwhile is left out. Never rejects. */
+  wordsBefore(protectedHeader: boolean): AsyncIterable<[uid: number, text: SearchText]> {
+    return this.#reader.wordsBefore(protectedHeader);
   }
 
   /** Messages of this mailbox that were opened and whose words are at hand, by UID. */
@@ -307,6 +335,11 @@ export class MailboxViews {
     const opened = new Map<number, OpenedMessage>();
     for (const { message, text, protectedHeader } of here) {
       if (message.protocol === 'imap') opened.set(message.uid, { text, protectedHeader });
+    }
+    for (const [uid, protectedHeader] of this.#before) {
+      // Of what is shown as it is stored, the mail server knows the words.
+      const isView = this.#reader.recorded(this.#stored(uid)) === 'shell' && this.atRest?.has(uid) !== true;
+      if (isView && !opened.has(uid)) opened.set(uid, { text: null, protectedHeader });
     }
     return opened;
   }

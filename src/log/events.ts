@@ -115,6 +115,10 @@ type ReadingEvent =
   | { event: 'view.records-lost'; level: 'error'; newEpoch: 'at-need' | 'by-command' }
   /** What was said before cannot be looked up or written down: no message is opened that was not opened in this session. */
   | { event: 'view.records-unavailable'; level: 'error'; session: SessionId; reason: string }
+  /** What is kept of opened mail over sessions cannot be read or written: mail is opened by its keys. */
+  | { event: 'view.store-unavailable'; level: 'warn'; reason: string }
+  /** A mail that a key had opened in a former session, and that was kept: no key was used for it. `key`: the certificate of the one that was. */
+  | { event: 'mail.reopened'; level: 'info'; session: SessionId; key: string; octets: number }
   | {
       event: 'mail.opened';
       level: 'info';

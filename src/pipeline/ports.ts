@@ -149,6 +149,30 @@ export interface ForeignJudge {
   judge(principal: Principal, beginning: MessageBeginning): Promise<'may-open' | 'for-others'>;
 }
 
+/** Secrets that nothing but a use of one private key gives back. Nobody is ever asked for a PIN for one. */
+export interface LockedSecrets {
+  /** The principal's keys that open mail, those that are away among them. */
+  keys(principal: Principal): Promise<readonly OpeningKey[]>;
+  /** Not while a token was never there: it may have further ones. */
+  areAllKnown(principal: Principal): boolean;
+  /** No key is used. null: nothing may be, or can be, locked with this one. */
+  lock(principal: Principal, key: OpeningKey, secret: Buffer): Promise<Buffer | null>;
+  /** One use of the key. `signal`: not waited for any longer. */
+  unlock(
+    principal: Principal,
+    key: OpeningKey,
+    locked: Buffer,
+    usedFor: { session: SessionId; signal: AbortSignal },
+  ): Promise<Unlocked>;
+}
+
+export type Unlocked =
+  | { kind: 'unlocked'; secret: Buffer; key: OpeningKey }
+  /** The key is away, locked or busy. */
+  | { kind: 'not-now' }
+  /** For good: damaged, or the key was revoked or is no longer the principal's. */
+  | { kind: 'void' };
+
 /** Mail that a client stores, encrypted to its own login before it goes to the mail server, and opened again. */
 export interface AtRestStory {
   /** Never throws for what a message contains; a refusal is an outcome. */

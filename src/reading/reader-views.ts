@@ -15,10 +15,19 @@ import { RecordSeal } from './record-seal.ts';
 import type { RecordedMailboxes } from './recorded-mailbox.ts';
 import { RepeatedFailures } from './repeated-failures.ts';
 import { type CopiedTo, SaidBefore } from './said-before.ts';
-import { messageKey, type SelectedMailbox, type StoredMessage } from './stored-message.ts';
+import type { SearchText } from './search-text.ts';
+import type { ReaderStore, Words } from './stored/reader-store.ts';
+import type { StoredViews } from './stored/stored-views.ts';
+import {
+  mailboxName,
+  messageKey,
+  type SelectedMailbox,
+  type StoredMessage,
+  storedPlace,
+} from './stored-message.ts';
 import type { Timers } from './timers.ts';
 import { ViewCache } from './view-cache.ts';
-import { type Found, ViewMaking } from './view-making.ts';
+import { type Found, type KeptView, ViewMaking } from './view-making.ts';
 import type { Withheld } from './withheld.ts';
 
 export type ReaderOptions = {
@@ -36,6 +45,8 @@ export type ReaderOptions = {
   spool?: Spool;
   /** What was said is kept there for good; absent: only in the session. */
   recorded?: RecordedMailboxes;
+  /** What was opened is kept there for later sessions; absent: nowhere. Nothing comes out of it without `recorded`. */
+  stored?: StoredViews;
   /** Which mail server it is: a login of the same name at another one is somebody else. */
   account?: string;
   /** How mail is shown; absent: as usual. */
@@ -45,22 +56,26 @@ export type ReaderOptions = {
 };
 
 /** What all sessions of a listener have. */
-export type Reading = Pick<ReaderOptions, 'recorded' | 'account' | 'settings'> & {
+export type Reading = Pick<ReaderOptions, 'recorded' | 'stored' | 'account' | 'settings'> & {
   /** What clients are told of UIDVALIDITY; absent: what the mail server says. */
   epochs?: Epochs;
 };
 
+/** It stays until `release` is called, once or more, and is there no longer than that. */
+export type ViewToRead = {
+  kind: 'view';
+  view: MessageView;
+  release: () => void;
+  /** What is kept of it is kept no longer than these are at hand; absent or empty: none was needed. */
+  keys?: readonly OpeningKey[];
+  /** Of one that is shown for the first time; absent or null: nothing. */
+  found?: Found | null;
+  /** Its words, for searches in later sessions; absent: nothing of it is kept for those. Never rejects. */
+  keepWords?(words: Words): Promise<void>;
+};
+
 export type OpenedView =
-  /** It stays until `release` is called, once or more, and is there no longer than that. */
-  | {
-      kind: 'view';
-      view: MessageView;
-      release: () => void;
-      /** What is kept of it is kept no longer than these are at hand; absent or empty: none was needed. */
-      keys?: readonly OpeningKey[];
-      /** Of one that is shown for the first time; absent or null: nothing. */
-      found?: Found | null;
-    }
+  | ViewToRead
   /** Nothing may be served. */
   | { kind: 'withheld'; reason: Withheld };
 
@@ -76,20 +91,27 @@ export class ReaderViews {
   readonly #cache: ViewCache;
   readonly #making: ViewMaking;
   readonly #failures: RepeatedFailures;
+  /** What is kept of it beyond the session; null: nothing. */
+  readonly #store: ReaderStore | null;
   #client: string | null = null;
+  #selected: SelectedMailbox | null = null;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
     this.#cache = new ViewCache(options.timers);
     const { secret, account = '', principal, hasKeys, recorded = null, settings = usualReading } = options;
-    const { spool = encryptedSpool() } = options;
+    const { spool = encryptedSpool(), session, stored } = options;
+    // Without what was said nobody could say what was found.
+    const isKept = hasKeys && recorded !== null;
+    this.#store = isKept ? (stored?.enter({ session, principal, account }) ?? null) : null;
     this.#said = new SaidBefore({
       ...{ recorded, hasKeys, backlog: settings.backlog },
       clearSigned: settings.clearSignedStatus === 'header' ? 'overlay' : 'identity',
       foreign: settings.foreign ?? 'shell-first',
       seal: new RecordSeal(secret, account, principal.login),
     });
-    this.#making = new ViewMaking({ ...options, spool, policy: settings.policy }, this.#said);
+    const parts = { ...options, spool, policy: settings.policy, store: this.#store };
+    this.#making = new ViewMaking(parts, this.#said);
     this.#failures = new RepeatedFailures(options.timers);
   }
 
@@ -104,6 +126,7 @@ export class ReaderViews {
 
   /** Another mailbox, or none, is selected. */
   forget(): void {
+    this.#selected = null;
     this.#said.forget();
     this.#cache.clear();
   }
@@ -112,6 +135,7 @@ export class ReaderViews {
   end(): void {
     this.#said.end();
     this.#cache.end();
+    this.#store?.end();
   }
 
   /**
@@ -120,6 +144,7 @@ export class ReaderViews {
    */
   async enter(mailbox: SelectedMailbox): Promise<void> {
     this.forget();
+    this.#selected = mailbox;
     await this.#orTold(this.#said.enter(mailbox));
   }
 
@@ -220,6 +245,14 @@ export class ReaderViews {
   /** Messages of the mailbox have copies (COPYUID, RFC 4315 §3): what was said of them is said of those. Never rejects. */
   async copied(uids: readonly number[], to: CopiedTo): Promise<void> {
     await this.#orTold(this.#said.copied(uids, to));
+    if (this.#selected === null || this.#selected.uidValidity === 0 || to.uidValidity === 0) return;
+    const source = mailboxName(this.#selected);
+    const target = mailboxName({ name: to.mailbox, uidValidity: to.uidValidity });
+    const pairs = uids.flatMap((uid, index) => {
+      const copy = to.uids[index];
+      return copy === undefined ? [] : [{ uid, copy }];
+    });
+    await this.#store?.copied(source, target, pairs);
   }
 
   /** A mailbox has another name, with everything below it. `delimiter`: null where there is no hierarchy. Never rejects. */
@@ -288,15 +321,35 @@ export class ReaderViews {
         if (use === 'show' || (patience.ahead === true && this.#cache.hasRoom))
           this.#cache.keep(key, made.view, made.keys);
         return {
-          kind: 'view',
-          view: made.view,
-          release: made.view.hold(),
-          keys: made.keys,
+          ...{ kind: 'view', view: made.view, release: made.view.hold(), keys: made.keys },
           found: made.found,
+          ...this.#wordsOf(message, made.kept),
         };
       default:
         return unreachable(made);
     }
+  }
+
+  #wordsOf(message: StoredMessage, kept: KeptView | null): Pick<ViewToRead, 'keepWords'> {
+    const store = this.#store;
+    const place = storedPlace(message);
+    if (store === null || kept === null || place === null) return {};
+    return { keepWords: (words) => store.keepWords(kept.name, place, words, kept.whole) };
+  }
+
+  /**
+   * Messages of the mailbox that were opened in former sessions and whose words can be looked into now, by UID, and whether header fields
+   * are shown of them that are not those stored. A key that is open may be used once for that. Never rejects.
+   */
+  async wordedBefore(which: 'all' | 'protected'): Promise<ReadonlyMap<number, boolean>> {
+    if (this.#store === null || this.#selected === null) return new Map();
+    return this.#store.worded(mailboxName(this.#selected), which);
+  }
+
+  /** The words of those, by UID; what has gone meanwhile is left out. Never rejects. */
+  async *wordsBefore(protectedHeader: boolean): AsyncGenerator<[uid: number, text: SearchText]> {
+    if (this.#store === null || this.#selected === null) return;
+    yield* this.#store.words(mailboxName(this.#selected), protectedHeader);
   }
 
   /** Lets the story see a message that is shown as it is stored, so that its signer's certificate can be learnt. */

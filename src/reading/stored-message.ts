@@ -41,3 +41,15 @@ export type SelectedMailbox = {
   /** The UID of a message by its number, asked of the server; null: it did not say. Absent: nobody can ask. */
   uidOf?(msn: number): Promise<number | null>;
 };
+
+/** One text for each mailbox of a login, by its name: copies are told of by that. Another UIDVALIDITY is another mailbox. */
+export function mailboxName({ name, uidValidity }: { name: string; uidValidity: number }): string {
+  return `${uidValidity} ${name}`;
+}
+
+/** Where its words are looked for; null: nobody promises that it stays there. */
+export function storedPlace(message: StoredMessage): { mailbox: string; uid: number } | null {
+  if (message.protocol === 'pop3' || message.uidValidity === 0) return null;
+  const { mailbox: name, uidValidity, uid } = message;
+  return { mailbox: mailboxName({ name, uidValidity }), uid };
+}

@@ -19,6 +19,8 @@ import { scan } from '../octets/scan.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
 import type { InboundStory, OpeningKey, OpenOutcome, Patience, Principal } from '../pipeline/ports.ts';
 import type { Said, SaidBefore } from './said-before.ts';
+import { contentForTwo } from './stored/content-for-two.ts';
+import type { ReaderStore } from './stored/reader-store.ts';
 import { boundaryName, type StoredMessage } from './stored-message.ts';
 import type { Withheld } from './withheld.ts';
 
@@ -31,21 +33,36 @@ export type ViewMakingParts = {
   log: Log;
   spool: Spool;
   policy: RenderPolicy;
+  /** What was opened in former sessions; null: nothing is kept beyond the session. */
+  store: ReaderStore | null;
 };
 
 /** `look`: nothing of the view is given out. */
 export type Making = { patience: Patience; form: ViewForm; use: 'show' | 'look' };
 
 export type Made =
-  | { kind: 'view'; view: MessageView; keys: readonly OpeningKey[]; found: Found | null }
+  | {
+      kind: 'view';
+      view: MessageView;
+      keys: readonly OpeningKey[];
+      kept: KeptView | null;
+      found: Found | null;
+    }
   | { kind: 'withheld'; reason: Withheld }
   | Extract<OpenOutcome, { kind: 'unavailable' }>;
 
 /** What there is to tell of a message that is shown for the first time. */
 export type Found = 'valid' | 'warning';
 
-/** What the story led to, apart from nothing. */
-type Outcome = ViewOutcome & { discard?(): Promise<void>; keys?: readonly OpeningKey[] };
+/** A message whose content is kept beyond the session, by its name there; `whole`: once it is, or is not. */
+export type KeptView = { name: string; whole: Promise<boolean> };
+
+/** What the story led to, apart from nothing. `isStored`: it did so in a former session, and only what was shown then may be shown of it. */
+type Outcome = ViewOutcome & {
+  discard?(): Promise<void>;
+  keys?: readonly OpeningKey[];
+  isStored?: true;
+};
 
 /** Nothing was found, or nothing of it is asked for. */
 const AS_STORED: Outcome = { kind: 'as-is', report: null };
@@ -77,20 +94,28 @@ export class ViewMaking {
   /** Never throws. */
   async open(message: StoredMessage, original: OctetSource, making: Making): Promise<Made> {
     let outcome: Outcome | null = null;
+    let release: (() => Promise<void>) | null = null;
     try {
       const said = await this.#said.find(message);
+      const before = await this.#openedBefore(message, original, said, making);
+      if (before !== null) return before;
       const asStored = isOverlaid(message) && this.#said.clearSignedEra(message) === 'identity';
       const opened =
         (asStored && said === null ? AS_STORED : withoutOpening(message, said)) ??
         (await this.ask(original, making.patience, isOverlaid(message)));
       if (opened.kind === 'unavailable') return opened;
-      outcome = opened;
-      const view = await this.#frozen(message, original, outcome, said, making);
       const keys = opened.kind === 'opened' ? (opened.keys ?? []) : [];
+      const shared = opened.kind === 'opened' && this.#isKept(keys) ? contentForTwo(opened) : null;
+      outcome = shared?.opened ?? opened;
+      release = shared?.release ?? null;
+      const view = await this.#frozen(message, original, outcome, said, making);
       const isFirst = said?.served !== true && making.use === 'show';
-      return { kind: 'view', view, keys, found: isFirst ? this.#found(message, opened) : null };
+      const found = isFirst ? this.#found(message, opened) : null;
+      const kept = shared === null ? null : await this.#keep(message, original, shared, keys);
+      return { kind: 'view', view, keys, kept, found };
     } catch (error) {
       if (outcome !== null) await discard(outcome);
+      await release?.();
       return { kind: 'withheld', reason: this.#whyNot(message, error) };
     }
   }
@@ -101,6 +126,74 @@ export class ViewMaking {
     if (said === null || said.annotation.warning !== null) return said === null ? null : 'warning';
     const verdict = outcome.kind === 'opened' || outcome.kind === 'as-is' ? outcome.verdict : undefined;
     return verdict?.kind === 'trusted' ? 'valid' : null;
+  }
+
+  /** What one key has opened is kept under that key; nothing else is. */
+  #isKept(keys: readonly OpeningKey[]): boolean {
+    return this.#parts.store !== null && keys.length === 1;
+  }
+
+  /** Goes on behind whoever waits for the view. */
+  async #keep(
+    message: StoredMessage,
+    original: OctetSource,
+    { opened, release }: ReturnType<typeof contentForTwo>,
+    [key]: readonly OpeningKey[],
+  ): Promise<KeptView | null> {
+    const { store } = this.#parts;
+    if (store === null || key === undefined || this.#said.atHand(message)?.annotation.kind !== 'opened') {
+      await release();
+      return null;
+    }
+    try {
+      const name = await store.nameOf(original);
+      return { name, whole: store.keep(name, opened.entity, key).finally(release) };
+    } catch {
+      // It cannot be read again; its view is there.
+      await release();
+      return null;
+    }
+  }
+
+  /**
+   * Of what was said of before, and opened by a key in a former session: its view, without opening it. null: it has to be opened.
+   * Never throws.
+   */
+  async #openedBefore(
+    message: StoredMessage,
+    original: OctetSource,
+    said: Said | null,
+    making: Making,
+  ): Promise<Made | null> {
+    const { store, spool, log, session } = this.#parts;
+    if (store === null || said?.annotation.kind !== 'opened' || isOverlaid(message)) return null;
+    let name: string;
+    try {
+      name = await store.nameOf(original);
+    } catch {
+      return null;
+    }
+    const found = await store.find(name, spool, making.patience.signal);
+    if (found === null) return null;
+    const { entity, discard: free, key } = found;
+    // What was found is in the record; nobody judges it again.
+    const outcome: Outcome = {
+      ...{ kind: 'opened', entity, discard: free, report: { layers: [] }, verdict: { kind: 'unsigned' } },
+      isStored: true,
+    };
+    try {
+      const view = await this.#frozen(message, original, outcome, said, making);
+      const { fingerprint } = key.certificate;
+      const octets = original.length;
+      log.write({ event: 'mail.reopened', level: 'info', session, key: fingerprint, octets });
+      const kept = { name, whole: Promise.resolve(true) };
+      return { kind: 'view', view, keys: [key], kept, found: null };
+    } catch (error) {
+      await free();
+      // Not what was shown, or not by this gateway's version: the key says what is true.
+      if (error instanceof SealgateError && error.code.startsWith('view.')) await found.refuse();
+      return null;
+    }
   }
 
   /** Never throws. */
@@ -139,7 +232,9 @@ export class ViewMaking {
       try {
         const sha256 = await digestOf(rendered.octets);
         if (said?.served === true) {
-          if (said.sha256?.equals(sha256) !== true) throw await this.#differs(message, said);
+          if (said.sha256?.equals(sha256) !== true) {
+            throw outcome.isStored ? viewDiffers() : await this.#differs(message, said);
+          }
           return await this.#finished(original, outcome, rendered, false);
         }
         const { annotation, octets } = rendered;
@@ -176,7 +271,7 @@ export class ViewMaking {
       return await renderView({ ...request, frozen: said.annotation });
     } catch (error) {
       const changed = error instanceof SealgateError && error.code === 'view.changed';
-      if (!changed) throw error;
+      if (!changed || outcome.isStored) throw error;
       if (!said.served) return renderView(request);
       // What was found is as before: it is the renderer that is another one.
       const isOutdated = outcome.kind === said.annotation.kind && said.version !== RENDERER_VERSION;

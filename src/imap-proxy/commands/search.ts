@@ -2,7 +2,7 @@ import { lookForMarks } from '../append/look-for-marks.ts';
 import { lookForForeign } from '../foreign/look-for-foreign.ts';
 import { Pending } from '../pending.ts';
 import { answerSearch } from '../search/answer-search.ts';
-import { needsMerging } from '../search/merged-search.ts';
+import { asksForWords, needsMerging } from '../search/merged-search.ts';
 import { readSearchProgram } from '../search/search-program.ts';
 import { type TakenCommand, takeCommand } from '../search/taken-command.ts';
 import { SearchRefused } from '../search/upstream-mailbox.ts';
@@ -21,6 +21,8 @@ export const search: CommandHandler = async (context, event, start) => {
   const { name, byUid } = named(start.name);
   const program = readSearchProgram(name, command.pieces);
   const { views } = exchange.parts;
+  const asks = program === null ? 'none' : asksForWords(program, views.names);
+  if (asks !== 'none') await views.lookAtWords(asks);
   if (program === null || !needsMerging(program, views.names, () => views.opened())) {
     if (event.literal === null) return pass(context, event, start);
     await passOn(context, start.tag, command);

@@ -18,13 +18,13 @@ const TURN_MS = 10;
 export async function* alike(
   key: SearchKey,
   leaves: readonly ShownLeaf[],
-  texts: Iterable<[uid: number, text: SearchText]>,
+  texts: Iterable<[uid: number, text: SearchText]> | AsyncIterable<[uid: number, text: SearchText]>,
   read: WordsReader,
 ): AsyncGenerator<Alike> {
   const matchers = leaves.map(({ test }) => matcher(test, read));
   const groups = new Map<string, number[]>();
   let began = performance.now();
-  for (const [uid, text] of texts) {
+  for await (const [uid, text] of texts) {
     let met = '';
     for (const meets of matchers) {
       met += meets(text) ? '1' : '0';

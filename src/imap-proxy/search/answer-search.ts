@@ -29,7 +29,10 @@ export async function answerSearch(
   // During UID SEARCH numbers may change (RFC 9051 §7.5.1): where the client has said some, it is not used.
   const numbersByUid = byUid && !program.byNumber;
   const searched = mailbox(numbersByUid);
-  const request = { program, byUid: numbersByUid, opened: views.opened(), names: views.names };
+  const request = {
+    ...{ program, byUid: numbersByUid, opened: views.opened(), names: views.names },
+    kept: (protectedHeader: boolean) => views.wordsBefore(protectedHeader),
+  };
   if (search.kind === 'all') await openUndecided(context, tag, request, searched, search);
   let found = await mergedSearch({ ...request, opened: views.opened() }, searched);
   if (byUid && !numbersByUid) found = { ...found, numbers: await uidsOf(found.numbers, searched) };

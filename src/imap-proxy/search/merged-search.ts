@@ -42,7 +42,8 @@ export interface SearchedMailbox {
 
 /** A message that was opened, by its UID. */
 export type OpenedMessage = {
-  text: SearchText;
+  /** null: it has to be asked for. */
+  text: SearchText | null;
   /** Whether header fields are shown that are not those stored. */
   protectedHeader: boolean;
 };
@@ -52,8 +53,17 @@ export type MergeRequest = {
   /** Whether numbers are UIDs. */
   byUid: boolean;
   opened: ReadonlyMap<number, OpenedMessage>;
+  /** The texts that are not among those, by UID; what has gone meanwhile is left out. Absent: there are none. */
+  kept?(protectedHeader: boolean): AsyncIterable<[uid: number, text: SearchText]>;
   names: ViewNames;
 };
+
+/** Which opened messages a search may find for their words: all, those with header fields of their own, or none. */
+export function asksForWords(program: SearchProgram, names: ViewNames): 'all' | 'protected' | 'none' {
+  const found = new Set(shownLeaves(program.key).map(({ test }) => differs(test, names)));
+  if (found.has('view') || found.has('ours')) return 'all';
+  return found.has('protected') ? 'protected' : 'none';
+}
 
 /** Whether a search may have another result for what is shown than for what is stored. `opened`: asked only where it matters. */
 export function needsMerging(
@@ -61,9 +71,9 @@ export function needsMerging(
   names: ViewNames,
   opened: () => MergeRequest['opened'],
 ): boolean {
-  const found = new Set(shownLeaves(program.key).map(({ test }) => differs(test, names)));
-  if (found.has('view') || found.has('ours')) return true;
-  return found.has('protected') && [...opened().values()].some(({ protectedHeader }) => protectedHeader);
+  const asks = asksForWords(program, names);
+  if (asks !== 'protected') return asks === 'all';
+  return [...opened().values()].some(({ protectedHeader }) => protectedHeader);
 }
 
 /** Rejects with whatever the mailbox rejects with. */
@@ -107,7 +117,7 @@ export async function undecided(request: MergeRequest, mailbox: SearchedMailbox)
 
 /** What is found of those that were opened, and all of them as numbers. */
 async function amongOpened(
-  { program, byUid, opened, names }: MergeRequest,
+  { program, byUid, opened, kept, names }: MergeRequest,
   read: WordsReader,
   mailbox: SearchedMailbox,
 ): Promise<{ hits: Found[]; members: NumberSet }> {
@@ -115,9 +125,13 @@ async function amongOpened(
   let members = NumberSet.empty;
   const room = lineRoom(program.key);
   const leaves = shownLeaves(program.key);
-  for (const { uids, isOurs } of groupsOf(opened, program.key, names)) {
+  for (const { uids: all, isProtected, isOurs } of groupsOf(opened, program.key, names)) {
     const ours = leaves.filter(({ test }) => isOurs(differs(test, names)));
-    for await (const { uids: same, key } of alike(program.key, ours, textsOf(uids, opened), read)) {
+    const texts = textsOf(all, { opened, kept: kept?.(isProtected) ?? [] });
+    let uids = NumberSet.empty;
+    for await (const { uids: same, key } of alike(program.key, ours, texts, read)) {
+      // What has gone meanwhile counts as not opened.
+      uids = uids.or(same);
       for (const piece of same.pieces(room)) {
         hits.push(await asked(mailbox, allOf([{ kind: 'uids', uids: piece }, key])));
       }
@@ -129,11 +143,17 @@ async function amongOpened(
   return { hits, members };
 }
 
-function* textsOf(uids: NumberSet, opened: MergeRequest['opened']): Generator<[number, SearchText]> {
+type Texts = { opened: MergeRequest['opened']; kept: AsyncIterable<[number, SearchText]> | [] };
+
+async function* textsOf(uids: NumberSet, { opened, kept }: Texts): AsyncGenerator<[number, SearchText]> {
+  let left = 0;
   for (const uid of uids) {
-    const message = opened.get(uid);
-    if (message !== undefined) yield [uid, message.text];
+    const text = opened.get(uid)?.text ?? null;
+    if (text === null) left++;
+    else yield [uid, text];
   }
+  if (left === 0) return;
+  for await (const [uid, text] of kept) if (opened.get(uid)?.text === null) yield [uid, text];
 }
 
 /** Whether a search finds no more messages by what is listed of them than by what is stored. */
@@ -148,6 +168,7 @@ function listsLess(key: SearchKey, names: ViewNames): boolean {
 
 type Group = {
   uids: NumberSet;
+  isProtected: boolean;
   /** Whether a criterion of that class is decided by the texts of these messages. */
   isOurs(differs: Differs): boolean;
 };
@@ -158,8 +179,8 @@ function groupsOf(opened: MergeRequest['opened'], key: SearchKey, names: ViewNam
   const uids = (isProtected: boolean): NumberSet =>
     NumberSet.of([...opened].filter(([, each]) => each.protectedHeader === isProtected).map(([uid]) => uid));
   const groups: Group[] = [
-    { uids: uids(false), isOurs: (each) => each === 'view' || each === 'ours' },
-    { uids: uids(true), isOurs: (each) => each !== 'never' },
+    { uids: uids(false), isProtected: false, isOurs: (each) => each === 'view' || each === 'ours' },
+    { uids: uids(true), isProtected: true, isOurs: (each) => each !== 'never' },
   ];
   return groups.filter(({ uids: all, isOurs }) => !all.isEmpty && [...leaves].some(isOurs));
 }

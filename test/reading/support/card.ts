@@ -13,6 +13,7 @@ export class Card {
   /** How often a person was asked for the PIN. */
   prompts = 0;
   #isInserted = true;
+  readonly #use: (operation: (key: DecryptionKey) => Promise<Buffer>) => Promise<Buffer>;
   static #count = 0;
 
   /** @param real what the card does when it is there; absent: nothing */
@@ -27,6 +28,7 @@ export class Card {
       card.used++;
       return operation(real);
     };
+    this.#use = use;
     const fingerprint = `card ${Card.#count++}`;
     this.key = {
       label: fingerprint,
@@ -41,6 +43,11 @@ export class Card {
       agree: (originator) => use((key) => key.agree(originator)),
       decapsulate: (ciphertext) => use((key) => key.decapsulate(ciphertext)),
     };
+  }
+
+  /** One use. @throws SealgateError `key.unavailable` */
+  async touch(): Promise<void> {
+    await this.#use(async () => Buffer.alloc(0));
   }
 
   takeOut(): void {
