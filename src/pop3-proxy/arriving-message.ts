@@ -1,5 +1,6 @@
 import { limits } from '../limits.ts';
 import { HeaderEnd } from '../mail-view/header-end.ts';
+import { classifyHeader, type MessageClass } from '../mail-view/message-class.ts';
 import { Unstuffing } from './byte-stuffing.ts';
 import type { Question } from './upstream-side.ts';
 
@@ -34,7 +35,7 @@ export class ArrivingMessage {
     let octets = 0;
     let end = -1;
     let ended = false;
-    while (end === -1 && octets < limits.mail.classifiedOctets) {
+    while (end === -1 && octets <= limits.mail.headerOctets) {
       const raw = await question.body();
       if (raw === 'end') {
         ended = true;
@@ -47,9 +48,13 @@ export class ArrivingMessage {
       octets += plain.length;
     }
     const all = Buffer.concat(pieces.map(({ plain }) => plain));
-    // However it was cut on its way, what is looked at is the same.
-    const header = all.subarray(0, end === -1 ? limits.mail.classifiedOctets : end);
+    const header = end === -1 ? all : all.subarray(0, end);
     return new ArrivingMessage(question, unstuffing, { header, pieces, ended });
+  }
+
+  /** `none` for a header that is larger than any of which a view is made: TOP and RETR both see that, and it passes as it is stored. */
+  get messageClass(): MessageClass {
+    return this.header.length > limits.mail.headerOctets ? 'none' : classifyHeader(this.header);
   }
 
   /** What was not given yet, as it comes: byte-stuffed. */

@@ -345,6 +345,36 @@ test('what is larger than anything that is opened passes as it is stored', async
   expect(proxy.control.opened).toBe(0);
 });
 
+test.each([300, 5_000])(
+  'a header of %i KB is passed as it is stored, TOP and RETR alike',
+  async (kilobytes) => {
+    const fields = Array.from({ length: kilobytes }, (_, at) => `X-${at}: ${'x'.repeat(1_000)}`);
+    const octets = toyEncrypted(fields, ENTITY);
+    for (const order of [
+      ['TOP 1 0', 'RETR 1'],
+      ['RETR 1', 'TOP 1 0'],
+    ]) {
+      const { client, proxy } = await serve({}, {}, [{ octets, uidl: 'x' }]);
+      for (const command of order) {
+        const expected = command === 'RETR 1' ? octets : octets.subarray(0, octets.indexOf('\r\n\r\n') + 4);
+        expect((await client.fetch(command)).equals(expected)).toBe(true);
+      }
+      expect(proxy.control.opened).toBe(0);
+      expect(await client.ask('NOOP')).toBe('+OK');
+    }
+  },
+);
+
+test('with thousands of header fields a message is opened', async () => {
+  const fields = Array.from({ length: 5_000 }, (_, at) => `X-${at}: y`);
+  const octets = toyEncrypted(fields, ENTITY);
+  const { client } = await serve({}, {}, [{ octets, uidl: 'x' }]);
+  expect((await client.fetch('TOP 1 0')).toString()).toContain('Content-Type: multipart/mixed');
+  const view = await client.fetch('RETR 1');
+  expect(view.length).toBe(octets.length);
+  expect(view.toString()).toContain('meet me');
+});
+
 test('a RETR that finds that nothing opens a message takes no lines from the TOP behind it', async () => {
   const { client, proxy } = await serve();
   await client.fetch('TOP 2 0');

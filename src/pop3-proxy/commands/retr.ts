@@ -1,4 +1,3 @@
-import { classifyHeader } from '../../mail-view/message-class.ts';
 import { ArrivingMessage } from '../arriving-message.ts';
 import { writeCommand } from '../command-line.ts';
 import { askName } from '../message-name.ts';
@@ -23,7 +22,7 @@ export function retr(context: TransactionContext, message: number): Exchange {
       if (status.kind !== 'ok') return context.pass(status);
       if (named === null && maildrop.kind(message) !== 'identity') maildrop.uidlRefused();
       const arriving = await ArrivingMessage.begin(question);
-      const messageClass = classifyHeader(arriving.header);
+      const { messageClass } = arriving;
       const kind = maildrop.kind(message) ?? views.kindOf(messageClass, named ?? undefined);
       maildrop.learnKind(message, kind);
       if (kind === 'identity') await relayObserved(context, status, arriving, messageClass);

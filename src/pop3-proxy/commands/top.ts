@@ -1,4 +1,3 @@
-import { classifyHeader } from '../../mail-view/message-class.ts';
 import type { MessageView } from '../../mail-view/message-view.ts';
 import { bufferSource } from '../../octets/buffer-source.ts';
 import type { StoredMessage } from '../../reading/stored-message.ts';
@@ -34,8 +33,7 @@ export function top(context: TransactionContext, message: number, lines: number)
       const status = await question.status();
       if (status.kind !== 'ok') return context.pass(status);
       const arriving = await ArrivingMessage.begin(question);
-      const kind =
-        maildrop.kind(message) ?? views.kindOf(classifyHeader(arriving.header), named ?? undefined);
+      const kind = maildrop.kind(message) ?? views.kindOf(arriving.messageClass, named ?? undefined);
       maildrop.learnKind(message, kind);
       if (kind === 'identity' && asked === lines) return relayMessage(context, status, arriving);
       await arriving.drain();
