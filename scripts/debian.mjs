@@ -76,6 +76,7 @@ export const TEST_PACKAGES = [
   'thunderbird',
   'swaks',
   'haproxy',
+  'postfix',
   'libnet-ssleay-perl',
   'libnss3-tools',
   'swtpm',

@@ -9,11 +9,14 @@ import { ImapConversation } from '../imap-proxy/support/imap-conversation.ts';
 import { startTestProxy as startImap } from '../imap-proxy/support/listener.ts';
 import { Conversation } from '../pop3-proxy/support/conversation.ts';
 import { startTestProxy as startPop3 } from '../pop3-proxy/support/listener.ts';
+import { TestClient } from '../smtp-in/support/client.ts';
+import { testGateway } from '../smtp-in/support/gateway.ts';
 import { certificateFor } from '../support/certificate.ts';
 import { startHaproxy } from '../support/services/haproxy.ts';
+import { type Postfix, startPostfix } from '../support/services/postfix.ts';
 
 /**
- * client ── HAProxy ── gateway ── Dovecot, all of them real: what Dovecot writes down is the address of the client. Each client has an
+ * client ── HAProxy ── gateway ── Dovecot or Postfix, all of them real: what the server writes down is the address of the client. Each client has an
  * address of its own in 127.0.0.0/8.
  */
 
@@ -24,10 +27,12 @@ const CASES = HEADERS.flatMap((header) => WAYS.map((way) => [header, way] as con
 const material = certificateFor('localhost');
 let dovecot: Dovecot;
 let proxied: { imap: number; pop3: number };
+let authPort: number;
 let hosts = 10;
 
 beforeAll(async () => {
   proxied = { imap: await freePort(), pop3: await freePort() };
+  authPort = await freePort();
   const listener = (protocol: 'imap' | 'pop3') => `
 service ${protocol}-login {
   inet_listener proxied {
@@ -42,6 +47,11 @@ login_trusted_networks = 127.0.0.1
 haproxy_trusted_networks = 127.0.0.1
 ${listener('imap')}
 ${listener('pop3')}
+service auth {
+  inet_listener sasl {
+    port = ${authPort}
+  }
+}
 `,
   });
 });
@@ -106,6 +116,51 @@ test.each(CASES)('POP3: HAProxy tells it by %s, the gateway by %s', async (heade
   await proxy.close();
   expect(proxy.events.filter(({ event }) => event === 'listener.proxy-refused')).toEqual([]);
 });
+
+test('SMTP: HAProxy tells it by either header, the gateway a real Postfix by XCLIENT or a header of its own', async () => {
+  if (process.getuid?.() !== 0) {
+    await expect(startPostfix(authPort)).rejects.toThrow('only as root');
+    return;
+  }
+  const postfix = await startPostfix(authPort);
+  try {
+    for (const [header, way] of CASES) await submitted(postfix, header, way);
+  } finally {
+    await postfix.stop();
+  }
+});
+
+async function submitted(
+  postfix: Postfix,
+  header: (typeof HEADERS)[number],
+  way: (typeof WAYS)[number],
+): Promise<void> {
+  const server =
+    way === 'tellClientAddress'
+      ? { port: postfix.port, tellClientAddress: true }
+      : { port: postfix.proxiedPort, proxyProtocol: way };
+  const gateway = await testGateway(
+    {},
+    { ...behind, allowPlainAuth: true, upstream: { host: '127.0.0.1', tls: 'none', ...server } },
+  );
+  const haproxy = await startHaproxy([{ to: gateway.port, header }]);
+  const { socket, address } = await called(haproxy.ports[0] ?? 0);
+  const client = new TestClient(socket);
+  await client.reply();
+  await client.ask('EHLO client.test');
+  const plain = Buffer.from(`\0${USER.login}\0${USER.password}`).toString('base64');
+  expect(await client.ask(`AUTH PLAIN ${plain}`)).toMatch(/^235/);
+  await client.ask(`MAIL FROM:<${USER.login}>`);
+  await client.ask('RCPT TO:<x@example.net>');
+  expect(await client.ask('DATA')).toMatch(/^354/);
+  client.send('Subject: x\r\n\r\nhi\r\n.\r\n');
+  expect(await client.reply()).toMatch(/^250/);
+  expect(await client.ask('QUIT')).toMatch(/^221/);
+  const line = new RegExp(`client=\\w+\\[${address}\\], sasl_method=PLAIN, sasl_username=${USER.login}`);
+  await expect.poll(() => postfix.logText(), { timeout: 10_000 }).toMatch(line);
+  await haproxy.stop();
+  await gateway.close();
+}
 
 test.each(HEADERS)(
   'TLS passes through HAProxy behind %s: it is between client and gateway',

@@ -25,6 +25,7 @@ const PACKAGES = {
   'pinentry-tty': 'pinentry-tty',
   'pkcs11-tool': 'opensc',
   'pkcs15-tool': 'opensc',
+  postfix: 'postfix',
   python3: 'python3',
   script: 'bsdutils',
   setpriv: 'util-linux',
