@@ -418,15 +418,18 @@ describe('several tokens with one identity', () => {
     const sources = await pair();
     const [first, second] = [place('hsm', 0), place('hsm', 1)];
     const isOpen = (): boolean | undefined => present(sources.decryption[0]).isOpen;
+    const isThere = (): boolean | undefined => present(sources.decryption[0]).isThere;
     expect(isOpen()).toBe(true);
     first.remove();
     expect(isOpen()).toBe(true);
     second.remove();
-    expect(isOpen()).toBe(false);
+    expect([isOpen(), isThere()]).toEqual([false, false]);
     second.insertLocked([keys.alice]);
-    expect(isOpen()).toBe(false);
+    expect([isOpen(), isThere()]).toEqual([false, false]);
     second.insert([{ ...keys.alice, alwaysAuthenticate: true }]);
-    expect(isOpen()).toBe(false);
+    expect([isOpen(), isThere()]).toEqual([false, true]);
+    second.processId = null;
+    expect(isThere()).toBe(false);
   });
 
   test('a key that only one holds works, there', async () => {

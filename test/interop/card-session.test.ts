@@ -16,7 +16,7 @@ import { type CardMailSystem, cardMailSystem } from './support/card-mail-system.
 describe('a card whose PIN the gateway has', () => {
   let system: CardMailSystem;
   beforeAll(async () => {
-    system = await cardMailSystem('file');
+    system = await cardMailSystem('file', 'kept');
     await system.deliver('one', 'the first secret', true);
     await system.deliver('two', 'in the open', false);
     await system.deliver('three', 'the second secret', true);
@@ -41,6 +41,34 @@ describe('a card whose PIN the gateway has', () => {
     expect(await source(client, 3)).toContain('the second secret');
     expect(await listing(client)).toEqual(before);
     await client.logout();
+  });
+
+  test('what it has opened goes with it, and comes back with it, for a later session by one use of it', async () => {
+    const words = async (client: ImapFlow): Promise<unknown> => client.search({ body: 'first secret' });
+    const uses = (): number => system.events.filter(({ event }) => event === 'key.used').length;
+    const client = await system.imap();
+    expect(await source(client, 1)).toContain('the first secret');
+    expect(await source(client, 3)).toContain('the second secret');
+    expect(await words(client)).toEqual([1]);
+    await system.card.remove();
+    await system.isAway();
+    expect(await refusal(client, 1)).toContain('UNAVAILABLE');
+    expect(await words(client)).toEqual([]);
+    const other = await system.imap();
+    expect(await refusal(other, 1)).toContain('UNAVAILABLE');
+    expect(await words(other)).toEqual([]);
+    await client.logout();
+    await other.logout();
+
+    await system.card.insert();
+    await system.isThere();
+    const before = uses();
+    const later = await system.imap();
+    expect(await words(later)).toEqual([1]);
+    expect(await source(later, 1)).toContain('the first secret');
+    expect(await source(later, 3)).toContain('the second secret');
+    expect(uses() - before).toBe(1);
+    await later.logout();
   });
 
   test('a structure, too, is told once it is back, in the same session', async () => {

@@ -14,10 +14,19 @@ import { createKeyring } from '../../../src/hsm/keyring.ts';
 import type { PinSource, TokenSource } from '../../../src/hsm/source-kinds.ts';
 import { startImapListener } from '../../../src/imap-proxy/listener.ts';
 import type { Event } from '../../../src/log/events.ts';
+import type { Log } from '../../../src/log/log.ts';
 import { inboundStory } from '../../../src/pipeline/inbound.ts';
+import { type LockedSecretsParts, lockedSecrets } from '../../../src/pipeline/locked-secrets.ts';
 import { outboundStory } from '../../../src/pipeline/outbound.ts';
 import { readCertificates } from '../../../src/pki/certificate-file.ts';
+import type { Reading } from '../../../src/reading/reader-views.ts';
+import { RecordedMailboxes } from '../../../src/reading/recorded-mailbox.ts';
+import { StoredViews } from '../../../src/reading/stored/stored-views.ts';
 import { startSubmissionListener } from '../../../src/smtp-in/listener.ts';
+import { openSqlite } from '../../../src/store/sqlite.ts';
+import { openStoredContents } from '../../../src/store/stored-contents.ts';
+import { viewMigrations } from '../../../src/store/view-migrations.ts';
+import { SqliteViewRecords } from '../../../src/store/view-records.ts';
 import { FakeDelivered, FakeDirectory, rule } from '../../pipeline/support/ports.ts';
 import { temporaryFolder } from '../../support/services/disposable.ts';
 import { type CardInReader, virtualCard } from '../../support/services/virtual-card.ts';
@@ -55,7 +64,11 @@ const ADDRESS = 'alice@sealgate.test';
 const PASSWORD = 'pass-alice';
 
 /** @param pin `file`: it is in a file; `person`: somebody is asked, and types it only when the test says so */
-export async function cardMailSystem(pin: 'file' | 'person'): Promise<CardMailSystem> {
+/** @param kept what was opened is kept over sessions */
+export async function cardMailSystem(
+  pin: 'file' | 'person',
+  kept: 'kept' | 'not-kept' = 'not-kept',
+): Promise<CardMailSystem> {
   const { folder, remove } = await temporaryFolder('card-mail');
   await using undo = new AsyncDisposableStack();
   undo.defer(remove);
@@ -103,6 +116,7 @@ export async function cardMailSystem(pin: 'file' | 'person'): Promise<CardMailSy
     ...{ keyring: createKeyring({ principals, loginIsAddress: false, keys, log, clock }), clock, log },
     directory: new FakeDirectory(),
   };
+  const reading: Reading = kept === 'kept' ? await keptReading(folder, parts, log, undo) : {};
   const anchors = readCertificates(Buffer.from(pki.ca.certificate));
   const common = {
     ...{ host: '127.0.0.1', port: 0, log, hostname: 'gateway.sealgate.test' },
@@ -119,7 +133,7 @@ export async function cardMailSystem(pin: 'file' | 'person'): Promise<CardMailSy
             caFile: pki.ca.certificateFile,
           },
           story: inboundStory({ ...parts, anchors, intermediates: [] }),
-          ...{ viewSecret: Buffer.alloc(32, 7), installationId: '7f3a9c2e' },
+          ...{ viewSecret: SECRET, installationId: '7f3a9c2e', reading },
         }),
         (one) => one.close(),
       ),
@@ -223,4 +237,25 @@ done
   );
   await chmod(program, 0o700);
   return { ask: 'pinentry', program };
+}
+
+const SECRET = Buffer.alloc(32, 7);
+
+/** `reading.store`, as the gateway has it. */
+async function keptReading(
+  folder: string,
+  parts: LockedSecretsParts,
+  log: Log,
+  undo: AsyncDisposableStack,
+): Promise<Reading> {
+  const { contents, store } = await openStoredContents(join(folder, 'opened.sqlite'));
+  undo.defer(() => store.close());
+  const records = await openSqlite(join(folder, 'views.sqlite'), viewMigrations);
+  undo.defer(() => records.close());
+  const stored = new StoredViews({
+    ...{ contents, locks: lockedSecrets(parts), secret: SECRET, log },
+    ...{ maxOctets: 1024 * 1024, logins: null },
+  });
+  undo.defer(() => stored.close());
+  return { recorded: new RecordedMailboxes(new SqliteViewRecords(records)), stored, account: 'localhost' };
 }
