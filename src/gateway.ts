@@ -30,6 +30,7 @@ import { outboundStory } from './pipeline/outbound.ts';
 import type { Clock, ForeignJudge, InboundStory, OutboundStory } from './pipeline/ports.ts';
 import type { Certificate } from './pki/certificate.ts';
 import { readCertificates } from './pki/certificate-file.ts';
+import { TrustAnchors } from './pki/trust-anchors.ts';
 import { startPop3Listener } from './pop3-proxy/listener.ts';
 import { connectUpstream as connectPop3 } from './pop3-proxy/upstream-connection.ts';
 import { Epochs } from './reading/epochs/login-epochs.ts';
@@ -42,6 +43,7 @@ import { openRevocation } from './revocation/open-revocation.ts';
 import { startSubmissionListener } from './smtp-in/listener.ts';
 import { connectUpstream as connectSmtp } from './smtp-out/connect.ts';
 import { atRestMailboxes } from './store/at-rest-mailboxes.ts';
+import { openDecisions } from './store/decision-records.ts';
 import { deliveredVariants } from './store/delivered.ts';
 import { openDirectoryStore } from './store/directory-store.ts';
 import { epochMigrations } from './store/epoch-migrations.ts';
@@ -59,6 +61,8 @@ export type Gateway = {
   port(listener: string): number;
   /** Reads key files and key stores again; what cannot be read leaves its keys as they are, and the log says so. Never rejects. */
   reloadKeys(): Promise<void>;
+  /** These rules and groups decide from now on: about each mail whose end of data comes after this, whole. */
+  replacePolicy(policy: Config['policy']): void;
   /** Takes no more connections, ends the open ones in order, then closes keys and stores. */
   close(): Promise<void>;
 };
@@ -102,22 +106,31 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       clock,
     });
     const [anchors, intermediates] = await Promise.all([
-      certificatesOf(config.trust.anchors),
+      trustAnchorsOf(config.trust),
       certificatesOf(config.trust.intermediates),
     ]);
     const revocation = await openRevocation({
       settings: config.trust.revocation,
       file: join(config.stateFolder, 'revocation.sqlite'),
-      ...{ anchors, intermediates, clock, log },
+      ...{ anchors: [...anchors.all], intermediates, clock, log },
     });
     open.push(revocation);
     const { failure } = config.trust.revocation;
+    // One reference: rules and the groups they name are replaced together.
+    let { policy } = config;
+    const decisions = await openDecisions(config.stateFolder, policy.recordDays, clock);
+    if (decisions !== null) open.push(decisions.store);
     const outbound = outboundStory({
       keyring,
       directory,
       delivered: deliveredVariants(store, clock),
-      rules: config.policy.rules,
-      groups: config.policy.groups,
+      get rules() {
+        return policy.rules;
+      },
+      get groups() {
+        return policy.groups;
+      },
+      ...(decisions === null ? {} : { decisions: decisions.records }),
       algorithms: config.smime,
       addressAlgorithms: principals.flatMap(({ login, profiles }) =>
         profiles.map((profile) => ({ ...profile, login })),
@@ -218,6 +231,9 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       },
       async reloadKeys() {
         await sources.reload();
+      },
+      replacePolicy(replacement) {
+        policy = replacement;
       },
       async close() {
         await close();
@@ -433,6 +449,21 @@ function common(listener: Listener, { tlsMaterial, log, hostname, failedLogins }
     allowPlainAuth: allowPlaintext,
     ...(tlsMaterial === null ? {} : { secureContext: tlsMaterial.context(oldTls) }),
   };
+}
+
+/** Every anchor with what it is believed for. @throws SealgateError where a file holds none */
+export async function trustAnchorsOf(trust: Config['trust']): Promise<TrustAnchors> {
+  const restricted = trust.restrictedAnchors.map(async ({ file, for: purposes, domains }) => ({
+    ...{ certificates: await certificatesOf([file]), purposes: new Set(purposes), domains },
+  }));
+  return new TrustAnchors([
+    {
+      certificates: await certificatesOf(trust.anchors),
+      purposes: new Set(['signing', 'encryption'] as const),
+      domains: null,
+    },
+    ...(await Promise.all(restricted)),
+  ]);
 }
 
 /** @throws SealgateError where a file holds none */

@@ -251,6 +251,8 @@ export const limits = {
     /** Of all sessions; a character takes one octet of memory or two. */
     allCharacters: 128 * 1024 * 1024,
   },
+  /** Decisions about outgoing mail that are kept for a replay: mails, and characters of one. */
+  policy: { recordedMails: 100_000, recordCharacters: 512 * 1024 },
   connections: {
     /** A PROXY header of version 2 with its TLVs: the largest of them are certificates' names and tokens of a cloud. */
     proxyHeaderOctets: 4_096,

@@ -5,7 +5,7 @@ import type { Config } from '../config/load.ts';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
 import { SqlDirectory } from '../directory/sql-directory.ts';
 import { SealgateError } from '../errors.ts';
-import { certificatesOf } from '../gateway.ts';
+import { certificatesOf, trustAnchorsOf } from '../gateway.ts';
 import { type KeySources, openKeySources, startKeyClient } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
 import { restingPlace } from '../hsm/resting-place.ts';
@@ -22,6 +22,7 @@ import { openDirectoryStore } from '../store/directory-store.ts';
 import { keyInventories } from '../store/key-inventories.ts';
 import { refusedSecrets } from '../store/refused-secrets.ts';
 import { openSqlite, type SqlStore } from '../store/sqlite.ts';
+import { type ReplayOptions, replayPolicy } from './policy-replay.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 /** `sealgate policy explain`: what would happen to a mail, and why, by the code that would do it. */
@@ -38,6 +39,14 @@ export function addPolicyCommands(program: Command): void {
     .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
     .option('--json', 'as JSON')
     .action((options: ExplainOptions) => explainMail(options));
+  policy
+    .command('replay')
+    .description('which mails of the last days other rules would treat otherwise; changes nothing')
+    .requiredOption('--rules <file>', 'file with the section policy, as in the configuration')
+    .option('--days <number>', 'how many days back; default: as many as are kept')
+    .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
+    .option('--json', 'as JSON')
+    .action((options: ReplayOptions) => replayPolicy(options));
 }
 
 type ExplainOptions = {
@@ -82,14 +91,14 @@ async function explainMail({
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = Principal.named(configuredLogin(login ?? from));
   const [anchors, intermediates] = await Promise.all([
-    certificatesOf(config.trust.anchors),
+    trustAnchorsOf(config.trust),
     certificatesOf(config.trust.intermediates),
   ]);
   const revoked = opened.adopt(
     await openRevocation({
       settings: config.trust.revocation,
       file: join(config.stateFolder, 'revocation.sqlite'),
-      ...{ anchors, intermediates, clock, log: silentLog },
+      ...{ anchors: [...anchors.all], intermediates, clock, log: silentLog },
     }),
     (one) => one.close(),
   );

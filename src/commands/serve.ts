@@ -1,11 +1,14 @@
 import { access } from 'node:fs/promises';
 import type { Command } from 'commander';
+import type { Config } from '../config/load.ts';
 import { travel } from '../evaluation/journey.ts';
 import { printJourney, printSettings } from '../evaluation/print-journey.ts';
 import { startEvaluationProfile } from '../evaluation/profile.ts';
 import { checkUpstreams, type Gateway, startGateway } from '../gateway.ts';
+import type { Log } from '../log/log.ts';
 import { createLog } from '../log/pino-log.ts';
 import { configInEnvironment, DEFAULT_CONFIG, readConfig } from './read-config.ts';
+import { reloadPolicy } from './reload-policy.ts';
 import { onReloadSignal } from './reload-signal.ts';
 import { stopSignal, untilStopped } from './stop-signal.ts';
 
@@ -27,19 +30,23 @@ export function addServeCommand(program: Command): void {
 
 type ServeOptions = { config?: string; once?: true; upstreamCheck: boolean };
 
+type Running = { gateway: Gateway; config: Config; log: Log };
+
 async function serve(file: string, stop: AbortSignal, upstreamCheck: boolean): Promise<void> {
-  const running = Promise.withResolvers<Gateway | null>();
+  const running = Promise.withResolvers<Running | null>();
   // From the first moment to the last: a signal that nobody takes would end the process with its keys open.
   const reloading = onReloadSignal(async () => {
-    const gateway = await running.promise;
-    if (!stop.aborted) await gateway?.reloadKeys();
+    const parts = await running.promise;
+    if (parts === null || stop.aborted) return;
+    await parts.gateway.reloadKeys();
+    await reloadPolicy(file, parts.config, parts.gateway, parts.log);
   });
   try {
     const config = await readConfig(file, (line) => process.stderr.write(`${line}\n`));
     if (upstreamCheck) await checkUpstreams(config);
     const log = createLog({ ...config.log, stream: process.stdout });
     const gateway = await started(startGateway(config, log, stop), stop);
-    running.resolve(gateway);
+    running.resolve(gateway === null ? null : { gateway, config, log });
     if (gateway === null) return;
     try {
       await untilStopped(stop);

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { condition } from './condition-schema.ts';
+import { condition, group } from './condition-schema.ts';
 import { name } from './values.ts';
 
 /** One rule of the outbound policy. Its output is the Rule of src/policy/rules.ts. */
@@ -59,7 +59,7 @@ const steering = z
   .describe('What authors of mail may ask for: `sign` and `encrypt` become `require`.');
 
 /** Names, conditions and what they demand; combinations that make no sense are in cross-checks.ts. */
-export const rule = z
+const rule = z
   .strictObject({
     name: name.meta({
       description: 'Name of the rule in replies, log lines and explanations.',
@@ -134,3 +134,25 @@ export const rule = z
     withoutCertificate: written.withoutCertificate ?? ('refuse-all' as const),
   }))
   .describe('One rule. The first rule that applies to a recipient decides.');
+
+/** The section `policy`. */
+export const policySection = z
+  .strictObject({
+    recordDays: z
+      .int({ error: 'a whole number of days from 0 to 90 is expected' })
+      .min(0, { error: 'a whole number of days from 0 to 90 is expected' })
+      .max(90, { error: 'a whole number of days from 0 to 90 is expected' })
+      .default(0)
+      .describe(
+        'How many days decisions are kept for `sealgate policy replay`: addresses, sizes and what came of the conditions of rules, in `decisions.sqlite` in the state folder; no Subject, no file name, no content. 0: none are kept.',
+      ),
+    groups: z
+      .array(group)
+      .default([])
+      .meta({ description: 'Groups that conditions of rules name.', off: true }),
+    rules: z.array(rule).meta({
+      description: 'Tried in order, for each recipient. A recipient no rule applies to is refused.',
+      furtherExamples: [{ name: 'everybody-else', sign: 'if-possible', encrypt: 'if-possible' }],
+    }),
+  })
+  .describe('What happens to outgoing mail.');

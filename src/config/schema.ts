@@ -1,18 +1,17 @@
 import * as z from 'zod';
 import { appendSection } from './append-schema.ts';
-import { group } from './condition-schema.ts';
 import { directorySection } from './directory-schema.ts';
 import type { Files } from './files.ts';
 import { imapSection } from './imap-schema.ts';
 import { keySection } from './key-schema.ts';
 import { listenerSchema } from './listener-schema.ts';
-import { rule } from './policy-schema.ts';
+import { policySection } from './policy-schema.ts';
 import { pop3Section } from './pop3-schema.ts';
 import { principal } from './principal-schema.ts';
 import { readingSection } from './reading-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
-import { hostname, login, maybe, size } from './values.ts';
+import { domainPattern, hostname, login, maybe, size } from './values.ts';
 
 /**
  * The configuration, declared once: shape, meaning, defaults and examples. The reference page, the example file
@@ -96,6 +95,35 @@ export function configSchema(files: Files) {
             example: ['trust/example-root.pem'],
             shown: true,
           }),
+        restrictedAnchors: z
+          .array(
+            z.strictObject({
+              file: path('file', 'PEM or DER file.', 'trust/partner-root.pem'),
+              for: z
+                .array(z.enum(['signing', 'encryption']))
+                .min(1)
+                .default(['signing', 'encryption'])
+                .describe(
+                  'What it is believed for. `signing`: signatures of mail that is read. `encryption`: certificates that come with such mail count as `verified`.',
+                ),
+              domains: maybe(
+                z
+                  .array(domainPattern)
+                  .min(1)
+                  .meta({
+                    description:
+                      'Domains of the addresses that it may speak for; `*.partner.example` is everything below. Without it: any.',
+                    example: ['partner.example', '*.partner.example'],
+                  }),
+              ),
+            }),
+          )
+          .default([])
+          .meta({
+            description:
+              'Certificate authorities that are trusted for some domains only, or for one purpose, as that of a partner is.',
+            off: true,
+          }),
         intermediates: z
           .array(path('file', 'PEM or DER file.', 'trust/example-intermediate.pem'))
           .default([])
@@ -115,18 +143,7 @@ export function configSchema(files: Files) {
       .prefault({})
       .describe('Which certificate authorities are believed.'),
     directory: directorySection(files),
-    policy: z
-      .strictObject({
-        groups: z
-          .array(group)
-          .default([])
-          .meta({ description: 'Groups that conditions of rules name.', off: true }),
-        rules: z.array(rule).meta({
-          description: 'Tried in order, for each recipient. A recipient no rule applies to is refused.',
-          furtherExamples: [{ name: 'everybody-else', sign: 'if-possible', encrypt: 'if-possible' }],
-        }),
-      })
-      .describe('What happens to outgoing mail.'),
+    policy: policySection,
     smime: z
       .strictObject({
         rsaSignature: z

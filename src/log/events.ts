@@ -55,6 +55,12 @@ type SubmissionEvent =
       reply: string;
     }
   | { event: 'mail.refused'; level: 'warn'; mail: MailId; code: string; reason: string }
+  /** The rules of the configuration file are in force from now on; `restart`: other sections of it have changed, which count after a restart. */
+  | { event: 'policy.reloaded'; level: 'info'; rules: number; restart: boolean }
+  /** The file is wrong, and the rules stay as they were; one line for each problem, with line and column. */
+  | { event: 'policy.reload-refused'; level: 'error'; problem: string }
+  /** For `policy replay`; the mail went its way. */
+  | { event: 'policy.decision-not-recorded'; level: 'warn'; mail: MailId; reason: string }
   /** Who has a mail that went to some could not be written down, or not be crossed out: a retry may bring a second copy, or none. */
   | { event: 'mail.delivery-not-noted'; level: 'error'; mail: MailId; reason: string };
 

@@ -10,6 +10,7 @@ import { type JudgingParts, judgeSubmission } from './judge-submission.ts';
 import { needsCertificates, type OutboundPolicy } from './outbound-policy.ts';
 import type {
   CertificateDirectory,
+  DecisionRecords,
   DeliveredVariants,
   HandOver,
   Keyring,
@@ -19,6 +20,7 @@ import type {
 } from './ports.ts';
 import { type Findings, type PreparedVariant, prepareVariants } from './protect.ts';
 import { type IsNeeded, RecipientLookups } from './recipient-certificates.ts';
+import { recordDecision } from './recorded-decisions.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
 import { judgeRecipient } from './refuse-recipient.ts';
 
@@ -29,6 +31,8 @@ export type OutboundParts = JudgingParts & {
   rules: readonly Rule[];
   /** Absent: none. */
   groups?: readonly Group[];
+  /** Absent: decisions are not recorded. */
+  decisions?: DecisionRecords;
   log: Log;
 };
 
@@ -47,7 +51,11 @@ export function outboundStory(parts: OutboundParts): OutboundStory {
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
     async submit(submission: Submission, upstream: HandOver): Promise<SubmissionOutcome> {
       try {
-        const judged = await judgeSubmission(submission, policyOf(parts), upstream.upstream, lookups, parts);
+        const policy = policyOf(parts);
+        const judged = await judgeSubmission(submission, policy, upstream.upstream, lookups, parts);
+        if (parts.decisions !== undefined) {
+          recordDecision(submission, judged, policy, parts.decisions, parts.log);
+        }
         const message = withoutBlindCopies(judged.message);
         const variants = await carryOut(judged.decision, message, judged.findings, parts.keyring);
         return await handOverAll(submission, variants, upstream, parts);

@@ -332,5 +332,10 @@ export interface DeliveredVariants {
   forget(keys: readonly string[]): Promise<void>;
 }
 
+/** What decisions rested on, for `policy replay`; `record` is JSON, as policy/recorded-mail.ts has it. */
+export interface DecisionRecords {
+  record(mail: MailId, record: string): Promise<void>;
+}
+
 /** So that tests decide the time. */
 export type Clock = () => Date;

@@ -141,9 +141,9 @@ export function plainReports(when: PlainCondition, of: Correspondence, place = '
   });
 }
 
-/** Yes only where both are; `no` outweighs `away`, and that `open`. */
+/** Yes only where both are. `no` outweighs what is not known; that something was not kept, that it could not be found out. */
 export function both(one: Truth, other: Truth): Truth {
-  for (const least of ['no', 'away', 'open'] as const) if (one === least || other === least) return least;
+  for (const least of ['no', 'open', 'away'] as const) if (one === least || other === least) return least;
   return 'yes';
 }
 
