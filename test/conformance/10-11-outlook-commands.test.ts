@@ -50,8 +50,8 @@ test('10: 200 mixed messages, each downloaded whole: as long as announced, reada
       }
     }
   }
-  // Plain, clear-signed, opaque, CBC, GCM, signed and encrypted, triple wrapped.
-  expect(attachments).toBe(7);
+  // Plain, clear-signed, opaque, CBC, GCM, signed and encrypted, triple wrapped, with thousands of fields.
+  expect(attachments).toBe(8);
   direct.close();
   client.close();
 });

@@ -87,7 +87,12 @@ export async function messageClasses({
     entity: Buffer | Promise<Buffer>,
     { fields = [], ...rest }: Partial<ClassMessage> & { fields?: readonly string[] } = {},
   ): Promise<ClassMessage> => ({
-    ...{ name, shown, words: `words of ${name}.`, octets: mailOf(outerFields(name, ...fields), await entity) },
+    ...{
+      name,
+      shown,
+      words: `words of ${name}.`,
+      octets: mailOf(outerFields(name, ...fields), await entity),
+    },
     ...rest,
   });
   const text = (name: string): Buffer => textEntity(`These are the words of ${name}.`);
@@ -116,7 +121,7 @@ export async function messageClasses({
     make('nested p7m', 'as-stored', nested(await encrypted(text('nested p7m'), [bob], gcm)), { words: null }),
     make('message in a message', 'view', encrypted(forwarded('words of message in a message.'), [bob], gcm)),
     make('8bit inside', 'view', encrypted(eightBit('words of 8bit inside.'), [bob], gcm)),
-    make('thousands of header fields', 'view', encrypted(text('thousands of header fields'), [bob], gcm), {
+    make('thousands of header fields', 'view', encrypted(rich('thousands of header fields'), [bob], gcm), {
       fields: Array.from({ length: 3_000 }, (_, at) => `X-Field-${at}: y`),
     }),
     make('nothing inside', 'view', encrypted(Buffer.alloc(0), [bob], gcm), { words: null }),
