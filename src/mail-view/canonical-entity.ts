@@ -44,7 +44,18 @@ export async function canonicalEntity(
     requireRoom(root);
     return { octets: entity, root, holdsForbidden: look.holdsForbidden, discard: async () => undefined };
   }
-  return rebuilt(spool, forbidden, (to) => rebuild(entity, root, to, textOnly));
+  const made = await rebuilt(spool, forbidden, (to) => rebuild(entity, root, to, textOnly));
+  // A lone CR that has become a line end may have made a boundary line, and a part behind it. What was made has none any more.
+  if (!textOnly || isAllHarmless(made.root)) return made;
+  try {
+    return await rebuilt(spool, forbidden, (to) => rebuild(made.octets, made.root, to, textOnly));
+  } finally {
+    await made.discard();
+  }
+}
+
+function isAllHarmless(entity: Entity): boolean {
+  return entity.parts.length > 0 ? entity.parts.every(isAllHarmless) : isHarmless(entity);
 }
 
 /** RFC 8551 §3.1: header protection by wrapping. Some clients cannot show a message/rfc822 in a listing. */

@@ -148,3 +148,23 @@ test('content in any pieces becomes what content in memory becomes', async () =>
     { numRuns: 300 },
   );
 });
+
+test('attack: as text only, HTML behind a boundary line that begins with a lone CR is a file too', async () => {
+  const content = latin1(
+    'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nwords\r--b\r\nContent-Type: text/html\r\n\r\n<img src=x>\r\n--b--\r\n',
+  );
+  const { octets, root, discard } = await canonicalEntity(
+    bufferSource(content),
+    FORBIDDEN,
+    encryptedSpool(),
+    true,
+  );
+  expect(root.parts.map(({ mediaType: { type, subtype } }) => `${type}/${subtype}`)).toEqual([
+    'text/plain',
+    'application/octet-stream',
+  ]);
+  const made = (await collect(octets.read())).toString('latin1');
+  expect(made).not.toContain('text/html');
+  expect(made).toContain('message.html.txt');
+  await discard();
+});
