@@ -4,6 +4,7 @@ import { printable } from '../log/printable.ts';
 import type { Standing } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { KeyPurposeVerdict } from '../pki/key-purpose.ts';
+import { nameForPeople } from '../pki/name.ts';
 import type { PathReport } from '../pki/path-report.ts';
 
 /** What `sealgate cert why` concludes from what it found. Pure. */
@@ -27,6 +28,10 @@ export type WhyFacts = {
   signs: KeyPurposeVerdict;
   failure: 'soft' | 'hard';
   anyAnchor: boolean;
+  /** Its anchor is believed for encryption to the address. */
+  forEncryption: boolean;
+  /** An anchor that it leads to, and that is not believed for signatures of this address (trust.restrictedAnchors); null: none. */
+  restricted: Certificate | null;
 };
 
 export type Conclusion = { yes: boolean; because: string };
@@ -81,13 +86,18 @@ function used(facts: WhyFacts): Conclusion {
   return { yes: true, because: `It counts as ${trust}.${rules}` };
 }
 
-function believed({ decision, signs, standing, path, failure }: WhyFacts): Conclusion {
+function believed({ decision, signs, standing, path, failure, restricted }: WhyFacts): Conclusion {
   const no = (because: string): Conclusion => ({ yes: false, because });
   if (decision?.decision === 'distrusted') return no('A person distrusts it, which beats everything else.');
   if (signs.kind === 'may-not') return no(signs.text);
   if (standing.kind === 'revoked') return no(standing.why);
   if (decision?.decision === 'trusted')
     return { yes: true, because: 'A person trusts it, whatever its path says.' };
+  if (restricted !== null) {
+    return no(
+      `It leads to ${nameForPeople(restricted.subject)}, which is not believed for signatures of this address (trust.restrictedAnchors).`,
+    );
+  }
   if (path.outcome === 'invalid') return no(path.problems[0]?.text ?? 'It leads to no trust anchor.');
   if (failure === 'hard' && standing.kind === 'unchecked') {
     return no(`Its revocation could not be checked, and trust.revocation.failure is hard: ${standing.why}`);
@@ -121,6 +131,9 @@ function nextSteps(facts: WhyFacts): string[] {
   if (encrypts.kind === 'may-not') return ['Ask its owner for a certificate that mail can be encrypted to.'];
   if (standing.kind === 'unchecked')
     return ['See whether the places that its authority names can be reached from here.'];
+  if (facts.restricted !== null && decision === null) {
+    return ['If its authority may speak for this address, say so in trust.restrictedAnchors (domains, for).'];
+  }
   if (path.outcome === 'invalid' && decision === null) {
     return [
       facts.anyAnchor

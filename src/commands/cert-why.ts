@@ -1,26 +1,5 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { unusedBecause } from '../directory/because.ts';
-import type { AddressHistory, DirectoryEntry, JournalEntry } from '../directory/register.ts';
-import { certificatesOf } from '../gateway.ts';
-import { silentLog } from '../log/log.ts';
-import type { Standing } from '../pipeline/ports.ts';
-import type { Certificate } from '../pki/certificate.ts';
-import { mayCertificateEncrypt, mayCertificateSign } from '../pki/key-purpose.ts';
-import { validatePath } from '../pki/path.ts';
-import type { PathReport } from '../pki/path-report.ts';
-import { speaksFor } from '../pki/speaks-for.ts';
-import { openRevocation } from '../revocation/open-revocation.ts';
-import {
-  type CertOptions,
-  fingerprintFrom,
-  type OpenDirectory,
-  withCertOptions,
-  withDirectory,
-} from './cert-options.ts';
-import { type CertificateWhy, judgedWhy, type Why } from './cert-why-judgement.ts';
-import { whyJson, whyLines } from './cert-why-text.ts';
-import { jsonText } from './json-output.ts';
+import { type CertOptions, withCertOptions } from './cert-options.ts';
 
 /** `sealgate cert why`: everything that is known of an address or a certificate, and what follows from it. */
 export function addCertWhy(cert: Command): void {
@@ -31,86 +10,9 @@ export function addCertWhy(cert: Command): void {
         'why certificates are used and trusted, or are not: path, anchor, purpose, revocation, decisions, history, and what to do',
       )
       .argument('<address|fingerprint>', 'mail address, or SHA-256 fingerprint of a certificate'),
-  ).action((asked: string, options: CertOptions) => why(asked, options));
-}
-
-async function why(asked: string, options: CertOptions): Promise<void> {
-  const found = await withDirectory(options, (open) => findOut(asked, open));
-  process.stdout.write(options.json ? `${jsonText(whyJson(found))}\n` : `${whyLines(found).join('\n')}\n`);
-}
-
-/** What the directory says; the certificate itself is judged afterwards. */
-type Subject = {
-  certificate: Certificate;
-  /** null: it is asked for as such, and not for an address. */
-  address: string | null;
-  entries: readonly DirectoryEntry[];
-  file: boolean;
-  unused: ReturnType<typeof unusedBecause>;
-};
-
-async function findOut(asked: string, open: OpenDirectory): Promise<Why> {
-  const at = new Date();
-  const { config, register } = open;
-  const subjects = asked.includes('@') ? await ofAddress(asked, open) : await ofFingerprint(asked, open);
-  const [anchors, intermediates] = await Promise.all([
-    certificatesOf(config.trust.anchors),
-    certificatesOf(config.trust.intermediates),
-  ]);
-  const revocation = await openRevocation({
-    settings: config.trust.revocation,
-    file: join(config.stateFolder, 'revocation.sqlite'),
-    ...{ anchors, intermediates, clock: () => at, log: silentLog },
+  ).action(async (asked: string, options: CertOptions) => {
+    // It needs what judges paths and revocation; the other commands do without.
+    const { why } = await import('./cert-why-finding.ts');
+    await why(asked, options);
   });
-  try {
-    const certificates: CertificateWhy[] = [];
-    for (const { certificate, address, entries, file, unused } of subjects) {
-      const path: PathReport = validatePath({
-        ...{ certificate, pool: intermediates, anchors, at, purpose: 'email-protection' },
-      });
-      const standing: Standing =
-        path.outcome === 'valid' ? await revocation.standing.of(certificate) : { kind: 'no-path' };
-      const journal: readonly JournalEntry[] = await register.journal(certificate.fingerprint);
-      certificates.push(
-        judgedWhy({
-          ...{ certificate, address, entries, file, unused, path, standing, journal },
-          decision: await register.decision(certificate.fingerprint),
-          speaks: address === null ? null : speaksFor(certificate, address),
-          encrypts: mayCertificateEncrypt(certificate, at, config.smime.postQuantum),
-          signs: mayCertificateSign(certificate, at),
-          failure: config.trust.revocation.failure,
-          anyAnchor: anchors.length > 0,
-        }),
-      );
-    }
-    return { asked, at, address: subjects[0]?.address ?? null, certificates };
-  } finally {
-    await revocation.close();
-  }
-}
-
-async function ofAddress(asked: string, { register, pinned }: OpenDirectory): Promise<Subject[]> {
-  const history: AddressHistory = await register.history(asked);
-  const { address } = history;
-  const files = pinned.find(address);
-  const isFile = (fingerprint: string) => files.some((one) => one.fingerprint === fingerprint);
-  const kept = history.entries.map(({ unused, ...entry }) => ({
-    ...{ certificate: entry.certificate, address, entries: [entry], file: isFile(entry.fingerprint) },
-    unused: unusedBecause(unused, files.length > 0, isFile(entry.fingerprint)),
-  }));
-  const others = files.filter(
-    ({ fingerprint }) => !kept.some(({ entries: [entry] }) => entry?.fingerprint === fingerprint),
-  );
-  return [
-    ...others.map((certificate) => ({ certificate, address, entries: [], file: true, unused: null })),
-    ...kept.toReversed(),
-  ];
-}
-
-async function ofFingerprint(asked: string, { register }: OpenDirectory): Promise<Subject[]> {
-  const entries = await register.ofCertificate(fingerprintFrom(asked));
-  const [first] = entries;
-  return first === undefined
-    ? []
-    : [{ certificate: first.certificate, address: null, entries, file: false, unused: null }];
 }

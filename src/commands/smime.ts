@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { type ContentEncryptionName, contentEncryptionNames } from '../cms/content-encryption.ts';
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
-import { certificatesOf } from '../gateway.ts';
+import { certificatesOf, trustAnchorsOf } from '../gateway.ts';
 import { silentLog } from '../log/log.ts';
 import { readRootFrom } from '../mail/entity-source.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
@@ -219,27 +219,28 @@ async function contextOf(
   opened: AsyncDisposableStack,
 ): Promise<OpeningContext> {
   const at = new Date();
-  const anchors = [
-    ...(await readCertificateFiles(anchor)),
-    ...(config === null ? [] : await certificatesOf(config.trust.anchors)),
-  ];
+  const named = await readCertificateFiles(anchor);
   const intermediates = [
     ...(await readCertificateFiles(intermediate)),
     ...(config === null ? [] : await certificatesOf(config.trust.intermediates)),
   ];
-  if (config === null) return { at, anchors, pool: intermediates };
+  if (config === null) return { at, anchors: named, pool: intermediates };
+  const trust = await trustAnchorsOf(config.trust);
   const revocation = opened.adopt(
     await openRevocation({
       settings: config.trust.revocation,
       // Not the gateway's: whoever runs this command may be somebody else, and would leave files that it cannot write.
       file: null,
       clock: () => new Date(),
-      ...{ anchors, intermediates, log: silentLog },
+      ...{ anchors: [...named, ...trust.all], intermediates, log: silentLog },
     }),
     (one) => one.close(),
   );
   const { subjectEmailAddress } = config.trust;
-  return { at, anchors, pool: intermediates, subjectEmailAddress, revocation: revocation.checker };
+  return {
+    ...{ at, pool: intermediates, subjectEmailAddress, revocation: revocation.checker },
+    anchors: (address) => [...named, ...trust.for('signing', address)],
+  };
 }
 
 /** Only one that was named: these commands do without. */

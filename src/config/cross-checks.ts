@@ -147,7 +147,7 @@ function trustChecks(config: Partial<Sections>): CrossProblem[] {
   const { trust } = config;
   if (trust === undefined) return [];
   const problems: CrossProblem[] = [];
-  if (trust.anchors.length === 0) {
+  if (trust.anchors.length + trust.restrictedAnchors.length === 0) {
     problems.push({
       path: ['trust'],
       severity: 'warning',

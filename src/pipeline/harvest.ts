@@ -1,7 +1,16 @@
 import type { Log } from '../log/log.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
 import type { SecurityReport, SignatureReport } from '../smime/report.ts';
 import type { CertificateDirectory, Harvest } from './ports.ts';
+
+/** What decides besides the signature how far a certificate is trusted that comes with it. */
+export type Judging = {
+  at: Date;
+  revocation?: 'soft' | 'hard';
+  /** Whether an anchor is believed for encryption to the address; absent: each is. */
+  vouches?(anchor: Certificate): boolean;
+};
 
 /**
  * Learns correspondents' certificates from what was read: only from signatures that verify and speak for From, and only
@@ -12,14 +21,13 @@ import type { CertificateDirectory, Harvest } from './ports.ts';
 export async function harvestSigners(
   from: string,
   report: SecurityReport,
-  at: Date,
+  judging: Judging,
   directory: CertificateDirectory,
   log: Log,
-  revocation: 'soft' | 'hard' = 'soft',
 ): Promise<void> {
   const signatures = report.layers.flatMap((layer) => (layer.kind === 'signed' ? layer.signatures : []));
   for (const signature of signatures) {
-    const finding = harvestOf(from, signature, at, revocation);
+    const finding = harvestOf(from, signature, judging);
     if (finding === null) continue;
     try {
       await directory.harvest(finding);
@@ -32,8 +40,7 @@ export async function harvestSigners(
 function harvestOf(
   address: string,
   signature: SignatureReport,
-  at: Date,
-  revocation: 'soft' | 'hard',
+  { at, revocation = 'soft', vouches = () => true }: Judging,
 ): Harvest | null {
   const { signer, path, capabilities, signedAt } = signature;
   if (signer === null || signature.signature !== 'good' || signature.speaksFor !== 'from') return null;
@@ -44,6 +51,7 @@ function harvestOf(
     revocation === 'soft' ||
     signature.revocation === 'good' ||
     (path?.outcome === 'valid' && path.path.length === 1);
-  const trust = path?.outcome === 'valid' && isTolerated ? 'verified' : 'harvested';
+  const isVerified = path?.outcome === 'valid' && isTolerated && vouches(path.anchor);
+  const trust = isVerified ? 'verified' : 'harvested';
   return { address, certificate: signer, trust, capabilities, signedAt };
 }

@@ -7,6 +7,7 @@ import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { OctetSource, Spool } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
+import { TrustAnchors } from '../pki/trust-anchors.ts';
 import { decideInbound, type InboundPolicy } from '../policy/decide-inbound.ts';
 import { type OpeningContext, openMessage, type ReaderKeys } from '../smime/open.ts';
 import { openMessageStream, type StreamOpening } from '../smime/open-stream.ts';
@@ -30,7 +31,8 @@ import { oneAddress } from './sender.ts';
 export type InboundParts = {
   keyring: Keyring;
   directory: CertificateDirectory;
-  anchors: readonly Certificate[];
+  /** With what each is believed for; without that, any. */
+  anchors: readonly Certificate[] | TrustAnchors;
   intermediates: readonly Certificate[];
   /** Absent: revocation is known only from what a mail carries, and tolerated where it is not. */
   revocation?: { checker: RevocationChecker; failure: 'soft' | 'hard' };
@@ -80,9 +82,9 @@ async function open(request: OpenRequest, parts: InboundParts): Promise<OpenOutc
     const own = await parts.keyring.decryptionKeys(principal, session);
     return patientKeys(notedKeys(own, used), patience, parts.clock);
   };
-  const { anchors, intermediates: pool, revocation, subjectEmailAddress = false } = parts;
+  const { intermediates: pool, revocation, subjectEmailAddress = false } = parts;
   const opening = await openAny(request.octets, keys, parts, {
-    ...{ at, anchors, pool, subjectEmailAddress },
+    ...{ at, anchors: signingAnchors(parts.anchors), pool, subjectEmailAddress },
     ...(revocation === undefined ? {} : { revocation: revocation.checker }),
   });
   try {
@@ -121,7 +123,14 @@ async function judged(
     return { kind: 'unavailable', key: true, publicText: unseen };
   }
   const from = signedFrom(opening);
-  if (from !== null) await harvestSigners(from, opening.report, at, parts.directory, parts.log, failure);
+  const { anchors } = parts;
+  if (from !== null) {
+    // What is believed of a signature need not be believed of what mail is encrypted to.
+    const vouches = (anchor: Certificate) =>
+      !(anchors instanceof TrustAnchors) || anchors.for('encryption', from).has(anchor);
+    const judging = { at, revocation: failure, vouches };
+    await harvestSigners(from, opening.report, judging, parts.directory, parts.log);
+  }
   const decisions = await decisionsAbout(opening.report, parts.decisions);
   const outcome = outcomeOf(opening, { revocation: failure, decisions });
   if (outcome.kind !== 'opened') await opening.discard();
@@ -131,6 +140,10 @@ async function judged(
 /** The one From address that the signatures were judged by, where there are any to learn from. */
 function signedFrom({ from, report }: StreamOpening): string | null {
   return report.layers.some(({ kind }) => kind === 'signed') ? oneAddress(from) : null;
+}
+
+function signingAnchors(anchors: InboundParts['anchors']): OpeningContext['anchors'] {
+  return anchors instanceof TrustAnchors ? (address) => anchors.for('signing', address) : anchors;
 }
 
 /** What people have said of those who signed. */

@@ -13,7 +13,7 @@ import { isMailError } from './mail-error.ts';
 import { judgedByFrom } from './protected-header.ts';
 import { isDeclaredCms, recognise } from './recognise.ts';
 import type { Layer, SecurityReport } from './report.ts';
-import { unverifiable, type VerificationContext, verifySigned } from './verify.ts';
+import { type Anchors, unverifiable, type VerificationContext, verifySigned } from './verify.ts';
 
 /**
  * Opens a message layer by layer, outermost first: decrypts, unwraps, verifies, and reports what it found. The rules are here;
@@ -28,7 +28,8 @@ import { unverifiable, type VerificationContext, verifySigned } from './verify.t
 export type OpeningContext = {
   /** Now. */
   at: Date;
-  anchors: Iterable<Certificate>;
+  /** A function: which ones may speak for this address; null where the message is not from one. */
+  anchors: Anchors;
   /** Intermediates and signers' certificates that may not be in the message; nothing in it is believed. */
   pool: Iterable<Certificate>;
   /** Who finds evidence of revocation; absent: only the CRLs that the message carries are asked. */

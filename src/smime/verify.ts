@@ -26,7 +26,7 @@ import type { SignatureReport, SignedLayer } from './report.ts';
 export type VerificationContext = {
   /** Now. */
   at: Date;
-  anchors: Iterable<Certificate>;
+  anchors: Anchors;
   /** Certificates that signers and issuers may be found among, besides those in the message; nothing in it is believed. */
   pool: Iterable<Certificate>;
   /** The author by the outermost header, the one that is shown. */
@@ -36,6 +36,9 @@ export type VerificationContext = {
   /** Whether an emailAddress in the subject of an old certificate counts (pki/speaks-for.ts); absent: no. */
   subjectEmailAddress?: boolean;
 };
+
+/** Certificates that are believed, whoever the author is or by the author's address (null: there is not exactly one). */
+export type Anchors = Iterable<Certificate> | ((address: string | null) => Iterable<Certificate>);
 
 /** Certificates tried for one SignerInfo: a sender can put any number under the same issuer and serial number. */
 const CANDIDATES = 8;
@@ -185,9 +188,13 @@ function pathAt(
   certificate: Certificate,
   at: Date,
   pool: CertificateSet,
-  { anchors }: VerificationContext,
+  { anchors, from }: VerificationContext,
 ): PathReport {
-  const path = validatePath({ certificate, pool, anchors, at, purpose: 'email-protection' });
+  const address = from.kind === 'one' ? from.address.address : null;
+  const path = validatePath({
+    ...{ certificate, pool, at, purpose: 'email-protection' },
+    anchors: typeof anchors === 'function' ? anchors(address) : anchors,
+  });
   const purpose = mayCertificateSign(certificate, at);
   if (purpose.kind === 'may') return path;
   const check: PathProblem['check'] =

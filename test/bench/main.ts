@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Benchmark } from './benchmark.ts';
+import { directoryLookups } from './directory/directory.ts';
 import { chains } from './engine/chain.ts';
 import { engineEncrypted, engineSigned } from './engine/engine.ts';
 import { largeDecrypted, largeEncrypted, largeSigned, largeVerified } from './engine/large-message.ts';
@@ -15,6 +16,7 @@ import { imapBulkBodies, imapBulkListing, imapSingleFetches } from './imap/traff
 import { keysEventLoop } from './keys/event-loop.ts';
 import { keysKills } from './keys/kills.ts';
 import { tokenRate } from './keys/token-rate.ts';
+import { policyDeciding } from './policy/deciding.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
 import { runRounds } from './rounds.ts';
 import { summarise, table } from './summary.ts';
@@ -28,6 +30,8 @@ const BENCHMARKS: readonly (() => Benchmark)[] = [
   smimeSigned,
   smimeEncrypted,
   chains,
+  policyDeciding,
+  directoryLookups,
   largeSigned,
   largeEncrypted,
   largeDecrypted,

@@ -10,6 +10,7 @@ import {
   type ThrowawayPki,
   type UserIdentity,
 } from '../../src/evaluation/throwaway-pki.ts';
+import { postgresql } from '../support/services/postgresql.ts';
 
 const MAIN = resolve('src/main.ts');
 const BOB = 'bob@partner.example';
@@ -153,7 +154,9 @@ describe('what people decide', () => {
     const shown = await json('show', print(stranger));
     expect(shown.entries).toMatchObject([{ state: 'pending', decision: null }]);
     expect(shown.journal).toHaveLength(4);
-    expect((await cert('show', print(stranger))).out).toMatch(/4: undo of 2 by dora .*\n.*5: undo of 3 by dora/);
+    expect((await cert('show', print(stranger))).out).toMatch(
+      /4: undo of 2 by dora .*\n.*5: undo of 3 by dora/,
+    );
   });
 
   it('needs a reason, a certificate that is known, and a fingerprint', async () => {
@@ -224,4 +227,47 @@ describe('sealgate cert search', () => {
     expect((await cert('search', "x' OR 1=1 --")).out).toBe('Nothing is found.\n');
     expect((await cert('search', '--expires-before', 'soon')).error).toContain('a day is expected');
   });
+});
+
+it('the directory may be in PostgreSQL, the password in a file', async () => {
+  await using server = await postgresql({ access: ['host all gate 127.0.0.1/32 scram-sha-256'] });
+  await server.run("CREATE ROLE gate LOGIN PASSWORD 'from the file'");
+  const database = await server.database();
+  await server.run(`ALTER DATABASE ${database} OWNER TO gate`);
+  const password = join(folder, 'password');
+  await writeFile(password, 'from the file', { mode: 0o600 });
+  const place = {
+    kind: 'postgresql',
+    host: '127.0.0.1',
+    port: server.port,
+    database,
+    user: 'gate',
+    tls: 'none',
+  };
+  config = await configured({ directory: { store: { ...place, password: { file: password } } } });
+  expect(await take(bob.certificateFile)).toMatchObject({ code: 0, error: '' });
+  // Another gateway of the same directory.
+  config = await configured({ directory: { store: { ...place, password: { file: password } } } });
+  expect(await json('list')).toMatchObject([{ address: BOB }]);
+  await writeFile(password, 'another one', { mode: 0o600 });
+  const refused = await cert('list');
+  expect(refused).toMatchObject({ code: 1, out: '' });
+  expect(refused.error).toMatch(/The database .* cannot be opened: the server refuses the password/);
+  expect(refused.error).not.toContain('another one');
+});
+
+it('an authority that may not speak for an address is named', async () => {
+  const trust = {
+    restrictedAnchors: [{ file: pki.ca.certificateFile, domains: ['other.example'] }],
+    revocation: { fetch: false },
+  };
+  config = await configured({ trust });
+  await take(bob.certificateFile);
+  const { out } = await cert('why', BOB);
+  expect(out).toMatch(
+    /signatures {4}NO {3}It leads to .*, which is not believed for signatures of this address/,
+  );
+  expect(out).toMatch(
+    /next +If its authority may speak for this address, say so in trust\.restrictedAnchors/,
+  );
 });

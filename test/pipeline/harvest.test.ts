@@ -39,7 +39,7 @@ beforeEach(() => {
 
 function harvest(...signatures: readonly SignatureReport[]): Promise<void> {
   const layer = { kind: 'signed', form: 'clear', signatures, certificates: [alice.certificate] } as const;
-  return harvestSigners(ALICE, { layers: [layer] }, now, directory, log);
+  return harvestSigners(ALICE, { layers: [layer] }, { at: now }, directory, log);
 }
 
 describe('a signer’s certificate', () => {

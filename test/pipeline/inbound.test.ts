@@ -5,6 +5,7 @@ import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import type { Patience } from '../../src/pipeline/ports.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
+import { type AnchorScope, TrustAnchors } from '../../src/pki/trust-anchors.ts';
 import { principalNamed } from '../support/principal.ts';
 import { type BufferedOutcome, buffered } from './support/buffered.ts';
 import { type Person, Town } from './support/people.ts';
@@ -28,7 +29,7 @@ afterAll(() => town?.end());
 
 let keyring: FakeKeyring;
 let directory: FakeDirectory;
-let anchors: Certificate[];
+let anchors: Certificate[] | TrustAnchors;
 let now: Date;
 beforeEach(() => {
   keyring = new FakeKeyring([alice, bob, carol]);
@@ -321,5 +322,30 @@ describe('what is learned from reading', () => {
         verdict: { kind: 'trusted' },
       });
     }
+  });
+});
+
+describe('an anchor that is believed for some things only', () => {
+  const believed = (purposes: ('signing' | 'encryption')[], domains: string[] | null) => {
+    const scope: AnchorScope = { certificates: [town.anchor], purposes: new Set(purposes), domains };
+    return new TrustAnchors([scope]);
+  };
+
+  it.each([
+    [['signing', 'encryption'], null, 'trusted', 'verified'],
+    [['signing', 'encryption'], ['example.org'], 'trusted', 'verified'],
+    [['signing', 'encryption'], ['*.example.org', 'example.net'], 'untrusted', 'harvested'],
+    [['signing'], ['example.org'], 'trusted', 'harvested'],
+    [['encryption'], null, 'untrusted', 'harvested'],
+  ] as const)('for %j of %j: the mail is %s, its certificate %s', async (purposes, domains, kind, trust) => {
+    anchors = believed([...purposes], domains === null ? null : [...domains]);
+    expect(await read(await signed())).toMatchObject({ verdict: { kind } });
+    expect(directory.harvested).toMatchObject([{ trust }]);
+  });
+
+  it('says nothing for a mail that is from nobody in particular', async () => {
+    anchors = believed(['signing', 'encryption'], ['example.org']);
+    const header = [`From: ${ALICE}, ${BOB}`, `To: ${BOB}`];
+    expect(await read(await signed(header))).toMatchObject({ verdict: { kind: 'untrusted' } });
   });
 });

@@ -145,7 +145,7 @@ describe('a correspondent’s certificate that comes in a mail', () => {
     };
     const layer = { kind: 'signed', form: 'opaque', certificates: [] } as const;
     const report = { layers: [{ ...layer, signatures: [{ ...signature, revocation }] }] };
-    await harvestSigners(address, report, now, directory, silentLog, failure);
+    await harvestSigners(address, report, { at: now, revocation: failure }, directory, silentLog);
     expect(kept).toEqual(trust === null ? [] : [trust]);
   });
 });

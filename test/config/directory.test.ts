@@ -1,0 +1,94 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { loadConfig } from '../../src/config/load.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sealgate-config-'));
+  await writeFile(join(folder, 'root.pem'), 'not read here');
+  await writeFile(join(folder, 'password'), 'opensesame\n', { mode: 0o600 });
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function load(directory: object, trust: object = { anchors: ['root.pem'] }) {
+  const file = join(folder, 'gateway.yaml');
+  const upstream = { host: '127.0.0.1', port: 25, tls: 'none' };
+  const submission = [{ name: 'submission', host: '127.0.0.1', port: 2587, tls: 'none', upstream }];
+  const policy = { rules: [{ name: 'all', sign: 'never', encrypt: 'never' }] };
+  const principals = { loginIsAddress: true };
+  const settings = { hostname: 'gw.example.org', stateFolder: 'state', submission, principals };
+  await writeFile(file, stringify({ ...settings, trust, policy, directory }));
+  return loadConfig(file, {});
+}
+
+async function problems(directory: object, trust?: object): Promise<string> {
+  const loaded = await load(directory, trust);
+  const found = loaded.kind === 'ok' ? loaded.warnings : loaded.problems;
+  return found.map(({ path, severity, text }) => `${severity} ${path}: ${text}`).join('\n');
+}
+
+const place = { kind: 'postgresql', host: 'db.example.org', database: 'sealgate', user: 'sealgate' };
+
+describe('directory.store', () => {
+  test('is SQLite by itself', async () => {
+    const loaded = await load({});
+    expect(loaded.kind === 'ok' && loaded.config.directory.store).toEqual({ kind: 'sqlite' });
+  });
+
+  test('in PostgreSQL is reached by verified TLS, with a password that is not shown', async () => {
+    const loaded = await load({ store: { ...place, password: { file: 'password' }, ca: 'root.pem' } });
+    if (loaded.kind !== 'ok') throw new Error('it is well-formed');
+    expect(loaded.config.directory.store).toMatchObject({ port: 5432, tls: 'verify', connections: 10 });
+    expect(inspect(loaded.config, { depth: 9 }) + JSON.stringify(loaded.config)).not.toContain('opensesame');
+  });
+
+  test.each<[string, object, RegExp]>([
+    [
+      'no TLS to another machine',
+      { ...place, tls: 'none' },
+      /directory\.store\.tls: without TLS the password/,
+    ],
+    ['TLS over a Unix socket', { ...place, host: '/run/postgresql' }, /say tls: none/],
+    [
+      'a CA without TLS',
+      { ...place, host: 'localhost', tls: 'none', ca: 'root.pem' },
+      /ca: this says something only with TLS/,
+    ],
+    ['a password in the file', { ...place, password: 'opensesame' }, /a secret is not written in this file/],
+    ['another kind', { kind: 'mysql' }, /kind/],
+    ['a setting of the other kind', { kind: 'sqlite', host: 'x' }, /host/],
+    ['no database', { ...place, database: undefined }, /database/],
+  ])('is refused with %s', async (_, store, text) => {
+    const said = await problems({ store });
+    expect(said).toMatch(text);
+    expect(said).not.toContain('opensesame');
+  });
+
+  test.each([
+    { ...place, tls: 'none', allowPlaintext: true },
+    { ...place, host: '/run/postgresql', tls: 'none' },
+  ])('may be without TLS where somebody says so, or over a Unix socket', async (store) => {
+    expect(await problems({ store })).toBe('');
+  });
+});
+
+test('trust.restrictedAnchors: domains and purposes are read, and count as anchors', async () => {
+  const trust = { restrictedAnchors: [{ file: 'root.pem', domains: ['Bücher.example', '*.example.org'] }] };
+  const loaded = await load({}, trust);
+  expect(loaded.kind === 'ok' && loaded.config.trust.restrictedAnchors).toEqual([
+    {
+      file: join(folder, 'root.pem'),
+      for: ['signing', 'encryption'],
+      domains: ['xn--bcher-kva.example', '*.example.org'],
+    },
+  ]);
+  expect(await problems({}, trust)).toBe('');
+  expect(await problems({}, { restrictedAnchors: [{ file: 'root.pem', for: [] }] })).toMatch(/for/);
+  expect(await problems({}, { restrictedAnchors: [{ file: 'root.pem', domains: ['a b'] }] })).toMatch(
+    /a domain/,
+  );
+});
