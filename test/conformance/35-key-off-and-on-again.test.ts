@@ -67,10 +67,13 @@ test('35: the key is off: listings as ever, opening is refused for now and nothi
     expect(untagged.filter((each) => / FETCH .*(?:BODY|RFC822)/.test(each.text))).toEqual([]);
     one.close();
   }
-  // What a session has in its hands it keeps.
-  expect((await early.item(1, 'BODY.PEEK[]')).equals(first)).toBe(true);
+  // What a session has in its memory goes with the card, too.
+  const held = await early.command('UID FETCH 1 (BODY.PEEK[])');
+  expect([held.status, held.text]).toEqual(['NO', expect.stringContaining('[UNAVAILABLE]')]);
+  expect(held.untagged.filter((each) => / FETCH .*BODY/.test(each.text))).toEqual([]);
   await desk.reader.insert();
   await gateway.event('key.process-started');
+  expect((await early.item(1, 'BODY.PEEK[]')).equals(first)).toBe(true);
   const again = await views();
   expect(again[0]).toBe(sha256(first));
   expect((await without.item(2, 'BODY.PEEK[]')).toString('latin1')).toContain('the second secret');
