@@ -35,7 +35,7 @@ describe('what is made from the schema', () => {
       // A list that is off as a whole stays off.
       .replace(/^# pop3:\n(?: .*\n)*/m, '')
       // As does a map of which there are several kinds.
-      .replace(/^ {2}# store:\n(?: {4}# .*\n)*/m, '')
+      .replace(/^ {2}# store:\n(?: {4}# .*\n)*/gm, '')
       .split('\n')
       .map((line) =>
         line.replace(/^( *)# ([a-zA-Z]+: (?:[^A-Z].*)?)$/, (whole, indent, setting) =>
