@@ -15,6 +15,7 @@ const COLON = 0x3a;
 const BRACE = 0x7b;
 const BRACE_END = 0x7d;
 
+const FETCH = 'FETCH ';
 const LINE_END = Buffer.from('\r\n');
 const TAIL = Buffer.from(')\r\n');
 /** Longer ones take the long way. */
@@ -52,6 +53,8 @@ export class ShellResponses {
     if (!isTail(octets, end)) return null;
     const line = readServerLine(octets.subarray(0, lineEnd));
     if (line.kind !== 'fetch') return null;
+    // The long way writes the word in capitals, whatever the mail server does.
+    if (octets.toString('latin1', line.at - FETCH.length, line.at) !== FETCH) return null;
     const reader = new FetchResponseReader(this.#items);
     const literal = { size: size.octets, nonSync: false, literal8: false };
     const announced = reader.line(octets.subarray(line.at, lineEnd), literal, true);

@@ -69,6 +69,14 @@ const LONG: readonly [name: string, octets: Buffer][] = [
   ['a preview beside it', listed(`${ENCRYPTED}\r\n`, LIST, 'UID 5 PREVIEW "words"')],
   ['a structure beside it', listed(`${ENCRYPTED}\r\n`, LIST, 'UID 5 BODYSTRUCTURE (x)')],
   [
+    'a name in other letters',
+    Buffer.from(
+      listed(`${ENCRYPTED}\r\n`)
+        .toString('latin1')
+        .replace(' FETCH ', ' FeTCH '),
+    ),
+  ],
+  [
     'something behind it',
     Buffer.from(
       listed(`${ENCRYPTED}\r\n`)
