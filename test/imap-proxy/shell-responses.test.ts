@@ -70,11 +70,7 @@ const LONG: readonly [name: string, octets: Buffer][] = [
   ['a structure beside it', listed(`${ENCRYPTED}\r\n`, LIST, 'UID 5 BODYSTRUCTURE (x)')],
   [
     'a name in other letters',
-    Buffer.from(
-      listed(`${ENCRYPTED}\r\n`)
-        .toString('latin1')
-        .replace(' FETCH ', ' FeTCH '),
-    ),
+    Buffer.from(listed(`${ENCRYPTED}\r\n`).toString('latin1').replace(' FETCH ', ' FeTCH ')),
   ],
   [
     'something behind it',
