@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import type { Secret } from '../log/secret.ts';
-import { openPostgresql } from './postgresql.ts';
 import { postgresqlMigrations } from './postgresql-migrations.ts';
 import type { SqlStore } from './sql-store.ts';
 import { storeUnusable } from './sql-store.ts';
@@ -30,6 +29,8 @@ export type DirectoryStoreSettings =
  */
 export async function openDirectoryStore(settings: DirectoryStoreSettings, own: SqlStore): Promise<SqlStore> {
   if (settings.kind === 'sqlite') return { ...borrowed(own), close: () => Promise.resolve() };
+  // Its driver is loaded where it is used.
+  const { openPostgresql } = await import('./postgresql.ts');
   const { tls, ca, serverName, ...place } = settings;
   return openPostgresql(
     { ...place, tls: tls === 'none' ? null : { ca: await authorities(ca, settings.database), serverName } },
