@@ -27,7 +27,7 @@ import {
 } from './stored-message.ts';
 import type { Timers } from './timers.ts';
 import { ViewCache } from './view-cache.ts';
-import { type Found, type KeptView, ViewMaking } from './view-making.ts';
+import { type Found, type KeptView, type Made, ViewMaking } from './view-making.ts';
 import type { Withheld } from './withheld.ts';
 
 export type ReaderOptions = {
@@ -304,6 +304,8 @@ export class ReaderViews {
     const key = messageKey(message);
     // A search gives nothing out: what it finds may still be said otherwise.
     const use = patience.openKeysOnly === true ? 'look' : 'show';
+    const ready = use === 'show' ? await this.#openedAhead(message) : null;
+    if (ready !== null) return ready;
     const made = await this.#making.open(message, original, { patience, use, form: this.#form() });
     switch (made.kind) {
       case 'unavailable': {
@@ -318,16 +320,38 @@ export class ReaderViews {
         return made;
       case 'view':
         this.#failures.opened(key);
-        if (use === 'show' || (patience.ahead === true && this.#cache.hasRoom))
-          this.#cache.keep(key, made.view, made.keys);
+        if (use === 'show') this.#cache.keep(key, made.view, made.keys);
+        else if (patience.ahead === true) this.#keepAhead(message, made);
         return {
           ...{ kind: 'view', view: made.view, release: made.view.hold(), keys: made.keys },
-          found: made.found,
+          found: use === 'show' ? made.found : null,
           ...this.#wordsOf(message, made.kept),
         };
       default:
         return unreachable(made);
     }
+  }
+
+  #keepAhead(message: StoredMessage, { view, keys, found }: Extract<Made, { kind: 'view' }>): void {
+    const sha256 = this.#said.atHand(message)?.sha256 ?? null;
+    if (sha256 !== null && this.#cache.hasRoom)
+      this.#cache.keep(messageKey(message), view, keys, { sha256, found });
+  }
+
+  /** The view of a message that was opened before anybody has asked for it. null: there is none, or another one counts by now. */
+  async #openedAhead(message: StoredMessage): Promise<ViewToRead | null> {
+    const key = messageKey(message);
+    const ahead = this.#cache.ahead(key);
+    if (ahead === null) return null;
+    const { view, keys, made } = ahead;
+    const release = view.hold();
+    if (!(await this.#making.give(message, made.sha256))) {
+      release();
+      return null;
+    }
+    this.#cache.given(key);
+    this.#failures.opened(key);
+    return { kind: 'view', view, release, keys, found: made.found };
   }
 
   #wordsOf(message: StoredMessage, kept: KeptView | null): Pick<ViewToRead, 'keepWords'> {

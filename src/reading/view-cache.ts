@@ -3,6 +3,7 @@ import type { MessageView } from '../mail-view/message-view.ts';
 import type { OpeningKey } from '../pipeline/ports.ts';
 import { areThere, type KeyWatch, keyWatch } from './key-watch.ts';
 import type { Timers } from './timers.ts';
+import type { Found } from './view-making.ts';
 
 /** A view that some session keeps in a spool. */
 type Spooled = { octets: number; drop(): void };
@@ -36,12 +37,17 @@ export class SpooledViews {
 
 const everySession = new SpooledViews();
 
+/** What is known of a view that was made before anybody has asked for it. */
+export type MadeAhead = { sha256: Buffer /** To be told when it is shown. */; found: Found | null };
+
 type Entry = {
   view: MessageView;
   release: () => void;
   spooled: Spooled | null;
   keys: readonly OpeningKey[];
   unwatch: () => void;
+  /** null: it was given out. */
+  ahead: MadeAhead | null;
 };
 
 /** Views that one session has opened a moment ago, for clients that fetch a message in pieces. None outlasts the keys that opened it. */
@@ -59,13 +65,10 @@ export class ViewCache {
     this.#watch = watch;
   }
 
+  /** null for what was made ahead, too: nothing of it may be given out before that is written down. */
   get(key: string): MessageView | null {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return null;
-    if (!areThere(entry.keys)) {
-      this.#drop(key);
-      return null;
-    }
+    const entry = this.#there(key);
+    if (entry === null || entry.ahead !== null) return null;
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     if (entry.spooled !== null) this.#spooled.touch(entry.spooled);
@@ -73,8 +76,32 @@ export class ViewCache {
     return entry.view;
   }
 
-  /** In the place of an earlier one of the same name. `keys`: those that opened it. */
-  keep(key: string, view: MessageView, keys: readonly OpeningKey[] = []): void {
+  /** A view that was made ahead, and not given out. */
+  ahead(key: string): { view: MessageView; keys: readonly OpeningKey[]; made: MadeAhead } | null {
+    const entry = this.#there(key);
+    return entry === null || entry.ahead === null ? null : { ...entry, made: entry.ahead };
+  }
+
+  /** From here on it is one that was given out. */
+  given(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) entry.ahead = null;
+  }
+
+  #there(key: string): Entry | null {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || areThere(entry.keys)) return entry ?? null;
+    this.#drop(key);
+    return null;
+  }
+
+  /** In the place of an earlier one of the same name. `keys`: those that opened it; `ahead`: nothing of it was given out. */
+  keep(
+    key: string,
+    view: MessageView,
+    keys: readonly OpeningKey[] = [],
+    ahead: MadeAhead | null = null,
+  ): void {
     if (this.#ended) return;
     this.#drop(key);
     const inSpool = view.length > limits.view.memoryOctets;
@@ -83,7 +110,7 @@ export class ViewCache {
       if (!areThere(keys)) this.#drop(key);
     };
     const unwatch = keys.length === 0 ? () => undefined : this.#watch.watch(look);
-    this.#entries.set(key, { view, release: view.hold(), spooled, keys, unwatch });
+    this.#entries.set(key, { view, release: view.hold(), spooled, keys, unwatch, ahead });
     for (const oldest of this.#entries.keys()) {
       if (this.#entries.size <= limits.view.cachedViews) break;
       this.#drop(oldest);

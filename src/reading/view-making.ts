@@ -109,7 +109,7 @@ export class ViewMaking {
       outcome = shared?.opened ?? opened;
       release = shared?.release ?? null;
       const view = await this.#frozen(message, original, outcome, said, making);
-      const isFirst = said?.served !== true && making.use === 'show';
+      const isFirst = said?.served !== true && (making.use === 'show' || making.patience.ahead === true);
       const found = isFirst ? this.#found(message, opened) : null;
       const kept = shared === null ? null : await this.#keep(message, original, shared, keys);
       return { kind: 'view', view, keys, kept, found };
@@ -117,6 +117,19 @@ export class ViewMaking {
       if (outcome !== null) await discard(outcome);
       await release?.();
       return { kind: 'withheld', reason: this.#whyNot(message, error) };
+    }
+  }
+
+  /** What was made ahead is to be given out, and that is written down. false: it is not what counts. Never throws. */
+  async give(message: StoredMessage, sha256: Buffer): Promise<boolean> {
+    try {
+      const said = await this.#said.find(message);
+      if (said?.sha256?.equals(sha256) !== true) return false;
+      const now = said.served ? said : await this.#said.say(message, { ...said, served: true }, true);
+      return now.served && now.sha256?.equals(sha256) === true;
+    } catch {
+      // It is told of when the message is opened.
+      return false;
     }
   }
 

@@ -56,10 +56,22 @@ describe('Dovecot', () => {
     client.send('DONE\r\n');
     expect(await client.until(/i OK[^\r]*\r\n/)).not.toMatch(/FETCH|SEARCH/);
     expect(await records()).toEqual(['1 0', '2 0', '4 0']);
-    expect(await client.command('UID FETCH 4 BODY.PEEK[]')).toContain('words');
-    expect(await records()).toEqual(['1 0', '2 0', '4 0']);
+    const given = await client.command('UID FETCH 4 BODY.PEEK[]');
+    expect(given).toContain('words');
+    // From then on it stays what it is, whatever becomes of its key.
+    expect(await records()).toEqual(['1 0', '2 0', '4 1']);
+    expect(proxy.control.opened).toBe(3);
     expect(await client.command('SEARCH BODY words')).toContain('* SEARCH 1 2 4\r\n');
     client.close();
+    proxy.control.mode = 'no-key';
+    const later = await ImapConversation.login(proxy.port, LOGIN, '"a test"');
+    await later.command('SELECT INBOX');
+    expect(await later.command('UID FETCH 4 BODY.PEEK[]')).toMatch(/^c3 NO \[/);
+    proxy.control.mode = 'works';
+    expect((await later.command('UID FETCH 4 BODY.PEEK[]')).replace(/c4 /, '')).toBe(
+      given.replace(/c[0-9]+ (?=OK)/, ''),
+    );
+    later.close();
     direct.close();
     await proxy.close();
     await dovecot.stop();
