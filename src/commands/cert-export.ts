@@ -1,8 +1,11 @@
 import { type Command, Option } from 'commander';
+import { certificatesOnly } from '../cms/sign.ts';
 import { EXPORT_HEADS, type ExportFormat, writeItem } from '../directory/interchange/write-items.ts';
-import type { CertificateRegister } from '../directory/register.ts';
+import type { CertificateRegister, DirectoryEntry } from '../directory/register.ts';
 import type { CertificateSearch } from '../directory/search.ts';
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import {
   type CertOptions,
   entryJson,
@@ -29,10 +32,13 @@ export function addCertExport(cert: Command): void {
     .requiredOption('-o, --out <file>', 'where to; “-”: standard output')
     .option('--force', 'in the place of a file that is there')
     .addOption(
-      new Option('--format <format>', 'of the file').choices(['pem', 'ldif', 'vcard']).default('pem'),
+      new Option('--format <format>', 'of the file')
+        .choices(['pem', 'der', 'p7b', 'ldif', 'vcard'])
+        .default('pem'),
     )
     .option('--address <part>', 'a part of the address')
     .option('--domain <domain>', 'addresses of this domain')
+    .option('--fingerprint <hex>', 'one certificate')
     .option('--all', 'those that wait, were replaced or are distrusted too')
     .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
     .action((options: ExportOptions) => exportFile(options));
@@ -40,7 +46,8 @@ export function addCertExport(cert: Command): void {
 
 type ExportOptions = OutputOptions & {
   config?: string;
-  format: ExportFormat;
+  format: ExportFormat | 'der' | 'p7b';
+  fingerprint?: string;
   address?: string;
   domain?: string;
   all?: true;
@@ -70,10 +77,11 @@ async function show(written: string, options: CertOptions): Promise<void> {
 
 async function exportFile(options: ExportOptions): Promise<void> {
   await requireFree(options);
-  const { address, domain, all } = options;
+  const { address, domain, all, fingerprint } = options;
   const search: CertificateSearch = {
     ...(address === undefined ? {} : { address }),
     ...(domain === undefined ? {} : { domain }),
+    ...(fingerprint === undefined ? {} : { fingerprint: fingerprintFrom(fingerprint) }),
     ...(all === true ? {} : { state: 'current' }),
   };
   await withDirectory(
@@ -82,18 +90,68 @@ async function exportFile(options: ExportOptions): Promise<void> {
   );
 }
 
-/** Of PEM each certificate once, however many addresses it has one after the other. */
 async function* pieces(
   register: CertificateRegister,
   search: CertificateSearch,
   { format, all }: ExportOptions,
 ): AsyncGenerator<Buffer> {
-  yield Buffer.from(EXPORT_HEADS[format]);
-  let last = '';
-  for await (const { address, certificate, decision } of register.all(search)) {
-    if (all !== true && decision?.decision === 'distrusted') continue;
-    if (format === 'pem' && certificate.fingerprint === last) continue;
-    last = certificate.fingerprint;
-    yield Buffer.from(writeItem({ address, certificate }, format));
+  const found = exported(register, search, all === true);
+  switch (format) {
+    case 'der':
+      yield (await only(found)).der;
+      return;
+    case 'p7b':
+      yield certificatesOnly(await few(found));
+      return;
+    case 'pem': {
+      // Each once, however many addresses it has one after the other.
+      let last = '';
+      for await (const one of found) {
+        if (one.certificate.fingerprint === last) continue;
+        last = one.certificate.fingerprint;
+        yield Buffer.from(writeItem(one, format));
+      }
+      return;
+    }
+    default:
+      yield Buffer.from(EXPORT_HEADS[format]);
+      for await (const one of found) yield Buffer.from(writeItem(one, format));
   }
+}
+
+async function* exported(
+  register: CertificateRegister,
+  search: CertificateSearch,
+  all: boolean,
+): AsyncGenerator<DirectoryEntry> {
+  for await (const entry of register.all(search)) {
+    if (all || entry.decision?.decision !== 'distrusted') yield entry;
+  }
+}
+
+/** What a PKCS #7 object may hold, each once. */
+async function few(found: AsyncIterable<DirectoryEntry>): Promise<Certificate[]> {
+  const certificates = new Map<string, Certificate>();
+  for await (const { fingerprint, certificate } of found) {
+    certificates.set(fingerprint, certificate);
+    if (certificates.size > limits.pki.bundleCertificates) {
+      throw unfit(
+        `A PKCS #7 file has at most ${limits.pki.bundleCertificates} certificates: say --format pem, or narrow the search.`,
+      );
+    }
+  }
+  if (certificates.size === 0) throw unfit('Nothing is found that could be exported.');
+  return [...certificates.values()];
+}
+
+async function only(found: AsyncIterable<DirectoryEntry>): Promise<Certificate> {
+  const [certificate, ...others] = await few(found);
+  if (certificate === undefined || others.length > 0) {
+    throw unfit('A DER file has one certificate: name it with --fingerprint, or say --format p7b.');
+  }
+  return certificate;
+}
+
+function unfit(publicText: string): SealgateError {
+  return new SealgateError({ code: 'command.export', duration: 'permanent', publicText });
 }

@@ -117,7 +117,7 @@ describe('sealgate cert import and export', () => {
     ]);
   });
 
-  it.each(['pem', 'ldif', 'vcard'])('carries a directory as %s to another gateway', async (format) => {
+  it.each(['pem', 'p7b', 'ldif', 'vcard'])('carries a directory as %s to another gateway', async (format) => {
     await take(bob.certificateFile, carol.certificateFile);
     const file = join(folder, `export-${format}`);
     expect(await cert('export', '--format', format, '-o', file, '--force')).toMatchObject({
@@ -129,6 +129,15 @@ describe('sealgate cert import and export', () => {
     expect((await json('list')).map(({ address }: { address: string }) => address)).toEqual([BOB, CAROL]);
     expect((await cert('export', '-o', file)).error).toContain('exists already');
     expect((await readFile(file)).length).toBeGreaterThan(500);
+    if (format !== 'p7b') return;
+    const der = join(folder, 'export.der');
+    expect((await cert('export', '--format', 'der', '-o', der)).error).toContain('one certificate');
+    await cert('export', '--format', 'der', '--fingerprint', print(bob), '-o', der);
+    expect(
+      execFileSync('openssl', ['x509', '-inform', 'DER', '-in', der, '-noout', '-fingerprint', '-sha256'], {
+        encoding: 'utf8',
+      }),
+    ).toContain(print(bob));
   });
 });
 
