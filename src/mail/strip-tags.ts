@@ -34,17 +34,19 @@ const WORD = /=\?([^?\s]+)\?([bBqQ])\?([^?\s]*)\?=/;
 
 function cutRaw(body: string, removed: readonly Range[]): string {
   let at = 0;
+  let next = 0;
   let out = '';
   for (const piece of pieces(body)) {
-    const range = { start: at, end: at + piece.shown.length };
-    at = range.end;
-    const gone = removed.filter(({ start, end }) => start < range.end && end > range.start);
-    if (gone.length === 0) out += piece.raw;
-    else
-      out += remainder(
-        piece,
-        gone.map(({ start, end }) => ({ start: start - range.start, end: end - range.start })),
-      );
+    const start = at;
+    at += piece.shown.length;
+    const gone: Range[] = [];
+    // Both are in the order of the text.
+    for (let range = removed[next]; range !== undefined && range.start < at; range = removed[next]) {
+      if (range.end > start) gone.push({ start: range.start - start, end: range.end - start });
+      if (range.end > at) break;
+      next++;
+    }
+    out += gone.length === 0 ? piece.raw : remainder(piece, gone);
   }
   return out;
 }
@@ -65,10 +67,11 @@ function pieces(body: string): Piece[] {
     const before = rest.slice(0, match?.index ?? rest.length);
     const between = match !== null && found.at(-1)?.word != null && /^[ \t\r\n]+$/.test(before);
     if (between) found.push({ raw: before, shown: '', word: null });
-    else
-      found.push(
-        ...before.split(/(\r?\n)/).map((raw) => ({ raw, shown: /[\r\n]/.test(raw) ? '' : raw, word: null })),
-      );
+    else {
+      for (const raw of before.split(/(\r?\n)/)) {
+        found.push({ raw, shown: /[\r\n]/.test(raw) ? '' : raw, word: null });
+      }
+    }
     if (match === null) break;
     const [raw, charset = '', encoding = '', data = ''] = match;
     const octets = encoding.toLowerCase() === 'b' ? Buffer.from(data, 'base64') : fromQ(data);

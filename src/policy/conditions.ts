@@ -116,12 +116,23 @@ export const CONDITION_NAMES = Object.keys(CONDITIONS) as readonly (keyof PlainC
 /** Whether all that is said holds. What certainly fails outweighs what is not known. */
 export function plainHolds(when: PlainCondition, of: Correspondence): Truth {
   let all: Truth = 'yes';
-  for (const name of CONDITION_NAMES) {
+  for (const name of saidIn(when)) {
     const one = oneHolds(name, when, of);
     if (one === 'no') return 'no';
     all = both(all, one);
   }
   return all;
+}
+
+/** Rules do not change; most of them say one or two things of many. */
+const said = new WeakMap<PlainCondition, readonly (keyof PlainCondition)[]>();
+
+function saidIn(when: PlainCondition): readonly (keyof PlainCondition)[] {
+  const before = said.get(when);
+  if (before !== undefined) return before;
+  const names = CONDITION_NAMES.filter((name) => when[name] !== null);
+  said.set(when, names);
+  return names;
 }
 
 /** One condition of a rule, for people. */
@@ -135,7 +146,7 @@ export type ConditionReport = {
 
 /** Every condition that is said. @param place `not.`, `anyOf[0].`, or nothing */
 export function plainReports(when: PlainCondition, of: Correspondence, place = ''): ConditionReport[] {
-  return CONDITION_NAMES.filter((name) => when[name] !== null).map((name) => {
+  return saidIn(when).map((name) => {
     const holds = oneHolds(name, when, of);
     return { condition: `${place}${name}`, holds, found: foundText(name, when, of, holds) };
   });

@@ -3,11 +3,25 @@ import { domainToASCII } from 'node:url';
 /** Addresses and domains as conditions compare them. */
 
 /** An address, taken apart once for all the conditions that look at it. */
-export type PatternSubject = { text: string; localPart: string; domain: string };
+export type PatternSubject = {
+  text: string;
+  localPart: string;
+  domain: string;
+  /** Both, as lists have them. */
+  mailbox: string;
+  /** The domains that it is below. */
+  parents: readonly string[];
+};
 
 /** In conditions the case of local parts makes no difference: `Carol@` must not slip past a rule for `carol@`. */
 export function patternSubject(address: string): PatternSubject {
-  return { text: address, localPart: localPartOf(address).toLowerCase(), domain: domainOf(address) };
+  const localPart = localPartOf(address).toLowerCase();
+  const domain = domainOf(address);
+  const parents: string[] = [];
+  for (let dot = domain.indexOf('.'); dot !== -1; dot = domain.indexOf('.', dot + 1)) {
+    parents.push(domain.slice(dot + 1));
+  }
+  return { text: address, localPart, domain, mailbox: `${localPart}@${domain}`, parents };
 }
 
 /**
@@ -21,10 +35,13 @@ export function sameMailbox(one: string, other: string): boolean {
 }
 
 /** Whether the address is one of these; `sales-*@example.org` is each whose local part begins so. The `*` never stands for an `@`. */
-export function isOneOf({ localPart, domain }: PatternSubject, patterns: readonly string[]): boolean {
+export function isOneOf(
+  { localPart, domain, mailbox }: PatternSubject,
+  patterns: readonly string[],
+): boolean {
   const { exact, wildcards } = addressesIn(patterns);
   return (
-    exact.has(`${localPart}@${domain}`) ||
+    exact.has(mailbox) ||
     wildcards.some(
       (one) =>
         one.domain === domain &&
@@ -36,15 +53,11 @@ export function isOneOf({ localPart, domain }: PatternSubject, patterns: readonl
 }
 
 /** Whether the address's domain is one of these; `*.d` is below d, `*` is any. */
-export function isInOneOf({ domain }: PatternSubject, patterns: readonly string[]): boolean {
+export function isInOneOf({ domain, parents }: PatternSubject, patterns: readonly string[]): boolean {
   const { any, exact, below } = domainsIn(patterns);
   if (any || exact.has(domain)) return true;
-  if (below.size === 0) return false;
   // The dot stays: *.example.org is not evilexample.org, and not example.org itself.
-  for (let dot = domain.indexOf('.'); dot !== -1; dot = domain.indexOf('.', dot + 1)) {
-    if (below.has(domain.slice(dot + 1))) return true;
-  }
-  return false;
+  return below.size > 0 && parents.some((one) => below.has(one));
 }
 
 type Addresses = {

@@ -13,6 +13,7 @@ import { keyStoreTargets } from './targets/key-store.ts';
 import { mailTargets } from './targets/mail.ts';
 import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
+import { policyTargets } from './targets/policy.ts';
 import { pop3Targets } from './targets/pop3.ts';
 import { searchTargets } from './targets/search.ts';
 import { smimeTargets } from './targets/smime.ts';
@@ -39,5 +40,6 @@ export const targets: readonly FuzzTarget[] = [
   ...pop3Targets,
   ...searchTargets,
   ...mailViewTargets,
+  ...policyTargets,
   ...streamTargets,
 ];

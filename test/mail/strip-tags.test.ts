@@ -75,4 +75,11 @@ describe('a Subject without a tag', () => {
       { numRuns: 3_000 },
     );
   });
+
+  test('however long and however often folded', () => {
+    const folded = `${'\r\n a'.repeat(60_000)}\r\n`;
+    expect(withoutTags(` [encrypt]${folded}`, ['encrypt'])).toBe(` a${folded.slice(4)}`);
+    const words = '=?utf-8?B?W3NpZ25d?= '.repeat(10_000);
+    expect(withoutTags(` ${words}end\r\n`, ['sign'])).toBe(' end\r\n');
+  });
 });
