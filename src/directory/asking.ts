@@ -6,14 +6,17 @@ export async function askingDirectory<T>(ask: () => Promise<T>): Promise<T> {
     return await ask();
   } catch (error) {
     if (error instanceof SealgateError && error.code.startsWith('directory.')) throw error;
-    throw new SealgateError({
-      code: 'directory.unavailable',
-      publicText: 'The directory of certificates cannot be asked just now.',
-      duration: 'temporary',
-      reason: error instanceof Error ? error.message : String(error),
-      cause: error,
-    });
+    throw directoryUnavailable(error);
   }
+}
+
+export function directoryUnavailable(cause?: unknown): SealgateError {
+  return new SealgateError({
+    code: 'directory.unavailable',
+    publicText: 'The directory of certificates cannot be asked just now.',
+    duration: 'temporary',
+    ...(cause === undefined ? {} : { reason: cause instanceof Error ? cause.message : String(cause), cause }),
+  });
 }
 
 export function directoryBusy(): SealgateError {

@@ -1,6 +1,7 @@
 import type { Log } from '../log/log.ts';
 import type { Clock, SignerDecision, SignerDecisions } from '../pipeline/ports.ts';
 import { type SqlStore, sql } from '../store/sql-store.ts';
+import { directoryUnavailable } from './asking.ts';
 import { storedDecision, text } from './certificate-rows.ts';
 
 /** Asked anew so often at most; a mailbox that is opened has hundreds of signed mails. */
@@ -11,7 +12,8 @@ const FRESH_MS = 2_000;
  * database is away, those that were known last count, and mail is read as before.
  */
 export function signerDecisions(store: SqlStore, clock: Clock, log: Log): SignerDecisions {
-  let known: ReadonlyMap<string, SignerDecision> = new Map();
+  /** null: never reached since the start, so nobody knows whom somebody distrusts. */
+  let known: ReadonlyMap<string, SignerDecision> | null = null;
   let asked: { at: number; answer: Promise<void> } | null = null;
 
   async function ask(): Promise<void> {
@@ -38,6 +40,7 @@ export function signerDecisions(store: SqlStore, clock: Clock, log: Log): Signer
       const now = clock().getTime();
       if (asked === null || Math.abs(now - asked.at) >= FRESH_MS) asked = { at: now, answer: ask() };
       await asked.answer;
+      if (known === null) throw directoryUnavailable();
       return known.get(fingerprint) ?? null;
     },
   };

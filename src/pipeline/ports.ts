@@ -231,7 +231,10 @@ export interface CertificateDirectory {
   harvest(finding: Harvest): Promise<void>;
 }
 
-/** What people have said of certificates, whatever their paths say. Never rejects. */
+/**
+ * What people have said of certificates, whatever their paths say. Throws SealgateError `directory.unavailable` (temporary) where that was
+ * never known since the start.
+ */
 export interface SignerDecisions {
   /** By the fingerprint of the signer's certificate; null: nobody has said anything. */
   of(fingerprint: string): Promise<SignerDecision | null>;

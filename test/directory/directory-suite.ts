@@ -611,6 +611,11 @@ export function directorySuite(make: () => Promise<TestDatabase>): void {
       decision: 'distrusted',
       reason: 'stolen',
     });
+    // Who was never told cannot know.
+    const ignorant = signerDecisions(store, () => now, silentLog);
+    await expect(ignorant.of(certificate.fingerprint)).rejects.toMatchObject({
+      ...{ code: 'directory.unavailable', duration: 'temporary' },
+    });
   });
 
   describe('letter case', () => {

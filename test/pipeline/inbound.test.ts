@@ -3,7 +3,7 @@ import { SealgateError } from '../../src/errors.ts';
 import { newSessionId } from '../../src/ids.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
-import type { Patience } from '../../src/pipeline/ports.ts';
+import type { Patience, SignerDecisions } from '../../src/pipeline/ports.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { type AnchorScope, TrustAnchors } from '../../src/pki/trust-anchors.ts';
 import { principalNamed } from '../support/principal.ts';
@@ -31,7 +31,9 @@ let keyring: FakeKeyring;
 let directory: FakeDirectory;
 let anchors: Certificate[] | TrustAnchors;
 let now: Date;
+let decisions: SignerDecisions | null;
 beforeEach(() => {
+  decisions = null;
   keyring = new FakeKeyring([alice, bob, carol]);
   directory = new FakeDirectory();
   anchors = [town.anchor];
@@ -40,6 +42,7 @@ beforeEach(() => {
 
 function read(octets: Buffer, login = BOB, patience?: Patience): Promise<BufferedOutcome> {
   const story = inboundStory({
+    ...(decisions === null ? {} : { decisions }),
     ...{ keyring, directory, anchors, intermediates: [] },
     ...{ clock: () => now, log: new FakeLog() },
   });
@@ -347,5 +350,29 @@ describe('an anchor that is believed for some things only', () => {
     anchors = believed(['signing', 'encryption'], ['example.org']);
     const header = [`From: ${ALICE}, ${BOB}`, `To: ${BOB}`];
     expect(await read(await signed(header))).toMatchObject({ verdict: { kind: 'untrusted' } });
+  });
+});
+
+describe('what a person said of the signer', () => {
+  const said = (decision: 'trusted' | 'distrusted'): SignerDecisions => ({
+    of: async (fingerprint) =>
+      fingerprint === alice.certificate.fingerprint
+        ? { decision, reason: 'met', by: 'carol', at: new Date(0) }
+        : null,
+  });
+
+  it('counts whatever the path says', async () => {
+    decisions = said('distrusted');
+    expect(await read(await signed())).toMatchObject({ verdict: { kind: 'untrusted' } });
+    anchors = [];
+    expect(await read(await signed())).toMatchObject({ verdict: { kind: 'untrusted' } });
+    decisions = said('trusted');
+    expect(await read(await signed())).toMatchObject({ verdict: { kind: 'trusted' } });
+  });
+
+  it('is waited for where nobody can say it: signed mail is refused for now, other mail opens', async () => {
+    decisions = { of: () => Promise.reject(away('directory.unavailable')) };
+    expect(await read(await signedAndEncrypted())).toMatchObject({ kind: 'unavailable', key: false });
+    expect(await read(await encryptedTo(bob))).toMatchObject({ kind: 'opened' });
   });
 });
