@@ -30,6 +30,8 @@ export class ClientSide {
   readonly #context: CommandContext;
   /** A command that has to be waited for. */
   #working: Promise<AfterCommand> | null = null;
+  /** What the command before has taken and is none of it. */
+  #next: LineEvent | null = null;
 
   constructor(exchange: Exchange, upstreamSide: UpstreamSide) {
     this.#exchange = exchange;
@@ -42,6 +44,9 @@ export class ClientSide {
       alone: (event, pending) => this.#alone(event, pending),
       without: (work) => this.#without(work),
       refuse: (event, tag, status, text) => this.#refuse(event, tag, status, text),
+      next: (event) => {
+        this.#next = event;
+      },
       takeLiteral: (size, nonSync) => this.#takeLiteral(size, nonSync),
     };
   }
@@ -82,13 +87,18 @@ export class ClientSide {
   }
 
   #commands(): Promise<AfterCommand> | null {
-    const { client } = this.#exchange.parts;
-    for (let event = client.take(); event !== null; event = client.take()) {
+    for (let event = this.#take(); event !== null; event = this.#take()) {
       if (event.type !== 'line') throw clientProtocol('a literal without a command');
       const after = this.#turn.takeNow() ? this.#inTurn(event) : this.#whenInTurn(event);
       if (after !== 'goes-on') return Promise.resolve(after);
     }
     return null;
+  }
+
+  #take(): FramerEvent | null {
+    const next = this.#next;
+    this.#next = null;
+    return next ?? this.#exchange.parts.client.take();
   }
 
   async #whenInTurn(event: LineEvent): Promise<AfterCommand> {

@@ -71,6 +71,8 @@ export class Exchange {
   readonly #tagPrefix: string;
   /** The client has heard BYE, from the upstream or from us. */
   byeSent = false;
+  /** One may have crossed the mail server's own end of an IDLE, and then it was no command (RFC 2177 §3). */
+  hasSaidDone = false;
   /** The gateway has ended the session: what the client still says is not done. */
   over = false;
   readonly voice: ClientVoice;

@@ -372,7 +372,11 @@ export class UpstreamSide {
 
   #tagged(line: Extract<ServerLine, { kind: 'tagged' }>, octets: Buffer): Promise<void> | null {
     const pending = this.#exchange.pending.get(line.tag);
-    if (pending === undefined) throw protocol('a tagged response to no command');
+    if (pending === undefined) {
+      const isToDone = line.status === 'BAD' && line.tag.toUpperCase() === 'DONE';
+      if (isToDone && this.#exchange.hasSaidDone) return null;
+      throw protocol('a tagged response to no command');
+    }
     if (pending.kind !== 'injected') this.#learnCapabilities(octets);
     const reply: TaggedReply = {
       status: line.status,

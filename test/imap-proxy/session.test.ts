@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ImapConversation, literal } from './support/imap-conversation.ts';
 import type { TestProxy } from './support/listener.ts';
 import { startTestSession, type TestSession } from './support/test-session.ts';
@@ -290,6 +290,56 @@ test('IDLE: news come through, DONE ends it, commands behind it wait', async () 
   server.send('i OK done\r\n');
   await client.until(/i OK done\r\n/);
   expect(await server.until(/n NOOP\r\n/)).toBe('n NOOP\r\n');
+});
+
+describe('IDLE that the mail server ends by itself', () => {
+  beforeEach(async () => {
+    client.send('i IDLE\r\n');
+    await server.until(/i IDLE\r\n/);
+    server.send('+ waiting\r\n');
+    await client.until(/\+ Go on\r\n/);
+  });
+
+  test.each(['BAD no command', 'bad'])(
+    'its answer %s to a DONE that has crossed that is nobody’s',
+    async (bad) => {
+      client.send('DONE\r\n');
+      await server.until(/DONE\r\n/);
+      server.send(`i OK long enough\r\nDONE ${bad}\r\n`);
+      client.send('n NOOP\r\n');
+      expect(await server.until(/n NOOP\r\n/)).toBe('n NOOP\r\n');
+      server.send('n OK\r\n');
+      expect(await client.until(/n OK\r\n/)).toBe('i OK long enough\r\nn OK\r\n');
+    },
+  );
+
+  test('a client that has heard that goes on with what it likes', async () => {
+    server.send('i OK long enough\r\n');
+    await client.until(/i OK long enough\r\n/);
+    client.send('a APPEND x {3}\r\n');
+    await server.until(/a APPEND x \{3\}\r\n/);
+    server.send('+ go\r\n');
+    await client.until(/\+ Go on\r\n/);
+    client.send('abc\r\ni IDLE\r\n');
+    expect(await server.until(/abc\r\n/)).toBe('abc\r\n');
+    server.send('a OK\r\n');
+    await server.until(/i IDLE\r\n/);
+    server.send('+ waiting\r\ni NO not now\r\n');
+    await client.until(/i NO not now\r\n/);
+    client.send('DONE\r\nn NOOP\r\n');
+    expect(await server.until(/\r\n/)).toBe('n NOOP\r\n');
+  });
+
+  test('attack: whoever has not heard it and says something else is not followed', async () => {
+    client.send('n NOOP\r\n');
+    expect(await client.rest()).toMatch(/^\* BYE /);
+    expect(proxy.events.some(({ event }) => event === 'imap.protocol-error')).toBe(true);
+  });
+});
+
+test('attack: a mail server that answers a DONE that nobody has said', async () => {
+  server.send('DONE BAD no command\r\n');
+  expect(await client.rest()).toMatch(/^\* BYE /);
 });
 
 test('pipelined: SELECT waits for what is before it, and nothing overtakes it', async () => {

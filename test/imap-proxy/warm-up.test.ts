@@ -232,6 +232,20 @@ describe('a mail server that says what a test says', () => {
     expect(await server.until(/\r\n/)).toBe('n NOOP\r\n');
   });
 
+  test('a mail server that ends it when it is to be interrupted: the DONE that crosses that is nobody’s', async () => {
+    await begin();
+    await timers.pass(WARM_UP_AFTER_MS);
+    expect(await server.until(/\r\n/)).toBe('DONE\r\n');
+    server.send('i OK You have idled long enough\r\nDONE BAD Missing command\r\n');
+    const search = await asked(/ UID SEARCH /);
+    server.send(`* SEARCH\r\n${search} OK\r\n`);
+    const idle = await asked(/ IDLE\r\n/);
+    server.send(`+ idling\r\n${idle} OK You have idled long enough again\r\n`);
+    expect(await client.until(/i OK[^\r]*\r\n/)).toBe('i OK You have idled long enough\r\n');
+    client.send('n NOOP\r\n');
+    expect(await server.until(/\r\n/)).toBe('n NOOP\r\n');
+  });
+
   test('a client that goes away in the middle of it ends it', async () => {
     await begin();
     await interrupted(4, 7);

@@ -45,6 +45,8 @@ export type CommandContext = {
   without(work: Promise<void> | undefined): Promise<void>;
   /** Answers a command that does not go on, and takes what the client sends of it regardless. */
   refuse(event: LineEvent, tag: string, status: 'NO' | 'BAD', text: string): Promise<'goes-on'>;
+  /** A command of the client's that somebody else has taken is the next one. */
+  next(event: LineEvent): void;
   /** Takes the literal of a command that is answered here, after asking for it where it is to be asked for. null: the client has gone. */
   takeLiteral(size: number, nonSync: boolean): Promise<Buffer | null>;
 };

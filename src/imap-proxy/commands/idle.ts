@@ -7,7 +7,7 @@ import { type CommandContext, type CommandHandler, clientProtocol } from './comm
 
 /** RFC 2177. While a client idles, the gateway may open messages ahead. */
 export const idle: CommandHandler = async (context, event, { tag }) => {
-  const { exchange, refuse, without } = context;
+  const { exchange, refuse, without, next } = context;
   if (event.literal !== null) return refuse(event, tag, 'BAD', 'Unexpected literal');
   // A key may still be waited for: whoever types its PIN wants the mail. A mere delay would hold up what is new.
   exchange.waits.endDelays();
@@ -17,27 +17,30 @@ export const idle: CommandHandler = async (context, event, { tag }) => {
   const idling = new Idling(context, tag);
   if (!(await idling.begin(event.octets))) return 'goes-on';
   const said = new AbortController();
-  const done = exchange.parts.client.nextText().finally(() => said.abort());
+  const done = exchange.parts.client.next().finally(() => said.abort());
   // It may be nothing that can be read, and that long before anybody waits for it.
   done.catch(() => undefined);
-  // Answered already where the mail server has ended it; what the client says then has crossed that.
-  const answered = await untilDone(context, tag, idling, said.signal);
-  const text = await done;
-  if (text === null) return 'goes-on';
-  // RFC 2177 §3: nothing but DONE may follow.
-  if (!/^DONE\r\n$/i.test(text.toString('latin1')))
-    throw clientProtocol('something else than DONE ends IDLE');
-  if (!answered) await idling.answer();
+  await untilDone(context, tag, idling, said.signal);
+  const line = await done;
+  if (line === null) return 'goes-on';
+  if (line.type === 'line' && line.literal === null && /^DONE\r\n$/i.test(line.octets.toString('latin1'))) {
+    // What has crossed the mail server's own end of it changes nothing.
+    if (!idling.isAnswered) await idling.answer();
+    return 'goes-on';
+  }
+  // RFC 2177 §3: nothing but DONE may follow. A client that has heard of the end goes on with the next command.
+  if (line.type !== 'line' || !idling.isAnswered) throw clientProtocol('something else than DONE ends IDLE');
+  next(line);
   return 'goes-on';
 };
 
-/** Until the client ends it, or the mail server: true, the client has heard that. `signal`: the client has. */
+/** Until the client ends it, or the mail server: then the client has heard that. `signal`: the client has said something. */
 async function untilDone(
   context: CommandContext,
   tag: string,
   idling: Idling,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<void> {
   const { timers, views } = context.exchange.parts;
   const { warmUp } = views;
   const done = aborted(signal);
@@ -48,19 +51,13 @@ async function untilDone(
       idling.ended().then(() => 'ended' as const),
       ...(quiet === undefined ? [] : [quiet.then(() => 'quiet' as const)]),
     ]);
-    if (next === 'done') return false;
-    if (next === 'ended') {
-      await idling.answer();
-      return true;
-    }
+    if (next === 'done') return;
+    if (next === 'ended') return idling.answer();
     if (warmUp?.isDue !== true) continue;
-    if (!(await idling.interrupt())) return false;
+    if (!(await idling.interrupt())) return;
     await openAhead(context, tag, warmUp, signal);
-    if (signal.aborted) return false;
-    if (!(await idling.resume())) {
-      await done;
-      return false;
-    }
+    if (signal.aborted) return;
+    if (!(await idling.resume())) return done;
   }
 }
 

@@ -14,6 +14,7 @@ export class Idling {
   #current: Pending | null = null;
   /** What the mail server has answered to the client's own. */
   #reply: TaggedReply | null = null;
+  #isAnswered = false;
 
   constructor(context: CommandContext, tag: string) {
     this.#context = context;
@@ -33,6 +34,11 @@ export class Idling {
     return false;
   }
 
+  /** Whether the client has its answer. */
+  get isAnswered(): boolean {
+    return this.#isAnswered || (!this.#client.held && this.#client.settled);
+  }
+
   /** Resolves when the mail server has ended it by itself. */
   async ended(): Promise<void> {
     await (this.#current ?? this.#client).done;
@@ -44,7 +50,10 @@ export class Idling {
     if (current === null) return true;
     const { exchange } = this.#context;
     this.#current = null;
-    if (!current.settled) await exchange.parts.upstream.write('DONE\r\n');
+    if (!current.settled) {
+      exchange.hasSaidDone = true;
+      await exchange.parts.upstream.write('DONE\r\n');
+    }
     const reply = await current.done;
     if (current === this.#client) this.#reply = reply;
     else exchange.finish(current);
@@ -72,6 +81,7 @@ export class Idling {
     await this.interrupt();
     const { status, line } = this.#reply ?? (await this.#client.done);
     if (!this.#client.held) return;
+    this.#isAnswered = true;
     if (status !== 'lost') await exchange.say(line);
     exchange.finish(this.#client);
   }
