@@ -139,6 +139,7 @@ export class MailboxViews {
   async enter(mailbox: string, uidOf: (msn: number) => Promise<number | null>): Promise<void> {
     this.#mailbox = mailbox;
     this.#selected = { ...this.#selected, name: readMailboxName(Buffer.from(mailbox, 'latin1')) };
+    if (this.#selected.uidValidity !== 0) this.warmUp?.entered();
     await this.#reader.enter({ ...this.#selected, uidOf });
     this.#listing = null;
   }

@@ -268,6 +268,30 @@ describe('a mail server that says what a test says', () => {
     other.client.close();
   });
 
+  test('where no mailbox is selected, or one without UIDVALIDITY, the mail server is left in peace', async () => {
+    await begin();
+    client.send('DONE\r\n');
+    await server.until(/DONE\r\n/);
+    server.send('i OK\r\n');
+    await client.until(/i OK\r\n/);
+    for (const [command, answer] of [
+      ['CLOSE', ''],
+      ['SELECT x', '* 3 EXISTS\r\n'],
+    ] as const) {
+      client.send(`t ${command}\r\ni IDLE\r\n`);
+      await server.until(/t [^\r]*\r\n/);
+      server.send(`${answer}t OK\r\n`);
+      await server.until(/i IDLE\r\n/);
+      server.send('+ idling\r\n');
+      await client.until(/\+ [^\r]*\r\n/);
+      expect(timers.pending).not.toContain(WARM_UP_AFTER_MS);
+      client.send('DONE\r\n');
+      expect(await server.until(/\r\n/)).toBe('DONE\r\n');
+      server.send('i OK\r\n');
+      await client.until(/i OK\r\n/);
+    }
+  });
+
   test('messages that come are opened too', async () => {
     await begin();
     await interrupted();

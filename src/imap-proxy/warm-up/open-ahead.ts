@@ -24,7 +24,6 @@ export async function openAhead(
 ): Promise<void> {
   const { exchange, upstreamSide } = context;
   const { views, openings } = exchange.parts;
-  if (views.mailbox === '' || views.uidValidity === 0) return;
   warmUp.looking();
   // Nobody has listed it yet, and to ask that of all of it takes long.
   if (views.undecidedFrom === 1) return;
@@ -41,7 +40,10 @@ export async function openAhead(
 
   /** What a mail server finds by its words is a hint, and enough for this. */
   async function candidates(): Promise<number[]> {
-    if (signal.aborted) return [];
+    if (signal.aborted) {
+      warmUp.lookAgain();
+      return [];
+    }
     const { answers } = await upstreamSide.ask(
       `UID SEARCH UNDELETED SMALLER ${MESSAGE_OCTETS} HEADER CONTENT-TYPE pkcs7-mime`,
       SEARCH,

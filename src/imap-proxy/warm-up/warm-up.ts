@@ -10,6 +10,7 @@ export class WarmUp {
   readonly #messages: number;
   readonly #tried = new Set<number>();
   #octets = 0;
+  #isIn = false;
   #due = false;
   #wake: () => void = () => undefined;
 
@@ -17,10 +18,16 @@ export class WarmUp {
     this.#messages = messages;
   }
 
-  /** Another mailbox, or none. */
+  /** Another mailbox is being selected, or none. */
   selected(): void {
     this.#tried.clear();
     this.#octets = 0;
+    this.#isIn = false;
+  }
+
+  /** It is selected, and its messages have lasting names. */
+  entered(): void {
+    this.#isIn = true;
     this.#due = true;
   }
 
@@ -32,7 +39,7 @@ export class WarmUp {
 
   /** There may be messages that nobody has looked at. */
   get isDue(): boolean {
-    return this.#due && this.left > 0;
+    return this.#isIn && this.#due && this.left > 0;
   }
 
   /** Resolves when messages come. */
