@@ -9,6 +9,7 @@ type Failures = {
   /** Keyed digests of what failed: a program that says the same wrong password again and again guesses nothing. */
   readonly seen: Set<string>;
   count: number;
+  /** When the last one failed that counts. */
   lastAt: number;
   /** When the next attempt may be made. */
   nextAt: number;
@@ -50,14 +51,15 @@ export class FailedLogins {
     const network = clientNetwork(address);
     const now = this.#clock.now();
     const failures = this.#of(network) ?? { seen: new Set(), count: 0, lastAt: now, nextAt: now };
-    failures.lastAt = now;
-    this.#failures.delete(network);
-    this.#failures.set(network, failures);
     if (said !== null) {
       const digest = createHmac('sha256', this.#key).update(said).digest('base64');
+      // Nor does it keep what others have mistyped behind the same address from being forgotten.
       if (failures.seen.has(digest)) return;
       if (failures.seen.size < failuresKept) failures.seen.add(digest);
     }
+    failures.lastAt = now;
+    this.#failures.delete(network);
+    this.#failures.set(network, failures);
     failures.count++;
     failures.nextAt = Math.max(failures.nextAt, now + apartMs(failures.count));
     const [oldest] = this.#failures.keys();

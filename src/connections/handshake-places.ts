@@ -3,7 +3,8 @@ import { clientNetwork } from './client-network.ts';
 
 /**
  * TLS handshakes of a listener that are going on, bounded in all and for each address: they cost the gateway more than the client, and
- * one that is begun and left lying keeps its place from others. Who finds no place waits, first come, first served.
+ * one that is begun and left lying keeps its place from others. Who finds no place waits; a free one goes to the address that has the
+ * fewest, and among those to who came first: a few addresses with all places keep nobody else waiting for long.
  */
 export class HandshakePlaces {
   readonly #most: number;
@@ -47,9 +48,16 @@ export class HandshakePlaces {
     const left = (this.#of.get(network) ?? 1) - 1;
     if (left === 0) this.#of.delete(network);
     else this.#of.set(network, left);
-    const next = this.#waiting.find((each) => this.#free(each.network));
+    let next: { network: string; go: () => void } | undefined;
+    let fewest = this.#mostOfOne;
+    for (const each of this.#waiting) {
+      const places = this.#of.get(each.network) ?? 0;
+      if (places >= fewest) continue;
+      [next, fewest] = [each, places];
+      if (places === 0) break;
+    }
     if (next === undefined) return;
-    this.#waiting = this.#waiting.filter((each) => each !== next);
+    this.#waiting.splice(this.#waiting.indexOf(next), 1);
     this.#take(next.network);
     next.go();
   }

@@ -15,6 +15,8 @@ test.each([
   ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
   ['::1', '::/64'],
   ['fe80::1%eth0', 'fe80::/64'],
+  ['64:ff9b::c000:207', '192.0.2.7'],
+  ['64:ff9b:1::c000:207', '64:ff9b:1::/64'],
   ['', ''],
 ])('%s is counted as %s', (address, network) => {
   expect(clientNetwork(address)).toBe(network);
@@ -83,6 +85,18 @@ describe('failed logins', () => {
     expect(waits).toEqual([]);
   });
 
+  test('attack on an office: a program in it that says one old password for ever keeps no typing mistakes alive', async () => {
+    const { attempt, waits, clock } = failing();
+    for (let day = 0; day < 30; day++) {
+      await attempt('192.0.2.7', `alice\0mistyped on day ${day}`);
+      for (let minute = 0; minute < 60; minute++) {
+        clock.at += 60_000;
+        await attempt('192.0.2.7', 'bob\0old password');
+      }
+    }
+    expect(waits).toEqual([]);
+  });
+
   test('they are forgotten after a while without any', async () => {
     const { attempt, waits, clock } = failing();
     for (let i = 0; i < 12; i++) await attempt('192.0.2.7', null);
@@ -101,7 +115,7 @@ describe('failed logins', () => {
   });
 });
 
-test('handshakes: so many of one address and in all; who waits is served in turn', async () => {
+test('handshakes: so many of one address and in all; who waits is served in turn, those first that have the fewest', async () => {
   const places = new HandshakePlaces(3, 2);
   const going: string[] = [];
   const ends: (() => void)[] = [];
@@ -119,13 +133,27 @@ test('handshakes: so many of one address and in all; who waits is served in turn
   ends[0]?.();
   await all[0];
   await new Promise((resolve) => setImmediate(resolve));
-  expect(going).toEqual(['a', 'a', 'b', 'b', 'a']);
+  expect(going).toEqual(['a', 'a', 'b', 'b', 'c']);
   for (let i = 1; i < 6; i++) {
     ends[i]?.();
     await new Promise((resolve) => setImmediate(resolve));
   }
   await Promise.all(all);
   expect(going).toHaveLength(6);
+});
+
+test('attack: addresses with all places, and more of them waiting, let everybody else have the next one', async () => {
+  const places = new HandshakePlaces(4, 2);
+  const ends: (() => void)[] = [];
+  const lying = () => new Promise<void>((resolve) => ends.push(resolve));
+  for (let i = 0; i < 50; i++) for (const address of ['x', 'y']) void places.within(address, lying);
+  let served = false;
+  const other = places.within('z', async () => {
+    served = true;
+  });
+  ends[0]?.();
+  await other;
+  expect(served).toBe(true);
 });
 
 describe('a listener', () => {
