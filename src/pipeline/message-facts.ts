@@ -6,9 +6,9 @@ import { field, fieldsNamed } from '../mail/header.ts';
 import { readParameterised } from '../mail/media-type.ts';
 import type { Message } from '../mail/message.ts';
 import { subjectTags } from '../mail/subject-tags.ts';
-import { foldedText } from '../policy/conditions.ts';
 import type { AttachmentFacts, MessageFacts } from '../policy/facts.ts';
 import { looksAt } from '../policy/looks-at.ts';
+import { foldedText } from '../policy/message-conditions.ts';
 import type { Rule } from '../policy/rules.ts';
 
 /**

@@ -1,10 +1,21 @@
 import { unreachable } from '../errors.ts';
 import type { CertificateFacts, MessageFacts, RevocationFailure } from './facts.ts';
 import { judgedCertificates } from './judged-certificates.ts';
+import {
+  attachmentHolds,
+  attachmentsText,
+  headerHolds,
+  headerText,
+  isOfType,
+  isWithin,
+  tagHolds,
+  tagsText,
+} from './message-conditions.ts';
 import { isInOneOf, isOneOf, type PatternSubject } from './patterns.ts';
 import { enumerated, quoted } from './quoted.ts';
-import type { ClientProtection, HeaderCondition, PlainCondition, SizeCondition } from './rules.ts';
+import type { ClientProtection, PlainCondition } from './rules.ts';
 import { isTrusted } from './trust.ts';
+import { both, meet, type Truth, truth } from './truth.ts';
 
 /**
  * Each condition of the vocabulary by itself: whether it holds, and what it looked at in words. What decides and what explains
@@ -26,9 +37,6 @@ export type Correspondence = {
   /** As the rule, or else the gateway, says. */
   revocation: RevocationFailure;
 };
-
-/** `open`: only what is not there yet can tell. `away`: a look-up failed, so nobody knows for now. */
-export type Truth = 'yes' | 'no' | 'open' | 'away';
 
 type Conditions = {
   [K in keyof PlainCondition]: {
@@ -152,31 +160,6 @@ export function plainReports(when: PlainCondition, of: Correspondence, place = '
   });
 }
 
-/** Yes only where both are. `no` outweighs what is not known; that something was not kept, that it could not be found out. */
-export function both(one: Truth, other: Truth): Truth {
-  for (const least of ['no', 'open', 'away'] as const) if (one === least || other === least) return least;
-  return 'yes';
-}
-
-export function either(one: Truth, other: Truth): Truth {
-  return negated(both(negated(one), negated(other)));
-}
-
-export function negated(one: Truth): Truth {
-  return one === 'yes' ? 'no' : one === 'no' ? 'yes' : one;
-}
-
-/** A header value, or what one is compared with: without case, blanks as one, composed letters. */
-export function foldedText(text: string): string {
-  return text.normalize('NFC').replace(/\s+/gu, ' ').trim().toLowerCase();
-}
-
-/** One text for one condition, however it was written. */
-export function headerKey({ name, test }: HeaderCondition): string {
-  const values = test.kind === 'present' ? [] : test.values.map(foldedText).sort();
-  return JSON.stringify([name.toLowerCase(), test.kind, ...values]);
-}
-
 function oneHolds<K extends keyof PlainCondition>(name: K, when: PlainCondition, of: Correspondence): Truth {
   const wanted = when[name];
   return wanted === null ? 'yes' : CONDITIONS[name].holds(wanted, of);
@@ -191,93 +174,6 @@ function foundText<K extends keyof PlainCondition>(
   const wanted = when[name];
   if (holds === 'open') return 'only the message can tell';
   return wanted === null ? '' : CONDITIONS[name].found(of, wanted);
-}
-
-function truth(holds: boolean): Truth {
-  return holds ? 'yes' : 'no';
-}
-
-function meet(some: readonly string[], others: readonly string[]): boolean {
-  return some.some((one) => others.includes(one));
-}
-
-/** Whether one of these holds. */
-export function headerHolds(wanted: readonly HeaderCondition[], message: MessageFacts | null): Truth {
-  return wanted.map((one) => oneHeaderHolds(one, message)).reduce(either, 'no');
-}
-
-function oneHeaderHolds(condition: HeaderCondition, message: MessageFacts | null): Truth {
-  if (message === null) return 'open';
-  const { header } = message;
-  if (header.kind === 'outcomes') {
-    const outcome = header.of.get(headerKey(condition));
-    return outcome === undefined ? 'open' : truth(outcome);
-  }
-  const { name, test } = condition;
-  const values = header.of.get(name.toLowerCase());
-  if (values === undefined) return 'open';
-  switch (test.kind) {
-    case 'present':
-      return truth(values.length > 0);
-    case 'equals':
-      return truth(test.values.map(foldedText).some((one) => values.includes(one)));
-    case 'contains':
-      return truth(test.values.map(foldedText).some((one) => values.some((value) => value.includes(one))));
-    default:
-      return unreachable(test);
-  }
-}
-
-/** What a field says is the author's: how often it is there is enough. */
-function headerText({ name, test }: HeaderCondition, message: MessageFacts | null): string {
-  const values = message?.header.kind === 'values' ? message.header.of.get(name.toLowerCase()) : undefined;
-  if (values === undefined) return `the field ${quoted(name)} was looked at then`;
-  if (values.length === 0) return `there is no field ${quoted(name)}`;
-  const times = values.length === 1 ? 'a field' : `${values.length} fields`;
-  return test.kind === 'present'
-    ? `there is ${times} ${quoted(name)}`
-    : `of ${times} ${quoted(name)} ${values.length === 1 ? 'the value' : 'each value'} was compared`;
-}
-
-/** Whether one of these tags is there. */
-export function tagHolds(wanted: readonly string[], message: MessageFacts | null): Truth {
-  if (message === null) return 'open';
-  const { found, looked } = message.tags;
-  if (meet(wanted, found)) return 'yes';
-  return looked === null || wanted.every((one) => looked.includes(one)) ? 'no' : 'open';
-}
-
-function tagsText(found: readonly string[]): string {
-  return found.length === 0
-    ? 'the Subject begins with no tag'
-    : `the Subject begins with ${enumerated(
-        found.map((tag) => `[${tag}]`),
-        5,
-      )}`;
-}
-
-function isWithin(octets: number, { atLeast, below }: SizeCondition): boolean {
-  return octets >= (atLeast ?? 0) && octets < (below ?? Number.POSITIVE_INFINITY);
-}
-
-type Attachment = NonNullable<MessageFacts['attachments']>[number];
-
-function attachmentHolds(message: MessageFacts | null, is: (one: Attachment) => boolean): Truth {
-  const attachments = message?.attachments ?? null;
-  return attachments === null ? 'open' : truth(attachments.some(is));
-}
-
-function isOfType(mediaType: string, pattern: string): boolean {
-  return pattern.endsWith('/*') ? mediaType.startsWith(pattern.slice(0, -1)) : mediaType === pattern;
-}
-
-function attachmentsText(message: MessageFacts | null): string {
-  const attachments = message?.attachments ?? [];
-  if (attachments.length === 0) return 'the mail has no attachment that can be seen';
-  const texts = attachments.map(({ mediaType, extension }) =>
-    extension === null ? mediaType : `${mediaType} (.${extension})`,
-  );
-  return `the attachments are ${enumerated(texts, 5)}`;
 }
 
 function certificateHolds(

@@ -1,16 +1,8 @@
-import {
-  both,
-  type ConditionReport,
-  type Correspondence,
-  either,
-  negated,
-  plainHolds,
-  plainReports,
-  type Truth,
-} from './conditions.ts';
+import { type ConditionReport, type Correspondence, plainHolds, plainReports } from './conditions.ts';
 import type { OriginFacts, OutboundFacts, RecipientFacts } from './facts.ts';
 import { patternSubject } from './patterns.ts';
 import type { Rule } from './rules.ts';
+import { both, either, negated, type Truth } from './truth.ts';
 
 /** Whether a rule applies, and which is the first. */
 

@@ -1,7 +1,7 @@
-import { headerHolds, headerKey } from './conditions.ts';
 import type { RecipientDecision, RecipientOutcome } from './decide-for-recipient.ts';
 import type { AttachmentFacts, CertificateFacts, OutboundFacts } from './facts.ts';
 import { conditionsOf, looksAt } from './looks-at.ts';
+import { headerHolds, headerKey } from './message-conditions.ts';
 import type { HeaderCondition, Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
 import { STEERING_WORDS, steeringCondition } from './steering.ts';
 

@@ -1,6 +1,6 @@
-import { foldedText, headerHolds, tagHolds } from './conditions.ts';
 import type { MessageFacts } from './facts.ts';
 import { conditionsOf } from './looks-at.ts';
+import { foldedText, headerHolds, tagHolds } from './message-conditions.ts';
 import type { HeaderCondition, Rule, Steering } from './rules.ts';
 
 /**
