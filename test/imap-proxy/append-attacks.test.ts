@@ -310,6 +310,47 @@ describe('mail that was stored encrypted is known as such', () => {
     expect(await size('b')).toContain(`RFC822.SIZE ${octets.length})`);
   });
 
+  describe('a client that names message numbers', () => {
+    test.each(['MOVE 1 Safe', 'FETCH 1 (BODY.PEEK[TEXT])'])(
+      '%s: nothing is asked before it in which a message may go, or it would be about another one',
+      async (command) => {
+        await select('Other');
+        client.send(`a ${command}\r\n`);
+        await asked(
+          /^\S+ SEARCH UID 1:\* HEADER X-Sealgate-7f3a9c2e-At-Rest ""\r\n$/,
+          '* SEARCH 1',
+          'TAG OK',
+        );
+        await asked(
+          /^\S+ FETCH 1 \(UID BODY\.PEEK\[HEADER\.FIELDS/,
+          `* 1 FETCH (UID 9 BODY[HEADER.FIELDS (X CONTENT-TYPE)] {${fields.length}}\r\n${fields})`,
+          'TAG OK',
+        );
+        expect(await server.until(/\r\n/)).toMatch(/FETCH|MOVE 1 Safe/);
+      },
+    );
+
+    test('REPLACE, while a message goes: nothing is replaced', async () => {
+      client.socket.destroy();
+      ({ client, server } = await loggedIn(
+        upstream,
+        proxy.port,
+        `${CAPABILITIES} SPECIAL-USE LIST-EXTENDED REPLACE`,
+      ));
+      client.send('b CAPABILITY\r\n');
+      await server.until(/b CAPABILITY\r\n/);
+      server.send(`* CAPABILITY ${CAPABILITIES} SPECIAL-USE LIST-EXTENDED REPLACE\r\nb OK\r\n`);
+      await client.until(/b OK\r\n/);
+      await select('Safe');
+      const replace = `REPLACE 4 Sent {${MAIL.length}+}\r\n${MAIL}\r\n`;
+      client.send(`r ${replace}`);
+      await asked(/ LIST /, '* 2 EXPUNGE', '* LIST (\\Sent) "." Sent', 'TAG OK');
+      expect(await client.until(/r NO[^\r]*\r\n/)).toMatch(/^\* 2 EXPUNGE\r\nr NO \[UNAVAILABLE\]/);
+      client.send(`t ${replace}`);
+      expect(await taken('t')).not.toContain('my words');
+    });
+  });
+
   test.each(['Other', '{5+}\r\nOther', '{5}\r\nOther'])(
     'also where it is copied to by a session that has listed nothing: %j',
     async (name) => {

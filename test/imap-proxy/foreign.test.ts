@@ -257,6 +257,24 @@ describe('a mail server that says what a test says', () => {
     );
   });
 
+  test('a client that names message numbers: nothing is asked in which a message may go, so that they mean the same behind it', async () => {
+    const BY_NUMBER = 'FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (CONTENT-TYPE)])';
+    await begin();
+    client.send(`f ${BY_NUMBER}\r\n`);
+    await answered(/^\S+ FETCH 1:\* \(UID BODY\.PEEK\[HEADER\.FIELDS/, typeOf(1, 5), 'TAG OK');
+    await answered(/^\S+ FETCH 1 \(UID .*TEXT/, beginning(1, 5, 8_192), 'TAG OK');
+    await answered(/^f FETCH 1:\*/, '* 3 EXISTS', typeOf(1, 5), 'f OK');
+    expect(await client.until(/f OK\r\n/)).not.toContain('multipart/mixed');
+    client.send(`f ${BY_NUMBER}\r\n`);
+    await answered(/^\S+ SEARCH UID 6:\*\r\n/, '* SEARCH 2 3', 'TAG OK');
+    await answered(/^\S+ FETCH 2:\* \(UID BODY/, typeOf(2, 8), typeOf(3, 9), 'TAG OK');
+    await answered(/^\S+ FETCH 2:3 \(UID .*TEXT/, beginning(2, 8, 100), beginning(3, 9, 8_192), 'TAG OK');
+    await answered(/^f FETCH 1:\*/, typeOf(1, 5), typeOf(2, 8), typeOf(3, 9), 'f OK');
+    expect((await client.until(/f OK\r\n/)).match(/multipart\/mixed/g)).toHaveLength(1);
+    client.send('s SEARCH BODY words\r\n');
+    await answered(/^\S+ SEARCH /, '* SEARCH', 'TAG OK');
+  });
+
   test.each([
     ['does not answer the question', ['TAG NO not now']],
     ['leaves a message out', ['TAG OK']],

@@ -76,8 +76,17 @@ export class Storing {
     return found;
   }
 
-  /** Whether there may be encrypted mail in this mailbox: by the rules of now, or because some was put there. */
-  async expects(mailbox: Buffer, exchange: Exchange, upstreamSide: UpstreamSide): Promise<boolean> {
+  /**
+   * Whether there may be encrypted mail in this mailbox: by the rules of now, or because some was put there.
+   *
+   * @param mayAsk whether the mail server may be asked by commands in which messages may go; else there may be some
+   */
+  async expects(
+    mailbox: Buffer,
+    exchange: Exchange,
+    upstreamSide: UpstreamSide,
+    mayAsk: boolean,
+  ): Promise<boolean> {
     const name = readMailboxName(mailbox);
     const { known, login } = this.#options;
     const before = this.#expected.get(name);
@@ -88,6 +97,7 @@ export class Storing {
       return true;
     }
     if (before === false) return false;
+    if (!mayAsk) return true;
     const expected = (await this.decide(mailbox, exchange, upstreamSide)).kind !== 'verbatim';
     this.#remember(name, expected);
     return expected;

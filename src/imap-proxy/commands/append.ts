@@ -49,7 +49,17 @@ async function store(
     return refuse(named.event, tag, 'BAD', 'This form of the command is not supported here');
   const { literal } = named.event;
   if (literal === null) return verbatim(context, named.event, tag, command.mailbox);
-  const decision = await storing.decide(command.mailbox, exchange, upstreamSide);
+  let isRenumbered = false;
+  const renumbered = (): void => {
+    isRenumbered = true;
+  };
+  upstreamSide.renumbered.add(renumbered);
+  const decision = await storing
+    .decide(command.mailbox, exchange, upstreamSide)
+    .finally(() => upstreamSide.renumbered.delete(renumbered));
+  // What its client has numbered is another message by now.
+  if (isRenumbered && start.name === 'REPLACE')
+    return refuse(named.event, tag, 'NO', '[UNAVAILABLE] Message numbers have changed. Try again.');
   switch (decision.kind) {
     case 'verbatim':
       return verbatim(context, named.event, tag, command.mailbox);

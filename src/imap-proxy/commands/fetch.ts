@@ -19,7 +19,7 @@ export const fetch: QuickHandler = (context, event, start) => {
   }
   // Nearly always there is nothing to look for.
   if (mayHaveToLook(exchange) && fetches.read(isByUid(start), argumentOf(event, start)).isAboutMessages) {
-    return look(context, start.tag).then(() => begin(context, event, start));
+    return look(context, start).then(() => begin(context, event, start));
   }
   return begin(context, event, start);
 };
@@ -28,9 +28,10 @@ function mayHaveToLook({ parts: { storing, foreign } }: Exchange): boolean {
   return storing?.messages.mustLook === true || foreign?.mustLook === true;
 }
 
-async function look(context: CommandContext, tag: string): Promise<void> {
-  await lookForMarks(context);
-  await lookForForeign(context, tag);
+async function look(context: CommandContext, start: CommandStart): Promise<void> {
+  const byUid = isByUid(start);
+  await lookForMarks(context, byUid);
+  await lookForForeign(context, start.tag, byUid);
 }
 
 function isByUid({ name }: CommandStart): boolean {

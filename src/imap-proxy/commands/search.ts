@@ -29,8 +29,9 @@ export const search: CommandHandler = async (context, event, start) => {
     return 'goes-on';
   }
   // What is opened to be searched is opened as what it is.
-  await lookForMarks(context);
-  await lookForForeign(context, start.tag);
+  const namesUids = byUid && !program.byNumber;
+  await lookForMarks(context, namesUids);
+  await lookForForeign(context, start.tag, namesUids);
   await exchange.quiet();
   try {
     const untagged = await answerSearch(context, start.tag, program, byUid);

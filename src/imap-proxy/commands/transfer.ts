@@ -21,7 +21,7 @@ export const transfer: CommandHandler = async (context, event, start) => {
     pending.mailbox = mailbox.octets.toString('latin1');
     if (storing !== null) {
       // A client that has listed nothing copies what nobody has looked at.
-      await lookForMarks(context);
+      await lookForMarks(context, start.name.startsWith('UID '));
       if (views.atRest?.isEmpty === false) await storing.expect(mailbox.octets);
     }
   }

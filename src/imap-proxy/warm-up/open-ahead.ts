@@ -28,8 +28,8 @@ export async function openAhead(
   // Nobody has listed it yet, and to ask that of all of it takes long.
   if (views.undecidedFrom === 1) return;
   // What is opened is opened as what it is.
-  await lookForMarks(context);
-  await lookForForeign(context, tag);
+  await lookForMarks(context, true);
+  await lookForForeign(context, tag, true);
   for (const uid of await candidates()) {
     if (warmUp.left <= 0) return;
     if (signal.aborted || !openings.hasSpare(views.login)) return warmUp.lookAgain();
