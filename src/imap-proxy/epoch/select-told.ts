@@ -23,7 +23,7 @@ export async function selectTold(
   start: CommandStart,
   pending: Pending,
 ): Promise<void> {
-  const { exchange, alone, refuse } = context;
+  const { exchange, alone } = context;
   const command = event.literal === null ? null : await takeCommand(context, event, start);
   if (event.literal !== null && command === null) return;
   const pieces: readonly Piece[] = command?.pieces ?? [{ kind: 'text', text: start.argument }];
@@ -31,7 +31,8 @@ export async function selectTold(
   if (mailbox?.kind !== 'string') {
     // The mail server refuses what is in no grammar; what it takes all the same is told of as it says.
     if (told.isActive) {
-      await refuse(event, start.tag, 'BAD', 'The name of the mailbox is missing');
+      // Its literals were taken.
+      await exchange.say(`${start.tag} BAD The name of the mailbox is missing\r\n`);
       return;
     }
     if (command === null) await alone(event, pending);

@@ -108,8 +108,9 @@ export class ToldSession {
     if (said.code === 'UIDVALIDITY') return this.#ofSelected(line, said);
     const mailbox = mailboxOf(said, tag, pending);
     const name = mailbox === 'selected' ? (this.#selected?.name ?? null) : mailbox;
-    if (name === null) return withoutCode(line, said);
-    return this.#as(name, said.uidValidity, (told) => withUidValidity(line, said, told));
+    // What has another UIDVALIDITY now is told as another mailbox by what says so for certain: SELECT and STATUS name it themselves.
+    const told = name === null ? null : this.#known(name, said.uidValidity);
+    return told === null ? withoutCode(line, said) : withUidValidity(line, said, told);
   }
 
   /** A whole untagged STATUS response, as the client gets it; empty: not at all. */
@@ -154,13 +155,18 @@ export class ToldSession {
   }
 
   #as(name: string, upstream: number, said: (told: number) => Buffer): Buffer | Promise<Buffer> {
-    const selected = this.#selected;
-    if (selected?.name === name && selected.upstream === upstream) return said(selected.told);
-    const told = this.#parts.login.told(name, upstream);
+    const told = this.#known(name, upstream);
     if (told !== null) return said(told);
     return this.#parts.login
       .resolve(name, { key: null, upstream, due: 0 })
       .then((resolved) => said(resolved.told));
+  }
+
+  /** null: it is told of anew. */
+  #known(name: string, upstream: number): number | null {
+    const selected = this.#selected;
+    if (selected?.name === name && selected.upstream === upstream) return selected.told;
+    return this.#parts.login.told(name, upstream);
   }
 
   #tell(error: unknown): void {
@@ -188,7 +194,8 @@ function oldest(code: SaidInCode['code'], pending: ReadonlyMap<string, Pending>)
   for (const each of pending.values()) {
     if (each.settled) continue;
     if (each.kind === 'injected') return each;
-    if (each.kind === 'client' && each.mailbox !== '' && each.copies === (code === 'COPYUID')) return each;
+    if (each.kind !== 'client' || each.copies !== (code === 'COPYUID')) continue;
+    if (each.copies || each.mailbox !== '') return each;
   }
   return null;
 }

@@ -168,6 +168,30 @@ describe('with an epoch', () => {
     expect(await one.select(3, 'SELECT x')).toBe(4);
   });
 
+  test('a COPYUID or APPENDUID with a number that nobody knows is left out, and makes no mailbox another one', async () => {
+    await one.select(7);
+    for (const number of [3, 9]) {
+      expect(await one.says('UID COPY 1 INBOX', `TAG OK [COPYUID ${number} 1 2] x`)).toBe('t OK x');
+      one.client.send('a APPEND INBOX {5+}\r\nabcde\r\n');
+      await one.server.until(/abcde\r\n/);
+      one.server.send(`a OK [APPENDUID ${number} 3]\r\n`);
+      expect(await one.client.until(/a OK[^\r]*\r\n/)).toBe('a OK Done\r\n');
+    }
+    expect(await one.select(7)).toBe(8);
+    // Of two that are on their way, the first is that of which nobody can tell the mailbox.
+    one.client.send('a UID MOVE 1 %x\r\nb UID MOVE 2 INBOX\r\n');
+    await one.server.until(/b UID MOVE 2 INBOX\r\n/);
+    one.server.send('* OK [COPYUID 7 1 2] x\r\na OK\r\n* OK [COPYUID 7 2 3] x\r\nb OK\r\n');
+    expect(await one.client.until(/b OK\r\n/)).toBe('* OK x\r\na OK\r\n* OK [COPYUID 8 2 3] x\r\nb OK\r\n');
+  });
+
+  test('a SELECT in no grammar is refused, and nothing behind it is lost', async () => {
+    await one.select(7);
+    one.client.send('s SELECT (x) {5+}\r\nINBOX\r\nn NOOP\r\n');
+    expect(await one.client.until(/s BAD [^\r]*\r\n/)).toMatch(/^s BAD /);
+    expect(await one.server.until(/\r\n/)).toBe('n NOOP\r\n');
+  });
+
   test('a mailbox is told as the same by another name, and by its former name as another one', async () => {
     await one.says('CLOSE', 'TAG OK');
     await epochs.begin(READER, 'Work/a');
