@@ -238,6 +238,8 @@ export const limits = {
     scannedAtOnce: 100,
     /** Messages of one mailbox whose words a search looks into, besides those that its session has opened; the newest. */
     scanned: 50_000,
+    /** Of those, how many are listed at a time. */
+    listedAtOnce: 5_000,
   },
   /** Words of decrypted mail, for SEARCH. */
   searchText: {

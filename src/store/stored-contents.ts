@@ -231,13 +231,13 @@ export class SqliteStoredContents {
     );
   }
 
-  async worded(reader: string, mailbox: string) {
+  async worded(reader: string, mailbox: string, before: number) {
     const rows = await this.#store.query(
       sql`SELECT uid, key, header FROM stored_place AS place
           JOIN stored_content AS content ON content.reader = place.reader AND content.message = place.message AND is_whole = 1
           JOIN stored_words AS words ON words.content = content.id
-          WHERE place.reader = ${reader} AND mailbox = ${mailbox}
-          ORDER BY uid DESC LIMIT ${limits.storedViews.scanned}`,
+          WHERE place.reader = ${reader} AND mailbox = ${mailbox} AND uid < ${before}
+          ORDER BY uid DESC LIMIT ${limits.storedViews.listedAtOnce}`,
     );
     return rows.map(({ uid, key, header }) => ({
       uid: Number(uid),

@@ -496,4 +496,18 @@ describe('words', () => {
     await session.wordedBefore('all');
     expect((await found(session, false)).length).toBe(many);
   });
+
+  it('of more messages than are listed at a time are all there', async () => {
+    await opened(2, 'the boathouse');
+    await mail.store.query({
+      sql: `WITH RECURSIVE uid (n) AS (SELECT 3 UNION ALL SELECT n + 1 FROM uid WHERE n < 2 * ${limits.storedViews.listedAtOnce} + 10)
+            INSERT INTO stored_place SELECT reader, mailbox, n, message, mark FROM stored_place, uid`,
+      parameters: [],
+    });
+    const session = mail.session();
+    await session.enter({ name: 'INBOX', uidValidity: 7, uidNext: null, exists: 99_999 });
+    const uids = [...(await session.wordedBefore('all')).keys()].sort((a, b) => a - b);
+    expect(uids).toHaveLength(2 * limits.storedViews.listedAtOnce + 9);
+    expect([uids[0], uids.at(-1)]).toEqual([2, 2 * limits.storedViews.listedAtOnce + 10]);
+  });
 });

@@ -1,4 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { limits } from '../../limits.ts';
 import { bufferSource } from '../../octets/buffer-source.ts';
 import { scan } from '../../octets/scan.ts';
 import { CHUNK_OCTETS, type OctetSource, type Spool } from '../../octets/source.ts';
@@ -247,13 +248,23 @@ export class ReaderStore {
 
   async #worded(mailbox: string, which: 'all' | 'protected'): Promise<Map<number, boolean>> {
     const { contents, owner } = this.#parts;
-    const found = await contents.worded(owner.reader, this.#mailbox(mailbox));
-    const all = found.filter(({ header }) => header || which === 'all');
+    const place = this.#mailbox(mailbox);
     const usable = new Map<string, boolean>();
-    for (const { key } of all) {
-      if (!usable.has(key)) usable.set(key, (await this.#dataKeyCalled(key)) !== null);
+    const worded = new Map<number, boolean>();
+    // Some at a time: others have their turn meanwhile.
+    let before = Number.MAX_SAFE_INTEGER;
+    for (let seen = 0; seen < limits.storedViews.scanned; ) {
+      const found = await contents.worded(owner.reader, place, before);
+      for (const { uid, key, header } of found) {
+        if (!header && which === 'protected') continue;
+        if (!usable.has(key)) usable.set(key, (await this.#dataKeyCalled(key)) !== null);
+        if (usable.get(key) === true) worded.set(uid, header);
+      }
+      seen += found.length;
+      before = found.at(-1)?.uid ?? 0;
+      if (found.length < limits.storedViews.listedAtOnce) break;
     }
-    return new Map(all.flatMap(({ uid, key, header }) => (usable.get(key) === true ? [[uid, header]] : [])));
+    return worded;
   }
 
   /** The words of those, by UID; what has gone meanwhile, or is damaged, is left out. Never rejects. */

@@ -37,8 +37,8 @@ export interface StoredContents {
   place(reader: string, places: readonly Placed[]): Promise<void>;
   /** The messages of these UIDs, as far as they are there. */
   placedAt(reader: string, mailbox: string, uids: readonly number[]): Promise<readonly Placed[]>;
-  /** Messages of a mailbox whose words are there, by UID. */
-  worded(reader: string, mailbox: string): Promise<readonly Worded[]>;
+  /** Messages of a mailbox whose words are there, some of those with a UID below `before`, the newest first. */
+  worded(reader: string, mailbox: string, before: number): Promise<readonly Worded[]>;
   /** Some of those, from the UID behind `after` on, by UID. */
   words(reader: string, mailbox: string, header: boolean, after: number): Promise<readonly StoredWords[]>;
 }
