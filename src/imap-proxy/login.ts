@@ -198,7 +198,7 @@ async function verdictOf(
     return { kind: 'closed', cause: 'mail server closed during login' };
   }
   if (verdict.status === 'OK') return 'accepted';
-  guard.loginFailed(whatWasSaid(attempt));
+  if (!verdict.forNow) guard.loginFailed(whatWasSaid(attempt));
   return 'failed';
 }
 

@@ -7,7 +7,11 @@ import { capabilityList, cleanCapability, cleanStatus, readServerLine } from './
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { Wire } from './wire.ts';
 
-export type LoginVerdict = { status: 'OK' | 'NO' | 'BAD' } | { status: 'lost' };
+export type LoginVerdict =
+  /** `forNow`: it says nothing of the credentials (RFC 5530 §3), or that they were right. */
+  { status: 'OK' | 'NO' | 'BAD'; forNow: boolean } | { status: 'lost' };
+
+const FOR_NOW = /^[^ ]+ NO \[(?:UNAVAILABLE|INUSE|SERVERBUG|LIMIT)[\] ]/i;
 
 /** What is said upstream: credentials that were collected here, or an exchange that is relayed. */
 export type LoginAttempt = Credentials | RelayedExchange;
@@ -52,7 +56,7 @@ export async function loginUpstream(options: LoginOptions): Promise<LoginVerdict
       case 'tagged':
         if (line.tag !== tag) throw protocol();
         client.write(asStored && line.status === 'OK' ? event.octets : cleanStatus(event.octets, telling));
-        return { status: line.status };
+        return { status: line.status, forNow: FOR_NOW.test(event.octets.toString('latin1', 0, 300)) };
       case 'capability':
         client.write(asStored ? event.octets : cleanCapability(event.octets, telling));
         break;

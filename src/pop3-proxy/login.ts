@@ -171,6 +171,9 @@ function refuse({ client }: LoginState, why: string): 'failed' {
   return 'failed';
 }
 
+/** A verdict that says nothing of the credentials, or that they were right (RFC 2449 §8.1, RFC 3206 §4). */
+const FOR_NOW = /^-ERR \[(?:SYS\/TEMP|IN-USE|LOGIN-DELAY)\]/i;
+
 async function verdictOf(
   state: LoginState,
   attempt: LoginAttempt,
@@ -188,7 +191,7 @@ async function verdictOf(
       const responseCodes = upstream.capabilities.list.has('RESP-CODES');
       client.leg.write(`${cleanStatus(verdict.text, responseCodes)}\r\n`);
       if (verdict.kind === 'accepted') return 'accepted';
-      guard.loginFailed(whatWasSaid(attempt));
+      if (!FOR_NOW.test(verdict.text)) guard.loginFailed(whatWasSaid(attempt));
       return 'failed';
     }
     case 'unsayable':

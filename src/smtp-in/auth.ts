@@ -10,7 +10,7 @@ import {
 } from '../sasl/credentials.ts';
 import { asMechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
 import { Principal } from '../sasl/principal.ts';
-import { type Reply, reply } from '../smtp/reply.ts';
+import { type Reply, reply, replyClass } from '../smtp/reply.ts';
 import { type AuthOutcome, authenticate } from '../smtp-out/auth.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { mayAuthenticate } from './ehlo.ts';
@@ -116,7 +116,9 @@ function judged(conversation: Conversation, credentials: Credentials, outcome: A
       return { kind: 'reply', reply: outcome.reply };
     }
     case 'rejected':
-      conversation.ports.guard.loginFailed(whatWasSaid(credentials));
+      // RFC 4954 §6: 454 says nothing of the credentials.
+      if (replyClass(outcome.reply) === 'permanent')
+        conversation.ports.guard.loginFailed(whatWasSaid(credentials));
       return failed(conversation, outcome.reply);
     case 'challenge':
       return {

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { FailedLogins } from '../../src/connections/failed-logins.ts';
 import { FakeUpstream } from '../imap-proxy/support/fake-upstream.ts';
 import { ImapConversation } from '../imap-proxy/support/imap-conversation.ts';
@@ -90,4 +90,79 @@ test('SMTP: 454, and no password goes up; another address logs in', async () => 
   expect(await begin(GUESSER)).toMatch(/^454 4\.7\.0 Too many failed logins/);
   expect(gateway.upstream.commands.join('\n')).not.toContain('AUTH');
   expect(await begin('192.0.2.67')).toMatch(/^235/);
+});
+
+describe('a verdict counts as a guess only where it is one: not when the mail server cannot say', () => {
+  /** What is counted. */
+  class Counted extends FailedLogins {
+    count = 0;
+    override failed(): void {
+      this.count++;
+    }
+  }
+  const options = () => ({ proxyProtocolFrom: ['127.0.0.1'], failedLogins: new Counted() });
+
+  test.each([
+    ['NO [UNAVAILABLE] Temporary authentication failure.', 0],
+    ['NO [LIMIT] Maximum number of connections', 0],
+    ['NO [AUTHENTICATIONFAILED] Authentication failed.', 1],
+    ['NO no [UNAVAILABLE] here', 1],
+  ])('IMAP: %s', async (verdict, count) => {
+    const upstream = await FakeUpstream.start();
+    open.push(upstream);
+    const counted = options();
+    const proxy = await startImap(upstream.port, counted);
+    open.push(proxy);
+    const client = new ImapConversation(connect(proxy.port, '127.0.0.1'));
+    client.send(header(GUESSER));
+    const server = await upstream.accept();
+    server.send('* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hello\r\n');
+    client.send('a LOGIN bob@example.org secret\r\n');
+    await server.until(/a AUTHENTICATE PLAIN [^\r\n]*\r\n/);
+    server.send(`a ${verdict}\r\n`);
+    expect(await client.until(/a NO [^\r\n]*\r\n/)).toContain(verdict);
+    client.close();
+    expect(counted.failedLogins.count).toBe(count);
+  });
+
+  test.each([
+    ['-ERR [SYS/TEMP] Temporary authentication failure.', 0],
+    ['-ERR [IN-USE] The maildrop is locked.', 0],
+    ['-ERR [AUTH] Authentication failed.', 1],
+    ['-ERR no', 1],
+  ])('POP3: %s', async (verdict, count) => {
+    const server = await ScriptedServer.start([], {
+      answer: (command) => (/^(PASS|AUTH) /i.test(command) ? `${verdict}\r\n` : null),
+    });
+    open.push(server);
+    const counted = options();
+    const proxy = await startPop3(server.port, counted);
+    open.push(proxy);
+    const client = new Conversation(connect(proxy.port, '127.0.0.1'));
+    open.push(client);
+    client.socket.write(header(GUESSER));
+    await client.line();
+    await client.ask('USER bob@example.org');
+    expect(await client.ask('PASS secret')).toContain(verdict);
+    expect(counted.failedLogins.count).toBe(count);
+  });
+
+  test.each([
+    ['454 4.7.0 Temporary authentication failure', 0],
+    ['535 5.7.8 Authentication failed', 1],
+  ])('SMTP: %s', async (verdict, count) => {
+    const counted = options();
+    const gateway = await testGateway(
+      { script: { AUTH: `${verdict}\r\n` } },
+      { ...counted, allowPlainAuth: true },
+    );
+    open.push(gateway);
+    const client = new TestClient(connect(gateway.port, '127.0.0.1'));
+    client.send(header(GUESSER));
+    await client.reply();
+    await client.ask('EHLO client.test');
+    expect(await client.ask(`AUTH PLAIN ${PLAIN}`)).toContain(verdict);
+    client.end();
+    expect(counted.failedLogins.count).toBe(count);
+  });
 });
