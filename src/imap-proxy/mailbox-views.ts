@@ -278,6 +278,16 @@ export class MailboxViews {
     };
   }
 
+  /**
+   * Whether another session has found it to be for somebody else since this one has taken it for mail that is opened; asked behind
+   * `recall`, before anything is said of it. Then it is that, from now on.
+   */
+  isForOthers(uid: number): boolean {
+    if (this.#reader.recorded(this.#stored(uid)) !== 'identity') return false;
+    this.#kinds.delete(uid);
+    return true;
+  }
+
   cached(uid: number): MessageView | null {
     if (this.atRest?.has(uid) === true) return this.atRest.cached(uid);
     return this.#reader.cached(this.#message(uid));

@@ -1,4 +1,4 @@
-import type { OpenedView } from '../reading/reader-views.ts';
+import { FOR_OTHERS, type OpenedView } from '../reading/reader-views.ts';
 import type { Withheld } from '../reading/withheld.ts';
 import type { Answer } from './answer.ts';
 import { answerFromView, type StoredAnswer } from './fetch-answer.ts';
@@ -51,14 +51,19 @@ export async function answerFor(
   pending: Pending | null,
   listed: ListedMessage | null = null,
 ): Promise<Answer | Withheld> {
-  if (opened?.kind === 'withheld') return opened.reason;
+  if (opened?.kind === 'withheld') {
+    views.isForOthers(uid);
+    return opened.reason;
+  }
   try {
+    const said = listed ?? (await listedMessage(views, uid));
+    if (views.isForOthers(uid)) return FOR_OTHERS;
     const items = pending?.addedUid === true ? stored.items.filter((each) => !isUid(each)) : stored.items;
     return await answerFromView(
       { ...stored, items },
       {
         view: opened?.view ?? null,
-        listed: listed ?? (await listedMessage(views, uid)),
+        listed: said,
         names: views.names,
         command: pending?.fetch ?? null,
       },

@@ -304,6 +304,9 @@ export class ReaderViews {
     const key = messageKey(message);
     // A search gives nothing out: what it finds may still be said otherwise.
     const use = patience.openKeysOnly === true ? 'look' : 'show';
+    // It is decided for whom it is before it is opened: that may take long, and others ask meanwhile.
+    await this.recall(message);
+    if (this.recorded(message) === 'identity') return withheld(FOR_OTHERS);
     const ready = use === 'show' ? await this.#openedAhead(message) : null;
     if (ready !== null) return ready;
     const made = await this.#making.open(message, original, { patience, use, form: this.#form() });
@@ -382,6 +385,12 @@ export class ReaderViews {
     await this.#making.ask(octets, { signal: AbortSignal.abort(), exhausted: new Map() });
   }
 }
+
+/** Found in another session, when it was to be opened in this one. Asked for again, it is what is stored. */
+export const FOR_OTHERS: Withheld = {
+  code: 'UNAVAILABLE',
+  text: 'A message was found to be for others. Ask for it again.',
+};
 
 function withheld(reason: Withheld): OpenedView {
   return { kind: 'withheld', reason };

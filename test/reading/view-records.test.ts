@@ -443,3 +443,51 @@ describe('an encrypted message keeps what it is', () => {
 it('an original of another size has a view of that size', async () => {
   expect(((await shown(session())) as { octets: string }).octets.length).toBe(ORIGINAL.length);
 });
+
+describe('whether a message is for others is decided once, whoever asks and opens at the same time', () => {
+  const asking = async () => {
+    const views = reader(story, { recorded, settings: { ...usualReading, foreign: 'peek-first' } });
+    await views.enter({ name: 'INBOX', uidValidity: 7, uidNext: 1, exists: 0 });
+    return views;
+  };
+
+  it('what is being opened is opened, however long that takes and whatever is found meanwhile', async () => {
+    const [one, other] = [await asking(), await asking()];
+    const { says } = story;
+    const asked = Promise.withResolvers<void>();
+    const key = Promise.withResolvers<void>();
+    story.open = async () => {
+      asked.resolve();
+      await key.promise;
+      return says;
+    };
+    const shows = shown(one);
+    await asked.promise;
+    await other.foundForeign(2, [1]);
+    expect(other.recorded(imap(1))).toBe(null);
+    key.resolve();
+    expect(await shows).toMatchObject({ octets: expect.stringContaining('boathouse') });
+    expect(other.recorded(imap(1))).toBe('shell');
+  });
+
+  it('what was found first is not opened', async () => {
+    const [one, other] = [await asking(), await asking()];
+    const setEras = records.setEras.bind(records);
+    const writing = Promise.withResolvers<void>();
+    const disk = Promise.withResolvers<void>();
+    records.setEras = async (...eras) => {
+      writing.resolve();
+      await disk.promise;
+      return setEras(...eras);
+    };
+    const found = other.foundForeign(2, [1]);
+    await writing.promise;
+    expect(one.recorded(imap(1))).toBe(null);
+    const shows = shown(one);
+    disk.resolve();
+    expect(await shows).toMatchObject({ code: 'UNAVAILABLE', text: expect.stringContaining('for others') });
+    await found;
+    expect([one.recorded(imap(1)), other.recorded(imap(1))]).toEqual(['identity', 'identity']);
+    expect(story.asked).toBe(0);
+  });
+});
