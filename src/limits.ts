@@ -273,6 +273,8 @@ export const limits = {
     /** Addresses of which failures are known, and digests for each. */
     failedAddresses: 20_000,
     failuresKept: 64,
+    /** Logins that were accepted, each with its address. */
+    acceptedLogins: 20_000,
   },
   pop3: {
     /** RFC 2449 §4 asks for 255 octets; AUTH with a bearer token needs far more. */

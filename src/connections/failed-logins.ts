@@ -17,7 +17,8 @@ type Failures = {
 
 /**
  * Logins that failed, by the address of the client, for all listeners together. After some that were all different, attempts from that
- * address are made one after another, further and further apart, and are refused where they would have to wait for too long.
+ * address are made one after another, further and further apart, and are refused where they would have to wait for too long. What was
+ * accepted from that address before is no guess: whoever guesses behind an address holds up nobody else there who has logged in.
  *
  * Nothing is kept of a password but a digest under a key of this process.
  */
@@ -26,15 +27,23 @@ export class FailedLogins {
   readonly #key = randomBytes(32);
   /** Those that failed last are last. */
   readonly #failures = new Map<string, Failures>();
+  /** Keyed digests of what was accepted, with the address; those that were said last are last. */
+  readonly #accepted = new Set<string>();
 
   constructor(clock: LoginClock = systemClock) {
     this.#clock = clock;
   }
 
-  /** Resolves with true when the attempt may be made, with false when it is refused for now. */
-  async mayTry(address: string, signal: AbortSignal): Promise<boolean> {
-    const failures = this.#of(clientNetwork(address));
+  /**
+   * Resolves with true when the attempt may be made, with false when it is refused for now.
+   *
+   * @param said login and secret, where they are known
+   */
+  async mayTry(address: string, said: string | null, signal: AbortSignal): Promise<boolean> {
+    const network = clientNetwork(address);
+    const failures = this.#of(network);
     if (failures === null) return true;
+    if (said !== null && this.#accepted.has(this.#digest(network, said))) return true;
     const apart = apartMs(failures.count);
     if (apart === 0) return true;
     const now = this.#clock.now();
@@ -52,7 +61,8 @@ export class FailedLogins {
     const now = this.#clock.now();
     const failures = this.#of(network) ?? { seen: new Set(), count: 0, lastAt: now, nextAt: now };
     if (said !== null) {
-      const digest = createHmac('sha256', this.#key).update(said).digest('base64');
+      const digest = this.#digest(network, said);
+      this.#accepted.delete(digest);
       // Nor does it keep what others have mistyped behind the same address from being forgotten.
       if (failures.seen.has(digest)) return;
       if (failures.seen.size < failuresKept) failures.seen.add(digest);
@@ -64,6 +74,21 @@ export class FailedLogins {
     failures.nextAt = Math.max(failures.nextAt, now + apartMs(failures.count));
     const [oldest] = this.#failures.keys();
     if (this.#failures.size > failedAddresses && oldest !== undefined) this.#failures.delete(oldest);
+  }
+
+  /** @param said login and secret, where they are known */
+  accepted(address: string, said: string | null): void {
+    if (said === null) return;
+    const digest = this.#digest(clientNetwork(address), said);
+    this.#accepted.delete(digest);
+    this.#accepted.add(digest);
+    const [oldest] = this.#accepted;
+    if (this.#accepted.size > limits.connections.acceptedLogins && oldest !== undefined)
+      this.#accepted.delete(oldest);
+  }
+
+  #digest(network: string, said: string): string {
+    return createHmac('sha256', this.#key).update(`${network}\0${said}`).digest('base64');
   }
 
   #of(network: string): Failures | null {

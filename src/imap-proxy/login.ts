@@ -188,7 +188,8 @@ async function verdictOf(
   challenged: (answer: Buffer) => Buffer | null,
   asStored: boolean,
 ): Promise<'accepted' | 'failed' | Extract<LoginOutcome, { kind: 'closed' }>> {
-  if (!(await guard.mayLogIn(client.signal))) {
+  const said = whatWasSaid(attempt);
+  if (!(await guard.mayLogIn(said, client.signal))) {
     client.write(`${tag} NO [UNAVAILABLE] Too many failed logins from your address; try again later\r\n`);
     return 'failed';
   }
@@ -197,8 +198,11 @@ async function verdictOf(
     client.write('* BYE [UNAVAILABLE] Connection to the mail server was closed.\r\n');
     return { kind: 'closed', cause: 'mail server closed during login' };
   }
-  if (verdict.status === 'OK') return 'accepted';
-  if (!verdict.forNow) guard.loginFailed(whatWasSaid(attempt));
+  if (verdict.status === 'OK') {
+    guard.loginAccepted(said);
+    return 'accepted';
+  }
+  if (!verdict.forNow) guard.loginFailed(said);
   return 'failed';
 }
 

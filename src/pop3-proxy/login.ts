@@ -180,7 +180,8 @@ async function verdictOf(
   challenged: (answer: Buffer) => Buffer | null,
 ): Promise<'accepted' | 'failed' | Closed> {
   const { client, upstream, guard } = state;
-  if (!(await guard.mayLogIn(client.leg.signal))) {
+  const said = whatWasSaid(attempt);
+  if (!(await guard.mayLogIn(said, client.leg.signal))) {
     client.leg.write(refusal('SYS/TEMP', 'Too many failed logins from your address. Try again later.'));
     return 'failed';
   }
@@ -190,8 +191,11 @@ async function verdictOf(
     case 'rejected': {
       const responseCodes = upstream.capabilities.list.has('RESP-CODES');
       client.leg.write(`${cleanStatus(verdict.text, responseCodes)}\r\n`);
-      if (verdict.kind === 'accepted') return 'accepted';
-      if (!FOR_NOW.test(verdict.text)) guard.loginFailed(whatWasSaid(attempt));
+      if (verdict.kind === 'accepted') {
+        guard.loginAccepted(said);
+        return 'accepted';
+      }
+      if (!FOR_NOW.test(verdict.text)) guard.loginFailed(said);
       return 'failed';
     }
     case 'unsayable':

@@ -84,7 +84,7 @@ async function verify(
 ): Promise<Step> {
   for (const octets of wipe) octets.fill(0);
   if (credentials.kind === 'refused') return failed(conversation, reply(535, '5.7.8', credentials.why));
-  if (!(await conversation.ports.guard.mayLogIn())) {
+  if (!(await conversation.ports.guard.mayLogIn(whatWasSaid(credentials)))) {
     return failed(
       conversation,
       reply(454, '4.7.0', 'Too many failed logins from your address; try again later'),
@@ -100,6 +100,7 @@ function judged(conversation: Conversation, credentials: Credentials, outcome: A
   switch (outcome.kind) {
     case 'accepted': {
       const principal = Principal.proven(credentials);
+      conversation.ports.guard.loginAccepted(whatWasSaid(credentials));
       conversation.origin = {
         session: conversation.id,
         listener: settings.listener,

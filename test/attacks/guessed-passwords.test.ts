@@ -21,7 +21,7 @@ afterEach(async () => {
 function guessed(address: string): FailedLogins {
   const logins = new FailedLogins({ now: () => 0, wait: async () => undefined });
   for (let i = 0; i < 30; i++) logins.failed(address, `guess ${i}`);
-  void logins.mayTry(address, new AbortController().signal);
+  void logins.mayTry(address, null, new AbortController().signal);
   return logins;
 }
 
@@ -90,6 +90,21 @@ test('SMTP: 454, and no password goes up; another address logs in', async () => 
   expect(await begin(GUESSER)).toMatch(/^454 4\.7\.0 Too many failed logins/);
   expect(gateway.upstream.commands.join('\n')).not.toContain('AUTH');
   expect(await begin('192.0.2.67')).toMatch(/^235/);
+});
+
+test('who has logged in from that address before is let in again, by whatever protocol', async () => {
+  const failedLogins = guessed(GUESSER);
+  failedLogins.accepted(GUESSER, 'bob@example.org\0secret');
+  const server = await ScriptedServer.start([]);
+  open.push(server);
+  const proxy = await startPop3(server.port, { proxyProtocolFrom: ['127.0.0.1'], failedLogins });
+  open.push(proxy);
+  const client = new Conversation(connect(proxy.port, '127.0.0.1'));
+  open.push(client);
+  client.socket.write(header(GUESSER));
+  await client.line();
+  await client.ask('USER bob@example.org');
+  expect(await client.ask('PASS secret')).toMatch(/^\+OK/);
 });
 
 describe('a verdict counts as a guess only where it is one: not when the mail server cannot say', () => {

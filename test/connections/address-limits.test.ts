@@ -51,7 +51,7 @@ describe('failed logins', () => {
     };
     const failed = new FailedLogins(clock);
     const attempt = async (address: string, said: string | null) => {
-      const may = await failed.mayTry(address, new AbortController().signal);
+      const may = await failed.mayTry(address, said, new AbortController().signal);
       if (may) failed.failed(address, said);
       return may;
     };
@@ -73,10 +73,10 @@ describe('failed logins', () => {
     const waiting: number[] = [];
     const still = new FailedLogins({ now: () => 0, wait: async (ms) => void waiting.push(ms) });
     for (let i = 0; i < 30; i++) still.failed('192.0.2.7', null);
-    const all = await Promise.all(Array.from({ length: 100 }, () => still.mayTry('192.0.2.7', never)));
+    const all = await Promise.all(Array.from({ length: 100 }, () => still.mayTry('192.0.2.7', null, never)));
     expect(all.filter((may) => may)).toHaveLength(1);
     expect(waiting).toEqual([15_000]);
-    expect(await failed.mayTry('192.0.2.8', never)).toBe(true);
+    expect(await failed.mayTry('192.0.2.8', null, never)).toBe(true);
   });
 
   test('a program that says one wrong password for ever slows nobody down', async () => {
@@ -95,6 +95,24 @@ describe('failed logins', () => {
       }
     }
     expect(waits).toEqual([]);
+  });
+
+  test('attack on an office: whoever guesses behind its address holds up nobody who has logged in from there', async () => {
+    const { failed, attempt, waits } = failing();
+    failed.accepted('192.0.2.7', 'alice\0right');
+    for (let i = 0; i < 20; i++) await attempt('192.0.2.7', `alice\0guess ${i}`);
+    const before = waits.length;
+    const never = new AbortController().signal;
+    for (let i = 0; i < 50; i++) expect(await failed.mayTry('192.0.2.7', 'alice\0right', never)).toBe(true);
+    expect(waits).toHaveLength(before);
+    // Elsewhere, and once it was refused, it is a guess like others.
+    for (let i = 0; i < 20; i++) await attempt('192.0.2.8', `alice\0guess ${i}`);
+    const slow = waits.length;
+    await failed.mayTry('192.0.2.8', 'alice\0right', never);
+    expect(waits).toHaveLength(slow + 1);
+    failed.failed('192.0.2.7', 'alice\0right');
+    await failed.mayTry('192.0.2.7', 'alice\0right', never);
+    expect(waits).toHaveLength(slow + 2);
   });
 
   test('they are forgotten after a while without any', async () => {
