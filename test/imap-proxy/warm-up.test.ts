@@ -195,6 +195,31 @@ describe('a mail server that says what a test says', () => {
     expect(proxy.control.opened).toBe(0);
   });
 
+  test('nor does a client that has enough wait for a place that somebody has taken meanwhile', async () => {
+    const openings = new Openings({ opening: { all: 2, each: 2 }, waiting: { all: 1, each: 1 } });
+    await begin(openings);
+    await interrupted(4);
+    const first = await asked(/ UID FETCH 4 /);
+    const { signal } = new AbortController();
+    const taken = [
+      await openings.enter('alice@example.org', signal),
+      await openings.enter('a@example.org', signal),
+    ];
+    server.send(`${body(2, 4)}${first} OK\r\n`);
+    const idle = await asked(/ IDLE\r\n/);
+    server.send('+ idling\r\n');
+    for (const place of taken) place?.leave();
+    await timers.pass(WARM_UP_AFTER_MS);
+    expect(await server.until(/\r\n/)).toBe('DONE\r\n');
+    server.send(`${idle} OK\r\n`);
+    const search = await asked(/ UID SEARCH /);
+    server.send(`* SEARCH 4\r\n${search} OK\r\n`);
+    const second = await asked(/ UID FETCH 4 /);
+    server.send(`${body(2, 4)}${second} OK\r\n`);
+    await asked(/ IDLE\r\n/);
+    expect(proxy.control.opened).toBe(1);
+  });
+
   test.each([
     ['while it idles', 0],
     ['when its IDLE is ended', 1],

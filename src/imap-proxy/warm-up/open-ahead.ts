@@ -61,10 +61,19 @@ export async function openAhead(
 
   async function openOne(uid: number): Promise<'go-on' | 'stop'> {
     const found: Injected[] = [];
+    // Whoever idles says DONE at any moment, and must not wait for a place then.
+    let isFull = false;
+    const isWanted = (): boolean => {
+      isFull = !openings.hasSpare(views.login);
+      return !isFull && !signal.aborted;
+    };
     const reply = await upstreamSide.inject(
       `UID FETCH ${uid} (UID BODY.PEEK[])`,
       (messageClass) =>
-        messageClass === 'encrypted' && found.length === 0 && views.kindOf(messageClass, uid) === 'shell',
+        messageClass === 'encrypted' &&
+        found.length === 0 &&
+        views.kindOf(messageClass, uid) === 'shell' &&
+        isWanted(),
       (injected) => found.push(injected),
     );
     let next: 'go-on' | 'stop' = reply.status === 'lost' ? 'stop' : 'go-on';
@@ -81,6 +90,8 @@ export async function openAhead(
         await original.discard();
       }
     }
-    return next;
+    if (!isFull) return next;
+    warmUp.lookAgain();
+    return 'stop';
   }
 }
