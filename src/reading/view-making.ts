@@ -285,7 +285,7 @@ export class ViewMaking {
     } catch (error) {
       const changed = error instanceof SealgateError && error.code === 'view.changed';
       if (!changed || outcome.isStored) throw error;
-      if (!said.served) return renderView(request);
+      if (!said.served && (outcome.kind === 'opened' || !isListed(said))) return renderView(request);
       // What was found is as before: it is the renderer that is another one.
       const isOutdated = outcome.kind === said.annotation.kind && said.version !== RENDERER_VERSION;
       throw isOutdated ? await this.#differs(message, said) : error;
@@ -374,6 +374,11 @@ function withoutOpening(message: StoredMessage, said: Said | null): Outcome | nu
   if (isOverlaid(message)) return AS_STORED;
   const kind: Annotation['kind'] = said.annotation.kind;
   return kind === 'opened' ? null : { kind, report: { layers: [] } };
+}
+
+/** Whether listings say something else of it than of all others: that may have been given out, though nothing of its view was. */
+function isListed({ annotation, size }: Said): boolean {
+  return annotation.header !== null || annotation.transparent !== null || size !== null;
 }
 
 async function discard(outcome: Outcome): Promise<void> {

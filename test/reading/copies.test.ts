@@ -7,7 +7,7 @@ import { RecordedMailboxes } from '../../src/reading/recorded-mailbox.ts';
 import { openSqlite, type SqlStore, sql } from '../../src/store/sqlite.ts';
 import { viewMigrations } from '../../src/store/view-migrations.ts';
 import { SqliteViewRecords } from '../../src/store/view-records.ts';
-import { imap, openedAs, reader, SaysAnything, shown, TEXT } from './support/readers.ts';
+import { imap, NO_KEY, openedAs, reader, SaysAnything, shown, TEXT } from './support/readers.ts';
 
 /** Copies of messages that cannot be shown any more as they were shown: the way out that people are told of. */
 
@@ -43,6 +43,34 @@ it('a view that comes out differently is shown under the UID of a copy', async (
   await views.copied([1], { ...ARCHIVE, uids: [11] });
   expect(await shown(await session(), imap(11, 'Archive', 3))).toMatchObject({
     octets: expect.stringContaining('treehouse'),
+  });
+});
+
+it('what listings have said of a copy that nobody has opened stays, though its key is gone', async () => {
+  story.says = openedAs(TEXT, 'trusted', 'Subject: the hidden boathouse\r\n');
+  const first = await shown(await session());
+  const views = await session();
+  await views.copied([1], { ...ARCHIVE, uids: [11] });
+  const copy = imap(11, 'Archive', 3);
+  const archive = { name: 'Archive', uidValidity: 3, uidNext: 12, exists: 1 };
+  const later = await session(archive);
+  await later.recall(copy);
+  expect(later.shownHeader(copy)).toEqual('header' in first ? first.header : null);
+  story.says = NO_KEY;
+  const without = await session(archive);
+  expect(await shown(without, copy)).toMatchObject({ code: 'UNAVAILABLE' });
+  expect(without.shownHeader(copy)).toEqual(later.shownHeader(copy));
+  story.says = openedAs(TEXT, 'trusted', 'Subject: the hidden boathouse\r\n');
+  expect(await shown(await session(archive), copy)).toMatchObject({
+    octets: expect.stringContaining('the hidden boathouse'),
+  });
+  // Of one of which listings say what they say of all, nothing was said.
+  story.says = openedAs();
+  await shown(await session(), imap(2));
+  await (await session()).copied([2], { ...ARCHIVE, uids: [12] });
+  story.says = NO_KEY;
+  expect(await shown(await session(archive), imap(12, 'Archive', 3))).toMatchObject({
+    octets: expect.any(String),
   });
 });
 
