@@ -96,12 +96,12 @@ describe('a mail server that says what a test says', () => {
     await proxy.close();
   });
 
-  async function begin(openings = new Openings()): Promise<void> {
+  async function begin(openings = new Openings(), uidNext = 99): Promise<void> {
     proxy = await startTestProxy(upstream.port, { warmUp: 10, timers, openings });
     ({ client, server } = await loggedIn(upstream, proxy.port, CAPABILITIES));
     client.send('s SELECT INBOX\r\n');
     await server.until(/s SELECT INBOX\r\n/);
-    server.send('* 9 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 99] x\r\ns OK in\r\n');
+    server.send(`* 9 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT ${uidNext}] x\r\ns OK in\r\n`);
     await client.until(/s OK[^\r]*\r\n/);
     client.send('i IDLE\r\n');
     await server.until(/i IDLE\r\n/);
@@ -315,6 +315,14 @@ describe('a mail server that says what a test says', () => {
       server.send('i OK\r\n');
       await client.until(/i OK\r\n/);
     }
+  });
+
+  test('of a large mailbox only the newest are looked at, since DONE waits for that', async () => {
+    await begin(undefined, 2_000_001);
+    await timers.pass(WARM_UP_AFTER_MS);
+    await server.until(/DONE\r\n/);
+    server.send('i OK\r\n');
+    expect(await server.until(/\r\n/)).toMatch(/ UID SEARCH UID 1990001:\* UNDELETED SMALLER /);
   });
 
   test('messages that come are opened too', async () => {
