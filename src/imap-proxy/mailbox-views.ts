@@ -36,7 +36,7 @@ export type ListedMessage = {
   shell: readonly string[] | null;
   /** null: only its view tells. */
   size: number | 'as-announced' | null;
-  /** First words of one that this session has opened; null: of any other. */
+  /** First words of one that this session has opened, and of which something was shown; null: of any other. */
   preview: () => string | null;
 };
 
@@ -274,7 +274,7 @@ export class MailboxViews {
       header: this.#reader.shownHeader(message),
       shell: this.#reader.shellOf(message),
       size: this.#overlaid.has(uid) ? 'as-announced' : this.#reader.sizeOf(message),
-      preview: () => this.#texts.find(message)?.preview ?? null,
+      preview: () => (this.#isSettled(uid, message) ? (this.#texts.find(message)?.preview ?? null) : null),
     };
   }
 
@@ -286,6 +286,11 @@ export class MailboxViews {
     if (this.#reader.recorded(this.#stored(uid)) !== 'identity') return false;
     this.#kinds.delete(uid);
     return true;
+  }
+
+  /** What only a search has opened may still be shown otherwise. */
+  #isSettled(uid: number, message: StoredMessage): boolean {
+    return this.atRest?.has(uid) === true || this.#reader.wasServed(message);
   }
 
   cached(uid: number): MessageView | null {

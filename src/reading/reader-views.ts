@@ -282,6 +282,11 @@ export class ReaderViews {
     return this.#said.atHand(message)?.annotation.header ?? null;
   }
 
+  /** Whether anything of its view was given out, so that it stays what it is. */
+  wasServed(message: StoredMessage): boolean {
+    return this.#said.atHand(message)?.served === true;
+  }
+
   /** What the view of a message shows; null: it was not opened yet. */
   shows(message: StoredMessage): Annotation['kind'] | null {
     return this.#said.atHand(message)?.annotation.kind ?? null;
