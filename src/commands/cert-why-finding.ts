@@ -1,6 +1,9 @@
 import { join } from 'node:path';
+import { addressKey } from '../directory/address-key.ts';
 import { unusedBecause } from '../directory/because.ts';
+import { pinnedSpelling } from '../directory/pinned-files.ts';
 import type { AddressHistory, DirectoryEntry, JournalEntry } from '../directory/register.ts';
+import { isHearsay } from '../directory/usable.ts';
 import { certificatesOf, trustAnchorsOf } from '../gateway.ts';
 import { silentLog } from '../log/log.ts';
 import type { Standing } from '../pipeline/ports.ts';
@@ -79,7 +82,15 @@ async function findOut(asked: string, open: OpenDirectory): Promise<Why> {
 }
 
 async function ofAddress(asked: string, { register, pinned }: OpenDirectory): Promise<Subject[]> {
-  const history: AddressHistory = await register.history(asked);
+  let history: AddressHistory = await register.history(asked);
+  const key = addressKey(asked);
+  // As the directory finds it, where it differs from a file in letter case alone.
+  const isOpen = key !== null && pinned.find(key.exact).length === 0;
+  const file =
+    isOpen && (history.address !== key.exact || isHearsay(history.entries))
+      ? pinnedSpelling(pinned, key)
+      : null;
+  if (file !== null) history = { ...(await register.history(file)), address: file };
   const { address } = history;
   const files = pinned.find(address);
   const isFile = (fingerprint: string) => files.some((one) => one.fingerprint === fingerprint);

@@ -67,7 +67,9 @@ export function selectOfAddress(address: string): Statement {
 
 /** Of every address that differs from it in the local part's case alone, or not at all. */
 export function selectFolded(folded: string, most: number): Statement {
-  return sql`${ENTRIES} WHERE k.folded = ${folded} ORDER BY k.id LIMIT ${most}`;
+  // What strangers bring in a thousand spellings must not push out what is trusted.
+  return sql`${ENTRIES} WHERE k.folded = ${folded}
+    ORDER BY CASE WHEN k.trust = 'harvested' AND d.decision IS NULL THEN 1 ELSE 0 END, k.id LIMIT ${most}`;
 }
 
 export function selectOfCertificate(fingerprint: string, most: number): Statement {

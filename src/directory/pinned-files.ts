@@ -5,6 +5,7 @@ import { limits } from '../limits.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { readCertificates } from '../pki/certificate-file.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
+import { type AddressKey, addressKey } from './address-key.ts';
 
 /** Certificates an administrator vouches for, by the address in the directory's form. Newest first. */
 export interface PinnedFiles {
@@ -13,6 +14,20 @@ export interface PinnedFiles {
 }
 
 export const noPinnedFiles: PinnedFiles = { find: () => [], addresses: [] };
+
+/** Addresses of files by their form without letter case, made once for all files. */
+const spellings = new WeakMap<PinnedFiles, ReadonlyMap<string, readonly string[]>>();
+
+/** The address of a file that differs in letter case alone: the only one of them. null: none, or it is not clear which one is meant. */
+export function pinnedSpelling(pinned: PinnedFiles, { folded }: AddressKey): string | null {
+  let known = spellings.get(pinned);
+  if (known === undefined) {
+    known = Map.groupBy(pinned.addresses, (address) => addressKey(address)?.folded ?? '');
+    spellings.set(pinned, known);
+  }
+  const [only, ...others] = known.get(folded) ?? [];
+  return only === undefined || others.length > 0 ? null : only;
+}
 
 /** Files of a folder that are read; others (a README, a note) are left alone. */
 const CERTIFICATE_FILE = /\.(pem|crt|cer|der|p7b|p7c)$/i;

@@ -32,7 +32,7 @@ import {
 import { ParsedCertificates } from './parsed-certificates.ts';
 import { type CertificateSearch, searchCondition } from './search.ts';
 import type { CertificateSource, CertificateTrust } from './source.ts';
-import { bySpelling, type Unused, unusedBecause, withDecision } from './usable.ts';
+import { isHearsay, spelt, type Unused, unusedBecause, withDecision } from './usable.ts';
 
 /** One certificate of one address, for people. */
 export type DirectoryEntry = {
@@ -107,7 +107,9 @@ export class CertificateRegister {
     if (key === null) return { address, entries: [] };
     const exact = await this.#rows(selectOfAddress(key.exact));
     const folded = () => this.#rows(selectFolded(key.folded, limits.directory.certificatesOfAddress));
-    const found = exact.length > 0 ? { address: key.exact, rows: exact } : bySpelling(await folded());
+    const found = isHearsay(exact)
+      ? spelt(key.exact, exact, await folded())
+      : { address: key.exact, rows: exact };
     if (found === null) return { address: key.exact, entries: [] };
     const rows = found.rows;
     return {

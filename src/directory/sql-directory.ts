@@ -2,8 +2,8 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { CertificateDirectory, Clock, Harvest, KnownCertificate } from '../pipeline/ports.ts';
-import type { SqlStore } from '../store/sql-store.ts';
-import { type AddressKey, addressKey } from './address-key.ts';
+import type { Row, SqlStore, Statement } from '../store/sql-store.ts';
+import { addressKey } from './address-key.ts';
 import { askingDirectory, directoryBusy } from './asking.ts';
 import {
   historyMark,
@@ -19,8 +19,8 @@ import {
 } from './certificate-rows.ts';
 import { judgeNewcomer } from './change.ts';
 import { ParsedCertificates, remember } from './parsed-certificates.ts';
-import { noPinnedFiles, type PinnedFiles } from './pinned-files.ts';
-import { bySpelling, inUse, type UsedCertificate } from './usable.ts';
+import { noPinnedFiles, type PinnedFiles, pinnedSpelling } from './pinned-files.ts';
+import { inUse, isHearsay, spelt, type UsedCertificate } from './usable.ts';
 
 /**
  * Correspondents' certificates: what administrators pinned in files, and what signed mail and imports brought, kept in a
@@ -52,14 +52,18 @@ export class SqlDirectory implements CertificateDirectory {
     const key = addressKey(address);
     if (key === null) return [];
     const now = this.#clock();
-    const pinned = this.#pinned.find(key.exact);
-    if (pinned.length > 0) {
-      return pinned
-        .filter(({ notBefore, notAfter }) => notBefore <= now && notAfter >= now)
-        .map((certificate) => ({ certificate, trust: 'pinned', capabilities: [], source: 'file' }));
+    if (this.#pinned.find(key.exact).length > 0) return this.#inFiles(key.exact, null, now);
+    const exact = (await this.#rows(selectOfAddress(key.exact))).map(storedCertificate);
+    if (exact.length === 0 || isHearsay(exact)) {
+      const file = pinnedSpelling(this.#pinned, key);
+      if (file !== null) return this.#inFiles(file, file, now);
+      const folded = await this.#rows(selectFolded(key.folded, limits.directory.certificatesOfAddress));
+      const found = spelt(key.exact, exact, folded.map(storedCertificate));
+      if (found === null) return [];
+      const foundAs = found.address === key.exact ? null : found.address;
+      return inUse(found.rows, now).map((used) => this.#known(used, foundAs));
     }
-    const { rows, foundAs } = await askingDirectory(() => this.#rowsFor(key));
-    return inUse(rows, now).map((used) => this.#known(used, foundAs));
+    return inUse(exact, now).map((used) => this.#known(used, null));
   }
 
   /** Precondition: the signature is good and its signer speaks for the address. */
@@ -80,13 +84,18 @@ export class SqlDirectory implements CertificateDirectory {
     remember(this.#seen, seenKey, now);
   }
 
-  /** What is known under the exact address; where that is nothing, under the one that differs in letter case alone. */
-  async #rowsFor(key: AddressKey): Promise<{ rows: readonly StoredCertificate[]; foundAs: string | null }> {
-    const exact = await this.#store.query(selectOfAddress(key.exact));
-    if (exact.length > 0) return { rows: exact.map(storedCertificate), foundAs: null };
-    const folded = await this.#store.query(selectFolded(key.folded, limits.directory.certificatesOfAddress));
-    const only = bySpelling(folded.map(storedCertificate));
-    return only === null ? { rows: [], foundAs: null } : { rows: only.rows, foundAs: only.address };
+  #rows(statement: Statement): Promise<readonly Row[]> {
+    return askingDirectory(() => this.#store.query(statement));
+  }
+
+  #inFiles(address: string, foundAs: string | null, now: Date): KnownCertificate[] {
+    return this.#pinned
+      .find(address)
+      .filter(({ notBefore, notAfter }) => notBefore <= now && notAfter >= now)
+      .map((certificate) => ({
+        ...{ certificate, trust: 'pinned', capabilities: [], source: 'file' },
+        ...(foundAs === null ? {} : { foundAs }),
+      }));
   }
 
   #known({ stored, trust, decision }: UsedCertificate, foundAs: string | null): KnownCertificate {

@@ -58,13 +58,39 @@ export function inUse(rows: readonly StoredCertificate[], now: Date): readonly U
 }
 
 /**
+ * Whether all that is known of an address came by mail alone, from issuers that nobody knows: anybody can have written that. Another
+ * spelling of the address that is trusted more must not be taken away by it.
+ */
+export function isHearsay(
+  rows: readonly (Pick<StoredCertificate, 'trust' | 'state'> & { decision: { decision: string } | null })[],
+): boolean {
+  // `superseded`: a person has chosen.
+  return rows.every(
+    ({ trust, state, decision }) =>
+      trust === 'harvested' && state !== 'superseded' && decision?.decision !== 'trusted',
+  );
+}
+
+/** What is used for the exact address, given what is known of it and of those that differ from it in letter case; null: nothing. */
+export function spelt(
+  exact: string,
+  rows: readonly StoredCertificate[],
+  ofOthers: readonly StoredCertificate[],
+): { address: string; rows: readonly StoredCertificate[] } | null {
+  const other = bySpelling(ofOthers.filter(({ address }) => address !== exact));
+  const isBetter = other !== null && (rows.length === 0 || other.best !== 'harvested');
+  if (isBetter) return other;
+  return rows.length === 0 ? null : { address: exact, rows };
+}
+
+/**
  * Where addresses differ from the one that was asked for in letter case alone: the only one of them. Of several, the only
  * one with certificates that are trusted most: a stranger who brings another spelling into the directory by a mail cannot
  * take the certificate away that an authority vouches for. null: none, or it is not clear which one is meant.
  */
 export function bySpelling(
   rows: readonly StoredCertificate[],
-): { address: string; rows: readonly StoredCertificate[] } | null {
+): { address: string; rows: readonly StoredCertificate[]; best: CertificateTrust } | null {
   const spellings = Map.groupBy(rows, ({ address }) => address);
   const trusted = [...spellings].flatMap(([address, all]) => {
     const best = used(all)

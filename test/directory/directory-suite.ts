@@ -646,6 +646,48 @@ export function directorySuite(make: () => Promise<TestDatabase>): void {
       expect(await directory.find(BOB)).toEqual([]);
     });
 
+    test('is no way to take a certificate away by a mail in the very spelling that is asked for', async () => {
+      const directory = directoryWith();
+      const genuine = correspondent();
+      await directory.harvest(finding(genuine));
+      const forged = correspondent({ key: 'mallory', issuer: 'Mallory', mailboxes: [ROBERT] });
+      await directory.harvest(finding(forged, { address: ROBERT, trust: 'harvested' }));
+      expect(await directory.find(ROBERT)).toMatchObject([
+        { foundAs: BOB, trust: 'verified', certificate: { fingerprint: genuine.fingerprint } },
+      ]);
+      expect((await register().history(ROBERT)).address).toBe(BOB);
+      // Whom a person distrusts takes nothing away either; whom one trusts is somebody else than bob.
+      await judge(forged.fingerprint, 'distrust');
+      expect(prints(await directory.find(ROBERT))).toEqual([genuine.fingerprint]);
+      await judge(forged.fingerprint, 'trust');
+      expect(prints(await directory.find(ROBERT))).toEqual([forged.fingerprint]);
+    });
+
+    test('does not bring harvested certificates of one spelling to another one that has its own', async () => {
+      const directory = directoryWith();
+      const mine = correspondent({ mailboxes: [ROBERT] });
+      await directory.harvest(finding(mine, { address: ROBERT, trust: 'harvested' }));
+      await directory.harvest(finding(correspondent({ key: 'b' }), { trust: 'harvested' }));
+      expect(prints(await directory.find(ROBERT))).toEqual([mine.fingerprint]);
+    });
+
+    test('is no way around a pinned file', async () => {
+      const pinned = correspondent();
+      const file = { find: (address: string) => (address === BOB ? [pinned] : []), addresses: [BOB] };
+      const forged = correspondent({ key: 'mallory', issuer: 'Mallory' });
+      await directoryWith().harvest(finding(forged, { trust: 'harvested' }));
+      await directoryWith().harvest(finding(forged, { address: ROBERT, trust: 'harvested' }));
+      for (const address of [BOB, ROBERT, 'BOB@partner.example']) {
+        const found = await directoryWith(file).find(address);
+        expect(found).toMatchObject([{ trust: 'pinned', certificate: { fingerprint: pinned.fingerprint } }]);
+      }
+      // Where several are pinned, nobody knows which one is meant.
+      const two = { find: () => [], addresses: [BOB, 'bOb@partner.example'] };
+      expect((await directoryWith(two).find('BoB@partner.example')).map(({ trust }) => trust)).not.toContain(
+        'pinned',
+      );
+    });
+
     test('is no way to take a certificate away by a mail in another spelling', async () => {
       const directory = directoryWith();
       const genuine = correspondent();
