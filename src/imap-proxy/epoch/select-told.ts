@@ -77,6 +77,8 @@ async function lookUp(
   name: string,
   octets: Buffer,
 ): Promise<{ found: FoundMailbox; selecting: Selecting | null }> {
+  // What is known by then counts: others may be told of an epoch while commands before this one are on their way.
+  await context.exchange.waits.giveUp(context.exchange.idle());
   const found = await told.find(name, null);
   if (!told.isActive && found.due === 0) return { found, selecting: null };
   const key = await idOf(context, octets);
@@ -102,7 +104,6 @@ async function aloneWritten(
 /** MAILBOXID (RFC 8474 §5.2), ahead of SELECT, which tells it behind UIDVALIDITY; null: nobody tells. */
 async function idOf({ exchange, upstreamSide }: CommandContext, mailbox: Buffer): Promise<string | null> {
   if (!exchange.parts.upstreamCapabilities.has('OBJECTID')) return null;
-  await exchange.waits.giveUp(exchange.idle());
   const { answers } = await upstreamSide.ask(['STATUS ', mailbox, ' (MAILBOXID)'], STATUS);
   const said = answers[0]?.octets.toString('latin1') ?? '';
   const id = / \((?:[^()]* )?MAILBOXID \(([A-Za-z0-9_-]{1,255})\)[^()]*\) ?\r\n$/i.exec(said)?.[1];

@@ -185,6 +185,17 @@ describe('with an epoch', () => {
     expect(await one.client.until(/b OK\r\n/)).toBe('* OK x\r\na OK\r\n* OK [COPYUID 8 2 3] x\r\nb OK\r\n');
   });
 
+  test('a SELECT that waits for the commands before it tells what others were told meanwhile', async () => {
+    one.client.send('n NOOP\r\nt SELECT INBOX\r\n');
+    expect(await one.server.until(/\r\n/)).toBe('n NOOP\r\n');
+    const two = await session();
+    expect(await two.select(7)).toBe(8);
+    one.server.send('n OK\r\n');
+    await one.server.until(/t SELECT INBOX\r\n/);
+    one.server.send('* OK [UIDVALIDITY 7] x\r\nt OK\r\n');
+    expect(await one.client.until(/t OK\r\n/)).toContain('[UIDVALIDITY 8]');
+  });
+
   test('a SELECT in no grammar is refused, and nothing behind it is lost', async () => {
     await one.select(7);
     one.client.send('s SELECT (x) {5+}\r\nINBOX\r\nn NOOP\r\n');
