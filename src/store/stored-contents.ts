@@ -26,15 +26,8 @@ const LEFT = 0.9;
 export async function openStoredContents(
   file: string,
 ): Promise<{ contents: SqliteStoredContents; store: SqlStore }> {
-  const store = await openOrReplace(file);
-  try {
-    await store.query(sql`DELETE FROM stored_content WHERE is_whole = 0`);
-    await shrink(store);
-    return { contents: new SqliteStoredContents(store), store };
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
+  const store = (await openedWhole(file)) ?? (await openAnew(file));
+  return { contents: new SqliteStoredContents(store), store };
 }
 
 /** With all that SQLite keeps beside it. None is fine, too. */
@@ -48,14 +41,24 @@ export async function removeStoredContents(file: string): Promise<void> {
   }
 }
 
-async function openOrReplace(file: string): Promise<SqlStore> {
+/** null: it is damaged, or was made by a newer version. */
+async function openedWhole(file: string): Promise<SqlStore | null> {
+  let store: SqlStore | null = null;
   try {
-    return await openSqlite(file, storedViewMigrations, 'takes-the-last');
+    store = await openSqlite(file, storedViewMigrations, 'takes-the-last');
+    await store.query(sql`DELETE FROM stored_content WHERE is_whole = 0`);
+    await shrink(store);
+    return store;
   } catch (error) {
+    await store?.close();
     if (!(error instanceof SealgateError)) throw error;
-    await removeStoredContents(file);
-    return openSqlite(file, storedViewMigrations, 'takes-the-last');
+    return null;
   }
+}
+
+async function openAnew(file: string): Promise<SqlStore> {
+  await removeStoredContents(file);
+  return openSqlite(file, storedViewMigrations, 'takes-the-last');
 }
 
 /** Room that is free since something was emptied goes back to the disk, once it is half of the file. */

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { limits } from '../../src/limits.ts';
 import type { SearchText } from '../../src/reading/search-text.ts';
@@ -382,6 +382,22 @@ describe('the quota', () => {
     await read(BOB, imap(1), roomFor(mail.text));
     expect(await mail.count('stored_content')).toBe(0);
   });
+});
+
+it('attack on the disk: pages of the file that are damaged keep no gateway from its start', async () => {
+  mail.text = large(200_000);
+  for (const uid of [1, 2, 3]) await read(BOB, imap(uid), roomFor(`${mail.text}${' '.repeat(uid)}`));
+  await mail.store.query({ sql: 'UPDATE stored_content SET is_whole = 0', parameters: [] });
+  await mail.stop();
+  const octets = await readFile(mail.file);
+  // The first page and the schema behind it stay.
+  await writeFile(mail.file, octets.fill(0xee, 16 * 4096));
+  await mail.start();
+  await read(BOB, imap(1), roomFor(`${mail.text} `));
+  await mail.restart();
+  const opened = mail.opened;
+  await read(BOB, imap(1), roomFor(`${mail.text} `));
+  expect(mail.opened).toBe(opened);
 });
 
 it('what was half written when the gateway was killed is gone at the next start', async () => {
