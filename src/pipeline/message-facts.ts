@@ -2,7 +2,7 @@ import type { Entity } from '../mail/entity.ts';
 import { newTreeBudget, type TreeBudget } from '../mail/entity-scanner.ts';
 import { readEntity } from '../mail/entity-tree.ts';
 import { fieldText } from '../mail/field-text.ts';
-import { field, fieldsNamed } from '../mail/header.ts';
+import { fieldsNamed } from '../mail/header.ts';
 import { readParameterised } from '../mail/media-type.ts';
 import type { Message } from '../mail/message.ts';
 import { subjectTags } from '../mail/subject-tags.ts';
@@ -51,35 +51,57 @@ export function attachmentsOf(octets: Buffer, root: Entity): AttachmentFacts[] {
 function attachmentsIn(octets: Buffer, entity: Entity, budget: TreeBudget, deep: number): AttachmentFacts[] {
   const { mediaType, parts } = entity;
   if (parts.length > 0) {
-    // RFC 1847 §2.1: the second part is about the first.
-    const told = mediaType.subtype === 'signed' ? parts.slice(0, 1) : parts;
+    // RFC 1847 §2.1: the second part is about the first. Whatever else calls itself signed has parts like others.
+    const [first, second] = parts;
+    const isPair = mediaType.subtype === 'signed' && parts.length === 2;
+    const told = isPair && second !== undefined && isSignature(second) ? [first ?? second] : parts;
     return told.flatMap((part) => attachmentsIn(octets, part, budget, deep));
   }
   const name = `${mediaType.type}/${mediaType.subtype}`;
-  const found = { mediaType: name, extension: extensionOf(entity) };
+  const extensions = extensionsOf(entity);
+  const found = (extensions.length === 0 ? [null] : extensions).map((extension) => ({
+    ...{ mediaType: name, extension },
+  }));
   if (name === 'message/rfc822' && deep > 0 && IDENTITY.has(entity.transferEncoding)) {
     const inside = readEntity(octets, entity.body, budget);
-    return [found, ...attachmentsIn(octets, inside, budget, deep - 1)];
+    return [...found, ...attachmentsIn(octets, inside, budget, deep - 1)];
   }
-  return isText(entity, name) ? [] : [found];
+  return isText(entity, name) ? [] : found;
 }
 
 function isText(entity: Entity, mediaType: string): boolean {
   if (mediaType !== 'text/plain' && mediaType !== 'text/html') return false;
-  return fileNameOf(entity) === null && dispositionOf(entity)?.word !== 'attachment';
+  const isAttachment = dispositionsOf(entity).some(({ word }) => word === 'attachment');
+  return !isAttachment && fileNamesOf(entity).length === 0;
 }
 
-function extensionOf(entity: Entity): string | null {
-  // Windows opens `a.exe.` and `a.exe ` as what they are without that.
-  const name = (fileNameOf(entity) ?? '').trim().replace(/[. ]+$/, '');
-  const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase();
-  return name.includes('.') && /^[^\s/\\]{1,32}$/u.test(extension) ? extension : null;
+/** RFC 8551 §3.5.3.1 with the names of before, RFC 3156 §5. What has another file name is something else. */
+function isSignature(entity: Entity): boolean {
+  const { type, subtype } = entity.mediaType;
+  return (
+    type === 'application' &&
+    ['pkcs7-signature', 'x-pkcs7-signature', 'pgp-signature'].includes(subtype) &&
+    extensionsOf(entity).every((extension) => ['p7s', 'asc', 'sig', 'pgp'].includes(extension))
+  );
 }
 
-function fileNameOf(entity: Entity): string | null {
-  const name =
-    dispositionOf(entity)?.parameters.get('filename') ?? entity.mediaType.parameters.get('name') ?? null;
-  return name === null ? null : fieldText(latin1Of(name));
+function extensionsOf(entity: Entity): string[] {
+  const extensions = fileNamesOf(entity).flatMap((written) => {
+    // Windows opens `a.exe.` and `a.exe ` as what they are without that.
+    const name = written.trim().replace(/[. ]+$/, '');
+    const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase();
+    return name.includes('.') && /^[^\s/\\]{1,32}$/u.test(extension) ? [extension] : [];
+  });
+  return [...new Set(extensions)];
+}
+
+/** All that it is called by: which of several names counts is the reader's choice. */
+function fileNamesOf(entity: Entity): string[] {
+  const names = [
+    ...dispositionsOf(entity).map(({ parameters }) => parameters.get('filename')),
+    entity.mediaType.parameters.get('name'),
+  ];
+  return names.flatMap((name) => (name === undefined ? [] : [fieldText(latin1Of(name))]));
 }
 
 /** RFC 2231 values are decoded already, and then may have what latin1 has not. */
@@ -87,7 +109,6 @@ function latin1Of(text: string): string {
   return /[^\0-\xff]/.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
 }
 
-function dispositionOf({ fields }: Entity) {
-  const found = field(fields, 'content-disposition');
-  return found.kind === 'one' ? readParameterised(found.field.value) : null;
+function dispositionsOf({ fields }: Entity) {
+  return fieldsNamed(fields, 'content-disposition').flatMap(({ value }) => readParameterised(value) ?? []);
 }

@@ -118,6 +118,23 @@ describe('attachments', () => {
       ['a/b null'],
     ],
     [
+      'what else is in something that calls itself signed',
+      multipart(
+        'Content-Type: multipart/signed; boundary=c; protocol="x/y"\r\n\r\n--c\r\n\r\nx\r\n--c\r\nContent-Type: a/b; name=x.exe\r\n\r\nx\r\n--c--',
+        'Content-Type: multipart/signed; boundary=d\r\n\r\n--d\r\n\r\nx\r\n--d\r\nContent-Type: application/pkcs7-signature\r\n\r\nx\r\n--d\r\nContent-Type: a/b\r\n\r\nx\r\n--d--',
+        'Content-Type: multipart/signed; boundary=e\r\n\r\n--e\r\n\r\nx\r\n--e\r\nContent-Type: application/pgp-signature; name=x.exe\r\n\r\nx\r\n--e--',
+      ),
+      [...['a/b exe', 'application/pkcs7-signature null', 'a/b null', 'application/pgp-signature exe']],
+    ],
+    [
+      'every name that a part has',
+      multipart(
+        'Content-Type: text/plain; name=x.exe\r\nContent-Disposition: inline; filename=x.txt\r\n\r\nx',
+        'Content-Disposition: inline\r\nContent-Disposition: attachment; filename=x.docm\r\n\r\nx',
+      ),
+      ['text/plain txt', 'text/plain exe', 'text/plain docm'],
+    ],
+    [
       'not what is encrypted',
       mail(['Content-Type: application/pkcs7-mime; name=smime.p7m']),
       ['application/pkcs7-mime p7m'],
