@@ -1,6 +1,8 @@
+import { domainToASCII } from 'node:url';
 import type { SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
+import { canonicalDomain } from '../pki/mailbox.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
 import type { RevocationDoubt } from '../policy/facts.ts';
 import type { Recipient } from '../smtp/envelope.ts';
@@ -179,7 +181,11 @@ function doubtAbout({ trust, decision }: KnownCertificate, stands: Standing | nu
 
 /** The recipient's address in the spelling in which it is looked up, matched against rules and told from others. */
 export function addressOf({ mailbox }: Recipient): string {
-  return comparable(mailbox);
+  const { localPart, domain } = mailbox;
+  // RCPT takes whatever mail servers map to a domain (full-width letters, soft hyphens): it is that domain's mail.
+  const mapped =
+    canonicalDomain(domain) ?? canonicalDomain(domain.startsWith('[') ? '' : domainToASCII(domain));
+  return comparable(mapped === null ? mailbox : { localPart, domain: mapped });
 }
 
 /** Each mailbox once, as it came first: a second RCPT for it must not bring it a second copy. */

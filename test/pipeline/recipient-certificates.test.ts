@@ -54,6 +54,16 @@ describe('certificates of recipients', () => {
     expect((await settled).map(({ kind }) => kind)).toEqual(['none', 'usable']);
   });
 
+  it.each(['bob@ｅxample.org', 'bob@exam\u{ad}ple.org', 'bob@example。org'])(
+    'are those of the domain that mail servers map to: %s',
+    async (written) => {
+      directory.knows(bob);
+      const [found] = await lookups.settle(origin('a'), [recipient(written)], NOW);
+      expect(found?.kind).toBe('usable');
+      expect(distinct([recipient(BOB), recipient(written)])).toHaveLength(1);
+    },
+  );
+
   it('of another mailbox are none', async () => {
     directory.known.set('Bob@example.org', directory.knows(bob).known.get(BOB) ?? []);
     const found = await lookups.settle(origin('a'), [recipient('Bob@example.org')], NOW);
