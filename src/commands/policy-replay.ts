@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/load.ts';
 import { loadPolicy } from '../config/load-policy.ts';
@@ -47,7 +48,10 @@ async function replayed(
   days: number,
   candidate: Config['policy'],
 ): Promise<Replay> {
-  const store = await openSqlite(join(stateFolder, DECISIONS), decisionMigrations);
+  const file = join(stateFolder, DECISIONS);
+  // A file that is made here would be its administrator's, and the gateway could not write it.
+  if (!existsSync(file)) return { days, mails: 0, differences: [] };
+  const store = await openSqlite(file, decisionMigrations);
   try {
     const records = new SqliteDecisions(store, () => new Date(), policy.recordDays);
     const differences: Replay['differences'][number][] = [];

@@ -1,12 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Config, loadConfig } from '../config/load.ts';
-import { formatProblem } from '../config/problem.ts';
+import { formatProblem, pathText } from '../config/problem.ts';
+import { ruleChecks } from '../config/rule-checks.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Log } from '../log/log.ts';
 
 /**
  * Reads the configuration file again and takes its rules and groups, all of them or none: a file with any error, wherever in it, leaves
- * what is in force, and the log says line and column. What else has changed in it waits for a restart. Never rejects.
+ * what is in force, and the log says line and column. What else has changed in it waits for a restart, so rules that rest on it (a
+ * listener that is called otherwise there) are not taken before. Never rejects.
  */
 export async function reloadPolicy(
   file: string,
@@ -23,6 +25,15 @@ export async function reloadPolicy(
     return;
   }
   const { policy } = loaded.config;
+  // By the listeners that there are: a rule for one that is not would be passed over, and the next one would decide.
+  const wrong = ruleChecks({ policy, submission: running.submission }).filter(
+    ({ severity }) => severity === 'error',
+  );
+  for (const { path, text } of wrong) {
+    const problem = `${file}: ${pathText(path)}: ${text} in the running gateway; restart it`;
+    log.write({ event: 'policy.reload-refused', level: 'error', problem });
+  }
+  if (wrong.length > 0) return;
   gateway.replacePolicy(policy);
   const restart = !isDeepStrictEqual(besidesRules(loaded.config), besidesRules(running));
   log.write({ event: 'policy.reloaded', level: 'info', rules: policy.rules.length, restart });

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -99,6 +100,14 @@ describe('sealgate policy replay', () => {
     expect(text).toMatch(/^1 of 1 mails of the last 7 days would be treated otherwise/m);
   });
 
+  test('makes no file where no gateway has kept anything', async () => {
+    const stateFolder = join(folder, 'fresh');
+    const config = await configured('fresh.yaml', { recordDays: 7, rules: [REST] }, { stateFolder });
+    const { code, out } = await run('policy', 'replay', '--config', config, '--rules', config, '--json');
+    expect([code, JSON.parse(out)]).toEqual([0, { days: 7, mails: 0, differences: [] }]);
+    expect(existsSync(stateFolder)).toBe(false);
+  });
+
   test('says line and column of a candidate that is wrong, and that nothing is kept', async () => {
     const config = await configured('kept.yaml', { recordDays: 7, rules: [REST] });
     const wrong = join(folder, 'wrong.yaml');
@@ -127,6 +136,20 @@ describe('a reload of the rules', () => {
     await reloadPolicy(file, before.config, { replacePolicy: (policy) => taken.push(policy) }, log);
     return { taken, events: log.events };
   }
+
+  test('takes no rule for a listener that the running gateway does not have', async () => {
+    const listener = { name: 'inside', host: '127.0.0.1', port: 0, tls: 'none' };
+    const submission = [{ ...listener, upstream: { host: '127.0.0.1', port: 9, tls: 'none' } }];
+    const strict = { name: 'strict', when: { listener: ['inside'] }, sign: 'require', encrypt: 'require' };
+    const { taken, events } = await reload({ submission, policy: { rules: [strict, REST] } });
+    expect(taken).toEqual([]);
+    expect(events).toMatchObject([
+      {
+        event: 'policy.reload-refused',
+        problem: expect.stringContaining('policy.rules[0].when.listener[0]'),
+      },
+    ]);
+  });
 
   test('takes rules and groups together', async () => {
     const policy = {
