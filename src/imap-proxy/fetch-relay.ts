@@ -91,6 +91,18 @@ export class FetchRelay {
     this.#reader = new FetchResponseReader(context.items);
   }
 
+  /**
+   * Goes on with a response about a message that is shown as stored, whose first line and literal have gone to the client.
+   *
+   * @param line the first one, from the octet after `FETCH `
+   */
+  static behindLiteral(context: RelayContext, msn: number, line: Buffer, size: number): FetchRelay {
+    const relay = new FetchRelay(context, msn);
+    relay.#mode = 'identity';
+    relay.#reader.line(line, { size, nonSync: false, literal8: false }, true);
+    return relay;
+  }
+
   /** `at`: offset after `FETCH ` in the first line, 0 in others. */
   line(octets: Buffer, at: number, literal: LiteralSize | null): Promise<void> | null {
     if (this.#mode === 'verbatim') {

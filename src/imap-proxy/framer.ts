@@ -121,15 +121,17 @@ export class Framer {
   /**
    * Makes the chunk that is ahead longer by those behind it, if there are any. A long one is left as it is, so that octets are copied
    * once or twice, not with each chunk that comes.
+   *
+   * @param most octets, if they are more than those of two chunks
    */
-  joinAhead(): boolean {
+  joinAhead(most = LARGEST_OCTETS): boolean {
     const [first, second] = this.#chunks;
     if (first === undefined || second === undefined || first.length - this.#at > JOINED_OCTETS) return false;
     let length = first.length - this.#at;
     let count = 1;
     for (; count < this.#chunks.length; count++) {
       const more = this.#chunks[count]?.length ?? 0;
-      if (count > 1 && length + more > LARGEST_OCTETS) break;
+      if (count > 1 && length + more > most) break;
       length += more;
     }
     const joined = this.#chunks.slice(0, count);
@@ -145,6 +147,14 @@ export class Framer {
   /** Whole responses among what is ahead have been dealt with. */
   skip(length: number): void {
     this.#consume(length);
+  }
+
+  /** The first line of a response, and of its literal what was ahead, have been dealt with: so many octets of it are still to come. */
+  enterLiteral(length: number, remaining: number): void {
+    this.#consume(length);
+    this.#first = false;
+    this.#mayHaveLiteral = true;
+    this.#literal = remaining;
   }
 
   /** A line that is no command: the answer to a continuation request (SASL, DONE). No literal can follow it. */

@@ -1,11 +1,14 @@
 import type { ViewKind } from '../mail-view/message-class.ts';
+import type { ViewNames } from '../mail-view/view-names.ts';
 import type { FetchItem } from './fetch-item.ts';
 import { labelLength } from './fetch-item.ts';
 import type { FetchItems } from './fetch-plan.ts';
-import { endOfField, endOfLine, isContentType, mayBeStatus } from './header-lines.ts';
+import { endOfHeader, type HeaderSpan, isPlainHeader } from './plain-header.ts';
+import { after, begun, numberAt, numberEnd, startsAt } from './response-octets.ts';
 
 /** What is known of the messages of the selected mailbox (MailboxViews). */
 export type KnownKinds = {
+  names: ViewNames;
   /** null: not seen yet. */
   known(uid: number): ViewKind | null;
   learn(uid: number, kind: ViewKind): void;
@@ -14,18 +17,12 @@ export type KnownKinds = {
 const CR = 0x0d;
 const LF = 0x0a;
 const SP = 0x20;
-const HT = 0x09;
 const QUOTE = 0x22;
-const OPEN = 0x28;
 const CLOSE = 0x29;
-const STAR = 0x2a;
-const COLON = 0x3a;
 const ZERO = 0x30;
-const BACKSLASH = 0x5c;
 const BRACE = 0x7b;
 const BRACE_END = 0x7d;
 
-const FETCH = Buffer.from(' FETCH (');
 /** Values of these never differ between a message and its view, and are no longer than their line. */
 const NUMBERS = [Buffer.from('UID '), Buffer.from('RFC822.SIZE ')] as const;
 const [UID] = NUMBERS;
@@ -34,21 +31,32 @@ const MODSEQ = Buffer.from('MODSEQ (');
 const INTERNALDATE = Buffer.from('INTERNALDATE "');
 /** The longest label that is remembered: a HEADER.FIELDS with its names. */
 const LABEL_OCTETS = 1_000;
-/** The longest literal that is looked for whole. */
-const LITERAL_DIGITS = 7;
+const LITERAL_DIGITS = 9;
 
 /** A response is short if it has no more octets. */
 const SHORT_OCTETS = 16 * 1024;
+/** A header that is looked for in more octets is left to the long way. */
+const HEADER_OCTETS = 32 * 1024;
 /** Behind the last literal of a response. */
 const TAIL_OCTETS = 3;
 
-/** How far the header of the literal has to be looked at. */
 type Label = {
   octets: Buffer;
-  /** `header`: all of the literal is header fields; `message`: it begins with a header and its empty line. */
-  holds: 'header' | 'message';
+  /** How far the literal has to be looked at; `body`: not at all, if its message is known. */
+  holds: HeaderSpan | 'body';
   /** Whether Content-Type is in it, so that it tells what its message is. */
   tells: boolean;
+};
+
+/** A response whose literal goes on behind the octets at hand, and that is passed on whatever comes in it. */
+export type BegunResponse = {
+  /** Octets of its first line. */
+  line: number;
+  /** Octets of the literal. */
+  size: number;
+  uid: number;
+  /** Whether its message is known by then, if the response comes to its end. */
+  teaches: boolean;
 };
 
 /**
@@ -65,6 +73,8 @@ export class PlainResponses {
   /** The label of the literal of the response before: the next one has nearly always the same. */
   #label: Label | null = null;
   #uid = -1;
+  /** The literal that goes beyond the octets in which it was met last. */
+  #cut: { start: number; size: number; label: Label } | null = null;
 
   constructor(items: FetchItems, kinds: KnownKinds) {
     this.#items = items;
@@ -74,11 +84,30 @@ export class PlainResponses {
   /** Octets at the beginning of `octets` that are whole plain responses; 0: the first is none. A response begins at 0. */
   length(octets: Buffer): number {
     let end = 0;
+    this.#cut = null;
     for (;;) {
       const next = this.#response(octets, end);
       if (next === -1) return end;
       end = next;
     }
+  }
+
+  /**
+   * Of octets that begin with no whole response (`length`): the response that has begun, if all that matters of it is there. `header`:
+   * it may be one, but its header is not whole. null: the long way decides.
+   */
+  begun(octets: Buffer): BegunResponse | 'header' | null {
+    if (this.#cut === null) return null;
+    const { start, size, label } = this.#cut;
+    const uid = this.#uid;
+    const kind = this.#kinds.known(uid);
+    if (isView(kind)) return null;
+    if (label.holds === 'body') return kind === null ? null : { line: start, size, uid, teaches: false };
+    if (label.holds === 'header') return null;
+    const end = endOfHeader(octets, start);
+    if (end === -1) return octets.length > HEADER_OCTETS ? null : 'header';
+    if (end > start + size || !isPlainHeader(octets, start, end, 'message', this.#kinds.names)) return null;
+    return { line: start, size, uid, teaches: kind === null };
   }
 
   /**
@@ -109,7 +138,7 @@ export class PlainResponses {
     this.#uid = -1;
     for (;;) {
       const label = this.#label;
-      if (label !== null && startsAt(octets, at, label.octets)) {
+      if (label !== null && startsAt(octets, at, label.octets) && octets[at + label.octets.length] === SP) {
         return this.#literal(octets, at + label.octets.length, label);
       }
       const value = this.#neutral(octets, at);
@@ -141,9 +170,10 @@ export class PlainResponses {
   }
 
   /** `at`: behind the label of an item whose literal is the last of the response. */
-  #literal(octets: Buffer, at: number, { holds, tells }: Label): number {
+  #literal(octets: Buffer, at: number, label: Label): number {
+    const { holds, tells } = label;
     const uid = this.#uid;
-    if (uid === -1 || octets[at] !== SP || octets[at + 1] !== BRACE) return -1;
+    if (uid === -1 || octets[at + 1] !== BRACE) return -1;
     let size = 0;
     let i = at + 2;
     for (; i < at + 2 + LITERAL_DIGITS; i++) {
@@ -154,11 +184,17 @@ export class PlainResponses {
     if (i === at + 2 || octets[i] !== BRACE_END || octets[i + 1] !== CR || octets[i + 2] !== LF) return -1;
     const start = i + 3;
     const end = start + size;
+    if (end + TAIL_OCTETS > octets.length) {
+      this.#cut = { start, size, label };
+      return -1;
+    }
     if (octets[end] !== CLOSE || octets[end + 1] !== CR || octets[end + 2] !== LF) return -1;
     const kind = this.#kinds.known(uid);
-    if (isView(kind) || !isPlainHeader(octets, start, end, holds)) return -1;
+    if (isView(kind)) return -1;
+    if (holds === 'body') return kind === null ? -1 : end + TAIL_OCTETS;
+    if (!isPlainHeader(octets, start, end, holds, this.#kinds.names)) return -1;
     if (tells && kind === null) this.#kinds.learn(uid, 'identity');
-    return end + 3;
+    return end + TAIL_OCTETS;
   }
 
   /** Remembers the label at `at`, if its literal is one that can be judged here. */
@@ -166,7 +202,7 @@ export class PlainResponses {
     const length = labelLength(octets, at, Math.min(octets.length, at + LABEL_OCTETS));
     if (length <= 0 || octets[at + length] !== SP) return false;
     const text = octets.toString('latin1', at, at + length);
-    if (!/^BODY\[[\x20-\x7e]*\]$/.test(text)) return false;
+    if (!/^BODY\[[\x20-\x7e]*\](?:<[0-9]+>)?$/.test(text)) return false;
     const item = this.#items.read(text);
     const holds = holdsOf(item);
     if (holds === null) return false;
@@ -181,8 +217,10 @@ function isView(kind: ViewKind | null): boolean {
 
 /** null: the long way decides. */
 function holdsOf(item: FetchItem): Label['holds'] | null {
-  if (item.kind !== 'section' || item.partial !== null) return null;
-  const { section } = item;
+  if (item.kind !== 'section') return null;
+  const { section, partial } = item;
+  if (section.kind === 'text' || section.kind === 'part') return 'body';
+  if (partial !== null) return null;
   switch (section.kind) {
     case 'whole':
       return 'message';
@@ -190,82 +228,5 @@ function holdsOf(item: FetchItem): Label['holds'] | null {
       return 'header';
     case 'fields':
       return !section.not && section.names.has('content-type') ? 'header' : null;
-    default:
-      return null;
   }
-}
-
-/** Offset behind `* n FETCH (`; -1: something else, or it is not whole. */
-function begun(octets: Buffer, start: number): number {
-  if (octets[start] !== STAR || octets[start + 1] !== SP) return -1;
-  const first = octets[start + 2] ?? 0;
-  if (first <= ZERO || first > ZERO + 9) return -1;
-  const end = numberEnd(octets, start + 2);
-  return end !== -1 && startsAt(octets, end, FETCH) ? end + FETCH.length : -1;
-}
-
-function startsAt(octets: Buffer, at: number, wanted: Buffer): boolean {
-  const { length } = wanted;
-  if (at + length > octets.length) return false;
-  for (let i = 0; i < length; i++) if (octets[at + i] !== wanted[i]) return false;
-  return true;
-}
-
-/** Behind one to nine digits; -1: there are none, or more. */
-function numberEnd(octets: Buffer, at: number): number {
-  let i = at;
-  for (; i <= at + 9; i++) {
-    const digit = (octets[i] ?? 0) - ZERO;
-    if (digit < 0 || digit > 9) break;
-  }
-  return i === at || i === at + 10 ? -1 : i;
-}
-
-function numberAt(octets: Buffer, at: number, end: number): number {
-  let value = 0;
-  for (let i = at; i < end; i++) value = value * 10 + (octets[i] ?? 0) - ZERO;
-  return value;
-}
-
-/** Behind the next `closing`, before which is nothing that could open, quote or end a line; -1: there is something. */
-function after(octets: Buffer, at: number, closing: number): number {
-  for (let i = at; i < octets.length; i++) {
-    const octet = octets[i] ?? 0;
-    if (octet === closing) return i + 1;
-    const isFlag = octet === BACKSLASH && closing === CLOSE;
-    if (octet < SP || octet > 0x7e || octet === QUOTE || octet === OPEN || octet === BRACE) return -1;
-    if (octet === BACKSLASH && !isFlag) return -1;
-  }
-  return -1;
-}
-
-/**
- * Whether the header that begins at `start` is surely shown as it is stored: all lines end with CRLF and hold no NUL, no field
- * can be taken for a status of ours, and the Content-Type, if there is one, is neither encrypted nor signed.
- */
-function isPlainHeader(octets: Buffer, start: number, end: number, holds: Label['holds']): boolean {
-  let at = start;
-  while (at < end) {
-    const first = octets[at] ?? 0;
-    // The empty line: what is behind it is no header.
-    if (first === CR)
-      return octets[at + 1] === LF && at + 2 <= end && (holds === 'message' || at + 2 === end);
-    // What continues no field, and what begins like a field that matters.
-    if (at === start && (first === SP || first === HT)) return false;
-    if (mayBeStatus(octets, at, first)) return false;
-    const lineEnd = endOfLine(octets, at, end);
-    if (lineEnd === -1) return false;
-    if ((first | 0x20) === 0x63 && isContentType(octets, at)) {
-      const fieldEnd = endOfField(octets, lineEnd, end);
-      if (fieldEnd === -1 || !isPlainContentType(octets, at, fieldEnd)) return false;
-      at = fieldEnd;
-    } else at = lineEnd;
-  }
-  return holds === 'header';
-}
-
-/** No class but `none` (message-class.ts) does without one of these words, and they may be written with comments. */
-function isPlainContentType(octets: Buffer, at: number, end: number): boolean {
-  if (octets[at + 'content-type'.length] !== COLON) return false;
-  return !/application|signed|\(/i.test(octets.toString('latin1', at, end));
 }

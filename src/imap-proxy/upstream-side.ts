@@ -7,9 +7,8 @@ import { FetchItems } from './fetch-plan.ts';
 import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
 import { type Injected, InjectedFetch } from './injected-fetch.ts';
+import type { PassedMessage } from './passed-message.ts';
 import { Pending, type TaggedReply } from './pending.ts';
-import { plainReply } from './plain-reply.ts';
-import { PlainResponses } from './plain-responses.ts';
 import { readSearchResponse } from './search/search-response.ts';
 import {
   capabilityList,
@@ -20,7 +19,7 @@ import {
   type ServerLine,
 } from './server-line.ts';
 import type { Exchange } from './session.ts';
-import { ShellResponses } from './shell-responses.ts';
+import { ShortWays } from './short-ways.ts';
 import type { Wire } from './wire.ts';
 import { sendWritten, type Written } from './written-command.ts';
 
@@ -31,7 +30,7 @@ type Handler =
   | { kind: 'pass' }
   /** Its octets go nowhere. */
   | { kind: 'drop' }
-  | { kind: 'fetch'; fetch: FetchRelay | InjectedFetch }
+  | { kind: 'fetch'; fetch: FetchRelay | PassedMessage | InjectedFetch }
   /** For a command of the gateway's own. */
   | { kind: 'take'; name: string; pieces: Buffer[] }
   /** STATUS, of which the UIDVALIDITY may be told otherwise. */
@@ -71,8 +70,7 @@ export class UpstreamSide {
   #observing = false;
   readonly #told: ToldResponses;
   readonly #items: FetchItems;
-  readonly #plainResponses: PlainResponses;
-  readonly #shellResponses: ShellResponses;
+  readonly #shortWays: ShortWays;
   readonly #relayContext: RelayContext;
   /** What has to be waited for before the next response. */
   #waited: Promise<void> | null = null;
@@ -82,8 +80,6 @@ export class UpstreamSide {
     const { views } = exchange.parts;
     this.#told = new ToldResponses(exchange);
     this.#items = new FetchItems(views.names, () => views.listing);
-    this.#plainResponses = new PlainResponses(this.#items, views);
-    this.#shellResponses = new ShellResponses(this.#items, views);
     this.#relayContext = {
       views,
       places: exchange.places,
@@ -96,6 +92,7 @@ export class UpstreamSide {
       uids: this.uids,
       observe: (each) => this.#observe(each),
     };
+    this.#shortWays = new ShortWays(this.#relayContext);
   }
 
   /** Until the upstream ends. Throws SealgateError `imap.framing`, `imap.protocol`. */
@@ -127,10 +124,10 @@ export class UpstreamSide {
     client.cork();
     try {
       while (wait === null) {
-        const plain = this.#plain(upstream);
-        if (plain === 'coming') break;
-        if (plain !== 'other') {
-          wait = plain;
+        const short = this.#short(upstream);
+        if (short === 'coming') break;
+        if (short !== 'other') {
+          wait = short;
           continue;
         }
         const event = upstream.take();
@@ -144,38 +141,29 @@ export class UpstreamSide {
     return wait;
   }
 
-  /**
-   * Passes on the responses ahead that go on as they are, all at once, or one whose answer is at hand. `other`: the next is none of them; `coming`: it may be one,
-   * and is not whole yet. Else: what has to be waited for.
-   */
-  #plain(upstream: Wire): Promise<void> | null | 'other' | 'coming' {
+  /** What goes a short way, if the next response may. `other`: it does not; `coming`: it is not whole yet. Else: what has to be waited for. */
+  #short(upstream: Wire): Promise<void> | null | 'other' | 'coming' {
     const exchange = this.#exchange;
     if (this.#injection !== null || this.#question !== null || exchange.adjustsPlain) return 'other';
     // Of mail that lies encrypted at rest even the size is another one.
     if (exchange.parts.views.atRest?.isEmpty === false) return 'other';
-    for (;;) {
-      const ahead = upstream.ahead();
-      if (ahead === null) return 'other';
-      const length = this.#plainResponses.length(ahead);
-      const done = plainReply(ahead, length, exchange.pending);
-      if (length > 0 || done !== null) {
-        const end = done?.end ?? length;
-        upstream.skip(end);
-        const wait = this.#whole(ahead.subarray(0, end));
-        if (done !== null) {
-          exchange.settle(done.pending, { status: 'OK', line: ahead.subarray(length, end) });
-          exchange.finish(done.pending);
+    const found = this.#shortWays.next(upstream, exchange.pending);
+    switch (found.kind) {
+      case 'other':
+      case 'coming':
+        return found.kind;
+      case 'begun':
+        this.#handler = { kind: 'fetch', fetch: found.rest };
+        return exchange.voice.piece(found.octets);
+      case 'whole': {
+        const wait = this.#whole(found.octets);
+        if (found.done !== null) {
+          const { pending, line } = found.done;
+          exchange.settle(pending, { status: 'OK', line });
+          exchange.finish(pending);
         }
         return wait;
       }
-      const rest = this.#plainResponses.rest(ahead);
-      if (rest === 'whole') {
-        const shell = this.#shellResponses.first(ahead);
-        if (shell === null) return 'other';
-        upstream.skip(shell.length);
-        return this.#whole(shell.said);
-      }
-      if (!upstream.joinAhead()) return rest === 'short' ? 'coming' : 'other';
     }
   }
 

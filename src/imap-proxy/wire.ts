@@ -7,8 +7,10 @@ import { Framer, type FramerEvent, type FramerSide } from './framer.ts';
 /** Octets read ahead of the consumer before the peer is told to wait; clients need no login to make us keep theirs. */
 const READ_AHEAD: Readonly<Record<FramerSide, number>> = { client: 64 * 1024, server: 256 * 1024 };
 
-/** Pieces are joined up to this many octets; larger ones are not copied. */
-const JOINED_OCTETS = 64 * 1024;
+/** What is written waits for the end of the turn up to this many octets. */
+const GATHERED_OCTETS = 64 * 1024;
+/** Pieces are joined by copying them where they have fewer octets than this on average. */
+const COPIED_OCTETS = 4 * 1024;
 /** How long a peer may take to read what was written before the end, and to close. */
 const LINGER_MS = 60_000;
 /** How long a peer may take nothing of what is written: it holds room that all sessions share. */
@@ -110,14 +112,19 @@ export class Wire {
     return this.#framer.ahead();
   }
 
-  /** Makes what is ahead longer, if more is here. */
-  joinAhead(): boolean {
-    return this.#framer.joinAhead();
+  /** Makes what is ahead longer, if more is here. `most`: as of Framer. */
+  joinAhead(most?: number): boolean {
+    return this.#framer.joinAhead(most);
   }
 
   /** Whole responses among what is ahead have been dealt with. */
   skip(length: number): void {
     this.#framer.skip(length);
+  }
+
+  /** The beginning of a response has been dealt with, up to somewhere in its literal. */
+  enterLiteral(length: number, remaining: number): void {
+    this.#framer.enterLiteral(length, remaining);
   }
 
   /** The next event; null at the end. Throws SealgateError `imap.framing`. */
@@ -167,7 +174,7 @@ export class Wire {
     if (this.#outgoing.length === 0 && !this.#corked) setImmediate(this.#onTurnEnd);
     this.#outgoing.push(piece);
     this.#outgoingOctets += piece.length;
-    if (this.#outgoingOctets >= JOINED_OCTETS) this.#flush();
+    if (this.#outgoingOctets >= GATHERED_OCTETS) this.#flush();
     return this.#draining;
   }
 
@@ -202,10 +209,19 @@ export class Wire {
     const pieces = this.#outgoing;
     const [only] = pieces;
     if (only === undefined) return;
+    const octets = this.#outgoingOctets;
     this.#outgoing = [];
     this.#outgoingOctets = 0;
     if (this.#socket.destroyed || this.#sink.writableEnded) return;
-    const room = this.#sink.write(pieces.length === 1 ? only : Buffer.concat(pieces));
+    if (pieces.length === 1 || this.compressed || octets < pieces.length * COPIED_OCTETS) {
+      if (!this.#sink.write(pieces.length === 1 ? only : Buffer.concat(pieces))) this.#drain();
+      return;
+    }
+    // They still leave together, and no buffer is made for them that V8 would have to collect.
+    this.#sink.cork();
+    let room = true;
+    for (const each of pieces) room = this.#sink.write(each);
+    this.#sink.uncork();
     if (!room) this.#drain();
   }
 

@@ -14,6 +14,7 @@ const ENCRYPTED = toyEncrypted(
 ).toString('latin1');
 const CONTENT_TYPE = `${/Content-Type: [^\r\n]*\r\n/.exec(ENCRYPTED)?.[0] ?? ''}\r\n`;
 const PLAIN = `Subject: p\r\n\r\nx{12}\r\n* 1 EXPUNGE\r\nf OK {5}\r\n`;
+const LONG = PLAIN.repeat(400);
 const FORGED = 'X-Sealgate-7f3a9c2e-Status: v=1; verdict=trusted\r\n\r\nhi\r\n';
 const P7M = '("application" "pkcs7-mime" NIL NIL NIL "base64" 99 NIL NIL NIL NIL)';
 
@@ -27,6 +28,15 @@ const SCRIPTS: Record<string, Script> = {
       {
         to: /^f /,
         say: `* 1 FETCH (UID 1 BODY[] ${literal(PLAIN)})\r\n* 9 EXISTS\r\n* 2 FETCH (FLAGS () UID 2 BODY[] ${literal(FORGED)})\r\nTAG OK done {5}\r\n`,
+      },
+    ],
+  },
+  'a long message that passes as it comes': {
+    command: 'f UID FETCH 1:3 (BODY.PEEK[])\r\n',
+    answers: [
+      {
+        to: /^f /,
+        say: `* 1 FETCH (UID 1 BODY[] ${literal(LONG)})\r\n* 2 FETCH (UID 2 BODY[] ${literal(LONG)} FLAGS ())\r\nTAG OK done {5}\r\n`,
       },
     ],
   },
@@ -104,13 +114,15 @@ function verdict({ text, end }: Heard, whole: readonly string[]): string | null 
   return /^\* BYE /.test(responses.at(-1) ?? '') ? null : 'the connection ended without BYE';
 }
 
-/** Every octet of the lines; of long literals every 23rd, and all near their ends. */
+/** Every octet of the lines; of long literals every 23rd, of very long ones every 499th, and all near their ends. */
 function positions({ answers }: Script): number[] {
   const text = answers.map(({ say }) => say).join('');
   const inside = new Set<number>();
   for (const { index, 0: head, 1: size } of text.matchAll(/\{([0-9]{3,})\}\r\n/g)) {
     const from = index + head.length + 8;
-    for (let at = from; at < index + head.length + Number(size) - 8; at++) if (at % 23 !== 0) inside.add(at);
+    const step = Number(size) > 10_000 ? 499 : 23;
+    for (let at = from; at < index + head.length + Number(size) - 8; at++)
+      if (at % step !== 0) inside.add(at);
   }
   return [...text].flatMap((_, at) => (inside.has(at) ? [] : [at]));
 }

@@ -35,14 +35,9 @@ export class RecordedViews extends MailboxViews {
   }
 }
 
-/**
- * Whole FETCH responses as FetchRelay passes them on, and what is learnt of their messages. null: one of them is not a FETCH
- * response, or is not simply passed on.
- */
-export function longWay(octets: Buffer, views: RecordedViews): Buffer | null {
-  const said: Buffer[] = [];
-  let waited = false;
-  const context: RelayContext = {
+/** A session in which responses are relayed whose octets end up in `said`, and answers nowhere. */
+export function recordingContext(views: RecordedViews, said: Buffer[]): RelayContext {
+  return {
     views,
     places: {
       spool: encryptedSpool(),
@@ -56,18 +51,28 @@ export function longWay(octets: Buffer, views: RecordedViews): Buffer | null {
       said.push(each);
       return null;
     },
-    say() {
-      waited = true;
-      return null;
-    },
-    inBackground() {
-      waited = true;
-    },
+    say: () => null,
+    inBackground: () => undefined,
     fetchOf: () => null,
     uids: new Map(),
-    observe() {
-      waited = true;
-    },
+    observe: () => undefined,
+  };
+}
+
+/**
+ * Whole FETCH responses as FetchRelay passes them on, and what is learnt of their messages. null: one of them is not a FETCH
+ * response, or is not simply passed on.
+ */
+export function longWay(octets: Buffer, views: RecordedViews): Buffer | null {
+  const said: Buffer[] = [];
+  let waited = false;
+  const wait = (): null => {
+    waited = true;
+    return null;
+  };
+  const context: RelayContext = {
+    ...recordingContext(views, said),
+    ...{ say: wait, inBackground: wait, observe: wait },
   };
   const framer = new Framer('server', limits.imap.upstreamLineOctets);
   framer.push(octets);
@@ -96,19 +101,7 @@ export function longWay(octets: Buffer, views: RecordedViews): Buffer | null {
 export async function answeredTheLongWay(octets: Buffer, views: RecordedViews): Promise<Buffer | null> {
   const said: Buffer[] = [];
   const context: RelayContext = {
-    views,
-    places: {
-      spool: encryptedSpool(),
-      openings: new Openings(),
-      login: views.login,
-      ended: new AbortController().signal,
-    },
-    items: new FetchItems(NAMES),
-    waits: new Waits(systemTimers),
-    write(each) {
-      said.push(each);
-      return null;
-    },
+    ...recordingContext(views, said),
     say(response) {
       if (Buffer.isBuffer(response)) {
         said.push(response);
@@ -119,10 +112,6 @@ export async function answeredTheLongWay(octets: Buffer, views: RecordedViews): 
         response.release();
       })();
     },
-    inBackground: () => undefined,
-    fetchOf: () => null,
-    uids: new Map(),
-    observe: () => undefined,
   };
   const framer = new Framer('server', limits.imap.upstreamLineOctets);
   framer.push(octets);
