@@ -65,6 +65,7 @@ async function findOut(asked: string, open: OpenDirectory): Promise<Why> {
         judgedWhy({
           ...{ certificate, address, entries, file, unused, path, standing, journal },
           decision: await register.decision(certificate.fingerprint),
+          keyDistrusted: await register.isKeyDistrusted(certificate),
           speaks: address === null ? null : speaksFor(certificate, address),
           encrypts: mayCertificateEncrypt(certificate, at, config.smime.postQuantum),
           signs: mayCertificateSign(certificate, at),

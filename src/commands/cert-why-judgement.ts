@@ -22,6 +22,8 @@ export type WhyFacts = {
   standing: Standing;
   journal: readonly JournalEntry[];
   decision: Decision | null;
+  /** Somebody distrusts it or another one with its key. */
+  keyDistrusted: boolean;
   /** Whether it names the address; null: nobody asked for one. */
   speaks: boolean | null;
   encrypts: KeyPurposeVerdict;
@@ -86,13 +88,15 @@ function used(facts: WhyFacts): Conclusion {
   return { yes: true, because: `It counts as ${trust}.${rules}` };
 }
 
-function believed({ decision, signs, standing, path, failure, restricted }: WhyFacts): Conclusion {
+function believed(facts: WhyFacts): Conclusion {
+  const { decision, keyDistrusted, signs, standing, path, failure, restricted } = facts;
   const no = (because: string): Conclusion => ({ yes: false, because });
   if (decision?.decision === 'distrusted') return no('A person distrusts it, which beats everything else.');
   if (signs.kind === 'may-not') return no(signs.text);
   if (standing.kind === 'revoked') return no(standing.why);
   if (decision?.decision === 'trusted')
     return { yes: true, because: 'A person trusts it, whatever its path says.' };
+  if (keyDistrusted) return no('A person distrusts another certificate with the same key.');
   if (restricted !== null) {
     return no(
       `It leads to ${nameForPeople(restricted.subject)}, which is not believed for signatures of this address (trust.restrictedAnchors).`,

@@ -86,6 +86,12 @@ export function selectDecision(fingerprint: string): Statement {
     FROM certificate_decision d JOIN certificate_journal j ON j.id = d.journal WHERE d.fingerprint = ${fingerprint}`;
 }
 
+/** A row where somebody distrusts a certificate with this key. There are few decisions. */
+export function selectDistrustOfKey(subjectPublicKeyInfo: Buffer): Statement {
+  return sql`SELECT 1 AS distrusted FROM certificate_decision d JOIN certificate c ON c.fingerprint = d.fingerprint
+    WHERE d.decision = 'distrusted' AND c.public_key = ${publicKeyHash(subjectPublicKeyInfo)} LIMIT 1`;
+}
+
 /** The certificate itself; one that is there already stays as it is. */
 export function insertCertificate(certificate: Certificate): Statement {
   const { serial, subject, issuer } = searchTexts(certificate);

@@ -12,6 +12,7 @@ import {
   type Newcomer,
   publicKeyHash,
   selectDecision,
+  selectDistrustOfKey,
   selectOfAddress,
   storedCertificate,
   storedDecision,
@@ -190,11 +191,13 @@ async function planned(
   const current = history.filter(
     ({ state, decision }) => state === 'current' && decision?.decision !== 'distrusted',
   );
-  const state = judgeNewcomer(current, {
+  const distrusted = await store.query(selectDistrustOfKey(certificate.subjectPublicKeyInfo));
+  const judged = judgeNewcomer(current, {
     issuer: certificate.issuer.der,
     publicKey: publicKeyHash(certificate.subjectPublicKeyInfo),
     trust: newcomer.trust,
   });
+  const state = distrusted.length > 0 ? 'pending' : judged;
   const known = history.find(({ fingerprint }) => fingerprint === certificate.fingerprint);
   if (known !== undefined) {
     return { one, outcome: 'known', statements: [updateSeen(known.id, newcomer, state, now)] };

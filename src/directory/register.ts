@@ -10,6 +10,7 @@ import {
   type CertificateState,
   type StoredCertificate,
   selectDecision,
+  selectDistrustOfKey,
   selectFolded,
   selectOfAddress,
   selectOfCertificate,
@@ -129,6 +130,12 @@ export class CertificateRegister {
     const [row] = await askingDirectory(() => this.#store.query(selectDecision(fingerprint)));
     const stored = storedDecision(row);
     return stored === null ? null : { ...stored, at: new Date(stored.at) };
+  }
+
+  /** Whether somebody distrusts this certificate or another one with its key. */
+  async isKeyDistrusted({ subjectPublicKeyInfo }: Certificate): Promise<boolean> {
+    const rows = await askingDirectory(() => this.#store.query(selectDistrustOfKey(subjectPublicKeyInfo)));
+    return rows.length > 0;
   }
 
   /** Every decision about a certificate, oldest first; those that were undone too. */

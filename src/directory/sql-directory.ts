@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { CertificateDirectory, Clock, Harvest, KnownCertificate } from '../pipeline/ports.ts';
+import type { Certificate } from '../pki/certificate.ts';
 import type { Row, SqlStore, Statement } from '../store/sql-store.ts';
 import { addressKey } from './address-key.ts';
 import { askingDirectory, directoryBusy } from './asking.ts';
@@ -12,6 +13,7 @@ import {
   type Newcomer,
   publicKeyHash,
   type StoredCertificate,
+  selectDistrustOfKey,
   selectFolded,
   selectOfAddress,
   storedCertificate,
@@ -128,7 +130,8 @@ export class SqlDirectory implements CertificateDirectory {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const history = (await this.#store.query(selectOfAddress(key.exact))).map(storedCertificate);
       const known = history.find(({ fingerprint }) => fingerprint === certificate.fingerprint);
-      const state = this.#judge(newcomer, history);
+      const judged = this.#judge(newcomer, history);
+      const state = judged === 'pending' || (await this.#isOfDistrustedKey(certificate)) ? 'pending' : judged;
       if (known !== undefined) {
         await this.#store.query(updateSeen(known.id, newcomer, state, now));
         return;
@@ -164,6 +167,11 @@ export class SqlDirectory implements CertificateDirectory {
       publicKey: publicKeyHash(certificate.subjectPublicKeyInfo),
       trust,
     });
+  }
+
+  /** Whoever holds a stolen key soon has another certificate of it: a renewal, or the same one with its signature written otherwise. */
+  async #isOfDistrustedKey({ subjectPublicKeyInfo }: Certificate): Promise<boolean> {
+    return (await this.#store.query(selectDistrustOfKey(subjectPublicKeyInfo))).length > 0;
   }
 
   #tell(address: string, fingerprint: string, state: 'current' | 'pending', trust: string): void {

@@ -155,7 +155,7 @@ async function decisionsAbout(
   if (asked === undefined) return decisions;
   const signatures = layers.flatMap((layer) => (layer.kind === 'signed' ? layer.signatures : []));
   for (const { signer } of signatures) {
-    const decision = signer === null ? null : await asked.of(signer.fingerprint);
+    const decision = signer === null ? null : await asked.of(signer.fingerprint, signer.subjectPublicKeyInfo);
     if (signer !== null && decision !== null) decisions.set(signer.fingerprint, decision);
   }
   return decisions;

@@ -236,8 +236,13 @@ export interface CertificateDirectory {
  * never known since the start.
  */
 export interface SignerDecisions {
-  /** By the fingerprint of the signer's certificate; null: nobody has said anything. */
-  of(fingerprint: string): Promise<SignerDecision | null>;
+  /**
+   * By the fingerprint of the signer's certificate; null: nobody has said anything. Who distrusts a certificate distrusts its key, in
+   * every other certificate that nobody trusts by a word of his own.
+   *
+   * @param subjectPublicKeyInfo of the certificate, DER
+   */
+  of(fingerprint: string, subjectPublicKeyInfo: Buffer): Promise<SignerDecision | null>;
 }
 
 export type SignerDecision = { decision: 'trusted' | 'distrusted'; reason: string; by: string; at: Date };

@@ -396,6 +396,32 @@ export function directorySuite(make: () => Promise<TestDatabase>): void {
       expect(prints(await directory.find(BOB))).toEqual([other.fingerprint]);
     });
 
+    test('distrusts its key too: another certificate of that waits, under every address, and its signatures are not trusted', async () => {
+      const directory = directoryWith();
+      const stolen = correspondent({ mailboxes: [BOB, 'robert@partner.example'] });
+      await directory.harvest(finding(stolen));
+      await judge(stolen.fingerprint, 'distrust', 'key stolen');
+      const renewed = correspondent({ serial: 77, mailboxes: [BOB, 'robert@partner.example'] });
+      expect(await harvest(directory, renewed)).toBe('pending');
+      await directory.harvest(finding(renewed, { address: 'robert@partner.example' }));
+      expect(await directory.find('robert@partner.example')).toEqual([]);
+      expect(await directory.find(BOB)).toEqual([]);
+      const decisions = signerDecisions(store, () => now, silentLog);
+      expect(await decisions.of(renewed.fingerprint, renewed.subjectPublicKeyInfo)).toMatchObject({
+        ...{ decision: 'distrusted', reason: 'key stolen' },
+      });
+      // A true renewal is a person's to take.
+      await review(BOB, renewed.fingerprint, 'accept');
+      expect(prints(await directory.find(BOB))).toEqual([renewed.fingerprint]);
+      await judge(renewed.fingerprint, 'trust');
+      later(5_000);
+      expect(await decisions.of(renewed.fingerprint, renewed.subjectPublicKeyInfo)).toMatchObject({
+        decision: 'trusted',
+      });
+      const other = correspondent({ key: 'bob-2' });
+      expect(await decisions.of(other.fingerprint, other.subjectPublicKeyInfo)).toBe(null);
+    });
+
     test('of a certificate that is not there changes nothing', async () => {
       const { directory, first } = await withPending();
       expect(await review(BOB, 'f'.repeat(64), 'accept')).toBe(null);
@@ -598,22 +624,24 @@ export function directorySuite(make: () => Promise<TestDatabase>): void {
   test('decisions about signers are known while the database is away', async () => {
     const decisions = signerDecisions(store, () => now, silentLog);
     const certificate = correspondent();
-    expect(await decisions.of(certificate.fingerprint)).toBe(null);
+    expect(await decisions.of(certificate.fingerprint, certificate.subjectPublicKeyInfo)).toBe(null);
     await judge(certificate.fingerprint, 'distrust', 'stolen');
     later(5_000);
-    expect(await decisions.of(certificate.fingerprint)).toMatchObject({
+    expect(await decisions.of(certificate.fingerprint, certificate.subjectPublicKeyInfo)).toMatchObject({
       decision: 'distrusted',
       by: 'carol',
     });
     await store.close();
     later(5_000);
-    expect(await decisions.of(certificate.fingerprint)).toMatchObject({
+    expect(await decisions.of(certificate.fingerprint, certificate.subjectPublicKeyInfo)).toMatchObject({
       decision: 'distrusted',
       reason: 'stolen',
     });
     // Who was never told cannot know.
     const ignorant = signerDecisions(store, () => now, silentLog);
-    await expect(ignorant.of(certificate.fingerprint)).rejects.toMatchObject({
+    await expect(
+      ignorant.of(certificate.fingerprint, certificate.subjectPublicKeyInfo),
+    ).rejects.toMatchObject({
       ...{ code: 'directory.unavailable', duration: 'temporary' },
     });
   });
