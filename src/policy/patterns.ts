@@ -15,7 +15,8 @@ export type PatternSubject = {
 
 /** In conditions the case of local parts makes no difference: `Carol@` must not slip past a rule for `carol@`. */
 export function patternSubject(address: string): PatternSubject {
-  const localPart = localPartOf(address).toLowerCase();
+  // Composed and decomposed letters are one mailbox to those who see them (RFC 6532 §3.1).
+  const localPart = localPartOf(address).normalize('NFC').toLowerCase();
   const domain = domainOf(address);
   const parents: string[] = [];
   for (let dot = domain.indexOf('.'); dot !== -1; dot = domain.indexOf('.', dot + 1)) {

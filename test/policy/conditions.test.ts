@@ -48,6 +48,12 @@ const VOCABULARY: readonly [Partial<Condition>, Partial<OutboundFacts>, Partial<
     to('sales@partner.example'),
     /recipient: no/,
   ],
+  [
+    { recipient: ['jos\u{e9}@partner.example'] },
+    to('Jose\u{301}@partner.example'),
+    to('jose@partner.example'),
+    /recipient: no/,
+  ],
   [{ recipient: ['*@partner.example'] }, to('x@partner.example'), to('x@evil.example'), /recipient: no/],
   [
     { recipientDomain: ['*.partner.example'] },
