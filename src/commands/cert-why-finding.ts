@@ -71,7 +71,10 @@ async function findOut(asked: string, open: OpenDirectory): Promise<Why> {
           signs: mayCertificateSign(certificate, at),
           failure: config.trust.revocation.failure,
           anyAnchor: anchors.all.size > 0,
-          forEncryption: whole.outcome === 'valid' && anchors.for('encryption', speaker).has(whole.anchor),
+          forEncryption:
+            whole.outcome === 'valid' &&
+            anchors.for('encryption', speaker).has(whole.anchor) &&
+            !whole.path.some((one) => anchors.for('encryption', speaker).bars(one)),
           restricted: path.outcome === 'invalid' && whole.outcome === 'valid' ? whole.anchor : null,
         }),
       );

@@ -8,8 +8,8 @@ import type { CertificateDirectory, Harvest } from './ports.ts';
 export type Judging = {
   at: Date;
   revocation?: 'soft' | 'hard';
-  /** Whether an anchor is believed for encryption to the address; absent: each is. */
-  vouches?(anchor: Certificate): boolean;
+  /** Whether a path is believed for encryption to the address, its anchor last; absent: each is. */
+  vouches?(path: readonly Certificate[]): boolean;
 };
 
 /**
@@ -51,7 +51,7 @@ function harvestOf(
     revocation === 'soft' ||
     signature.revocation === 'good' ||
     (path?.outcome === 'valid' && path.path.length === 1);
-  const isVerified = path?.outcome === 'valid' && isTolerated && vouches(path.anchor);
+  const isVerified = path?.outcome === 'valid' && isTolerated && vouches(path.path);
   const trust = isVerified ? 'verified' : 'harvested';
   return { address, certificate: signer, trust, capabilities, signedAt };
 }

@@ -126,8 +126,13 @@ async function judged(
   const { anchors } = parts;
   if (from !== null) {
     // What is believed of a signature need not be believed of what mail is encrypted to.
-    const vouches = (anchor: Certificate) =>
-      !(anchors instanceof TrustAnchors) || anchors.for('encryption', from).has(anchor);
+    const vouches = (path: readonly Certificate[]) => {
+      if (!(anchors instanceof TrustAnchors)) return true;
+      const believed = anchors.for('encryption', from);
+      return (
+        path.slice(-1).every((anchor) => believed.has(anchor)) && !path.some((one) => believed.bars(one))
+      );
+    };
     const judging = { at, revocation: failure, vouches };
     await harvestSigners(from, opening.report, judging, parts.directory, parts.log);
   }

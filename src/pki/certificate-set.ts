@@ -10,8 +10,13 @@ export class CertificateSet implements Iterable<Certificate> {
   readonly #bySubject = new Map<string, Certificate[]>();
   readonly #byFingerprint = new Map<string, Certificate>();
 
-  constructor(certificates: Iterable<Certificate> = []) {
+  readonly #barredKeys: ReadonlySet<string>;
+
+  /** @param barred whose keys no path may lead through, whoever else has certified them */
+  constructor(certificates: Iterable<Certificate> = [], barred: Iterable<Certificate> = []) {
     for (const certificate of certificates) this.add(certificate);
+    const own = new Set([...this].map(keyOf));
+    this.#barredKeys = new Set([...barred].map(keyOf).filter((key) => !own.has(key)));
   }
 
   static of(certificates: Iterable<Certificate>): CertificateSet {
@@ -35,6 +40,11 @@ export class CertificateSet implements Iterable<Certificate> {
     return this.#byFingerprint.has(certificate.fingerprint);
   }
 
+  /** Whether a path to this set may not lead through it. */
+  bars(certificate: Certificate): boolean {
+    return this.#barredKeys.size > 0 && this.#barredKeys.has(keyOf(certificate));
+  }
+
   bySubject(name: DistinguishedName): readonly Certificate[] {
     return this.#bySubject.get(nameKey(name)) ?? [];
   }
@@ -48,4 +58,8 @@ export class CertificateSet implements Iterable<Certificate> {
   [Symbol.iterator](): Iterator<Certificate> {
     return this.#byFingerprint.values();
   }
+}
+
+function keyOf({ subjectPublicKeyInfo }: Certificate): string {
+  return subjectPublicKeyInfo.toString('latin1');
 }

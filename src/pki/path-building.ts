@@ -81,7 +81,9 @@ export class PathSearch {
     const known = this.#ranked.get(certificate.fingerprint);
     if (known !== undefined) return known;
     const anchors = this.#anchors.bySubject(certificate.issuer);
-    const others = this.#pool.bySubject(certificate.issuer).filter((other) => !this.#anchors.has(other));
+    const others = this.#pool
+      .bySubject(certificate.issuer)
+      .filter((other) => !this.#anchors.has(other) && !this.#anchors.bars(other));
     const rank = (issuer: Certificate) => keyMatch(certificate, issuer) + (this.#isValid(issuer) ? 0 : 1);
     const ranked = [anchors, others].flatMap((list) =>
       list.map((issuer) => ({ issuer, rank: rank(issuer) })).sort((one, other) => one.rank - other.rank),

@@ -45,7 +45,11 @@ export class TrustAnchors {
         purposes.has(purpose) &&
         (domains === null || (domain !== null && domains.some((one) => matches(one, domain)))),
     );
-    const set = new CertificateSet(scopes.flatMap(({ certificates }) => certificates));
+    // What is not believed of an authority is not believed of it where another one has certified it either.
+    const set = new CertificateSet(
+      scopes.flatMap(({ certificates }) => certificates),
+      this.all,
+    );
     const oldest = this.#kept.size >= MOST_KEPT ? this.#kept.keys().next().value : undefined;
     if (oldest !== undefined) this.#kept.delete(oldest);
     this.#kept.set(key, set);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { validatePath } from '../../src/pki/path.ts';
 import { type AnchorPurpose, TrustAnchors } from '../../src/pki/trust-anchors.ts';
-import { makeCa } from './make-certificate.ts';
+import { makeCa, makeEnd, now } from './make-certificate.ts';
 
 const both: ReadonlySet<AnchorPurpose> = new Set(['signing', 'encryption']);
 const everywhere = makeCa('Everywhere');
@@ -34,4 +35,30 @@ test('without restrictions there is one set, whatever is asked', () => {
   const free = new TrustAnchors([{ certificates: [everywhere, partner], purposes: both, domains: null }]);
   expect(free.for('signing', 'a@b.example')).toBe(free.all);
   expect(free.all.size).toBe(2);
+});
+
+test('nothing leads around a restriction by what another anchor has certified', () => {
+  const leaf = makeEnd('Bob', 'Partner');
+  const pool = [makeCa('Partner', 'Everywhere')];
+  const pathFor = (address: string | null) =>
+    validatePath({ certificate: leaf, pool, anchors: anchors.for('signing', address), at: now });
+  expect(pathFor('bob@partner.example')).toMatchObject({
+    outcome: 'valid',
+    anchor: { fingerprint: partner.fingerprint },
+  });
+  expect(pathFor('bob@else.example')).toMatchObject({ outcome: 'invalid', problems: [{ check: 'no-path' }] });
+  expect(pathFor(null).outcome).toBe('invalid');
+  // What is not restricted is certified by whoever likes.
+  const free = new TrustAnchors([{ certificates: [everywhere], purposes: both, domains: null }]);
+  expect(validatePath({ certificate: leaf, pool, anchors: free.for('signing', null), at: now }).outcome).toBe(
+    'valid',
+  );
+  // One that stands there without a restriction too may do what that entry allows.
+  const twice = new TrustAnchors([
+    { certificates: [everywhere, partner], purposes: both, domains: null },
+    { certificates: [partner], purposes: both, domains: ['partner.example'] },
+  ]);
+  expect(
+    validatePath({ certificate: leaf, pool, anchors: twice.for('signing', 'b@c.example'), at: now }).outcome,
+  ).toBe('valid');
 });
