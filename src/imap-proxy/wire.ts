@@ -1,20 +1,11 @@
 import type { Socket } from 'node:net';
-import type { Readable, Writable } from 'node:stream';
-import { TLSSocket } from 'node:tls';
+import type { Readable } from 'node:stream';
+import { Outgoing, type OutgoingTimes } from '../connections/outgoing.ts';
 import { deflated } from './deflate.ts';
 import { Framer, type FramerEvent, type FramerSide } from './framer.ts';
 
 /** Octets read ahead of the consumer before the peer is told to wait; clients need no login to make us keep theirs. */
 const READ_AHEAD: Readonly<Record<FramerSide, number>> = { client: 64 * 1024, server: 256 * 1024 };
-
-/** What is written waits for the end of the turn up to this many octets. */
-const GATHERED_OCTETS = 64 * 1024;
-/** Pieces are joined by copying them where they have fewer octets than this on average. */
-const COPIED_OCTETS = 4 * 1024;
-/** How long a peer may take to read what was written before the end, and to close. */
-const LINGER_MS = 60_000;
-/** How long a peer may take nothing of what is written: it holds room that all sessions share. */
-const STALLED_MS = 120_000;
 
 /** Who waits for octets. */
 type Waiting = {
@@ -22,8 +13,6 @@ type Waiting = {
   resolve: (open: boolean) => void;
   reject: (error: unknown) => void;
 };
-
-export type WireTimes = { stalledMs?: number | undefined; lingerMs?: number | undefined };
 
 /**
  * One leg of a session: a socket, the framer on what it sends, and back-pressure both ways.
@@ -33,44 +22,27 @@ export class Wire {
   readonly #socket: Socket;
   /** The socket itself, unless there is compression between. */
   #source: Readable;
-  #sink: Writable;
+  readonly #outgoing: Outgoing;
   readonly #side: FramerSide;
   readonly #framer: Framer;
-  readonly #stalledMs: number;
-  readonly #lingerMs: number;
   #waiting: Waiting | null = null;
   /** What comes in this turn of the event loop is let come. */
   #gathering = false;
   #ended = false;
-  #outgoing: Buffer[] = [];
-  #outgoingOctets = 0;
-  #draining: Promise<void> | null = null;
-  #corked = false;
   /** Why the leg ended; for the log. */
   #cause = 'closed';
   readonly #whenEnded = new AbortController();
   readonly #onData = (chunk: Buffer): void => this.#arrived(chunk);
   readonly #onGathered = (): void => this.#gathered();
-  readonly #onTurnEnd = (): void => this.#flush();
   readonly #onEnd = (): void => this.#finish('closed by the peer');
   readonly #onClose = (): void => this.#finish('closed');
   readonly #onError = (error: Error): void => this.#finish(error.message);
 
-  /**
-   * `stalledMs`: time in which a peer has to take something of what is written; then the leg is closed. `lingerMs`: time in which
-   * it has to take all of it and to close, once the leg is to end.
-   */
-  constructor(
-    socket: Socket,
-    side: FramerSide,
-    lineLimit: number,
-    { stalledMs = STALLED_MS, lingerMs = LINGER_MS }: WireTimes = {},
-  ) {
-    this.#stalledMs = stalledMs;
-    this.#lingerMs = lingerMs;
+  /** A peer that takes nothing for too long, or does not let go in time once the leg is to end, loses its connection. */
+  constructor(socket: Socket, side: FramerSide, lineLimit: number, times: OutgoingTimes = {}) {
     this.#socket = socket;
     this.#source = socket;
-    this.#sink = socket;
+    this.#outgoing = new Outgoing(socket, () => this.#stalled(), times);
     this.#side = side;
     this.#framer = new Framer(side, lineLimit);
     socket.on('data', this.#onData);
@@ -163,117 +135,44 @@ export class Wire {
     });
   }
 
-  /**
-   * Writes whole; what is written in one turn leaves in one packet, small pieces joined. A promise: wait for it before
-   * writing much more.
-   */
+  /** Writes whole; what is written in one turn leaves together. A promise: wait for it before writing much more. */
   write(octets: Buffer | string): Promise<void> | null {
-    if (this.#ended || this.#socket.destroyed) return null;
-    const piece = typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets;
-    // Not in this tick: there may be more to say.
-    if (this.#outgoing.length === 0 && !this.#corked) setImmediate(this.#onTurnEnd);
-    this.#outgoing.push(piece);
-    this.#outgoingOctets += piece.length;
-    if (this.#outgoingOctets >= GATHERED_OCTETS) this.#flush();
-    return this.#draining;
+    return this.#ended ? null : this.#outgoing.write(octets);
   }
 
-  /** Until `uncork`, which has to be called in the same tick, what is written waits. */
+  /** As of Outgoing. */
   cork(): void {
-    this.#corked = true;
+    this.#outgoing.cork();
   }
 
-  /** Lets go at once what was written. A promise: as of `write`. */
   uncork(): Promise<void> | null {
-    this.#corked = false;
-    this.#flush();
-    return this.#draining;
+    return this.#outgoing.uncork();
   }
 
-  /** Lets go what was written as if it had not been corked: at the end of the turn, with what is written until then. */
   uncorkLater(): void {
-    this.#corked = false;
-    if (this.#outgoing.length > 0) setImmediate(this.#onTurnEnd);
+    this.#outgoing.uncorkLater();
   }
 
   /** Writes octets that are only there until this resolves: then the system has them, or the leg has ended. */
   through(octets: Buffer): Promise<void> {
-    this.#flush();
-    if (this.#ended || this.#socket.destroyed || this.#sink.writableEnded) return Promise.resolve();
-    return new Promise((resolve) => {
-      if (!this.#sink.write(octets, () => resolve())) this.#drain();
-    });
-  }
-
-  #flush(): void {
-    const pieces = this.#outgoing;
-    const [only] = pieces;
-    if (only === undefined) return;
-    const octets = this.#outgoingOctets;
-    this.#outgoing = [];
-    this.#outgoingOctets = 0;
-    if (this.#socket.destroyed || this.#sink.writableEnded) return;
-    if (pieces.length === 1 || this.compressed || octets < pieces.length * COPIED_OCTETS) {
-      if (!this.#sink.write(pieces.length === 1 ? only : Buffer.concat(pieces))) this.#drain();
-      return;
-    }
-    // They still leave together, and no buffer is made for them that V8 would have to collect.
-    this.#sink.cork();
-    let room = true;
-    for (const each of pieces) room = this.#sink.write(each);
-    this.#sink.uncork();
-    if (!room) this.#drain();
-  }
-
-  /** Resolves when nothing waits for the peer any more, or the peer has taken nothing for too long. */
-  #drain(): void {
-    if (this.#draining !== null) return;
-    // Node counts the octets that the system takes: a slow peer is no stalled one.
-    this.#socket.setTimeout(this.#stalledMs);
-    this.#draining = new Promise((resolve) => {
-      const stalled = (): void => {
-        this.#finish('the peer takes nothing');
-        this.destroy();
-      };
-      const done = (): void => {
-        this.#socket.setTimeout(0);
-        this.#socket.off('timeout', stalled);
-        this.#sink.off('drain', done);
-        this.#socket.off('close', done);
-        this.#draining = null;
-        resolve();
-      };
-      this.#socket.on('timeout', stalled);
-      this.#sink.on('drain', done);
-      this.#socket.on('close', done);
-    });
+    return this.#ended ? Promise.resolve() : this.#outgoing.through(octets);
   }
 
   /** Sends what is written and closes. */
   end(): void {
-    const socket = this.#socket;
-    if (!socket.destroyed && !this.#sink.writableEnded) {
-      this.#flush();
-      this.#sink.end();
-      // Closing over octets that nobody has read would reset the connection, and lose the last words.
-      socket.resume();
-      // Whatever the peer says meanwhile, or drains: it is not waited for any longer.
-      const timer = setTimeout(() => socket.destroy(), this.#lingerMs).unref();
-      socket.once('close', () => clearTimeout(timer));
-    }
+    this.#outgoing.end();
     this.#finish('ended by the gateway');
   }
 
   /** Closes at once, so that the peer cannot take what it has for whole. */
   destroy(): void {
-    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    this.#outgoing.destroy();
     this.#finish('ended by the gateway');
   }
 
   /** Gives the socket away, for STARTTLS. What arrived and was not consumed is forgotten with this object. */
   release(): Socket {
-    this.#flush();
+    this.#outgoing.flush();
     this.#socket.off('data', this.#onData);
     this.#socket.off('end', this.#onEnd);
     this.#socket.off('close', this.#onClose);
@@ -296,14 +195,14 @@ export class Wire {
    */
   compress(): void {
     if (this.#ended || this.compressed) return;
-    this.#flush();
+    this.#outgoing.flush();
     this.#socket.off('data', this.#onData);
     this.#socket.off('end', this.#onEnd);
     this.#socket.off('close', this.#onClose);
     this.#socket.pause();
     const { source, sink } = deflated(this.#socket, this.#side, this.#framer.takeRest());
     this.#source = source;
-    this.#sink = sink;
+    this.#outgoing.redirect(sink);
     source.on('data', this.#onData);
     source.on('end', this.#onEnd);
     source.on('close', this.#onClose);
@@ -358,6 +257,11 @@ export class Wire {
     }
     this.#waiting = null;
     resolve(true);
+  }
+
+  #stalled(): void {
+    this.#finish('the peer takes nothing');
+    this.destroy();
   }
 
   #finish(cause: string): void {
