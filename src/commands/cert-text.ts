@@ -40,7 +40,9 @@ export function journalText({ id, action, by, at, reason, address, undoneBy, und
 }
 
 export function sourceText(source: DirectoryEntry['source']): string {
-  const words = { mail: 'signed mail', import: 'an import', file: 'a pinned file' };
+  const words = {
+    ...{ mail: 'signed mail', import: 'an import', file: 'a pinned file', ldap: 'an LDAP directory' },
+  };
   return words[source];
 }
 

@@ -46,6 +46,8 @@ export type ExplainedCertificate = {
   notAfter: string;
   trust: KnownCertificate['trust'];
   source: KnownCertificate['source'];
+  /** Names of the configured sources that have it now. */
+  sources: readonly string[];
   /** Why it is trusted so much, a clause. */
   because: string;
   /** What a rule with `revocation: hard` has against it; null: nothing. */
@@ -127,13 +129,13 @@ function untold(
 function knownCertificates(found: RecipientCertificates | undefined): ExplainedCertificate[] {
   if (found?.kind !== 'usable') return [];
   return found.certificates.map((known) => {
-    const { certificate, trust, source, doubt } = known;
+    const { certificate, trust, source, sources = [], doubt } = known;
     return {
       fingerprint: certificate.fingerprint,
       subject: certificate.subject.text,
       issuer: certificate.issuer.text,
       notAfter: certificate.notAfter.toISOString(),
-      ...{ trust, source, because: reasonOf(known), doubt: doubt?.because ?? null },
+      ...{ trust, source, sources, because: reasonOf(known), doubt: doubt?.because ?? null },
     };
   });
 }

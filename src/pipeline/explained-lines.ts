@@ -24,9 +24,9 @@ export function explainedLines(explained: ExplainedSubmission): string[] {
 }
 
 function certificateLines(known: ExplainedCertificate, index: number): string[] {
-  const { fingerprint, subject, issuer, notAfter, trust, source, because, doubt } = known;
+  const { fingerprint, subject, issuer, notAfter, trust, source, sources, because, doubt } = known;
   return [
-    `    ${index + 1}. ${trust} (${quoted(because, 300)}), from ${SOURCES[source]}`,
+    `    ${index + 1}. ${trust} (${quoted(because, 300)}), from ${SOURCES[source]}${sources.length === 0 ? '' : ` (now in ${sources.map((one) => quoted(one)).join(', ')})`}`,
     `       ${quoted(subject)}, issued by ${quoted(issuer)}, until ${notAfter.slice(0, 10)}, ${fingerprint}`,
     ...(doubt === null ? [] : [`       revocation: ${quoted(doubt, 300)}`]),
   ];
@@ -36,6 +36,7 @@ const SOURCES: Readonly<Record<ExplainedCertificate['source'], string>> = {
   mail: 'signed mail',
   import: 'an imported file',
   file: 'a pinned file',
+  ldap: 'an LDAP directory',
 };
 
 function replyText(reply: ExplainedReply | null): string {

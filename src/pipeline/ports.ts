@@ -216,8 +216,10 @@ export type KnownCertificate = {
   trust: CertificateTrust;
   /** sMIMECapabilities of the correspondent's last signed mail, preferred first, as cms/capabilities.ts writes them. */
   capabilities: readonly string[];
-  /** Where it came from: signed mail, a file that an administrator read in, or one that is pinned. */
-  source: 'mail' | 'import' | 'file';
+  /** Where it came from: signed mail, a file that an administrator read in, one that is pinned, or an LDAP directory. */
+  source: 'mail' | 'import' | 'file' | 'ldap';
+  /** Names of the configured sources that have it for this address; absent: none. */
+  sources?: readonly string[];
   /** Absent: it is known under the address that was asked for. Else under this one, which differs from it in letter case alone. */
   foundAs?: string;
   /** A person has said that this certificate is to be believed, whatever its path says; `trust` takes that into account. */
@@ -226,8 +228,13 @@ export type KnownCertificate = {
 
 /** Correspondents' certificates. Throws SealgateError `directory.unavailable` (temporary). */
 export interface CertificateDirectory {
-  /** By address, domain compared without case. Newest first. */
-  find(address: string): Promise<readonly KnownCertificate[]>;
+  /**
+   * By address, domain compared without case. Newest first.
+   *
+   * @param incomplete told why, where a source that might know more could not be asked; what is known otherwise is returned. Absent: that
+   * is an outage, and thrown
+   */
+  find(address: string, incomplete?: (reason: string) => void): Promise<readonly KnownCertificate[]>;
   harvest(finding: Harvest): Promise<void>;
 }
 

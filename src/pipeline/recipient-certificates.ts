@@ -12,7 +12,12 @@ import { comparable } from './sender.ts';
 /** What is known of one recipient when the decision falls. */
 export type RecipientCertificates =
   /** Usable now, best first; never empty. What `hard` has against one stands with it: rules differ about that. */
-  | { kind: 'usable'; certificates: readonly (KnownCertificate & { doubt: RevocationDoubt | null })[] }
+  | {
+      kind: 'usable';
+      certificates: readonly (KnownCertificate & { doubt: RevocationDoubt | null })[];
+      /** A source that might know another one could not be asked. */
+      incomplete?: boolean;
+    }
   | { kind: 'none' }
   /** Those for the address cannot be encrypted to; a sentence about the best of them. */
   | { kind: 'unusable'; because: string }
@@ -33,7 +38,7 @@ export type IsNeeded = (origin: Origin, address: string) => boolean;
 const LOOKUPS_KEPT = 20_000;
 
 /** null where the directory could not be asked: different from knowing that there is none. */
-type Found = readonly Candidate[] | null;
+type Found = { candidates: readonly Candidate[]; incomplete: boolean } | null;
 
 /** `standing` is asked for from the start, so that it is known when the mail is there. null: nobody is asked. */
 type Candidate = { known: KnownCertificate; standing: Promise<Standing> | null };
@@ -80,7 +85,7 @@ export class RecipientLookups {
     this.expect(origin, recipient);
     const address = addressOf(recipient);
     return assess(
-      await (this.#pending.get(pendingKey(origin.session, address)) ?? []),
+      await (this.#pending.get(pendingKey(origin.session, address)) ?? NOTHING),
       address,
       at,
       this.#use,
@@ -100,7 +105,7 @@ export class RecipientLookups {
   ): Promise<RecipientCertificates[]> {
     const taken = recipients.map((recipient) => {
       const address = addressOf(recipient);
-      if (!isNeeded(origin, address)) return { address, found: [] };
+      if (!isNeeded(origin, address)) return { address, found: NOTHING };
       const key = pendingKey(origin.session, address);
       const found = this.#pending.get(key) ?? this.#find(address);
       this.#pending.delete(key);
@@ -113,6 +118,8 @@ export class RecipientLookups {
     return findOrNull(this.#directory, address, this.#log, this.#use);
   }
 }
+
+const NOTHING: Found = { candidates: [], incomplete: false };
 
 function pendingKey(session: SessionId, address: string): string {
   return `${session} ${address}`;
@@ -128,12 +135,19 @@ async function findOrNull(
   { revocation }: CertificateUse,
 ): Promise<Found> {
   try {
-    const found = await directory.find(address);
-    if (revocation === undefined) return found.map((known) => ({ known, standing: null }));
-    return found
+    let incomplete = false;
+    const found = await directory.find(address, (reason) => {
+      incomplete = true;
+      log.write({ event: 'directory.lookup-failed', level: 'warn', reason });
+    });
+    if (revocation === undefined) {
+      return { candidates: found.map((known) => ({ known, standing: null })), incomplete };
+    }
+    const candidates = found
       .filter(({ certificate, foundAs }) => speaksFor(certificate, foundAs ?? address))
       .slice(0, STANDINGS)
       .map((known) => ({ known, standing: revocation.standing.of(known.certificate) }));
+    return { candidates, incomplete };
   } catch (error) {
     // Only the fact decides (policy/decide-outbound); the reason is the operator's.
     log.write({ event: 'directory.lookup-failed', level: 'warn', reason: String(error) });
@@ -150,7 +164,8 @@ async function assess(
   if (found === null) return { kind: 'lookup-failed' };
   const usable: (KnownCertificate & { doubt: RevocationDoubt | null })[] = [];
   let because: string | null = null;
-  for (const { known, standing } of found) {
+  const { candidates, incomplete } = found;
+  for (const { known, standing } of candidates) {
     if (!speaksFor(known.certificate, known.foundAs ?? address)) continue;
     const verdict = mayCertificateEncrypt(known.certificate, at, postQuantum);
     if (verdict.kind !== 'may') {
@@ -161,7 +176,9 @@ async function assess(
     if (stands?.kind === 'revoked') because ??= stands.why;
     else usable.push({ ...known, doubt: doubtAbout(known, stands) });
   }
-  if (usable.length > 0) return { kind: 'usable', certificates: usable };
+  if (usable.length > 0)
+    return { kind: 'usable', certificates: usable, ...(incomplete ? { incomplete } : {}) };
+  if (incomplete) return { kind: 'lookup-failed' };
   return because === null ? { kind: 'none' } : { kind: 'unusable', because };
 }
 

@@ -193,7 +193,8 @@ function certificateHolds(
       return truth(wanted === 'no');
     case 'usable':
       if (wanted === 'yes' || wanted === 'no') return truth(wanted === 'yes');
-      return truth(judged.certificates.some(({ trust }) => isTrusted(trust, wanted)));
+      if (judged.certificates.some(({ trust }) => isTrusted(trust, wanted))) return 'yes';
+      return judged.incomplete ? 'away' : 'no';
     default:
       return unreachable(judged);
   }

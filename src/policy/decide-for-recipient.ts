@@ -95,6 +95,9 @@ export function decideEncryption(
   const known = certificates.kind === 'usable' ? certificates.certificates : [];
   const certificate = known.find(({ trust }) => isTrusted(trust, rule.minTrust));
   if (certificate !== undefined) return { kind: 'with', certificate: certificate.index };
+  if (certificates.kind === 'usable' && certificates.incomplete) {
+    return { kind: 'refuse', ...lookupFailed(rule.name) };
+  }
   if (rule.encrypt === 'if-possible') return { kind: 'without' };
   switch (rule.withoutCertificate) {
     case 'send-signed':
@@ -181,13 +184,7 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
 function outageOf(certificates: JudgedCertificates, rule: string): Refusal | null {
   switch (certificates.kind) {
     case 'lookup-failed':
-      return {
-        duration: 'temporary',
-        // RFC 3463 §3.5: X.4.3 directory server failure.
-        enhancedCode: '4.4.3',
-        problem: `the certificate could not be looked up just now (rule ${rule})`,
-        remedy: 'Please send the mail again in a few minutes.',
-      };
+      return lookupFailed(rule);
     case 'unchecked':
       return {
         duration: 'temporary',
@@ -203,6 +200,16 @@ function outageOf(certificates: JudgedCertificates, rule: string): Refusal | nul
     default:
       return unreachable(certificates);
   }
+}
+
+function lookupFailed(rule: string): Refusal {
+  return {
+    duration: 'temporary',
+    // RFC 3463 §3.5: X.4.3 directory server failure.
+    enhancedCode: '4.4.3',
+    problem: `the certificate could not be looked up just now (rule ${rule})`,
+    remedy: 'Please send the mail again in a few minutes.',
+  };
 }
 
 /** Nobody can tell for now whether the rule applies, and the ones behind it must not decide in its place. */

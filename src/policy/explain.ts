@@ -147,7 +147,7 @@ function certificatesText(facts: JudgedCertificates): string {
     case 'usable':
       return facts.certificates.length === 0
         ? 'none'
-        : facts.certificates.map(({ trust }) => trust).join(', ');
+        : `${facts.certificates.map(({ trust }) => trust).join(', ')}${facts.incomplete ? '; a source that may know others could not be asked' : ''}`;
     case 'none':
       return 'none';
     case 'unusable':

@@ -92,11 +92,16 @@ export type RecipientFacts = {
 
 export type CertificateFacts =
   /** Valid now, not revoked, fit for encryption and for this address; preferred first. */
-  | { kind: 'usable'; certificates: readonly UsableCertificate[] }
+  | {
+      kind: 'usable';
+      certificates: readonly UsableCertificate[];
+      /** A source that might know another one could not be asked. */
+      incomplete?: boolean;
+    }
   | { kind: 'none' }
   /** There are some, valid now and for this address, and none can be encrypted to. `because`: a sentence for people. */
   | { kind: 'unusable'; because: string }
-  /** Nobody knows whether there is one. */
+  /** Nobody knows whether there is one: what is known, if anything, cannot be used, and not everybody who might know another answered. */
   | { kind: 'lookup-failed' };
 
 export type UsableCertificate = { trust: CertificateTrust; doubt?: RevocationDoubt | null };

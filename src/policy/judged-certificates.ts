@@ -5,7 +5,12 @@ import { isTrusted } from './trust.ts';
 /** What is known of a recipient's certificates, judged by what a rule says of revocation. */
 export type JudgedCertificates =
   /** `index`: into the usable certificates of the facts. Preferred first, never empty. */
-  | { kind: 'usable'; certificates: readonly { index: number; trust: CertificateTrust }[] }
+  | {
+      kind: 'usable';
+      certificates: readonly { index: number; trust: CertificateTrust }[];
+      /** Somebody who might know one that is trusted more could not be asked. */
+      incomplete: boolean;
+    }
   | { kind: 'none' }
   | { kind: 'unusable'; because: string }
   /** There are some, and whether they have been revoked could not be checked just now. `because`: sentences for people. */
@@ -22,7 +27,9 @@ export function judgedCertificates(facts: CertificateFacts, failure: RevocationF
     ({ trust, doubt }) => doubt?.mayPass === true && usable.every((one) => !isTrusted(one.trust, trust)),
   );
   if (better !== undefined) return { kind: 'unchecked', because: better.doubt?.because ?? '' };
-  if (usable.length > 0) return { kind: 'usable', certificates: usable };
+  const incomplete = facts.incomplete === true;
+  if (usable.length > 0) return { kind: 'usable', certificates: usable, incomplete };
+  if (incomplete) return { kind: 'lookup-failed' };
   const [worst] = doubted;
   return worst === undefined ? { kind: 'none' } : { kind: 'unusable', because: worst.doubt?.because ?? '' };
 }

@@ -124,6 +124,7 @@ function withoutWords(certificates: CertificateFacts): CertificateFacts {
     case 'usable':
       return {
         kind: 'usable',
+        ...(certificates.incomplete === true ? { incomplete: true } : {}),
         certificates: certificates.certificates.map(({ trust, doubt = null }) => ({
           trust,
           doubt: doubt === null ? null : { because: '', mayPass: doubt.mayPass },

@@ -93,7 +93,7 @@ describe('an explanation', () => {
                 ...{ fingerprint: bob.certificate.fingerprint, subject: text, issuer: text },
                 notAfter: bob.certificate.notAfter.toISOString(),
                 ...{ trust: 'verified', source: expect.any(String), because: 'it leads to a trust anchor' },
-                doubt: 'Nobody answered.',
+                ...{ sources: [], doubt: 'Nobody answered.' },
               },
             ],
           },

@@ -42,6 +42,15 @@ describe('certificates of recipients', () => {
     expect(found.map(({ kind }) => kind)).toEqual(['usable', 'none']);
   });
 
+  it('that are known are given although a source is away, and where none are, nobody knows', async () => {
+    directory.knows(bob).away = 'partner: no answer';
+    const found = await lookups.settle(origin('a'), [recipient(BOB), recipient('x@example.org')], NOW);
+    expect(found).toMatchObject([{ kind: 'usable', incomplete: true }, { kind: 'lookup-failed' }]);
+    expect(log.events).toContainEqual({
+      ...{ event: 'directory.lookup-failed', level: 'warn', reason: 'partner: no answer' },
+    });
+  });
+
   it('come in the order of the recipients, whatever order the directory answers in', async () => {
     const { promise, resolve } = Promise.withResolvers<readonly KnownCertificate[]>();
     directory.knows(bob);

@@ -96,6 +96,7 @@ const anyCertificates: fc.Arbitrary<CertificateFacts> = fc.oneof(
         }),
         { maxLength: 3 },
       ),
+      incomplete: fc.boolean(),
     }),
   },
   { weight: 2, arbitrary: fc.constant({ kind: 'none' as const }) },

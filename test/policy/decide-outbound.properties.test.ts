@@ -85,6 +85,7 @@ describe('for all mails and rules', () => {
           const good = (trust: CertificateTrust) => ladder.indexOf(trust) >= ladder.indexOf(rule.minTrust);
           if (rule.encrypt !== 'never' && encrypt === null) {
             expect(['lookup-failed', 'unchecked']).not.toContain(certificates.kind);
+            expect(certificates.kind === 'usable' && certificates.incomplete === true).toBe(false);
             expect(
               certificates.kind === 'usable' && certificates.certificates.some(({ trust }) => good(trust)),
             ).toBe(false);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { decideOutbound, type OutboundDecision } from '../../src/policy/decide-outbound.ts';
-import type { SigningFacts } from '../../src/policy/facts.ts';
+import type { RecipientFacts, SigningFacts } from '../../src/policy/facts.ts';
 import { facts, recipient, rule } from './facts.ts';
 
 const bob = recipient('bob@partner.example', 'verified');
@@ -178,6 +178,70 @@ describe('encryption', () => {
       const unknown = { ...dave, certificates: { kind: 'lookup-failed' } as const };
       const decision = refusal(decideOutbound(facts({ recipients: [bob, unknown] }), [rule({ encrypt })]));
       expect(decision).toMatchObject({ duration: 'temporary', enhancedCode: '4.4.3', recipients: [1] });
+    },
+  );
+
+  /** Beside what is known a source that might know more could not be asked. */
+  const incomplete = (known: RecipientFacts): RecipientFacts => {
+    if (known.certificates.kind !== 'usable') throw new Error('nothing is known');
+    return { ...known, certificates: { ...known.certificates, incomplete: true } };
+  };
+
+  test.each([
+    ['require', 'harvested', ['harvested'], 0],
+    ['if-possible', 'directory', ['harvested', 'directory'], 1],
+    ['require', 'verified', ['verified'], 0],
+    ['require', 'verified', ['harvested'], null],
+    ['if-possible', 'verified', ['harvested', 'directory'], null],
+    ['if-possible', 'directory', ['harvested'], null],
+  ] as const)(
+    '%s of at least %s, with %j and a source that is away: certificate %s',
+    (encrypt, minTrust, trust, used) => {
+      const given = facts({ recipients: [incomplete(recipient('bob@partner.example', ...trust))] });
+      const decision = decideOutbound(given, [
+        rule({ encrypt, minTrust, withoutCertificate: 'send-signed', sign: 'if-possible' }),
+      ]);
+      expect(decision).toMatchObject(
+        used === null
+          ? { kind: 'refuse', duration: 'temporary', enhancedCode: '4.4.3' }
+          : { kind: 'deliver', variants: [{ encrypt: { certificates: [used] } }] },
+      );
+    },
+  );
+
+  test('what is known, and doubted under hard, is no answer while a source is away', () => {
+    const known = recipient('bob@partner.example', 'verified');
+    const doubted: RecipientFacts = {
+      ...known,
+      certificates: {
+        ...{ kind: 'usable', incomplete: true },
+        certificates: [{ trust: 'verified', doubt: { because: 'Nobody can say.', mayPass: false } }],
+      },
+    };
+    const given = facts({ recipients: [doubted], revocation: 'hard' });
+    expect(decideOutbound(given, [rule({ encrypt: 'if-possible' })])).toMatchObject({
+      ...{ kind: 'refuse', duration: 'temporary', enhancedCode: '4.4.3' },
+    });
+  });
+
+  test.each([
+    ['yes', ['harvested'], 'deliver'],
+    ['harvested', ['harvested'], 'deliver'],
+    ['verified', ['harvested'], 'refuse'],
+  ] as const)(
+    'certificateKnown: %s with %j and a source that is away: %s, never the rule behind it',
+    (certificateKnown, trust, kind) => {
+      const given = facts({ recipients: [incomplete(recipient('bob@partner.example', ...trust))] });
+      const rules = [
+        rule({ when: { certificateKnown }, minTrust: 'harvested' }),
+        rule({ name: 'behind', encrypt: 'never' }),
+      ];
+      const decision = decideOutbound(given, rules);
+      expect(decision).toMatchObject(
+        kind === 'deliver'
+          ? { kind, variants: [{ encrypt: { certificates: [0] } }] }
+          : { kind, duration: 'temporary' },
+      );
     },
   );
 

@@ -99,6 +99,8 @@ export class FakeDirectory implements CertificateDirectory {
   readonly harvested: Harvest[] = [];
   readonly lookups: string[] = [];
   trouble: Error | null = null;
+  /** Why a source that might know more cannot be asked; null: each answers. */
+  away: string | null = null;
 
   knows(
     person: Person,
@@ -110,9 +112,10 @@ export class FakeDirectory implements CertificateDirectory {
     return this;
   }
 
-  async find(address: string): Promise<readonly KnownCertificate[]> {
+  async find(address: string, incomplete?: (reason: string) => void): Promise<readonly KnownCertificate[]> {
     this.lookups.push(address);
     if (this.trouble !== null) throw this.trouble;
+    if (this.away !== null) incomplete?.(this.away);
     return this.known.get(address) ?? [];
   }
 
