@@ -68,9 +68,9 @@ describe('Dovecot', () => {
     await later.command('SELECT INBOX');
     expect(await later.command('UID FETCH 4 BODY.PEEK[]')).toMatch(/^c3 NO \[/);
     proxy.control.mode = 'works';
-    expect((await later.command('UID FETCH 4 BODY.PEEK[]')).replace(/c4 /, '')).toBe(
-      given.replace(/c[0-9]+ (?=OK)/, ''),
-    );
+    // The tagged line has the mail server's own times.
+    const message = (answer: string): string => answer.replace(/c[0-9]+ OK[^\r]*\r\n$/, '');
+    expect(message(await later.command('UID FETCH 4 BODY.PEEK[]'))).toBe(message(given));
     later.close();
     direct.close();
     await proxy.close();
