@@ -50,9 +50,18 @@ async function judge(action: 'trust' | 'distrust', written: string, options: Dec
     const known = await register.ofCertificate(fingerprint);
     const addresses = known.map(({ address }) => address);
     const of = addresses.length === 0 ? 'It is not known yet.' : `It is known for ${list(addresses)}.`;
+    const named = (known[0]?.certificate.mailboxes ?? []).filter((one) => !addresses.includes(one));
+    // Whoever trusts a certificate for one of its addresses trusts it for the others.
+    const also =
+      action === 'trust' && named.length > 0
+        ? [
+            `It names more addresses, for which it is trusted as well: ${named.map((one) => printable(one)).join(', ')}.`,
+          ]
+        : [];
     const what = action === 'trust' ? 'trusted' : 'distrusted';
     said(options, { decision, action, fingerprint, ...decided, addresses }, [
       `Decision ${decision}: the certificate ${fingerprint} is ${what} from now on. ${of}`,
+      ...also,
       `To take it back: sealgate cert undo ${decision} --reason …`,
     ]);
   });

@@ -14,12 +14,14 @@ export type SubjectTag = {
 /** A tag as it is written in a configuration: letters, digits, hyphens and underscores, 32 at most. */
 export const TAG = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
 
-const AT = /\[([A-Za-z0-9][A-Za-z0-9_-]{0,31})\]\s*/y;
+// What shows nothing (zero-width characters, marks of direction, as pasted text has them) is a blank: an author sees the tag.
+const AT = /\[([A-Za-z0-9][A-Za-z0-9_-]{0,31})\][\s\p{Cf}]*/uy;
+const BEFORE = /^[\s\p{Cf}]*/u;
 
 /** The tags at the beginning of a Subject. @param text decoded and unfolded; blanks in front do not matter */
 export function subjectTags(text: string): SubjectTag[] {
   const tags: SubjectTag[] = [];
-  AT.lastIndex = text.length - text.trimStart().length;
+  AT.lastIndex = BEFORE.exec(text)?.[0].length ?? 0;
   for (
     let at = AT.lastIndex, match = AT.exec(text);
     match !== null;

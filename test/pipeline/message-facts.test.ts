@@ -65,6 +65,7 @@ describe('tags of a Subject', () => {
       ['[a] x', '[b] y'],
       ['a', 'b'],
     ],
+    [['\u{200b}[encrypt]\u{200e}[sign] Offer'], ['encrypt', 'sign']],
     [['Re: [encrypt] Offer'], []],
     [['Offer [encrypt]'], []],
     [['[encrypt'], []],
