@@ -75,7 +75,7 @@ function isText(entity: Entity, mediaType: string): boolean {
   return !isAttachment && fileNamesOf(entity).length === 0;
 }
 
-/** RFC 8551 §3.5.3.1 with the names of before, RFC 3156 §5. What has another file name is something else. */
+/** RFC 8551 §3.5.3.1 with the names of before, and that of OpenPGP. What has another file name is something else. */
 function isSignature(entity: Entity): boolean {
   const { type, subtype } = entity.mediaType;
   return (
