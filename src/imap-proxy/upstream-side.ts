@@ -1,7 +1,5 @@
-import { SealgateError } from '../errors.ts';
 import type { MessageClass } from '../mail-view/message-class.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
-import { copiedIn } from './copied-messages.ts';
 import { type GatheredResponse, ToldResponses } from './epoch/told-responses.ts';
 import { FetchItems } from './fetch-plan.ts';
 import { FetchRelay, type RelayContext } from './fetch-relay.ts';
@@ -9,17 +7,11 @@ import type { FramerEvent } from './framer.ts';
 import { type Injected, InjectedFetch } from './injected-fetch.ts';
 import type { PassedMessage } from './passed-message.ts';
 import { Pending, type TaggedReply } from './pending.ts';
-import { readSearchResponse } from './search/search-response.ts';
-import {
-  capabilityList,
-  cleanCapability,
-  cleanStatus,
-  mailboxNewsOf,
-  readServerLine,
-  type ServerLine,
-} from './server-line.ts';
+import { upstreamProtocol } from './protocol-error.ts';
+import { cleanCapability, readServerLine, type ServerLine } from './server-line.ts';
 import type { Exchange } from './session.ts';
 import { ShortWays } from './short-ways.ts';
+import { StatusResponses } from './status-responses.ts';
 import type { Wire } from './wire.ts';
 import { sendWritten, type Written } from './written-command.ts';
 
@@ -46,8 +38,6 @@ const ASKED_OCTETS = 32 * 1024 * 1024;
 /** In every response that may say something else of a message than of its view. */
 const SAYS_MORE = ['BODY', 'RFC822', 'ENVELOPE', 'BINARY', 'PREVIEW'];
 
-const SEARCH: ReadonlySet<string> = new Set(['SEARCH']);
-
 const DROP: Handler = { kind: 'drop' };
 const PASS: Handler = { kind: 'pass' };
 
@@ -69,6 +59,7 @@ export class UpstreamSide {
   readonly uids = new Map<number, number>();
   #observing = false;
   readonly #told: ToldResponses;
+  readonly #status: StatusResponses;
   readonly #items: FetchItems;
   readonly #shortWays: ShortWays;
   readonly #relayContext: RelayContext;
@@ -79,6 +70,7 @@ export class UpstreamSide {
     this.#exchange = exchange;
     const { views } = exchange.parts;
     this.#told = new ToldResponses(exchange);
+    this.#status = new StatusResponses(exchange, (command, wanted) => this.ask(command, wanted));
     this.#items = new FetchItems(views.names, () => views.listing);
     this.#relayContext = {
       views,
@@ -256,7 +248,7 @@ export class UpstreamSide {
     const question = this.#question;
     if (question === null) return;
     question.octets += octets.length;
-    if (question.octets > ASKED_OCTETS) throw protocol('more than was asked for');
+    if (question.octets > ASKED_OCTETS) throw upstreamProtocol('more than was asked for');
     handler.pieces.push(octets);
   }
 
@@ -282,13 +274,13 @@ export class UpstreamSide {
     const line = readServerLine(event.octets);
     switch (line.kind) {
       case 'tagged':
-        return this.#told.line(event.octets, line.tag, (octets) => this.#tagged(line, octets));
+        return this.#told.line(event.octets, line.tag, (octets) => this.#status.tagged(line, octets));
       case 'continuation':
-        return this.#continuation();
+        return this.#status.continuation();
       case 'status':
-        return this.#told.line(event.octets, null, (octets) => this.#status(line, octets));
+        return this.#told.line(event.octets, null, (octets) => this.#status.status(line, octets));
       case 'capability':
-        this.#learnCapabilities(event.octets);
+        this.#status.learnCapabilities(event.octets);
         return this.#whole(cleanCapability(event.octets, this.#exchange.parts.telling));
       case 'fetch':
         return this.#fetch(line, event);
@@ -304,12 +296,13 @@ export class UpstreamSide {
           this.#exchange.parts.views.atRest?.grew();
           this.#exchange.parts.foreign?.lookAgain();
           this.#exchange.parts.views.warmUp?.grew();
-          this.#hear(event.octets);
+          this.#status.hear(event.octets);
         }
         this.#handler = this.#dataHandler(line.name);
         return this.#toHandler(event, 0);
       case 'unknown':
-        if (event.octets[0] !== 0x2a) throw protocol('a response that is neither tagged nor untagged');
+        if (event.octets[0] !== 0x2a)
+          throw upstreamProtocol('a response that is neither tagged nor untagged');
         this.#handler = DROP;
         return this.#toHandler(event, 0);
     }
@@ -358,111 +351,6 @@ export class UpstreamSide {
     });
   }
 
-  #tagged(line: Extract<ServerLine, { kind: 'tagged' }>, octets: Buffer): Promise<void> | null {
-    const pending = this.#exchange.pending.get(line.tag);
-    if (pending === undefined) {
-      const isToDone = line.status === 'BAD' && line.tag.toUpperCase() === 'DONE';
-      if (isToDone && this.#exchange.hasSaidDone) return null;
-      throw protocol('a tagged response to no command');
-    }
-    if (pending.kind !== 'injected') this.#learnCapabilities(octets);
-    const reply: TaggedReply = {
-      status: line.status,
-      line: cleanStatus(octets, this.#exchange.parts.telling),
-    };
-    if (pending.kind === 'select') {
-      // Behind this loop, which has to go on for what is asked meanwhile.
-      this.#exchange.watch(this.#selected(pending, reply));
-      return null;
-    }
-    this.#copied(octets, pending);
-    if (pending.before !== null) {
-      const { before } = pending;
-      this.#exchange.watch(before.then(() => this.#settled(pending, reply)));
-      return null;
-    }
-    const wait = pending.held || pending.kind === 'fetch' ? null : this.#whole(reply.line);
-    this.#exchange.settle(pending, reply);
-    return pending.kind === 'fetch' && !pending.held ? this.#exchange.conclude(pending, reply) : wait;
-  }
-
-  #continuation(): Promise<void> | null {
-    for (const pending of this.#exchange.pending.values()) {
-      const meaning = pending.continue();
-      if (meaning === 'relay') return this.#whole(Buffer.from('+ Go on\r\n'));
-      if (meaning === 'consumed') return null;
-    }
-    throw protocol('a continuation request to no command');
-  }
-
-  #status(line: Extract<ServerLine, { kind: 'status' }>, octets: Buffer): Promise<void> | null {
-    if (line.status === 'PREAUTH') throw protocol('PREAUTH in the middle of a session');
-    if (line.status === 'BYE') this.#exchange.byeSent = true;
-    this.#learnCapabilities(octets);
-    this.#hear(octets);
-    this.#copied(octets, this.#copying());
-    return this.#whole(cleanStatus(octets, this.#exchange.parts.telling));
-  }
-
-  /** What is said of the mailbox that is being selected. */
-  #hear(octets: Buffer): void {
-    const { pending, parts } = this.#exchange;
-    const [only] = pending.values();
-    if (only?.kind !== 'select') return;
-    const news = mailboxNewsOf(octets);
-    if (news !== null) parts.views.hear(news);
-  }
-
-  /** Nothing of the mailbox's messages is asked for before it has been entered. */
-  async #selected(pending: Pending, reply: TaggedReply): Promise<void> {
-    const { views } = this.#exchange.parts;
-    if (reply.status !== 'OK') views.select();
-    else if (pending.mailbox !== '') await views.enter(pending.mailbox, (msn) => this.#uidOf(msn));
-    await this.#whole(reply.line);
-    this.#exchange.settle(pending, reply);
-  }
-
-  /** What was said of messages is said of their copies (RFC 4315 §3), before the client hears that there are any. */
-  #copied(octets: Buffer, pending: Pending | null): void {
-    const copied = copiedIn(octets);
-    if (copied === null || pending === null || !pending.copies || pending.mailbox === '') return;
-    const { views } = this.#exchange.parts;
-    const { before } = pending;
-    const writing = async (): Promise<void> => {
-      await before;
-      await views.copied(copied, pending.mailbox);
-    };
-    pending.before = writing();
-  }
-
-  async #settled(pending: Pending, reply: TaggedReply): Promise<void> {
-    await this.#whole(reply.line);
-    this.#exchange.settle(pending, reply);
-  }
-
-  /** The oldest COPY or MOVE on its way: RFC 6851 §4.3 has what it did in an untagged response. */
-  #copying(): Pending | null {
-    for (const pending of this.#exchange.pending.values()) {
-      if (pending.copies && !pending.settled) return pending;
-    }
-    return null;
-  }
-
-  /** null: the server does not say. */
-  async #uidOf(msn: number): Promise<number | null> {
-    const { answers } = await this.ask(`UID SEARCH ${msn}`, SEARCH);
-    const [found] = answers;
-    return found === undefined ? null : (readSearchResponse(found.octets)?.numbers.min ?? null);
-  }
-
-  #learnCapabilities(octets: Buffer): void {
-    const list = capabilityList(octets);
-    if (list === null) return;
-    const known = this.#exchange.parts.upstreamCapabilities;
-    known.clear();
-    for (const each of list) known.add(each.toUpperCase());
-  }
-
   /** A whole response. */
   #whole(octets: Buffer): Promise<void> | null {
     return this.#exchange.say(octets);
@@ -472,13 +360,4 @@ export class UpstreamSide {
 /** The word after `* `; null: a number, or no untagged response. */
 function untaggedName(line: Buffer): string | null {
   return /^\* ([A-Za-z]+)[ \r]/.exec(line.toString('latin1', 0, 24))?.[1]?.toUpperCase() ?? null;
-}
-
-function protocol(reason: string): SealgateError {
-  return new SealgateError({
-    code: 'imap.protocol',
-    publicText: 'The mail server does not follow the IMAP protocol. Connect again.',
-    duration: 'temporary',
-    reason,
-  });
 }
