@@ -38,6 +38,7 @@ const EVIDENCE = {
   'libtpm2-pkcs11-1': '/usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so',
   // Its programs lie in a folder named by version.
   postgresql: null,
+  slapd: '/usr/sbin/slapd',
   postfix: '/usr/sbin/smtp-source',
   nginx: 'nginx',
   'libnginx-mod-mail': '/usr/lib/nginx/modules/ngx_mail_module.so',
@@ -83,6 +84,7 @@ export const TEST_PACKAGES = [
   'libtpm2-pkcs11-1',
   'pinentry-tty',
   'postgresql',
+  'slapd',
 ];
 
 /** The programs of the matrix of interoperation. */

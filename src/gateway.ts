@@ -8,6 +8,7 @@ import { type MailServer, type MailServerOptions, prepareMailServer } from './co
 import { tlsContext } from './connections/tls-context.ts';
 import { completeRows } from './directory/complete-rows.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
+import { openRemote } from './directory/remote/open-remote.ts';
 import { signerDecisions } from './directory/signer-decisions.ts';
 import { SqlDirectory } from './directory/sql-directory.ts';
 import { SealgateError } from './errors.ts';
@@ -89,7 +90,6 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     await completeRows(store);
     const certificates = await openDirectoryStore(config.directory.store, store);
     open.push(certificates);
-    const directory = new SqlDirectory({ store: certificates, pinned, clock, log });
     const sources = await openKeySources(config.keys, {
       ...{ log, clock, postQuantum: config.smime.postQuantum },
       remembered: keyInventories(store, clock),
@@ -109,6 +109,11 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       trustAnchorsOf(config.trust),
       certificatesOf(config.trust.intermediates),
     ]);
+    const remote = await openRemote({
+      ...{ settings: config.directory, store: certificates, own: store, anchors, intermediates, clock, log },
+      postQuantum: config.smime.postQuantum,
+    });
+    const directory = new SqlDirectory({ store: certificates, pinned, clock, log, remote });
     const revocation = await openRevocation({
       settings: config.trust.revocation,
       file: join(config.stateFolder, 'revocation.sqlite'),

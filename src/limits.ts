@@ -336,5 +336,23 @@ export const limits = {
     importValueOctets: 1024 * 1024,
     /** What a search gives at once. */
     pageEntries: 1_000,
+    /** Questions to one remote source that are under way at once; others wait for their turn as long as there is time. */
+    questionsToSource: 16,
+    /** Addresses that are looked up at remote sources at once; with more, waiting is hopeless. */
+    remoteLookups: 5_000,
+  },
+  ldap: {
+    /** One message of a server: an entry with its certificates. */
+    messageOctets: 1024 * 1024,
+    /** All that a server says on one connection. */
+    octets: 4 * 1024 * 1024,
+    /** Messages of a server on one connection. */
+    messages: 200,
+    /** Entries that a search may find: one address has one, or few. */
+    entries: 20,
+    /** Values of attributes that are read. */
+    values: 200,
+    /** Certificates that are taken for one address. */
+    certificates: 20,
   },
 } as const;

@@ -9,7 +9,7 @@ export function entryLines(entry: DirectoryEntry): string[] {
   const state = entry.state === 'current' ? '' : ` (${entry.state})`;
   return [
     addressText(entry.address),
-    `  trust        ${entry.trust}${state}, from ${sourceText(entry.source)}`,
+    `  trust        ${entry.trust}${state}, from ${sourceText(entry)}`,
     ...(entry.decision === null ? [] : [`  decision     ${decisionText(entry.decision)}`]),
     `  subject      ${printable(subject.text)}`,
     `  issuer       ${printable(issuer.text)}`,
@@ -39,11 +39,12 @@ export function journalText({ id, action, by, at, reason, address, undoneBy, und
   return `${id}: ${what}${who} on ${day(at)}: ${printable(reason)}${undoneBy === null ? '' : ` (undone by ${undoneBy})`}`;
 }
 
-export function sourceText(source: DirectoryEntry['source']): string {
+/** Where a certificate came from, and which configured sources have it now. */
+export function sourceText({ source, sources }: Pick<DirectoryEntry, 'source' | 'sources'>): string {
   const words = {
     ...{ mail: 'signed mail', import: 'an import', file: 'a pinned file', ldap: 'an LDAP directory' },
   };
-  return words[source];
+  return `${words[source]}${sources.length === 0 ? '' : ` (now in ${sources.map(printable).join(', ')})`}`;
 }
 
 export function day(date: Date): string {

@@ -66,6 +66,8 @@ function used(facts: WhyFacts): Conclusion {
       return no('A file in directory.pinned names this address; only its certificates are used.');
     case 'beside-pinned':
       return no('Another certificate is pinned for this address.');
+    case 'withdrawn':
+      return no('The directory that it came from has it no more.');
     case 'superseded':
       return no('Another certificate was accepted or pinned in its place.');
     case 'pending':

@@ -33,8 +33,8 @@ function certificateLines(why: CertificateWhy): string[] {
     ...entries
       .slice(0, SHOWN)
       .map(
-        ({ address, trust, state, source, firstSeen, lastSeen }) =>
-          `  known         ${addressText(address)}: ${trust}, ${state}, from ${sourceText(source)}, seen ${day(firstSeen)} to ${day(lastSeen)}`,
+        ({ address, trust, state, source, sources, firstSeen, lastSeen }) =>
+          `  known         ${addressText(address)}: ${trust}, ${state}, from ${sourceText({ source, sources })}, seen ${day(firstSeen)} to ${day(lastSeen)}`,
       ),
     ...(entries.length > SHOWN ? [`  known         for ${entries.length - SHOWN} more addresses`] : []),
     ...(file ? ['  known         by a file in directory.pinned'] : []),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config/load.ts';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
+import { openRemote } from '../directory/remote/open-remote.ts';
 import { SqlDirectory } from '../directory/sql-directory.ts';
 import { SealgateError } from '../errors.ts';
 import { certificatesOf, trustAnchorsOf } from '../gateway.ts';
@@ -86,7 +87,6 @@ async function explainMail({
   const certificates = opened.adopt(await openDirectoryStore(config.directory.store, store), (one) =>
     one.close(),
   );
-  const directory = new SqlDirectory({ store: certificates, pinned, clock, log: silentLog });
   const { loginIsAddress, list: principals } = config.principals;
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = Principal.named(configuredLogin(login ?? from));
@@ -94,6 +94,11 @@ async function explainMail({
     trustAnchorsOf(config.trust),
     certificatesOf(config.trust.intermediates),
   ]);
+  const remote = await openRemote({
+    ...{ settings: config.directory, store: certificates, own: null, anchors, intermediates, clock },
+    ...{ postQuantum: config.smime.postQuantum, log: silentLog },
+  });
+  const directory = new SqlDirectory({ store: certificates, pinned, clock, log: silentLog, remote });
   const revoked = opened.adopt(
     await openRevocation({
       settings: config.trust.revocation,

@@ -18,6 +18,7 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
     ...principalChecks(config),
     ...trustChecks(config),
     ...directoryChecks(config),
+    ...sourceChecks(config),
     ...ruleChecks(config),
   ];
 }
@@ -190,6 +191,31 @@ function directoryChecks({ directory }: Partial<Sections>): CrossProblem[] {
     }
   }
   return problems;
+}
+
+function sourceChecks({ directory }: Partial<Sections>): CrossProblem[] {
+  const all = directory?.sources ?? [];
+  return all.flatMap(({ name, servers, allowPlaintext, ca, serverName }, index) => {
+    const path = ['directory', 'sources', index];
+    const problems: CrossProblem[] = [];
+    const problem = (key: string, text: string) =>
+      problems.push({ path: [...path, key], severity: 'error', text });
+    const earlier = all.findIndex((other) => other.name === name);
+    if (earlier < index) problem('name', `directory.sources[${earlier}] has this name already`);
+    const plain = servers.find(({ tls, host }) => tls === 'none' && !isLoopback(host));
+    if (plain !== undefined && !allowPlaintext) {
+      problem(
+        'startTls',
+        `without TLS to ${plain.host} the password can be read on the way, and certificates can be changed: leave startTls: false out, use ldaps://, or say allowPlaintext: true`,
+      );
+    }
+    for (const [key, value] of Object.entries({ ca, serverName })) {
+      if (value !== null && servers.every(({ tls }) => tls === 'none')) {
+        problem(key, 'this says something only with TLS');
+      }
+    }
+    return problems;
+  });
 }
 
 function hostsMeet(one: string, other: string): boolean {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { ldapSource, lookupSettings } from './certificate-source-schema.ts';
 import type { Files } from './files.ts';
 import { sources } from './sources.ts';
 import { maybe } from './values.ts';
@@ -99,6 +100,12 @@ export function directorySection(files: Files) {
             'Certificates of correspondents that an administrator vouches for (files or folders of PEM or DER). Nothing that comes by mail changes them.',
           example: ['pinned'],
         }),
+      sources: z.array(ldapSource(files)).default([]).meta({
+        description:
+          'Who else is asked for certificates of a recipient, all at once, when mail to him may be encrypted and nobody has pinned one.',
+        off: true,
+      }),
+      lookup: lookupSettings,
     })
     .prefault({})
     .describe('What is known about certificates of correspondents.');

@@ -29,6 +29,8 @@ export type StoredCertificate = {
   trust: CertificateTrust;
   state: CertificateState;
   source: CertificateSource;
+  /** Names of the remote sources that have it for the address. */
+  sources: readonly string[];
   capabilities: readonly string[];
   capabilitiesAt: number;
   firstSeen: number;
@@ -55,7 +57,8 @@ export function publicKeyHash(subjectPublicKeyInfo: Buffer): string {
 /** Every column of an entry; conditions speak of k (known_address), c (certificate), d (certificate_decision). */
 const ENTRIES = sql`SELECT k.id AS id, k.address AS address, k.trust AS trust, k.state AS state, k.source AS source,
     k.capabilities AS capabilities, k.capabilities_at AS capabilities_at, k.first_seen AS first_seen,
-    k.last_seen AS last_seen, k.times_seen AS times_seen, c.fingerprint AS fingerprint, c.der AS der, c.issuer AS issuer,
+    k.last_seen AS last_seen, k.times_seen AS times_seen,
+    (SELECT string_agg(r.source, ' ' ORDER BY r.source) FROM remote_sighting r WHERE r.entry = k.id) AS sources, c.fingerprint AS fingerprint, c.der AS der, c.issuer AS issuer,
     c.public_key AS public_key, c.not_before AS not_before, c.not_after AS not_after, d.decision AS decision, j.reason AS reason, j.by_whom AS by_whom, j.at AS decided_at
   FROM known_address k JOIN certificate c ON c.id = k.certificate
     LEFT JOIN certificate_decision d ON d.fingerprint = c.fingerprint
@@ -135,12 +138,12 @@ export function historyMark(history: readonly StoredCertificate[]): string {
 
 /**
  * Trust rises and never falls by what comes (a mail without its intermediates proves less, not the opposite), and a
- * pinned certificate stays pinned. Capabilities are those of the latest mail that names any, so that an old mail sent
+ * pinned certificate stays pinned. What only a remote source had is no longer its own once it comes by another way. Capabilities are those of the latest mail that names any, so that an old mail sent
  * again does not bring weaker ones back.
  */
 export function updateSeen(
   id: number,
-  { trust, capabilities, capabilitiesAt }: Newcomer,
+  { trust, source, capabilities, capabilitiesAt }: Newcomer,
   state: CertificateState,
   now: number,
 ): Statement {
@@ -160,6 +163,7 @@ export function updateSeen(
       last_seen = CASE WHEN last_seen < ${now} THEN ${now} ELSE last_seen END,
       times_seen = times_seen + 1,
       trust = ${rises},
+      source = CASE WHEN source = 'ldap' THEN ${source} ELSE source END,
       state = CASE WHEN state = 'pending' THEN ${state} ELSE state END${told}
     WHERE id = ${id}`;
 }
@@ -203,6 +207,8 @@ export function storedCertificate(row: Row): StoredCertificate {
     trust: text(row.trust) as CertificateTrust,
     state: text(row.state) as CertificateState,
     source: text(row.source) as CertificateSource,
+    // Their names have no blanks.
+    sources: row.sources == null ? [] : text(row.sources).split(' '),
     capabilities: JSON.parse(text(row.capabilities)) as string[],
     capabilitiesAt: Number(row.capabilities_at),
     firstSeen: Number(row.first_seen),

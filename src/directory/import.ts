@@ -21,6 +21,7 @@ import {
 import { judgeNewcomer } from './change.ts';
 import { decideUnderAddress } from './decisions.ts';
 import type { Item } from './interchange/item.ts';
+import { countsAgainstOthers } from './usable.ts';
 
 /** How much what is imported is trusted: as the administrator says, and never more. */
 export type ImportTrust = { trust: 'directory' } | { trust: 'pinned'; by: string; reason: string };
@@ -188,9 +189,7 @@ async function planned(
   const { newcomer } = one;
   const { key, certificate } = newcomer;
   const history = (await store.query(selectOfAddress(key.exact))).map(storedCertificate);
-  const current = history.filter(
-    ({ state, decision }) => state === 'current' && decision?.decision !== 'distrusted',
-  );
+  const current = history.filter(countsAgainstOthers);
   const distrusted = await store.query(selectDistrustOfKey(certificate.subjectPublicKeyInfo));
   const judged = judgeNewcomer(current, {
     issuer: certificate.issuer.der,

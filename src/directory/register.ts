@@ -44,6 +44,8 @@ export type DirectoryEntry = {
   trust: CertificateTrust;
   state: CertificateState;
   source: CertificateSource;
+  /** Names of the remote sources that have it. */
+  sources: readonly string[];
   decision: Decision | null;
   capabilities: readonly string[];
   firstSeen: Date;
@@ -218,9 +220,9 @@ export class CertificateRegister {
   }
 
   #entry(stored: StoredCertificate): DirectoryEntry {
-    const { address, fingerprint, der, state, source, capabilities, timesSeen, decision } = stored;
+    const { address, fingerprint, der, state, source, sources, capabilities, timesSeen, decision } = stored;
     return {
-      ...{ address, fingerprint, state, source, capabilities, timesSeen },
+      ...{ address, fingerprint, state, source, sources, capabilities, timesSeen },
       trust: withDecision(stored).trust,
       decision: decision === null ? null : { ...decision, at: new Date(decision.at) },
       certificate: this.#parsed.of(fingerprint, der),

@@ -2,31 +2,24 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { CertificateDirectory, Clock, Harvest, KnownCertificate } from '../pipeline/ports.ts';
-import type { Certificate } from '../pki/certificate.ts';
 import type { Row, SqlStore, Statement } from '../store/sql-store.ts';
-import { addressKey } from './address-key.ts';
-import { askingDirectory, directoryBusy } from './asking.ts';
+import { type AddressKey, addressKey } from './address-key.ts';
+import { askingDirectory, directoryUnavailable } from './asking.ts';
 import {
-  historyMark,
-  insertCertificate,
-  insertEntry,
-  type Newcomer,
-  publicKeyHash,
   type StoredCertificate,
-  selectDistrustOfKey,
   selectFolded,
   selectOfAddress,
   storedCertificate,
-  updateSeen,
 } from './certificate-rows.ts';
-import { judgeNewcomer } from './change.ts';
+import { type Finding, Noting } from './noting.ts';
 import { ParsedCertificates, remember } from './parsed-certificates.ts';
 import { noPinnedFiles, type PinnedFiles, pinnedSpelling } from './pinned-files.ts';
+import type { RemoteLookups } from './remote/remote-lookups.ts';
 import { inUse, isHearsay, spelt, type UsedCertificate } from './usable.ts';
 
 /**
- * Correspondents' certificates: what administrators pinned in files, and what signed mail and imports brought, kept in a
- * database that several gateways may share.
+ * Correspondents' certificates: what administrators pinned in files, and what signed mail, imports and remote sources brought, kept
+ * in a database that several gateways may share.
  *
  * What holds: a certificate under an address where another one is in use is used only as change.ts allows, otherwise it
  * waits for a person; a pinned certificate never changes by a mail; an address with pinned certificates has only these; what a
@@ -36,26 +29,26 @@ export class SqlDirectory implements CertificateDirectory {
   readonly #store: SqlStore;
   readonly #pinned: PinnedFiles;
   readonly #clock: Clock;
-  readonly #log: Log;
   readonly #parsed = new ParsedCertificates();
   readonly #seen = new Map<string, number>();
-  /** The last finding under way for an address. */
-  readonly #turns = new Map<string, Promise<void>>();
+  readonly #noting: Noting;
+  readonly #remote: RemoteLookups | null;
 
-  constructor({ store, pinned = noPinnedFiles, clock, log }: DirectoryParts) {
+  constructor({ store, pinned = noPinnedFiles, clock, log, remote }: DirectoryParts) {
     this.#store = store;
     this.#pinned = pinned;
     this.#clock = clock;
-    this.#log = log;
+    this.#noting = new Noting({ store, pinned, log });
+    this.#remote = remote ?? null;
   }
 
   /** Valid now, in the order of the trust ladder, then newest first. A text that is no address has none. */
-  async find(address: string): Promise<readonly KnownCertificate[]> {
+  async find(address: string, incomplete?: (reason: string) => void): Promise<readonly KnownCertificate[]> {
     const key = addressKey(address);
     if (key === null) return [];
     const now = this.#clock();
     if (this.#pinned.find(key.exact).length > 0) return this.#inFiles(key.exact, null, now);
-    const exact = (await this.#rows(selectOfAddress(key.exact))).map(storedCertificate);
+    const exact = await this.#refreshed(key, now, incomplete);
     if (exact.length === 0 || isHearsay(exact)) {
       const file = pinnedSpelling(this.#pinned, key);
       if (file !== null) return this.#inFiles(file, file, now);
@@ -76,14 +69,37 @@ export class SqlDirectory implements CertificateDirectory {
     const now = this.#clock().getTime();
     const seenKey = `${address} ${finding.certificate.fingerprint} ${finding.trust} ${finding.capabilities.join()}`;
     if (now - (this.#seen.get(seenKey) ?? Number.NEGATIVE_INFINITY) < NOTED_EVERY_MS) return;
-    const newcomer: Newcomer & { trust: Harvest['trust'] } = {
+    const newcomer: Finding = {
       ...{ key, certificate: finding.certificate, trust: finding.trust, source: 'mail' },
       capabilities: finding.capabilities,
       // A claim of the signer: never later than now, or one mail would fix the capabilities for ever.
       capabilitiesAt: Math.min(finding.signedAt?.getTime() ?? now, now),
     };
-    await this.#inTurn(address, () => askingDirectory(() => this.#note(newcomer, now)));
+    await this.#noting.inTurn(address, () => askingDirectory(() => this.#noting.note(newcomer, now)));
     remember(this.#seen, seenKey, now);
+  }
+
+  /** What is known under the exact address, once remote sources were asked that might know of others. */
+  async #refreshed(
+    key: AddressKey,
+    now: Date,
+    incomplete: ((reason: string) => void) | undefined,
+  ): Promise<readonly StoredCertificate[]> {
+    const stored = async () => (await this.#rows(selectOfAddress(key.exact))).map(storedCertificate);
+    const before = await stored();
+    // Beside a pinned one no other is used.
+    if (this.#remote === null || inUse(before, now).some(({ trust }) => trust === 'pinned')) return before;
+    const { missing, learnt } = await this.#remote.refresh(key, this.#noting);
+    if (missing !== null) {
+      if (incomplete === undefined) throw directoryUnavailable(missing);
+      incomplete(missing);
+    }
+    return learnt ? stored() : before;
+  }
+
+  /** Asks every remote source for an address now, whatever it said before; what is found is kept. */
+  async askRemote(key: AddressKey): Promise<Awaited<ReturnType<RemoteLookups['askAll']>>> {
+    return this.#remote === null ? [] : this.#remote.askAll(key, this.#noting);
   }
 
   #rows(statement: Statement): Promise<readonly Row[]> {
@@ -106,89 +122,24 @@ export class SqlDirectory implements CertificateDirectory {
       trust,
       capabilities: stored.capabilities,
       source: stored.source,
+      ...(stored.sources.length === 0 ? {} : { sources: stored.sources }),
       ...(foundAs === null ? {} : { foundAs }),
       ...(decision === null ? {} : { decision }),
     };
   }
-
-  /** Findings of one address are judged one after the other: only one can be the first. */
-  async #inTurn(address: string, note: () => Promise<void>): Promise<void> {
-    const before = this.#turns.get(address) ?? Promise.resolve();
-    // Whether the one before failed is its own caller's affair.
-    const turn = before.then(note, note);
-    this.#turns.set(address, turn);
-    try {
-      await turn;
-    } finally {
-      if (this.#turns.get(address) === turn) this.#turns.delete(address);
-    }
-  }
-
-  /** One address's finding. Another process may write at the same time: then the judgement is made anew. */
-  async #note(newcomer: Newcomer & { trust: Harvest['trust'] }, now: number): Promise<void> {
-    const { key, certificate, trust } = newcomer;
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const history = (await this.#store.query(selectOfAddress(key.exact))).map(storedCertificate);
-      const known = history.find(({ fingerprint }) => fingerprint === certificate.fingerprint);
-      const judged = this.#judge(newcomer, history);
-      const state = judged === 'pending' || (await this.#isOfDistrustedKey(certificate)) ? 'pending' : judged;
-      if (known !== undefined) {
-        await this.#store.query(updateSeen(known.id, newcomer, state, now));
-        return;
-      }
-      // A flood of forged mails must not fill the disk, nor push out what a person has to see.
-      const { pendingOfAddress, certificatesOfAddress } = limits.directory;
-      const waiting = history.filter((each) => each.state === 'pending').length;
-      if ((state === 'pending' && waiting >= pendingOfAddress) || history.length >= certificatesOfAddress)
-        return;
-      const [, inserted] = await this.#store.transaction([
-        insertCertificate(certificate),
-        insertEntry(newcomer, state, now, historyMark(history)),
-      ]);
-      if (inserted !== undefined && inserted.length > 0) {
-        this.#tell(key.exact, certificate.fingerprint, state, trust);
-        return;
-      }
-    }
-    throw directoryBusy();
-  }
-
-  #judge(
-    { key, certificate, trust }: Newcomer & { trust: Harvest['trust'] },
-    history: readonly StoredCertificate[],
-  ): 'current' | 'pending' {
-    if (this.#pinned.find(key.exact).length > 0) return 'pending';
-    // What a person distrusts speaks neither for nor against another one.
-    const current = history.filter(
-      ({ state, decision }) => state === 'current' && decision?.decision !== 'distrusted',
-    );
-    return judgeNewcomer(current, {
-      issuer: certificate.issuer.der,
-      publicKey: publicKeyHash(certificate.subjectPublicKeyInfo),
-      trust,
-    });
-  }
-
-  /** Whoever holds a stolen key soon has another certificate of it: a renewal, or the same one with its signature written otherwise. */
-  async #isOfDistrustedKey({ subjectPublicKeyInfo }: Certificate): Promise<boolean> {
-    return (await this.#store.query(selectDistrustOfKey(subjectPublicKeyInfo))).length > 0;
-  }
-
-  #tell(address: string, fingerprint: string, state: 'current' | 'pending', trust: string): void {
-    this.#log.write(
-      state === 'pending'
-        ? { event: 'directory.change-pending', level: 'warn', address, fingerprint }
-        : { event: 'directory.harvested', level: 'info', address, fingerprint, trust },
-    );
-  }
 }
 
-export type DirectoryParts = { store: SqlStore; pinned?: PinnedFiles; clock: Clock; log: Log };
+export type DirectoryParts = {
+  store: SqlStore;
+  pinned?: PinnedFiles;
+  clock: Clock;
+  log: Log;
+  /** null or absent: nobody else is asked. */
+  remote?: RemoteLookups | null;
+};
 
 /** Reading a mailbox again must not write to the disk for every mail in it. */
 const NOTED_EVERY_MS = 60 * 60 * 1000;
-/** Findings of one address by several gateways at once, each of which may be in another one's way. */
-const ATTEMPTS = 10;
 
 function malformedAddress(): SealgateError {
   return new SealgateError({

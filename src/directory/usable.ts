@@ -11,7 +11,7 @@ export type UsedCertificate = {
 };
 
 /** Why a certificate of an address is not used. */
-export type Unused = 'distrusted' | 'pending' | 'superseded' | 'beside-pinned';
+export type Unused = 'distrusted' | 'pending' | 'superseded' | 'beside-pinned' | 'withdrawn';
 
 /**
  * A person's distrust beats everything. What he trusts is used although it waits for a review, as if it led to an anchor. Else what
@@ -25,7 +25,18 @@ export function unusedBecause(stored: StoredCertificate, all: readonly StoredCer
       trust === 'pinned' && state === 'current' && decision?.decision !== 'distrusted',
   );
   if (anyPinned && stored.trust !== 'pinned') return 'beside-pinned';
+  if (isWithdrawn(stored)) return 'withdrawn';
   return stored.state === 'pending' && stored.decision === null ? 'pending' : null;
+}
+
+/** It came from a remote source alone, which has it no more, and no person has vouched for it. */
+function isWithdrawn({ source, sources, trust, decision }: StoredCertificate): boolean {
+  return source === 'ldap' && sources.length === 0 && trust !== 'pinned' && decision?.decision !== 'trusted';
+}
+
+/** Whether a newcomer is held against it: what a person distrusts, or its source has taken back, speaks neither for nor against another one. */
+export function countsAgainstOthers(stored: StoredCertificate): boolean {
+  return stored.state === 'current' && stored.decision?.decision !== 'distrusted' && !isWithdrawn(stored);
 }
 
 /** Of the certificates of one address those that are used, best first. The validity is the caller's to look at. */

@@ -143,4 +143,31 @@ export const migrations: readonly Migration[] = [
       'CREATE INDEX certificate_decision_by_journal ON certificate_decision (journal)',
     ],
   },
+  {
+    version: 5,
+    statements: [
+      `CREATE TABLE remote_sighting (
+         entry INTEGER NOT NULL REFERENCES known_address (id),
+         source TEXT NOT NULL,
+         first_seen INTEGER NOT NULL,
+         last_seen INTEGER NOT NULL,
+         PRIMARY KEY (entry, source)
+       ) STRICT, WITHOUT ROWID`,
+      `CREATE TABLE remote_answer (
+         address TEXT NOT NULL,
+         source TEXT NOT NULL,
+         found INTEGER NOT NULL,
+         asked_at INTEGER NOT NULL,
+         expires_at INTEGER NOT NULL,
+         PRIMARY KEY (address, source)
+       ) STRICT, WITHOUT ROWID`,
+      'CREATE INDEX remote_answer_by_expiry ON remote_answer (expires_at)',
+      // What this gateway alone has noticed: a source that it does not ask for a while.
+      `CREATE TABLE remote_away (
+         source TEXT PRIMARY KEY,
+         since INTEGER NOT NULL,
+         reason TEXT NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+    ],
+  },
 ];

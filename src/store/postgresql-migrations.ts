@@ -62,4 +62,25 @@ export const postgresqlMigrations: readonly Migration[] = [
       'CREATE INDEX certificate_decision_by_journal ON certificate_decision (journal)',
     ],
   },
+  {
+    version: 2,
+    statements: [
+      `CREATE TABLE remote_sighting (
+         entry bigint NOT NULL REFERENCES known_address (id),
+         source text COLLATE "C" NOT NULL,
+         first_seen bigint NOT NULL,
+         last_seen bigint NOT NULL,
+         PRIMARY KEY (entry, source)
+       )`,
+      `CREATE TABLE remote_answer (
+         address text COLLATE "C" NOT NULL,
+         source text COLLATE "C" NOT NULL,
+         found bigint NOT NULL,
+         asked_at bigint NOT NULL,
+         expires_at bigint NOT NULL,
+         PRIMARY KEY (address, source)
+       )`,
+      'CREATE INDEX remote_answer_by_expiry ON remote_answer (expires_at)',
+    ],
+  },
 ];

@@ -92,3 +92,69 @@ test('trust.restrictedAnchors: domains and purposes are read, and count as ancho
     /a domain/,
   );
 });
+
+describe('directory.sources', () => {
+  const source = {
+    ...{ kind: 'ldap', name: 'partner', base: 'dc=partner,dc=example' },
+    servers: ['ldaps://ldap1.partner.example', 'ldap://[::1]:1389/'],
+  };
+
+  test('are asked by verified TLS, and a password is not shown', async () => {
+    const bind = { dn: 'cn=sealgate', password: { file: 'password' } };
+    const loaded = await load({ sources: [{ ...source, bind, domains: ['Partner.example'] }] });
+    if (loaded.kind !== 'ok') throw new Error('it is well-formed');
+    expect(loaded.config.directory.sources).toMatchObject([
+      {
+        servers: [
+          { host: 'ldap1.partner.example', port: 636, tls: 'implicit', name: 'ldap1.partner.example:636' },
+          { host: '::1', port: 1389, tls: 'starttls', name: '[::1]:1389' },
+        ],
+        ...{ filter: '(mail={address})', scope: 'sub', trust: 'directory', optional: false },
+        domains: ['partner.example'],
+      },
+    ]);
+    expect(loaded.config.directory.lookup).toMatchObject({ timeoutSeconds: 10, failures: 3 });
+    expect(inspect(loaded.config, { depth: 9 }) + JSON.stringify(loaded.config)).not.toContain('opensesame');
+  });
+
+  test.each<[string, object, RegExp]>([
+    ['another kind', { kind: 'http' }, /kind/],
+    ['no server', { servers: [] }, /servers/],
+    ['a URL with more than a place', { servers: ['ldaps://h.example/dc=x??sub'] }, /nothing behind it/],
+    ['a URL with a password', { servers: ['ldaps://cn=x:opensesame@h.example'] }, /ldaps:\/\/HOST/],
+    ['another protocol', { servers: ['https://h.example'] }, /ldaps:\/\/HOST/],
+    [
+      'no TLS to another machine',
+      { servers: ['ldap://h.example'], startTls: false },
+      /startTls: without TLS/,
+    ],
+    [
+      'a password in the file',
+      { bind: { dn: 'cn=x', password: 'opensesame' } },
+      /is not written in this file/,
+    ],
+    ['a login without a password', { bind: { dn: 'cn=x' } }, /password/],
+    ['a filter that finds everybody', { filter: '(mail=*)' }, /it would find everybody/],
+    ['a filter with a place that is none', { filter: '(mail={adress})' }, /\{adress\} is no place/],
+    ['two filters', { filter: '(mail={address})(x=y)' }, /not one filter/],
+    ['a filter that is open', { filter: '(|(mail={address})' }, /not one filter/],
+    ['a broken escape in the filter', { filter: '(cn=\\zz{address})' }, /not one filter/],
+    ['trust that no source can give', { trust: 'verified' }, /trust/],
+    ['a name that another one has', { name: 'other' }, /has this name already/],
+  ])('are refused with %s', async (_, changed, text) => {
+    const said = await problems({
+      sources: [
+        { ...source, name: 'other' },
+        { ...source, ...changed },
+      ],
+    });
+    expect(said).toMatch(text);
+    expect(said).not.toContain('opensesame');
+  });
+
+  test('may do without TLS on this machine', async () => {
+    expect(await problems({ sources: [{ ...source, servers: ['ldap://localhost'], startTls: false }] })).toBe(
+      '',
+    );
+  });
+});

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { openPostgresql } from '../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { directorySuite } from './directory-suite.ts';
+import { remoteSuite } from './remote/remote-suite.ts';
 
 let server: Started<Postgresql>;
 beforeAll(async () => {
@@ -13,7 +14,7 @@ afterAll(async () => {
   await server.stop();
 });
 
-directorySuite(async () => {
+const make = async () => {
   const database = await server.database();
   const { socket: host, port } = server;
   const place = { host, port, database, user: 'test', password: null, tls: null };
@@ -21,4 +22,7 @@ directorySuite(async () => {
     open: () => openPostgresql({ ...place, connections: 8, timeoutSeconds: 10 }, postgresqlMigrations),
     remove: () => Promise.resolve(),
   };
-});
+};
+
+describe('the directory', () => directorySuite(make));
+describe('remote sources', () => remoteSuite(make));

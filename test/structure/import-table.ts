@@ -29,7 +29,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 3,
     folder: 'directory',
-    mayImport: ['pki', 'cms', 'mail/address', 'store', 'pipeline/ports → types'],
+    mayImport: ['connections/loopback', 'pki', 'cms', 'mail/address', 'store', 'pipeline/ports → types'],
   },
   { layer: 3, folder: 'revocation', mayImport: ['pki', 'asn1', 'store', 'pipeline/ports → types'] },
   {
@@ -41,6 +41,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     layer: 4,
     folder: 'config',
     mayImport: [
+      'directory/ldap/filter-template',
       'hsm/closed-to-others',
       'hsm/pkcs11-uri',
       'hsm/pkcs11-uri-place',

@@ -50,6 +50,8 @@ export type MailSystemOptions = {
   crl?: string;
   /** The section `trust.revocation`. */
   revocation?: object;
+  /** What the section `directory` says besides. */
+  directory?: object;
   /** The section `smime`. */
   smime?: object;
   /** The section `append`. */
@@ -193,7 +195,10 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
         })),
       },
       trust: { anchors: [pki.ca.certificateFile], revocation: options.revocation ?? {} },
-      directory: { pinned: (options.pinned ?? []).map((name) => user(name).identity.certificateFile) },
+      directory: {
+        pinned: (options.pinned ?? []).map((name) => user(name).identity.certificateFile),
+        ...options.directory,
+      },
       policy: { rules: options.rules ?? [{ name: 'all', sign: 'require', encrypt: 'if-possible' }] },
       smime: options.smime ?? {},
       append: options.append ?? {},

@@ -1,0 +1,57 @@
+import { limits } from '../../limits.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { readCertificates } from '../../pki/certificate-file.ts';
+import { mayCertificateEncrypt } from '../../pki/key-purpose.ts';
+import { speaksFor } from '../../pki/speaks-for.ts';
+import type { RemoteAnswer } from '../remote/remote-source.ts';
+
+/**
+ * The certificates in values of attributes: DER (RFC 4523 §4.1), or SignedData with certificates (userSMIMECertificate, RFC 2798
+ * §2.8), of which no signature is looked at: what is in a directory is believed because the directory is. Pure.
+ *
+ * Taken is only what speaks for the very address that was asked for, can be encrypted to and has not expired; certificates of
+ * authorities beside them are their chain. What cannot be read is passed over.
+ */
+export function certificatesIn(
+  values: readonly Buffer[],
+  address: string,
+  at: Date,
+  postQuantum: boolean,
+): RemoteAnswer {
+  const found = new Map<string, Certificate>();
+  const chain = new Map<string, Certificate>();
+  let passedOver = Math.max(0, values.length - limits.ldap.values);
+  for (const value of values.slice(0, limits.ldap.values)) {
+    for (const certificate of readable(value)) {
+      if (certificate === null) passedOver++;
+      else if (certificate.basicConstraints?.cA === true) chain.set(certificate.fingerprint, certificate);
+      else if (!isUsable(certificate, address, at, postQuantum)) passedOver++;
+      else found.set(certificate.fingerprint, certificate);
+    }
+  }
+  const newestFirst = [...found.values()].toSorted(
+    (one, other) => other.notBefore.getTime() - one.notBefore.getTime(),
+  );
+  const most = limits.ldap.certificates;
+  return {
+    certificates: newestFirst.slice(0, most),
+    chain: [...chain.values()].slice(0, most),
+    passedOver: passedOver + Math.max(0, newestFirst.length - most),
+  };
+}
+
+function isUsable(certificate: Certificate, address: string, at: Date, postQuantum: boolean): boolean {
+  // One that becomes valid later is taken; it is used from then on.
+  const from = certificate.notBefore > at ? certificate.notBefore : at;
+  return (
+    speaksFor(certificate, address) && mayCertificateEncrypt(certificate, from, postQuantum).kind === 'may'
+  );
+}
+
+function readable(value: Buffer): readonly (Certificate | null)[] {
+  try {
+    return readCertificates(value).slice(0, limits.ldap.certificates);
+  } catch {
+    return [null];
+  }
+}

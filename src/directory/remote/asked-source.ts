@@ -1,0 +1,88 @@
+import { SealgateError } from '../../errors.ts';
+import { limits } from '../../limits.ts';
+import { printable } from '../../log/printable.ts';
+import type { AddressKey } from '../address-key.ts';
+import { Breaker, type BreakerState } from './breaker.ts';
+import type { RemoteAnswer, RemoteSource } from './remote-source.ts';
+import { Turns } from './turns.ts';
+
+/** How one question ended. `milliseconds`: how long it took. */
+export type Asked =
+  | { kind: 'answered'; answer: RemoteAnswer; milliseconds: number }
+  | { kind: 'failed'; reason: string; milliseconds: number }
+  /** It was not asked: it has failed too often just now, or its turn did not come in time. */
+  | { kind: 'not-asked'; reason: string };
+
+export type AskedSourceParts = {
+  /** Of the breaker. */
+  failures: number;
+  retryMs: number;
+  /** Told when the breaker opens (with the reason) and when it closes (null). */
+  onChange(source: RemoteSource, openedBy: string | null): void;
+};
+
+/** One source with all that keeps it from holding mail up: its time limit, its breaker, a bound of questions at once. */
+export class AskedSource {
+  readonly source: RemoteSource;
+  readonly #breaker: Breaker;
+  readonly #turns = new Turns(limits.directory.questionsToSource);
+  readonly #onChange: AskedSourceParts['onChange'];
+
+  constructor(source: RemoteSource, { failures, retryMs, onChange }: AskedSourceParts) {
+    this.source = source;
+    this.#breaker = new Breaker(failures, retryMs);
+    this.#onChange = onChange;
+  }
+
+  get breaker(): BreakerState {
+    return this.#breaker.state(performance.now());
+  }
+
+  /** Never rejects, and takes no longer than the source's time limit and until `signal`. */
+  async ask(key: AddressKey, signal: AbortSignal): Promise<Asked> {
+    if (!(await this.#turns.take(signal)))
+      return { kind: 'not-asked', reason: 'its turn did not come in time' };
+    try {
+      if (!this.#breaker.mayAsk(performance.now())) {
+        return { kind: 'not-asked', reason: 'it has failed several times just now' };
+      }
+      return await this.#askNow(key, signal);
+    } finally {
+      this.#turns.give();
+    }
+  }
+
+  async #askNow(key: AddressKey, signal: AbortSignal): Promise<Asked> {
+    const began = performance.now();
+    const took = () => Math.round(performance.now() - began);
+    const inTime = new AbortController();
+    const abandon = () => inTime.abort();
+    const timer = setTimeout(abandon, this.source.timeoutMs);
+    signal.addEventListener('abort', abandon);
+    if (signal.aborted) abandon();
+    const late = Promise.withResolvers<never>();
+    late.promise.catch(() => undefined);
+    inTime.signal.addEventListener('abort', () => late.reject(new Error('no answer in time')));
+    try {
+      // What it does with the signal is its own affair: nobody waits longer.
+      const asked = this.source.ask(key, inTime.signal);
+      asked.catch(() => undefined);
+      const answer = await Promise.race([asked, late.promise]);
+      if (this.#breaker.succeeded()) this.#onChange(this.source, null);
+      return { kind: 'answered', answer, milliseconds: took() };
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (this.#breaker.failed(performance.now())) this.#onChange(this.source, reason);
+      return { kind: 'failed', reason, milliseconds: took() };
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abandon);
+      inTime.abort();
+    }
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof SealgateError) return printable(error.reason ?? error.publicText);
+  return printable(error instanceof Error ? error.message : String(error));
+}

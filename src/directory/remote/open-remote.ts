@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises';
+import { SealgateError } from '../../errors.ts';
+import type { Log } from '../../log/log.ts';
+import type { Clock } from '../../pipeline/ports.ts';
+import type { Certificate } from '../../pki/certificate.ts';
+import { validatePath } from '../../pki/path.ts';
+import type { TrustAnchors } from '../../pki/trust-anchors.ts';
+import type { SqlStore } from '../../store/sql-store.ts';
+import { ldapTls } from '../ldap/connection.ts';
+import { type LdapSettings, LdapSource } from '../ldap/ldap-source.ts';
+import { clearAway, noteAway } from './away.ts';
+import { RemoteLookups } from './remote-lookups.ts';
+
+/** `directory.sources` and `directory.lookup` of the configuration. */
+export type RemoteSettings = {
+  sources: readonly (Omit<LdapSettings, 'tls' | 'timeoutMs'> & {
+    ca: string | null;
+    serverName: string | null;
+    timeoutSeconds: number;
+  })[];
+  lookup: {
+    timeoutSeconds: number;
+    foundHours: number;
+    noneMinutes: number;
+    failures: number;
+    retrySeconds: number;
+  };
+};
+
+export type OpenRemoteParts = {
+  settings: RemoteSettings;
+  /** Where certificates are; several gateways may share it. */
+  store: SqlStore;
+  /** The gateway's own, for what it alone has noticed; null: that is kept nowhere. */
+  own: SqlStore | null;
+  anchors: TrustAnchors;
+  intermediates: readonly Certificate[];
+  postQuantum: boolean;
+  clock: Clock;
+  log: Log;
+};
+
+/**
+ * Remote sources as they are configured; nothing is asked yet. null: there are none.
+ *
+ * @throws SealgateError `directory.source-ca` (permanent)
+ */
+export async function openRemote(parts: OpenRemoteParts): Promise<RemoteLookups | null> {
+  const { settings, store, own, anchors, intermediates, postQuantum, clock, log } = parts;
+  if (own !== null) await clearAway(own);
+  if (settings.sources.length === 0) return null;
+  const sources = await Promise.all(
+    settings.sources.map(async ({ ca, serverName, timeoutSeconds, ...rest }) => {
+      const tls = ldapTls(ca === null ? null : await authorities(ca, rest.name), serverName);
+      return new LdapSource({ ...rest, tls, timeoutMs: timeoutSeconds * 1_000 }, clock, postQuantum);
+    }),
+  );
+  const { timeoutSeconds, foundHours, noneMinutes, failures, retrySeconds } = settings.lookup;
+  return new RemoteLookups({
+    ...{ sources, store, clock, log },
+    settings: {
+      ...{ timeoutMs: timeoutSeconds * 1_000, foundMs: foundHours * 3_600_000, noneMs: noneMinutes * 60_000 },
+      ...{ failures, retryMs: retrySeconds * 1_000 },
+    },
+    leadsToAnchor: (certificate, chain, address) =>
+      validatePath({
+        ...{ certificate, pool: [...chain, ...intermediates], anchors: anchors.for('encryption', address) },
+        ...{ at: clock(), purpose: 'email-protection' },
+      }).outcome === 'valid',
+    onChange: (source, reason) => {
+      if (own !== null) noteAway(own, { source, reason, at: clock(), log });
+    },
+  });
+}
+
+async function authorities(file: string, source: string): Promise<string> {
+  try {
+    const text = await readFile(file, 'utf8');
+    if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+    throw new Error('no certificate in PEM form');
+  } catch (cause) {
+    throw new SealgateError({
+      code: 'directory.source-ca',
+      publicText: `The file ${file} with the authorities for the directory source ${source} cannot be used; give a readable PEM file.`,
+      duration: 'permanent',
+      reason: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
+  }
+}

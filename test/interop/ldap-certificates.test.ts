@@ -1,0 +1,91 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runProgram } from '../../src/evaluation/run-program.ts';
+import { addressOf, type MailSystem, opensslOpen, startMailSystem } from '../support/mail-system.ts';
+import type { Started } from '../support/services/disposable.ts';
+import { type Slapd, slapd } from '../support/services/slapd.ts';
+
+/** A gateway that knows nobody's certificate, and an LDAP server that knows Bob's. */
+describe('a correspondent whose certificate is only in LDAP', () => {
+  let server: Started<Slapd>;
+  let system: MailSystem;
+
+  beforeAll(async () => {
+    server = await slapd();
+    system = await startMailSystem({
+      users: ['alice', 'bob', 'carol'],
+      directory: {
+        sources: [
+          {
+            ...{ kind: 'ldap', name: 'partner', base: server.base, ca: server.caFile, timeoutSeconds: 2 },
+            servers: [`ldap://localhost:${server.port}`],
+          },
+        ],
+        lookup: { failures: 1, retrySeconds: 3_600 },
+      },
+    });
+    const der = new X509Certificate(await readFile(system.user('bob').identity.certificateFile)).raw;
+    await server.restart([
+      { rdn: 'cn=Bob', mail: addressOf('bob'), values: { 'userCertificate;binary': [der] } },
+    ]);
+  });
+  afterAll(async () => {
+    await system?.stop();
+    await server?.stop();
+  });
+
+  const sealgate = async (...args: string[]) =>
+    (
+      await runProgram(process.execPath, ['src/main.ts', ...args, '--config', system.configFile])
+    ).stdout.toString();
+
+  it('gets encrypted mail, the first one too', async () => {
+    await system.send('alice', { to: addressOf('bob'), subject: 'one', text: 'the boathouse key' });
+    const [mail] = system.taken();
+    expect(mail?.octets.toString()).not.toContain('boathouse');
+    const opened = await opensslOpen(system, mail?.octets ?? Buffer.alloc(0), 'bob');
+    expect(opened.toString()).toContain('the boathouse key');
+  });
+
+  it('is said by “cert lookup”, “cert why” and “policy explain” to be known from there', async () => {
+    expect(JSON.parse(await sealgate('cert', 'lookup', addressOf('bob'), '--json'))).toMatchObject({
+      address: addressOf('bob'),
+      sources: [
+        {
+          ...{ name: 'partner', kind: 'ldap', outcome: 'answered', milliseconds: expect.any(Number) },
+          ...{ certificates: [{ fingerprint: expect.any(String) }], breaker: { open: false } },
+        },
+      ],
+    });
+    expect(await sealgate('cert', 'why', addressOf('bob'))).toMatch(
+      /verified, current, from an LDAP directory \(now in partner\)/,
+    );
+    const explained = await sealgate(
+      'policy',
+      'explain',
+      '--from',
+      addressOf('alice'),
+      '--to',
+      addressOf('bob'),
+    );
+    expect(explained).toMatch(/from an LDAP directory \(now in "?partner"?\)/);
+  });
+
+  it('gets it while the server hangs too, and whom nobody knows waits instead of getting it open', async () => {
+    server.pause();
+    try {
+      const to = addressOf('carol');
+      await expect(system.send('alice', { to, subject: 'two', text: 'open' })).rejects.toThrow(/4\.4\.3/);
+      await system.send('alice', { to: addressOf('bob'), subject: 'three', text: 'the boathouse key' });
+    } finally {
+      server.resume();
+    }
+    const sent = system.taken();
+    expect(sent).toHaveLength(1);
+    expect(sent[0]?.octets.toString()).not.toContain('boathouse');
+    const said = await sealgate('cert', 'lookup', addressOf('carol'));
+    expect(said).toMatch(/partner \(ldap\): 0 found/);
+    expect(said).toMatch(/given it up for a while since .*no answer in time/);
+  });
+});
