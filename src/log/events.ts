@@ -188,7 +188,7 @@ type DirectoryEvent =
   | { event: 'directory.harvest-failed'; level: 'warn'; address: string; reason: string }
   /** A recipient's certificates could not be looked up: mail there is refused for now. */
   | { event: 'directory.lookup-failed'; level: 'warn'; reason: string }
-  /** A remote source gave no answer, or was not asked. `reason` may have a server's own words. */
+  /** A remote source gave no answer. `reason` may have a server's own words. */
   | { event: 'directory.source-failed'; level: 'warn'; source: string; reason: string }
   /** It has failed so often that it is not asked for a while. */
   | { event: 'directory.source-away'; level: 'warn'; source: string; reason: string }

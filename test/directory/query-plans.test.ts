@@ -15,6 +15,13 @@ import {
   updateSeen,
 } from '../../src/directory/certificate-rows.ts';
 import { decideOnCertificate, decideUnderAddress, selectJournalOf } from '../../src/directory/decisions.ts';
+import {
+  deleteExpiredAnswers,
+  deleteSighting,
+  selectAnswers,
+  upsertAnswer,
+  upsertSighting,
+} from '../../src/directory/remote/remote-rows.ts';
 import { type CertificateSearch, searchCondition } from '../../src/directory/search.ts';
 import { openPostgresql } from '../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
@@ -51,6 +58,11 @@ const LOOKUPS: readonly [string, Statement][] = [
   ...decideOnCertificate(print, 'trust', deciding).map(
     (one, i) => [`trust, ${i}`, one] as [string, Statement],
   ),
+  ['what remote sources said', selectAnswers(key.exact, 1)],
+  ['an answer of one', upsertAnswer('partner', key.exact, { found: 1, now: 1, expires: 2 })],
+  ['a certificate that it has', upsertSighting('partner', key.exact, print, 1)],
+  ['one that it has no more', deleteSighting('partner', 1)],
+  ['answers that count no more', deleteExpiredAnswers(1)],
   ['a search by domain', found({ domain: 'partner.example' })],
   ['a search by serial number', found({ serial: '01' })],
   ['a search by fingerprint', found({ fingerprint: print })],

@@ -85,13 +85,15 @@ export class LdapSource implements RemoteSource {
   /** Values of the attributes, of all entries that are found. */
   async #search(server: LdapServer, key: AddressKey, signal: AbortSignal): Promise<Buffer[]> {
     const { tls, allowPlaintext, bind, base, scope, filter, attributes } = this.#settings;
-    const socket = await connectLdap(server, { tls, allowPlaintext, signal });
     const { Client } = await import('ldapts');
+    const socket = await connectLdap(server, { tls, allowPlaintext, signal });
     const stream = new MessageStream(socket, limits.ldap);
-    const abandon = () => stream.destroy(new Error('no answer in time'));
+    const abandon = () => stream.fail(new Error('no answer in time'));
     signal.addEventListener('abort', abandon);
     if (signal.aborted) abandon();
-    const client = new Client({ url: 'ldap://localhost', createConnection: once(stream) });
+    const client = new Client({
+      ...{ url: 'ldap://localhost', createConnection: once(stream), timeout: this.timeoutMs },
+    });
     try {
       if (bind !== null) await client.bind(bind.dn, bind.password.reveal());
       const { searchEntries } = await client.search(base, {
@@ -110,6 +112,8 @@ export class LdapSource implements RemoteSource {
         ),
       );
       return [...new Map(values.map((value) => [value.toString('latin1'), value])).values()];
+    } catch (error) {
+      throw stream.failure ?? error;
     } finally {
       signal.removeEventListener('abort', abandon);
       await leave(client, stream);

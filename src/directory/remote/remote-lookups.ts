@@ -117,7 +117,7 @@ export class RemoteLookups {
       await noting.inTurn(key.exact, () =>
         askingDirectory(() => this.#learn(one.source, key, asked.answer, noting)),
       );
-    } else {
+    } else if (asked.kind === 'failed') {
       this.#parts.log.write({
         ...{ event: 'directory.source-failed', level: 'warn', source: one.source.name, reason: asked.reason },
       });
