@@ -85,7 +85,11 @@ describe('a new epoch', () => {
       const near = await mails(mbsync.inbox);
       expect(near).toHaveLength(3);
       const said = JSON.parse(await newEpoch('--json')) as object;
-      expect(said).toMatchObject({ login: addressOf('bob'), mailbox: null, servers: [{ known: expect.any(Number) }] });
+      expect(said).toMatchObject({
+        login: addressOf('bob'),
+        mailbox: null,
+        servers: [{ known: expect.any(Number) }],
+      });
       for (let run = 0; run < 2; run++) {
         const { succeeded, transcript } = await mbsync.sync();
         expect(succeeded, transcript).toBe(true);
