@@ -10,6 +10,7 @@ import { imapEpochTargets } from './targets/imap-epoch.ts';
 import { imapInflateTargets } from './targets/imap-inflate.ts';
 import { imapPlainTargets } from './targets/imap-plain.ts';
 import { keyStoreTargets } from './targets/key-store.ts';
+import { ldapTargets } from './targets/ldap.ts';
 import { mailTargets } from './targets/mail.ts';
 import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
@@ -26,6 +27,7 @@ export const targets: readonly FuzzTarget[] = [
   ...cmsTargets,
   ...pkiTargets,
   ...directoryTargets,
+  ...ldapTargets,
   ...hsmTargets,
   ...keyStoreTargets,
   ...smimeTargets,
