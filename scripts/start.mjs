@@ -3,6 +3,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { keepCompiledCode } from './compiled-code.mjs';
 import { EVALUATION_PACKAGES } from './debian.mjs';
 import { prepare, ROOT } from './prepare.mjs';
 import { runMain } from './progress.mjs';
@@ -16,6 +17,7 @@ const MAIL_SERVER = {
 
 await runMain(async (args) => {
   const node = await prepare(runsEvaluation(args) ? MAIL_SERVER : {});
+  keepCompiledCode();
   return runAsIfExecuted(node, ['--max-semi-space-size=8', join(ROOT, 'src/main.ts'), 'serve', ...args]);
 });
 

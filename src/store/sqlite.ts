@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { migrations as allMigrations, type Migration } from './migrations.ts';
@@ -109,7 +110,10 @@ class SqliteStore implements SqlStore {
       };
       // The thread beside this file, whether this is the source or was compiled.
       const module = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
-      const worker = new Worker(new URL(module, import.meta.url), { workerData: data, env: {} });
+      const worker = new Worker(new URL(module, import.meta.url), {
+        workerData: data,
+        env: onlyCompiledCode(),
+      });
       const waiting = new Map<number, Waiting>();
       let fault = 'its thread ended';
       worker.on('message', (response: Response) => {
@@ -140,6 +144,12 @@ class SqliteStore implements SqlStore {
       });
     });
   }
+}
+
+/** Nothing but where Node keeps what it makes of source text, if it does: without it each thread loads what reads TypeScript. */
+function onlyCompiledCode(): NodeJS.ProcessEnv {
+  const ofThisVersion = getCompileCacheDir();
+  return ofThisVersion === undefined ? {} : { NODE_COMPILE_CACHE: dirname(ofThisVersion) };
 }
 
 function take(waiting: Map<number, Waiting>, id: number): Waiting | undefined {
