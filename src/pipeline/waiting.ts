@@ -1,0 +1,74 @@
+import type { SealgateError } from '../errors.ts';
+import type { MailId } from '../ids.ts';
+import type { HeaderProtection } from '../mail/header-protection.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import type { CertificateTrust, RuleAlgorithms, SubjectConfidentiality, TlsDemand } from '../policy/rules.ts';
+import type { Envelope, Recipient } from '../smtp/envelope.ts';
+
+/**
+ * What the story out needs of mail that waits for a certificate, and what that needs of the story. Whatever a private key of the
+ * sender has to do was done before the client's 250: later only certificates are needed, and nobody's login.
+ */
+
+/** What the rule asked for. Kept with the mail (JSON), so that a later change of the rules changes nothing for it. */
+export type HoldTerms = {
+  rule: string;
+  /** The sender is asked what to do. */
+  ask: boolean;
+  minTrust: CertificateTrust;
+  revocation: 'soft' | 'hard';
+  algorithms: RuleAlgorithms | null;
+  subject: SubjectConfidentiality;
+  requireTls: TlsDemand;
+};
+
+/** One mail for the recipients who wait under the same terms. */
+export type MailToHold = {
+  id: MailId;
+  /** The one address of the From field. */
+  from: string;
+  login: string;
+  listener: string;
+  /** Decoded, for the sender's own eyes; null: there is none, or it is not to be shown outside the mail. */
+  shownSubject: string | null;
+  envelope: Pick<Envelope, 'reversePath' | 'mailParameters'>;
+  /** `because`: a clause for people: why it could not be encrypted now. */
+  recipients: readonly { recipient: Recipient; because: string }[];
+  terms: HoldTerms;
+  /** What is encrypted when the time comes: signed already, where the rule says so. */
+  encryptable: Buffer;
+  /** How the header is protected then; null: it is inside `encryptable` already. */
+  headerProtection: HeaderProtection | null;
+  /** Signed and readable by all: what leaves where the sender chooses so; null: the rule does not let it. */
+  readable: Buffer | null;
+  /** The sender's own certificate, for the copy that she reads. */
+  own: { certificate: Certificate; readsOaep: boolean } | null;
+  /** A signed note of the sender to those who wait, which asks for a signed answer; null: none. */
+  introduction: Buffer | null;
+};
+
+export interface Holding {
+  /**
+   * Durable, all of it, when the promise resolves.
+   *
+   * @throws SealgateError `holding.*` where it cannot be kept; nothing is kept then
+   */
+  hold(mails: readonly MailToHold[]): Promise<void>;
+}
+
+/** What a mail that waits is to one of its recipients now. */
+export type HeldProtection =
+  /** A whole message for this recipient alone. */
+  | { kind: 'ready'; octets: Buffer }
+  /** `because`: a clause for people. */
+  | { kind: 'waiting'; because: string }
+  /** Somebody who must be asked does not answer, or cannot now. */
+  | { kind: 'later'; error: SealgateError };
+
+/** Judges by the terms of the mail and by what is known now; no private key is used. Never less protected than the terms say. */
+export interface HeldProtector {
+  protect(
+    mail: Pick<MailToHold, 'id' | 'from' | 'terms' | 'encryptable' | 'headerProtection' | 'own'>,
+    recipient: Recipient,
+  ): Promise<HeldProtection>;
+}

@@ -1,0 +1,77 @@
+import type { MailId } from '../ids.ts';
+import type { Envelope, Recipient } from '../smtp/envelope.ts';
+import type { Reply } from '../smtp/reply.ts';
+import type { Statement } from '../store/sql-store.ts';
+
+/** What the gateway delivers by itself, and what it needs for that. */
+
+/** Why the gateway delivers it. */
+export type Purpose =
+  /** Mail of a person that waited; what fails is reported to her. */
+  | 'released'
+  /** A note of a person to somebody whose certificate is missing. */
+  | 'introduction'
+  /** A copy for an archive (RFC 9051 APPEND). */
+  | 'archive'
+  /** Written by the gateway: what fails is logged, and no report is made of it. */
+  | 'question'
+  | 'notice'
+  | 'report';
+
+export type Way =
+  /** To the configured mail server. */
+  | { kind: 'smtp' }
+  /** Into a mailbox. `archive`: its name in the configuration; `login`: the sender's. */
+  | { kind: 'append'; archive: string; login: string };
+
+export type MailToDeliver = {
+  /** Of the mail that it is or belongs to: it is in the log, and in replies. */
+  id: MailId;
+  purpose: Purpose;
+  way: Way;
+  /** `reversePath` null: nobody hears of a failure. */
+  envelope: Envelope;
+  /** It must not leave but by TLS. */
+  requireTls: boolean;
+  /** It is a failure when it has not left by then. */
+  expiresAt: Date;
+  octets: Buffer;
+};
+
+/** A mail whose octets lie in the spool, and whose rows are still to be written. */
+export type Staged = {
+  /** For a transaction with others of the same database. */
+  statements: readonly Statement[];
+  /** To be called once they are written: the delivery begins. */
+  committed(): void;
+  /** To be called where they will not be: what was spooled goes. Never rejects. */
+  dropped(): Promise<void>;
+};
+
+export interface Queue {
+  /** Durable when the promise resolves. @throws SealgateError `queue.*`, temporary; nothing is kept then */
+  enqueue(mails: readonly MailToDeliver[]): Promise<void>;
+  /** The same in two steps. */
+  stage(mail: MailToDeliver): Promise<Staged>;
+}
+
+/** Files that only the gateway's own key opens, each written once. Names are random and say nothing. */
+export interface SealedSpool {
+  /** On the disk, with its folder, when the promise resolves. No private key is used. @throws SealgateError `queue.spool`, temporary */
+  write(octets: Buffer): Promise<string>;
+  /** @throws SealgateError `queue.spool`, `key.unavailable` (temporary); `queue.damaged` (permanent) */
+  read(name: string): Promise<Buffer>;
+  /** One that is not there is none to remove. Never rejects. */
+  remove(name: string): Promise<void>;
+}
+
+/** Takes one mail one step on. */
+export interface Courier {
+  /** What became of each recipient, in their order. Never rejects. */
+  deliver(mail: Omit<MailToDeliver, 'expiresAt'>): Promise<readonly DeliveryOutcome[]>;
+}
+
+export type DeliveryOutcome =
+  | { recipient: Recipient; kind: 'delivered'; reply: Reply | null }
+  | { recipient: Recipient; kind: 'later'; reply: Reply | null; because: string }
+  | { recipient: Recipient; kind: 'failed'; reply: Reply | null; because: string };
