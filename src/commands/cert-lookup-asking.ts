@@ -1,11 +1,10 @@
 import { addressKey } from '../directory/address-key.ts';
 import type { Asked } from '../directory/remote/asked-source.ts';
 import { type Away, sourcesAway } from '../directory/remote/away.ts';
-import { openRemote } from '../directory/remote/open-remote.ts';
 import type { RemoteSource } from '../directory/remote/remote-source.ts';
-import { SqlDirectory } from '../directory/sql-directory.ts';
 import { SealgateError } from '../errors.ts';
-import { certificatesOf, trustAnchorsOf } from '../gateway.ts';
+import { openDirectory } from '../gateway/directory.ts';
+import { loadTrust } from '../gateway/trust.ts';
 import { silentLog } from '../log/log.ts';
 import { printable } from '../log/printable.ts';
 import { nameForPeople } from '../pki/name.ts';
@@ -32,16 +31,11 @@ export async function lookUp(address: string, options: CertOptions): Promise<voi
     });
   }
   const found = await withDirectory(options, async ({ config, store, certificates, pinned }) => {
-    const clock = () => new Date();
-    const [anchors, intermediates] = await Promise.all([
-      trustAnchorsOf(config.trust),
-      certificatesOf(config.trust.intermediates),
-    ]);
-    const remote = await openRemote({
-      ...{ settings: config.directory, store: certificates, own: null, anchors, intermediates, clock },
-      ...{ postQuantum: config.smime.postQuantum, log: silentLog },
-    });
-    const directory = new SqlDirectory({ store: certificates, pinned, clock, log: silentLog, remote });
+    const trust = await loadTrust(config.trust);
+    const directory = await openDirectory(
+      { config, log: silentLog, clock: () => new Date() },
+      { certificates, pinned, trust, outages: null },
+    );
     const away = await sourcesAway(store);
     return (await directory.askRemote(key)).map(
       (one): SourceAsked => ({ ...one, away: away.find(({ source }) => source === one.source.name) ?? null }),

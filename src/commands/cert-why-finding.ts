@@ -1,10 +1,9 @@
-import { join } from 'node:path';
 import { addressKey } from '../directory/address-key.ts';
 import { unusedBecause } from '../directory/because.ts';
 import { pinnedSpelling } from '../directory/pinned-files.ts';
 import type { AddressHistory, DirectoryEntry, JournalEntry } from '../directory/register.ts';
 import { isHearsay } from '../directory/usable.ts';
-import { certificatesOf, trustAnchorsOf } from '../gateway.ts';
+import { loadTrust, openRevocationFor } from '../gateway/trust.ts';
 import { silentLog } from '../log/log.ts';
 import type { Standing } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -13,7 +12,6 @@ import { mayCertificateEncrypt, mayCertificateSign } from '../pki/key-purpose.ts
 import { validatePath } from '../pki/path.ts';
 import type { PathReport } from '../pki/path-report.ts';
 import { speaksFor } from '../pki/speaks-for.ts';
-import { openRevocation } from '../revocation/open-revocation.ts';
 import { type CertOptions, fingerprintFrom, type OpenDirectory, withDirectory } from './cert-options.ts';
 import { type CertificateWhy, judgedWhy, type Why } from './cert-why-judgement.ts';
 import { whyJson, whyLines } from './cert-why-text.ts';
@@ -39,15 +37,9 @@ async function findOut(asked: string, open: OpenDirectory): Promise<Why> {
   const at = new Date();
   const { config, register } = open;
   const subjects = asked.includes('@') ? await ofAddress(asked, open) : await ofFingerprint(asked, open);
-  const [anchors, intermediates] = await Promise.all([
-    trustAnchorsOf(config.trust),
-    certificatesOf(config.trust.intermediates),
-  ]);
-  const revocation = await openRevocation({
-    settings: config.trust.revocation,
-    file: join(config.stateFolder, 'revocation.sqlite'),
-    ...{ anchors: [...anchors.all], intermediates, clock: () => at, log: silentLog },
-  });
+  const trust = await loadTrust(config.trust);
+  const { anchors, intermediates } = trust;
+  const revocation = await openRevocationFor({ config, clock: () => at, log: silentLog }, trust);
   try {
     const certificates: CertificateWhy[] = [];
     for (const { certificate, address, entries, file, unused } of subjects) {

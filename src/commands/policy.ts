@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config/load.ts';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
-import { openRemote } from '../directory/remote/open-remote.ts';
-import { SqlDirectory } from '../directory/sql-directory.ts';
 import { SealgateError } from '../errors.ts';
-import { certificatesOf, trustAnchorsOf } from '../gateway.ts';
+import { openDirectory } from '../gateway/directory.ts';
+import { judgingParts } from '../gateway/outbound.ts';
+import { loadTrust, openRevocationFor } from '../gateway/trust.ts';
 import { type KeySources, openKeySources, startKeyClient } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
 import { restingPlace } from '../hsm/resting-place.ts';
@@ -15,7 +14,6 @@ import { silentLog } from '../log/log.ts';
 import { explainSubmission } from '../pipeline/explain-submission.ts';
 import { explainedLines } from '../pipeline/explained-lines.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
-import { openRevocation } from '../revocation/open-revocation.ts';
 import { configuredLogin } from '../sasl/configured-login.ts';
 import { Principal } from '../sasl/principal.ts';
 import type { Recipient } from '../smtp/envelope.ts';
@@ -90,24 +88,10 @@ async function explainMail({
   const { loginIsAddress, list: principals } = config.principals;
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = Principal.named(configuredLogin(login ?? from));
-  const [anchors, intermediates] = await Promise.all([
-    trustAnchorsOf(config.trust),
-    certificatesOf(config.trust.intermediates),
-  ]);
-  const remote = await openRemote({
-    ...{ settings: config.directory, store: certificates, own: null, anchors, intermediates, clock },
-    ...{ postQuantum: config.smime.postQuantum, log: silentLog },
-  });
-  const directory = new SqlDirectory({ store: certificates, pinned, clock, log: silentLog, remote });
-  const revoked = opened.adopt(
-    await openRevocation({
-      settings: config.trust.revocation,
-      file: join(config.stateFolder, 'revocation.sqlite'),
-      ...{ anchors: [...anchors.all], intermediates, clock, log: silentLog },
-    }),
-    (one) => one.close(),
-  );
-  const revocation = { standing: revoked.standing, failure: config.trust.revocation.failure };
+  const opening = { config, log: silentLog, clock };
+  const trust = await loadTrust(config.trust);
+  const directory = await openDirectory(opening, { certificates, pinned, trust, outages: null });
+  const revocation = opened.adopt(await openRevocationFor(opening, trust), (one) => one.close());
   const explained = await explainSubmission(
     {
       id: newMailId(),
@@ -122,14 +106,10 @@ async function explainMail({
     // What the server offers shows when it is called: here it is what the listener's settings ask for.
     { tls: tlsUpstream(config, listener), requireTls: tlsUpstream(config, listener) },
     {
-      ...{ keyring, directory, clock, revocation, log: silentLog },
+      ...{ ...judgingParts(config, { keyring, revocation, clock }), directory, log: silentLog },
       delivered: NOTHING_DELIVERED,
       rules: config.policy.rules,
       groups: config.policy.groups,
-      algorithms: config.smime,
-      addressAlgorithms: principals.flatMap(({ login: each, profiles: own }) =>
-        own.map((one) => ({ ...one, login: each })),
-      ),
     },
   );
   const text = json === true ? JSON.stringify(explained, null, 2) : explainedLines(explained).join('\n');

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { type ContentEncryptionName, contentEncryptionNames } from '../cms/content-encryption.ts';
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
-import { certificatesOf, trustAnchorsOf } from '../gateway.ts';
+import { certificatesOf, trustAnchorsOf } from '../gateway/trust.ts';
 import { silentLog } from '../log/log.ts';
 import { readRootFrom } from '../mail/entity-source.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';

@@ -67,7 +67,7 @@ describe('what the gateway loads', () => {
 
   test('reads the private key of its TLS listeners and no other file of that kind, and says so', () => {
     const reading = loaded.filter(({ text }) => /\bkey: await readFile\(|readPrivateFile\(/.test(text));
-    expect(reading.map(({ path }) => path)).toEqual(['gateway.ts']);
+    expect(reading.map(({ path }) => path)).toEqual(['gateway/listener-tls.ts']);
     const limits = readFileSync(join(ROOT, 'docs/limits.md'), 'utf8');
     expect(limits).toMatch(/The key of the TLS listeners is in the gateway's own memory/);
   });

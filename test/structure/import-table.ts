@@ -137,6 +137,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   },
   { layer: 9, folder: 'evaluation', mayImport: ['everything'] },
   { layer: 9, folder: 'commands', mayImport: ['everything'] },
+  { layer: 9, folder: 'gateway', mayImport: ['everything'] },
   { layer: 9, folder: 'gateway.ts', mayImport: ['everything'] },
   { layer: 9, folder: 'main.ts', mayImport: ['everything'] },
 ];

@@ -1,0 +1,115 @@
+import type { Config } from '../config/load.ts';
+import { FailedLogins } from '../connections/failed-logins.ts';
+import { startImapListener } from '../imap-proxy/listener.ts';
+import type { SearchScope } from '../imap-proxy/search/open-undecided.ts';
+import type { OutboundStory } from '../pipeline/ports.ts';
+import { startPop3Listener } from '../pop3-proxy/listener.ts';
+import { startSubmissionListener } from '../smtp-in/listener.ts';
+import type { Installation } from '../store/installation.ts';
+import { type ListenerTls, loadListenerTls } from './listener-tls.ts';
+import type { Closable, Opening } from './opening.ts';
+import type { Ports } from './ports.ts';
+import type { ReadingSide } from './reading.ts';
+import { mailServerOf, type ProxyListener } from './upstreams.ts';
+
+export type MailListenerParts = {
+  outbound: OutboundStory;
+  reading: ReadingSide;
+  installation: Installation;
+};
+
+/** Mail clients are taken from here on, and their mail servers called for them. */
+export async function startMailListeners(
+  opening: Opening,
+  { outbound, reading, installation }: MailListenerParts,
+  ports: Ports,
+): Promise<void> {
+  const { config, log, opened } = opening;
+  const tls = await loadListenerTls(config.tls);
+  const shared = { tls, log, hostname: config.hostname, failedLogins: new FailedLogins() };
+  const running = (listener: ProxyListener, started: Closable & { port: number }) =>
+    ports.add(listener, opened.keep(started).port);
+  for (const listener of config.submission) {
+    running(listener, await startSubmission(listener, shared, outbound));
+  }
+  for (const listener of config.imap) {
+    running(listener, await startImap(listener, shared, reading, installation));
+  }
+  for (const listener of config.pop3) {
+    running(listener, await startPop3(listener, shared, reading, installation));
+  }
+}
+
+type Shared = {
+  tls: ListenerTls | null;
+  log: Opening['log'];
+  hostname: string;
+  failedLogins: FailedLogins;
+};
+
+function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
+  const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
+  return startSubmissionListener({
+    ...common(listener, shared),
+    ...{ upstream: mailServerOf(listener), story, maxMessageOctets },
+    ...(assumeLogin === null ? {} : { assumeLogin }),
+  });
+}
+
+function startImap(
+  listener: Config['imap'][number],
+  shared: Shared,
+  reading: ReadingSide,
+  { viewSecret, id: installationId }: Installation,
+) {
+  const { story, storing, openings, hasKeys, refresh, foreign, keywords } = reading;
+  return startImapListener({
+    ...common(listener, shared),
+    upstream: mailServerOf(listener),
+    ...{ story, storing, openings, hasKeys, viewSecret, installationId },
+    reading: reading.of(listener),
+    ...(refresh === null ? {} : { refresh }),
+    ...(foreign === null ? {} : { foreign }),
+    ...(keywords === null ? {} : { keywords }),
+    keyAway: listener.keyAway,
+    search: searchScope(listener.search),
+    warmUp: listener.warmUp,
+    relayMechanisms: listener.relayMechanisms,
+    rawLoginSuffix: listener.rawLoginSuffix,
+    hiddenCapabilities: listener.hiddenCapabilities,
+    compressUpstream: listener.compressUpstream,
+  });
+}
+
+function searchScope({ in: kind, messages, seconds }: Config['imap'][number]['search']): SearchScope {
+  return kind === 'opened' ? { kind } : { kind, messages, milliseconds: seconds * 1_000 };
+}
+
+function startPop3(
+  listener: Config['pop3'][number],
+  shared: Shared,
+  reading: ReadingSide,
+  { viewSecret, id: installationId }: Installation,
+) {
+  const { story, openings, hasKeys } = reading;
+  return startPop3Listener({
+    ...common(listener, shared),
+    upstream: mailServerOf(listener),
+    ...{ story, openings, hasKeys, viewSecret, installationId },
+    reading: reading.of(listener),
+    topBody: listener.topBody,
+    relayMechanisms: listener.relayMechanisms,
+    rawLoginSuffix: listener.rawLoginSuffix,
+  });
+}
+
+function common(listener: ProxyListener, { tls: material, log, hostname, failedLogins }: Shared) {
+  const { name, host, port, tls, maxConnections, allowPlaintext, proxyProtocolFrom, oldTls } = listener;
+  const { maxConnectionsPerAddress, unlimitedNetworks } = listener;
+  return {
+    ...{ name, host, port, tls, maxConnections, proxyProtocolFrom, log, hostname },
+    ...{ maxConnectionsPerAddress, unlimitedNetworks, failedLogins },
+    allowPlainAuth: allowPlaintext,
+    ...(material === null ? {} : { secureContext: material.context(oldTls) }),
+  };
+}

@@ -1,0 +1,53 @@
+import type { Config } from '../config/load.ts';
+import type { JudgingParts } from '../pipeline/judge-submission.ts';
+import { outboundStory } from '../pipeline/outbound.ts';
+import type { CertificateDirectory, Clock, Keyring, OutboundStory } from '../pipeline/ports.ts';
+import type { Revocation } from '../revocation/open-revocation.ts';
+import { openDecisions } from '../store/decision-records.ts';
+import { deliveredVariants } from '../store/delivered.ts';
+import type { SqlStore } from '../store/sql-store.ts';
+import type { Opening } from './opening.ts';
+import type { PolicyInForce } from './policy-in-force.ts';
+
+export type OutboundParts = {
+  judging: JudgingParts;
+  directory: CertificateDirectory;
+  policy: PolicyInForce;
+  store: SqlStore;
+};
+
+/** The way out: what leaves, for whom, and how. */
+export async function openOutbound(
+  { config, log, clock, opened }: Opening,
+  { judging, directory, policy, store }: OutboundParts,
+): Promise<OutboundStory> {
+  const decisions = await openDecisions(config.stateFolder, config.policy.recordDays, clock);
+  if (decisions !== null) opened.keep(decisions.store);
+  return outboundStory({
+    ...{ ...judging, directory, log },
+    delivered: deliveredVariants(store, clock),
+    get rules() {
+      return policy.rules;
+    },
+    get groups() {
+      return policy.groups;
+    },
+    ...(decisions === null ? {} : { decisions: decisions.records }),
+  });
+}
+
+/** What mail that leaves is judged with, by the gateway and by whoever wants to know beforehand. */
+export function judgingParts(
+  { smime, principals, trust }: Config,
+  { keyring, revocation, clock }: { keyring: Keyring; revocation: Revocation; clock: Clock },
+): JudgingParts {
+  return {
+    keyring,
+    algorithms: smime,
+    addressAlgorithms: principals.list.flatMap(({ login, profiles }) =>
+      profiles.map((profile) => ({ ...profile, login })),
+    ),
+    revocation: { standing: revocation.standing, failure: trust.revocation.failure },
+    clock,
+  };
+}

@@ -1,0 +1,66 @@
+import type { Config } from '../config/load.ts';
+import { type MailServer, type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
+import { SealgateError } from '../errors.ts';
+import { connectUpstream as connectImap } from '../imap-proxy/upstream-connection.ts';
+import { connectUpstream as connectPop3 } from '../pop3-proxy/upstream-connection.ts';
+import { connectUpstream as connectSmtp } from '../smtp-out/connect.ts';
+
+/** A listener of any kind that has a mail server behind it. */
+export type ProxyListener = Config['imap'][number] | Config['pop3'][number] | Config['submission'][number];
+
+/** The mail server behind a listener, as connections are made to it. */
+export function mailServerOf({ upstream }: ProxyListener): MailServerOptions {
+  const { host, port, tls, allowPlaintext, ca, serverName, proxyProtocol, tellClientAddress } = upstream;
+  return {
+    ...{ host, port, tls, allowPlaintext, proxyProtocol, tellClientAddress },
+    ...(ca === null ? {} : { caFile: ca }),
+    ...(serverName === null ? {} : { serverName }),
+  };
+}
+
+/**
+ * Calls every upstream once, as a session would, and hangs up.
+ *
+ * @throws SealgateError `upstream.check-failed` with the listener, the server and what to do.
+ */
+export async function checkUpstreams(config: Config): Promise<void> {
+  await Promise.all([
+    ...config.submission.map((listener) =>
+      checked(listener, async (server) => {
+        const client = await connectSmtp(server, config.hostname);
+        client.quit();
+      }),
+    ),
+    ...config.imap.map((listener) =>
+      checked(listener, async (server) => {
+        const { wire } = await connectImap(server, null, new AbortController().signal);
+        wire.destroy();
+      }),
+    ),
+    ...config.pop3.map((listener) =>
+      checked(listener, async (server) => {
+        const { replies } = await connectPop3(server, null, new AbortController().signal);
+        replies.leg.write('QUIT\r\n');
+        replies.leg.end();
+      }),
+    ),
+  ]);
+}
+
+async function checked(listener: ProxyListener, call: (server: MailServer) => Promise<void>): Promise<void> {
+  const {
+    name,
+    upstream: { host, port, tls },
+  } = listener;
+  try {
+    await call(await prepareMailServer(mailServerOf(listener)));
+  } catch (cause) {
+    if (!(cause instanceof SealgateError)) throw cause;
+    throw new SealgateError({
+      code: 'upstream.check-failed',
+      duration: 'permanent',
+      publicText: `The mail server ${host}:${port} behind the listener "${name}" cannot be used (${cause.reason ?? cause.publicText}). Check upstream.host, port and tls: ${tls} in the configuration, or start with --no-upstream-check.`,
+      cause,
+    });
+  }
+}
