@@ -276,6 +276,17 @@ export const limits = {
     /** Logins that were accepted, each with its address. */
     acceptedLogins: 20_000,
   },
+  /** Requests to the gateway's own pages and to what it publishes; one on each connection. */
+  http: {
+    /** The request line and all fields together. */
+    headerOctets: 8 * 1024,
+    /** A form, as it is sent; and its fields, or those of a query. */
+    formOctets: 64 * 1024,
+    fields: 200,
+    /** From connecting (TLS not counted) to the last octet of a request; and from then to the last one of the answer. */
+    requestMs: 15_000,
+    answerMs: 30_000,
+  },
   pop3: {
     /** RFC 2449 §4 asks for 255 octets; AUTH with a bearer token needs far more. */
     commandLineOctets: 65_536,
@@ -340,6 +351,13 @@ export const limits = {
     questionsToSource: 16,
     /** Addresses that are looked up at remote sources at once; with more, waiting is hopeless. */
     remoteLookups: 5_000,
+  },
+  /** Mail that the gateway delivers by itself. */
+  queue: {
+    /** On their way at once, recipients not counted. */
+    deliveries: 100_000,
+    /** Of one connection to the mail server. */
+    mailsOfConnection: 50,
   },
   ldap: {
     /** One message of a server: an entry with its certificates. */

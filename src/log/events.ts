@@ -11,7 +11,8 @@ export type Event =
   | ReadingEvent
   | KeyEvent
   | DirectoryEvent
-  | RevocationEvent;
+  | RevocationEvent
+  | QueueEvent;
 
 type GatewayEvent =
   | { event: 'gateway.listening'; level: 'info'; listener: string; host: string; port: number }
@@ -202,3 +203,52 @@ type RevocationEvent =
   | { event: 'revocation.fetch-failed'; level: 'warn'; place: string; reason: string; again: string }
   /** The cache file cannot be read or written: evidence is kept in memory only. */
   | { event: 'revocation.cache-failed'; level: 'warn'; reason: string };
+
+/** What the gateway delivers by itself. `purpose`: why (queue/ports.ts); `delivery`: as `sealgate queue list` shows it. */
+type QueueEvent =
+  | {
+      event: 'queue.enqueued';
+      level: 'info';
+      mail: MailId;
+      delivery: string;
+      purpose: string;
+      recipients: number;
+      octets: number;
+    }
+  | {
+      event: 'queue.delivered';
+      level: 'info';
+      mail: MailId;
+      delivery: string;
+      purpose: string;
+      recipients: number;
+      reply: string;
+    }
+  /** It stays in the queue, and is tried again. */
+  | {
+      event: 'queue.delayed';
+      level: 'warn';
+      mail: MailId;
+      delivery: string;
+      purpose: string;
+      recipients: number;
+      reason: string;
+      again: string;
+    }
+  /** For good; `reported`: its sender is told by mail. */
+  | {
+      event: 'queue.failed';
+      level: 'error';
+      mail: MailId;
+      delivery: string;
+      purpose: string;
+      recipients: number;
+      reason: string;
+      reported: boolean;
+    }
+  /** Files of mails that were never accepted: their client was refused, or the gateway crashed before its answer. */
+  | { event: 'queue.swept'; level: 'info'; files: number }
+  /** Its database cannot be used; nothing is lost, and it is tried again. */
+  | { event: 'queue.unavailable'; level: 'error'; reason: string }
+  /** A mail of the gateway's own leaves without its signature. */
+  | { event: 'queue.not-signed'; level: 'warn'; mail: MailId; code: string };

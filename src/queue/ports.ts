@@ -35,11 +35,17 @@ export type MailToDeliver = {
   requireTls: boolean;
   /** It is a failure when it has not left by then. */
   expiresAt: Date;
+  /** Absent: it leaves at once. Else not before, unless `Queue.begin` says so: until then it can be taken back for certain. */
+  notBefore?: Date;
   octets: Buffer;
 };
 
+/** One entry of the queue. It is also the name of its file in the spool. */
+export type DeliveryId = string;
+
 /** A mail whose octets lie in the spool, and whose rows are still to be written. */
 export type Staged = {
+  delivery: DeliveryId;
   /** For a transaction with others of the same database. */
   statements: readonly Statement[];
   /** To be called once they are written: the delivery begins. */
@@ -49,10 +55,14 @@ export type Staged = {
 };
 
 export interface Queue {
-  /** Durable when the promise resolves. @throws SealgateError `queue.*`, temporary; nothing is kept then */
-  enqueue(mails: readonly MailToDeliver[]): Promise<void>;
+  /** Durable, all of them, when the promise resolves. @throws SealgateError `queue.*`, temporary; nothing is kept then */
+  enqueue(mails: readonly MailToDeliver[]): Promise<readonly DeliveryId[]>;
   /** The same in two steps. */
   stage(mail: MailToDeliver): Promise<Staged>;
+  /** What waits for its `notBefore` leaves now. Where this cannot be written down it leaves then: never rejects. */
+  begin(deliveries: readonly DeliveryId[]): Promise<void>;
+  /** Takes back what has not left yet. @throws SealgateError `store.unavailable` */
+  withdraw(deliveries: readonly DeliveryId[]): Promise<void>;
 }
 
 /** Files that only the gateway's own key opens, each written once. Names are random and say nothing. */

@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SealgateError } from '../errors.ts';
+import type { OwnKey } from './own-key.ts';
+import type { SealedSpool } from './ports.ts';
+
+/** Its place in the state folder. */
+export const SPOOL = 'queue';
+
+const NAME = /^[0-9a-v]{20}$/;
+const ALPHABET = '0123456789abcdefghijklmnopqrstuv';
+
+/** A file that nothing refers to may still be about to get its row, by a command beside the gateway. */
+const SWEPT_AFTER_MS = 3_600_000;
+
+/**
+ * Files under the gateway's own key, one for each mail. What is sealed begins with the name of its file, so that one that was
+ * put in the place of another is damage.
+ *
+ * Must never happen: plaintext on the disk; a name given back before its file would outlive a power cut.
+ */
+export class SpoolFolder implements SealedSpool {
+  readonly #folder: string;
+  readonly #key: Pick<OwnKey, 'seal' | 'open'>;
+
+  private constructor(folder: string, key: Pick<OwnKey, 'seal' | 'open'>) {
+    this.#folder = folder;
+    this.#key = key;
+  }
+
+  /** Makes the folder where it is not there. @throws SealgateError `queue.spool` */
+  static async open(stateFolder: string, key: Pick<OwnKey, 'seal' | 'open'>): Promise<SpoolFolder> {
+    const folder = join(stateFolder, SPOOL);
+    try {
+      const made = await mkdir(folder, { recursive: true, mode: 0o700 });
+      if (made !== undefined) await syncFolder(stateFolder);
+    } catch (error) {
+      throw unusable(error);
+    }
+    return new SpoolFolder(folder, key);
+  }
+
+  async write(octets: Buffer): Promise<string> {
+    const name = randomName();
+    const sealed = await this.#key.seal(Buffer.concat([prefix(name), octets]));
+    const path = join(this.#folder, name);
+    try {
+      const handle = await open(path, 'wx', 0o600);
+      try {
+        await handle.writeFile(sealed);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await syncFolder(this.#folder);
+    } catch (error) {
+      await this.remove(name);
+      throw unusable(error);
+    }
+    return name;
+  }
+
+  async read(name: string): Promise<Buffer> {
+    if (!NAME.test(name)) throw damaged();
+    let sealed: Buffer;
+    try {
+      sealed = await readFile(join(this.#folder, name));
+    } catch (error) {
+      throw codeOf(error) === 'ENOENT' ? damaged() : unusable(error);
+    }
+    const opened = await this.#key.open(sealed);
+    const expected = prefix(name);
+    if (opened === null || !opened.subarray(0, expected.length).equals(expected)) throw damaged();
+    return opened.subarray(expected.length);
+  }
+
+  async remove(name: string): Promise<void> {
+    if (!NAME.test(name)) return;
+    // One that stays is swept at the next start.
+    await unlink(join(this.#folder, name)).catch(() => undefined);
+  }
+
+  /**
+   * Removes what a crash left behind, an hour after it was written.
+   *
+   * @param referenced every name that has a row
+   * @returns how many went
+   */
+  async sweep(referenced: ReadonlySet<string>, now: Date): Promise<number> {
+    let removed = 0;
+    for (const name of await readdir(this.#folder)) {
+      if (!NAME.test(name) || referenced.has(name)) continue;
+      const found = await stat(join(this.#folder, name)).catch(() => null);
+      if (found === null || now.getTime() - found.mtimeMs < SWEPT_AFTER_MS) continue;
+      await this.remove(name);
+      removed++;
+    }
+    return removed;
+  }
+}
+
+function prefix(name: string): Buffer {
+  return Buffer.from(`${name}\r\n`, 'latin1');
+}
+
+/** 100 bits of chance. */
+function randomName(): string {
+  return Array.from(randomBytes(20), (octet) => ALPHABET[octet & 31]).join('');
+}
+
+/** So that the name in it outlives a power cut as well. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function unusable(cause: unknown): SealgateError {
+  return new SealgateError({
+    code: 'queue.spool',
+    duration: 'temporary',
+    publicText: 'The gateway has no place to keep the mail just now; try again later.',
+    reason: `${SPOOL}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause,
+  });
+}
+
+function damaged(): SealgateError {
+  return new SealgateError({
+    code: 'queue.damaged',
+    duration: 'permanent',
+    publicText: 'What the gateway kept of the mail is damaged, and cannot be read any more.',
+  });
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error ? String(error.code) : null;
+}

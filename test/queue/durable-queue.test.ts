@@ -1,0 +1,79 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { dueDeliveries, nextDue, readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
+import { sql } from '../../src/store/sql-store.ts';
+import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
+
+let q: TestQueue;
+beforeEach(async () => {
+  q = await startTestQueue();
+});
+afterEach(() => q.stop());
+
+const files = () => readdir(join(q.state, 'queue'));
+
+test('a mail that was put into the queue is there, with its octets and everything that was said of it', async () => {
+  const mail = mailTo(q, {
+    to: ['bob@partner.example', '"odd name"@partner.example'],
+    requireTls: true,
+    way: { kind: 'append', archive: 'main', login: 'alice' },
+  });
+  const [id = ''] = await q.queue.enqueue([mail]);
+  expect(await readDelivery(q.store, id)).toMatchObject({
+    ...{ id, mail: mail.id, purpose: 'released', way: mail.way, requireTls: true, attempts: 0 },
+    ...{ reversePath: mail.envelope.reversePath, octets: mail.octets.length, delayTold: false },
+    ...{ enqueuedAt: q.time.now, nextAt: q.time.now, expiresAt: mail.expiresAt, lastAt: null },
+    recipients: mail.envelope.recipients.map((recipient, position) => ({
+      ...{ recipient, position, because: null, reply: null },
+    })),
+  });
+  expect(await q.spool.read(id)).toEqual(mail.octets);
+  expect(q.woken.times).toBe(1);
+  expect(q.events).toMatchObject([{ event: 'queue.enqueued', mail: mail.id, delivery: id, recipients: 2 }]);
+});
+
+test('several mails are there together or not at all, and what fails leaves no file', async () => {
+  await q.store.query(sql`CREATE TRIGGER refused BEFORE INSERT ON delivery WHEN NEW.purpose = 'notice'
+    BEGIN SELECT RAISE(ABORT, 'no'); END`);
+  await expect(q.queue.enqueue([mailTo(q), mailTo(q, { purpose: 'notice' })])).rejects.toMatchObject({
+    ...{ code: 'store.unavailable', duration: 'temporary' },
+  });
+  expect(await readDeliveries(q.store, [], 10)).toEqual([]);
+  expect(await files()).toEqual([]);
+  expect(q.woken.times).toBe(0);
+});
+
+test('what is staged is nothing before its statements are written, and goes where they will not be', async () => {
+  const staged = await q.queue.stage(mailTo(q));
+  expect(await readDelivery(q.store, staged.delivery)).toBeNull();
+  await staged.dropped();
+  expect(await files()).toEqual([]);
+});
+
+test('a file whose rows were written after all stays, whatever the writer believes', async () => {
+  const staged = await q.queue.stage(mailTo(q));
+  await q.store.transaction(staged.statements);
+  await staged.dropped();
+  expect(await files()).toEqual([staged.delivery]);
+});
+
+test('statements of a mail go into one transaction with others', async () => {
+  const staged = await q.queue.stage(mailTo(q));
+  await expect(
+    q.store.transaction([...staged.statements, sql`INSERT INTO no_such_table VALUES (1)`]),
+  ).rejects.toThrow();
+  expect(await readDelivery(q.store, staged.delivery)).toBeNull();
+});
+
+test('a mail that waits for its time can begin before it, and be taken back', async () => {
+  const notBefore = new Date(q.time.now.getTime() + 60_000);
+  const [one = '', two = ''] = await q.queue.enqueue([mailTo(q, { notBefore }), mailTo(q, { notBefore })]);
+  expect(await dueDeliveries(q.store, q.time.now, 10)).toEqual([]);
+  expect(await nextDue(q.store)).toEqual(notBefore);
+  await q.queue.begin([one]);
+  expect(await dueDeliveries(q.store, q.time.now, 10)).toEqual([one]);
+  await q.queue.withdraw([two]);
+  expect(await dueDeliveries(q.store, notBefore, 10)).toEqual([one]);
+  expect(await files()).toEqual([one]);
+});
