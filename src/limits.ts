@@ -280,6 +280,7 @@ export const limits = {
   http: {
     /** The request line and all fields together. */
     headerOctets: 8 * 1024,
+    headerFields: 100,
     /** A form, as it is sent; and its fields, or those of a query. */
     formOctets: 64 * 1024,
     fields: 200,
