@@ -374,4 +374,22 @@ export const limits = {
     /** Certificates that are taken for one address. */
     certificates: 20,
   },
+  /** Own certificates that strangers may ask for. */
+  publishing: {
+    /** One request of an LDAP client. */
+    requestOctets: 16 * 1024,
+    /** Parts of a filter, and how deep they lie in one another. */
+    filterParts: 60,
+    filterDepth: 12,
+    /** Attributes that one search names, and controls of a request. */
+    attributes: 200,
+    controls: 10,
+    /** Certificates of one address that are given. */
+    certificatesOfPerson: 10,
+    /** Silence of an LDAP client, and what it has to take an answer. */
+    silenceMs: 120_000,
+    writeMs: 30_000,
+    /** Client addresses whose searches are counted. */
+    clients: 20_000,
+  },
 } as const;

@@ -11,6 +11,7 @@ export type Event =
   | ReadingEvent
   | KeyEvent
   | DirectoryEvent
+  | PublishingEvent
   | RevocationEvent
   | QueueEvent;
 
@@ -135,6 +136,12 @@ type ReadingEvent =
       octets: number;
       overflow: boolean;
     };
+
+type PublishingEvent =
+  | { event: 'ldap.connected'; level: 'debug'; session: SessionId; remote: string; listener: string }
+  | { event: 'ldap.closed'; level: 'debug'; session: SessionId; cause: string }
+  /** A client that has been told of as many people as one may be in an hour. */
+  | { event: 'ldap.asks-for-many'; level: 'warn'; session: SessionId; remote: string; listener: string };
 
 type KeyEvent =
   | { event: 'key.process-started'; level: 'info'; module: string; token: string }
