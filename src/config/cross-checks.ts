@@ -1,5 +1,7 @@
+import { isLoopback } from './loopback.ts';
 import { names } from './name-checks.ts';
 import { principalChecks } from './principal-checks.ts';
+import { queueChecks } from './queue-checks.ts';
 import { ruleChecks } from './rule-checks.ts';
 import type { Sections } from './schema.ts';
 
@@ -19,6 +21,7 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
     ...trustChecks(config),
     ...directoryChecks(config),
     ...sourceChecks(config),
+    ...queueChecks(config),
     ...ruleChecks(config),
   ];
 }
@@ -221,9 +224,4 @@ function sourceChecks({ directory }: Partial<Sections>): CrossProblem[] {
 function hostsMeet(one: string, other: string): boolean {
   const wildcard = (host: string) => host === '0.0.0.0' || host === '::';
   return one.toLowerCase() === other.toLowerCase() || wildcard(one) || wildcard(other);
-}
-
-/** Only what cannot leave this machine whatever its name service says, and the name RFC 6761 §6.3 reserves for it. */
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.toLowerCase() === 'localhost' || /^127(\.\d{1,3}){3}$/.test(host);
 }

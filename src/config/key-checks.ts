@@ -125,6 +125,18 @@ function consoleChecks(keys: readonly ConfiguredKey[]): CrossProblem[] {
   return [{ path: ['keys', second, 'pin'], severity: 'error', text }];
 }
 
+/** A reference to an entry of `keys` that is not there. */
+export function unknownKey(
+  reference: string,
+  keys: readonly ConfiguredKey[] | undefined,
+  path: CrossProblem['path'],
+): CrossProblem[] {
+  const name = sourceOf(reference);
+  if (keys === undefined || keys.some((key) => key.name === name)) return [];
+  const known = keys.length === 0 ? 'keys is empty' : `keys has ${keys.map((key) => key.name).join(', ')}`;
+  return [{ path, severity: 'error', text: `there is no key of the name ${name}: ${known}` }];
+}
+
 /** `hsm` of `hsm/alice`. */
 export function sourceOf(reference: string): string {
   return reference.split('/', 1)[0] ?? reference;

@@ -1,6 +1,7 @@
 import type { CrossProblem } from './cross-checks.ts';
-import { keyChecks, sourceOf } from './key-checks.ts';
+import { keyChecks, sourceOf, unknownKey } from './key-checks.ts';
 import type { ConfiguredKey } from './key-stores.ts';
+import { queueReferences } from './queue-checks.ts';
 import type { Sections } from './schema.ts';
 
 /** What is wrong with who may do what: logins, their addresses, keys and profiles. */
@@ -40,10 +41,7 @@ export function principalChecks(config: Partial<Sections>): CrossProblem[] {
     }
   }
   problems.push(
-    ...keyChecks(
-      keys ?? [],
-      given.map(({ reference }) => reference),
-    ),
+    ...keyChecks(keys ?? [], [...given.map(({ reference }) => reference), ...queueReferences(config)]),
   );
   if (principals.list.length === 0 && !principals.loginIsAddress && (config.submission ?? []).length > 0) {
     const text = 'no login has an address: every mail will be refused';
@@ -53,17 +51,6 @@ export function principalChecks(config: Partial<Sections>): CrossProblem[] {
 }
 
 type Given = { reference: string; login: string };
-
-function unknownKey(
-  reference: string,
-  keys: readonly ConfiguredKey[] | undefined,
-  path: CrossProblem['path'],
-): CrossProblem[] {
-  const name = sourceOf(reference);
-  if (keys === undefined || keys.some((key) => key.name === name)) return [];
-  const known = keys.length === 0 ? 'keys is empty' : `keys has ${keys.map((key) => key.name).join(', ')}`;
-  return [{ path, severity: 'error', text: `there is no key of the name ${name}: ${known}` }];
-}
 
 /** The same key, or keys among which it is, for two logins: what is encrypted to one of them the other one reads. */
 function sharing(

@@ -8,6 +8,7 @@ import { listenerSchema } from './listener-schema.ts';
 import { policySection } from './policy-schema.ts';
 import { pop3Section } from './pop3-schema.ts';
 import { principal } from './principal-schema.ts';
+import { queueSection } from './queue-schema.ts';
 import { readingSection } from './reading-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
@@ -144,6 +145,7 @@ export function configSchema(files: Files) {
       .describe('Which certificate authorities are believed.'),
     directory: directorySection(files),
     policy: policySection,
+    queue: queueSection(files),
     smime: z
       .strictObject({
         rsaSignature: z

@@ -1,0 +1,82 @@
+import type { CrossProblem } from './cross-checks.ts';
+import { sourceOf, unknownKey } from './key-checks.ts';
+import { isLoopback } from './loopback.ts';
+import type { Sections } from './schema.ts';
+
+/** What is wrong between the section `queue` and the others. */
+
+type Queue = NonNullable<Sections['queue']>;
+
+export function queueChecks(config: Partial<Sections>): CrossProblem[] {
+  const { queue } = config;
+  if (queue === undefined || queue === null) return [];
+  const former = queue.formerKeys.map((reference, i) => ({
+    reference,
+    path: ['queue', 'formerKeys', i],
+  }));
+  return [
+    ...[{ reference: queue.key, path: ['queue', 'key'] }, ...former].flatMap((own) => ownKey(own, config)),
+    ...serverChecks(queue),
+    ...addressChecks(queue, config),
+  ];
+}
+
+/** Every reference that the section makes to an entry of `keys`. */
+export function queueReferences({ queue }: Partial<Sections>): readonly string[] {
+  return queue === undefined || queue === null ? [] : [queue.key, ...queue.formerKeys];
+}
+
+/** A login that had it could open what waits, other people's mail among it. */
+function ownKey(
+  { reference, path }: { reference: string; path: CrossProblem['path'] },
+  { keys, principals }: Partial<Sections>,
+): CrossProblem[] {
+  const name = sourceOf(reference);
+  const problems = unknownKey(reference, keys, path);
+  const error = (text: string) => problems.push({ path, severity: 'error', text });
+  const source = keys?.find((key) => key.name === name);
+  if (source?.use === 'sign') {
+    error(`the key ${name} says use: sign, so it cannot open what is encrypted to it`);
+  }
+  const holder = principals?.list.find((principal) => principal.keys.some((own) => sourceOf(own) === name));
+  if (holder !== undefined) {
+    error(
+      `the login ${holder.login} has keys of ${name}: the gateway's own key is in an entry that no login has`,
+    );
+  }
+  const asks = source?.places.some((place) => place.kind === 'token' && 'ask' in place.pin) === true;
+  if (asks) {
+    const text = `while nobody has typed the PIN of ${name}, nothing that waits can leave`;
+    problems.push({ path, severity: 'warning', text });
+  }
+  return problems;
+}
+
+function serverChecks({ server }: Queue): CrossProblem[] {
+  const { host, tls, allowPlaintext, login, password, ca, serverName } = server;
+  const problems: CrossProblem[] = [];
+  const error = (key: string, text: string) =>
+    problems.push({ path: ['queue', 'server', key], severity: 'error', text });
+  if (tls === 'none' && !allowPlaintext && !isLoopback(host)) {
+    error(
+      'tls',
+      'without TLS passwords and mail can be read on the way: say starttls or implicit, or allowPlaintext: true',
+    );
+  }
+  if (login !== null && password === null) error('login', 'a login needs its password');
+  if (login === null && password !== null) error('password', 'a password needs its login');
+  for (const [key, value] of Object.entries({ ca, serverName })) {
+    if (tls === 'none' && value !== null) error(key, 'this says something only with TLS');
+  }
+  return problems;
+}
+
+function addressChecks({ address }: Queue, { principals }: Partial<Sections>): CrossProblem[] {
+  const own = address.toLowerCase();
+  const holder = principals?.list.find(({ addresses }) =>
+    addresses.some((other) => other.toLowerCase() === own),
+  );
+  if (holder === undefined) return [];
+  const text = `the login ${holder.login} has this address: the gateway needs one of its own`;
+  return [{ path: ['queue', 'address'], severity: 'error', text }];
+}

@@ -1,0 +1,99 @@
+import * as z from 'zod';
+import type { Files } from './files.ts';
+import { sources } from './sources.ts';
+import { address, host, keyReference, maybe, transport, upstreamPort } from './values.ts';
+
+/** The section `queue`. */
+export function queueSection(files: Files) {
+  const { path, secret } = sources(files);
+  return maybe(
+    z
+      .strictObject({
+        key: keyReference.meta({
+          description:
+            'The gateway’s own key, an entry of `keys` that no login has: what waits on the disk is encrypted to it, and it signs what the gateway writes where its certificate names `address`. For one of several keys in a token or key store, NAME/LABEL.',
+          example: 'gateway',
+        }),
+        formerKeys: z
+          .array(keyReference)
+          .default([])
+          .meta({
+            description:
+              'Keys that `key` was before: they open what still lies there, for as long as that is the case.',
+            example: ['gateway-2025'],
+          }),
+        address: address.meta({
+          description:
+            'Address that the gateway writes from. It must come back to the gateway’s mail server.',
+          example: 'secure-mail@example.org',
+        }),
+        server: z
+          .strictObject({
+            host: host.meta({
+              description: 'Name or address of the mail server.',
+              example: 'mail.example.org',
+            }),
+            port: upstreamPort,
+            tls: transport.describe(
+              'How the connection is secured: `starttls`, `implicit` (TLS from the first octet) or `none`.',
+            ),
+            ca: maybe(
+              path(
+                'file',
+                "PEM file with the certificate authorities that may vouch for the server; without it, the system's.",
+                'mail-server-ca.pem',
+              ),
+            ),
+            serverName: maybe(
+              host.meta({
+                description: "Name the server's certificate must carry, where it differs from `host`.",
+                example: 'mail.example.org',
+              }),
+            ),
+            allowPlaintext: z
+              .boolean()
+              .default(false)
+              .describe(
+                'Permits `tls: none` to a server beyond this machine: passwords and mail can then be read on the way.',
+              ),
+            login: maybe(
+              z
+                .string()
+                .min(1)
+                .max(255)
+                .regex(/^[^\p{Cc}]+$/u, { error: 'a login without control characters is expected' })
+                .meta({
+                  description:
+                    'Login of the gateway, where the server wants one. It must be allowed to send in the name of every sender, since mail that waited keeps its own.',
+                  example: 'sealgate',
+                }),
+            ),
+            password: maybe(secret('Its password.', 'secrets/queue.password')),
+            connections: z
+              .int()
+              .min(1)
+              .max(20)
+              .default(2)
+              .describe('Connections that the gateway makes at once; each delivers some mails.'),
+          })
+          .meta({
+            description:
+              'The mail server that takes what the gateway delivers by itself, after the client’s own connection is gone.',
+            example: { host: 'mail.example.org', port: 587, tls: 'starttls' },
+          }),
+        days: z
+          .int()
+          .min(1)
+          .max(30)
+          .default(5)
+          .describe(
+            'How long a delivery is tried, with growing waits between, before its sender is told that it has failed.',
+          ),
+      })
+      .meta({
+        description:
+          'Mail that the gateway delivers by itself. Without this section there is none, and no rule can ask for it.',
+        off: true,
+      }),
+  );
+}
