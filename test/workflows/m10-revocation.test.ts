@@ -1,10 +1,9 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { deliverByLmtp } from '../../src/evaluation/lmtp-delivery.ts';
 import { runProgram } from '../../src/evaluation/run-program.ts';
 import { Loopback } from '../revocation/support/loopback.ts';
 import { addressOf, type MailSystem, startMailSystem } from '../support/mail-system.ts';
+import { crlOf } from './support/crl-of.ts';
 
 const running: { stop(): Promise<void> }[] = [];
 
@@ -103,33 +102,3 @@ describe('M10: whether a certificate has been revoked', () => {
     await expect(byBob).rejects.toThrow(/5\.7\.5 .*has been revoked and a new one is needed/);
   });
 });
-
-/** The CRL of the system's CA by `openssl ca`, DER. */
-async function crlOf(system: MailSystem, revoked: readonly string[]): Promise<Buffer> {
-  const at = (name: string) => join(system.folder, name);
-  const { certificateFile, keyFile } = system.pki.ca;
-  const lines = [
-    '[ca]',
-    'default_ca = here',
-    '[here]',
-    `database = ${at('index.txt')}`,
-    'default_md = sha256',
-  ];
-  lines.push(
-    `crlnumber = ${at('crlnumber')}`,
-    `certificate = ${certificateFile}`,
-    `private_key = ${keyFile}`,
-  );
-  await writeFile(at('ca.cnf'), `${lines.join('\n')}\n`);
-  await writeFile(at('index.txt'), '');
-  await writeFile(at('crlnumber'), '01\n');
-  const config = ['ca', '-config', at('ca.cnf')];
-  for (const name of revoked) {
-    await runProgram('openssl', [...config, '-revoke', system.user(name).identity.certificateFile]);
-  }
-  await runProgram('openssl', [...config, '-gencrl', '-crldays', '1', '-out', at('ca.crl.pem')]);
-  const { stdout } = await runProgram('openssl', ['crl', '-outform', 'DER'], {
-    input: await readFile(at('ca.crl.pem')),
-  });
-  return stdout;
-}
