@@ -1,64 +1,28 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { newSessionId } from '../../src/ids.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { collect } from '../../src/octets/collect.ts';
-import { explainSubmission } from '../../src/pipeline/explain-submission.ts';
 import { explainedLines } from '../../src/pipeline/explained-lines.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
-import { outboundStory } from '../../src/pipeline/outbound.ts';
 import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
 import { principalNamed } from '../support/principal.ts';
-import { type Person, Town } from './support/people.ts';
-import {
-  FakeDelivered,
-  FakeDirectory,
-  FakeKeyring,
-  FakeLog,
-  FakeUpstream,
-  mail,
-  rule,
-  ruleFor,
-  submission,
-} from './support/ports.ts';
+import { ALICE, BOB, deskOf, RITA } from './support/desk.ts';
+import type { Person } from './support/people.ts';
+import { mail, rule, ruleFor } from './support/ports.ts';
 
-const ALICE = 'alice@example.org';
-const BOB = 'bob@example.org';
-const RITA = 'rita@example.org';
-
-let town: Town;
+const desk = deskOf({ alice: {}, bob: {}, rita: { keyType: 'rsa-2048' } });
 let alice: Person;
 let bob: Person;
 let rita: Person;
-beforeAll(async () => {
-  town = await Town.found();
-  [alice, bob, rita] = await Promise.all([
-    town.person(ALICE),
-    town.person(BOB),
-    town.person(RITA, { keyType: 'rsa-2048' }),
-  ]);
-});
-afterAll(() => town?.end());
-
-let directory: FakeDirectory;
-let keyring: FakeKeyring;
-let upstream: FakeUpstream;
-let log: FakeLog;
 beforeEach(() => {
-  directory = new FakeDirectory().knows(bob).knows(rita);
-  keyring = new FakeKeyring([alice, bob, rita]);
-  upstream = new FakeUpstream();
-  log = new FakeLog();
+  [alice, bob, rita] = [desk.person('alice'), desk.person('bob'), desk.person('rita')];
+  desk.directory.knows(bob).knows(rita);
 });
 
-/** What came of it; explain says the same, word for word. */
+/** What came of it, with the explanation as people read it. */
 async function send(rules: readonly Rule[], octets: Buffer, to: readonly string[] = [BOB]) {
-  const parts = { keyring, directory, delivered: new FakeDelivered(), rules, clock: () => new Date(), log };
-  const sent = submission(ALICE, to, octets);
-  const explained = await explainSubmission(sent, upstream.upstream, parts);
-  const { kind, reply } = await outboundStory(parts).submit(sent, upstream);
-  const said = kind === 'refused' ? { code: reply.code, text: reply.lines.join(' ') } : null;
-  expect(explained.reply).toEqual(said);
-  return { reply: reply.lines.join(' '), code: reply.code, text: explainedLines(explained).join('\n') };
+  const { reply, text, explained } = await desk.send(rules, octets, { to });
+  return { reply: text, code: reply.code, text: explainedLines(explained).join('\n') };
 }
 
 const header = (subject: string, ...more: string[]) =>
@@ -66,7 +30,8 @@ const header = (subject: string, ...more: string[]) =>
 
 async function readBy(person: Person, octets: Buffer) {
   const story = inboundStory({
-    ...{ keyring, directory, anchors: [town.anchor], intermediates: [], clock: () => new Date(), log },
+    ...{ keyring: desk.keyring, directory: desk.directory, log: desk.log, clock: () => new Date() },
+    ...{ anchors: [desk.town.anchor], intermediates: [] },
     subjectEmailAddress: false,
   });
   const opened = await story.open({
@@ -86,13 +51,13 @@ describe('form: triple-wrap', () => {
       header('Offer'),
     );
     expect(text).toContain('would be sent signed (triple-wrap), encrypted');
-    const left = upstream.messageFor(BOB);
+    const left = desk.upstream.messageFor(BOB);
     expect(left.toString('latin1')).toMatch(/^Subject: \[\.\.\.\]\r$/m);
-    const wrapped = await town.verified(left);
+    const wrapped = await desk.town.verified(left);
     expect(wrapped).toMatch(/^Content-Type: application\/pkcs7-mime; smime-type=enveloped-data/m);
-    const inner = await town.decrypted(Buffer.from(wrapped, 'latin1'), bob);
+    const inner = await desk.town.decrypted(Buffer.from(wrapped, 'latin1'), bob);
     expect(inner).toMatch(/^Content-Type: multipart\/signed/m);
-    expect(await town.verified(Buffer.from(inner, 'latin1'))).toContain('the boathouse key');
+    expect(await desk.town.verified(Buffer.from(inner, 'latin1'))).toContain('the boathouse key');
     const read = await readBy(bob, left);
     expect(read.verdict).toEqual({ kind: 'trusted' });
     expect(read.report.layers.map(({ kind }) => kind)).toEqual(['signed', 'encrypted', 'signed']);
@@ -100,10 +65,10 @@ describe('form: triple-wrap', () => {
   });
 
   it('is a plain signature where nothing is encrypted', async () => {
-    directory.known.clear();
+    desk.directory.known.clear();
     await send([rule({ form: 'triple-wrap' })], header('Offer'));
-    expect(upstream.messageFor(BOB).toString('latin1')).toMatch(/^Content-Type: multipart\/signed/m);
-    expect(await town.verified(upstream.messageFor(BOB))).toContain('the boathouse key');
+    expect(desk.upstream.messageFor(BOB).toString('latin1')).toMatch(/^Content-Type: multipart\/signed/m);
+    expect(await desk.town.verified(desk.upstream.messageFor(BOB))).toContain('the boathouse key');
   });
 });
 
@@ -114,10 +79,10 @@ describe('stripTag', () => {
     const rules = [rule({ when: tagged, stripTag: true, encrypt: 'never' }), rule({ name: 'rest' })];
     const { text } = await send(rules, header('[x] [Secret] =?utf-8?Q?gr=C3=BCn?='));
     expect(text).toContain('without [secret]');
-    const left = upstream.messageFor(BOB).toString('latin1');
+    const left = desk.upstream.messageFor(BOB).toString('latin1');
     expect(left).not.toMatch(/secret/i);
     expect(left.match(/^Subject: \[x\] =\?utf-8\?Q\?gr=C3=BCn\?=\r$/gm)).toHaveLength(2);
-    expect(await town.verified(upstream.messageFor(BOB))).toContain('[x] =?utf-8?Q?gr=C3=BCn?=');
+    expect(await desk.town.verified(desk.upstream.messageFor(BOB))).toContain('[x] =?utf-8?Q?gr=C3=BCn?=');
   });
 
   it('is of one recipient, and others see the tag where their rule keeps it', async () => {
@@ -126,18 +91,18 @@ describe('stripTag', () => {
       rule({ encrypt: 'never' }),
     ];
     await send(rules, header('[secret] Offer', `Cc: ${RITA}`), [BOB, RITA]);
-    expect(upstream.messageFor(BOB).toString('latin1')).not.toContain('[secret]');
-    expect(upstream.messageFor(RITA).toString('latin1')).toContain('[secret] Offer');
+    expect(desk.upstream.messageFor(BOB).toString('latin1')).not.toContain('[secret]');
+    expect(desk.upstream.messageFor(RITA).toString('latin1')).toContain('[secret] Offer');
   });
 
   it('leaves alone what the mail program has signed', async () => {
-    const signed = await town.made(
+    const signed = await desk.town.made(
       [`From: ${ALICE}`, `To: ${BOB}`, 'Subject: [secret] Offer'],
       'Content-Type: text/plain\r\n\r\nx\r\n',
       ...['-sign', '-signer', alice.files.certificateFile, '-inkey', alice.files.keyFile],
     );
     await send([rule({ when: tagged, stripTag: true, encrypt: 'never' })], signed);
-    expect(upstream.messageFor(BOB).equals(signed)).toBe(true);
+    expect(desk.upstream.messageFor(BOB).equals(signed)).toBe(true);
   });
 });
 
@@ -155,18 +120,18 @@ describe('steering', () => {
     ['Offer [encrypt]', ['X-Steer: unencrypted'], { encrypted: false, signed: false }],
   ])('%s %j', async (subject, more, protection) => {
     const { text } = await send(lenient(), header(subject, ...more));
-    expect(upstream.taken[0]?.protection).toEqual(protection);
+    expect(desk.upstream.taken[0]?.protection).toEqual(protection);
     expect(text).toMatch(/the author asks for: (nothing|sign|encrypt|sign and encrypt)$/m);
-    const left = upstream.messageFor(BOB).toString('latin1');
+    const left = desk.upstream.messageFor(BOB).toString('latin1');
     expect(left).not.toMatch(/^x-steer/im);
     expect(left).not.toMatch(/^Subject: \[(sign|encrypt)/im);
   });
 
   it('what is asked for and cannot be done is refused', async () => {
-    directory.known.clear();
+    desk.directory.known.clear();
     const { code, reply } = await send(lenient(), header('[encrypt] Offer'));
     expect([code, reply]).toEqual([550, expect.stringMatching(/no valid certificate is known/)]);
-    expect(upstream.taken).toEqual([]);
+    expect(desk.upstream.taken).toEqual([]);
   });
 
   it.each([
@@ -177,7 +142,7 @@ describe('steering', () => {
   ])('mayLower %s, %s: encrypted %s', async (mayLower, subject, encrypted) => {
     const strict = { sign: 'require', encrypt: 'require', steering: { ...steering, mayLower } } as const;
     await send(lenient(strict), header(subject));
-    expect(upstream.taken[0]?.protection).toEqual({ encrypted, signed: encrypted });
+    expect(desk.upstream.taken[0]?.protection).toEqual({ encrypted, signed: encrypted });
   });
 });
 
@@ -192,8 +157,8 @@ describe('algorithms', () => {
     } as const;
     const { text } = await send([rule({ algorithms })], header('Offer'));
     expect(text).toMatch(/content: aes256-gcm \(the rule\)/);
-    expect(upstream.messageFor(BOB).toString('latin1')).toContain('smime-type=authEnveloped-data');
-    expect((await readBy(bob, upstream.messageFor(BOB))).verdict).toEqual({ kind: 'trusted' });
+    expect(desk.upstream.messageFor(BOB).toString('latin1')).toContain('smime-type=authEnveloped-data');
+    expect((await readBy(bob, desk.upstream.messageFor(BOB))).verdict).toEqual({ kind: 'trusted' });
   });
 
   it.each<[string, Partial<NonNullable<Rule['algorithms']>>, RegExp]>([
@@ -216,8 +181,8 @@ describe('algorithms', () => {
   ])('%s: refused, and nobody gets anything', async (_, pins, sentence) => {
     // aes256-CBC (RFC 3565 §4.1)
     if (pins.contentEncryption !== undefined) {
-      directory.known.clear();
-      directory.knows(bob, ['2.16.840.1.101.3.4.1.42']).knows(rita);
+      desk.directory.known.clear();
+      desk.directory.knows(bob, ['2.16.840.1.101.3.4.1.42']).knows(rita);
     }
     const { code, reply } = await send(
       [rule({ algorithms: { ...none, ...pins } })],
@@ -225,7 +190,7 @@ describe('algorithms', () => {
       [BOB, RITA],
     );
     expect([code, reply]).toEqual([554, expect.stringMatching(sentence)]);
-    expect([upstream.offered, keyring.signatures]).toEqual([[], 0]);
+    expect([desk.upstream.offered, desk.keyring.signatures]).toEqual([[], 0]);
   });
 
   it('are of one rule: others are served as ever', async () => {
@@ -233,7 +198,7 @@ describe('algorithms', () => {
     const { text } = await send([pinned, rule()], header('Offer', `Cc: ${RITA}`), [BOB, RITA]);
     expect(text).toMatch(/aes128-cbc \(the rule\)/);
     expect(text).toMatch(/aes256-cbc \(every program/);
-    expect(upstream.taken).toHaveLength(2);
+    expect(desk.upstream.taken).toHaveLength(2);
   });
 });
 
@@ -246,21 +211,22 @@ describe('requireTls', () => {
     ['onward', { tls: true, requireTls: false }, /^5\.7\.30 .*which the mail server does not promise/],
     ['onward', { tls: false, requireTls: true }, /^5\.7\.1 /],
   ] as const)('%s with %j', async (requireTls, leg, refusal) => {
-    upstream.upstream = leg;
+    desk.upstream.upstream = leg;
     const { reply } = await send([rule({ requireTls })], header('Offer'));
-    if (refusal !== null) expect([reply, upstream.offered]).toEqual([expect.stringMatching(refusal), []]);
-    else expect(upstream.taken.map((one) => one.requireTls)).toEqual([requireTls !== 'no']);
+    if (refusal !== null)
+      expect([reply, desk.upstream.offered]).toEqual([expect.stringMatching(refusal), []]);
+    else expect(desk.upstream.taken.map((one) => one.requireTls)).toEqual([requireTls !== 'no']);
   });
 
   it('holds for what the mail program has encrypted, too', async () => {
-    const octets = await town.made(
+    const octets = await desk.town.made(
       [`From: ${ALICE}`, `To: ${BOB}`, 'Subject: Offer'],
       'Content-Type: text/plain\r\n\r\nx\r\n',
       ...['-encrypt', bob.files.certificateFile],
     );
     await send([rule({ requireTls: 'upstream' })], octets);
-    expect(upstream.taken).toMatchObject([{ requireTls: true }]);
-    upstream.upstream = { tls: false, requireTls: false };
+    expect(desk.upstream.taken).toMatchObject([{ requireTls: true }]);
+    desk.upstream.upstream = { tls: false, requireTls: false };
     expect((await send([rule({ requireTls: 'upstream' })], octets)).code).toBe(550);
   });
 });
@@ -276,12 +242,9 @@ describe('revocation', () => {
     [null, 'hard', 451],
     [null, 'soft', 250],
   ] as const)('of a rule %s, of the gateway %s: %s', async (revocation, failure, code) => {
-    const parts = { keyring, directory, delivered: new FakeDelivered(), clock: () => new Date(), log };
-    const story = outboundStory({
-      ...{ ...parts, rules: [rule({ revocation, encrypt: 'require' })] },
+    const { reply } = await desk.send([rule({ revocation, encrypt: 'require' })], header('Offer'), {
       revocation: { standing: unchecked, failure },
     });
-    const { reply } = await story.submit(submission(ALICE, [BOB], header('Offer')), upstream);
     expect(reply.code).toBe(code);
   });
 });

@@ -1,64 +1,30 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { explainSubmission } from '../../src/pipeline/explain-submission.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { explainedLines } from '../../src/pipeline/explained-lines.ts';
 import type { Standing } from '../../src/pipeline/ports.ts';
 import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
-import { type Person, Town } from './support/people.ts';
-import {
-  away,
-  FakeDelivered,
-  FakeDirectory,
-  FakeKeyring,
-  FakeLog,
-  FakeUpstream,
-  mail,
-  rule,
-  ruleFor,
-  submission,
-} from './support/ports.ts';
+import { ALICE, BOB, CAROL, deskOf } from './support/desk.ts';
+import type { Person } from './support/people.ts';
+import { away, mail, rule, ruleFor, submission } from './support/ports.ts';
 
-const ALICE = 'alice@example.org';
-const BOB = 'bob@example.org';
-const CAROL = 'carol@example.org';
-
-let town: Town;
-let alice: Person;
+const desk = deskOf({ alice: {}, bob: {} });
 let bob: Person;
-beforeAll(async () => {
-  town = await Town.found();
-  [alice, bob] = await Promise.all([town.person(ALICE), town.person(BOB)]);
-});
-afterAll(() => town?.end());
-
-let directory: FakeDirectory;
-let keyring: FakeKeyring;
 let standing: Standing;
 beforeEach(() => {
-  directory = new FakeDirectory();
-  keyring = new FakeKeyring([alice, bob]);
+  bob = desk.person('bob');
   standing = { kind: 'good' };
 });
 
 const OCTETS = mail([`From: ${ALICE}`, `To: ${BOB}`, 'Subject: [x] Offer']);
 
 function explain(rules: readonly Rule[], to: readonly string[] = [BOB], octets = OCTETS) {
-  const { upstream } = new FakeUpstream();
-  return explainSubmission(submission(ALICE, to, octets), upstream, {
-    ...{
-      keyring,
-      directory,
-      delivered: new FakeDelivered(),
-      rules,
-      clock: () => new Date(),
-      log: new FakeLog(),
-    },
+  return desk.explain(submission(ALICE, to, octets), rules, {
     revocation: { failure: 'soft', standing: { of: async () => standing } },
   });
 }
 
 describe('an explanation', () => {
   it('has the documented shape', async () => {
-    directory.knows(bob, [], 'verified');
+    desk.directory.knows(bob, [], 'verified');
     standing = { kind: 'unchecked', why: 'Nobody answered.', mayPass: true };
     const rules = [
       rule({ name: 'first', when: { ...ALWAYS, login: ['somebody'] } }),
@@ -118,7 +84,7 @@ describe('an explanation', () => {
   });
 
   it('has the reply at RCPT TO, and the one at the end of data', async () => {
-    directory.knows(bob);
+    desk.directory.knows(bob);
     const strict = ruleFor([CAROL], { encrypt: 'require', withoutCertificate: 'refuse-recipient' });
     const { recipients, messages, reply } = await explain([strict, rule()], [BOB, CAROL]);
     expect(recipients.map((one) => one.reply)).toEqual([
@@ -133,8 +99,8 @@ describe('an explanation', () => {
   });
 
   it('says who shares a message and who has one of his own', async () => {
-    const people = [bob, await town.person(CAROL), await town.person('dave@example.org')];
-    for (const one of people) directory.knows(one);
+    const people = [bob, await desk.town.person(CAROL), await desk.town.person('dave@example.org')];
+    for (const one of people) desk.directory.knows(one);
     const octets = mail([`From: ${ALICE}`, `To: ${BOB}, ${CAROL}`]);
     const { messages } = await explain(
       [rule()],
@@ -145,9 +111,9 @@ describe('an explanation', () => {
   });
 
   it('uses no key, and hands nothing over', async () => {
-    directory.knows(bob);
+    desk.directory.knows(bob);
     await explain([rule()]);
-    expect(keyring.signatures).toBe(0);
+    expect(desk.keyring.signatures).toBe(0);
   });
 
   it.each<[string, Buffer, number, RegExp]>([
@@ -167,7 +133,7 @@ describe('an explanation', () => {
   });
 
   it('of an outage is the refusal for now', async () => {
-    directory.trouble = away('directory.unavailable');
+    desk.directory.trouble = away('desk.directory.unavailable');
     const explained = await explain([rule()]);
     expect(explained.reply).toMatchObject({ code: 451 });
     expect(explained.recipients[0]?.certificates.summary).toBe('could not be looked up');

@@ -1,45 +1,22 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
 import type { RecordedMail } from '../../src/policy/recorded-mail.ts';
 import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
-import { type Person, Town } from './support/people.ts';
-import {
-  away,
-  FakeDelivered,
-  FakeDirectory,
-  FakeKeyring,
-  FakeLog,
-  FakeUpstream,
-  mail,
-  rule,
-  submission,
-} from './support/ports.ts';
+import { ALICE, BOB, deskOf } from './support/desk.ts';
+import { away, mail, rule, submission } from './support/ports.ts';
 
-const ALICE = 'alice@example.org';
-const BOB = 'bob@example.org';
-
-let town: Town;
-let alice: Person;
-let bob: Person;
-beforeAll(async () => {
-  town = await Town.found();
-  [alice, bob] = await Promise.all([town.person(ALICE), town.person(BOB)]);
-});
-afterAll(() => town?.end());
-
+const desk = deskOf({ alice: {}, bob: {} });
 let kept: { mail: string; record: string }[];
-let log: FakeLog;
 let trouble: Error | null;
 beforeEach(() => {
+  desk.directory.knows(desk.person('bob'));
   kept = [];
-  log = new FakeLog();
   trouble = null;
 });
 
 async function send(rules: Rule[] | (() => readonly Rule[]), octets: Buffer) {
   const parts = {
-    ...{ keyring: new FakeKeyring([alice]), directory: new FakeDirectory().knows(bob), log },
-    ...{ delivered: new FakeDelivered(), clock: () => new Date() },
+    ...desk.parts([]),
     decisions: {
       record: async (id: string, record: string) => {
         if (trouble !== null) throw trouble;
@@ -50,10 +27,9 @@ async function send(rules: Rule[] | (() => readonly Rule[]), octets: Buffer) {
       return typeof rules === 'function' ? rules() : rules;
     },
   };
-  const upstream = new FakeUpstream();
   const sent = submission(ALICE, [BOB], octets);
-  const { reply } = await outboundStory(parts).submit(sent, upstream);
-  return { sent, reply, upstream };
+  const { reply } = await outboundStory(parts).submit(sent, desk.upstream);
+  return { sent, reply, upstream: desk.upstream };
 }
 
 const OFFER = mail([`From: ${ALICE}`, `To: ${BOB}`, 'Subject: [x] the takeover', 'X-Class: secret plan']);
@@ -88,7 +64,7 @@ describe('decisions are kept', () => {
     trouble = away('store.unavailable', 'The disk is full.');
     const { reply, upstream } = await send([rule()], OFFER);
     expect([reply.code, upstream.served]).toEqual([250, [BOB]]);
-    expect(log.named('policy.decision-not-recorded')).toMatchObject([
+    expect(desk.log.named('policy.decision-not-recorded')).toMatchObject([
       { reason: expect.stringContaining('The disk is full.') },
     ]);
   });
@@ -102,5 +78,5 @@ it('one mail is decided by one set of rules, whatever comes meanwhile', async ()
     OFFER,
   );
   expect(upstream.taken[0]?.protection.encrypted).toBe(true);
-  expect(log.named('mail.protected').map((one) => one.rule)).toEqual(['strict']);
+  expect(desk.log.named('mail.protected').map((one) => one.rule)).toEqual(['strict']);
 });
