@@ -1,4 +1,5 @@
 import type { MailId } from '../ids.ts';
+import type { TlsDemand } from '../policy/rules.ts';
 import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { allOf, type Row, type SqlStore, type Statement, sql } from '../store/sql-store.ts';
@@ -13,7 +14,7 @@ export type Delivery = {
   way: Way;
   reversePath: ReversePath;
   mailParameters: readonly Parameter[];
-  requireTls: boolean;
+  requireTls: TlsDemand;
   octets: number;
   enqueuedAt: Date;
   expiresAt: Date;
@@ -41,7 +42,7 @@ export function insertDelivery(id: DeliveryId, mail: MailToDeliver, now: Date): 
     sql`INSERT INTO delivery (spool, mail, purpose, way, reverse_path, parameters, require_tls, octets,
           enqueued_at, expires_at, next_at, attempts, last_at, delay_told)
         VALUES (${id}, ${mail.id}, ${mail.purpose}, ${JSON.stringify(way)}, ${reversePath},
-          ${JSON.stringify(envelope.mailParameters)}, ${mail.requireTls ? 1 : 0}, ${mail.octets.length},
+          ${JSON.stringify(envelope.mailParameters)}, ${mail.requireTls}, ${mail.octets.length},
           ${now.getTime()}, ${expiresAt.getTime()}, ${(notBefore ?? now).getTime()}, 0, NULL, 0)`,
     ...envelope.recipients.map(
       (recipient, position) =>
@@ -126,7 +127,7 @@ function deliveryOf(row: Row, recipients: readonly Row[]): Delivery {
     way: JSON.parse(String(row.way)) as Way,
     reversePath: row.reverse_path === null ? null : (JSON.parse(String(row.reverse_path)) as ReversePath),
     mailParameters: JSON.parse(String(row.parameters)) as Parameter[],
-    requireTls: row.require_tls === 1,
+    requireTls: String(row.require_tls) as TlsDemand,
     octets: Number(row.octets),
     enqueuedAt: at(row.enqueued_at),
     expiresAt: at(row.expires_at),

@@ -67,7 +67,7 @@ export class OwnMails {
     const recipients = to.map((address) => ({ mailbox: mailboxOf(address), parameters: [] }));
     const wide = to.some((address) => /[^\x00-\x7f]/.test(address));
     return {
-      ...{ id, purpose, way: { kind: 'smtp' }, requireTls: false, octets },
+      ...{ id, purpose, way: { kind: 'smtp' }, requireTls: 'no', octets },
       envelope: {
         reversePath: null,
         mailParameters: wide ? [{ keyword: 'SMTPUTF8', value: null }] : [],

@@ -1,4 +1,5 @@
 import type { MailId } from '../ids.ts';
+import type { TlsDemand } from '../policy/rules.ts';
 import type { Envelope, Recipient } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
 import type { Statement } from '../store/sql-store.ts';
@@ -31,8 +32,8 @@ export type MailToDeliver = {
   way: Way;
   /** `reversePath` null: nobody hears of a failure. */
   envelope: Envelope;
-  /** It must not leave but by TLS. */
-  requireTls: boolean;
+  /** As the rule has it: `upstream` it must not leave but by TLS, `onward` the mail server must promise that too (RFC 8689). */
+  requireTls: TlsDemand;
   /** It is a failure when it has not left by then. */
   expiresAt: Date;
   /** Absent: it leaves at once. Else not before, unless `Queue.begin` says so: until then it can be taken back for certain. */

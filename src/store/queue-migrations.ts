@@ -20,7 +20,7 @@ export const queueMigrations: readonly Migration[] = [
          way TEXT NOT NULL,
          reverse_path TEXT,
          parameters TEXT NOT NULL,
-         require_tls INTEGER NOT NULL,
+         require_tls TEXT NOT NULL CHECK (require_tls IN ('no', 'upstream', 'onward')),
          octets INTEGER NOT NULL,
          enqueued_at INTEGER NOT NULL,
          expires_at INTEGER NOT NULL,

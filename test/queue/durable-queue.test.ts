@@ -16,12 +16,12 @@ const files = () => readdir(join(q.state, 'queue'));
 test('a mail that was put into the queue is there, with its octets and everything that was said of it', async () => {
   const mail = mailTo(q, {
     to: ['bob@partner.example', '"odd name"@partner.example'],
-    requireTls: true,
+    requireTls: 'onward',
     way: { kind: 'append', archive: 'main', login: 'alice' },
   });
   const [id = ''] = await q.queue.enqueue([mail]);
   expect(await readDelivery(q.store, id)).toMatchObject({
-    ...{ id, mail: mail.id, purpose: 'released', way: mail.way, requireTls: true, attempts: 0 },
+    ...{ id, mail: mail.id, purpose: 'released', way: mail.way, requireTls: 'onward', attempts: 0 },
     ...{ reversePath: mail.envelope.reversePath, octets: mail.octets.length, delayTold: false },
     ...{ enqueuedAt: q.time.now, nextAt: q.time.now, expiresAt: mail.expiresAt, lastAt: null },
     recipients: mail.envelope.recipients.map((recipient, position) => ({

@@ -113,7 +113,18 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 7,
     folder: 'queue',
-    mayImport: ['pipeline/ports → types', 'smtp', 'mail', 'cms', 'smime', 'smtp-out', 'store', 'connections'],
+    mayImport: [
+      'pipeline/ports → types',
+      'policy/rules → types',
+      'smtp',
+      'mail',
+      'cms',
+      'smime',
+      'smtp-out',
+      'store',
+      'sasl',
+      'connections',
+    ],
   },
   {
     layer: 8,

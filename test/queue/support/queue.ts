@@ -56,7 +56,7 @@ export function mailTo(
   { to = ['bob@partner.example'], ...changes }: Partial<MailToDeliver> & { to?: readonly string[] } = {},
 ): MailToDeliver {
   return {
-    ...{ id: newMailId(), purpose: 'released', way: { kind: 'smtp' }, requireTls: false },
+    ...{ id: newMailId(), purpose: 'released', way: { kind: 'smtp' }, requireTls: 'no' },
     envelope: {
       reversePath: mailbox('alice@example.org'),
       mailParameters: [],
