@@ -288,6 +288,24 @@ export const limits = {
     requestMs: 15_000,
     answerMs: 30_000,
   },
+  /** The pages about mail that waits. */
+  selfService: {
+    /** Recipients of a mail that its page lists; and those among whom it lets choose. With more, a choice is for all. */
+    shownRecipients: 200,
+    chosenRecipients: 50,
+    listedMails: 100,
+    /** Requests for a link that one client may make in so much time. */
+    requests: 10,
+    requestsMs: 15 * 60_000,
+    /** Links that are sent to one address in so much time; in all in an hour; and how many are made at once. */
+    links: 3,
+    linksMs: 24 * 3_600_000,
+    allLinks: 500,
+    allLinksMs: 3_600_000,
+    sending: 20,
+    /** Clients, and addresses, of which requests are remembered. */
+    remembered: 20_000,
+  },
   pop3: {
     /** RFC 2449 §4 asks for 255 octets; AUTH with a bearer token needs far more. */
     commandLineOctets: 65_536,

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { AddressRanges } from '../connections/address-range.ts';
 import type { ClientConnection } from '../connections/client-connection.ts';
+import { clientNetwork } from '../connections/client-network.ts';
 import { secured } from '../connections/handshake.ts';
 import { listen } from '../connections/listen.ts';
 import { SealgateError } from '../errors.ts';
@@ -42,8 +43,7 @@ export type HttpListener = { port: number; close(): Promise<void> };
 
 /** What is known of a connection besides its octets. */
 type Client = {
-  remote: string;
-  countedByAddress: boolean;
+  network: string | null;
   /** The request is here: another span of time begins. */
   received(): void;
   asked: boolean;
@@ -67,7 +67,8 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<H
       const socket = await conversation(options, connection);
       if (socket === null) return;
       const { address } = connection.remote;
-      await served(server, clients, socket, address, !unlimited.has(address), options.times ?? limits.http);
+      const network = unlimited.has(address) ? null : clientNetwork(address);
+      await served(server, clients, socket, network, options.times ?? limits.http);
     },
   });
   return {
@@ -133,8 +134,7 @@ function served(
   server: Server,
   clients: WeakMap<Socket, Client>,
   socket: Socket,
-  remote: string,
-  countedByAddress: boolean,
+  network: string | null,
   { requestMs, answerMs }: { requestMs: number; answerMs: number },
 ): Promise<void> {
   return new Promise((resolve) => {
@@ -149,7 +149,7 @@ function served(
     });
     if (socket.destroyed) return resolve();
     deadline(requestMs);
-    clients.set(socket, { remote, countedByAddress, received: () => deadline(answerMs), asked: false });
+    clients.set(socket, { network, received: () => deadline(answerMs), asked: false });
     server.emit('connection', socket);
   });
 }
@@ -181,8 +181,7 @@ async function answered(routes: Routes, client: Client, message: IncomingMessage
   const found = routes.find(target.segments);
   if (found === null) return plainAnswer(404, 'There is nothing at this address.');
   const { route, segments } = found;
-  const { remote, countedByAddress } = client;
-  const common = { segments, query: target.query, remote, countedByAddress };
+  const common = { segments, query: target.query, network: client.network };
   if (method !== 'POST') {
     client.received();
     return await route.get({ ...common, method: 'GET', form: [] });

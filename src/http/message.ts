@@ -6,10 +6,11 @@ export type HttpRequest = {
   query: Fields;
   /** Of a POST; a GET has none. */
   form: Fields;
-  /** The client's own address, in the form of an `Endpoint`; that of a reverse proxy, where one hides it. */
-  remote: string;
-  /** What bounds requests counts this client by its address; false: many people come from there. */
-  countedByAddress: boolean;
+  /**
+   * What stands for one client where requests are counted: its address, or the /64 of an IPv6 one; with the PROXY protocol the one that the
+   * balancer told. Null: it is not counted, because many people come from there.
+   */
+  network: string | null;
 };
 
 /** The fields of a query or form, in their order; a name may be there several times. */

@@ -22,6 +22,10 @@ type GatewayEvent =
   | { event: 'listener.proxy-refused'; level: 'warn'; listener: string; remote: string; reason: string }
   /** An address that has as many connections as one may have; said once until it has none. */
   | { event: 'listener.too-many-connections'; level: 'warn'; listener: string; remote: string }
+  /** Somebody has asked for it on the page for that; there was mail of this address. */
+  | { event: 'held.link-sent'; level: 'info'; address: string; mails: number }
+  /** `reason`: it failed, or links are sent too often. */
+  | { event: 'held.link-not-sent'; level: 'warn'; address: string; reason: string }
   | { event: 'gateway.defect'; level: 'error'; where: string; error: string };
 
 type SubmissionEvent =
