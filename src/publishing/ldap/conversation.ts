@@ -24,7 +24,7 @@ export type ConversationOptions = {
   search(request: SearchRequest, facts: ServerFacts): Promise<SearchAnswer>;
 };
 
-export type Answer = { octets: readonly Buffer[]; then: 'go-on' | 'start-tls' | 'close' };
+export type Answer = { octets: readonly Buffer[]; next: 'go-on' | 'start-tls' | 'close' };
 
 const START_TLS = '1.3.6.1.4.1.1466.20037';
 const WHO_AM_I = '1.3.6.1.4.1.4203.1.11.3';
@@ -48,9 +48,9 @@ export class Conversation {
   }
 
   async answer({ messageId, operation, controls }: Request): Promise<Answer> {
-    if (operation.kind === 'unbind') return { octets: [], then: 'close' };
+    if (operation.kind === 'unbind') return { octets: [], next: 'close' };
     // What is to be abandoned was answered before this was read.
-    if (operation.kind === 'abandon') return { octets: [], then: 'go-on' };
+    if (operation.kind === 'abandon') return { octets: [], next: 'go-on' };
     const unavailable = unavailableControl(controls);
     if (unavailable !== null) return this.#says(messageId, operation, unavailable);
     switch (operation.kind) {
@@ -85,7 +85,7 @@ export class Conversation {
         ...entries.map((entry) => searchEntry(messageId, entry)),
         result(messageId, responseTag.searchDone, said),
       ],
-      then: 'go-on',
+      next: 'go-on',
     };
   }
 
@@ -100,7 +100,7 @@ export class Conversation {
       );
     }
     if (this.#tls === 'offered') {
-      return { octets: [extendedResult(messageId, SUCCESS, { name: START_TLS })], then: 'start-tls' };
+      return { octets: [extendedResult(messageId, SUCCESS, { name: START_TLS })], next: 'start-tls' };
     }
     const text = this.#tls === 'on' ? 'TLS has begun already.' : 'There is no TLS here.';
     const code = this.#tls === 'on' ? 'operationsError' : 'unavailable';
@@ -122,7 +122,7 @@ export function lastWords(text: string): Buffer {
 }
 
 function goOn(octets: Buffer): Answer {
-  return { octets: [octets], then: 'go-on' };
+  return { octets: [octets], next: 'go-on' };
 }
 
 function tagOf(operation: Operation): number {

@@ -114,18 +114,18 @@ async function converse(shared: Shared, client: ClientConnection, session: Sessi
     const message = await orLastWords(socket, () => incoming.next(silenceMs));
     if (message === null) return 'the client has gone, or said nothing for long';
     const request = await orLastWords(socket, async () => readRequest(message));
-    const { octets, then } = await conversation.answer(request);
-    if (then === 'close') {
+    const { octets, next } = await conversation.answer(request);
+    if (next === 'close') {
       socket.end();
       return 'unbind';
     }
     // RFC 4511 §4.14.1: what follows in the clear would be taken for what is said under TLS.
-    if (then === 'start-tls' && !incoming.isEmpty) {
+    if (next === 'start-tls' && !incoming.isEmpty) {
       await write(socket, [lastWords('Nothing may follow StartTLS before its answer.')]);
       return 'octets behind StartTLS';
     }
     await write(socket, octets);
-    if (then === 'start-tls') {
+    if (next === 'start-tls') {
       socket = await overTls(options, client);
       incoming = new Incoming(socket);
       conversation.secured();
