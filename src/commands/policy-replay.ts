@@ -111,9 +111,20 @@ function treatmentText(treatment: Treatment | { kind: 'unknown'; rule: string })
         encrypted === null
           ? 'not encrypted'
           : `encrypted (${encrypted}, Subject ${subject === 'keep' ? 'readable' : 'hidden'})`,
-        ...(requireTls ? ['by TLS only'] : []),
-        ...(stripped ? ['without its tags'] : []),
-        ...(pinned ? ['by the algorithms of the rule'] : []),
+        ...demandTexts({ requireTls, stripped, pinned }),
+        ...archiveText(treatment),
+        ruleText(treatment),
+      ].join(', ');
+    }
+    case 'hold': {
+      const { signed, ask, introduce, minTrust, subject, requireTls, stripped, pinned } = treatment;
+      return [
+        signed === null ? 'waiting, not signed' : `waiting, signed (${signed})`,
+        `for a certificate (${minTrust}, Subject ${subject === 'keep' ? 'readable' : 'hidden'})`,
+        ...(ask ? ['its sender is asked'] : []),
+        ...(introduce ? ['with an introduction'] : []),
+        ...demandTexts({ requireTls, stripped, pinned }),
+        ...archiveText(treatment),
         ruleText(treatment),
       ].join(', ');
     }
@@ -121,6 +132,7 @@ function treatmentText(treatment: Treatment | { kind: 'unknown'; rule: string })
       return [
         'as the mail program protected it',
         ...(treatment.requireTls ? ['by TLS only'] : []),
+        ...archiveText(treatment),
         ruleText(treatment),
       ].join(', ');
     case 'refuse':
@@ -128,6 +140,18 @@ function treatmentText(treatment: Treatment | { kind: 'unknown'; rule: string })
     case 'unknown':
       return `unknown: what the rule ${treatment.rule} looks at was not kept, since no rule looked at it then`;
   }
+}
+
+function demandTexts(of: { requireTls: boolean; stripped: boolean; pinned: boolean }): string[] {
+  return [
+    ...(of.requireTls ? ['by TLS only'] : []),
+    ...(of.stripped ? ['without its tags'] : []),
+    ...(of.pinned ? ['by the algorithms of the rule'] : []),
+  ];
+}
+
+function archiveText({ appendTo }: { appendTo?: string }): string[] {
+  return appendTo === undefined ? [] : [`a copy into ${appendTo}`];
 }
 
 function ruleText({ rule }: { rule: string | null }): string {

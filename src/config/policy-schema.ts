@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { condition, group } from './condition-schema.ts';
-import { name } from './values.ts';
+import { address, name } from './values.ts';
 
 /** One rule of the outbound policy. Its output is the Rule of src/policy/rules.ts. */
 
@@ -76,11 +76,20 @@ const rule = z
       .describe(
         '`require`: see `withoutCertificate`. `if-possible`: encrypted to those whose certificate is known. An outage of the directory is never a reason to send unencrypted.',
       ),
-    withoutCertificate: z.enum(['refuse-all', 'refuse-recipient', 'send-signed']).optional().meta({
-      description:
-        'With `encrypt: require` only: what happens when a recipient has no usable certificate. `refuse-all` (default): the mail goes to nobody. `refuse-recipient`: like refuse-all, and said to the client as early as at that recipient. `send-signed`: this recipient gets the mail signed but readable by others.',
-      default: 'refuse-all',
-    }),
+    withoutCertificate: z
+      .enum(['refuse-all', 'refuse-recipient', 'send-signed', 'hold', 'ask'])
+      .optional()
+      .meta({
+        description:
+          'With `encrypt: require` only: what happens when a recipient has no usable certificate. `refuse-all` (default): the mail goes to nobody. `refuse-recipient`: like refuse-all, and said to the client as early as at that recipient. `send-signed`: this recipient gets the mail signed but readable by others. `hold`: the mail waits for this recipient, encrypted to the key of the section `queue`, and leaves by itself once there is a certificate. `ask`: the same, and its sender is asked by mail whether to send it signed only, to wait or to discard it.',
+        default: 'refuse-all',
+      }),
+    introduce: z
+      .boolean()
+      .default(false)
+      .describe(
+        'With `hold` and `ask`: those for whom a mail waits get a signed note from its sender, once in 7 days, so that a signed answer brings their certificate.',
+      ),
     form: z
       .enum(['clear', 'opaque', 'triple-wrap'])
       .default('clear')
@@ -125,9 +134,24 @@ const rule = z
       .describe(
         'Takes the tags that `when.subjectTag` and `steering` name out of the Subject, and the field of `steering.header` out of the header, before anything is signed. A mail that the mail program has protected stays as it is.',
       ),
+    notify: z
+      .array(address)
+      .max(20, { error: 'at most 20 addresses are expected' })
+      .default([])
+      .meta({
+        description:
+          'Addresses that get a short mail from the gateway when this rule has decided for somebody: from whom, to whom, when, and what became of it; neither Subject nor text.',
+        example: ['security@example.org'],
+      }),
+    appendTo: name.optional().meta({
+      description:
+        'Name of an entry of `archives`: a copy of what leaves, as it leaves, is stored in that mailbox.',
+      example: 'sent',
+    }),
   })
   .transform((written) => ({
     ...written,
+    appendTo: written.appendTo ?? null,
     algorithms: written.algorithms ?? null,
     steering: written.steering ?? null,
     revocation: written.revocation ?? null,

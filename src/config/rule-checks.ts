@@ -43,7 +43,7 @@ export function ruleChecks(config: Partial<Sections>): CrossProblem[] {
         text: 'only an encrypted mail can hide its Subject, and the rule says encrypt: never',
       });
     }
-    problems.push(...demandChecks(rule, path));
+    problems.push(...demandChecks(rule, path), ...waitingChecks(rule, path, config));
     if (rule.withoutCertificate === 'send-signed' && rule.sign === 'never') {
       problems.push({
         path: [...path, 'withoutCertificate'],
@@ -88,6 +88,43 @@ function demandChecks(rule: RuleSection, path: readonly PropertyKey[]): CrossPro
   }
   if (steering?.mayLower === true && sign === 'never' && encrypt === 'never') {
     error('steering.mayLower', 'there is nothing to lower: the rule neither signs nor encrypts');
+  }
+  return problems;
+}
+
+/** What rules for mail that waits need, and what they cannot ask for. */
+function waitingChecks(
+  rule: RuleSection,
+  path: readonly PropertyKey[],
+  { queue }: Partial<Sections>,
+): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const error = (key: string, text: string) =>
+    problems.push({ path: [...path, key], severity: 'error', text });
+  const { withoutCertificate, form, sign, introduce, notify } = rule;
+  const waits = withoutCertificate === 'hold' || withoutCertificate === 'ask';
+  if (waits && queue === null) {
+    error('withoutCertificate', `${withoutCertificate} needs the section queue: mail waits there`);
+  }
+  if (waits && form === 'triple-wrap') {
+    error(
+      'form',
+      `triple-wrap signs again around what is encrypted: nobody is there for that when a mail has waited (withoutCertificate: ${withoutCertificate})`,
+    );
+  }
+  if (withoutCertificate === 'ask' && sign === 'never') {
+    error(
+      'withoutCertificate',
+      'ask offers to send the mail signed, and the rule says sign: never: say hold',
+    );
+  }
+  if (introduce && !waits)
+    error('introduce', 'this says something only with withoutCertificate: hold or ask');
+  if (introduce && sign === 'never') {
+    error('introduce', 'the note is signed, and the rule says sign: never');
+  }
+  if (notify.length > 0 && queue === null) {
+    error('notify', 'this needs the section queue: the gateway writes these mails itself');
   }
   return problems;
 }

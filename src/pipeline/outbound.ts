@@ -23,6 +23,7 @@ import { type IsNeeded, RecipientLookups } from './recipient-certificates.ts';
 import { recordDecision } from './recorded-decisions.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
 import { judgeRecipient } from './refuse-recipient.ts';
+import { broken } from './variant-algorithms.ts';
 
 export type OutboundParts = JudgingParts & {
   directory: CertificateDirectory;
@@ -118,6 +119,7 @@ async function carryOut(
       ];
     }
     case 'deliver':
+      if (decision.held.length > 0) throw broken('decided to hold without a place for it');
       return prepareVariants({ message, variants: decision.variants }, findings, keyring);
   }
 }

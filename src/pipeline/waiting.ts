@@ -2,7 +2,7 @@ import type { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import type { CertificateTrust, RuleAlgorithms, SubjectConfidentiality, TlsDemand } from '../policy/rules.ts';
+import type { HoldTerms } from '../policy/hold-terms.ts';
 import type { Envelope, Recipient } from '../smtp/envelope.ts';
 
 /**
@@ -10,17 +10,7 @@ import type { Envelope, Recipient } from '../smtp/envelope.ts';
  * sender has to do was done before the client's 250: later only certificates are needed, and nobody's login.
  */
 
-/** What the rule asked for. Kept with the mail (JSON), so that a later change of the rules changes nothing for it. */
-export type HoldTerms = {
-  rule: string;
-  /** The sender is asked what to do. */
-  ask: boolean;
-  minTrust: CertificateTrust;
-  revocation: 'soft' | 'hard';
-  algorithms: RuleAlgorithms | null;
-  subject: SubjectConfidentiality;
-  requireTls: TlsDemand;
-};
+export type { HoldTerms };
 
 /** One mail for the recipients who wait under the same terms. */
 export type MailToHold = {
@@ -65,10 +55,18 @@ export type HeldProtection =
   /** Somebody who must be asked does not answer, or cannot now. */
   | { kind: 'later'; error: SealgateError };
 
-/** Judges by the terms of the mail and by what is known now; no private key is used. Never less protected than the terms say. */
+/** What of a mail that waits lies sealed. */
+export type HeldContent = Pick<MailToHold, 'encryptable' | 'headerProtection' | 'own'>;
+
+/** Judges by the terms of the mail and by what is known now; no private key of a person is used. Never less protected than the terms say. */
 export interface HeldProtector {
+  /**
+   * @param content costs a use of the gateway's own key, so it is asked for only where there is a certificate to encrypt to. What it throws is
+   * thrown on
+   */
   protect(
-    mail: Pick<MailToHold, 'id' | 'from' | 'terms' | 'encryptable' | 'headerProtection' | 'own'>,
+    mail: Pick<MailToHold, 'id' | 'from' | 'login' | 'terms'>,
     recipient: Recipient,
+    content: () => Promise<HeldContent>,
   ): Promise<HeldProtection>;
 }

@@ -1,17 +1,20 @@
 import { unreachable } from '../errors.ts';
+import { certificateToUse, type Lack, outageOf } from './certificate-to-use.ts';
 import type {
   CertificateFacts,
   OutboundFacts,
   RecipientFacts,
   RevocationFailure,
+  SigningFacts,
   UpstreamFacts,
 } from './facts.ts';
-import { type JudgedCertificates, judgedCertificates } from './judged-certificates.ts';
+import type { HoldTerms } from './hold-terms.ts';
+import { judgedCertificates } from './judged-certificates.ts';
 import { correspondenceOf, firstRule } from './match.ts';
 import { quoted } from './quoted.ts';
+import type { Refusal } from './refusal.ts';
 import type { Rule, RuleAlgorithms, SignatureForm, SubjectConfidentiality } from './rules.ts';
 import { type Strip, steeredRule, stripOf } from './steering.ts';
-import { isTrusted } from './trust.ts';
 
 /**
  * What one recipient may get by the first rule that applies.
@@ -40,19 +43,21 @@ export type RecipientOutcome =
       algorithms: RuleAlgorithms | null;
       requireTls: boolean;
     }
+  /** It waits until it can be encrypted; signed it is now. */
+  | {
+      kind: 'hold';
+      /** A clause for people: why it cannot be encrypted. */
+      because: string;
+      sign: 'clear' | 'opaque' | null;
+      strip: Strip | null;
+      /** Its sender may have it leave as it is signed, readable by others. */
+      readable: boolean;
+      introduce: boolean;
+      terms: HoldTerms;
+    }
   /** The client's own protection is what the rule accepts. */
   | { kind: 'as-is'; requireTls: boolean }
   | ({ kind: 'refuse' } & Refusal);
-
-export type Refusal = {
-  duration: 'temporary' | 'permanent';
-  /** RFC 3463. */
-  enhancedCode: string;
-  /** Same for all recipients that are refused for the same reason; their addresses are told apart from it. */
-  problem: string;
-  /** What the sender can do. */
-  remedy: string;
-};
 
 /** Precondition: `from` is one address and belongs to the principal. */
 export function decideForRecipients(
@@ -81,6 +86,8 @@ export type Encryption =
   | { kind: 'without' }
   /** Only if it is signed. */
   | { kind: 'signed-only' }
+  /** Not now. `because`: a clause for people. */
+  | { kind: 'hold'; because: string }
   | ({ kind: 'refuse' } & Refusal);
 
 export function decideEncryption(
@@ -89,22 +96,32 @@ export function decideEncryption(
   revocation: RevocationFailure,
 ): Encryption {
   if (rule.encrypt === 'never') return { kind: 'without' };
-  const certificates = judgedCertificates(facts, rule.revocation ?? revocation);
-  const outage = outageOf(certificates, rule.name);
-  if (outage !== null) return { kind: 'refuse', ...outage };
-  const known = certificates.kind === 'usable' ? certificates.certificates : [];
-  const certificate = known.find(({ trust }) => isTrusted(trust, rule.minTrust));
-  if (certificate !== undefined) return { kind: 'with', certificate: certificate.index };
-  if (certificates.kind === 'usable' && certificates.incomplete) {
-    return { kind: 'refuse', ...lookupFailed(rule.name) };
+  const { name, minTrust } = rule;
+  const found = certificateToUse({ rule: name, minTrust, revocation: rule.revocation ?? revocation }, facts);
+  switch (found.kind) {
+    case 'with':
+      return found;
+    case 'outage':
+      return { kind: 'refuse', ...found.refusal };
+    case 'lacking':
+      return rule.encrypt === 'if-possible' ? { kind: 'without' } : withoutCertificate(rule, found);
+    default:
+      return unreachable(found);
   }
-  if (rule.encrypt === 'if-possible') return { kind: 'without' };
+}
+
+function withoutCertificate(rule: Rule, lack: Lack): Encryption {
   switch (rule.withoutCertificate) {
     case 'send-signed':
       return { kind: 'signed-only' };
+    case 'hold':
+    case 'ask':
+      // Nobody is there to sign around it later; the configuration refuses such rules.
+      if (rule.form === 'triple-wrap') return { kind: 'refuse', ...lackRefusal(rule, lack) };
+      return { kind: 'hold', because: lack.because };
     case 'refuse-all':
     case 'refuse-recipient':
-      return { kind: 'refuse', ...withoutCertificate(rule, certificates) };
+      return { kind: 'refuse', ...lackRefusal(rule, lack) };
     default:
       return unreachable(rule.withoutCertificate);
   }
@@ -146,69 +163,67 @@ function apply(rule: Rule, facts: OutboundFacts, recipient: RecipientFacts): Rec
   if (facts.protection === 'encrypted') return { kind: 'as-is', requireTls };
   const encryption = decideEncryption(rule, recipient.certificates, facts.revocation);
   if (encryption.kind === 'refuse') return encryption;
-  const certificate = encryption.kind === 'with' ? encryption.certificate : null;
-  const sent = { kind: 'send', certificate, algorithms: rule.algorithms, requireTls } as const;
+  const isEncrypted = encryption.kind === 'with' || encryption.kind === 'hold';
   if (facts.protection === 'signed') {
     // The client's signature stands for ours; a second one would say that the gateway wrote the mail. What it covers cannot
     // be changed, so the Subject cannot go inside: hidden outside, its readers would never see it.
-    return certificate === null
-      ? { kind: 'as-is', requireTls }
-      : { ...sent, sign: null, subject: 'keep', strip: null };
+    if (!isEncrypted) return { kind: 'as-is', requireTls };
+    return outcomeOf({ ...rule, subject: 'keep' }, encryption, { sign: null, strip: null }, facts);
   }
-  const subject = certificate === null ? 'keep' : rule.subject;
-  const strip = stripOf(rule);
-  const unsigned: RecipientOutcome = { ...sent, sign: null, subject, strip };
-  const demand = encryption.kind === 'signed-only' ? 'require' : rule.sign;
-  if (demand === 'never') return unsigned;
-  // Nothing is wrapped twice that is not encrypted in between.
-  const form = rule.form === 'triple-wrap' && certificate === null ? 'clear' : rule.form;
-  if (facts.signing.kind === 'available') return { ...unsigned, sign: form };
-  const { duration, publicText, detail = '7.5' } = facts.signing;
-  if (demand === 'require' || duration === 'temporary') {
+  const signature = signatureBy(rule, encryption, facts.signing);
+  if (signature.kind === 'refuse') return signature;
+  return outcomeOf(rule, encryption, { sign: signature.form, strip: stripOf(rule) }, facts);
+}
+
+function outcomeOf(
+  rule: Rule,
+  encryption: Exclude<Encryption, { kind: 'refuse' }>,
+  { sign, strip }: { sign: SignatureForm | null; strip: Strip | null },
+  facts: OutboundFacts,
+): RecipientOutcome {
+  const { name, algorithms, subject, minTrust, requireTls, withoutCertificate, appendTo } = rule;
+  if (encryption.kind === 'hold') {
+    const ask = withoutCertificate === 'ask';
+    const isSigned = sign !== null || facts.protection === 'signed';
+    const revocation = rule.revocation ?? facts.revocation;
     return {
-      kind: 'refuse',
-      duration,
-      // RFC 3463 §3.8: X.7.5 cryptographic failure, because information such as the key was not available.
-      enhancedCode: `${duration === 'temporary' ? 4 : 5}.${detail}`,
-      problem: `the mail could not be signed (rule ${rule.name}): ${quoted(publicText, 300).replace(/\.$/, '')}`,
-      remedy:
-        duration === 'temporary'
-          ? 'Please send the mail again then.'
-          : 'Please ask the administrator of the mail gateway.',
+      ...{ kind: 'hold', because: encryption.because, strip },
+      sign: sign === 'opaque' || sign === null ? sign : 'clear',
+      readable: ask && isSigned,
+      introduce: rule.introduce && rule.sign !== 'never' && facts.signing.kind === 'available',
+      terms: { rule: name, ask, minTrust, revocation, algorithms, subject, requireTls, appendTo },
     };
   }
-  return unsigned;
-}
-
-/** An outage is always a temporary refusal. null: there is none. */
-function outageOf(certificates: JudgedCertificates, rule: string): Refusal | null {
-  switch (certificates.kind) {
-    case 'lookup-failed':
-      return lookupFailed(rule);
-    case 'unchecked':
-      return {
-        duration: 'temporary',
-        // RFC 3463 §3.8: X.7.5 cryptographic failure, because necessary information was not available.
-        enhancedCode: '4.7.5',
-        problem: `whether the certificate has been revoked could not be checked just now (rule ${rule}): ${quoted(certificates.because, 300).replace(/\.$/, '')}`,
-        remedy: 'Please send the mail again in a few minutes.',
-      };
-    case 'none':
-    case 'unusable':
-    case 'usable':
-      return null;
-    default:
-      return unreachable(certificates);
-  }
-}
-
-function lookupFailed(rule: string): Refusal {
+  const certificate = encryption.kind === 'with' ? encryption.certificate : null;
   return {
-    duration: 'temporary',
-    // RFC 3463 §3.5: X.4.3 directory server failure.
-    enhancedCode: '4.4.3',
-    problem: `the certificate could not be looked up just now (rule ${rule})`,
-    remedy: 'Please send the mail again in a few minutes.',
+    ...{ kind: 'send', certificate, algorithms, requireTls: requireTls !== 'no', sign, strip },
+    subject: certificate === null ? 'keep' : subject,
+  };
+}
+
+/** How the gateway signs; `form` null: it does not. */
+function signatureBy(
+  rule: Rule,
+  encryption: Encryption,
+  signing: SigningFacts,
+): { kind: 'form'; form: SignatureForm | null } | ({ kind: 'refuse' } & Refusal) {
+  const demand = encryption.kind === 'signed-only' ? 'require' : rule.sign;
+  if (demand === 'never') return { kind: 'form', form: null };
+  // Nothing is wrapped twice that is not encrypted in between.
+  const form = rule.form === 'triple-wrap' && encryption.kind !== 'with' ? 'clear' : rule.form;
+  if (signing.kind === 'available') return { kind: 'form', form };
+  const { duration, publicText, detail = '7.5' } = signing;
+  if (demand !== 'require' && duration !== 'temporary') return { kind: 'form', form: null };
+  return {
+    kind: 'refuse',
+    duration,
+    // RFC 3463 §3.8: X.7.5 cryptographic failure, because information such as the key was not available.
+    enhancedCode: `${duration === 'temporary' ? 4 : 5}.${detail}`,
+    problem: `the mail could not be signed (rule ${rule.name}): ${quoted(publicText, 300).replace(/\.$/, '')}`,
+    remedy:
+      duration === 'temporary'
+        ? 'Please send the mail again then.'
+        : 'Please ask the administrator of the mail gateway.',
   };
 }
 
@@ -234,25 +249,18 @@ function noRule(from: string): RecipientOutcome {
   };
 }
 
-function withoutCertificate(rule: Rule, certificates: JudgedCertificates): Refusal {
-  if (certificates.kind === 'unusable') {
-    return {
-      duration: 'permanent',
-      enhancedCode: '5.7.1',
-      problem: `mail must be encrypted (rule ${rule.name}), and the certificate that is known cannot be used for it: ${quoted(certificates.because, 300).replace(/\.$/, '')}`,
-      remedy:
-        'Ask for a digitally signed mail from there that brings another certificate. Then send yours again.',
-    };
-  }
-  const someKnown = certificates.kind === 'usable';
+function lackRefusal({ name }: Rule, { reason, because }: Lack): Refusal {
   return {
     duration: 'permanent',
     enhancedCode: '5.7.1',
-    problem: someKnown
-      ? `mail must be encrypted (rule ${rule.name}), and the certificate that is known is not trusted enough for it`
-      : `mail must be encrypted (rule ${rule.name}), and no valid certificate is known`,
-    remedy: someKnown
-      ? 'Please ask the administrator of the mail gateway to check the certificate.'
-      : 'Ask for a digitally signed mail from there: it brings the certificate. Then send yours again.',
+    problem: `mail must be encrypted (rule ${name}), and ${because}`,
+    remedy: REMEDIES[reason],
   };
 }
+
+const REMEDIES: Readonly<Record<Lack['reason'], string>> = {
+  none: 'Ask for a digitally signed mail from there: it brings the certificate. Then send yours again.',
+  unusable:
+    'Ask for a digitally signed mail from there that brings another certificate. Then send yours again.',
+  untrusted: 'Please ask the administrator of the mail gateway to check the certificate.',
+};

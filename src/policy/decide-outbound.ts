@@ -1,21 +1,28 @@
 import type { Duration } from '../errors.ts';
-import { decideForRecipients, type RecipientDecision, type Refusal } from './decide-for-recipient.ts';
+import {
+  decideForRecipients,
+  type RecipientDecision,
+  type RecipientOutcome,
+} from './decide-for-recipient.ts';
 import type { OutboundFacts } from './facts.ts';
+import type { HoldTerms } from './hold-terms.ts';
 import { sameMailbox } from './patterns.ts';
 import { enumerated, quoted } from './quoted.ts';
+import type { Refusal } from './refusal.ts';
 import type { Rule, RuleAlgorithms, SignatureForm, SubjectConfidentiality } from './rules.ts';
 import type { Strip } from './steering.ts';
 
 /**
  * The decision about one outgoing mail. Pure.
  *
- * What holds: every recipient is in exactly one variant, or nobody gets anything; no variant is less protected than
+ * What holds: every recipient is in exactly one variant, one that leaves or one that waits, or nobody gets anything; no variant is less protected than
  * the rule of any of its recipients; a blind copy shares its variant with nobody.
  */
 export type OutboundDecision =
-  | { kind: 'deliver'; variants: readonly OutboundVariant[] }
+  /** `held`: what waits for its recipients' certificates; what leaves now may be nothing. */
+  | { kind: 'deliver'; variants: readonly OutboundVariant[]; held: readonly HeldVariant[] }
   /** The client has protected the mail itself: the octets go to all recipients as they came. */
-  | { kind: 'forward-unchanged'; rule: string; requireTls: boolean }
+  | { kind: 'forward-unchanged'; rule: string; requireTls: boolean; appendTo: readonly string[] }
   | OutboundRefusal;
 
 /** One message for some of the recipients. */
@@ -33,6 +40,20 @@ export type OutboundVariant = {
   requireTls: boolean;
   /** Names of the rules that said so. */
   rule: string;
+  /** Archives that get a copy. */
+  appendTo: readonly string[];
+};
+
+/** One message that waits for some of the recipients, under the terms of one rule. */
+export type HeldVariant = {
+  /** Ascending, with why each one waits: a clause for people. */
+  recipients: readonly { index: number; because: string }[];
+  /** null: not signed by the gateway. */
+  sign: { form: 'clear' | 'opaque' } | null;
+  strip: Strip | null;
+  readable: boolean;
+  introduce: boolean;
+  terms: HoldTerms;
 };
 
 export type OutboundRefusal = {
@@ -125,12 +146,25 @@ function refusalText(refusal: Refusal, addresses: readonly string[], others: num
 
 function asIs(facts: OutboundFacts, decisions: readonly RecipientDecision[]): OutboundDecision | null {
   if (facts.protection === 'none' || decisions.some(({ outcome }) => outcome.kind !== 'as-is')) return null;
-  return { kind: 'forward-unchanged', rule: ruleNames(decisions), requireTls: decisions.some(asksForTls) };
+  const requireTls = decisions.some(asksForTls);
+  return {
+    kind: 'forward-unchanged',
+    rule: ruleNames(decisions),
+    requireTls,
+    appendTo: archives(decisions),
+  };
 }
 
 function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]): OutboundDecision {
   const groups = new Map<string, number[]>();
+  const held = new Map<string, Waiting[]>();
   for (const [index, { outcome }] of decisions.entries()) {
+    if (outcome.kind === 'hold') {
+      const { because, ...terms } = outcome;
+      const key = JSON.stringify(terms);
+      held.set(key, [...(held.get(key) ?? []), { index, outcome }]);
+      continue;
+    }
     const protection = outcome.kind === 'send' ? outcome : null;
     const visible = facts.recipients[index]?.visible === true;
     const key = JSON.stringify([
@@ -144,7 +178,22 @@ function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]):
     ]);
     groups.set(key, [...(groups.get(key) ?? []), index]);
   }
-  return { kind: 'deliver', variants: [...groups.values()].map((group) => variantOf(group, decisions)) };
+  return {
+    kind: 'deliver',
+    variants: [...groups.values()].map((group) => variantOf(group, decisions)),
+    held: [...held.values()].flatMap(heldOf),
+  };
+}
+
+type Waiting = { index: number; outcome: Extract<RecipientOutcome, { kind: 'hold' }> };
+
+/** Alike but for why each one waits. */
+function heldOf(waiting: readonly Waiting[]): HeldVariant[] {
+  const [first] = waiting;
+  if (first === undefined) return [];
+  const { sign, strip, readable, introduce, terms } = first.outcome;
+  const recipients = waiting.map(({ index, outcome: { because } }) => ({ index, because }));
+  return [{ recipients, sign: sign === null ? null : { form: sign }, strip, readable, introduce, terms }];
 }
 
 function variantOf(recipients: readonly number[], decisions: readonly RecipientDecision[]): OutboundVariant {
@@ -160,11 +209,16 @@ function variantOf(recipients: readonly number[], decisions: readonly RecipientD
     algorithms: sends[0]?.algorithms ?? null,
     requireTls: own.some(asksForTls),
     rule: ruleNames(own),
+    appendTo: archives(own),
   };
 }
 
 function asksForTls({ outcome }: Pick<RecipientDecision, 'outcome'>): boolean {
-  return outcome.kind !== 'refuse' && outcome.requireTls;
+  return (outcome.kind === 'send' || outcome.kind === 'as-is') && outcome.requireTls;
+}
+
+function archives(decisions: readonly RecipientDecision[]): readonly string[] {
+  return [...new Set(decisions.flatMap(({ rule }) => rule?.appendTo ?? []))];
 }
 
 function ruleNames(decisions: readonly RecipientDecision[]): string {

@@ -6,7 +6,7 @@ import type { OutboundFacts, RecipientFacts } from './facts.ts';
 import { type JudgedCertificates, judgedCertificates } from './judged-certificates.ts';
 import { conditionReports, correspondenceOf, matchRule } from './match.ts';
 import { enumerated, quoted } from './quoted.ts';
-import type { Rule } from './rules.ts';
+import type { Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
 import { type SteeringWord, type Strip, steeringWords } from './steering.ts';
 
 /**
@@ -115,14 +115,20 @@ function ruleLines({ rule, applies, conditions }: RuleExplanation): string[] {
 function outcomeText(outcome: RecipientOutcome): string {
   switch (outcome.kind) {
     case 'send': {
-      const signed = outcome.sign === null ? 'not signed' : `signed (${outcome.sign})`;
-      const { strip } = outcome;
-      const stripped = strip === null ? '' : `, without ${strippedText(strip)}`;
       const encrypted =
         outcome.certificate === null
           ? 'not encrypted'
-          : `encrypted (certificate ${outcome.certificate + 1}), its Subject ${outcome.subject === 'protect' ? 'hidden' : 'readable'} on the way`;
-      return `would be sent ${signed}, ${encrypted}${stripped}${tlsText(outcome)}`;
+          : `encrypted (certificate ${outcome.certificate + 1}), its Subject ${subjectText(outcome)}`;
+      return `would be sent ${signedText(outcome)}, ${encrypted}${strippedText(outcome)}${tlsText(outcome)}`;
+    }
+    case 'hold': {
+      const { because, terms, readable, introduce } = outcome;
+      const { minTrust, revocation, requireTls } = terms;
+      return [
+        `would wait ${signedText(outcome)}${strippedText(outcome)}, since ${because}; it would leave encrypted, its Subject ${subjectText(terms)}${tlsText({ requireTls: requireTls !== 'no' })}, once a certificate of the trust ${minTrust} is known (revocation: ${revocation})`,
+        ...(terms.ask ? [`its author would be asked${readable ? ', and may send it signed only' : ''}`] : []),
+        ...(introduce ? ['a signed note of its author would ask for a signed answer'] : []),
+      ].join('; ');
     }
     case 'as-is':
       return `would be forwarded as the mail program has protected it${tlsText(outcome)}`;
@@ -137,9 +143,19 @@ function tlsText({ requireTls }: { requireTls: boolean }): string {
   return requireTls ? ', by TLS only' : '';
 }
 
-function strippedText({ tags, field }: Strip): string {
+function signedText({ sign }: { sign: SignatureForm | null }): string {
+  return sign === null ? 'not signed' : `signed (${sign})`;
+}
+
+function subjectText({ subject }: { subject: SubjectConfidentiality }): string {
+  return `${subject === 'protect' ? 'hidden' : 'readable'} on the way`;
+}
+
+function strippedText({ strip }: { strip: Strip | null }): string {
+  if (strip === null) return '';
+  const { tags, field } = strip;
   const texts = [...tags.map((tag) => `[${tag}]`), ...(field === null ? [] : [`the field ${quoted(field)}`])];
-  return enumerated(texts, 10);
+  return `, without ${enumerated(texts, 10)}`;
 }
 
 function certificatesText(facts: JudgedCertificates): string {

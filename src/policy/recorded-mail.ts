@@ -2,7 +2,13 @@ import type { RecipientDecision, RecipientOutcome } from './decide-for-recipient
 import type { AttachmentFacts, CertificateFacts, OutboundFacts } from './facts.ts';
 import { conditionsOf, looksAt } from './looks-at.ts';
 import { headerHolds, headerKey } from './message-conditions.ts';
-import type { HeaderCondition, Rule, SignatureForm, SubjectConfidentiality } from './rules.ts';
+import type {
+  CertificateTrust,
+  HeaderCondition,
+  Rule,
+  SignatureForm,
+  SubjectConfidentiality,
+} from './rules.ts';
 import { STEERING_WORDS, steeringCondition } from './steering.ts';
 
 /**
@@ -47,8 +53,24 @@ export type Treatment =
       requireTls: boolean;
       stripped: boolean;
       pinned: boolean;
+      /** Absent: into no archive. */
+      appendTo?: string;
     }
-  | { kind: 'as-is'; rule: string | null; requireTls: boolean }
+  | {
+      kind: 'hold';
+      rule: string | null;
+      signed: SignatureForm | null;
+      ask: boolean;
+      introduce: boolean;
+      /** Of the certificate that it waits for. */
+      minTrust: CertificateTrust;
+      subject: SubjectConfidentiality;
+      requireTls: boolean;
+      stripped: boolean;
+      pinned: boolean;
+      appendTo?: string;
+    }
+  | { kind: 'as-is'; rule: string | null; requireTls: boolean; appendTo?: string }
   | { kind: 'refuse'; rule: string | null; duration: 'temporary' | 'permanent'; enhancedCode: string };
 
 /** @param lookedFor whether certificates of an address were looked for */
@@ -86,15 +108,25 @@ export function recordMail(
 
 export function treatmentOf({ rule, outcome }: RecipientDecision, certificates: CertificateFacts): Treatment {
   const name = rule?.name ?? null;
+  const archive = rule?.appendTo == null ? {} : { appendTo: rule.appendTo };
   switch (outcome.kind) {
     case 'send':
       return {
         ...{ kind: 'send', rule: name, signed: outcome.sign, encrypted: trustOf(outcome, certificates) },
         ...{ subject: outcome.subject, requireTls: outcome.requireTls },
-        ...{ stripped: outcome.strip !== null, pinned: outcome.algorithms !== null },
+        ...{ stripped: outcome.strip !== null, pinned: outcome.algorithms !== null, ...archive },
       };
+    case 'hold': {
+      const { sign, strip, introduce, terms } = outcome;
+      const { ask, minTrust, subject, requireTls, algorithms } = terms;
+      return {
+        ...{ kind: 'hold', rule: name, signed: sign, ask, introduce, minTrust, subject },
+        ...{ requireTls: requireTls !== 'no', stripped: strip !== null, pinned: algorithms !== null },
+        ...archive,
+      };
+    }
     case 'as-is':
-      return { kind: 'as-is', rule: name, requireTls: outcome.requireTls };
+      return { kind: 'as-is', rule: name, requireTls: outcome.requireTls, ...archive };
     case 'refuse':
       return {
         ...{ kind: 'refuse', rule: name, duration: outcome.duration, enhancedCode: outcome.enhancedCode },

@@ -9,7 +9,9 @@ export type Rule = {
   sign: Demand;
   encrypt: Demand;
   /** With `encrypt: 'require'`, when a recipient has no certificate of at least `minTrust`. */
-  withoutCertificate: 'refuse-all' | 'refuse-recipient' | 'send-signed';
+  withoutCertificate: WithoutCertificate;
+  /** With `hold` and `ask`: those who wait get a signed note of the sender, which asks for a signed answer. */
+  introduce: boolean;
   form: SignatureForm;
   subject: SubjectConfidentiality;
   /** For mail that the client itself has signed or encrypted. */
@@ -24,7 +26,14 @@ export type Rule = {
   steering: Steering | null;
   /** What the rule asks for in the Subject, and the field that steers, are taken out of the mail. */
   stripTag: boolean;
+  /** Addresses that get a short mail from the gateway when this rule has decided for somebody. */
+  notify: readonly string[];
+  /** The archive that gets a copy of what leaves, as it leaves; null: none. */
+  appendTo: string | null;
 };
+
+/** `hold`: the mail waits, for a certificate or for a person; `ask`: it waits, and its sender is asked what to do. */
+export type WithoutCertificate = 'refuse-all' | 'refuse-recipient' | 'send-signed' | 'hold' | 'ask';
 
 export type Demand = 'require' | 'if-possible' | 'never';
 

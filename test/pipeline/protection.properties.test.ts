@@ -117,7 +117,10 @@ const rules = fc.array(
   }),
   { maxLength: 3 },
 );
-type Written = Omit<Rule, 'name' | 'when' | 'alreadyProtected' | 'algorithms'> & {
+type Written = Omit<
+  Rule,
+  'name' | 'when' | 'alreadyProtected' | 'algorithms' | 'introduce' | 'notify' | 'appendTo'
+> & {
   when: Partial<PlainCondition>;
   gcm: boolean;
 };

@@ -22,6 +22,7 @@ const rule = (changes: Partial<Rule>): Rule => ({
   algorithms: null,
   steering: null,
   stripTag: false,
+  ...{ introduce: false, notify: [], appendTo: null },
   ...changes,
 });
 

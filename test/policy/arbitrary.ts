@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import type { CertificateFacts, OutboundFacts, SigningFacts } from '../../src/policy/facts.ts';
-import type { Condition, PlainCondition, Rule } from '../../src/policy/rules.ts';
-import { TRUST_LADDER as ladder } from '../../src/policy/trust.ts';
+import type { CertificateTrust, Condition, PlainCondition, Rule } from '../../src/policy/rules.ts';
 
 /** Mails and rules by chance, small enough that rules often apply. */
+
+/** Lowest first. */
+export const ladder: readonly CertificateTrust[] = ['harvested', 'directory', 'verified', 'pinned'];
 
 const domains = ['a.example', 'sub.a.example', 'b.example'];
 const recipientAddress = fc
@@ -71,9 +73,12 @@ const anyRule: fc.Arbitrary<Omit<Rule, 'name'>> = fc.record({
     }),
   ),
   stripTag: fc.boolean(),
+  introduce: fc.boolean(),
+  notify: fc.constantFrom([], ['audit@example.org']),
+  appendTo: fc.constantFrom(null, null, 'sent'),
   sign: fc.constantFrom('require', 'if-possible', 'never'),
   encrypt: fc.constantFrom('require', 'if-possible', 'never'),
-  withoutCertificate: fc.constantFrom('refuse-all', 'refuse-recipient', 'send-signed'),
+  withoutCertificate: fc.constantFrom('refuse-all', 'refuse-recipient', 'send-signed', 'hold', 'ask'),
   form: fc.constantFrom('clear', 'opaque', 'triple-wrap'),
   subject: fc.constantFrom('keep', 'protect'),
   alreadyProtected: fc.constantFrom('forward', 'refuse'),

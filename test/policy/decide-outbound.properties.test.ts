@@ -7,8 +7,7 @@ import type { OutboundFacts } from '../../src/policy/facts.ts';
 import { judgedCertificates } from '../../src/policy/judged-certificates.ts';
 import { correspondenceOf, matchRule } from '../../src/policy/match.ts';
 import type { CertificateTrust, Rule } from '../../src/policy/rules.ts';
-import { TRUST_LADDER as ladder } from '../../src/policy/trust.ts';
-import { anyFacts, anyRules } from './arbitrary.ts';
+import { anyFacts, anyRules, ladder } from './arbitrary.ts';
 
 /** The rule of a recipient, found by the plainest reading of "first that applies". */
 function ruleOf(facts: OutboundFacts, index: number, rules: readonly Rule[]): Rule | undefined {
@@ -50,11 +49,15 @@ function holds(check: (facts: OutboundFacts, rules: Rule[]) => void): void {
 }
 
 describe('for all mails and rules', () => {
-  test('every recipient is in exactly one variant, and every variant has one', () => {
+  test('every recipient is in exactly one variant, one that leaves or one that waits, and every variant has one', () => {
     holds((facts, rules) => {
       const decision = decideOutbound(facts, rules);
       if (decision.kind !== 'deliver') return;
-      const all = decision.variants.flatMap(({ recipients }) => recipients);
+      const all = [
+        ...decision.variants.flatMap(({ recipients }) => recipients),
+        ...decision.held.flatMap(({ recipients }) => recipients.map(({ index }) => index)),
+      ];
+      expect(decision.held.every(({ recipients }) => recipients.length > 0)).toBe(true);
       expect(all.toSorted((a, b) => a - b)).toEqual(facts.recipients.map((_, index) => index));
       expect(decision.variants.every(({ recipients }) => recipients.length > 0)).toBe(true);
     });
@@ -90,6 +93,44 @@ describe('for all mails and rules', () => {
               certificates.kind === 'usable' && certificates.certificates.some(({ trust }) => good(trust)),
             ).toBe(false);
           }
+        }
+      }
+    });
+  });
+
+  test('what waits does so under the terms of the rule of each of its recipients', () => {
+    holds((facts, rules) => {
+      const decision = decideOutbound(facts, rules);
+      if (decision.kind !== 'deliver') return;
+      for (const { recipients, sign, strip, readable, introduce, terms } of decision.held) {
+        for (const { index, because } of recipients) {
+          const rule = ruleOf(facts, index, rules);
+          if (rule === undefined) return;
+          expect(because).not.toBe('');
+          expect(rule.encrypt).toBe('require');
+          expect(rule.form).not.toBe('triple-wrap');
+          const { name, withoutCertificate, minTrust, algorithms, requireTls, appendTo } = rule;
+          expect(withoutCertificate).toBe(terms.ask ? 'ask' : 'hold');
+          const subject = facts.protection === 'signed' ? 'keep' : rule.subject;
+          const revocation = rule.revocation ?? facts.revocation;
+          expect(terms).toMatchObject({ rule: name, minTrust, algorithms, requireTls, appendTo });
+          expect(terms).toMatchObject({ subject, revocation });
+          const signed = sign !== null || facts.protection === 'signed';
+          if (sign !== null) expect([sign.form, facts.protection]).toEqual([rule.form, 'none']);
+          if (rule.sign === 'require') expect(signed).toBe(true);
+          if (rule.sign === 'if-possible' && facts.signing.kind === 'available') expect(signed).toBe(true);
+          if (rule.sign === 'never') expect([sign, introduce]).toEqual([null, false]);
+          if (readable) expect([withoutCertificate, signed]).toEqual(['ask', true]);
+          if (introduce) expect([rule.introduce, facts.signing.kind]).toEqual([true, 'available']);
+          if (strip !== null) expect([rule.stripTag, facts.protection]).toEqual([true, 'none']);
+          if (rule.requireTls !== 'no') expect(facts.upstream.tls).toBe(true);
+          // An outage is a refusal, and who has a certificate does not wait.
+          const certificates = judgedFor(facts, index, rule);
+          expect(['none', 'unusable', 'usable']).toContain(certificates.kind);
+          if (certificates.kind !== 'usable') continue;
+          expect(certificates.incomplete).toBe(false);
+          const least = ladder.indexOf(minTrust);
+          expect(certificates.certificates.every(({ trust }) => ladder.indexOf(trust) < least)).toBe(true);
         }
       }
     });
@@ -211,6 +252,8 @@ describe('for all mails and rules', () => {
       const fewer = decideOutbound({ ...facts, recipients: facts.recipients.slice(0, -1) }, rules);
       if (whole.kind !== 'deliver' || fewer.kind !== 'deliver') return;
       const protectionOf = (decision: typeof whole, index: number) => {
+        const waiting = decision.held.find(({ recipients }) => recipients.some((one) => one.index === index));
+        if (waiting !== undefined) return waiting.terms;
         const variant = decision.variants.find(({ recipients }) => recipients.includes(index));
         return { sign: variant?.sign, encrypted: variant?.encrypt !== null };
       };

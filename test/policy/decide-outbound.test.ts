@@ -298,6 +298,7 @@ describe('mail that the client has protected', () => {
     const given = facts({ protection: 'encrypted', recipients: [bob, dave], signing: noKey });
     expect(decideOutbound(given, [rule({})])).toEqual({
       kind: 'forward-unchanged',
+      appendTo: [],
       rule: 'rule',
       requireTls: false,
     });
@@ -314,6 +315,7 @@ describe('mail that the client has protected', () => {
     });
     expect(decideOutbound(given, [rule({ encrypt: 'never' })])).toEqual({
       kind: 'forward-unchanged',
+      appendTo: [],
       requireTls: false,
       rule: 'rule',
     });
@@ -324,6 +326,7 @@ describe('mail that the client has protected', () => {
     expect(decideOutbound(given, [rule({})])).toMatchObject({ kind: 'refuse', recipients: [0] });
     expect(decideOutbound(given, [rule({ withoutCertificate: 'send-signed' })])).toMatchObject({
       kind: 'forward-unchanged',
+      appendTo: [],
       requireTls: false,
     });
   });

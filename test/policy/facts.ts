@@ -18,6 +18,7 @@ export function rule(changed: Omit<Partial<Rule>, 'when'> & { when?: Partial<Con
     algorithms: null,
     steering: null,
     stripTag: false,
+    ...{ introduce: false, notify: [], appendTo: null },
     ...changed,
     when: { ...ALWAYS, ...changed.when },
   };

@@ -120,6 +120,7 @@ function rule(sign: boolean, encrypt: boolean): Rule {
     algorithms: null,
     steering: null,
     stripTag: false,
+    ...{ introduce: false, notify: [], appendTo: null },
     subject: 'keep',
   };
 }

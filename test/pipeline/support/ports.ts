@@ -239,6 +239,7 @@ export function rule(changes: Partial<Rule> = {}): Rule {
     algorithms: null,
     steering: null,
     stripTag: false,
+    ...{ introduce: false, notify: [], appendTo: null },
     ...changes,
   };
 }
