@@ -1,36 +1,13 @@
-import { type Element, universal } from '../asn1/element.ts';
+import { universal } from '../asn1/element.ts';
 import type { IncrementalReader } from '../asn1/incremental-reader.ts';
 import { readBeginningOf } from '../asn1/read-octets.ts';
-import { readWhole } from '../asn1/reader.ts';
-import { sequenceOf } from '../asn1/sequence-reader.ts';
 import { objectIdentifier } from '../asn1/values.ts';
 import * as der from '../asn1/writer.ts';
 import { malformed, reading } from './malformed.ts';
 
-/** `ContentInfo ::= SEQUENCE { contentType OBJECT IDENTIFIER, content [0] EXPLICIT ANY }` (RFC 5652 §3). */
-export type ContentInfo = {
-  contentType: string;
-  content: Element;
-};
-
 /**
- * Reads the outermost structure of a CMS message, BER or DER; everything inside stays to be read.
- *
- * @throws SealgateError `cms.malformed`, also for trailing octets
- */
-export function readContentInfo(octets: Buffer): ContentInfo {
-  return reading('ContentInfo', () => {
-    const reader = sequenceOf(readWhole(octets, 'BER'), 'BER', 'ContentInfo');
-    const contentType = objectIdentifier(reader.next('contentType'));
-    const content = reader.optionalExplicit(0);
-    reader.end();
-    if (content === null) throw malformed('ContentInfo without content');
-    return { contentType, content };
-  });
-}
-
-/**
- * contentType of a ContentInfo: what the message is, whatever of it cannot be read.
+ * contentType of a ContentInfo (RFC 5652 §3: `SEQUENCE { contentType OBJECT IDENTIFIER, content [0] EXPLICIT ANY }`): what the
+ * message is, whatever of it cannot be read.
  *
  * @throws SealgateError `cms.malformed`
  */

@@ -2,7 +2,6 @@ import { createPrivateKey } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ownCapabilities } from '../../src/cms/capabilities.ts';
-import { readContentInfo } from '../../src/cms/content-info.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import { peekRecipients } from '../../src/cms/enveloped-data.ts';
 import type { SignatureScheme } from '../../src/cms/keys.ts';
@@ -13,6 +12,7 @@ import { verifySignature } from '../../src/cms/verify.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { corpusCertificate, corpus as corpusPath } from '../pki/corpora.ts';
 import { decrypt } from './support/both-ways.ts';
+import { readContentInfo } from './support/read-content-info.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 
 const corpus = (...parts: string[]): Buffer => readFileSync(corpusPath(...parts));

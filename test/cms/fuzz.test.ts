@@ -2,7 +2,6 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
-import { readContentInfo } from '../../src/cms/content-info.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
 import { peekRecipients } from '../../src/cms/enveloped-data.ts';
@@ -95,7 +94,6 @@ function guarded<T>(read: () => T): T | null {
 }
 
 async function exercise(octets: Buffer): Promise<void> {
-  guarded(() => readContentInfo(octets));
   guarded(() => peekRecipients(octets));
   const signedData = guarded(() => readSignedData(octets));
   if (signedData !== null) {
@@ -166,9 +164,9 @@ describe('damaged messages', () => {
   });
 
   it('cut off anywhere they are malformed', () => {
-    for (const octets of seeds) {
+    for (const octets of signed) {
       for (let length = 0; length < octets.length; length += 7) {
-        expect(() => readContentInfo(octets.subarray(0, length))).toThrow(
+        expect(() => readSignedData(octets.subarray(0, length))).toThrow(
           expect.objectContaining({ code: 'cms.malformed' }),
         );
       }

@@ -5,7 +5,7 @@ import type { Element } from '../../src/asn1/element.ts';
 import { children, readWhole } from '../../src/asn1/reader.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { algorithmIdentifier, readAlgorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
-import { contentInfoLevels, readContentInfo } from '../../src/cms/content-info.ts';
+import { contentInfoLevels } from '../../src/cms/content-info.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { decryptStream } from '../../src/cms/decrypt-stream.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
@@ -21,6 +21,7 @@ import { SealgateError } from '../../src/errors.ts';
 import { limits } from '../../src/limits.ts';
 import type { OctetStream, RereadableOctets, Spool } from '../../src/octets/source.ts';
 import { type Identity, IdentityFolder } from './support/identities.ts';
+import { readContentInfo } from './support/read-content-info.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 import { CountedSpool, collect, drain, inChunks } from './support/streams.ts';
 

@@ -6,7 +6,7 @@ import * as der from '../../src/asn1/writer.ts';
 import { algorithmIdentifier } from '../../src/cms/algorithm-identifier.ts';
 import { decompress } from '../../src/cms/compressed-data.ts';
 import { decompressStream } from '../../src/cms/compressed-data-stream.ts';
-import { contentInfo, readContentInfo } from '../../src/cms/content-info.ts';
+import { contentInfo } from '../../src/cms/content-info.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { decryptStream } from '../../src/cms/decrypt-stream.ts';
 import { encrypt } from '../../src/cms/encrypt.ts';
@@ -21,6 +21,7 @@ import { verifySignature } from '../../src/cms/verify.ts';
 import { verifySignatureOfStream } from '../../src/cms/verify-stream.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { type Identity, IdentityFolder } from './support/identities.ts';
+import { readContentInfo } from './support/read-content-info.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 import { CountedSpool, drain, inChunks } from './support/streams.ts';
 

@@ -6,7 +6,7 @@ import { children } from '../../src/asn1/reader.ts';
 import * as der from '../../src/asn1/writer.ts';
 import { ccmCipher, ccmDecipher } from '../../src/cms/ccm.ts';
 import type { ContentEncryptionName } from '../../src/cms/content-encryption.ts';
-import { contentInfo, readContentInfo } from '../../src/cms/content-info.ts';
+import { contentInfo } from '../../src/cms/content-info.ts';
 import { decrypt } from '../../src/cms/decrypt.ts';
 import { decryptStream } from '../../src/cms/decrypt-stream.ts';
 import { digest } from '../../src/cms/digests.ts';
@@ -23,6 +23,7 @@ import { DigestedOctets, digestStream } from '../../src/cms/stream-digests.ts';
 import { verifySignature } from '../../src/cms/verify.ts';
 import { verifySignatureOfStream } from '../../src/cms/verify-stream.ts';
 import { type Identity, IdentityFolder } from './support/identities.ts';
+import { readContentInfo } from './support/read-content-info.ts';
 import { decryptionKey, signingKey } from './support/software-keys.ts';
 import { CountedSpool, collect, drain, inChunks } from './support/streams.ts';
 

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
-import { ANYTHING, parsePkcs11Uri, printPkcs11Uri } from '../../src/hsm/pkcs11-uri.ts';
+import { ANYTHING, parsePkcs11Uri } from '../../src/hsm/pkcs11-uri.ts';
 import { placeOf } from '../../src/hsm/pkcs11-uri-place.ts';
+import { printPkcs11Uri } from './support/print-pkcs11-uri.ts';
 
 function refusal(work: () => unknown): SealgateError {
   try {

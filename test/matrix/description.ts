@@ -1,6 +1,5 @@
 import * as der from '../../src/asn1/writer.ts';
 import { describeContentEncryption } from '../../src/cms/content-encryption.ts';
-import { readContentInfo } from '../../src/cms/content-info.ts';
 import { readEnvelopedData } from '../../src/cms/enveloped-data.ts';
 import { resolveKeyAgreement } from '../../src/cms/key-agreement.ts';
 import { resolveKeyTransport } from '../../src/cms/key-transport.ts';
@@ -8,6 +7,7 @@ import { contentTypes } from '../../src/cms/oids.ts';
 import type { RecipientInfo } from '../../src/cms/recipient-infos.ts';
 import { resolveSignature } from '../../src/cms/signatures.ts';
 import { readSignedData, type SignerInfo } from '../../src/cms/signed-data.ts';
+import { readContentInfo } from '../cms/support/read-content-info.ts';
 import type {
   EnvelopedMessage,
   Recipient,

@@ -3,7 +3,6 @@ import { children, readWhole } from '../../../src/asn1/reader.ts';
 import * as der from '../../../src/asn1/writer.ts';
 import { type Attribute, readAttributes, readCoveredAttributes } from '../../../src/cms/attributes.ts';
 import { decompress } from '../../../src/cms/compressed-data.ts';
-import { readContentInfo } from '../../../src/cms/content-info.ts';
 import { decrypt } from '../../../src/cms/decrypt.ts';
 import { peekRecipients, readEnvelopedData } from '../../../src/cms/enveloped-data.ts';
 import { readRecipientInfos } from '../../../src/cms/recipient-infos.ts';
@@ -75,7 +74,6 @@ export const cmsTargets: readonly FuzzTarget[] = [
         seeds: await people.signed(content),
         close: () => people.remove(),
         run(input) {
-          readContentInfo(input);
           const signedData = readSignedData(input);
           const certificates = certificatesOf(signedData);
           const found = signedData.signerInfos.map((info) => signerCandidates(info, certificates).length);

@@ -5,10 +5,11 @@ import { PasswordReader } from '../../../src/hsm/files/pbe.ts';
 import { readEncryptedPrivateKeyInfo } from '../../../src/hsm/files/pkcs8.ts';
 import { readAuthenticatedSafe, readPkcs12 } from '../../../src/hsm/files/pkcs12.ts';
 import { keysOfPkcs12 } from '../../../src/hsm/files/pkcs12-key.ts';
-import { parsePkcs11Uri, printPkcs11Uri } from '../../../src/hsm/pkcs11-uri.ts';
+import { parsePkcs11Uri } from '../../../src/hsm/pkcs11-uri.ts';
 import { placeOf } from '../../../src/hsm/pkcs11-uri-place.ts';
 import { Secret } from '../../../src/log/secret.ts';
 import { IdentityFolder } from '../../cms/support/identities.ts';
+import { printPkcs11Uri } from '../../hsm/support/print-pkcs11-uri.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 
 const allowed = ['key.', 'asn1.malformed'];

@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { decompress } from '../../../src/cms/compressed-data.ts';
 import { decompressStream } from '../../../src/cms/compressed-data-stream.ts';
-import { readContentInfo } from '../../../src/cms/content-info.ts';
 import { decrypt } from '../../../src/cms/decrypt.ts';
 import { decryptStream } from '../../../src/cms/decrypt-stream.ts';
 import { peekContentType } from '../../../src/cms/peek-stream.ts';
@@ -27,6 +26,7 @@ import { sevenBitSafeFrom } from '../../../src/mail/seven-bit-safe-source.ts';
 import type { OctetTransform } from '../../../src/octets/transform.ts';
 import { type MessageOpening, openMessage } from '../../../src/smime/open.ts';
 import { openMessageStream } from '../../../src/smime/open-stream.ts';
+import { readContentInfo } from '../../cms/support/read-content-info.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 import { chunksOf } from './chunks.ts';
 import { mailDictionary, mails } from './mail.ts';
