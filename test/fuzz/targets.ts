@@ -16,6 +16,7 @@ import { mailViewTargets } from './targets/mail-view.ts';
 import { pkiTargets } from './targets/pki.ts';
 import { policyTargets } from './targets/policy.ts';
 import { pop3Targets } from './targets/pop3.ts';
+import { publishingTargets } from './targets/publishing.ts';
 import { searchTargets } from './targets/search.ts';
 import { smimeTargets } from './targets/smime.ts';
 import { smtpTargets } from './targets/smtp.ts';
@@ -28,6 +29,7 @@ export const targets: readonly FuzzTarget[] = [
   ...pkiTargets,
   ...directoryTargets,
   ...ldapTargets,
+  ...publishingTargets,
   ...hsmTargets,
   ...keyStoreTargets,
   ...smimeTargets,

@@ -18,11 +18,11 @@ export function parseDn(text: string): readonly string[] | null {
 
 /** `attribute=value`, with what means something in a name escaped (RFC 4514 §2.4). */
 export function relativeDn(attribute: string, value: string): string {
-  const escaped = value
-    .replace(/["+,;<>\\=]/g, '\\$&')
-    .replace(/\p{Cc}/gu, (character) => Buffer.from(character).toString('hex').replace(/../g, '\\$&'))
-    .replace(/^[ #]/, '\\$&')
-    .replace(/ $/, '\\ ');
+  const escaped = value.replace(/["+,;<>\\=]|^[ #]| $|\p{Cc}/gu, (character) =>
+    /\p{Cc}/u.test(character)
+      ? Buffer.from(character).toString('hex').replace(/../g, '\\$&')
+      : `\\${character}`,
+  );
   return `${attribute}=${escaped}`;
 }
 
@@ -79,7 +79,8 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
 
 /** null: an escape that is none, or octets that are not UTF-8. */
 function unescaped(text: string): string | null {
-  if (/["#;<>]/.test(text.replace(/\\./gs, ''))) return null;
+  // What begins with a sharp is a value in BER.
+  if (text.startsWith('#') || /[";<>]/.test(text.replace(/\\./gs, ''))) return null;
   const octets: Buffer[] = [];
   let rest = text;
   while (rest !== '') {
