@@ -1,8 +1,6 @@
 import type { CertificateTrust } from './rules.ts';
 
-/** The ladder of trust, lowest first: the one place that orders it. */
-export const TRUST_LADDER: readonly CertificateTrust[] = ['harvested', 'directory', 'verified', 'pinned'];
-
+/** The ladder of trust: the one place that orders it. */
 const RANK: Readonly<Record<CertificateTrust, number>> = {
   harvested: 1,
   directory: 2,
