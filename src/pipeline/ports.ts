@@ -8,7 +8,7 @@ import type { CertificateTrust } from '../policy/rules.ts';
 import type { Principal } from '../sasl/principal.ts';
 import type { MessageBeginning } from '../smime/beginning-of-encrypted.ts';
 import type { SecurityReport } from '../smime/report.ts';
-import type { Envelope, Recipient } from '../smtp/envelope.ts';
+import type { Envelope, Mailbox, Recipient } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
 
 /**
@@ -75,6 +75,15 @@ export interface OutboundStory {
   expectRecipient(origin: Origin, recipient: Recipient): void;
   /** Called when all octets are there. Never throws: every failure is a reply. */
   submit(submission: Submission, handOver: HandOver): Promise<SubmissionOutcome>;
+}
+
+/** The gateway itself as a recipient: what is sent to it is an answer to its question, and goes to nobody else. */
+export interface OwnMailbox {
+  isOwn(mailbox: Mailbox): boolean;
+  /** Called at RCPT TO, in the place of the upstream. Never rejects. */
+  judge(origin: Origin, mailbox: Mailbox): Promise<Reply>;
+  /** Called when all octets are there. What was decided is durable before it answers. Never rejects. */
+  take(submission: Submission): Promise<Reply>;
 }
 
 /** The inbound story as imap-proxy and pop3-proxy see it. */
@@ -216,8 +225,8 @@ export type KnownCertificate = {
   trust: CertificateTrust;
   /** sMIMECapabilities of the correspondent's last signed mail, preferred first, as cms/capabilities.ts writes them. */
   capabilities: readonly string[];
-  /** Where it came from: signed mail, a file that an administrator read in, one that is pinned, or an LDAP directory. */
-  source: 'mail' | 'import' | 'file' | 'ldap';
+  /** Where it came from: signed mail, a file that an administrator read in, one that is pinned, or a remote source of some kind. */
+  source: 'mail' | 'import' | 'file' | 'ldap' | 'smimea' | 'http-store';
   /** Names of the configured sources that have it for this address; absent: none. */
   sources?: readonly string[];
   /** Absent: it is known under the address that was asked for. Else under this one, which differs from it in letter case alone. */

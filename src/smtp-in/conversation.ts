@@ -1,7 +1,7 @@
 import type { ClientGuard } from '../connections/client-guard.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
-import type { Origin, OutboundStory } from '../pipeline/ports.ts';
+import type { Origin, OutboundStory, OwnMailbox } from '../pipeline/ports.ts';
 import type { Collected } from '../smtp/dot-stuffing.ts';
 import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
@@ -26,6 +26,8 @@ export type SessionSettings = {
 export type SessionPorts = {
   settings: SessionSettings;
   story: OutboundStory;
+  /** null: the gateway takes no mail for itself. */
+  ownMailbox: OwnMailbox | null;
   log: Log;
   /** Throws SealgateError. */
   openUpstream: () => Promise<Upstream>;
@@ -40,6 +42,10 @@ export type Transaction = {
   mailParameters: readonly Parameter[];
   /** Those the upstream has accepted, in order. */
   recipients: Recipient[];
+  /** The gateway itself, which is then the only recipient; null: the mail is for others. */
+  own: Recipient | null;
+  /** RCPT commands for others that nobody has refused. */
+  passedOn: number;
   /** The upstream has accepted MAIL. */
   accepted: boolean;
   /** Its reply to MAIL is there and has been judged: replies to RCPT of the same pipeline are not looked at before. */

@@ -1,5 +1,5 @@
 import { unreachable } from '../errors.ts';
-import type { Origin, Submission } from '../pipeline/ports.ts';
+import type { Origin, OwnMailbox, Submission } from '../pipeline/ports.ts';
 import type { Collected } from '../smtp/dot-stuffing.ts';
 import { maxMessageOctets } from '../smtp/extensions.ts';
 import { reply } from '../smtp/reply.ts';
@@ -17,7 +17,7 @@ export function data(conversation: Conversation): Step {
   if (transaction === null || origin === null || !transaction.accepted) {
     return { kind: 'reply', reply: reply(503, '5.5.1', 'Send MAIL and RCPT first') };
   }
-  if (transaction.recipients.length === 0) {
+  if (transaction.recipients.length === 0 && transaction.own === null) {
     return { kind: 'reply', reply: reply(554, '5.5.1', 'No recipient has been accepted') };
   }
   const maxOctets = maxMessageOctets(
@@ -40,7 +40,7 @@ async function submitted(
   maxOctets: number,
 ): Promise<Step> {
   conversation.transaction = null;
-  const { story, newMailId } = conversation.ports;
+  const { story, ownMailbox, newMailId } = conversation.ports;
   switch (message.kind) {
     case 'too-large':
       return refused(tooLarge(maxOctets));
@@ -55,10 +55,11 @@ async function submitted(
         envelope: {
           reversePath: transaction.reversePath,
           mailParameters: transaction.mailParameters,
-          recipients: transaction.recipients,
+          recipients: transaction.own === null ? transaction.recipients : [transaction.own],
         },
         octets: message.octets,
       };
+      if (transaction.own !== null) return forGateway(ownMailbox, submission);
       const handOver = new HandingOver(conversation, transaction);
       try {
         const outcome = await story.submit(submission, handOver);
@@ -70,6 +71,13 @@ async function submitted(
     }
     default:
       return unreachable(message);
+  }
+
+  async function forGateway(mailbox: OwnMailbox | null, submission: Submission): Promise<Step> {
+    if (mailbox === null) return refused(reply(554, '5.5.1', 'No recipient has been accepted'));
+    const answer = await mailbox.take(submission);
+    logRefusal(conversation, answer, submission.id);
+    return { kind: 'reply', reply: answer };
   }
 
   function refused(refusal: ReturnType<typeof reply>): Step {

@@ -7,7 +7,7 @@ import { type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
 import { newMailId, newSessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
-import type { OutboundStory } from '../pipeline/ports.ts';
+import type { OutboundStory, OwnMailbox } from '../pipeline/ports.ts';
 import { formatReply, reply } from '../smtp/reply.ts';
 import { connectUpstream } from '../smtp-out/connect.ts';
 import { type Served, serveClient, type Timeouts } from './client-socket.ts';
@@ -17,6 +17,8 @@ export type SubmissionListenerOptions = ListenerOptions & {
   /** In place of `secureContext`. */
   tlsMaterial?: TlsMaterial;
   story: OutboundStory;
+  /** Absent: the gateway takes no mail for itself. */
+  ownMailbox?: OwnMailbox;
   /** Default: limits.messageOctets, which is also the most. */
   maxMessageOctets?: number;
   /** Clients of this machine need no AUTH and are this login. */
@@ -55,6 +57,7 @@ export async function startSubmissionListener(
       fromHere: false,
     },
     story: options.story,
+    ownMailbox: options.ownMailbox ?? null,
     log: options.log,
     newMailId,
   };

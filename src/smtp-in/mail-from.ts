@@ -36,6 +36,8 @@ export function mailFrom(
     reversePath,
     mailParameters: parameters,
     recipients: [],
+    own: null,
+    passedOn: 0,
     accepted: false,
     opening: Promise.resolve(),
   };

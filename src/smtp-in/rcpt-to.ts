@@ -1,10 +1,11 @@
 import { limits } from '../limits.ts';
+import type { OwnMailbox } from '../pipeline/ports.ts';
 import type { Mailbox, Parameter, Recipient } from '../smtp/envelope.ts';
 import { hasParameter, refusedParameter, writeParameters } from '../smtp/parameters.ts';
 import { needsSmtpUtf8, writePath } from '../smtp/path.ts';
 import { isCompleted, type Reply, reply } from '../smtp/reply.ts';
 import type { Upstream } from '../smtp-out/client.ts';
-import type { Conversation, Step } from './conversation.ts';
+import type { Conversation, Step, Transaction } from './conversation.ts';
 import { logRefusal, relayed } from './relay.ts';
 import { replyFromError, upstreamLost } from './reply-from-error.ts';
 
@@ -32,6 +33,13 @@ export function rcptTo(
     return refusal(conversation, reply(553, '5.6.7', 'The address needs the parameter SMTPUTF8 in MAIL'));
   }
   const recipient: Recipient = { mailbox: command.mailbox, parameters: command.parameters };
+  const { ownMailbox } = conversation.ports;
+  if (ownMailbox?.isOwn(command.mailbox) === true) {
+    if (transaction.own !== null || transaction.passedOn > 0) return refusal(conversation, NOT_ALONE);
+    return { kind: 'relay', reply: toGateway(conversation, transaction, recipient, ownMailbox) };
+  }
+  if (transaction.own !== null) return refusal(conversation, NOT_ALONE);
+  transaction.passedOn++;
   const { opening } = transaction;
   const judgement = conversation.ports.story.judgeRecipient(origin, recipient);
   return { kind: 'relay', reply: judgement === null ? asked(upstream) : judged(judgement, upstream) };
@@ -39,6 +47,7 @@ export function rcptTo(
   async function judged(waiting: Promise<Reply | null>, server: Upstream): Promise<Reply> {
     const refusal = await waiting;
     if (refusal === null) return asked(server);
+    if (transaction !== null) transaction.passedOn--;
     logRefusal(conversation, refusal, null);
     return refusal;
   }
@@ -50,6 +59,7 @@ export function rcptTo(
     if (isCompleted(result) && (!transaction?.accepted || conversation.transaction !== transaction)) {
       return reply(503, '5.5.1', 'Send MAIL first');
     }
+    if (!isCompleted(result) && transaction !== null) transaction.passedOn--;
     if (isCompleted(result) && transaction !== null && origin !== null) {
       transaction.recipients.push(recipient);
       conversation.ports.story.expectRecipient(origin, recipient);
@@ -62,6 +72,29 @@ export function rcptTo(
 export function rcptCommand(recipient: Recipient): string {
   return `RCPT TO:${writePath(recipient.mailbox)}${writeParameters(recipient.parameters)}`;
 }
+
+/** An answer to the gateway: it goes no further, and nobody else gets it. */
+async function toGateway(
+  conversation: Conversation,
+  transaction: Transaction,
+  recipient: Recipient,
+  ownMailbox: OwnMailbox,
+): Promise<Reply> {
+  const { origin } = conversation;
+  if (origin === null) return reply(530, '5.7.0', 'Authentication required');
+  transaction.own = recipient;
+  const judged = await ownMailbox.judge(origin, recipient.mailbox);
+  await transaction.opening;
+  const result =
+    transaction.accepted && conversation.transaction === transaction
+      ? judged
+      : reply(503, '5.5.1', 'Send MAIL first');
+  if (!isCompleted(result)) transaction.own = null;
+  logRefusal(conversation, result, null);
+  return result;
+}
+
+const NOT_ALONE = reply(550, '5.5.3', 'An answer to the gateway must have no other recipient; send it alone');
 
 function refusal(conversation: Conversation, refused: Reply): Step {
   logRefusal(conversation, refused, null);

@@ -67,6 +67,7 @@ async function play(chunks: readonly Buffer[], remote = '127.0.0.1', settings = 
     {
       settings: { ...settings, fromHere: isLoopback(remote) },
       story: new ForwardingStory(),
+      ownMailbox: null,
       log: silentLog,
       openUpstream: async () => upstream,
       newMailId,
