@@ -3,7 +3,7 @@ import { noFiles } from '../../src/config/files.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { TAG } from '../../src/mail/subject-tags.ts';
-import { ALWAYS } from '../../src/policy/rules.ts';
+import { ALWAYS } from '../policy/always.ts';
 
 /** The rule begins in line 11; `when` is its line 12. */
 function load(rule: string, groups = '[ { name: board, logins: [ alice ] } ]') {

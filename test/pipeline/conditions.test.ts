@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ALWAYS, type PlainCondition, type Rule } from '../../src/policy/rules.ts';
+import type { PlainCondition, Rule } from '../../src/policy/rules.ts';
+import { ALWAYS } from '../policy/always.ts';
 import { ALICE, BOB, deskOf } from './support/desk.ts';
 import { away, mail, rule } from './support/ports.ts';
 

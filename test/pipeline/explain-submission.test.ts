@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { explainedLines } from '../../src/pipeline/explained-lines.ts';
 import type { Standing } from '../../src/pipeline/ports.ts';
-import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
+import type { Rule } from '../../src/policy/rules.ts';
+import { ALWAYS } from '../policy/always.ts';
 import { ALICE, BOB, CAROL, deskOf } from './support/desk.ts';
 import type { Person } from './support/people.ts';
 import { away, mail, rule, ruleFor, submission } from './support/ports.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { readMessage } from '../../src/mail/entity-tree.ts';
 import { messageFacts } from '../../src/pipeline/message-facts.ts';
-import { ALWAYS, type PlainCondition } from '../../src/policy/rules.ts';
+import type { PlainCondition } from '../../src/policy/rules.ts';
+import { ALWAYS } from '../policy/always.ts';
 import { mail, rule } from './support/ports.ts';
 
 function factsOf(octets: Buffer, when: Partial<PlainCondition>) {

@@ -5,8 +5,8 @@ import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.t
 import type { SubmissionOutcome } from '../../src/pipeline/ports.ts';
 import type { Certificate } from '../../src/pki/certificate.ts';
 import { mayCertificateEncrypt } from '../../src/pki/key-purpose.ts';
-import { ALWAYS } from '../../src/policy/rules.ts';
 import { ownCapabilities } from '../../src/smime/capabilities.ts';
+import { ALWAYS } from '../policy/always.ts';
 import { parsePem } from '../smime/support/pem.ts';
 import { principalNamed } from '../support/principal.ts';
 import { type Person, Town } from './support/people.ts';

@@ -5,9 +5,10 @@ import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
 import type { KnownCertificate, OpenOutcome, Standing, Variant } from '../../src/pipeline/ports.ts';
-import { ALWAYS, type PlainCondition, type Rule } from '../../src/policy/rules.ts';
+import type { PlainCondition, Rule } from '../../src/policy/rules.ts';
 import { isTrusted } from '../../src/policy/trust.ts';
 import type { SecurityReport } from '../../src/smime/report.ts';
+import { ALWAYS } from '../policy/always.ts';
 import { principalNamed } from '../support/principal.ts';
 import { type Person, Town } from './support/people.ts';
 import {

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
 import type { RecordedMail } from '../../src/policy/recorded-mail.ts';
-import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
+import type { Rule } from '../../src/policy/rules.ts';
+import { ALWAYS } from '../policy/always.ts';
 import { ALICE, BOB, deskOf } from './support/desk.ts';
 import { away, mail, rule, submission } from './support/ports.ts';
 

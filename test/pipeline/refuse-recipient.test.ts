@@ -4,7 +4,8 @@ import { silentLog } from '../../src/log/log.ts';
 import type { CertificateDirectory, Origin } from '../../src/pipeline/ports.ts';
 import { RecipientLookups } from '../../src/pipeline/recipient-certificates.ts';
 import { judgeRecipient } from '../../src/pipeline/refuse-recipient.ts';
-import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
+import type { Rule } from '../../src/policy/rules.ts';
+import { ALWAYS } from '../policy/always.ts';
 import { principalNamed } from '../support/principal.ts';
 
 const rule = (changes: Partial<Rule>): Rule => ({

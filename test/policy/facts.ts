@@ -1,5 +1,6 @@
 import type { MessageFacts, OriginFacts, OutboundFacts, RecipientFacts } from '../../src/policy/facts.ts';
-import { ALWAYS, type CertificateTrust, type Condition, type Rule } from '../../src/policy/rules.ts';
+import type { CertificateTrust, Condition, Rule } from '../../src/policy/rules.ts';
+import { ALWAYS } from './always.ts';
 
 /** Material for the policy's tests: everything sound, and each test changes what it is about. */
 

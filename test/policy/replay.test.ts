@@ -6,7 +6,8 @@ import { groupsOfAddress, groupsOfLogin } from '../../src/policy/groups.ts';
 import { mayEncrypt } from '../../src/policy/may-encrypt.ts';
 import { type RecordedMail, recordMail, treatmentOf } from '../../src/policy/recorded-mail.ts';
 import { isDifferent, replayMail } from '../../src/policy/replay.ts';
-import { ALWAYS, type Rule } from '../../src/policy/rules.ts';
+import type { Rule } from '../../src/policy/rules.ts';
+import { ALWAYS } from './always.ts';
 import { anyFacts, anyRules, groups } from './arbitrary.ts';
 import { facts, MESSAGE, recipient, rule } from './facts.ts';
 

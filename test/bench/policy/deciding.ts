@@ -1,7 +1,8 @@
 import { decideOutbound } from '../../../src/policy/decide-outbound.ts';
 import type { OutboundFacts } from '../../../src/policy/facts.ts';
 import { groupsOfAddress } from '../../../src/policy/groups.ts';
-import { ALWAYS, type Rule } from '../../../src/policy/rules.ts';
+import type { Rule } from '../../../src/policy/rules.ts';
+import { ALWAYS } from '../../policy/always.ts';
 import { facts, recipient, rule } from '../../policy/facts.ts';
 import type { Benchmark } from '../benchmark.ts';
 

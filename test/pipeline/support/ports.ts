@@ -17,8 +17,9 @@ import type {
   Submission,
   Variant,
 } from '../../../src/pipeline/ports.ts';
-import { ALWAYS, type Rule } from '../../../src/policy/rules.ts';
+import type { Rule } from '../../../src/policy/rules.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
+import { ALWAYS } from '../../policy/always.ts';
 import { principalNamed } from '../../support/principal.ts';
 import type { Person } from './people.ts';
 
