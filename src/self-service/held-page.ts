@@ -15,7 +15,7 @@ export function heldPage(hostname: string, mail: HeldMail, said: Said | null): H
   const title = waiting.length === 0 ? 'Nothing of this mail waits any more' : 'A mail of yours is waiting';
   const content = html`<h1>${title}</h1>
 ${said === null ? null : html`<p class="${said.kind === 'done' ? 'note' : 'bad'}" role="status">${said.sentence}</p>`}
-${waiting.length === 0 ? null : html`<p class="lead">It could not be encrypted for everybody yet. It leaves by itself, encrypted, as soon as that is possible. Nobody can read it meanwhile.</p>`}
+${waiting.length === 0 ? null : html`<p class="lead">It could not be encrypted for everybody yet. It leaves by itself, encrypted, as soon as that is possible. Meanwhile it lies here encrypted.</p>`}
 <section class="card" aria-labelledby="mail"><h2 id="mail">The mail</h2>
 <dl>
 ${mail.subject === null ? null : html`<dt>Subject</dt><dd>${foreign(mail.subject)}</dd>`}

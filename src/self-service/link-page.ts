@@ -11,7 +11,7 @@ ${complaint === null ? null : html`<p class="bad" role="alert" id="complaint">${
 <section class="card">
 <form method="post">
 <label class="above" for="address">Your mail address</label>
-<input type="email" id="address" name="address" required maxlength="320" autocomplete="email" spellcheck="false"${complaint === null ? null : html` aria-describedby="complaint"`}>
+<input type="text" inputmode="email" id="address" name="address" required maxlength="320" autocomplete="email" autocapitalize="none" spellcheck="false"${complaint === null ? null : html` aria-describedby="complaint"`}>
 <button class="first">Send me the link</button>
 </form></section>`;
   return page(hostname, complaint === null ? 200 : 400, title, content);

@@ -74,14 +74,15 @@ export class LinkRequests {
 
 function linkNote(to: string, count: number, url: string, token: string): Parameters<SendNote>[0] {
   const what = count === 1 ? 'One mail of yours waits' : `${count} mails of yours wait`;
-  const text = `${what} until it can be encrypted. Here you see what it is, and can decide about it:
-
-${url}/held/${token}
-
-Whoever has this link can decide about your mail: pass it on to nobody. It is good for a few days.
-
-You get this because somebody, most likely you, has asked for it at ${url}/held. If it was not you, nothing has to be done: nobody but
-you was sent the link.
-`;
-  return { to, subject: 'Your mail that is waiting', text };
+  const lines = [
+    `${what} until it can be encrypted. Here you see what it is, and can decide about it:`,
+    '',
+    `${url}/held/${token}`,
+    '',
+    'Whoever has this link can decide about your mail: pass it on to nobody. It is good for a few days.',
+    '',
+    `You get this because somebody, most likely you, has asked for it at ${url}/held.`,
+    'If it was not you, nothing has to be done: nobody but you was sent the link.',
+  ];
+  return { to, subject: 'Your mail that is waiting', lines };
 }

@@ -16,5 +16,5 @@ export interface HeldLinks {
   toList(address: string): string;
 }
 
-/** A mail of the gateway's own, in plain text; durable when the promise resolves. */
-export type SendNote = (note: { to: string; subject: string; text: string }) => Promise<void>;
+/** A mail of the gateway's own, in words (empty lines part paragraphs); durable when the promise resolves. */
+export type SendNote = (note: { to: string; subject: string; lines: readonly string[] }) => Promise<void>;

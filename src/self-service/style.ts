@@ -10,7 +10,7 @@ export const STYLE = `
 body { margin: 0; background: var(--page); color: var(--text); font: 1.0625rem/1.55 system-ui, "Segoe UI", Roboto,
   "Helvetica Neue", "Noto Sans", "DejaVu Sans", sans-serif; }
 main { max-width: 44rem; margin: 0 auto; padding: 2.5rem 1rem 1rem; }
-footer { max-width: 44rem; margin: 0 auto; padding: 0 1.25rem 2.5rem; color: var(--soft); font-size: .875rem; }
+footer { max-width: 44rem; margin: 0 auto; padding: 0 1rem 2.5rem; color: var(--soft); font-size: .875rem; }
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .5rem; }
 h2 { font-size: 1.2rem; margin: 0 0 .75rem; }
 p { margin: 0 0 1rem; }
@@ -40,7 +40,7 @@ input[type=checkbox] { width: 1.15rem; height: 1.15rem; flex: none; accent-color
 .choice:last-child { padding-bottom: 0; }
 .choice p { margin: 0 0 .7rem; }
 label.above { display: block; font-weight: 600; margin-bottom: .4rem; }
-input[type=email] { width: 100%; font: inherit; color: inherit; background: var(--page); border: 1px solid var(--soft);
+input[type=text] { width: 100%; font: inherit; color: inherit; background: var(--page); border: 1px solid var(--soft);
   border-radius: .45rem; padding: .6rem .75rem; margin-bottom: 1rem; }
 button { font: inherit; font-weight: 600; color: var(--accent); background: transparent; border: 1px solid currentColor;
   border-radius: .45rem; padding: .6rem 1.15rem; min-height: 2.75rem; cursor: pointer; }

@@ -5,6 +5,7 @@ import { requireProgram } from '../../src/evaluation/debian-packages.ts';
 /** Every program that tests talk to, with the Debian package that brings it. */
 const PACKAGES = {
   certutil: 'libnss3-tools',
+  chromium: 'chromium',
   cmsutil: 'libnss3-tools',
   curl: 'curl',
   dovecot: 'dovecot-imapd',
