@@ -8,6 +8,8 @@ import { Opened, type Opening } from './gateway/opening.ts';
 import { judgingParts, openOutbound } from './gateway/outbound.ts';
 import { PolicyInForce } from './gateway/policy-in-force.ts';
 import { Ports } from './gateway/ports.ts';
+import { publishedPeople, startLdapListeners } from './gateway/publishing.ts';
+import { openQueue } from './gateway/queue.ts';
 import { openReading } from './gateway/reading.ts';
 import { loadTrust, openRevocationFor } from './gateway/trust.ts';
 import type { Log } from './log/log.ts';
@@ -48,6 +50,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const certificates = opened.keep(await openDirectoryStore(config.directory.store, store));
     const keys = await openKeys(opening, store, stop);
     const { keyring } = keys;
+    const queue = await openQueue(opening, keys.sources);
     const trust = await loadTrust(config.trust);
     const directory = await openDirectory(opening, { certificates, pinned, trust, outages: store });
     const revocation = opened.keep(await openRevocationFor(opening, trust));
@@ -58,7 +61,10 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
       ...{ installation, keys, directory, certificates, trust, revocation, store },
     });
     const ports = new Ports();
+    await queue?.start();
     await startMailListeners(opening, { outbound, reading, installation }, ports);
+    const { standing } = revocation;
+    await startLdapListeners(opening, publishedPeople(opening, { keys: keys.sources, standing }), ports);
     ports.tell(log);
     return {
       port: (listener) => ports.of(listener),

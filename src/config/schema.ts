@@ -8,6 +8,7 @@ import { listenerSchema } from './listener-schema.ts';
 import { policySection } from './policy-schema.ts';
 import { pop3Section } from './pop3-schema.ts';
 import { principal } from './principal-schema.ts';
+import { publishingSection } from './publishing-schema.ts';
 import { queueSection } from './queue-schema.ts';
 import { readingSection } from './reading-schema.ts';
 import { revocation } from './revocation-schema.ts';
@@ -146,6 +147,7 @@ export function configSchema(files: Files) {
     directory: directorySection(files),
     policy: policySection,
     queue: queueSection(files),
+    publishing: publishingSection(files),
     smime: z
       .strictObject({
         rsaSignature: z

@@ -46,6 +46,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'hsm/pkcs11-uri',
       'hsm/pkcs11-uri-place',
       'hsm/source-kinds → types',
+      'pki/dn',
       'pki/mailbox',
       'sasl/canonical-login',
       'sasl/relayed-identity',

@@ -1,6 +1,6 @@
 import type { Element } from '../../../src/asn1/element.ts';
 import { children, readWhole } from '../../../src/asn1/reader.ts';
-import { parseDn, relativeDn } from '../../../src/publishing/ldap/dn.ts';
+import { parseDn, relativeDn } from '../../../src/pki/dn.ts';
 import { entryOf } from '../../../src/publishing/ldap/entry.ts';
 import { readFilter } from '../../../src/publishing/ldap/filter.ts';
 import { canName, match, prepared } from '../../../src/publishing/ldap/matching.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseDn, relativeDn } from '../../../src/publishing/ldap/dn.ts';
+import { parseDn, relativeDn } from '../../src/pki/dn.ts';
 
 describe('distinguished names', () => {
   test.each<[string, string]>([

@@ -1,4 +1,4 @@
-/** Distinguished names as text (RFC 4514), as far as this server has any: to compare, to write. Pure. */
+/** Distinguished names as text (RFC 4514), as LDAP has them: to compare, to write. Those of certificates are in name.ts. Pure. */
 
 /** Its relative names, the innermost first, each in the form in which two are compared; null: it is none. The empty text is the root. */
 export function parseDn(text: string): readonly string[] | null {
@@ -26,7 +26,7 @@ export function relativeDn(attribute: string, value: string): string {
   return `${attribute}=${escaped}`;
 }
 
-/** As text is compared here (RFC 4518 §2): compatibility forms, letter case and the length of blanks do not matter. */
+/** Text as LDAP compares it (RFC 4518 §2): compatibility forms, letter case and the length of blanks do not matter. */
 export function folded(text: string): string {
   return text.normalize('NFKC').toLowerCase().normalize('NFKC').replace(/\s+/gu, ' ');
 }
