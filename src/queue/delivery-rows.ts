@@ -39,9 +39,9 @@ export function insertDelivery(id: DeliveryId, mail: MailToDeliver, now: Date): 
   const { envelope, way, expiresAt, notBefore } = mail;
   const reversePath = envelope.reversePath === null ? null : JSON.stringify(envelope.reversePath);
   return [
-    sql`INSERT INTO delivery (spool, mail, purpose, way, reverse_path, parameters, require_tls, octets,
+    sql`INSERT INTO delivery (spool, mail, purpose, kind, way, reverse_path, parameters, require_tls, octets,
           enqueued_at, expires_at, next_at, attempts, last_at, delay_told)
-        VALUES (${id}, ${mail.id}, ${mail.purpose}, ${JSON.stringify(way)}, ${reversePath},
+        VALUES (${id}, ${mail.id}, ${mail.purpose}, ${way.kind}, ${JSON.stringify(way)}, ${reversePath},
           ${JSON.stringify(envelope.mailParameters)}, ${mail.requireTls}, ${mail.octets.length},
           ${now.getTime()}, ${expiresAt.getTime()}, ${(notBefore ?? now).getTime()}, 0, NULL, 0)`,
     ...envelope.recipients.map(
@@ -78,18 +78,21 @@ export function noteAttempt(
 /** Deliveries whose time has come, longest waiting first. */
 export async function dueDeliveries(
   store: SqlStore,
+  kind: Way['kind'],
   now: Date,
   limit: number,
 ): Promise<readonly DeliveryId[]> {
   const rows = await store.query(
-    sql`SELECT spool FROM delivery WHERE next_at <= ${now.getTime()} ORDER BY next_at, spool LIMIT ${limit}`,
+    sql`SELECT spool FROM delivery WHERE kind = ${kind} AND next_at <= ${now.getTime()} ORDER BY next_at, spool LIMIT ${limit}`,
   );
   return rows.map(({ spool }) => String(spool));
 }
 
-/** When the next one's time comes; null: there is none. */
-export async function nextDue(store: SqlStore): Promise<Date | null> {
-  const [row] = await store.query(sql`SELECT min(next_at) AS at FROM delivery`);
+/** When the next one's time comes, of those whose time has not come; null: there is none. */
+export async function nextDue(store: SqlStore, kind: Way['kind'], now: Date): Promise<Date | null> {
+  const [row] = await store.query(
+    sql`SELECT min(next_at) AS at FROM delivery WHERE kind = ${kind} AND next_at > ${now.getTime()}`,
+  );
   return typeof row?.at === 'number' ? new Date(row.at) : null;
 }
 

@@ -79,10 +79,13 @@ export interface SealedSpool {
 /** Takes one mail one step on. */
 export interface Courier {
   /** What became of each recipient, in their order. Never rejects. */
-  deliver(mail: Omit<MailToDeliver, 'expiresAt'>): Promise<readonly DeliveryOutcome[]>;
+  deliver(mail: Omit<MailToDeliver, 'expiresAt' | 'notBefore'>): Promise<readonly DeliveryOutcome[]>;
+  /** What is under way ends within seconds, one way or the other. Never rejects. */
+  close(): Promise<void>;
 }
 
 export type DeliveryOutcome =
-  | { recipient: Recipient; kind: 'delivered'; reply: Reply | null }
+  /** `unconfirmed`: whoever took it will not tell its sender where she asked for that (RFC 3461 §5.2.3). */
+  | { recipient: Recipient; kind: 'delivered'; reply: Reply | null; unconfirmed?: true }
   | { recipient: Recipient; kind: 'later'; reply: Reply | null; because: string }
   | { recipient: Recipient; kind: 'failed'; reply: Reply | null; because: string };

@@ -17,6 +17,7 @@ export const queueMigrations: readonly Migration[] = [
          spool TEXT PRIMARY KEY,
          mail TEXT NOT NULL,
          purpose TEXT NOT NULL,
+         kind TEXT NOT NULL,
          way TEXT NOT NULL,
          reverse_path TEXT,
          parameters TEXT NOT NULL,
@@ -29,7 +30,7 @@ export const queueMigrations: readonly Migration[] = [
          last_at INTEGER,
          delay_told INTEGER NOT NULL
        ) STRICT, WITHOUT ROWID`,
-      'CREATE INDEX delivery_by_time ON delivery (next_at)',
+      'CREATE INDEX delivery_by_time ON delivery (kind, next_at)',
       'CREATE INDEX delivery_by_mail ON delivery (mail)',
       `CREATE TABLE delivery_recipient (
          spool TEXT NOT NULL REFERENCES delivery (spool) ON DELETE CASCADE,

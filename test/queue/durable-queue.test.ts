@@ -69,11 +69,11 @@ test('statements of a mail go into one transaction with others', async () => {
 test('a mail that waits for its time can begin before it, and be taken back', async () => {
   const notBefore = new Date(q.time.now.getTime() + 60_000);
   const [one = '', two = ''] = await q.queue.enqueue([mailTo(q, { notBefore }), mailTo(q, { notBefore })]);
-  expect(await dueDeliveries(q.store, q.time.now, 10)).toEqual([]);
-  expect(await nextDue(q.store)).toEqual(notBefore);
+  expect(await dueDeliveries(q.store, 'smtp', q.time.now, 10)).toEqual([]);
+  expect(await nextDue(q.store, 'smtp', q.time.now)).toEqual(notBefore);
   await q.queue.begin([one]);
-  expect(await dueDeliveries(q.store, q.time.now, 10)).toEqual([one]);
+  expect(await dueDeliveries(q.store, 'smtp', q.time.now, 10)).toEqual([one]);
   await q.queue.withdraw([two]);
-  expect(await dueDeliveries(q.store, notBefore, 10)).toEqual([one]);
+  expect(await dueDeliveries(q.store, 'smtp', notBefore, 10)).toEqual([one]);
   expect(await files()).toEqual([one]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { importsOf, resolveImport, sourceFiles } from './source-files.ts';
 
-/** Keys are handed out for a Principal. Whoever can make one can use anybody's keys, so there are five places that do. */
+/** Keys are handed out for a Principal. Whoever can make one can use anybody's keys, so there are six places that do. */
 
 const files = sourceFiles('src').filter(({ path }) => path !== 'sasl/principal.ts');
 const containing = (text: RegExp) => files.filter((file) => text.test(file.text)).map(({ path }) => path);
@@ -14,9 +14,11 @@ test('a login that the upstream has accepted is made a principal in three places
   ]);
 });
 
-test('a login that an administrator has named is made one in two more', () => {
+// The gateway's own is the one holder of a keyring of its own, of keys that the configuration lets no login have.
+test('a login that an administrator has named is made one in two more, and the gateway itself in a third', () => {
   expect(containing(/\bPrincipal\s*\.\s*named\b/).sort()).toEqual([
     'commands/policy.ts',
+    'gateway/queue.ts',
     'smtp-in/assumed-login.ts',
   ]);
 });
@@ -34,6 +36,7 @@ test('nobody else has more of it than the type, but the keyring, which asks whet
     .map(({ path }) => path);
   expect(users.sort()).toEqual([
     'commands/policy.ts',
+    'gateway/queue.ts',
     'hsm/keyring.ts',
     'imap-proxy/login.ts',
     'pop3-proxy/login.ts',

@@ -1,0 +1,160 @@
+import { SealgateError } from '../errors.ts';
+import type { Log } from '../log/log.ts';
+import type { Clock } from '../pipeline/ports.ts';
+import { summary } from '../smtp/reply.ts';
+import type { SqlStore, Statement } from '../store/sql-store.ts';
+import { deliveryReport } from './delivery-report.ts';
+import {
+  type Delivery,
+  deleteDelivery,
+  noteAttempt,
+  noteRecipient,
+  readDelivery,
+  settleRecipient,
+} from './delivery-rows.ts';
+import { newMessageId, type OwnMails } from './own-mail.ts';
+import type { Courier, DeliveryId, DeliveryOutcome, Queue, SealedSpool, Staged, Way } from './ports.ts';
+import { waitAfter } from './schedule.ts';
+import { type Settled, type Settlement, settle, withoutReports } from './settle.ts';
+
+export type AttemptParts = {
+  store: SqlStore;
+  spool: SealedSpool;
+  queue: Pick<Queue, 'stage'>;
+  /** null: none is configured for this way. */
+  courier(way: Way): Courier | null;
+  ownMails: Pick<OwnMails, 'address' | 'envelope'>;
+  hostname: string;
+  /** Name of the mail server, for reports. */
+  server: string;
+  clock: Clock;
+  log: Log;
+  /** Writes it down, and does not give up while the gateway runs. false: the gateway is being stopped. */
+  insist(statements: readonly Statement[]): Promise<boolean>;
+};
+
+/**
+ * One attempt to deliver one mail, and what is written down of it, in one transaction with the reports that it leads to.
+ *
+ * Holds: whoever has the mail is crossed out before anything else happens to it. A crash between the server's 250 and that brings a
+ * second copy, and nothing else does. Nobody fails without the report that is due.
+ */
+export async function attempt(id: DeliveryId, parts: AttemptParts): Promise<void> {
+  const { store, spool, clock, insist } = parts;
+  const delivery = await readDelivery(store, id);
+  if (delivery === null || delivery.nextAt > clock()) return;
+  const { octets, outcomes } = await outcomesOf(delivery, parts);
+  const now = clock();
+  let settled = settle(delivery, outcomes, now);
+  let staged: Staged[] = [];
+  try {
+    staged = await stageReports(settled, delivery, octets, parts);
+  } catch (error) {
+    if (!(error instanceof SealgateError)) throw error;
+    const again = new Date(now.getTime() + waitAfter(delivery.attempts + 1));
+    settled = withoutReports(settled, delivery, again);
+    parts.log.write({ event: 'queue.unavailable', level: 'error', reason: error.message });
+  }
+  const reports = staged.flatMap(({ statements }) => statements);
+  if (!(await insist([...statementsOf(delivery, settled, now), ...reports]))) {
+    for (const one of staged) await one.dropped();
+    return;
+  }
+  if (settled.nextAt === null) await spool.remove(id);
+  tell(delivery, settled, parts.log);
+  for (const one of staged) one.committed();
+}
+
+async function outcomesOf(
+  delivery: Delivery,
+  { spool, courier }: AttemptParts,
+): Promise<{ octets: Buffer | null; outcomes: readonly DeliveryOutcome[] }> {
+  const { mail, purpose, way, reversePath, mailParameters, requireTls } = delivery;
+  const recipients = delivery.recipients.map(({ recipient }) => recipient);
+  const everybody = (kind: 'later' | 'failed', because: string) =>
+    recipients.map((recipient): DeliveryOutcome => ({ recipient, kind, reply: null, because }));
+  let octets: Buffer;
+  try {
+    octets = await spool.read(delivery.id);
+  } catch (error) {
+    if (!(error instanceof SealgateError)) throw error;
+    const kind = error.duration === 'permanent' ? 'failed' : 'later';
+    return { octets: null, outcomes: everybody(kind, error.publicText) };
+  }
+  const taker = courier(way);
+  if (taker === null) {
+    return { octets, outcomes: everybody('later', 'the place that it is for is not configured any more') };
+  }
+  const envelope = { reversePath, mailParameters, recipients };
+  return { octets, outcomes: await taker.deliver({ id: mail, purpose, way, envelope, requireTls, octets }) };
+}
+
+async function stageReports(
+  { reports }: Settled,
+  delivery: Delivery,
+  original: Buffer | null,
+  { queue, ownMails, hostname, server, clock }: AttemptParts,
+): Promise<Staged[]> {
+  const { reversePath: to, mail } = delivery;
+  const staged: Staged[] = [];
+  if (to === null) return staged;
+  try {
+    for (const { action, recipients } of reports) {
+      const octets = deliveryReport({
+        ...{ action, recipients, delivery, original, from: ownMails.address, to, hostname, server },
+        ...{ messageId: newMessageId(hostname), now: clock() },
+      });
+      const address = `${to.localPart}@${to.domain}`;
+      const report = ownMails.envelope({ id: mail, purpose: 'report', to: [address] }, octets);
+      // RFC 8689 §5: what is said of such a mail travels as it had to.
+      staged.push(await queue.stage({ ...report, requireTls: delivery.requireTls }));
+    }
+    return staged;
+  } catch (error) {
+    for (const one of staged) await one.dropped();
+    throw error;
+  }
+}
+
+function statementsOf(delivery: Delivery, settled: Settled, at: Date): Statement[] {
+  const { nextAt, later, delivered, failed, delayTold } = settled;
+  if (nextAt === null) return [deleteDelivery(delivery.id)];
+  return [
+    noteAttempt(delivery.id, { at, nextAt, delayTold }),
+    ...[...delivered, ...failed].map(({ waiting }) => settleRecipient(delivery.id, waiting.position)),
+    ...later.map(({ waiting, outcome }) =>
+      noteRecipient(delivery.id, waiting.position, { because: becauseOf(outcome), reply: outcome.reply }),
+    ),
+  ];
+}
+
+function tell({ mail, id, purpose }: Delivery, settled: Settled, log: Log): void {
+  const { delivered, failed, later, nextAt, reports } = settled;
+  const who = (some: readonly Settlement[]) => {
+    return { mail, delivery: id, purpose, recipients: some.length };
+  };
+  const [taken] = delivered;
+  if (taken !== undefined) {
+    const { reply } = taken.outcome;
+    const said = reply === null ? '-' : summary(reply);
+    log.write({ event: 'queue.delivered', level: 'info', ...who(delivered), reply: said });
+  }
+  const [lost] = failed;
+  if (lost !== undefined) {
+    const reported = reports.some(({ action }) => action === 'failed');
+    const reason = `${lost.expired ? 'expired; ' : ''}${becauseOf(lost.outcome)}`;
+    log.write({ event: 'queue.failed', level: 'error', ...who(failed), reason, reported });
+  }
+  const [waits] = later;
+  if (waits !== undefined && nextAt !== null) {
+    const again = nextAt.toISOString();
+    log.write({
+      ...{ event: 'queue.delayed', level: 'warn', ...who(later) },
+      ...{ reason: becauseOf(waits.outcome), again },
+    });
+  }
+}
+
+function becauseOf(outcome: DeliveryOutcome): string {
+  return outcome.kind === 'delivered' ? '' : outcome.because;
+}

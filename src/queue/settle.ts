@@ -1,0 +1,94 @@
+import type { Parameter } from '../smtp/envelope.ts';
+import { parameterValue } from '../smtp/parameters.ts';
+import type { Delivery, WaitingRecipient } from './delivery-rows.ts';
+import type { DeliveryOutcome } from './ports.ts';
+import { DELAY_TOLD_AFTER_MS, nextAttempt } from './schedule.ts';
+
+/** What one attempt means for each recipient who still waited. Pure. */
+
+export type Settled = {
+  delivered: readonly Settlement[];
+  failed: readonly Settlement[];
+  later: readonly Settlement[];
+  /** null: nobody waits any more. */
+  nextAt: Date | null;
+  /** What the sender is told, each in a mail of its own. */
+  reports: readonly { action: ReportAction; recipients: readonly Settlement[] }[];
+  delayTold: boolean;
+};
+
+export type ReportAction = 'failed' | 'delayed' | 'relayed';
+
+export type Settlement = { waiting: WaitingRecipient; outcome: DeliveryOutcome; expired: boolean };
+
+/** @param outcomes of `delivery.recipients`, in their order */
+export function settle(delivery: Delivery, outcomes: readonly DeliveryOutcome[], now: Date): Settled {
+  const settlements = delivery.recipients.map((waiting, i): Settlement => {
+    const { recipient } = waiting;
+    const outcome = outcomes[i] ?? {
+      recipient,
+      kind: 'later',
+      reply: null,
+      because: 'nothing is known of it',
+    };
+    return { waiting, outcome, expired: false };
+  });
+  const of = (kind: DeliveryOutcome['kind']) => settlements.filter(({ outcome }) => outcome.kind === kind);
+  const delivered = of('delivered');
+  const next = nextAttempt(delivery.attempts + 1, now, delivery.expiresAt);
+  const waiting = of('later');
+  const expired = next === null ? waiting.map((one) => ({ ...one, expired: true })) : [];
+  const failed = [...of('failed'), ...expired];
+  const later = next === null ? [] : waiting;
+  const delayed = isLong(delivery, now) ? later.filter((one) => asksFor(one, 'DELAY')) : [];
+  const reports = isReported(delivery)
+    ? [
+        { action: 'failed' as const, recipients: failed.filter((one) => asksFor(one, 'FAILURE')) },
+        { action: 'delayed' as const, recipients: delayed },
+        {
+          action: 'relayed' as const,
+          recipients: delivered.filter(
+            (one) =>
+              one.outcome.kind === 'delivered' && one.outcome.unconfirmed === true && asksFor(one, 'SUCCESS'),
+          ),
+        },
+      ].filter(({ recipients }) => recipients.length > 0)
+    : [];
+  return {
+    ...{ delivered, failed, later, reports },
+    nextAt: later.length === 0 ? null : next,
+    delayTold: delivery.delayTold || isLong(delivery, now),
+  };
+}
+
+/** The same attempt where the reports could not be written down: who failed waits too, so that nobody fails in silence. */
+export function withoutReports(
+  { delivered, failed, later, nextAt }: Settled,
+  delivery: Delivery,
+  again: Date,
+): Settled {
+  const waiting = [...failed, ...later];
+  return {
+    ...{ delivered, failed: [], later: waiting, reports: [], delayTold: delivery.delayTold },
+    nextAt: waiting.length === 0 ? null : (nextAt ?? again),
+  };
+}
+
+/** What the gateway writes itself, and copies for archives, have no sender who waits for news. */
+function isReported({ purpose, reversePath }: Delivery): boolean {
+  return reversePath !== null && (purpose === 'released' || purpose === 'introduction');
+}
+
+function isLong({ enqueuedAt, delayTold }: Delivery, now: Date): boolean {
+  return !delayTold && now.getTime() - enqueuedAt.getTime() >= DELAY_TOLD_AFTER_MS;
+}
+
+/** RFC 3461 §4.1. Without NOTIFY failures are told, and nothing else. */
+function asksFor({ waiting }: Settlement, what: 'SUCCESS' | 'FAILURE' | 'DELAY'): boolean {
+  const notify = notifyOf(waiting.recipient.parameters);
+  return notify === null ? what === 'FAILURE' : notify.includes(what);
+}
+
+function notifyOf(parameters: readonly Parameter[]): readonly string[] | null {
+  return parameterValue(parameters, 'NOTIFY')?.toUpperCase().split(',') ?? null;
+}

@@ -1,0 +1,170 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MailServer } from '../connections/mail-server.ts';
+import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Secret } from '../log/secret.ts';
+import type { Clock } from '../pipeline/ports.ts';
+import type { Credentials } from '../sasl/credentials.ts';
+import { upstreamMechanism } from '../sasl/mechanism.ts';
+import { isCompleted, summary } from '../smtp/reply.ts';
+import { authenticate } from '../smtp-out/auth.ts';
+import type { SmtpClient } from '../smtp-out/client.ts';
+import { connectUpstream } from '../smtp-out/connect.ts';
+import type { Courier, DeliveryOutcome } from './ports.ts';
+import { deliverIn } from './smtp-transaction.ts';
+
+type MailForCourier = Parameters<Courier['deliver']>[0];
+
+export type SmtpCourierSettings = {
+  server: MailServer;
+  /** What the gateway calls itself. */
+  hostname: string;
+  /** null: the server takes mail from the gateway without a login. */
+  login: { name: string; password: Secret } | null;
+  clock: Clock;
+};
+
+type Connection = { client: SmtpClient; mails: number };
+/** One that waits for the next mail. */
+type Idle = Connection & { timer: NodeJS.Timeout };
+
+const IDLE_MS = 5_000;
+/** A connection that nobody used for a while may be gone, and its end not have been heard. */
+const STILL_THERE_MS = 10_000;
+/** So long nobody calls a server that could not be reached, or that refused the login, again. */
+const AWAY_MS = 30_000;
+
+/** Takes mails to the gateway's own mail server, several on one connection. How many at once is for whoever asks. */
+export class SmtpCourier implements Courier {
+  readonly #settings: SmtpCourierSettings;
+  readonly #idle: Idle[] = [];
+  readonly #used = new Set<SmtpClient>();
+  readonly #underWay = new Set<Promise<unknown>>();
+  #away: { until: number; because: string } | null = null;
+  #closed = false;
+
+  constructor(settings: SmtpCourierSettings) {
+    this.#settings = settings;
+  }
+
+  async deliver(mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+    const outcomes = this.#deliver(mail);
+    this.#underWay.add(outcomes);
+    try {
+      return await outcomes;
+    } finally {
+      this.#underWay.delete(outcomes);
+    }
+  }
+
+  async #deliver(mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+    const later = (because: string): readonly DeliveryOutcome[] =>
+      mail.envelope.recipients.map((recipient) => ({ recipient, kind: 'later', reply: null, because }));
+    try {
+      const connection = (await this.#takeIdle()) ?? (await this.#connect());
+      if (typeof connection === 'string') return later(connection);
+      const { client, mails } = connection;
+      this.#used.add(client);
+      try {
+        return await deliverIn(client, mail);
+      } catch (error) {
+        client.abandon();
+        throw error;
+      } finally {
+        this.#putBack(client, mails + 1);
+      }
+    } catch (error) {
+      return later(
+        `the gateway could not deliver it: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { client, timer } of this.#idle.splice(0)) {
+      clearTimeout(timer);
+      client.quit();
+    }
+    const ended = Promise.all(this.#underWay);
+    const late = new AbortController();
+    const patience = sleep(limits.smtp.closeTimeoutMs, null, { signal: late.signal }).catch(() => null);
+    await Promise.race([ended, patience]);
+    late.abort();
+    for (const client of this.#used) client.abandon();
+    await ended;
+  }
+
+  async #takeIdle(): Promise<Connection | null> {
+    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
+      const { client, timer } = idle;
+      clearTimeout(timer);
+      const answer = await client.command('NOOP', STILL_THERE_MS);
+      if (answer.kind === 'reply' && isCompleted(answer.reply)) return idle;
+      client.abandon();
+    }
+    return null;
+  }
+
+  #putBack(client: SmtpClient, mails: number): void {
+    this.#used.delete(client);
+    if (client.lost !== null) return;
+    if (this.#closed || mails >= limits.queue.mailsOfConnection) {
+      client.quit();
+      return;
+    }
+    const timer = setTimeout(() => {
+      const at = this.#idle.findIndex((idle) => idle.client === client);
+      if (at !== -1) this.#idle.splice(at, 1);
+      client.quit();
+    }, IDLE_MS);
+    this.#idle.push({ client, mails, timer });
+  }
+
+  /** A text: why there is none, for people. */
+  async #connect(): Promise<Connection | string> {
+    if (this.#closed) return 'the gateway is being stopped';
+    const now = this.#settings.clock().getTime();
+    if (this.#away !== null && now < this.#away.until) return this.#away.because;
+    const { server, hostname } = this.#settings;
+    try {
+      const client = await connectUpstream(server, hostname);
+      const because = await this.#logIn(client);
+      if (because === null) {
+        this.#away = null;
+        return { client, mails: 0 };
+      }
+      client.quit();
+      return this.#isAway(because);
+    } catch (error) {
+      if (!(error instanceof SealgateError)) throw error;
+      return this.#isAway(`the mail server cannot be used: ${error.reason ?? error.publicText}`);
+    }
+  }
+
+  #isAway(because: string): string {
+    this.#away = { until: this.#settings.clock().getTime() + AWAY_MS, because };
+    return because;
+  }
+
+  async #logIn(client: SmtpClient): Promise<string | null> {
+    const { login } = this.#settings;
+    if (login === null) return null;
+    const credentials: Credentials = {
+      ...{ kind: 'password', mechanism: 'PLAIN', login: login.name, secret: login.password },
+    };
+    if (upstreamMechanism('PLAIN', client.extensions.get('AUTH') ?? []) === null) {
+      return 'the mail server offers no login by password';
+    }
+    const outcome = await authenticate(client, credentials);
+    switch (outcome.kind) {
+      case 'accepted':
+        return null;
+      case 'lost':
+        return `the mail server was lost: ${outcome.reason}`;
+      case 'rejected':
+      case 'challenge':
+        return `the mail server refused the gateway's login: ${summary(outcome.reply)}`;
+    }
+  }
+}

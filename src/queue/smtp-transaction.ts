@@ -1,0 +1,141 @@
+import { hazardsIn } from '../mail/canonical.ts';
+import type { Parameter, Recipient } from '../smtp/envelope.ts';
+import { type Extensions, maxSizeOf } from '../smtp/extensions.ts';
+import { hasParameter, writeParameters } from '../smtp/parameters.ts';
+import { needsSmtpUtf8, writePath } from '../smtp/path.ts';
+import { isCompleted, type Reply, replyClass, summary } from '../smtp/reply.ts';
+import type { Answer, Upstream } from '../smtp-out/client.ts';
+import type { DeliveryOutcome, MailToDeliver } from './ports.ts';
+
+export type MailForSmtp = Pick<MailToDeliver, 'envelope' | 'requireTls' | 'octets'>;
+
+type Verdict = { kind: 'delivered' | 'later' | 'failed'; reply: Reply | null; because: string };
+
+/**
+ * One mail in one transaction, each recipient for herself: those whom the server refuses do not keep it from the others.
+ *
+ * Must never happen: it leaves less protected on the way than it has to; somebody counts as served whom the server's 2xx to the end of
+ * data did not cover.
+ */
+export async function deliverIn(upstream: Upstream, mail: MailForSmtp): Promise<readonly DeliveryOutcome[]> {
+  const { recipients, reversePath } = mail.envelope;
+  const everybody = (verdict: Verdict) => recipients.map((recipient) => outcomeOf(recipient, verdict));
+  const parameters = mailParameters(upstream, mail);
+  if (!Array.isArray(parameters)) return everybody(parameters);
+  const dsn = upstream.extensions.has('DSN');
+  const [began, ...answers] = await Promise.all([
+    upstream.command(`MAIL FROM:${writePath(reversePath)}${writeParameters(parameters)}`),
+    ...recipients.map((recipient) => upstream.command(rcptCommand(recipient, dsn))),
+  ]);
+  const begun = verdictOn(upstream, began);
+  if (begun.kind !== 'delivered') {
+    await reset(upstream);
+    return everybody(begun);
+  }
+  const verdicts = answers.map((answer) => verdictOn(upstream, answer));
+  if (verdicts.some(({ kind }) => kind === 'delivered')) {
+    const taken = verdictOn(upstream, await upstream.data(mail.octets));
+    if (taken.kind !== 'delivered') await reset(upstream);
+    return recipients.map((recipient, i) => {
+      const own = verdicts[i] ?? taken;
+      return outcomeOf(recipient, own.kind === 'delivered' ? taken : own, dsn);
+    });
+  }
+  await reset(upstream);
+  return recipients.map((recipient, i) => outcomeOf(recipient, verdicts[i] ?? begun));
+}
+
+/** What the server is told of the mail, or why it cannot have it. */
+function mailParameters(upstream: Upstream, mail: MailForSmtp): Parameter[] | Verdict {
+  const { extensions } = upstream;
+  const { envelope, octets, requireTls } = mail;
+  const parameters: Parameter[] = [];
+  const max = maxSizeOf(extensions);
+  if (max !== null && octets.length > max) {
+    return failed(`the message has ${octets.length} octets, and the mail server takes ${max}`);
+  }
+  if (extensions.has('SIZE')) parameters.push({ keyword: 'SIZE', value: String(octets.length) });
+  // RFC 6152 §3: nobody has leave to change what is signed, so what is not 7-bit needs a server that takes it.
+  const { eightBit } = hazardsIn(octets);
+  if (eightBit && !extensions.has('8BITMIME')) {
+    return failed('the message has octets beyond ASCII, which the mail server does not take');
+  }
+  if (eightBit) parameters.push({ keyword: 'BODY', value: '8BITMIME' });
+  if (needsUtf8(mail)) {
+    if (!extensions.has('SMTPUTF8')) {
+      return failed('the mail server takes no addresses beyond ASCII (SMTPUTF8)');
+    }
+    parameters.push({ keyword: 'SMTPUTF8', value: null });
+  }
+  if (extensions.has('DSN')) {
+    // RFC 3461 §4.3, §4.4
+    parameters.push(
+      ...envelope.mailParameters.filter(({ keyword }) => keyword === 'RET' || keyword === 'ENVID'),
+    );
+  }
+  return requireTls === 'no' ? parameters : withTls(requireTls, upstream, parameters);
+}
+
+function withTls(
+  demand: 'upstream' | 'onward',
+  { secure, extensions }: { secure: boolean; extensions: Extensions },
+  parameters: Parameter[],
+): Parameter[] | Verdict {
+  if (!secure) {
+    return {
+      ...{ kind: 'later', reply: null },
+      because: 'it may leave by TLS only, and the mail server is called without',
+    };
+  }
+  // RFC 8689 §4.2.1: promised by the server, for the whole way.
+  if (extensions.has('REQUIRETLS')) return [...parameters, { keyword: 'REQUIRETLS', value: null }];
+  if (demand === 'upstream') return parameters;
+  return failed(
+    'it may leave by TLS only for the whole way, and the mail server does not promise that (REQUIRETLS)',
+  );
+}
+
+/** RFC 6531 §3.4: in an address, or in the header. */
+function needsUtf8({ envelope: { reversePath, recipients, mailParameters: declared }, octets }: MailForSmtp) {
+  if (reversePath !== null && needsSmtpUtf8(reversePath)) return true;
+  if (recipients.some(({ mailbox }) => needsSmtpUtf8(mailbox))) return true;
+  if (!hasParameter(declared, 'SMTPUTF8')) return false;
+  const end = octets.indexOf('\r\n\r\n');
+  return hazardsIn(octets.subarray(0, end === -1 ? octets.length : end)).eightBit;
+}
+
+function rcptCommand({ mailbox, parameters }: Recipient, dsn: boolean): string {
+  return `RCPT TO:${writePath(mailbox)}${dsn ? writeParameters(parameters) : ''}`;
+}
+
+function verdictOn(upstream: Upstream, answer: Answer): Verdict {
+  if (answer.kind === 'lost') {
+    return { kind: 'later', reply: null, because: `the mail server was lost: ${answer.reason}` };
+  }
+  const { reply } = answer;
+  const because = `the mail server said: ${summary(reply)}`;
+  if (isCompleted(reply)) return { kind: 'delivered', reply, because };
+  if (replyClass(reply) === 'permanent') return { kind: 'failed', reply, because };
+  if (replyClass(reply) === 'intermediate') upstream.abandon();
+  return { kind: 'later', reply, because };
+}
+
+/** A server that does not reset is of no use for the next mail. */
+async function reset(upstream: Upstream): Promise<void> {
+  if (upstream.lost !== null) return;
+  const answer = await upstream.command('RSET');
+  if (answer.kind === 'lost' || !isCompleted(answer.reply)) upstream.abandon();
+}
+
+function failed(because: string): Verdict {
+  return { kind: 'failed', reply: null, because };
+}
+
+function outcomeOf(
+  recipient: Recipient,
+  { kind, reply, because }: Verdict,
+  confirmed = true,
+): DeliveryOutcome {
+  if (kind !== 'delivered') return { recipient, kind, reply, because };
+  return { recipient, kind, reply, ...(confirmed ? {} : { unconfirmed: true as const }) };
+}
