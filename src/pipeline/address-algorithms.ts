@@ -1,6 +1,5 @@
 import { parseMailbox } from '../pki/mailbox.ts';
 import type { AlgorithmSettings } from '../smime/algorithm-choice.ts';
-import type { Principal } from './ports.ts';
 import { comparable } from './sender.ts';
 
 /** Algorithms that are pinned for one address of one login; null: as everybody's. */
@@ -15,7 +14,7 @@ export type AddressAlgorithms = {
 export function algorithmsFor(
   settings: AlgorithmSettings,
   profiles: readonly AddressAlgorithms[],
-  { login }: Principal,
+  login: string,
   from: string | null,
 ): AlgorithmSettings {
   const profile = profiles.find(

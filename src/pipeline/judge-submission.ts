@@ -81,7 +81,7 @@ export async function judgeSubmission(
   };
   const findings = {
     ...{ mail, principal, recipients, certificates, signingKey: signing.key, from, at },
-    algorithms: algorithmsFor(settings, addressAlgorithms, principal, from),
+    algorithms: algorithmsFor(settings, addressAlgorithms, principal.login, from),
     ...(revocation === undefined ? {} : { standing: revocation.standing }),
   };
   return { message, facts, decision: decideOutbound(facts, policy.rules), findings };

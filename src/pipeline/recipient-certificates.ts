@@ -119,6 +119,17 @@ export class RecipientLookups {
   }
 }
 
+/** What is known of one recipient now, without a session: for mail that has waited. */
+export async function certificatesNow(
+  directory: CertificateDirectory,
+  address: string,
+  at: Date,
+  log: Log,
+  use: CertificateUse,
+): Promise<RecipientCertificates> {
+  return assess(await findOrNull(directory, address, log, use), address, at, use);
+}
+
 const NOTHING: Found = { candidates: [], incomplete: false };
 
 function pendingKey(session: SessionId, address: string): string {
