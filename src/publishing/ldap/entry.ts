@@ -1,6 +1,6 @@
 import type { Certificate } from '../../pki/certificate.ts';
-import type { PublishedPerson } from '../published-people.ts';
 import { folded, relativeDn } from '../../pki/dn.ts';
+import type { PublishedPerson } from '../published-people.ts';
 import type { SentEntry } from './response.ts';
 
 /** A person as an entry of inetOrgPerson (RFC 2798): what searches look at, and what is sent. Pure. */

@@ -1,5 +1,5 @@
-import { parseMailbox } from '../../pki/mailbox.ts';
 import { folded } from '../../pki/dn.ts';
+import { parseMailbox } from '../../pki/mailbox.ts';
 import { attributeNamed, CERTIFICATES, type Entry } from './entry.ts';
 import type { Filter, Substrings } from './filter.ts';
 

@@ -1,5 +1,5 @@
-import type { PublishedPeople, PublishedPerson } from '../published-people.ts';
 import { parseDn, relativeDn } from '../../pki/dn.ts';
+import type { PublishedPeople, PublishedPerson } from '../published-people.ts';
 import { type Entry, entryOf, plainEntry, sentEntry } from './entry.ts';
 import { canName, match, type Naming, type PreparedFilter, prepared } from './matching.ts';
 import type { SearchRequest } from './request.ts';
