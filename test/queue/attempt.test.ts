@@ -1,0 +1,298 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { simpleParser } from 'mailparser';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
+import { type AttemptParts, attempt } from '../../src/queue/attempt.ts';
+import { type Delivery, readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
+import { OwnMails } from '../../src/queue/own-mail.ts';
+import type { MailToDeliver } from '../../src/queue/ports.ts';
+import type { Parameter } from '../../src/smtp/envelope.ts';
+import { newOwnKey, ownIdentity } from './support/own-identity.ts';
+import { DAY_MS, mailbox, mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
+import { ScriptedCourier } from './support/scripted-courier.ts';
+
+const identity = ownIdentity([newOwnKey()]);
+const MINUTE_MS = 60_000;
+
+let q: TestQueue;
+let courier: ScriptedCourier;
+let parts: AttemptParts;
+beforeEach(async () => {
+  q = await startTestQueue();
+  courier = new ScriptedCourier();
+  const clock = () => q.time.now;
+  const log = { write: (event: (typeof q.events)[number]) => q.events.push(event) };
+  parts = {
+    ...{ store: q.store, spool: q.spool, queue: q.queue, clock, log },
+    ...{ hostname: 'gateway.example.org', server: 'mail.example.org', courier: () => courier },
+    ownMails: new OwnMails({ identity, hostname: 'gateway.example.org', days: 5, clock, log }),
+    async insist(statements) {
+      await q.store.transaction(statements);
+      return true;
+    },
+  };
+});
+afterEach(() => q.stop());
+
+const files = () => readdir(join(q.state, 'queue'));
+const all = () => readDeliveries(q.store, [], 100);
+const events = () => q.events.map(({ event }) => event).filter((event) => event !== 'queue.enqueued');
+async function put(changes: Parameters<typeof mailTo>[1] = {}): Promise<string> {
+  const [id = ''] = await q.queue.enqueue([mailTo(q, changes)]);
+  return id;
+}
+/** Recipients with parameters, and parameters of the mail. */
+function envelope(
+  recipients: Readonly<Record<string, readonly Parameter[]>>,
+  mailParameters: readonly Parameter[] = [],
+): MailToDeliver['envelope'] {
+  return {
+    reversePath: mailbox('alice@example.org'),
+    mailParameters,
+    recipients: Object.entries(recipients).map(([address, parameters]) => ({
+      ...{ mailbox: mailbox(address), parameters },
+    })),
+  };
+}
+const notify = (value: string): Parameter[] => [{ keyword: 'NOTIFY', value }];
+/** The one report in the queue. */
+async function report() {
+  const [delivery, ...more] = (await all()).filter(({ purpose }) => purpose === 'report');
+  if (delivery === undefined || more.length > 0) throw new Error(`${more.length} reports too many, or none`);
+  const octets = await q.spool.read(delivery.id);
+  return { delivery, octets, text: octets.toString('latin1'), parsed: await simpleParser(octets) };
+}
+
+test('what was delivered is gone, rows and file', async () => {
+  const id = await put({ to: ['bob@partner.example', 'carol@partner.example'] });
+  await attempt(id, parts);
+  expect(courier.mails.map(({ octets }) => octets.toString())).toEqual([
+    expect.stringContaining('The text.'),
+  ]);
+  expect(await all()).toEqual([]);
+  expect(await files()).toEqual([]);
+  expect(q.events.at(-1)).toMatchObject({
+    event: 'queue.delivered',
+    recipients: 2,
+    reply: '250 2.0.0 taken',
+  });
+});
+
+test('who has it gets it no second time; who waits is tried again, later and later', async () => {
+  const id = await put({ to: ['bob@partner.example', 'slow@partner.example'] });
+  courier.script = (localPart) => (localPart === 'slow' ? 'later' : 'delivered');
+  await attempt(id, parts);
+  const waits: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    const { nextAt, recipients } = (await readDelivery(q.store, id)) as Delivery;
+    expect(recipients.map(({ recipient }) => recipient.mailbox.localPart)).toEqual(['slow']);
+    waits.push((nextAt.getTime() - q.time.now.getTime()) / MINUTE_MS);
+    q.time.now = nextAt;
+    await attempt(id, parts);
+  }
+  expect(waits).toEqual([1, 2, 4, 8]);
+  expect(courier.mails.map(({ envelope: { recipients } }) => recipients.length)).toEqual([2, 1, 1, 1, 1]);
+  const [waiting] = ((await readDelivery(q.store, id)) as Delivery).recipients;
+  expect(waiting?.because).toBe('the mail server said: 451 4.3.0 not now');
+  courier.script = () => 'delivered';
+  q.time.now = ((await readDelivery(q.store, id)) as Delivery).nextAt;
+  await attempt(id, parts);
+  expect(await all()).toEqual([]);
+  expect(await files()).toEqual([]);
+});
+
+test('a mail whose time has not come, or that is gone, is not tried', async () => {
+  const id = await put({ notBefore: new Date(q.time.now.getTime() + 1) });
+  await attempt(id, parts);
+  await attempt('00000000000000000000', parts);
+  expect(courier.mails).toEqual([]);
+});
+
+test('a refusal for good is reported to the sender, in a report that programs can read', async () => {
+  courier.script = (localPart) => (localPart === 'gone' ? 'failed' : 'delivered');
+  const id = await put({
+    envelope: envelope(
+      {
+        'gone@partner.example': [{ keyword: 'ORCPT', value: 'rfc822;old+2Bname@partner.example' }],
+        'bob@partner.example': [],
+      },
+      [{ keyword: 'ENVID', value: 'QQ+2B1' }],
+    ),
+  });
+  await attempt(id, parts);
+  const { delivery, text, parsed } = await report();
+  expect(delivery).toMatchObject({ reversePath: null, requireTls: 'no' });
+  expect(delivery.recipients.map(({ recipient }) => recipient.mailbox)).toEqual([
+    mailbox('alice@example.org'),
+  ]);
+  expect(parsed.from?.value).toEqual([{ name: 'Mail Delivery System', address: 'gateway@example.org' }]);
+  expect(parsed.headers.get('auto-submitted')).toBe('auto-replied');
+  expect(parsed.text).toContain('gone@partner.example');
+  expect(parsed.text).not.toContain('bob@partner.example');
+  expect(text).toMatch(/^Content-Type: multipart\/report; report-type=delivery-status;/m);
+  expect(text).toContain(
+    [
+      'Original-Envelope-Id: QQ+1',
+      'Reporting-MTA: dns; gateway.example.org',
+      'Arrival-Date: Sun, 01 Mar 2026 12:00:00 +0000',
+      '',
+      'Original-Recipient: rfc822; old+name@partner.example',
+      'Final-Recipient: rfc822; gone@partner.example',
+      'Action: failed',
+      'Status: 5.1.1',
+      'Remote-MTA: dns; mail.example.org',
+      'Diagnostic-Code: smtp; 550 5.1.1 no such user',
+      'Last-Attempt-Date: Sun, 01 Mar 2026 12:00:00 +0000',
+      '',
+    ].join('\r\n'),
+  );
+  expect(text).toContain(
+    'Content-Type: text/rfc822-headers\r\n\r\nFrom: alice@example.org\r\nSubject: plans\r\n',
+  );
+  expect(text).not.toContain('The text.');
+  expect(events()).toEqual(['queue.delivered', 'queue.failed']);
+  expect(await files()).toEqual([delivery.id]);
+});
+
+test.each([
+  ['RET=FULL brings the whole mail back', 'FULL', 'no', true],
+  ['RET=HDRS its header', 'HDRS', 'no', false],
+  ['what must leave by TLS only never comes back whole', 'FULL', 'upstream', false],
+] as const)('%s', async (_, ret, requireTls, whole) => {
+  courier.script = () => 'failed';
+  await attempt(
+    await put({
+      requireTls,
+      envelope: envelope({ 'bob@partner.example': [] }, [{ keyword: 'RET', value: ret }]),
+    }),
+    parts,
+  );
+  const { text, delivery } = await report();
+  expect(text.includes('The text.')).toBe(whole);
+  expect(text).toContain(`Content-Type: ${whole ? 'message/rfc822' : 'text/rfc822-headers'}\r\n`);
+  expect(delivery.requireTls).toBe(requireTls);
+});
+
+test.each([
+  ['NEVER', 'failed', []],
+  ['SUCCESS', 'failed', []],
+  ['DELAY', 'failed', []],
+  ['FAILURE', 'failed', ['failed']],
+  ['SUCCESS,FAILURE', 'failed', ['failed']],
+  ['FAILURE', 'later', []],
+  ['DELAY', 'later', ['delayed']],
+] as const)('NOTIFY=%s: %s after five hours is reported as %j', async (value, kind, actions) => {
+  const id = await put({ envelope: envelope({ 'bob@partner.example': notify(value) }) });
+  q.time.now = new Date(q.time.now.getTime() + 5 * 60 * MINUTE_MS);
+  courier.script = () => kind;
+  await attempt(id, parts);
+  const reports = (await all()).filter(({ purpose }) => purpose === 'report');
+  const texts = await Promise.all(reports.map(async (one) => (await q.spool.read(one.id)).toString()));
+  expect(texts.map((text) => /^Action: (\w+)\r$/m.exec(text)?.[1])).toEqual(actions);
+});
+
+test('that it takes long is said once', async () => {
+  const id = await put({ envelope: envelope({ 'bob@partner.example': notify('DELAY') }) });
+  courier.script = () => 'later';
+  for (let i = 0; i < 12; i++) {
+    await attempt(id, parts);
+    q.time.now = ((await readDelivery(q.store, id)) as Delivery).nextAt;
+  }
+  expect(q.time.now.getTime()).toBeGreaterThan(new Date('2026-03-01T20:00:00Z').getTime());
+  const { text } = await report();
+  expect(text).toContain('Will-Retry-Until: Fri, 06 Mar 2026 12:00:00 +0000\r\n');
+  expect(text).toContain('Status: 4.3.0\r\n');
+});
+
+test('what has expired is tried a last time, and has failed then', async () => {
+  const id = await put();
+  courier.script = () => 'later';
+  q.time.now = new Date(q.time.now.getTime() + 6 * DAY_MS);
+  await attempt(id, parts);
+  expect(courier.mails.length).toBe(1);
+  expect(await readDelivery(q.store, id)).toBeNull();
+  const { text } = await report();
+  expect(text).toContain('Action: failed\r\nStatus: 5.4.7\r\n');
+  expect(q.events.findLast(({ event }) => event === 'queue.failed')).toMatchObject({
+    reason: 'expired; the mail server said: 451 4.3.0 not now',
+    reported: true,
+  });
+});
+
+test.each(['question', 'notice', 'report', 'archive'] as const)(
+  'of a %s that fails nobody is told but the log',
+  async (purpose) => {
+    courier.script = () => 'failed';
+    await attempt(await put({ purpose }), parts);
+    expect(await all()).toEqual([]);
+    expect(q.events.at(-1)).toMatchObject({ event: 'queue.failed', purpose, reported: false });
+  },
+);
+
+test('a mail without a reverse path is not reported', async () => {
+  courier.script = () => 'failed';
+  await attempt(
+    await put({ envelope: { ...envelope({ 'bob@partner.example': [] }), reversePath: null } }),
+    parts,
+  );
+  expect(await all()).toEqual([]);
+});
+
+test('success that nobody will confirm is told to those who asked for that', async () => {
+  parts = {
+    ...parts,
+    courier: () => ({
+      deliver: async (mail) =>
+        mail.envelope.recipients.map((recipient) => ({
+          ...{ recipient, kind: 'delivered' as const, reply: null, unconfirmed: true as const },
+        })),
+      close: async () => undefined,
+    }),
+  };
+  const recipients = { 'bob@partner.example': notify('SUCCESS'), 'carol@partner.example': [] };
+  await attempt(await put({ envelope: envelope(recipients) }), parts);
+  const { text } = await report();
+  expect(text).toContain(
+    'Final-Recipient: rfc822; bob@partner.example\r\nAction: relayed\r\nStatus: 2.0.0\r\n',
+  );
+  expect(text).not.toContain('carol');
+});
+
+test('addresses beyond ASCII are in a report for programs that know them', async () => {
+  courier.script = () => 'failed';
+  await attempt(await put({ to: ['jürgen@partner.example'] }), parts);
+  const { octets, delivery } = await report();
+  expect(octets.toString()).toContain('Content-Type: message/global-delivery-status\r\n');
+  expect(octets.toString()).toContain('Final-Recipient: utf-8; jürgen@partner.example\r\n');
+  expect(delivery.mailParameters).toEqual([]);
+});
+
+test('nobody fails in silence: without room for the report everybody waits, and who has it is crossed out', async () => {
+  const id = await put({ to: ['bob@partner.example', 'gone@partner.example'] });
+  courier.script = (localPart) => (localPart === 'gone' ? 'failed' : 'delivered');
+  const noRoom = new SealgateError({ code: 'queue.spool', publicText: 'Full.', duration: 'temporary' });
+  await attempt(id, { ...parts, queue: { stage: () => Promise.reject(noRoom) } });
+  const waiting = (await readDelivery(q.store, id)) as Delivery;
+  expect(waiting.recipients.map(({ recipient }) => recipient.mailbox.localPart)).toEqual(['gone']);
+  expect(await q.spool.read(id)).toBeInstanceOf(Buffer);
+  q.time.now = waiting.nextAt;
+  await attempt(id, parts);
+  expect((await report()).text).toContain('Final-Recipient: rfc822; gone@partner.example');
+});
+
+test('a file that is gone or damaged has failed, and is reported without the mail', async () => {
+  const id = await put();
+  await rm(join(q.state, 'queue', id));
+  await attempt(id, parts);
+  expect(courier.mails).toEqual([]);
+  const { text } = await report();
+  expect(text).toContain('Action: failed\r\nStatus: 5.0.0\r\n');
+  expect(text).not.toContain('Subject: plans');
+});
+
+test('a way that is not configured any more waits', async () => {
+  const id = await put({ way: { kind: 'append', archive: 'main', login: 'alice' } });
+  await attempt(id, { ...parts, courier: () => null });
+  expect(((await readDelivery(q.store, id)) as Delivery).recipients[0]?.because).toContain('not configured');
+});
