@@ -6,9 +6,7 @@ import { SealgateError } from '../errors.ts';
 import { openDirectory } from '../gateway/directory.ts';
 import { judgingParts } from '../gateway/outbound.ts';
 import { loadTrust, openRevocationFor } from '../gateway/trust.ts';
-import { type KeySources, openKeySources, startKeyClient } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
-import { restingPlace } from '../hsm/resting-place.ts';
 import { newMailId, newSessionId } from '../ids.ts';
 import { silentLog } from '../log/log.ts';
 import { explainSubmission } from '../pipeline/explain-submission.ts';
@@ -18,9 +16,8 @@ import { configuredLogin } from '../sasl/configured-login.ts';
 import { Principal } from '../sasl/principal.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { openDirectoryStore } from '../store/directory-store.ts';
-import { keyInventories } from '../store/key-inventories.ts';
-import { refusedSecrets } from '../store/refused-secrets.ts';
-import { openSqlite, type SqlStore } from '../store/sqlite.ts';
+import { openSqlite } from '../store/sqlite.ts';
+import { keysWithoutLogin } from './keys-without-login.ts';
 import { type ReplayOptions, replayPolicy } from './policy-replay.ts';
 import { configPath, readConfig } from './read-config.ts';
 
@@ -142,18 +139,6 @@ function withLineEnds(octets: Buffer): Buffer {
 function recipientOf(address: string): Recipient {
   const at = address.lastIndexOf('@');
   return { mailbox: { localPart: address.slice(0, at), domain: address.slice(at + 1) }, parameters: [] };
-}
-
-/** No key is used here: of a token that the gateway knows, what it remembers is enough, and no PIN is asked for or sent. */
-function keysWithoutLogin(config: Config, store: SqlStore): Promise<KeySources> {
-  const clock = () => new Date();
-  return openKeySources(config.keys, {
-    ...{ log: silentLog, clock, postQuantum: config.smime.postQuantum, awaitRemovable: true },
-    remembered: keyInventories(store, clock),
-    refusals: refusedSecrets(store, clock),
-    startPlace: (place) =>
-      place.remembered === null ? startKeyClient(place) : restingPlace(place.remembered),
-  });
 }
 
 function requireAddress(text: string): void {
