@@ -370,6 +370,16 @@ export const limits = {
     questionsToSource: 16,
     /** Addresses that are looked up at remote sources at once; with more, waiting is hopeless. */
     remoteLookups: 5_000,
+    /** Values of one answer of a remote source in which certificates are looked for. */
+    answerValues: 200,
+    /** Certificates that are taken from one answer. */
+    answerCertificates: 20,
+  },
+  dns: {
+    /** In one answer. */
+    records: 200,
+    /** From one name to the next. */
+    aliases: 8,
   },
   /** Mail that the gateway delivers by itself. */
   queue: {
@@ -387,10 +397,6 @@ export const limits = {
     messages: 200,
     /** Entries that a search may find: one address has one, or few. */
     entries: 20,
-    /** Values of attributes that are read. */
-    values: 200,
-    /** Certificates that are taken for one address. */
-    certificates: 20,
   },
   /** Own certificates that strangers may ask for. */
   publishing: {
@@ -409,5 +415,8 @@ export const limits = {
     writeMs: 30_000,
     /** Client addresses whose searches are counted. */
     clients: 20_000,
+    /** Look-ups in the HTTP store of one client address, in so much time. */
+    lookups: 1_000,
+    lookupsMs: 3_600_000,
   },
 } as const;

@@ -4,7 +4,7 @@ import { type HttpAnswer, type HttpRequest, onlyValue, type Route } from '../htt
 import { Rates } from '../http/rates.ts';
 import { limits } from '../limits.ts';
 import type { Certificate } from '../pki/certificate.ts';
-import type { PublishedPeople } from './published-people.ts';
+import type { PublishedPeople, PublishedPerson } from './published-people.ts';
 
 /** Where clients look that know nothing but the host's name. */
 export const CERTIFICATE_STORE_PATH = '/certificates/search.cgi';
@@ -20,6 +20,7 @@ export const CERTIFICATE_STORE_PATH = '/certificates/search.cgi';
  */
 export function certificateStore(people: PublishedPeople, now: () => number): Route {
   const { lookups: most, lookupsMs: spanMs, clients: remembered } = limits.publishing;
+  const digests = new Digests(people);
   const clients = new Rates({ most, spanMs, remembered }, now);
   return {
     path: CERTIFICATE_STORE_PATH,
@@ -32,9 +33,11 @@ export function certificateStore(people: PublishedPeople, now: () => number): Ro
       const waitMs = network === null ? 0 : clients.count(network);
       if (waitMs > 0) {
         const seconds = String(Math.ceil(waitMs / 1_000));
-        return plainAnswer(429, 'This address has asked for too much; try again later.', { 'retry-after': seconds });
+        return plainAnswer(429, 'This address has asked for too much; try again later.', {
+          'retry-after': seconds,
+        });
       }
-      return found(email === null ? await byHash(people, hash ?? '') : await byAddress(people, email));
+      return found(email === null ? await digests.find(hash ?? '') : await byAddress(people, email));
     },
   };
 }
@@ -44,19 +47,42 @@ async function byAddress(people: PublishedPeople, address: string): Promise<read
   return person === null ? [] : await people.current(person);
 }
 
-/** RFC 4387 §2.1: base64, without the padding that says nothing. */
-async function byHash(people: PublishedPeople, hash: string): Promise<readonly Certificate[]> {
-  // A plus sign that was not written as %2B.
-  const wanted = hash.replaceAll(' ', '+').replace(/=+$/, '');
-  for (const person of people.all) {
-    const certificate = person.certificates.find((each) => certHash(each) === wanted);
-    if (certificate !== undefined) return (await people.current(person)).filter((each) => each === certificate);
+/** The certificates by their digests, which are made when a key comes or goes. */
+class Digests {
+  readonly #people: PublishedPeople;
+  #of: readonly PublishedPerson[] | null = null;
+  #found: ReadonlyMap<string, { person: PublishedPerson; certificate: Certificate }> = new Map();
+
+  constructor(people: PublishedPeople) {
+    this.#people = people;
   }
-  return [];
+
+  async find(written: string): Promise<readonly Certificate[]> {
+    // A plus sign that was not written as %2B.
+    const found = this.#all().get(withoutPadding(written.replaceAll(' ', '+')));
+    if (found === undefined) return [];
+    return (await this.#people.current(found.person)).filter((each) => each === found.certificate);
+  }
+
+  #all() {
+    const { all } = this.#people;
+    if (this.#of === all) return this.#found;
+    this.#of = all;
+    this.#found = new Map(
+      all.flatMap((person) =>
+        person.certificates.map((certificate) => {
+          const digest = createHash('sha1').update(certificate.der).digest('base64');
+          return [withoutPadding(digest), { person, certificate }] as const;
+        }),
+      ),
+    );
+    return this.#found;
+  }
 }
 
-function certHash({ der }: Certificate): string {
-  return createHash('sha1').update(der).digest('base64').replace(/=+$/, '');
+/** RFC 4387 §2.1: of base64 what says something. */
+function withoutPadding(base64: string): string {
+  return base64.replace(/=+$/, '');
 }
 
 const TYPE = 'application/pkix-cert';
@@ -64,15 +90,15 @@ const TYPE = 'application/pkix-cert';
 function found(certificates: readonly Certificate[]): HttpAnswer {
   const [first, ...more] = certificates;
   if (first === undefined) return plainAnswer(404, 'There is no such certificate here.');
-  // It may be read by pages of any site, as by anybody.
-  const headers = { 'cross-origin-resource-policy': 'cross-origin', 'access-control-allow-origin': '*' };
-  if (more.length === 0) return { status: 200, contentType: TYPE, body: first.der, headers };
-  const boundary = `sealgate-${createHash('sha256').update(Buffer.concat(certificates.map(({ der }) => der))).digest('hex')}`;
+  if (more.length === 0) return { status: 200, contentType: TYPE, body: first.der };
+  const boundary = `sealgate-${createHash('sha256')
+    .update(Buffer.concat(certificates.map(({ der }) => der)))
+    .digest('hex')}`;
   const parts = certificates.flatMap(({ der }) => [
     Buffer.from(`--${boundary}\r\nContent-Type: ${TYPE}\r\nContent-Transfer-Encoding: binary\r\n\r\n`),
     der,
     Buffer.from('\r\n'),
   ]);
   const body = Buffer.concat([...parts, Buffer.from(`--${boundary}--\r\n`)]);
-  return { status: 200, contentType: `multipart/mixed; boundary="${boundary}"`, body, headers };
+  return { status: 200, contentType: `multipart/mixed; boundary="${boundary}"`, body };
 }

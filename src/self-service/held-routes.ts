@@ -1,6 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { HeldMails } from '../holding/held-mail.ts';
 import { type HttpAnswer, type HttpRequest, onlyValue, type Route } from '../http/message.ts';
+import { Rates } from '../http/rates.ts';
 import { limits } from '../limits.ts';
 import { choose } from './choose.ts';
 import { heldPage } from './held-page.ts';
@@ -8,7 +9,6 @@ import { awayPage, linkAskedPage, linkPage, noSuchLinkPage, tooManyPage } from '
 import type { LinkRequests } from './link-requests.ts';
 import { listPage } from './list-page.ts';
 import type { HeldLinks } from './ports.ts';
-import { Rates } from './rates.ts';
 
 export type HeldPagesParts = {
   mails: HeldMails;

@@ -1,9 +1,9 @@
 import { SealgateError } from '../errors.ts';
 import type { HeldMails } from '../holding/held-mail.ts';
+import { Rates } from '../http/rates.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { HeldLinks, SendNote } from './ports.ts';
-import { Rates } from './rates.ts';
 
 export type LinkRequestsParts = {
   mails: HeldMails;
