@@ -180,11 +180,11 @@ test('a client that falls silent after its login is let go, in the middle of a m
 });
 
 test('a client that waits for a slow upstream is not silent', async () => {
-  gateway = await testGateway({}, { timeouts: { command: 20 } });
+  gateway = await testGateway({}, { timeouts: { command: 250 } });
   const { story } = gateway;
   const submit = story.submit.bind(story);
   story.submit = async (submission, handOver) => {
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     return await submit(submission, handOver);
   };
   const client = await loggedIn(gateway.port);

@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { PLAIN, TestClient } from './support/client.ts';
 import type { FakeOptions } from './support/fake-upstream.ts';
@@ -13,12 +12,8 @@ afterEach(async () => {
 const CLOSE = { close: true } as const;
 
 test('an upstream that is not there: 421 4.4.1 with a sentence, at EHLO', async () => {
-  const free = createServer();
-  await new Promise<void>((resolve) => free.listen(0, '127.0.0.1', resolve));
-  const address = free.address();
-  const port = address !== null && typeof address === 'object' ? address.port : 0;
-  await new Promise((resolve) => free.close(resolve));
-  gateway = await testGateway({}, { upstream: { host: '127.0.0.1', port, tls: 'none' } });
+  // Nobody listens there, and nobody is given it meanwhile.
+  gateway = await testGateway({}, { upstream: { host: '127.0.0.1', port: 1, tls: 'none' } });
   const client = await TestClient.open(gateway.port);
   expect(await client.ask('EHLO client.test')).toBe(
     '421 4.4.1 The mail server cannot be reached; try again later or tell your administrator.',

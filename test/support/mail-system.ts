@@ -289,15 +289,21 @@ async function readInbox(
   }
 }
 
-/** Maildir names begin with the time of delivery, so the names' order is the order of arrival. */
+/** In the order of arrival. */
 async function storedMails(mailFolder: string): Promise<Buffer[]> {
   const files: { name: string; path: string }[] = [];
   for (const folder of ['new', 'cur']) {
     for (const name of await readdir(join(mailFolder, folder)))
       files.push({ name, path: join(mailFolder, folder, name) });
   }
-  files.sort((a, b) => (a.name < b.name ? -1 : 1));
+  files.sort((a, b) => deliveredAt(a.name) - deliveredAt(b.name));
   return Promise.all(files.map(({ path }) => readFile(path)));
+}
+
+/** Microseconds; Maildir names are `seconds.Mmicroseconds…`, the latter without zeros in front. */
+function deliveredAt(name: string): number {
+  const [, seconds, microseconds] = /^(\d+)\.M(\d+)/.exec(name) ?? [];
+  return Number(seconds) * 1_000_000 + Number(microseconds);
 }
 
 /** What OpenSSL says of a message: decrypts with the user's key, verifies with the CA; the signed content. */
