@@ -388,6 +388,36 @@ export const limits = {
     /** Of one connection to the mail server. */
     mailsOfConnection: 50,
   },
+  /** Connections to the mail servers of archives. */
+  imapOut: {
+    /** Of what a server says: one line, one response with its literals, and responses to one command. */
+    lineOctets: 65_536,
+    responseOctets: 1024 * 1024,
+    responses: 10_000,
+    connectTimeoutMs: 15_000,
+    /** For the answer to a command; a server may store a large message for a while. */
+    commandTimeoutMs: 120_000,
+    appendTimeoutMs: 300_000,
+    /** For the next octets of a message to be taken. */
+    blockTimeoutMs: 60_000,
+    /** Of one connection. */
+    mailsOfConnection: 50,
+    /** A connection that waits for the next message is kept so long. */
+    idleMs: 5_000,
+    /** What is under way when the gateway ends gets so long. */
+    closeTimeoutMs: 10_000,
+  },
+  /** Mail that waits for a certificate. */
+  holding: {
+    /** At once. */
+    mails: 50_000,
+    /** That are looked at at once, whether they may leave. */
+    atOnce: 4,
+    /** Of an answer, as text, in which its first word is looked for. */
+    answerCharacters: 64 * 1024,
+    /** Recipients that a question or a confirmation names. */
+    namedRecipients: 50,
+  },
   ldap: {
     /** One message of a server: an entry with its certificates. */
     messageOctets: 1024 * 1024,

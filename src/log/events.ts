@@ -13,7 +13,8 @@ export type Event =
   | DirectoryEvent
   | PublishingEvent
   | RevocationEvent
-  | QueueEvent;
+  | QueueEvent
+  | HoldingEvent;
 
 type GatewayEvent =
   | { event: 'gateway.listening'; level: 'info'; listener: string; host: string; port: number }
@@ -59,6 +60,18 @@ type SubmissionEvent =
       listener: string;
       recipients: number;
       reply: string;
+    }
+  /** It waits for the certificates of some of its recipients; `held` is its id there. */
+  | {
+      event: 'mail.held';
+      level: 'info';
+      mail: MailId;
+      held: MailId;
+      rule: string;
+      recipients: number;
+      ask: boolean;
+      /** Its sender may have it leave signed only. */
+      readable: boolean;
     }
   | { event: 'mail.refused'; level: 'warn'; mail: MailId; code: string; reason: string }
   /** The rules of the configuration file are in force from now on; `restart`: other sections of it have changed, which count after a restart. */
@@ -263,3 +276,24 @@ type QueueEvent =
   | { event: 'queue.unavailable'; level: 'error'; reason: string }
   /** A mail of the gateway's own leaves without its signature. */
   | { event: 'queue.not-signed'; level: 'warn'; mail: MailId; code: string };
+
+/** Mail that waits for a certificate, or for its sender's word. */
+type HoldingEvent =
+  | { event: 'held.kept'; level: 'info'; mail: MailId; rule: string; recipients: number; until: string }
+  /** `by`: the gateway itself, the sender's address, or who gave the command. */
+  | {
+      event: 'held.settled';
+      level: 'info' | 'warn';
+      mail: MailId;
+      rule: string;
+      recipients: number;
+      state: 'leaving' | 'discarded' | 'expired';
+      because: string;
+      by: string;
+    }
+  /** Whether it may leave could not be found out; it is looked at again. */
+  | { event: 'held.not-now'; level: 'warn'; mail: MailId; code: string; reason: string }
+  /** An answer to a question that was not taken. */
+  | { event: 'held.answer-refused'; level: 'warn'; mail: MailId; session: SessionId; reason: string }
+  /** The database, or the place for the mails, cannot be used; nothing is lost, and it is tried again. */
+  | { event: 'held.unavailable'; level: 'error'; reason: string };
