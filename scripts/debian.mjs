@@ -40,6 +40,9 @@ const EVIDENCE = {
   // Its programs lie in a folder named by version.
   postgresql: null,
   slapd: '/usr/sbin/slapd',
+  bind9: '/usr/sbin/named',
+  'bind9-utils': 'dnssec-signzone',
+  unbound: '/usr/sbin/unbound',
   postfix: '/usr/sbin/smtp-source',
   nginx: 'nginx',
   'libnginx-mod-mail': '/usr/lib/nginx/modules/ngx_mail_module.so',
@@ -87,6 +90,9 @@ export const TEST_PACKAGES = [
   'pinentry-tty',
   'postgresql',
   'slapd',
+  'bind9',
+  'bind9-utils',
+  'unbound',
 ];
 
 /** The programs of the matrix of interoperation. */

@@ -73,7 +73,8 @@ function answerText(asked: Asked | null): string {
   if (asked === null) return 'not asked: it is for other domains';
   switch (asked.kind) {
     case 'answered': {
-      const { certificates, passedOver } = asked.answer;
+      const { certificates, passedOver, remark } = asked.answer;
+      if (remark !== undefined) return `nothing (${asked.milliseconds} ms): ${remark}`;
       const useless = passedOver === 0 ? '' : `, ${passedOver} that cannot be used for it`;
       return `${certificates.length} found${useless} (${asked.milliseconds} ms)`;
     }
@@ -93,6 +94,7 @@ function lookupJson(address: string, found: readonly SourceAsked[]) {
       milliseconds: asked === null || asked.kind === 'not-asked' ? null : asked.milliseconds,
       reason: asked === null || asked.kind === 'answered' ? null : asked.reason,
       passedOver: asked?.kind === 'answered' ? asked.answer.passedOver : null,
+      remark: asked?.kind === 'answered' ? (asked.answer.remark ?? null) : null,
       certificates:
         asked?.kind === 'answered'
           ? asked.answer.certificates.map(({ fingerprint, subject, issuer, notBefore, notAfter }) => ({

@@ -43,6 +43,7 @@ export function journalText({ id, action, by, at, reason, address, undoneBy, und
 export function sourceText({ source, sources }: Pick<DirectoryEntry, 'source' | 'sources'>): string {
   const words = {
     ...{ mail: 'signed mail', import: 'an import', file: 'a pinned file', ldap: 'an LDAP directory' },
+    ...{ smimea: 'DNS (SMIMEA)', 'http-store': 'an HTTP certificate store' },
   };
   return `${words[source]}${sources.length === 0 ? '' : ` (now in ${sources.map(printable).join(', ')})`}`;
 }

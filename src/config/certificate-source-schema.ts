@@ -1,19 +1,24 @@
 import * as z from 'zod';
 import { templateProblem } from '../directory/ldap/filter-template.ts';
 import type { Files } from './files.ts';
+import { smimeaSource } from './smimea-source-schema.ts';
+import { sourceDomains, sourceName, sourceOptional, sourceTimeout, sourceTrust } from './source-values.ts';
 import { sources } from './sources.ts';
-import { domainPattern, host, maybe, name } from './values.ts';
+import { host, maybe } from './values.ts';
 
 /** An entry of `directory.sources`. */
-export function ldapSource(files: Files) {
+export function certificateSource(files: Files) {
+  return z.discriminatedUnion('kind', [ldapSource(files), smimeaSource], {
+    error: 'kind is ldap or smimea',
+  });
+}
+
+function ldapSource(files: Files) {
   const { path, secret } = sources(files);
   return z
     .strictObject({
       kind: z.literal('ldap').describe('An LDAP directory (version 3).'),
-      name: name.meta({
-        description: 'Name of the source, for log lines and explanations.',
-        example: 'partner',
-      }),
+      name: sourceName('partner'),
       servers: z
         .array(ldapUrl)
         .min(1)
@@ -84,34 +89,10 @@ export function ldapSource(files: Files) {
         .describe(
           'Attributes with certificates: DER, or PKCS #7 with certificates. Each is asked for with `;binary` and without.',
         ),
-      domains: maybe(
-        z
-          .array(domainPattern)
-          .min(1)
-          .meta({
-            description:
-              'Asked only for addresses of these domains (`*.example.org`: every domain below it), and believed only for them. Without it, for every address, which tells the directory to whom mail goes.',
-            example: ['partner.example'],
-          }),
-      ),
-      trust: z
-        .enum(['directory', 'harvested'])
-        .default('directory')
-        .describe(
-          'How much its certificates are trusted. One that leads to a trust anchor is `verified` all the same.',
-        ),
-      optional: z
-        .boolean()
-        .default(false)
-        .describe(
-          'While it does not answer, mail is treated as if it had no certificate, and may leave unencrypted where a rule allows that. Without it such mail is refused for now.',
-        ),
-      timeoutSeconds: z
-        .int()
-        .min(1)
-        .max(60)
-        .default(5)
-        .describe('How long one question may take, with all servers that are tried.'),
+      domains: sourceDomains('partner.example', 'which tells the directory to whom mail goes'),
+      trust: sourceTrust,
+      optional: sourceOptional,
+      timeoutSeconds: sourceTimeout,
     })
     .transform(({ servers, startTls, ...rest }) => ({
       ...rest,

@@ -198,13 +198,24 @@ function directoryChecks({ directory }: Partial<Sections>): CrossProblem[] {
 
 function sourceChecks({ directory }: Partial<Sections>): CrossProblem[] {
   const all = directory?.sources ?? [];
-  return all.flatMap(({ name, servers, allowPlaintext, ca, serverName }, index) => {
+  return all.flatMap((source, index) => {
     const path = ['directory', 'sources', index];
     const problems: CrossProblem[] = [];
     const problem = (key: string, text: string) =>
       problems.push({ path: [...path, key], severity: 'error', text });
-    const earlier = all.findIndex((other) => other.name === name);
+    const earlier = all.findIndex((other) => other.name === source.name);
     if (earlier < index) problem('name', `directory.sources[${earlier}] has this name already`);
+    if (source.kind === 'smimea') {
+      const beyond = source.resolvers.find(({ host }) => !isLoopback(host));
+      if (beyond !== undefined && !source.trustNetwork) {
+        problem(
+          'resolvers',
+          `what ${beyond.host} says of DNSSEC can be changed on the way to this machine: name a resolver on 127.0.0.1, or say trustNetwork: true`,
+        );
+      }
+      return problems;
+    }
+    const { servers, allowPlaintext, ca, serverName } = source;
     const plain = servers.find(({ tls, host }) => tls === 'none' && !isLoopback(host));
     if (plain !== undefined && !allowPlaintext) {
       problem(

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { ldapSource, lookupSettings } from './certificate-source-schema.ts';
+import { certificateSource, lookupSettings } from './certificate-source-schema.ts';
 import type { Files } from './files.ts';
 import { sources } from './sources.ts';
 import { maybe } from './values.ts';
@@ -100,7 +100,7 @@ export function directorySection(files: Files) {
             'Certificates of correspondents that an administrator vouches for (files or folders of PEM or DER). Nothing that comes by mail changes them.',
           example: ['pinned'],
         }),
-      sources: z.array(ldapSource(files)).default([]).meta({
+      sources: z.array(certificateSource(files)).default([]).meta({
         description:
           'Who else is asked for certificates of a recipient, all at once, when mail to him may be encrypted and nobody has pinned one.',
         off: true,

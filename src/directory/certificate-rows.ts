@@ -163,7 +163,7 @@ export function updateSeen(
       last_seen = CASE WHEN last_seen < ${now} THEN ${now} ELSE last_seen END,
       times_seen = times_seen + 1,
       trust = ${rises},
-      source = CASE WHEN source = 'ldap' THEN ${source} ELSE source END,
+      source = CASE WHEN source IN ('ldap', 'smimea', 'http-store') THEN ${source} ELSE source END,
       state = CASE WHEN state = 'pending' THEN ${state} ELSE state END${told}
     WHERE id = ${id}`;
 }

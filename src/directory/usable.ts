@@ -1,5 +1,5 @@
 import type { StoredCertificate } from './certificate-rows.ts';
-import { byTrust, type CertificateTrust } from './source.ts';
+import { byTrust, type CertificateTrust, isRemote } from './source.ts';
 
 /** Which certificates of one address are used, and how they are trusted. Pure. */
 
@@ -31,7 +31,7 @@ export function unusedBecause(stored: StoredCertificate, all: readonly StoredCer
 
 /** It came from a remote source alone, which has it no more, and no person has vouched for it. */
 function isWithdrawn({ source, sources, trust, decision }: StoredCertificate): boolean {
-  return source === 'ldap' && sources.length === 0 && trust !== 'pinned' && decision?.decision !== 'trusted';
+  return isRemote(source) && sources.length === 0 && trust !== 'pinned' && decision?.decision !== 'trusted';
 }
 
 /** Whether a newcomer is held against it: what a person distrusts, or its source has taken back, speaks neither for nor against another one. */

@@ -1,11 +1,11 @@
 import { recipientLines } from '../policy/explain.ts';
 import { quoted } from '../policy/quoted.ts';
 import type { ExplainedCertificate, ExplainedReply, ExplainedSubmission } from './explain-submission.ts';
-import { variantLines } from './variant-algorithms.ts';
+import { variantLines, waitingLines } from './variant-algorithms.ts';
 
 /** An explanation for a terminal. No line holds control characters. */
 export function explainedLines(explained: ExplainedSubmission): string[] {
-  const { from, login, listener, recipients, messages, reply } = explained;
+  const { from, login, listener, recipients, messages, waiting, reply } = explained;
   const told = recipients.flatMap((recipient) => [
     ...recipientLines({ ...recipient, certificates: recipient.certificates.summary }, [
       ...recipient.certificates.known.flatMap(certificateLines),
@@ -19,6 +19,7 @@ export function explainedLines(explained: ExplainedSubmission): string[] {
     ...told,
     ...(messages.length === 0 ? [] : [leaving]),
     ...messages.flatMap(variantLines),
+    ...waiting.flatMap(waitingLines),
     `Reply at the end of data: ${replyText(reply)}`,
   ];
 }
@@ -37,6 +38,8 @@ const SOURCES: Readonly<Record<ExplainedCertificate['source'], string>> = {
   import: 'an imported file',
   file: 'a pinned file',
   ldap: 'an LDAP directory',
+  smimea: 'DNS (SMIMEA)',
+  'http-store': 'an HTTP certificate store',
 };
 
 function replyText(reply: ExplainedReply | null): string {

@@ -118,7 +118,7 @@ describe('directory.sources', () => {
   });
 
   test.each<[string, object, RegExp]>([
-    ['another kind', { kind: 'http' }, /kind/],
+    ['another kind', { kind: 'finger' }, /kind/],
     ['no server', { servers: [] }, /servers/],
     ['a URL with more than a place', { servers: ['ldaps://h.example/dc=x??sub'] }, /nothing behind it/],
     ['a URL with a password', { servers: ['ldaps://cn=x:opensesame@h.example'] }, /ldaps:\/\/HOST/],
@@ -156,5 +156,59 @@ describe('directory.sources', () => {
     expect(await problems({ sources: [{ ...source, servers: ['ldap://localhost'], startTls: false }] })).toBe(
       '',
     );
+  });
+});
+
+describe('directory.sources in DNS', () => {
+  const source = { kind: 'smimea', name: 'dns' };
+
+  test('are asked by a resolver of this machine, and believed where DNSSEC vouches for them', async () => {
+    const loaded = await load({ sources: [source] });
+    if (loaded.kind !== 'ok') throw new Error('it is well-formed');
+    expect(loaded.config.directory.sources).toEqual([
+      {
+        ...{ kind: 'smimea', name: 'dns', trustNetwork: false, withoutDnssec: 'ignore', optional: false },
+        ...{
+          resolvers: [{ host: '127.0.0.1', port: 53, name: '127.0.0.1:53' }],
+          domains: null,
+          timeoutSeconds: 5,
+        },
+      },
+    ]);
+  });
+
+  test('may be asked elsewhere where the way there is said to be trusted', async () => {
+    const resolvers = ['192.0.2.1:5353', '2001:db8::1', '[2001:db8::1]:853', '::1', '127.0.0.2'];
+    const loaded = await load({ sources: [{ ...source, resolvers, trustNetwork: true }] });
+    if (loaded.kind !== 'ok') throw new Error('it is well-formed');
+    expect(loaded.config.directory.sources).toMatchObject([
+      {
+        resolvers: [
+          { host: '192.0.2.1', port: 5353 },
+          { host: '2001:db8::1', port: 53, name: '[2001:db8::1]:53' },
+          { host: '2001:db8::1', port: 853 },
+          { host: '::1', port: 53 },
+          { host: '127.0.0.2', port: 53 },
+        ],
+      },
+    ]);
+  });
+
+  test.each<[string, object, RegExp]>([
+    ['a resolver elsewhere', { resolvers: ['127.0.0.1', '192.0.2.1'] }, /192\.0\.2\.1 says of DNSSEC/],
+    ['a name of a resolver', { resolvers: ['localhost'] }, /an IP address is expected/],
+    ['a port that is none', { resolvers: ['127.0.0.1:0'] }, /an IP address is expected/],
+    ['an address that is none', { resolvers: ['127.0.0.256'] }, /an IP address is expected/],
+    ['a name that another one has', { name: 'other' }, /has this name already/],
+    ['a setting of another kind', { base: 'dc=x' }, /base/],
+  ])('are refused with %s', async (_, changed, text) => {
+    expect(
+      await problems({
+        sources: [
+          { ...source, name: 'other' },
+          { ...source, ...changed },
+        ],
+      }),
+    ).toMatch(text);
   });
 });

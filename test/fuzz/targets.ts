@@ -3,6 +3,7 @@ import { asn1Targets } from './targets/asn1.ts';
 import { cmsTargets } from './targets/cms.ts';
 import { connectionsTargets } from './targets/connections.ts';
 import { directoryTargets } from './targets/directory.ts';
+import { dnsTargets } from './targets/dns.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { imapTargets } from './targets/imap.ts';
 import { imapAppendTargets } from './targets/imap-append.ts';
@@ -28,6 +29,7 @@ export const targets: readonly FuzzTarget[] = [
   ...cmsTargets,
   ...pkiTargets,
   ...directoryTargets,
+  ...dnsTargets,
   ...ldapTargets,
   ...publishingTargets,
   ...hsmTargets,

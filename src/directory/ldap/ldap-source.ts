@@ -5,8 +5,9 @@ import { printable } from '../../log/printable.ts';
 import type { Secret } from '../../log/secret.ts';
 import type { Clock } from '../../pipeline/ports.ts';
 import type { AddressKey } from '../address-key.ts';
+import { isOneOfDomains } from '../remote/domains.ts';
+import { certificatesIn } from '../remote/found-certificates.ts';
 import type { RemoteAnswer, RemoteSource } from '../remote/remote-source.ts';
-import { certificatesIn } from './certificates.ts';
 import { connectLdap, type LdapServer, type LdapTls } from './connection.ts';
 import { filledIn } from './filter-template.ts';
 import { MessageStream } from './message-stream.ts';
@@ -57,8 +58,7 @@ export class LdapSource implements RemoteSource {
   }
 
   covers({ domain }: AddressKey): boolean {
-    const { domains } = this.#settings;
-    return domains === null || domains.some((pattern) => matches(pattern, domain));
+    return isOneOfDomains(this.#settings.domains, domain);
   }
 
   async ask(key: AddressKey, signal: AbortSignal): Promise<RemoteAnswer> {
@@ -147,11 +147,6 @@ function bothForms(attributes: readonly string[]): string[] {
 
 function plainName(attribute: string): string {
   return attribute.toLowerCase().replace(/;binary$/, '');
-}
-
-function matches(pattern: string, domain: string): boolean {
-  if (pattern === '*' || pattern === domain) return true;
-  return pattern.startsWith('*.') && domain.endsWith(pattern.slice(1));
 }
 
 /** For the log: what the server says is a stranger's text. */

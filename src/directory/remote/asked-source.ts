@@ -3,7 +3,7 @@ import { limits } from '../../limits.ts';
 import { printable } from '../../log/printable.ts';
 import type { AddressKey } from '../address-key.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
-import type { RemoteAnswer, RemoteSource } from './remote-source.ts';
+import { OF_ADDRESS_ALONE, type RemoteAnswer, type RemoteSource } from './remote-source.ts';
 import { Turns } from './turns.ts';
 
 /** How one question ended. `milliseconds`: how long it took. */
@@ -72,7 +72,9 @@ export class AskedSource {
       return { kind: 'answered', answer, milliseconds: took() };
     } catch (error) {
       const reason = reasonOf(error);
-      if (this.#breaker.failed(performance.now())) this.#onChange(this.source, reason);
+      if (error instanceof SealgateError && OF_ADDRESS_ALONE.has(error.code)) {
+        if (this.#breaker.succeeded()) this.#onChange(this.source, null);
+      } else if (this.#breaker.failed(performance.now())) this.#onChange(this.source, reason);
       return { kind: 'failed', reason, milliseconds: took() };
     } finally {
       clearTimeout(timer);

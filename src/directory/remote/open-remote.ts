@@ -8,16 +8,22 @@ import type { TrustAnchors } from '../../pki/trust-anchors.ts';
 import type { SqlStore } from '../../store/sql-store.ts';
 import { ldapTls } from '../ldap/connection.ts';
 import { type LdapSettings, LdapSource } from '../ldap/ldap-source.ts';
+import { type SmimeaSettings, SmimeaSource } from '../smimea/smimea-source.ts';
 import { clearAway, noteAway } from './away.ts';
 import { RemoteLookups } from './remote-lookups.ts';
+import type { RemoteSource } from './remote-source.ts';
 
 /** `directory.sources` and `directory.lookup` of the configuration. */
 export type RemoteSettings = {
-  sources: readonly (Omit<LdapSettings, 'tls' | 'timeoutMs'> & {
-    ca: string | null;
-    serverName: string | null;
-    timeoutSeconds: number;
-  })[];
+  sources: readonly (
+    | (Omit<LdapSettings, 'tls' | 'timeoutMs'> & {
+        kind: 'ldap';
+        ca: string | null;
+        serverName: string | null;
+        timeoutSeconds: number;
+      })
+    | (Omit<SmimeaSettings, 'timeoutMs'> & { kind: 'smimea'; timeoutSeconds: number })
+  )[];
   lookup: {
     timeoutSeconds: number;
     foundHours: number;
@@ -46,15 +52,10 @@ export type OpenRemoteParts = {
  * @throws SealgateError `directory.source-ca` (permanent)
  */
 export async function openRemote(parts: OpenRemoteParts): Promise<RemoteLookups | null> {
-  const { settings, store, own, anchors, intermediates, postQuantum, clock, log } = parts;
+  const { settings, store, own, anchors, intermediates, clock, log } = parts;
   if (own !== null) await clearAway(own);
   if (settings.sources.length === 0) return null;
-  const sources = await Promise.all(
-    settings.sources.map(async ({ ca, serverName, timeoutSeconds, ...rest }) => {
-      const tls = ldapTls(ca === null ? null : await authorities(ca, rest.name), serverName);
-      return new LdapSource({ ...rest, tls, timeoutMs: timeoutSeconds * 1_000 }, clock, postQuantum);
-    }),
-  );
+  const sources = await Promise.all(settings.sources.map((source) => opened(source, parts)));
   const { timeoutSeconds, foundHours, noneMinutes, failures, retrySeconds } = settings.lookup;
   return new RemoteLookups({
     ...{ sources, store, clock, log },
@@ -71,6 +72,19 @@ export async function openRemote(parts: OpenRemoteParts): Promise<RemoteLookups 
       if (own !== null) noteAway(own, { source, reason, at: clock(), log });
     },
   });
+}
+
+async function opened(
+  settings: RemoteSettings['sources'][number],
+  { clock, postQuantum, intermediates }: OpenRemoteParts,
+): Promise<RemoteSource> {
+  const timeoutMs = settings.timeoutSeconds * 1_000;
+  if (settings.kind === 'smimea') {
+    return new SmimeaSource({ ...settings, timeoutMs }, { clock, postQuantum, intermediates });
+  }
+  const { ca, serverName, name } = settings;
+  const tls = ldapTls(ca === null ? null : await authorities(ca, name), serverName);
+  return new LdapSource({ ...settings, tls, timeoutMs }, clock, postQuantum);
 }
 
 async function authorities(file: string, source: string): Promise<string> {

@@ -5,8 +5,9 @@ import type { Certificate } from '../../pki/certificate.ts';
 import type { SqlStore } from '../../store/sql-store.ts';
 import type { AddressKey } from '../address-key.ts';
 import { askingDirectory } from '../asking.ts';
-import { selectOfAddress, storedCertificate, text } from '../certificate-rows.ts';
-import type { Noting } from '../noting.ts';
+import { type StoredCertificate, selectOfAddress, storedCertificate, text } from '../certificate-rows.ts';
+import type { Finding, Noting } from '../noting.ts';
+import { ParsedCertificates } from '../parsed-certificates.ts';
 import { type Asked, AskedSource } from './asked-source.ts';
 import {
   deleteExpiredAnswers,
@@ -52,6 +53,7 @@ export type Refreshed = { missing: string | null; learnt: boolean };
 export class RemoteLookups {
   readonly #parts: RemoteParts;
   readonly #sources: readonly AskedSource[];
+  readonly #parsed = new ParsedCertificates();
   readonly #underWay = new Map<string, Promise<Refreshed>>();
   #cleanedAt = Number.NEGATIVE_INFINITY;
 
@@ -129,27 +131,50 @@ export class RemoteLookups {
   async #learn(source: RemoteSource, key: AddressKey, answer: RemoteAnswer, noting: Noting): Promise<void> {
     const { store, clock, settings } = this.#parts;
     const now = clock().getTime();
-    const { certificates, chain } = answer;
-    const has = new Set(certificates.map(({ fingerprint }) => fingerprint));
     const history = (await store.query(selectOfAddress(key.exact))).map(storedCertificate);
+    const found = this.#trusted(source, key, answer, history);
+    const has = new Set(found.map(({ certificate: { fingerprint } }) => fingerprint));
     const gone = history.filter((one) => one.sources.includes(source.name) && !has.has(one.fingerprint));
     await store.transaction(gone.map(({ id }) => deleteSighting(source.name, id)));
     // The newest comes first: where the others may not stand beside it, they wait for a person.
-    for (const certificate of certificates) {
-      const trust = this.#parts.leadsToAnchor(certificate, chain, key.exact) ? 'verified' : source.trust;
+    for (const { certificate, trust } of found) {
       await noting.note(
         { ...{ key, certificate, trust, source: source.kind, capabilities: [], capabilitiesAt: 0 } },
         now,
       );
     }
-    const expires = now + (certificates.length > 0 ? settings.foundMs : settings.noneMs);
+    const kept = found.length > 0 ? settings.foundMs : settings.noneMs;
+    const expires = now + Math.min(kept, answer.keptMs ?? kept);
     await store.transaction([
-      ...certificates.map(({ fingerprint }) => upsertSighting(source.name, key.exact, fingerprint, now)),
-      upsertAnswer(source.name, key.exact, { found: certificates.length, now, expires }),
+      ...[...has].map((fingerprint) => upsertSighting(source.name, key.exact, fingerprint, now)),
+      upsertAnswer(source.name, key.exact, { found: found.length, now, expires }),
     ]);
     if (Math.abs(now - this.#cleanedAt) < CLEANED_EVERY_MS) return;
     this.#cleanedAt = now;
     await store.query(deleteExpiredAnswers(now));
+  }
+
+  /** What the answer has, and what it vouches for of that which is known already, with the trust that follows. */
+  #trusted(
+    source: RemoteSource,
+    { exact }: AddressKey,
+    { certificates, chain, vouches }: RemoteAnswer,
+    history: readonly StoredCertificate[],
+  ): readonly Trusted[] {
+    const isAnchored = (certificate: Certificate) => this.#parts.leadsToAnchor(certificate, chain, exact);
+    const own = certificates.flatMap((certificate): Trusted[] => {
+      const said = vouches === undefined ? 'as-source' : vouches(certificate);
+      if (said === null) return [];
+      if (said === 'verified' || isAnchored(certificate)) return [{ certificate, trust: 'verified' }];
+      return said === 'by-path' ? [] : [{ certificate, trust: source.trust }];
+    });
+    if (vouches === undefined) return own;
+    const had = new Set(certificates.map(({ fingerprint }) => fingerprint));
+    const others = history
+      .filter(({ fingerprint }) => !had.has(fingerprint))
+      .map(({ fingerprint, der }) => this.#parsed.of(fingerprint, der))
+      .filter((certificate) => vouches(certificate) === 'verified');
+    return [...own, ...others.map((certificate) => ({ certificate, trust: 'verified' as const }))];
   }
 
   #tell({ name }: RemoteSource, openedBy: string | null): void {
@@ -161,5 +186,7 @@ export class RemoteLookups {
     );
   }
 }
+
+type Trusted = { certificate: Certificate; trust: Finding['trust'] };
 
 const CLEANED_EVERY_MS = 60 * 60 * 1000;

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AddressKey } from '../../../src/directory/address-key.ts';
+import { dnsUnanswered } from '../../../src/directory/dns/message.ts';
 import { CertificateRegister } from '../../../src/directory/register.ts';
 import { RemoteLookups } from '../../../src/directory/remote/remote-lookups.ts';
-import type { RemoteAnswer, RemoteSource } from '../../../src/directory/remote/remote-source.ts';
+import type { RemoteAnswer, RemoteSource, Vouching } from '../../../src/directory/remote/remote-source.ts';
 import { SqlDirectory } from '../../../src/directory/sql-directory.ts';
 import type { Event } from '../../../src/log/events.ts';
 import type { KnownCertificate } from '../../../src/pipeline/ports.ts';
@@ -14,8 +15,8 @@ import type { TestDatabase } from '../directory-suite.ts';
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-/** `away`: it says so at once. `silent`: it says nothing, and hears nothing either. */
-type Says = readonly Certificate[] | 'away' | 'silent';
+/** `away`: it says so at once. `silent`: it says nothing, and hears nothing either. `of-address-alone`: it is well, and has no answer. */
+type Says = readonly Certificate[] | 'away' | 'silent' | 'of-address-alone';
 
 class FakeSource implements RemoteSource {
   readonly kind = 'ldap';
@@ -25,6 +26,7 @@ class FakeSource implements RemoteSource {
   questions = 0;
   domain = 'partner.example';
   hold: Promise<void> = Promise.resolve();
+  also: Pick<RemoteAnswer, 'vouches' | 'keptMs'> = {};
 
   readonly name: string;
   says: Says;
@@ -42,7 +44,8 @@ class FakeSource implements RemoteSource {
     await this.hold;
     if (this.says === 'silent') return new Promise(() => undefined);
     if (this.says === 'away') throw new Error('it is away');
-    return { certificates: this.says, chain: [], passedOver: 0 };
+    if (this.says === 'of-address-alone') throw dnsUnanswered('SERVFAIL');
+    return { certificates: this.says, chain: [], passedOver: 0, ...this.also };
   }
 }
 
@@ -187,6 +190,68 @@ export function remoteSuite(make: () => Promise<TestDatabase>): void {
     });
   });
 
+  describe('what a source vouches for', () => {
+    const vouching = (name: string, says: Says, words: Readonly<Record<string, ReturnType<Vouching>>>) =>
+      Object.assign(new FakeSource(name, says), {
+        also: { vouches: (certificate: Certificate) => words[print(certificate)] ?? null },
+      });
+
+    test.each([
+      ['verified', 'verified'],
+      ['as-source', 'directory'],
+      ['by-path', null],
+      [null, null],
+    ] as const)('of its own is used as it says (%s): %s', async (word, trust) => {
+      const directory = directoryOf([vouching('dns', [one], { [print(one)]: word })]);
+      const [known] = await directory.find(BOB);
+      expect(known?.trust ?? null).toBe(trust);
+    });
+
+    test('though a path must lead to an anchor, where one does', async () => {
+      anchored.add(print(one));
+      const directory = directoryOf([vouching('dns', [one], { [print(one)]: 'by-path' })]);
+      const [known] = await directory.find(BOB);
+      anchored.clear();
+      expect(known?.trust).toBe('verified');
+    });
+
+    test('that is known from elsewhere is trusted so, and no other', async () => {
+      const dns = vouching('dns', [], { [print(one)]: 'verified' });
+      const directory = directoryOf([dns]);
+      await directory.harvest(finding(one, { trust: 'harvested' }));
+      expect(await directory.find(BOB)).toMatchObject([
+        { trust: 'verified', source: 'mail', sources: ['dns'] },
+      ]);
+      await directory.harvest(finding(other, { trust: 'harvested' }));
+      expect((await look(directory)).found).toEqual([print(one)]);
+    });
+
+    test('that waits for a person is used then, and a word that is less than that changes nothing', async () => {
+      const weak = vouching('weak', [], { [print(other)]: 'as-source' });
+      const directory = directoryOf([weak]);
+      await directory.harvest(finding(one, { trust: 'harvested' }));
+      await directory.harvest(finding(other, { trust: 'harvested' }));
+      expect(await look(directory)).toEqual({ found: [print(one)], missing: [] });
+      const both = directoryOf([weak, vouching('dns', [], { [print(other)]: 'verified' })]);
+      expect((await both.find(BOB)).map(({ trust, certificate }) => [trust, print(certificate)])).toEqual([
+        ['verified', print(other)],
+        ['harvested', print(one)],
+      ]);
+    });
+
+    test('is asked again as soon as it says itself', async () => {
+      const dns = Object.assign(new FakeSource('dns', [one]), { also: { keptMs: 5 * MINUTE } });
+      const directory = directoryOf([dns]);
+      await look(directory);
+      later(5 * MINUTE - 1);
+      await look(directory);
+      expect(dns.questions).toBe(1);
+      later(1);
+      await look(directory);
+      expect(dns.questions).toBe(2);
+    });
+  });
+
   describe('an outage', () => {
     const sourcesFor = (says: readonly Says[], optional: readonly boolean[]) =>
       says.map((what, i) => Object.assign(new FakeSource(`s${i}`, what), { optional: optional[i] === true }));
@@ -229,6 +294,15 @@ export function remoteSuite(make: () => Promise<TestDatabase>): void {
       const partner = new FakeSource('partner', 'away');
       expect(await look(directoryOf([partner]), 'x@elsewhere.example')).toEqual({ found: [], missing: [] });
       expect(partner.questions).toBe(0);
+    });
+
+    test('of one address alone takes nothing away from others', async () => {
+      const dns = new FakeSource('dns', 'of-address-alone');
+      const directory = directoryOf([dns]);
+      for (let i = 0; i < 5; i++) expect((await look(directory)).missing).toEqual(['dns: SERVFAIL']);
+      dns.says = [correspondent({ mailboxes: ['x@partner.example'] })];
+      expect((await look(directory, 'x@partner.example')).missing).toEqual([]);
+      expect(events.filter(({ event }) => event === 'directory.source-away')).toEqual([]);
     });
 
     test('opens the breaker, which lets one question through after a while', async () => {

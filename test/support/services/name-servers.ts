@@ -33,8 +33,8 @@ export type Zone = {
 
 export async function nameServers(
   zones: readonly Zone[],
-  /** Domains whose servers say nothing. */
-  silent: readonly string[] = [],
+  /** `silent`: domains whose servers say nothing. `port`: of the resolver. */
+  { silent = [], port: wanted }: { silent?: readonly string[]; port?: number } = {},
 ): Promise<Started<NameServers>> {
   const { folder, remove } = await temporaryFolder('dns');
   const programs: ChildProcess[] = [];
@@ -52,7 +52,7 @@ export async function nameServers(
     // BIND gives up root's rights and reads its files as another user.
     await chmod(folder, 0o755);
     const written = await Promise.all(zones.map((zone) => writeZone(folder, zone)));
-    const [zonePort, port] = [await freePort(), await freePort()];
+    const [zonePort, port] = [await freePort(), wanted ?? (await freePort())];
     await writeFile(join(folder, 'named.conf'), namedConf(folder, zonePort, written));
     const named = start(
       '/usr/sbin/named',
@@ -176,6 +176,8 @@ function unboundConf(
     `  directory: "${folder}"`,
     ...['  username: ""', '  chroot: ""', '  pidfile: ""', '  use-syslog: no', '  num-threads: 1'],
     ...['  do-not-query-localhost: no', '  module-config: "validator iterator"', '  root-hints: ""'],
+    // It knows by itself that there is nothing below it (RFC 6761).
+    '  local-zone: "test." nodefault',
     ...['  access-control: 127.0.0.0/8 allow', '  incoming-num-tcp: 50', '  outgoing-range: 100'],
     ...written.flatMap(({ trustAnchor }) =>
       trustAnchor === null ? [] : [`  trust-anchor: "${trustAnchor}"`],

@@ -3,7 +3,7 @@ import type { Certificate } from '../../pki/certificate.ts';
 import { readCertificates } from '../../pki/certificate-file.ts';
 import { mayCertificateEncrypt } from '../../pki/key-purpose.ts';
 import { speaksFor } from '../../pki/speaks-for.ts';
-import type { RemoteAnswer } from '../remote/remote-source.ts';
+import type { RemoteAnswer } from './remote-source.ts';
 
 /**
  * The certificates in values of attributes: DER (RFC 4523 §4.1), or SignedData with certificates (userSMIMECertificate, RFC 2798
@@ -20,8 +20,8 @@ export function certificatesIn(
 ): RemoteAnswer {
   const found = new Map<string, Certificate>();
   const chain = new Map<string, Certificate>();
-  let passedOver = Math.max(0, values.length - limits.ldap.values);
-  for (const value of values.slice(0, limits.ldap.values)) {
+  let passedOver = Math.max(0, values.length - limits.directory.answerValues);
+  for (const value of values.slice(0, limits.directory.answerValues)) {
     for (const certificate of readable(value)) {
       if (certificate === null) passedOver++;
       else if (certificate.basicConstraints?.cA === true) chain.set(certificate.fingerprint, certificate);
@@ -32,7 +32,7 @@ export function certificatesIn(
   const newestFirst = [...found.values()].toSorted(
     (one, other) => other.notBefore.getTime() - one.notBefore.getTime(),
   );
-  const most = limits.ldap.certificates;
+  const most = limits.directory.answerCertificates;
   return {
     certificates: newestFirst.slice(0, most),
     chain: [...chain.values()].slice(0, most),
@@ -50,7 +50,7 @@ function isUsable(certificate: Certificate, address: string, at: Date, postQuant
 
 function readable(value: Buffer): readonly (Certificate | null)[] {
   try {
-    return readCertificates(value).slice(0, limits.ldap.certificates);
+    return readCertificates(value).slice(0, limits.directory.answerCertificates);
   } catch {
     return [null];
   }
