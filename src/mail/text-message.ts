@@ -12,6 +12,7 @@ export type HeaderOfMessage = {
   from: string;
   /** A display name beside it; absent: none. */
   name?: string;
+  /** Empty: nobody is named. */
   to: readonly string[];
   subject: string;
   date: Date;
@@ -45,7 +46,8 @@ export function messageHeader(header: HeaderOfMessage): string[] {
     // RFC 5322 §3.3
     `Date: ${date.toUTCString().replace('GMT', '+0000')}`,
     `From: ${author}`,
-    `To: ${to.map(addressed).join(',\r\n ')}`,
+    // RFC 5322 §3.4: a group without members, for those who are not to learn of each other.
+    `To: ${to.length === 0 ? 'undisclosed-recipients:;' : to.map(addressed).join(',\r\n ')}`,
     ...(replyTo === undefined ? [] : [`Reply-To: ${addressed(replyTo)}`]),
     `Subject: ${unstructured(subject)}`,
     `Message-ID: ${messageId}`,

@@ -4,12 +4,18 @@ import type { UpstreamFacts } from '../policy/facts.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { judgeSubmission } from './judge-submission.ts';
 import { type OutboundParts, outboundLookups, policyOf } from './outbound.ts';
+import { heldReply } from './partial-hand-over.ts';
 import type { KnownCertificate, Submission } from './ports.ts';
-import { planVariants } from './protect.ts';
+import { at, planMessages } from './protect.ts';
 import { addressOf, distinct, type RecipientCertificates } from './recipient-certificates.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
 import { judgeRecipient } from './refuse-recipient.ts';
-import { type ExplainedVariant, explainVariant } from './variant-algorithms.ts';
+import {
+  type ExplainedVariant,
+  type ExplainedWaiting,
+  explainVariant,
+  explainWaiting,
+} from './variant-algorithms.ts';
 
 /**
  * "What would happen to this mail, and why", by the code that would do it: the story as far as no key is used and nothing leaves.
@@ -24,6 +30,8 @@ export type ExplainedSubmission = {
   recipients: readonly ExplainedRecipient[];
   /** The messages that would leave, each for those who share it. */
   messages: readonly ExplainedVariant[];
+  /** What would be kept until its recipients have certificates. */
+  waiting: readonly ExplainedWaiting[];
   /** At the end of data; null: the mail server's own reply. */
   reply: ExplainedReply | null;
 };
@@ -87,24 +95,30 @@ export async function explainSubmission(
     if (decision.kind === 'refuse') {
       const { duration, enhancedCode, publicText } = decision;
       const refusal = new MailRefused({ code: 'policy.refused', duration, enhancedCode, publicText });
-      return { ...found, recipients: told, messages: [], reply: refused(refusal) };
+      return { ...found, recipients: told, ...NOTHING, reply: refused(refusal) };
     }
     try {
       const addresses = recipients.map(addressOf);
-      const planned =
-        decision.kind === 'deliver' ? await planVariants(decision.variants, findings, parts.keyring) : [];
-      const messages = planned.map(({ variant, algorithms }) =>
+      if (decision.kind !== 'deliver') return { ...found, recipients: told, ...NOTHING, reply: null };
+      const planned = await planMessages(decision, findings, parts.keyring);
+      const messages = planned.variants.map(({ variant, algorithms }) =>
         explainVariant(variant, algorithms, addresses),
       );
-      return { ...found, recipients: told, messages, reply: null };
+      const waiting = planned.held.map((one) => explainWaiting(one, planned.algorithms, addresses));
+      const kept = planned.held.flatMap((one) => one.recipients.map(({ index }) => at(recipients, index)));
+      const asks = planned.held.some(({ terms }) => terms.ask);
+      const reply = messages.length === 0 ? replyText(heldReply(kept, asks, id)) : null;
+      return { ...found, recipients: told, messages, waiting, reply };
     } catch (error) {
-      return { ...found, recipients: told, messages: [], reply: refused(foreseen(error)) };
+      return { ...found, recipients: told, ...NOTHING, reply: refused(foreseen(error)) };
     }
   } catch (error) {
     const told = recipients.map((one, index) => untold(one, early[index]));
-    return { ...base, recipients: told, messages: [], reply: refused(foreseen(error)) };
+    return { ...base, recipients: told, ...NOTHING, reply: refused(foreseen(error)) };
   }
 }
+
+const NOTHING = { messages: [], waiting: [] } as const;
 
 function foreseen(error: unknown): SealgateError | MailRefused {
   if (error instanceof SealgateError || error instanceof MailRefused) return error;

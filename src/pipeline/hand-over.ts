@@ -1,8 +1,9 @@
+import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { type Reply, summary } from '../smtp/reply.ts';
 import { DeliveryMemory } from './delivery-memory.ts';
-import { type Stop, stopReply } from './partial-hand-over.ts';
+import { heldReply, type Stop, stopReply } from './partial-hand-over.ts';
 import type {
   DeliveredVariants,
   HandOver,
@@ -13,11 +14,23 @@ import type {
 } from './ports.ts';
 import type { PreparedVariant } from './protect.ts';
 import { ownReply, refusalOf } from './refusal.ts';
+import { broken } from './variant-algorithms.ts';
+import type { Holding, MailToHold } from './waiting.ts';
+
+/** One mail, whole: what leaves now, and what waits. Every recipient is in one of them. */
+export type PreparedMessages = { variants: readonly PreparedVariant[]; waiting: readonly MailToHold[] };
+
+export type HandOverParts = {
+  delivered: DeliveredVariants;
+  /** Where mail waits; null or absent: nowhere. */
+  holding?: Holding | null;
+  log: Log;
+};
 
 /**
- * Hands the variants of one mail over, one after another, and answers for the whole.
+ * Hands the variants of one mail over, one after another, keeps what waits after them, and answers for the whole.
  *
- * Holds: a 250 means every recipient's variant was accepted upstream. After a partial hand-over the client gets 451 or 554
+ * Holds: a 250 means every recipient's variant was accepted upstream, or is kept. After a partial hand-over the client gets 451 or 554
  * with the names; what was delivered is remembered until the rest is, so that the client's retry delivers only the rest.
  * Must never happen: a recipient that nobody accepted is covered by a 250; a recipient gets the mail twice because of us;
  * a reply that says nothing was sent when something was.
@@ -28,40 +41,96 @@ import { ownReply, refusalOf } from './refusal.ts';
  */
 export async function handOverAll(
   submission: Submission,
-  variants: readonly PreparedVariant[],
+  { variants, waiting }: PreparedMessages,
   upstream: HandOver,
-  { delivered, log }: { delivered: DeliveredVariants; log: Log },
+  { delivered, holding = null, log }: HandOverParts,
 ): Promise<SubmissionOutcome> {
-  const all = variants.flatMap(({ recipients }) => recipients);
+  const all = [...variants.flatMap(({ recipients }) => recipients), ...waiting.flatMap(whoWait)];
   const memory = new DeliveryMemory(submission, delivered, log);
   // One recipient is never delivered in part: the common case pays for no look-up.
   const earlier = all.length > 1 ? await memory.whoHasIt(all) : new Set<Recipient>();
   const rest = largestFirst(without(earlier, variants));
+  const held = stillWaiting(earlier, waiting);
   const done: Recipient[] = all.filter((one) => earlier.has(one));
   const retry = { safe: true };
+  const stopped = (stop: Stop, missing: readonly Recipient[]): SubmissionOutcome => {
+    const reply = stopReply(stop, { done, missing, retryIsSafe: retry.safe }, submission.id);
+    log.write({
+      event: 'mail.refused',
+      level: 'warn',
+      mail: submission.id,
+      code: stop.kind === 'not-kept' ? stop.refusal.code : `upstream.${stop.kind}`,
+      reason: stop.kind === 'unreachable' ? `${summary(reply)} (${stop.reason})` : summary(reply),
+    });
+    return { kind: 'refused', reply };
+  };
   let last: Reply | null = null;
   for (const [index, prepared] of rest.entries()) {
     const outcome = await handOver(prepared, submission, done.length === 0, upstream, log);
     if (outcome.kind !== 'accepted') {
       const missing = rest.slice(index).flatMap(({ recipients }) => recipients);
-      const reply = stopReply(outcome, { done, missing, retryIsSafe: retry.safe }, submission.id);
-      log.write({
-        event: 'mail.refused',
-        level: 'warn',
-        mail: submission.id,
-        code: `upstream.${outcome.kind}`,
-        reason: outcome.kind === 'unreachable' ? `${summary(reply)} (${outcome.reason})` : summary(reply),
-      });
-      return { kind: 'refused', reply };
+      return stopped(outcome, [...missing, ...held.flatMap(whoWait)]);
     }
     last = outcome.reply;
     done.push(...prepared.recipients);
-    const more = index + 1 < rest.length;
+    const more = index + 1 < rest.length || held.length > 0;
     if (more) retry.safe = (await memory.remember(prepared.recipients)) && retry.safe;
   }
-  if (rest.length > 1 || earlier.size > 0) await memory.forget(all);
-  const reply = last ?? ownReply(250, '2.0.0', 'Every recipient already has this message', submission.id);
+  if (held.length > 0) {
+    const stop = await keep(held, submission, done.length === 0, holding, log);
+    if (stop !== null) return stopped(stop, held.flatMap(whoWait));
+  }
+  if (rest.length + Math.min(held.length, 1) > 1 || earlier.size > 0) await memory.forget(all);
+  if (last !== null) return { kind: 'accepted', reply: last };
+  const reply =
+    held.length > 0
+      ? heldReply(
+          held.flatMap(whoWait),
+          held.some(({ terms }) => terms.ask),
+          submission.id,
+        )
+      : ownReply(250, '2.0.0', 'Every recipient already has this message', submission.id);
   return { kind: 'accepted', reply };
+}
+
+/** All that waits, or nothing. Thrown while nobody has anything; after that it is a reason to stop. */
+async function keep(
+  mails: readonly MailToHold[],
+  submission: Submission,
+  isFirst: boolean,
+  holding: Holding | null,
+  log: Log,
+): Promise<Stop | null> {
+  try {
+    if (holding === null) throw broken('decided to hold without a place for it');
+    await holding.hold(mails);
+  } catch (error) {
+    if (isFirst) throw error;
+    if (!(error instanceof SealgateError)) logDefect(log, error);
+    return { kind: 'not-kept', refusal: refusalOf(error) };
+  }
+  for (const { id, recipients, terms, readable } of mails) {
+    log.write({
+      event: 'mail.held',
+      level: 'info',
+      ...{ mail: submission.id, held: id, rule: terms.rule, recipients: recipients.length },
+      ...{ ask: terms.ask, readable: readable !== null },
+    });
+  }
+  return null;
+}
+
+function whoWait({ recipients }: MailToHold): readonly Recipient[] {
+  return recipients.map(({ recipient }) => recipient);
+}
+
+function stillWaiting(earlier: ReadonlySet<Recipient>, waiting: readonly MailToHold[]): MailToHold[] {
+  return waiting
+    .map((mail) => ({
+      ...mail,
+      recipients: mail.recipients.filter(({ recipient }) => !earlier.has(recipient)),
+    }))
+    .filter(({ recipients }) => recipients.length > 0);
 }
 
 /** One variant. While nobody has anything a failure to make it is thrown; after that it is a reason to stop. */

@@ -5,7 +5,7 @@ import type { OutboundDecision } from '../policy/decide-outbound.ts';
 import type { Group, Rule } from '../policy/rules.ts';
 import { cautiousAlgorithms } from '../smime/algorithm-choice.ts';
 import { withoutBlindCopies } from './blind-copies.ts';
-import { handOverAll } from './hand-over.ts';
+import { handOverAll, type PreparedMessages } from './hand-over.ts';
 import { type JudgingParts, judgeSubmission } from './judge-submission.ts';
 import { needsCertificates, type OutboundPolicy } from './outbound-policy.ts';
 import type {
@@ -18,12 +18,14 @@ import type {
   Submission,
   SubmissionOutcome,
 } from './ports.ts';
-import { type Findings, type PreparedVariant, prepareVariants } from './protect.ts';
+import { prepareWaiting } from './prepare-waiting.ts';
+import { type Findings, planMessages, prepareVariants } from './protect.ts';
 import { type IsNeeded, RecipientLookups } from './recipient-certificates.ts';
 import { recordDecision } from './recorded-decisions.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
 import { judgeRecipient } from './refuse-recipient.ts';
-import { broken } from './variant-algorithms.ts';
+import { SignedForms } from './signed-forms.ts';
+import type { Holding } from './waiting.ts';
 
 export type OutboundParts = JudgingParts & {
   directory: CertificateDirectory;
@@ -32,6 +34,8 @@ export type OutboundParts = JudgingParts & {
   rules: readonly Rule[];
   /** Absent: none. */
   groups?: readonly Group[];
+  /** Where mail waits; null or absent: no rule may ask for it. */
+  holding?: Holding | null;
   /** Absent: decisions are not recorded. */
   decisions?: DecisionRecords;
   log: Log;
@@ -40,7 +44,8 @@ export type OutboundParts = JudgingParts & {
 /**
  * The way out: find certificates -> assess -> decide -> sign -> encrypt -> hand over.
  *
- * Holds: the client's end of data is answered with a 250 only when every recipient's variant was accepted upstream.
+ * Holds: the client's end of data is answered with a 250 only when every recipient's variant was accepted upstream, or waits durably for
+ * that recipient's certificate.
  * Must never happen: a mail that leaves less protected than its rule says; a key used for another login's address; a
  * header that tells who got a blind copy.
  */
@@ -58,8 +63,8 @@ export function outboundStory(parts: OutboundParts): OutboundStory {
           recordDecision(submission, judged, policy, parts.decisions, parts.log);
         }
         const message = withoutBlindCopies(judged.message);
-        const variants = await carryOut(judged.decision, message, judged.findings, parts.keyring);
-        return await handOverAll(submission, variants, upstream, parts);
+        const messages = await carryOut(submission, judged.decision, message, judged.findings, parts.keyring);
+        return await handOverAll(submission, messages, upstream, parts);
       } catch (error) {
         return refused(submission, error, parts.log);
       }
@@ -95,11 +100,12 @@ function refused({ id: mail }: Submission, error: unknown, log: Log): Submission
 }
 
 async function carryOut(
+  submission: Submission,
   decision: OutboundDecision,
   message: Message,
   findings: Findings,
   keyring: Keyring,
-): Promise<PreparedVariant[]> {
+): Promise<PreparedMessages> {
   switch (decision.kind) {
     case 'refuse': {
       const { duration, enhancedCode, publicText } = decision;
@@ -108,18 +114,15 @@ async function carryOut(
     case 'forward-unchanged': {
       const { recipients } = findings;
       const protection = { signed: false, encrypted: false };
-      return [
-        {
-          recipients,
-          protection,
-          rule: decision.rule,
-          requireTls: decision.requireTls,
-          make: async () => message.octets,
-        },
-      ];
+      const { rule, requireTls, appendTo } = decision;
+      const make = async () => message.octets;
+      return { variants: [{ recipients, protection, rule, requireTls, appendTo, make }], waiting: [] };
     }
-    case 'deliver':
-      if (decision.held.length > 0) throw broken('decided to hold without a place for it');
-      return prepareVariants({ message, variants: decision.variants }, findings, keyring);
+    case 'deliver': {
+      const planned = await planMessages(decision, findings, keyring);
+      const forms = new SignedForms(message, findings, planned.algorithms.own);
+      const variants = await prepareVariants(planned.variants, forms, findings);
+      return { variants, waiting: await prepareWaiting(submission, planned, forms, findings) };
+    }
   }
 }

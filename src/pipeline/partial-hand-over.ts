@@ -9,7 +9,9 @@ import { asciiText, ownReply, type Refusal, shortened } from './refusal.ts';
 export type Stop =
   | Exclude<HandOverOutcome, { kind: 'accepted' }>
   /** The message of a later variant could not be made. */
-  | { kind: 'failed'; refusal: Refusal };
+  | { kind: 'failed'; refusal: Refusal }
+  /** What waits could not be written down. */
+  | { kind: 'not-kept'; refusal: Refusal };
 
 export type Standing = {
   /** Who has the mail, from this attempt or an earlier one. */
@@ -34,6 +36,12 @@ export function stopReply(stop: Stop, { done, missing, retryIsSafe }: Standing, 
   return ownReply(temporary ? 451 : 554, enhancedCode(stop, temporary), `${facts} ${advice}`, mail);
 }
 
+/** What the client is told where the whole mail waits. */
+export function heldReply(waiting: readonly Recipient[], ask: boolean, mail: MailId): Reply {
+  const asked = ask ? ' You are asked by mail what to do.' : '';
+  return ownReply(250, '2.0.0', `Kept until it can be encrypted to ${names(waiting)}.${asked}`, mail);
+}
+
 function adviceAfter(retryIsSafe: boolean): string {
   return retryIsSafe ? 'Only these are missing.' : 'Send it again to the missing ones only.';
 }
@@ -45,6 +53,7 @@ function isTemporary(stop: Stop): boolean {
     case 'unreachable':
       return true;
     case 'failed':
+    case 'not-kept':
       return stop.refusal.duration === 'temporary';
   }
 }
@@ -57,6 +66,8 @@ function causeOf(stop: Stop): string {
       return 'the connection to the mail server was lost before its answer';
     case 'failed':
       return 'the gateway could not make the message for them';
+    case 'not-kept':
+      return 'the gateway could not keep it for them until it can be encrypted';
   }
 }
 
@@ -64,7 +75,8 @@ function causeOf(stop: Stop): string {
 function enhancedCode(stop: Stop, temporary: boolean): string {
   const wanted = temporary ? '4' : '5';
   if (stop.kind === 'unreachable') return `${wanted}.4.2`;
-  if (stop.kind === 'failed') return `${wanted}${stop.refusal.enhancedCode.slice(1)}`;
+  if (stop.kind === 'failed' || stop.kind === 'not-kept')
+    return `${wanted}${stop.refusal.enhancedCode.slice(1)}`;
   const theirs = /^([45])(\.\d{1,3}\.\d{1,3}) /.exec(stop.reply.lines[0] ?? '');
   return theirs?.[1] === wanted ? `${wanted}${theirs[2]}` : `${wanted}.3.0`;
 }

@@ -1,6 +1,6 @@
-import type { OutboundVariant } from '../policy/decide-outbound.ts';
+import type { HeldVariant, OutboundVariant } from '../policy/decide-outbound.ts';
 import { quoted } from '../policy/quoted.ts';
-import { ownProblem, readerProblem, signerProblem } from '../smime/pinned-algorithms.ts';
+import { type AlgorithmPins, ownProblem, readerProblem, signerProblem } from '../smime/pinned-algorithms.ts';
 import { MailRefused } from './refusal.ts';
 import type { AlgorithmFacts } from './variant-algorithms.ts';
 
@@ -15,10 +15,7 @@ export function checkPinned(
   addresses: readonly string[],
 ): void {
   if (pins === null) return;
-  if (sign !== null && signingKey !== null) {
-    const problem = signerProblem(pins, signingKey.schemes);
-    if (problem !== null) throw refusal(`The mail cannot be signed as the rule ${rule} demands: ${problem}.`);
-  }
+  if (sign !== null) checkSigner(pins, signingKey, rule);
   if (encrypt === null) return;
   for (const [place, index] of recipients.entries()) {
     const known = certificates[index];
@@ -29,6 +26,25 @@ export function checkPinned(
     const address = quoted(addresses[index] ?? '');
     throw refusal(`To ${address}: the mail cannot be encrypted as the rule ${rule} demands: ${problem}.`);
   }
+  checkOwn(pins, own, rule);
+}
+
+/** The same for what waits: its readers are looked at when it leaves. @throws MailRefused with who and why */
+export function checkPinnedWaiting(
+  { sign, introduce, terms: { algorithms: pins, rule } }: HeldVariant,
+  { own, signingKey }: Pick<AlgorithmFacts, 'own' | 'signingKey'>,
+): void {
+  if (pins === null) return;
+  if (sign !== null || introduce) checkSigner(pins, signingKey, rule);
+  checkOwn(pins, own, rule);
+}
+
+function checkSigner(pins: AlgorithmPins, signingKey: AlgorithmFacts['signingKey'], rule: string): void {
+  const problem = signingKey === null ? null : signerProblem(pins, signingKey.schemes);
+  if (problem !== null) throw refusal(`The mail cannot be signed as the rule ${rule} demands: ${problem}.`);
+}
+
+function checkOwn(pins: AlgorithmPins, own: AlgorithmFacts['own'], rule: string): void {
   const problem = own === null ? null : ownProblem(pins, own);
   if (problem !== null) {
     throw refusal(`Your own copy cannot be encrypted as the rule ${rule} demands: ${problem}.`);

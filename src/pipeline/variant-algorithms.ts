@@ -1,6 +1,7 @@
 import type { SigningKey } from '../cms/keys.ts';
 import { SealgateError } from '../errors.ts';
-import type { OutboundVariant } from '../policy/decide-outbound.ts';
+import type { HeldVariant, OutboundVariant } from '../policy/decide-outbound.ts';
+import type { HoldTerms } from '../policy/hold-terms.ts';
 import { quoted } from '../policy/quoted.ts';
 import type { SignatureForm, SubjectConfidentiality } from '../policy/rules.ts';
 import type { Strip } from '../policy/steering.ts';
@@ -61,6 +62,20 @@ export function variantAlgorithms(variant: OutboundVariant, facts: AlgorithmFact
     return chosen;
   });
   return { signature, encryption: chooseEncryption(readers, own?.certificate ?? null, settings) };
+}
+
+/**
+ * How what waits is signed: its readers are not known. null: neither it nor an introduction is.
+ *
+ * @throws SealgateError `gateway.defect`, `cms.no-scheme`
+ */
+export function waitingSignature(
+  { sign, introduce, terms }: Pick<HeldVariant, 'sign' | 'introduce' | 'terms'>,
+  { signingKey, settings }: Pick<AlgorithmFacts, 'signingKey' | 'settings'>,
+): SignatureChoice | null {
+  if (sign === null && !introduce) return null;
+  if (signingKey === null) throw broken('decided to sign without a key');
+  return chooseSignature(signingKey.schemes, [null], { ...settings, pins: terms.algorithms });
 }
 
 /** The decision and what it rests on do not fit together: a defect, and never a reason to send. */
@@ -126,6 +141,55 @@ export function explainVariant(
             })),
           },
   };
+}
+
+/** One mail that would wait, for people and programs. */
+export type ExplainedWaiting = {
+  recipients: readonly string[];
+  /** The terms that stay with it, with the name of the rule. */
+  terms: HoldTerms;
+  strip: Strip | null;
+  signature: { form: 'clear' | 'opaque'; algorithm: string; because: string } | null;
+  /** Its author may have it leave signed only. */
+  readable: boolean;
+  introduce: boolean;
+};
+
+/** @param addresses of the mail's recipients, in their order */
+export function explainWaiting(
+  variant: HeldVariant,
+  facts: AlgorithmFacts,
+  addresses: readonly string[],
+): ExplainedWaiting {
+  const { recipients, terms, strip, sign, readable, introduce } = variant;
+  const signature = waitingSignature(variant, facts);
+  return {
+    recipients: recipients.map(({ index }) => addresses[index] ?? ''),
+    ...{ terms, strip, readable, introduce },
+    signature:
+      signature === null || sign === null
+        ? null
+        : { form: sign.form, algorithm: signature.name, because: signature.because },
+  };
+}
+
+/** For a terminal. No line holds control characters. */
+export function waitingLines({
+  recipients,
+  terms,
+  signature,
+  readable,
+  introduce,
+}: ExplainedWaiting): string[] {
+  const choices = [...(readable ? ['send it signed only'] : []), 'wait', 'discard it'];
+  return [
+    `Kept for ${recipients.map((address) => quoted(address)).join(', ')}, until it can be encrypted`,
+    `  rule: ${terms.rule}`,
+    signature === null ? '  no signature' : `  signature: ${signature.algorithm} (${signature.because})`,
+    ...(terms.ask ? [`  its author would be asked: ${choices.join(', ')}`] : []),
+    ...(introduce ? ['  introduction: a signed note of its author to each of them'] : []),
+    ...(terms.requireTls === 'no' ? [] : ['  leaves by TLS only']),
+  ];
 }
 
 /** For a terminal. No line holds control characters. */

@@ -80,6 +80,7 @@ describe('an explanation', () => {
           },
         },
       ],
+      waiting: [],
       reply: null,
     });
   });

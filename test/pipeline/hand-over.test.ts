@@ -48,10 +48,11 @@ function send(
       protection,
       rule: 'all',
       requireTls: false,
+      appendTo: [],
       make: () => make?.(index) ?? Promise.resolve(handedIn.octets),
     };
   });
-  return handOverAll(handedIn, variants, upstream, { delivered, log });
+  return handOverAll(handedIn, { variants, waiting: [] }, upstream, { delivered, log });
 }
 
 describe('one variant', () => {
@@ -150,10 +151,17 @@ describe('several variants', () => {
     if (bob === undefined || carol === undefined || dave === undefined || alice === undefined)
       throw new Error();
     const of = (recipients: PreparedVariant['recipients'], encrypted: boolean): PreparedVariant => ({
-      ...{ recipients, protection: protection(encrypted), rule: 'all', requireTls: false, make },
+      ...{
+        recipients,
+        protection: protection(encrypted),
+        rule: 'all',
+        requireTls: false,
+        appendTo: [],
+        make,
+      },
     });
     const variants = [of([bob], false), of([carol], true), of([dave, alice], true)];
-    await handOverAll(handedIn, variants, upstream, { delivered, log });
+    await handOverAll(handedIn, { variants, waiting: [] }, upstream, { delivered, log });
     expect(upstream.offered.map(({ recipients }) => recipients.map(textOf))).toEqual([
       [DAVE, ALICE],
       [CAROL],

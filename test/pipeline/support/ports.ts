@@ -17,6 +17,7 @@ import type {
   Submission,
   Variant,
 } from '../../../src/pipeline/ports.ts';
+import type { Holding, MailToHold } from '../../../src/pipeline/waiting.ts';
 import type { Rule } from '../../../src/policy/rules.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
 import { ALWAYS } from '../../policy/always.ts';
@@ -143,6 +144,21 @@ export class FakeDelivered implements DeliveredVariants {
   async forget(keys: readonly string[]): Promise<void> {
     if (this.trouble.forget !== undefined) throw this.trouble.forget;
     for (const key of keys) this.keys.delete(key);
+  }
+}
+
+export class FakeHolding implements Holding {
+  readonly held: MailToHold[] = [];
+  trouble: Error | null = null;
+
+  async hold(mails: readonly MailToHold[]): Promise<void> {
+    if (this.trouble !== null) throw this.trouble;
+    this.held.push(...mails);
+  }
+
+  /** Who waits, sorted. */
+  get waiting(): string[] {
+    return this.held.flatMap(({ recipients }) => recipients.map(({ recipient: one }) => textOf(one))).sort();
   }
 }
 
