@@ -34,10 +34,10 @@ export type AttemptParts = {
 };
 
 /**
- * One attempt to deliver one mail, and what is written down of it, in one transaction with the reports that it leads to.
+ * One attempt to deliver one mail, and what is written down of it: failures in one transaction with the reports that they lead to.
  *
- * Holds: whoever has the mail is crossed out before anything else happens to it. A crash between the server's 250 and that brings a
- * second copy, and nothing else does. Nobody fails without the report that is due.
+ * Holds: whoever has the mail is crossed out before anything else happens. A crash between the server's 250 and that brings a second copy,
+ * and nothing else does. Nobody fails without the report that is due.
  */
 export async function attempt(id: DeliveryId, parts: AttemptParts): Promise<void> {
   const { store, spool, clock, insist } = parts;
@@ -47,6 +47,8 @@ export async function attempt(id: DeliveryId, parts: AttemptParts): Promise<void
   const now = clock();
   let settled = settle(delivery, outcomes, now);
   let staged: Staged[] = [];
+  // A report takes a while to be put into the spool: meanwhile nobody is left who could get a second copy.
+  if (settled.reports.length > 0 && !(await insist(crossedOut(delivery, settled)))) return;
   try {
     staged = await stageReports(settled, delivery, octets, parts);
   } catch (error) {
@@ -114,6 +116,10 @@ async function stageReports(
     for (const one of staged) await one.dropped();
     throw error;
   }
+}
+
+function crossedOut({ id }: Delivery, { delivered }: Settled): Statement[] {
+  return delivered.map(({ waiting }) => settleRecipient(id, waiting.position));
 }
 
 function statementsOf(delivery: Delivery, settled: Settled, at: Date): Statement[] {

@@ -61,22 +61,30 @@ export class SmtpCourier implements Courier {
     const later = (because: string): readonly DeliveryOutcome[] =>
       mail.envelope.recipients.map((recipient) => ({ recipient, kind: 'later', reply: null, because }));
     try {
-      const connection = (await this.#takeIdle()) ?? (await this.#connect());
-      if (typeof connection === 'string') return later(connection);
-      const { client, mails } = connection;
-      this.#used.add(client);
-      try {
-        return await deliverIn(client, mail);
-      } catch (error) {
-        client.abandon();
-        throw error;
-      } finally {
-        this.#putBack(client, mails + 1);
+      for (;;) {
+        const connection = (await this.#takeIdle()) ?? (await this.#connect());
+        if (typeof connection === 'string') return later(connection);
+        const outcomes = await this.#deliverOn(connection, mail);
+        // A server that has had enough of a connection (RFC 5321 §3.8) says nothing about the mail.
+        if (connection.mails === 0 || !outcomes.every(({ reply }) => reply?.code === 421)) return outcomes;
+        connection.client.abandon();
       }
     } catch (error) {
       return later(
         `the gateway could not deliver it: ${error instanceof Error ? error.message : String(error)}`,
       );
+    }
+  }
+
+  async #deliverOn({ client, mails }: Connection, mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+    this.#used.add(client);
+    try {
+      return await deliverIn(client, mail);
+    } catch (error) {
+      client.abandon();
+      throw error;
+    } finally {
+      this.#putBack(client, mails + 1);
     }
   }
 

@@ -1,0 +1,148 @@
+import { readFileSync, writeSync } from 'node:fs';
+import { newMailId } from '../../../src/ids.ts';
+import { Secret } from '../../../src/log/secret.ts';
+import { Deliverer } from '../../../src/queue/deliverer.ts';
+import { DurableQueue } from '../../../src/queue/durable-queue.ts';
+import { OwnKey } from '../../../src/queue/own-key.ts';
+import { mailboxOf, OwnMails } from '../../../src/queue/own-mail.ts';
+import type { Courier, MailToDeliver, SealedSpool } from '../../../src/queue/ports.ts';
+import { SmtpCourier } from '../../../src/queue/smtp-courier.ts';
+import { SpoolFolder } from '../../../src/queue/spool-folder.ts';
+import { openQueueStore } from '../../../src/store/queue-migrations.ts';
+import type { SqlStore } from '../../../src/store/sql-store.ts';
+import { ownIdentity, type WrittenKey } from './own-identity.ts';
+
+/**
+ * A queue with its deliveries, as a gateway has it: in the test's process, or in one of its own that is killed.
+ *
+ *     node queue-process.ts STATE KEYFILE PORT KILLAT MAILS
+ *
+ * Says `accepted NUMBER` for each mail that is durable, and `delivered NUMBER` is for the server to say. At the step KILLAT it kills itself.
+ */
+export type QueueProcess = {
+  store: SqlStore;
+  spool: SpoolFolder;
+  queue: DurableQueue;
+  deliverer: Deliverer;
+  stop(): Promise<void>;
+};
+
+export const LOGIN = { login: 'gateway@upstream.test', password: 'pass-gateway' };
+
+/** Told of every step that a crash could come before or after. */
+export type Step = (label: string) => void;
+
+export async function openQueueProcess(
+  state: string,
+  keyFile: string,
+  port: number,
+  step: Step = () => undefined,
+): Promise<QueueProcess> {
+  const identity = ownIdentity([JSON.parse(readFileSync(keyFile, 'utf8')) as WrittenKey]);
+  const store = stepwise(await openQueueStore(state), step);
+  const folder = await SpoolFolder.open(state, new OwnKey(identity));
+  const spool = stepwiseSpool(folder, step);
+  const parts = { store, spool, clock: () => new Date(), log: { write: () => undefined } };
+  const server = {
+    options: { host: '127.0.0.1', port, tls: 'none' as const },
+    ...{ name: `127.0.0.1:${port}`, context: null },
+  };
+  const smtp = new SmtpCourier({
+    ...{
+      server,
+      hostname: 'gateway.test',
+      clock: parts.clock,
+      login: { name: LOGIN.login, password: new Secret(LOGIN.password) },
+    },
+  });
+  const courier = stepwiseCourier(smtp, step);
+  let deliverer: Deliverer | null = null;
+  const queue = new DurableQueue({ ...parts, wake: () => deliverer?.wake() });
+  const running = new Deliverer({
+    ...{ ...parts, queue, hostname: 'gateway.test', server: 'upstream.test', courier: () => courier },
+    ownMails: new OwnMails({ ...parts, identity, hostname: 'gateway.test', days: 5 }),
+    atOnce: { smtp: 2, append: 0 },
+  });
+  deliverer = running;
+  return {
+    ...{ store, spool: folder, queue, deliverer },
+    async stop() {
+      const stopped = running.stop();
+      await smtp.close();
+      await stopped;
+      await store.close();
+    },
+  };
+}
+
+/** To Bob, and to somebody whom the server does not know: that one fails, and Alice has a report. */
+export function numberedMail(number: number): MailToDeliver {
+  const recipients = [`bob${number}@upstream.test`, `gone${number}@nowhere.test`].map((address) => ({
+    ...{ mailbox: mailboxOf(address), parameters: [] },
+  }));
+  return {
+    ...{ id: newMailId(), purpose: 'released', way: { kind: 'smtp' }, requireTls: 'no' },
+    envelope: { reversePath: mailboxOf('alice@upstream.test'), mailParameters: [], recipients },
+    expiresAt: new Date(Date.now() + 24 * 3_600_000),
+    octets: Buffer.from(`From: alice@upstream.test\r\nX-Number: ${number}\r\n\r\n${'text '.repeat(500)}\r\n`),
+  };
+}
+
+function stepwise(store: SqlStore, step: Step): SqlStore {
+  return {
+    query: (statement) => store.query(statement),
+    transaction: (statements) => {
+      // Readings change nothing.
+      const writes = statements.some(({ sql }) => !sql.startsWith('SELECT'));
+      return writes
+        ? around('rows', step, () => store.transaction(statements))
+        : store.transaction(statements);
+    },
+    close: () => store.close(),
+  };
+}
+
+function stepwiseSpool(spool: SealedSpool, step: Step): SealedSpool {
+  return {
+    write: (octets) => around('file', step, () => spool.write(octets)),
+    read: (name) => spool.read(name),
+    remove: (name) => around('removal', step, () => spool.remove(name)),
+  };
+}
+
+function stepwiseCourier(courier: Courier, step: Step): Courier {
+  return {
+    deliver: (mail) => around('delivery', step, () => courier.deliver(mail)),
+    close: () => courier.close(),
+  };
+}
+
+async function around<T>(label: string, step: Step, act: () => Promise<T>): Promise<T> {
+  step(`before ${label}`);
+  const acting = act();
+  step(`during ${label}`);
+  const result = await acting;
+  step(`after ${label}`);
+  return result;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [, , state = '', keyFile = '', port = '', killAt = '', mails = ''] = process.argv;
+  let steps = 0;
+  const step: Step = (label) => {
+    if (++steps !== Number(killAt)) return;
+    writeSync(1, `killed ${label}\n`);
+    process.kill(process.pid, 'SIGKILL');
+  };
+  const { queue, store, deliverer, stop } = await openQueueProcess(state, keyFile, Number(port), step);
+  deliverer.wake();
+  for (let number = 0; number < Number(mails); number++) {
+    await queue.enqueue([numberedMail(number)]);
+    writeSync(1, `accepted ${number}\n`);
+  }
+  for (let left = 1; left > 0; ) {
+    const [row] = await store.query({ sql: 'SELECT count(*) AS mails FROM delivery', parameters: [] });
+    left = Number(row?.mails);
+  }
+  await stop();
+}
