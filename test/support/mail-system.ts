@@ -19,6 +19,7 @@ import {
   type ServerIdentity,
   type ThrowawayPki,
   type UserIdentity,
+  type UserRequest,
 } from '../../src/evaluation/throwaway-pki.ts';
 import { type Gateway, startGateway } from '../../src/gateway.ts';
 import type { Event } from '../../src/log/events.ts';
@@ -46,6 +47,8 @@ export type MailSystemOptions = {
   furtherKeys?: (name: string) => readonly string[];
   /** What their entry under `principals` says besides or instead. */
   principal?: (name: string) => Record<string, unknown>;
+  /** What is otherwise about their certificate. */
+  certificate?: (name: string) => Partial<UserRequest>;
   /** URL of the CRL that every certificate names. */
   crl?: string;
   /** The section `trust.revocation`. */
@@ -115,6 +118,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       const identity = await pki.issueUser({
         ...{ address: addressOf(name), name, password: `p12-${name}` },
         ...(options.crl === undefined ? {} : { crl: options.crl }),
+        ...options.certificate?.(name),
       });
       users.set(name, { login: addressOf(name), password: `pass-${name}`, identity });
     }
