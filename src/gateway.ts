@@ -2,6 +2,7 @@ import type { Config } from './config/load.ts';
 import { completeRows } from './directory/complete-rows.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
 import { openDirectory } from './gateway/directory.ts';
+import { startHttpListeners } from './gateway/http.ts';
 import { openKeys } from './gateway/keys.ts';
 import { startMailListeners } from './gateway/mail-listeners.ts';
 import { Opened, type Opening } from './gateway/opening.ts';
@@ -64,7 +65,9 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     await queue?.start();
     await startMailListeners(opening, { outbound, reading, installation }, ports);
     const { standing } = revocation;
-    await startLdapListeners(opening, publishedPeople(opening, { keys: keys.sources, standing }), ports);
+    const people = publishedPeople(opening, { keys: keys.sources, standing });
+    await startLdapListeners(opening, people, ports);
+    await startHttpListeners(opening, { people }, ports);
     ports.tell(log);
     return {
       port: (listener) => ports.of(listener),

@@ -1,6 +1,9 @@
+import { httpChecks } from './http-checks.ts';
+import { listenerPlaces } from './listener-places.ts';
 import { isLoopback } from './loopback.ts';
 import { names } from './name-checks.ts';
 import { principalChecks } from './principal-checks.ts';
+import { publishingChecks } from './publishing-checks.ts';
 import { queueChecks } from './queue-checks.ts';
 import { ruleChecks } from './rule-checks.ts';
 import type { Sections } from './schema.ts';
@@ -15,13 +18,16 @@ export type CrossProblem = {
 /** Sections that did not parse are absent: what can be checked without them is. */
 export function crossChecks(config: Partial<Sections>): CrossProblem[] {
   return [
+    ...listenerPlaces(config),
     ...listenerChecks(config),
+    ...httpChecks(config),
     ...names('keys', config.keys ?? []),
     ...principalChecks(config),
     ...trustChecks(config),
     ...directoryChecks(config),
     ...sourceChecks(config),
     ...queueChecks(config),
+    ...publishingChecks(config),
     ...ruleChecks(config),
   ];
 }
@@ -44,36 +50,12 @@ function listenerChecks(config: Partial<Sections>): CrossProblem[] {
       text: 'there is no listener: name at least one under submission, imap or pop3',
     });
   }
-  for (const [index, { path, listener }] of all.entries()) {
-    for (const { path: earlierPath, listener: earlier } of all.slice(0, index)) {
-      const place = `${String(earlierPath[0])}[${String(earlierPath[1])}]`;
-      if (earlier.name === listener.name) {
-        problems.push({
-          path: [...path, 'name'],
-          severity: 'error',
-          text: `${place} has this name already: every listener has its own`,
-        });
-      }
-      if (listener.port !== 0 && earlier.port === listener.port && hostsMeet(earlier.host, listener.host)) {
-        problems.push({
-          path: [...path, 'port'],
-          severity: 'error',
-          text: `${place} listens on this port already`,
-        });
-      }
-    }
+  for (const { path, listener } of all) {
     if (listener.tls === 'none' && !listener.allowPlaintext && !isLoopback(listener.host)) {
       problems.push({
         path: [...path, 'tls'],
         severity: 'error',
         text: 'without TLS passwords can be read on the way: choose starttls or implicit, listen on 127.0.0.1 only, or say allowPlaintext: true',
-      });
-    }
-    if (listener.tls !== 'none' && config.tls === null) {
-      problems.push({
-        path: [...path, 'tls'],
-        severity: 'error',
-        text: 'this needs a certificate: add tls: { certificate, key } at the top of the file',
       });
     }
     if (listener.oldTls) {
@@ -230,9 +212,4 @@ function sourceChecks({ directory }: Partial<Sections>): CrossProblem[] {
     }
     return problems;
   });
-}
-
-function hostsMeet(one: string, other: string): boolean {
-  const wildcard = (host: string) => host === '0.0.0.0' || host === '::';
-  return one.toLowerCase() === other.toLowerCase() || wildcard(one) || wildcard(other);
 }

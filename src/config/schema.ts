@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { appendSection } from './append-schema.ts';
 import { directorySection } from './directory-schema.ts';
 import type { Files } from './files.ts';
+import { httpSection } from './http-schema.ts';
 import { imapSection } from './imap-schema.ts';
 import { keySection } from './key-schema.ts';
 import { listenerSchema } from './listener-schema.ts';
@@ -148,6 +149,7 @@ export function configSchema(files: Files) {
     policy: policySection,
     queue: queueSection(files),
     publishing: publishingSection(files),
+    http: httpSection(files),
     smime: z
       .strictObject({
         rsaSignature: z

@@ -1,0 +1,42 @@
+import { unreachable } from '../errors.ts';
+import { startHttpListener } from '../http/listener.ts';
+import type { Route } from '../http/message.ts';
+import { certificateStore } from '../publishing/certificate-store.ts';
+import type { PublishedPeople } from '../publishing/published-people.ts';
+import { loadListenerTls } from './listener-tls.ts';
+import type { Opening } from './opening.ts';
+import type { Ports } from './ports.ts';
+
+export type HttpParts = { people: PublishedPeople };
+
+type Service = Opening['config']['http'][number]['serves'][number];
+
+/** Browsers and other programs that speak HTTP are taken from here on. */
+export async function startHttpListeners(opening: Opening, parts: HttpParts, ports: Ports): Promise<void> {
+  const { config, log, opened } = opening;
+  const tls = await loadListenerTls(config.tls);
+  // One for all listeners, so that what is bounded is bounded in all of them together.
+  const routes = new Map<Service, readonly Route[]>();
+  const routesOf = (service: Service): readonly Route[] => {
+    const made = routes.get(service) ?? routesFor(service, parts);
+    routes.set(service, made);
+    return made;
+  };
+  for (const { serves, ...listener } of config.http) {
+    const started = await startHttpListener({
+      ...{ ...listener, log },
+      routes: serves.flatMap((service) => routesOf(service)),
+      ...(tls === null ? {} : { secureContext: tls.context(false) }),
+    });
+    ports.add(listener, opened.keep(started).port);
+  }
+}
+
+function routesFor(service: Service, { people }: HttpParts): readonly Route[] {
+  switch (service) {
+    case 'certificates':
+      return [certificateStore(people, () => performance.now())];
+    default:
+      return unreachable(service);
+  }
+}
