@@ -97,15 +97,15 @@ export class PublishedPeople {
   /** What is not published of own keys, and why; for people. */
   async withheld(): Promise<readonly Withheld[]> {
     const { own, scope, clock, standing, postQuantum } = this.#options;
-    const found: Withheld[] = [];
+    const found = new Map<string, Withheld>();
     for (const { address, certificate } of own.list()) {
       const why =
         outOfScope(address, scope) ??
         unfit(certificate, address, clock(), postQuantum) ??
         ((await standing?.of(certificate))?.kind === 'revoked' ? 'it is revoked' : null);
-      if (why !== null) found.push({ address, certificate, why });
+      if (why !== null) found.set(`${address} ${certificate.fingerprint}`, { address, certificate, why });
     }
-    return found;
+    return [...found.values()];
   }
 
   #refresh(): void {
