@@ -1,4 +1,5 @@
 import { hazardsIn } from '../mail/canonical.ts';
+import { hasBareLineEnd } from '../smtp/dot-stuffing.ts';
 import type { Parameter, Recipient } from '../smtp/envelope.ts';
 import { type Extensions, maxSizeOf } from '../smtp/extensions.ts';
 import { hasParameter, writeParameters } from '../smtp/parameters.ts';
@@ -50,6 +51,7 @@ function mailParameters(upstream: Upstream, mail: MailForSmtp): Parameter[] | Ve
   const { extensions } = upstream;
   const { envelope, octets, requireTls } = mail;
   const parameters: Parameter[] = [];
+  if (hasBareLineEnd(octets)) return failed('the message has line ends that servers read differently');
   const max = maxSizeOf(extensions);
   if (max !== null && octets.length > max) {
     return failed(`the message has ${octets.length} octets, and the mail server takes ${max}`);
