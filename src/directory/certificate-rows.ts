@@ -89,10 +89,14 @@ export function selectDecision(fingerprint: string): Statement {
     FROM certificate_decision d JOIN certificate_journal j ON j.id = d.journal WHERE d.fingerprint = ${fingerprint}`;
 }
 
-/** A row where somebody distrusts a certificate with this key. There are few decisions. */
+/**
+ * A row where somebody distrusts a certificate with this key. CROSS JOIN: SQLite begins with the decisions, of which there are few; it
+ * may not look at all certificates for their keys, which no index has.
+ */
 export function selectDistrustOfKey(subjectPublicKeyInfo: Buffer): Statement {
-  return sql`SELECT 1 AS distrusted FROM certificate_decision d JOIN certificate c ON c.fingerprint = d.fingerprint
-    WHERE d.decision = 'distrusted' AND c.public_key = ${publicKeyHash(subjectPublicKeyInfo)} LIMIT 1`;
+  return sql`SELECT 1 AS distrusted FROM certificate_decision d CROSS JOIN certificate c
+    WHERE d.decision = 'distrusted' AND c.fingerprint = d.fingerprint
+      AND c.public_key = ${publicKeyHash(subjectPublicKeyInfo)} LIMIT 1`;
 }
 
 /** The certificate itself; one that is there already stays as it is. */

@@ -170,4 +170,8 @@ export const migrations: readonly Migration[] = [
        ) STRICT, WITHOUT ROWID`,
     ],
   },
+  {
+    version: 6,
+    statements: ['CREATE INDEX certificate_decision_by_kind ON certificate_decision (decision)'],
+  },
 ];

@@ -83,4 +83,8 @@ export const postgresqlMigrations: readonly Migration[] = [
       'CREATE INDEX remote_answer_by_expiry ON remote_answer (expires_at)',
     ],
   },
+  {
+    version: 3,
+    statements: ['CREATE INDEX certificate_decision_by_kind ON certificate_decision (decision)'],
+  },
 ];

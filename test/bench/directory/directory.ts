@@ -15,6 +15,7 @@ import { addressOf, certificates, fill } from './million.ts';
 const SIZES: Readonly<Record<RoundSize, number>> = { quick: 50_000, full: 1_000_000 };
 const LOOKUPS = 2_000;
 const HARVESTS = 200;
+const RECIPIENTS = 1_000;
 
 /** The directory with a million certificates (50,000 with --quick): look-ups one after the other, by chance. */
 export function directoryLookups(): Benchmark {
@@ -100,6 +101,13 @@ function contender(name: string, role: Contender['role'], open: () => Promise<Op
         });
         const seconds = (performance.now() - began) / 1_000;
         const misses = await times(LOOKUPS, async () => void (await directory.find(`x${addressOf(any())}`)));
+        // As the recipients of one mail are that come in one packet: all of them at once.
+        const mails = await times(5, async () => {
+          const found = await Promise.all(
+            Array.from({ length: RECIPIENTS }, () => directory.find(addressOf(any()))),
+          );
+          if (found.some((one) => one.length !== 1)) throw new Error('one is not found');
+        });
         const make = certificates();
         const learnt = await times(HARVESTS, async (i) => {
           const person = 50_000_000 + n * HARVESTS + i;
@@ -120,6 +128,7 @@ function contender(name: string, role: Contender['role'], open: () => Promise<Op
             'look-up, median, us': median(hits),
             'look-up, 99 of 100, us': at(hits, 0.99),
             'look-up in vain, median, us': median(misses),
+            '1,000 recipients of a mail at once, median, ms': median(mails) / 1_000,
             'learning one, median, us': median(learnt),
             'search by domain, ms': await search({ domain: 'd00007.example' }),
             'search by serial number, ms': await search({ serial: '0102' }),
