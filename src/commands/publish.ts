@@ -10,7 +10,7 @@ import { mayCertificateEncrypt, mayCertificateSign } from '../pki/key-purpose.ts
 import { parseMailbox } from '../pki/mailbox.ts';
 import { nameForPeople } from '../pki/name.ts';
 import type { PublishedPeople, Withheld } from '../publishing/published-people.ts';
-import { withoutName, type ZonePerson, zoneText } from '../publishing/smimea/zone.ts';
+import { withoutName, type ZonePerson, zoneText } from '../publishing/smimea-zone.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { addressText, day } from './cert-text.ts';
 import { jsonText } from './json-output.ts';

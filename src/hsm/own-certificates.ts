@@ -7,8 +7,6 @@ import type { KeyringPrincipal, LiveKeys } from './keyring.ts';
 export type OwnCertificateOf = {
   address: string;
   certificate: Certificate;
-  /** Intermediates, where the key's place has them. */
-  chain: readonly Certificate[];
 };
 
 export type OwnCertificatesOptions = {
@@ -37,15 +35,12 @@ export class LoginCertificates {
 
   list(): readonly OwnCertificateOf[] {
     const { principals, loginIsAddress, keys } = this.#options;
-    const all = [
-      ...keys.decryption.map((key) => ({ key, chain: [] })),
-      ...keys.signing.map((key) => ({ key, chain: key.chain })),
-    ];
+    const all = [...keys.decryption, ...keys.signing];
     return principals.flatMap(({ login, addresses, keys: names }) => {
-      const own = all.filter(({ key }) => names.some((name) => isNamed(key, name)));
+      const own = all.filter((key) => names.some((name) => isNamed(key, name)));
       const said = loginIsAddress ? [...addresses, login] : addresses;
       return [...new Set(said.flatMap((each) => canonicalAddress(each) ?? []))].flatMap((address) =>
-        own.map(({ key, chain }) => ({ address, certificate: key.certificate, chain })),
+        own.map(({ certificate }) => ({ address, certificate })),
       );
     });
   }

@@ -17,8 +17,6 @@ export type OwnCertificateOf = {
   /** Canonical. */
   address: string;
   certificate: Certificate;
-  /** Intermediates, where its place has them. */
-  chain: readonly Certificate[];
 };
 
 /** Certificates of own keys as of now. */

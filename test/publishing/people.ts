@@ -57,7 +57,7 @@ export function certificateFor({
 }
 
 export function own(made: Made): OwnCertificateOf {
-  return { address: made.address, certificate: certificateFor(made), chain: [] };
+  return { address: made.address, certificate: certificateFor(made) };
 }
 
 /** Own certificates that a test may exchange. */

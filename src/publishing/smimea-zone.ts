@@ -1,6 +1,6 @@
-import type { Certificate } from '../../pki/certificate.ts';
-import { nameForPeople } from '../../pki/name.ts';
-import { smimeaName } from '../../pki/smimea-name.ts';
+import type { Certificate } from '../pki/certificate.ts';
+import { nameForPeople } from '../pki/name.ts';
+import { smimeaName } from '../pki/smimea-name.ts';
 
 /** SMIMEA records (RFC 8162) as lines of a zone file (RFC 1035 §5.1). Pure. */
 

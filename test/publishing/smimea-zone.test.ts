@@ -2,9 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { addressKey } from '../../src/directory/address-key.ts';
+import { SmimeaSource } from '../../src/directory/smimea/smimea-source.ts';
 import { runToEnd } from '../../src/evaluation/run-program.ts';
 import { smimeaName } from '../../src/pki/smimea-name.ts';
-import { withoutName, zoneText } from '../../src/publishing/smimea/zone.ts';
+import { withoutName, zoneText } from '../../src/publishing/smimea-zone.ts';
+import { now } from '../pki/make-certificate.ts';
 import { firstFile } from '../support/require-command.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type NameServers, nameServers } from '../support/services/name-servers.ts';
@@ -98,5 +101,23 @@ describe('a name server of others', () => {
     for (const { der } of [alice, signing]) {
       expect(answer.replaceAll(' ', '').toLowerCase()).toContain(`300${der.toString('hex')}`);
     }
+  });
+
+  test('gives another gateway what it can encrypt to', async () => {
+    const place = { host: '127.0.0.1', port: servers.port, name: 'unbound' };
+    const source = new SmimeaSource(
+      {
+        ...{ name: 'dns', resolvers: [place], withoutDnssec: 'ignore', domains: null },
+        ...{ optional: false, timeoutMs: 5_000 },
+      },
+      { clock: () => now, postQuantum: false, intermediates: [] },
+    );
+    const key = addressKey(ALICE);
+    if (key === null) throw new Error('it is an address');
+    const { certificates, remark } = await source.ask(key, new AbortController().signal);
+    expect([certificates.map(({ fingerprint }) => fingerprint), remark]).toEqual([
+      [alice.fingerprint],
+      undefined,
+    ]);
   });
 });
