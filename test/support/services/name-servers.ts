@@ -132,6 +132,9 @@ async function writeZone(folder: string, { name, records, dnssec }: Zone): Promi
   await runProgram(sign, [
     '-q',
     '-z',
+    // Else it leaves a file where the tests run.
+    '-d',
+    keys,
     '-o',
     `${name}.`,
     '-f',
