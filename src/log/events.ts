@@ -270,6 +270,8 @@ type QueueEvent =
       reason: string;
       reported: boolean;
     }
+  /** A copy lies in an archive. `uid`: UIDVALIDITY and UID, or `-` where the server does not say. */
+  | { event: 'archive.stored'; level: 'info'; mail: MailId; archive: string; uid: string }
   /** Files of mails that were never accepted: their client was refused, or the gateway crashed before its answer. */
   | { event: 'queue.swept'; level: 'info'; files: number }
   /** Its database cannot be used; nothing is lost, and it is tried again. */

@@ -1,0 +1,178 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Log } from '../log/log.ts';
+import type { Courier, DeliveryOutcome } from '../queue/ports.ts';
+import { type Archive, loginFor } from './archive.ts';
+import { ImapSession } from './session.ts';
+
+type MailForCourier = Parameters<Courier['deliver']>[0];
+
+type Outcome = { kind: 'delivered' } | { kind: 'later' | 'failed'; because: string };
+
+/** One that waits for the next message, of this login in this archive. */
+type Idle = { place: string; session: ImapSession; mails: number; timer: NodeJS.Timeout };
+
+/** So long nobody calls a server for a login again that could not be reached for it, or that refused it. */
+const AWAY_MS = 30_000;
+/** Of logins that are remembered so. */
+const AWAY_PLACES = 1_000;
+
+export type ArchiveCourierParts = {
+  archives: readonly Archive[];
+  clock: () => Date;
+  log: Log;
+};
+
+/**
+ * Puts copies into mailboxes, several on one connection. How many at once is for whoever asks.
+ *
+ * Must never happen: a copy in another archive than the one that was named, or in that of another sender.
+ */
+export class ArchiveCourier implements Courier {
+  readonly #archives: ReadonlyMap<string, Archive>;
+  readonly #clock: () => Date;
+  readonly #log: Log;
+  #idle: Idle[] = [];
+  readonly #away = new Map<string, { until: number; because: string }>();
+  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
+  readonly #used = new Set<ImapSession>();
+  #closed = false;
+
+  constructor({ archives, clock, log }: ArchiveCourierParts) {
+    this.#archives = new Map(archives.map((archive) => [archive.name, archive]));
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  async deliver(mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+    const ended = this.#outcomeOf(mail);
+    this.#underWay.add(ended);
+    const outcome = await ended;
+    this.#underWay.delete(ended);
+    return mail.envelope.recipients.map((recipient) => ({ recipient, reply: null, ...outcome }));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { session, timer } of this.#idle.splice(0)) {
+      clearTimeout(timer);
+      session.logOut();
+    }
+    const ended = Promise.all(this.#underWay);
+    const done = new AbortController();
+    const patience = sleep(limits.imapOut.closeTimeoutMs, null, { signal: done.signal }).catch(() => null);
+    await Promise.race([ended, patience]);
+    done.abort();
+    this.#closing.abort();
+    for (const session of this.#used) session.destroy();
+    await ended;
+  }
+
+  async #outcomeOf(mail: MailForCourier): Promise<Outcome> {
+    try {
+      return await this.#append(mail);
+    } catch (error) {
+      if (!(error instanceof SealgateError)) {
+        const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        this.#log.write({ event: 'gateway.defect', level: 'error', where: 'imap-out', error: trace });
+        return { kind: 'later', because: 'the gateway could not put it into the archive' };
+      }
+      const because = error.reason ?? error.publicText;
+      return { kind: error.duration === 'permanent' ? 'failed' : 'later', because };
+    }
+  }
+
+  async #append({ id, way, requireTls, octets }: MailForCourier): Promise<Outcome> {
+    if (way.kind !== 'append') throw new Error('this way leads to no archive');
+    const archive = this.#archives.get(way.archive);
+    if (archive === undefined) {
+      return { kind: 'later', because: `there is no archive ${way.archive} in the configuration any more` };
+    }
+    if (requireTls !== 'no' && archive.server.options.tls === 'none') {
+      const because = `it may leave by TLS only, and the archive ${archive.name} is called without`;
+      return { kind: 'later', because };
+    }
+    const login = loginFor(archive, way.login);
+    const place = JSON.stringify([archive.name, login]);
+    const { session, mails } = (await this.#takeIdle(place)) ?? (await this.#connect(archive, login, place));
+    this.#used.add(session);
+    try {
+      const appended = await session.append(archive.mailbox, octets);
+      if (appended.kind === 'refused') {
+        return { kind: appended.final ? 'failed' : 'later', because: appended.because };
+      }
+      this.#log.write({
+        ...{ event: 'archive.stored', level: 'info', mail: id, archive: archive.name },
+        uid: appended.uid ?? '-',
+      });
+      return { kind: 'delivered' };
+    } finally {
+      this.#used.delete(session);
+      this.#putBack({ place, session, mails: mails + 1 });
+    }
+  }
+
+  async #takeIdle(place: string): Promise<{ session: ImapSession; mails: number } | null> {
+    for (;;) {
+      const idle = this.#idle.find((one) => one.place === place);
+      if (idle === undefined) return null;
+      this.#remove(idle);
+      if (await idle.session.isAlive()) return idle;
+    }
+  }
+
+  #putBack({ place, session, mails }: Omit<Idle, 'timer'>): void {
+    if (session.isLost) return;
+    if (this.#closed || mails >= limits.imapOut.mailsOfConnection) {
+      session.logOut();
+      return;
+    }
+    const idle: Idle = {
+      ...{ place, session, mails },
+      timer: setTimeout(() => {
+        this.#remove(idle);
+        session.logOut();
+      }, limits.imapOut.idleMs),
+    };
+    this.#idle.push(idle);
+  }
+
+  #remove(idle: Idle): void {
+    clearTimeout(idle.timer);
+    this.#idle = this.#idle.filter((one) => one !== idle);
+  }
+
+  /** @throws SealgateError `upstream.*` (temporary) */
+  async #connect(
+    { server, password }: Archive,
+    login: string,
+    place: string,
+  ): Promise<{ session: ImapSession; mails: number }> {
+    if (this.#closed) throw unusable('the gateway is being stopped');
+    const now = this.#clock().getTime();
+    const away = this.#away.get(place);
+    if (away !== undefined && now < away.until) throw unusable(away.because);
+    this.#away.delete(place);
+    try {
+      const session = await ImapSession.open(server, { login, password }, this.#closing.signal);
+      return { session, mails: 0 };
+    } catch (error) {
+      if (error instanceof SealgateError && !this.#closed) {
+        if (this.#away.size >= AWAY_PLACES) this.#away.clear();
+        this.#away.set(place, { until: now + AWAY_MS, because: error.reason ?? error.publicText });
+      }
+      throw error;
+    }
+  }
+}
+
+function unusable(reason: string): SealgateError {
+  return new SealgateError({
+    code: 'upstream.unreachable',
+    duration: 'temporary',
+    publicText: 'The mail server of the archive cannot be used.',
+    reason,
+  });
+}
