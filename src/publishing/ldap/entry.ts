@@ -51,7 +51,7 @@ export function entryOf(person: PublishedPerson, base: string): Entry {
   };
   const cn = attribute('2.5.4.3') ?? address;
   const givenName = attribute('2.5.4.42');
-  // RFC 2256 §7.7: a person must have one.
+  // RFC 4519 §3.12: a person must have one.
   const sn = attribute('2.5.4.4') ?? cn.split(' ').at(-1) ?? cn;
   const values = new Map<string, readonly string[]>([
     ['objectClass', OBJECT_CLASSES],

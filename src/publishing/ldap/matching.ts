@@ -161,7 +161,7 @@ function lettersOf(text: string): number {
   return text.match(/[\p{L}\p{N}]/gu)?.length ?? 0;
 }
 
-/** RFC 4517 §4.1.2 (substrings): the pieces one after another. */
+/** RFC 4517 §4.2.13: the pieces one after another. */
 function fits(value: string, { initial, any, final }: Substrings): boolean {
   if (initial !== null && !value.startsWith(initial)) return false;
   let position = initial?.length ?? 0;
