@@ -102,7 +102,6 @@ export const limits = {
     waiting: 1_000,
     /** One fetch in all, name look-up and redirects included. Whoever asks waits much shorter; the answer is kept. */
     fetchTimeoutMs: 60_000,
-    headerOctets: 16 * 1024,
     /** How often signers of evidence may need evidence of their own. */
     rounds: 3,
     /** What failed is not tried again for so long; doubled with each failure, up to the second one. */
@@ -374,6 +373,15 @@ export const limits = {
     answerValues: 200,
     /** Certificates that are taken from one answer. */
     answerCertificates: 20,
+  },
+  /** What an HTTP certificate store says of one address. */
+  httpStore: {
+    octets: 1024 * 1024,
+    redirects: 3,
+  },
+  /** Requests by HTTP that the gateway makes. */
+  httpClient: {
+    headerOctets: 16 * 1024,
   },
   dns: {
     /** In one answer. */

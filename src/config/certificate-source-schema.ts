@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { templateProblem } from '../directory/ldap/filter-template.ts';
 import type { Files } from './files.ts';
+import { httpStoreSource } from './http-store-source-schema.ts';
 import { smimeaSource } from './smimea-source-schema.ts';
 import { sourceDomains, sourceName, sourceOptional, sourceTimeout, sourceTrust } from './source-values.ts';
 import { sources } from './sources.ts';
@@ -8,8 +9,8 @@ import { host, maybe } from './values.ts';
 
 /** An entry of `directory.sources`. */
 export function certificateSource(files: Files) {
-  return z.discriminatedUnion('kind', [ldapSource(files), smimeaSource], {
-    error: 'kind is ldap or smimea',
+  return z.discriminatedUnion('kind', [ldapSource(files), smimeaSource, httpStoreSource(files)], {
+    error: 'kind is ldap, smimea or http-store',
   });
 }
 

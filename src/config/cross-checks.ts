@@ -197,6 +197,18 @@ function sourceChecks({ directory }: Partial<Sections>): CrossProblem[] {
       }
       return problems;
     }
+    if (source.kind === 'http-store') {
+      const { protocol, hostname } = source.url;
+      if (protocol === 'https:') return problems;
+      if (!source.allowPlaintext && !isLoopback(hostname.replace(/^\[|\]$/g, ''))) {
+        problem(
+          'url',
+          'without TLS certificates can be changed on the way: use https://, or say allowPlaintext: true',
+        );
+      }
+      if (source.ca !== null) problem('ca', 'this says something only with TLS');
+      return problems;
+    }
     const { servers, allowPlaintext, ca, serverName } = source;
     const plain = servers.find(({ tls, host }) => tls === 'none' && !isLoopback(host));
     if (plain !== undefined && !allowPlaintext) {

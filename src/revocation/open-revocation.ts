@@ -1,3 +1,5 @@
+import { AddressGuard } from '../connections/address-guard.ts';
+import type { Resolver } from '../connections/http-exchange.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock, RevocationStanding } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -5,11 +7,9 @@ import { CertificateSet } from '../pki/certificate-set.ts';
 import type { RevocationChecker } from '../pki/revocation-checker.ts';
 import { revocationMigrations } from '../store/revocation-migrations.ts';
 import { openSqlite, type SqlStore } from '../store/sqlite.ts';
-import { AddressGuard } from './address-guard.ts';
 import { revocationChecker } from './checker.ts';
 import { EvidenceFile } from './evidence-file.ts';
 import { EvidenceKeeper } from './evidence-keeper.ts';
-import type { Resolver } from './fetch.ts';
 import { loadKnownIssuers } from './known-issuers.ts';
 import type { NonceUse, SourceOrder } from './sources.ts';
 import { revocationStanding } from './standing.ts';

@@ -212,3 +212,39 @@ describe('directory.sources in DNS', () => {
     ).toMatch(text);
   });
 });
+
+describe('directory.sources by HTTP', () => {
+  const source = { kind: 'http-store', name: 'store', url: 'https://certs.partner.example/search.cgi?x=1' };
+
+  test('are asked by TLS at public addresses', async () => {
+    const loaded = await load({ sources: [source] });
+    if (loaded.kind !== 'ok') throw new Error('it is well-formed');
+    expect(loaded.config.directory.sources).toMatchObject([
+      { kind: 'http-store', url: new URL(source.url), allowAddresses: [], trust: 'directory', ca: null },
+    ]);
+  });
+
+  test.each<[string, object, RegExp]>([
+    ['no TLS to another machine', { url: 'http://certs.partner.example/' }, /url: without TLS/],
+    ['a login in the URL', { url: 'https://x:opensesame@certs.partner.example/' }, /without a login/],
+    ['the question in the URL', { url: 'https://certs.partner.example/?email=x' }, /the question/],
+    ['another protocol', { url: 'ftp://certs.partner.example/' }, /https:\/\/HOST/],
+    ['no URL', { url: 'certs.partner.example' }, /https:\/\/HOST/],
+    ['authorities without TLS', { url: 'http://127.0.0.1/', ca: 'root.pem' }, /only with TLS/],
+  ])('are refused with %s', async (_, changed, text) => {
+    const said = await problems({ sources: [{ ...source, ...changed }] });
+    expect(said).toMatch(text);
+    expect(said).not.toContain('opensesame');
+  });
+
+  test('may do without TLS on this machine, or where that is said', async () => {
+    for (const changed of [
+      { url: 'http://127.0.0.1:8080/' },
+      { url: 'http://[::1]/' },
+      { url: 'http://localhost/' },
+      { url: 'http://certs.partner.example/', allowPlaintext: true },
+    ]) {
+      expect(await problems({ sources: [{ ...source, ...changed }] })).toBe('');
+    }
+  });
+});

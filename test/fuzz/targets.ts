@@ -6,6 +6,7 @@ import { directoryTargets } from './targets/directory.ts';
 import { dnsTargets } from './targets/dns.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { httpTargets } from './targets/http.ts';
+import { httpStoreTargets } from './targets/http-store.ts';
 import { imapTargets } from './targets/imap.ts';
 import { imapAppendTargets } from './targets/imap-append.ts';
 import { imapEpochTargets } from './targets/imap-epoch.ts';
@@ -31,6 +32,7 @@ export const targets: readonly FuzzTarget[] = [
   ...pkiTargets,
   ...directoryTargets,
   ...dnsTargets,
+  ...httpStoreTargets,
   ...ldapTargets,
   ...httpTargets,
   ...publishingTargets,

@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { AddressGuard } from '../../src/connections/address-guard.ts';
 import { runProgram } from '../../src/evaluation/run-program.ts';
-import { AddressGuard } from '../../src/revocation/address-guard.ts';
 import { type FetchRules, fetchOctets } from '../../src/revocation/fetch.ts';
 import { placeForPeople, placeOf } from '../../src/revocation/place.ts';
 import { Loopback } from './support/loopback.ts';
@@ -111,11 +111,10 @@ describe('a proxy of the environment', () => {
   test('is not used', async () => {
     server.gives('/x', Buffer.from('ours'));
     const proxy = await Loopback.start();
-    const here = (path: string) =>
-      JSON.stringify(new URL(`../../src/revocation/${path}`, import.meta.url).href);
+    const here = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
     const program = `
-      import { fetchOctets } from ${here('fetch.ts')};
-      import { AddressGuard } from ${here('address-guard.ts')};
+      import { fetchOctets } from ${here('revocation/fetch.ts')};
+      import { AddressGuard } from ${here('connections/address-guard.ts')};
       const request = { url: new URL(${JSON.stringify(server.url('/x'))}), body: null, accept: '*/*', maxOctets: 100 };
       const rules = { guard: new AddressGuard(['127.0.0.1']), ports: new Set([${server.port}]) };
       const answer = await fetchOctets({ ...request, signal: new AbortController().signal }, rules);

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 import { SealgateError } from '../../errors.ts';
 import type { Log } from '../../log/log.ts';
 import type { Clock } from '../../pipeline/ports.ts';
@@ -6,6 +7,7 @@ import type { Certificate } from '../../pki/certificate.ts';
 import { validatePath } from '../../pki/path.ts';
 import type { TrustAnchors } from '../../pki/trust-anchors.ts';
 import type { SqlStore } from '../../store/sql-store.ts';
+import { type HttpStoreSettings, HttpStoreSource } from '../http-store/http-store-source.ts';
 import { ldapTls } from '../ldap/connection.ts';
 import { type LdapSettings, LdapSource } from '../ldap/ldap-source.ts';
 import { type SmimeaSettings, SmimeaSource } from '../smimea/smimea-source.ts';
@@ -23,6 +25,11 @@ export type RemoteSettings = {
         timeoutSeconds: number;
       })
     | (Omit<SmimeaSettings, 'timeoutMs'> & { kind: 'smimea'; timeoutSeconds: number })
+    | (Omit<HttpStoreSettings, 'tls' | 'timeoutMs'> & {
+        kind: 'http-store';
+        ca: string | null;
+        timeoutSeconds: number;
+      })
   )[];
   lookup: {
     timeoutSeconds: number;
@@ -82,9 +89,17 @@ async function opened(
   if (settings.kind === 'smimea') {
     return new SmimeaSource({ ...settings, timeoutMs }, { clock, postQuantum, intermediates });
   }
-  const { ca, serverName, name } = settings;
-  const tls = ldapTls(ca === null ? null : await authorities(ca, name), serverName);
-  return new LdapSource({ ...settings, tls, timeoutMs }, clock, postQuantum);
+  const { ca, name } = settings;
+  const pem = ca === null ? null : await authorities(ca, name);
+  if (settings.kind === 'http-store') {
+    const tls = createSecureContext({ minVersion: 'TLSv1.2', ...(pem === null ? {} : { ca: pem }) });
+    return new HttpStoreSource({ ...settings, tls, timeoutMs }, { clock, postQuantum });
+  }
+  return new LdapSource(
+    { ...settings, tls: ldapTls(pem, settings.serverName), timeoutMs },
+    clock,
+    postQuantum,
+  );
 }
 
 async function authorities(file: string, source: string): Promise<string> {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { AddressGuard } from '../../src/revocation/address-guard.ts';
+import { AddressGuard } from '../../src/connections/address-guard.ts';
 
 const guard = new AddressGuard();
 
