@@ -4,6 +4,7 @@ import { loadPinnedFiles } from './directory/pinned-files.ts';
 import { openDirectory } from './gateway/directory.ts';
 import { startHttpListeners } from './gateway/http.ts';
 import { openKeys } from './gateway/keys.ts';
+import { loadListenerTls } from './gateway/listener-tls.ts';
 import { startMailListeners } from './gateway/mail-listeners.ts';
 import { Opened, type Opening } from './gateway/opening.ts';
 import { judgingParts, openOutbound } from './gateway/outbound.ts';
@@ -61,13 +62,14 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const reading = await openReading(opening, {
       ...{ installation, keys, directory, certificates, trust, revocation, store },
     });
-    const ports = new Ports();
+    const listening = { ports: new Ports(), tls: await loadListenerTls(config.tls) };
+    const { ports } = listening;
     await queue?.start();
-    await startMailListeners(opening, { outbound, reading, installation }, ports);
+    await startMailListeners(opening, { outbound, reading, installation }, listening);
     const { standing } = revocation;
     const people = publishedPeople(opening, { keys: keys.sources, standing });
-    await startLdapListeners(opening, people, ports);
-    await startHttpListeners(opening, { people }, ports);
+    await startLdapListeners(opening, people, listening);
+    await startHttpListeners(opening, { people }, listening);
     ports.tell(log);
     return {
       port: (listener) => ports.of(listener),

@@ -3,18 +3,19 @@ import { startHttpListener } from '../http/listener.ts';
 import type { Route } from '../http/message.ts';
 import { certificateStore } from '../publishing/certificate-store.ts';
 import type { PublishedPeople } from '../publishing/published-people.ts';
-import { loadListenerTls } from './listener-tls.ts';
 import type { Opening } from './opening.ts';
-import type { Ports } from './ports.ts';
+import type { Listening } from './ports.ts';
 
 export type HttpParts = { people: PublishedPeople };
 
 type Service = Opening['config']['http'][number]['serves'][number];
 
 /** Browsers and other programs that speak HTTP are taken from here on. */
-export async function startHttpListeners(opening: Opening, parts: HttpParts, ports: Ports): Promise<void> {
-  const { config, log, opened } = opening;
-  const tls = await loadListenerTls(config.tls);
+export async function startHttpListeners(
+  { config, log, opened }: Opening,
+  parts: HttpParts,
+  { ports, tls }: Listening,
+): Promise<void> {
   // One for all listeners, so that what is bounded is bounded in all of them together.
   const routes = new Map<Service, readonly Route[]>();
   const routesOf = (service: Service): readonly Route[] => {

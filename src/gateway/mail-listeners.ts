@@ -6,9 +6,9 @@ import type { OutboundStory } from '../pipeline/ports.ts';
 import { startPop3Listener } from '../pop3-proxy/listener.ts';
 import { startSubmissionListener } from '../smtp-in/listener.ts';
 import type { Installation } from '../store/installation.ts';
-import { type ListenerTls, loadListenerTls } from './listener-tls.ts';
+import type { ListenerTls } from './listener-tls.ts';
 import type { Closable, Opening } from './opening.ts';
-import type { Ports } from './ports.ts';
+import type { Listening } from './ports.ts';
 import type { ReadingSide } from './reading.ts';
 import { mailServerOf, type ProxyListener } from './upstreams.ts';
 
@@ -20,12 +20,10 @@ export type MailListenerParts = {
 
 /** Mail clients are taken from here on, and their mail servers called for them. */
 export async function startMailListeners(
-  opening: Opening,
+  { config, log, opened }: Opening,
   { outbound, reading, installation }: MailListenerParts,
-  ports: Ports,
+  { ports, tls }: Listening,
 ): Promise<void> {
-  const { config, log, opened } = opening;
-  const tls = await loadListenerTls(config.tls);
   const shared = { tls, log, hostname: config.hostname, failedLogins: new FailedLogins() };
   const running = (listener: ProxyListener, started: Closable & { port: number }) =>
     ports.add(listener, opened.keep(started).port);

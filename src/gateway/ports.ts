@@ -1,4 +1,8 @@
 import type { Log } from '../log/log.ts';
+import type { ListenerTls } from './listener-tls.ts';
+
+/** What all listeners share, whatever they speak. `tls` null: the configuration has none. */
+export type Listening = { ports: Ports; tls: ListenerTls | null };
 
 /** The ports that listeners got, by their names. */
 export class Ports {

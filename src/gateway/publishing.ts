@@ -5,9 +5,8 @@ import { LoginCertificates } from '../hsm/own-certificates.ts';
 import type { RevocationStanding } from '../pipeline/ports.ts';
 import { startLdapListener } from '../publishing/ldap/listener.ts';
 import { PublishedPeople, type PublishingScope } from '../publishing/published-people.ts';
-import { loadListenerTls } from './listener-tls.ts';
 import type { Opening } from './opening.ts';
-import type { Ports } from './ports.ts';
+import type { Listening } from './ports.ts';
 
 /** What there is to publish, as of now. */
 export function publishedPeople(
@@ -30,9 +29,8 @@ export function publishingScope({ domains, withheld }: Config['publishing']): Pu
 export async function startLdapListeners(
   { config, log, opened }: Opening,
   people: PublishedPeople,
-  ports: Ports,
+  { ports, tls }: Listening,
 ): Promise<void> {
-  const tls = await loadListenerTls(config.tls);
   for (const { find, letters, peoplePerHour: entriesPerHour, ...listener } of config.publishing.ldap) {
     const started = await startLdapListener({
       ...{ ...listener, log, people, entriesPerHour },
