@@ -31,8 +31,8 @@ type Idle = Connection & { timer: NodeJS.Timeout };
 const IDLE_MS = 5_000;
 /** A connection that nobody used for a while may be gone, and its end not have been heard. */
 const STILL_THERE_MS = 10_000;
-/** So long nobody calls a server that could not be reached, or that refused the login, again. */
-const AWAY_MS = 30_000;
+/** So long nobody else calls a server that could not be reached, or that refused the login, again. */
+const AWAY_MS = 5_000;
 
 /** Takes mails to the gateway's own mail server, several on one connection. How many at once is for whoever asks. */
 export class SmtpCourier implements Courier {

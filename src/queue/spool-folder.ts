@@ -75,10 +75,8 @@ export class SpoolFolder implements SealedSpool {
     return opened.subarray(expected.length);
   }
 
-  async remove(name: string): Promise<void> {
-    if (!NAME.test(name)) return;
-    // One that stays is swept at the next start.
-    await unlink(join(this.#folder, name)).catch(() => undefined);
+  remove(name: string): Promise<void> {
+    return removeSpooled(this.#folder, name);
   }
 
   /**
@@ -98,6 +96,13 @@ export class SpoolFolder implements SealedSpool {
     }
     return removed;
   }
+}
+
+/** For those who have no key. One that is not there is none to remove. */
+export async function removeSpooled(folder: string, name: string): Promise<void> {
+  if (!NAME.test(name)) return;
+  // One that stays is swept at the next start.
+  await unlink(join(folder, name)).catch(() => undefined);
 }
 
 function prefix(name: string): Buffer {

@@ -57,6 +57,10 @@ export type MailSystemOptions = {
   directory?: object;
   /** The section `smime`. */
   smime?: object;
+  /** Mail that the gateway delivers by itself, from `gateway@sealgate.test`; what the section `queue` says besides. */
+  queue?: object;
+  /** Further sections. */
+  sections?: object;
   /** The section `append`. */
   append?: object;
   /** The section `reading`. */
@@ -122,7 +126,8 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       });
       users.set(name, { login: addressOf(name), password: `pass-${name}`, identity });
     }
-    const everybody = [...users.values()];
+    const own = options.queue === undefined ? null : await ownQueue(pki, options.queue);
+    const everybody = [...users.values(), ...(own === null ? [] : [own.user])];
     const dovecot = await startDovecot({
       ...{ users: everybody, tls: server },
       ...(options.dovecot === undefined ? {} : { further: options.dovecot }),
@@ -187,7 +192,10 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
           ...options.pop3,
         },
       ],
-      keys: await (options.keys?.({ pki, folder: secrets, users }) ?? softwareKeys()),
+      keys: [
+        ...(await (options.keys?.({ pki, folder: secrets, users }) ?? softwareKeys())),
+        ...(own === null ? [] : [own.key]),
+      ],
       principals: {
         list: options.users.map((name) => ({
           login: options.spell?.(addressOf(name)) ?? addressOf(name),
@@ -205,6 +213,8 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
       },
       policy: { rules: options.rules ?? [{ name: 'all', sign: 'require', encrypt: 'if-possible' }] },
       smime: options.smime ?? {},
+      ...(own === null ? {} : { queue: await own.section(secrets, { ...toUpstream, port: upstream.port }) }),
+      ...options.sections,
       append: options.append ?? {},
       reading: options.reading ?? {},
     };
@@ -261,6 +271,26 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
     await stop();
     throw error;
   }
+}
+
+/** The gateway's own key, login and section. */
+async function ownQueue(pki: ThrowawayPki, besides: object) {
+  const identity = await pki.issueUser({ address: addressOf('gateway') });
+  const { certificateFile: certificate, keyFile: key } = identity;
+  const user: MailUser = { login: addressOf('gateway'), password: 'pass-gateway', identity };
+  return {
+    user,
+    key: { name: 'gateway', kind: 'pem', certificate, key },
+    async section(secrets: string, server: object) {
+      const file = join(secrets, 'queue.password');
+      await writeFile(file, user.password, { mode: 0o600 });
+      return {
+        ...{ key: 'gateway', address: addressOf('gateway') },
+        server: { ...server, login: user.login, password: { file } },
+        ...besides,
+      };
+    },
+  };
 }
 
 async function readInbox(
