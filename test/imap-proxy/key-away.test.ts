@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakeTimers } from './support/fake-timers.ts';
 import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
 import { type ImapConversation, literal } from './support/imap-conversation.ts';
@@ -353,7 +353,7 @@ describe('a PIN that somebody types while a message is fetched whole', () => {
     await waitsForPin();
     server.close();
     // The other one gets the time of a key that nobody has to be asked for.
-    await vi.waitFor(() => expect(proxy.control.opened).toBe(2));
+    await expect.poll(() => proxy.control.opened).toBe(2);
     await timers.pass(LONG);
     expect(await client.rest()).toMatch(/^\* BYE [^\r\n]*\r\n$/);
     await proxy.control.waitFor(0);
