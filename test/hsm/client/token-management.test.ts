@@ -68,7 +68,9 @@ describe('a module that misbehaves', () => {
     ['says nothing', 'process.on("message", () => undefined);', 'key.module-silent'],
     ['never listens', 'while (true);', 'key.module-silent'],
   ])('%s: an error with the name of the library, and the process is gone', async (name, text, code) => {
-    const failed = withProgram(name, text, { kind: 'list' }, { timeout: 700 });
+    // Short where the time has to pass; else so long that the program has certainly begun.
+    const timeout = code === 'key.module-silent' ? 700 : 10_000;
+    const failed = withProgram(name, text, { kind: 'list' }, { timeout });
     await expect(failed).rejects.toMatchObject({ code, publicText: expect.stringContaining('/m.so') });
   });
 });
