@@ -43,6 +43,7 @@ export async function startPostfix(authPort: number): Promise<Postfix> {
     ...['smtpd_sasl_auth_enable = yes', 'smtpd_sasl_type = dovecot'],
     `smtpd_sasl_path = inet:127.0.0.1:${authPort}`,
     'smtpd_authorized_xclient_hosts = 127.0.0.1',
+    'smtpd_recipient_restrictions = check_recipient_access inline:{ { refused@partner.example = 550 5.1.1 no such user } }',
   ];
   const services = [
     `127.0.0.1:${port} inet n - n - - smtpd`,
