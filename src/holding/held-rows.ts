@@ -60,10 +60,10 @@ export function insertSettled(
     VALUES (${spool}, ${position}, ${state}, ${because}, ${mark}, ${at.getTime()})`;
 }
 
-/** Why it still waits; nothing where it does not. */
+/** Why it still waits. A row where that is another reason than before. */
 export function noteWaiting(spool: string, position: number, because: string): Statement {
   return sql`UPDATE held_recipient SET because = ${because}
-    WHERE spool = ${spool} AND position = ${position} AND because <> ${because}`;
+    WHERE spool = ${spool} AND position = ${position} AND because <> ${because} RETURNING position`;
 }
 
 const WAITS = sql`EXISTS (SELECT 1 FROM held_recipient r WHERE r.spool = held.spool AND NOT EXISTS
@@ -116,15 +116,10 @@ export async function readParts(
   return rows.map((row) => partOf(row, ofPart.get(String(row.spool)) ?? []));
 }
 
-/** How many mails wait, and when the first of them has waited long enough; null: none does. */
-export async function waitingMails(store: SqlStore): Promise<{ mails: number; firstExpiry: Date | null }> {
-  const [row] = await store.query(
-    sql`SELECT count(DISTINCT mail) AS mails, min(expires_at) AS at FROM held WHERE ${WAITS}`,
-  );
-  return {
-    mails: Number(row?.mails ?? 0),
-    firstExpiry: typeof row?.at === 'number' ? new Date(row.at) : null,
-  };
+/** How many parts there are, those that were settled a short while ago among them. */
+export async function countParts(store: SqlStore): Promise<number> {
+  const [row] = await store.query(sql`SELECT count(*) AS parts FROM held`);
+  return Number(row?.parts ?? 0);
 }
 
 /** Names of the sealed files that are still needed. */

@@ -1,0 +1,173 @@
+import { unreachable } from '../errors.ts';
+import type { MailId } from '../ids.ts';
+import type { MailToDeliver } from '../queue/ports.ts';
+import { addressOf } from './address.ts';
+import { failureReports, type ReportParts } from './failure-report.ts';
+import type { Choice, ChoiceOutcome, HeldMail, HeldMails } from './held-mail.ts';
+import { type HeldPart, isFrom, isOfMail, type PartRecipient, waits } from './held-rows.ts';
+import { type HeldStore, isWaiting } from './held-store.ts';
+import { inWords } from './in-words.ts';
+import { sentByOperatorMail } from './question.ts';
+import type { Releases } from './releases.ts';
+import type { Turns } from './turns.ts';
+
+export type HeldMailsParts = ReportParts & { held: HeldStore; releases: Releases; turns: Turns };
+
+export type Chosen = {
+  /** Addresses of those it is for; null: all who wait. */
+  recipients: readonly string[] | null;
+  /** For the log: an address, or an operator's login. */
+  by: string;
+  /** Somebody else than the sender has chosen, so that she is told what became of her mail. */
+  forSender?: boolean;
+};
+
+/** Mail that waits, for its sender and for operators: what there is, and what they choose. */
+export class WaitingMails implements HeldMails {
+  readonly #parts: HeldMailsParts;
+
+  constructor(parts: HeldMailsParts) {
+    this.#parts = parts;
+  }
+
+  async list({ from, limit }: { from: string | null; limit: number }): Promise<readonly HeldMail[]> {
+    const { held } = this.#parts;
+    const wanted = from === null ? null : addressOf(from);
+    const conditions = wanted === null ? [waits] : [waits, isFrom(wanted)];
+    const parts = await held.parts(conditions, { order: 'newest', limit });
+    const found = wanted === null ? parts : ofOneSpelling(parts, wanted.exact);
+    const mails = await Promise.all(
+      [...new Set(found.map(({ id }) => id))].map((id) => held.parts([isOfMail(id)])),
+    );
+    return mails.flatMap((one) => heldMail(one) ?? []);
+  }
+
+  async find(id: MailId): Promise<HeldMail | null> {
+    return heldMail(await this.#parts.held.parts([isOfMail(id)]));
+  }
+
+  async choose(id: MailId, choice: Choice, chosen: Chosen): Promise<ChoiceOutcome> {
+    const { held, turns } = this.#parts;
+    return turns.of(id, async () => {
+      const parts = await held.parts([isOfMail(id)]);
+      if (parts.length === 0) return { kind: 'unknown' };
+      const refused = refusalOf(parts, chosen.recipients) ?? (await this.#carryOut(parts, choice, chosen));
+      if (refused !== null) return { kind: 'refused', publicText: refused };
+      const mail = heldMail(await held.parts([isOfMail(id)]));
+      return mail === null ? { kind: 'unknown' } : { kind: 'done', mail };
+    });
+  }
+
+  /** @returns whole sentences where it was not done; null: it was */
+  async #carryOut(parts: readonly HeldPart[], choice: Choice, chosen: Chosen): Promise<string | null> {
+    const wanted = chosen.recipients === null ? null : new Set(chosen.recipients);
+    const meant = parts.flatMap((part) => {
+      const recipients = part.recipients.filter(
+        (one) => isWaiting(one) && (wanted === null || wanted.has(one.address)),
+      );
+      return recipients.length === 0 ? [] : [{ part, recipients }];
+    });
+    switch (choice) {
+      case 'wait':
+        return null;
+      case 'release':
+        for (const { part, recipients } of meant) {
+          await this.#parts.releases.tryNow(part, recipients, chosen.by);
+        }
+        return null;
+      case 'send-signed':
+        return this.#sendSigned(meant, chosen);
+      case 'discard':
+        for (const { part, recipients } of meant) {
+          if (!(await this.#discard(part, recipients, chosen))) return TOO_LATE;
+        }
+        return null;
+      default:
+        return unreachable(choice);
+    }
+  }
+
+  async #sendSigned(meant: readonly Meant[], { by, forSender }: Chosen): Promise<string | null> {
+    const { held, releases, ownMails } = this.#parts;
+    const forbidden = meant.filter(({ part }) => !part.readable);
+    if (forbidden.length > 0) {
+      const whom = forbidden.flatMap(({ recipients }) => recipients.map(({ address }) => address));
+      return `To ${inWords(whom)} the mail may not be sent unless it is encrypted (rule ${forbidden[0]?.part.terms.rule}). Nothing was sent.`;
+    }
+    // All of it is opened before any of it leaves: a key that is away changes nothing.
+    const opened = await Promise.all(
+      meant.map(async (one) => ({ ...one, readable: (await held.content(one.part)).readable })),
+    );
+    for (const { part, recipients, readable } of opened) {
+      // What the rule does not allow is not there; that was looked at before.
+      if (readable === null) return TOO_LATE;
+      const because = 'it was sent signed, not encrypted, as was chosen';
+      const leaving = releases.leaving(part, recipients, readable);
+      if (forSender === true) leaving.push(await ownMails.compose(sentByOperatorMail(part, recipients)));
+      if (!(await held.settle(part, recipients, { state: 'leaving', because, by }, leaving))) return TOO_LATE;
+    }
+    return null;
+  }
+
+  async #discard(
+    part: HeldPart,
+    recipients: readonly PartRecipient[],
+    { by, forSender }: Chosen,
+  ): Promise<boolean> {
+    const because =
+      forSender === true ? 'it was discarded by an administrator of the gateway' : 'it was discarded';
+    const told = recipients.map((one) => ({ ...one, because }));
+    const reports: MailToDeliver[] =
+      forSender === true ? failureReports(part, told, { expired: false, content: null }, this.#parts) : [];
+    return this.#parts.held.settle(part, recipients, { state: 'discarded', because, by }, reports);
+  }
+}
+
+type Meant = { part: HeldPart; recipients: readonly PartRecipient[] };
+
+const TOO_LATE =
+  'For somebody of those it was too late: the mail has left meanwhile, or its time is over. Look at it again.';
+
+function refusalOf(parts: readonly HeldPart[], wanted: readonly string[] | null): string | null {
+  const waiting = new Set(
+    parts.flatMap(({ recipients }) => recipients.filter(isWaiting).map(({ address }) => address)),
+  );
+  if (waiting.size === 0) {
+    return 'Nobody waits for this mail any more: it has left, was discarded, or its time is over.';
+  }
+  const others = wanted?.filter((address) => !waiting.has(address)) ?? [];
+  if (others.length > 0) return `${inWords(others)} does not wait for this mail. Nothing was changed.`;
+  return wanted?.length === 0 ? 'Nobody was chosen. Nothing was changed.' : null;
+}
+
+/** Whoever sees one person's mail sees nobody else's whose address differs in case alone. */
+function ofOneSpelling(parts: readonly HeldPart[], wanted: string): readonly HeldPart[] {
+  const spelt = ({ from }: HeldPart) => addressOf(from).exact;
+  const exact = parts.filter((part) => spelt(part) === wanted);
+  const [newest] = parts;
+  if (exact.length > 0 || newest === undefined) return exact;
+  return parts.filter((part) => spelt(part) === spelt(newest));
+}
+
+/** null: there are no parts. */
+export function heldMail(parts: readonly HeldPart[]): HeldMail | null {
+  const [first] = parts;
+  if (first === undefined) return null;
+  const waiting = parts.filter(({ recipients }) => recipients.some(isWaiting));
+  return {
+    ...{ id: first.id, from: first.from, login: first.login, subject: first.subject },
+    heldAt: first.heldAt,
+    expiresAt: first.expiresAt,
+    rule: [...new Set(parts.map(({ terms }) => terms.rule))].join(', '),
+    recipients: parts.flatMap(({ recipients }) =>
+      recipients.map(({ address, state, because }) => ({ address, state, because })),
+    ),
+    choices: waiting.length === 0 ? [] : choicesOf(waiting),
+  };
+}
+
+function choicesOf(waiting: readonly HeldPart[]): Choice[] {
+  return waiting.some(({ readable }) => readable)
+    ? ['send-signed', 'wait', 'discard', 'release']
+    : ['wait', 'discard', 'release'];
+}
