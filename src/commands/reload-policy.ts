@@ -25,10 +25,9 @@ export async function reloadPolicy(
     return;
   }
   const { policy } = loaded.config;
-  // By the listeners that there are: a rule for one that is not would be passed over, and the next one would decide.
-  const wrong = ruleChecks({ policy, submission: running.submission }).filter(
-    ({ severity }) => severity === 'error',
-  );
+  // By the listeners, the queue and the archives that there are: a rule for a listener that is not would be passed over, and the next one
+  // would decide.
+  const wrong = ruleChecks({ ...running, policy }).filter(({ severity }) => severity === 'error');
   for (const { path, text } of wrong) {
     const problem = `${file}: ${pathText(path)}: ${text} in the running gateway; restart it`;
     log.write({ event: 'policy.reload-refused', level: 'error', problem });

@@ -1,3 +1,4 @@
+import { archiveChecks } from './archive-checks.ts';
 import { httpChecks } from './http-checks.ts';
 import { listenerPlaces } from './listener-places.ts';
 import { isLoopback } from './loopback.ts';
@@ -27,6 +28,7 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
     ...directoryChecks(config),
     ...sourceChecks(config),
     ...queueChecks(config),
+    ...archiveChecks(config),
     ...publishingChecks(config),
     ...ruleChecks(config),
   ];

@@ -1,3 +1,4 @@
+import { archiveOf } from './archive-checks.ts';
 import type { CrossProblem } from './cross-checks.ts';
 import { names } from './name-checks.ts';
 import type { Sections } from './schema.ts';
@@ -44,6 +45,7 @@ export function ruleChecks(config: Partial<Sections>): CrossProblem[] {
       });
     }
     problems.push(...demandChecks(rule, path), ...waitingChecks(rule, path, config));
+    problems.push(...archiveOf(rule, path, config));
     if (rule.withoutCertificate === 'send-signed' && rule.sign === 'never') {
       problems.push({
         path: [...path, 'withoutCertificate'],

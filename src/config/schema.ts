@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { appendSection } from './append-schema.ts';
+import { archivesSection } from './archives-schema.ts';
 import { directorySection } from './directory-schema.ts';
 import type { Files } from './files.ts';
 import { httpSection } from './http-schema.ts';
@@ -148,6 +149,7 @@ export function configSchema(files: Files) {
     directory: directorySection(files),
     policy: policySection,
     queue: queueSection(files),
+    archives: archivesSection(files),
     publishing: publishingSection(files),
     http: httpSection(files),
     smime: z
