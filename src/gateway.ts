@@ -58,7 +58,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const revocation = opened.keep(await openRevocationFor(opening, trust));
     const policy = new PolicyInForce(config.policy);
     const judging = judgingParts(config, { keyring, revocation, clock });
-    const outbound = await openOutbound(opening, { judging, directory, policy, store });
+    const outbound = await openOutbound(opening, { judging, directory, policy, store, holding: null });
     const reading = await openReading(opening, {
       ...{ installation, keys, directory, certificates, trust, revocation, store },
     });

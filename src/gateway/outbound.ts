@@ -2,6 +2,7 @@ import type { Config } from '../config/load.ts';
 import type { JudgingParts } from '../pipeline/judge-submission.ts';
 import { outboundStory } from '../pipeline/outbound.ts';
 import type { CertificateDirectory, Clock, Keyring, OutboundStory } from '../pipeline/ports.ts';
+import type { Holding } from '../pipeline/waiting.ts';
 import type { Revocation } from '../revocation/open-revocation.ts';
 import { openDecisions } from '../store/decision-records.ts';
 import { deliveredVariants } from '../store/delivered.ts';
@@ -14,17 +15,19 @@ export type OutboundParts = {
   directory: CertificateDirectory;
   policy: PolicyInForce;
   store: SqlStore;
+  /** Where mail waits; null: nowhere, and no rule asks for it. */
+  holding: Holding | null;
 };
 
 /** The way out: what leaves, for whom, and how. */
 export async function openOutbound(
   { config, log, clock, opened }: Opening,
-  { judging, directory, policy, store }: OutboundParts,
+  { judging, directory, policy, store, holding }: OutboundParts,
 ): Promise<OutboundStory> {
   const decisions = await openDecisions(config.stateFolder, config.policy.recordDays, clock);
   if (decisions !== null) opened.keep(decisions.store);
   return outboundStory({
-    ...{ ...judging, directory, log },
+    ...{ ...judging, directory, holding, log },
     delivered: deliveredVariants(store, clock),
     get rules() {
       return policy.rules;
