@@ -1,4 +1,5 @@
 import { archiveChecks } from './archive-checks.ts';
+import { holdingChecks } from './holding-checks.ts';
 import { httpChecks } from './http-checks.ts';
 import { listenerPlaces } from './listener-places.ts';
 import { isLoopback } from './loopback.ts';
@@ -28,6 +29,7 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
     ...directoryChecks(config),
     ...sourceChecks(config),
     ...queueChecks(config),
+    ...holdingChecks(config),
     ...archiveChecks(config),
     ...publishingChecks(config),
     ...ruleChecks(config),

@@ -3,6 +3,7 @@ import { appendSection } from './append-schema.ts';
 import { archivesSection } from './archives-schema.ts';
 import { directorySection } from './directory-schema.ts';
 import type { Files } from './files.ts';
+import { holdingSection } from './holding-schema.ts';
 import { httpSection } from './http-schema.ts';
 import { imapSection } from './imap-schema.ts';
 import { keySection } from './key-schema.ts';
@@ -149,6 +150,7 @@ export function configSchema(files: Files) {
     directory: directorySection(files),
     policy: policySection,
     queue: queueSection(files),
+    holding: holdingSection,
     archives: archivesSection(files),
     publishing: publishingSection(files),
     http: httpSection(files),

@@ -68,6 +68,3 @@ export class AnswerAddresses {
     return Array.from(code.subarray(0, CODE_CHARACTERS), (octet) => ALPHABET[octet & 31]).join('');
   }
 }
-
-/** Longest local part of `queue.address` with which questions can be answered (RFC 5321 §4.5.3.1.1: 64 octets in all). */
-export const LONGEST_LOCAL_PART = 64 - 1 - 20 - 1 - CODE_CHARACTERS;
