@@ -17,23 +17,23 @@ export type Match = {
 /** Shortest text that names somebody; null: only whole addresses do. */
 export type Naming = { letters: number | null };
 
-/** A filter in the form in which many entries are compared with it. */
+/** A filter in the form in which many entries are compared with it: `names` says what of it names somebody. */
 export type PreparedFilter =
   | { kind: 'and' | 'or'; filters: readonly PreparedFilter[] }
   | { kind: 'not'; filter: PreparedFilter }
-  | { kind: 'equal'; attribute: string; values: readonly string[] }
-  | { kind: 'substrings'; attribute: string; pieces: Substrings }
+  | { kind: 'equal'; attribute: string; values: readonly string[]; names: boolean }
+  | { kind: 'substrings'; attribute: string; pieces: Substrings; names: readonly string[] }
   | { kind: 'present'; attribute: string }
   | { kind: 'undefined' };
 
 /** Once for each search. */
-export function prepared(filter: Filter): PreparedFilter {
+export function prepared(filter: Filter, naming: Naming): PreparedFilter {
   switch (filter.kind) {
     case 'and':
     case 'or':
-      return { kind: filter.kind, filters: filter.filters.map(prepared) };
+      return { kind: filter.kind, filters: filter.filters.map((each) => prepared(each, naming)) };
     case 'not':
-      return { kind: 'not', filter: prepared(filter.filter) };
+      return { kind: 'not', filter: prepared(filter.filter, naming) };
     case 'unsupported':
       return { kind: 'undefined' };
     default: {
@@ -43,13 +43,13 @@ export function prepared(filter: Filter): PreparedFilter {
       // Certificates are compared by nobody.
       if (attribute === CERTIFICATES) return { kind: 'undefined' };
       return filter.kind === 'equal'
-        ? preparedEquality(attribute, filter.value)
-        : preparedSubstrings(attribute, filter.pieces);
+        ? preparedEquality(attribute, filter.value, naming)
+        : preparedSubstrings(attribute, filter.pieces, naming);
     }
   }
 }
 
-function preparedEquality(attribute: string, value: string | null): PreparedFilter {
+function preparedEquality(attribute: string, value: string | null, { letters }: Naming): PreparedFilter {
   if (value === null) return { kind: 'undefined' };
   const values = [folded(value).trim()];
   if (attribute === 'mail') {
@@ -57,61 +57,65 @@ function preparedEquality(attribute: string, value: string | null): PreparedFilt
     const mailbox = parseMailbox(value);
     if (mailbox !== null) values.push(folded(`${mailbox.localPart}@${mailbox.domain}`));
   }
-  return { kind: 'equal', attribute, values };
+  const names = attribute === 'mail' || (letters !== null && attribute !== 'objectClass');
+  return { kind: 'equal', attribute, values, names };
 }
 
-function preparedSubstrings(attribute: string, pieces: Substrings | null): PreparedFilter {
-  if (pieces === null) return { kind: 'undefined' };
-  const { initial, any, final } = pieces;
-  return {
-    ...{ kind: 'substrings', attribute },
-    pieces: {
-      initial: initial === null ? null : folded(initial).trimStart(),
-      any: any.map(folded),
-      final: final === null ? null : folded(final).trimEnd(),
-    },
+function preparedSubstrings(attribute: string, written: Substrings | null, naming: Naming): PreparedFilter {
+  if (written === null) return { kind: 'undefined' };
+  const { initial, any, final } = written;
+  const pieces: Substrings = {
+    initial: initial === null ? null : folded(initial).trimStart(),
+    any: any.map(folded),
+    final: final === null ? null : folded(final).trimEnd(),
   };
+  return { kind: 'substrings', attribute, pieces, names: namingPieces(attribute, pieces, naming) };
 }
 
-export function match(filter: PreparedFilter, entry: Entry, naming: Naming): Match {
+/** Pieces that are long enough; of an address what stands before the @, since everybody has the domain. */
+function namingPieces(attribute: string, pieces: Substrings, { letters }: Naming): string[] {
+  if (letters === null || attribute === 'objectClass') return [];
+  return [pieces.initial, ...pieces.any, pieces.final]
+    .filter((piece) => piece !== null)
+    .map((piece) => (attribute === 'mail' ? piece.replace(/@[^@]*$/, '') : piece))
+    .filter((piece) => (piece.match(/[\p{L}\p{N}]/gu)?.length ?? 0) >= letters);
+}
+
+export function match(filter: PreparedFilter, entry: Entry): Match {
   switch (filter.kind) {
     case 'undefined':
       return { holds: null, names: false };
     case 'present':
       return { holds: filter.attribute === CERTIFICATES || entry.values.has(filter.attribute), names: false };
     case 'not': {
-      const { holds } = match(filter.filter, entry, naming);
+      const { holds } = match(filter.filter, entry);
       return { holds: holds === null ? null : !holds, names: false };
     }
     case 'and':
     case 'or':
-      return combined(filter, entry, naming);
+      return combined(filter, entry);
     case 'equal': {
       const values = entry.compared.get(filter.attribute) ?? [];
       const holds = values.some((value) => filter.values.includes(value));
-      return { holds, names: holds && equalityNames(filter.attribute, naming) };
+      return { holds, names: holds && filter.names };
     }
     case 'substrings': {
-      const { attribute, pieces } = filter;
+      const { attribute, pieces, names } = filter;
       const found = (entry.compared.get(attribute) ?? []).find((value) => fits(value, pieces));
       if (found === undefined) return { holds: false, names: false };
       const named = attribute === 'mail' ? found.slice(0, found.lastIndexOf('@')) : found;
-      return { holds: true, names: namingPieces(filter, naming).some((piece) => named.includes(piece)) };
+      return { holds: true, names: names.some((piece) => named.includes(piece)) };
     }
   }
 }
 
 /** RFC 4511 §4.5.1.7: false before undefined for `and`, true before undefined for `or`. Empty ones are true and false (RFC 4526). */
-function combined(
-  { kind, filters }: Extract<PreparedFilter, { kind: 'and' | 'or' }>,
-  entry: Entry,
-  naming: Naming,
-): Match {
+function combined({ kind, filters }: Extract<PreparedFilter, { kind: 'and' | 'or' }>, entry: Entry): Match {
   const decisive = kind === 'or';
   let holds: boolean | null = !decisive;
   let names = false;
   for (const filter of filters) {
-    const each = match(filter, entry, naming);
+    const each = match(filter, entry);
     if (each.holds === decisive) {
       holds = decisive;
       // Of alternatives that hold one that names is enough; it has to be looked for.
@@ -126,39 +130,37 @@ function combined(
  * Whether a filter can name anybody at all, whoever there is: where it cannot, its client is told so, and the answer must not tell what
  * the filter would have found.
  */
-export function canName(filter: PreparedFilter, naming: Naming): boolean {
+export function canName(filter: PreparedFilter): boolean {
   switch (filter.kind) {
     case 'and':
     case 'or':
-      return filter.filters.some((each) => canName(each, naming));
+      return filter.filters.some(canName);
     case 'equal':
-      return equalityNames(filter.attribute, naming);
+      return filter.names;
     case 'substrings':
-      return namingPieces(filter, naming).length > 0;
+      return filter.names.length > 0;
     default:
       return false;
   }
 }
 
-function equalityNames(attribute: string, { letters }: Naming): boolean {
-  if (attribute === 'mail') return true;
-  return letters !== null && attribute !== 'objectClass';
-}
-
-/** Pieces that are long enough; of an address what stands before the @, since everybody has the domain. */
-function namingPieces(
-  { attribute, pieces }: Extract<PreparedFilter, { kind: 'substrings' }>,
-  { letters }: Naming,
-): string[] {
-  if (letters === null || attribute === 'objectClass') return [];
-  return [pieces.initial, ...pieces.any, pieces.final]
-    .filter((piece) => piece !== null)
-    .map((piece) => (attribute === 'mail' ? piece.replace(/@[^@]*$/, '') : piece))
-    .filter((piece) => lettersOf(piece) >= letters);
-}
-
-function lettersOf(text: string): number {
-  return text.match(/[\p{L}\p{N}]/gu)?.length ?? 0;
+/**
+ * The addresses, folded, of which one is that of every entry of which the filter holds; null: it does not say so. What another gateway
+ * asks is found by these.
+ */
+export function addressesIn(filter: PreparedFilter): readonly string[] | null {
+  switch (filter.kind) {
+    case 'equal':
+      return filter.attribute === 'mail' ? filter.values : null;
+    case 'and':
+      return filter.filters.map(addressesIn).find((found) => found !== null) ?? null;
+    case 'or': {
+      const all = filter.filters.map(addressesIn);
+      return all.includes(null) ? null : all.flatMap((found) => found ?? []);
+    }
+    default:
+      return null;
+  }
 }
 
 /** RFC 4517 §4.2.13: the pieces one after another. */

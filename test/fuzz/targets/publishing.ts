@@ -3,7 +3,7 @@ import { children, readWhole } from '../../../src/asn1/reader.ts';
 import { parseDn, relativeDn } from '../../../src/pki/dn.ts';
 import { entryOf } from '../../../src/publishing/ldap/entry.ts';
 import { readFilter } from '../../../src/publishing/ldap/filter.ts';
-import { canName, match, prepared } from '../../../src/publishing/ldap/matching.ts';
+import { addressesIn, canName, match, prepared } from '../../../src/publishing/ldap/matching.ts';
 import { messageLength } from '../../../src/publishing/ldap/message-length.ts';
 import { readRequest } from '../../../src/publishing/ldap/request.ts';
 import {
@@ -71,17 +71,20 @@ export const publishingTargets: readonly FuzzTarget[] = [
         seeds: FILTERS,
         run(input) {
           const filter = readFilter(readWhole(input, 'BER'));
-          const ready = prepared(filter);
+          const [exactly, nearly] = [prepared(filter, { letters: null }), prepared(filter, { letters: 3 })];
+          const addresses = addressesIn(nearly);
           const found = entries.map((entry) => {
-            const exact = match(ready, entry, { letters: null });
-            const near = match(ready, entry, { letters: 3 });
+            const exact = match(exactly, entry);
+            const near = match(nearly, entry);
+            const mail = entry.compared.get('mail')?.[0] ?? '';
+            holds(
+              near.holds !== true || addresses?.includes(mail) !== false,
+              'who is found has one of the addresses',
+            );
             holds(exact.holds === near.holds, 'what holds does not depend on who is named');
             holds(!near.names || near.holds === true, 'who is named is found');
             holds(!exact.names || near.names, 'a whole address names in any case');
-            holds(
-              !near.names || canName(ready, { letters: 3 }),
-              'nobody is named by a filter that names nobody',
-            );
+            holds(!near.names || canName(nearly), 'nobody is named by a filter that names nobody');
             if (near.names) {
               const said = strings(readWhole(input, 'BER')).map((text) =>
                 text.normalize('NFKC').toLowerCase(),
