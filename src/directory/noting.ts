@@ -22,18 +22,23 @@ import { countsAgainstOthers } from './usable.ts';
 /** A certificate that comes by mail or from a remote source. */
 export type Finding = Newcomer & { trust: Candidate['trust'] };
 
+type NotingParts = { store: SqlStore; pinned: PinnedFiles; log: Log; noted?: (address: string) => void };
+
 /** Takes certificates into the directory that nobody has vouched for: as change.ts allows, or they wait for a person. */
 export class Noting {
   readonly #store: SqlStore;
   readonly #pinned: PinnedFiles;
   readonly #log: Log;
+  readonly #noted: (address: string) => void;
   /** The last finding under way for an address. */
   readonly #turns = new Map<string, Promise<void>>();
 
-  constructor({ store, pinned, log }: { store: SqlStore; pinned: PinnedFiles; log: Log }) {
+  /** @param noted told of each address for which a certificate is used from now on, or is trusted more */
+  constructor({ store, pinned, log, noted = () => undefined }: NotingParts) {
     this.#store = store;
     this.#pinned = pinned;
     this.#log = log;
+    this.#noted = noted;
   }
 
   /** Findings of one address are judged one after the other: only one can be the first. */
@@ -59,6 +64,8 @@ export class Noting {
       const state = judged === 'pending' || (await this.#isOfDistrustedKey(certificate)) ? 'pending' : judged;
       if (known !== undefined) {
         await this.#store.query(updateSeen(known.id, newcomer, state, now));
+        if (state === 'current' && (known.state !== 'current' || known.trust !== trust))
+          this.#noted(key.exact);
         return;
       }
       // A flood of forged mails must not fill the disk, nor push out what a person has to see.
@@ -72,6 +79,7 @@ export class Noting {
       ]);
       if (inserted !== undefined && inserted.length > 0) {
         this.#tell(key.exact, certificate.fingerprint, state, trust);
+        if (state === 'current') this.#noted(key.exact);
         return;
       }
     }

@@ -34,11 +34,11 @@ export class SqlDirectory implements CertificateDirectory {
   readonly #noting: Noting;
   readonly #remote: RemoteLookups | null;
 
-  constructor({ store, pinned = noPinnedFiles, clock, log, remote }: DirectoryParts) {
+  constructor({ store, pinned = noPinnedFiles, clock, log, remote, noted }: DirectoryParts) {
     this.#store = store;
     this.#pinned = pinned;
     this.#clock = clock;
-    this.#noting = new Noting({ store, pinned, log });
+    this.#noting = new Noting({ store, pinned, log, ...(noted === undefined ? {} : { noted }) });
     this.#remote = remote ?? null;
   }
 
@@ -136,6 +136,8 @@ export type DirectoryParts = {
   log: Log;
   /** null or absent: nobody else is asked. */
   remote?: RemoteLookups | null;
+  /** Told of each address for which a certificate is used from now on, or is trusted more. */
+  noted?(address: string): void;
 };
 
 /** Reading a mailbox again must not write to the disk for every mail in it. */

@@ -3,32 +3,44 @@ import { limits } from '../../limits.ts';
 import { printable } from '../../log/printable.ts';
 import type { AddressKey } from '../address-key.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
-import { OF_ADDRESS_ALONE, type RemoteAnswer, type RemoteSource } from './remote-source.ts';
+import { OF_ADDRESS_ALONE, type RemoteAnswer } from './remote-source.ts';
 import { Turns } from './turns.ts';
 
 /** How one question ended. `milliseconds`: how long it took. */
-export type Asked =
-  | { kind: 'answered'; answer: RemoteAnswer; milliseconds: number }
+export type Asked<Answer = RemoteAnswer> =
+  | { kind: 'answered'; answer: Answer; milliseconds: number }
   | { kind: 'failed'; reason: string; milliseconds: number }
   /** It was not asked: it has failed too often just now, or its turn did not come in time. */
   | { kind: 'not-asked'; reason: string };
 
-export type AskedSourceParts = {
+/** Whoever can be asked. */
+export type Askable<Question, Answer> = {
+  readonly name: string;
+  readonly timeoutMs: number;
+  /** @throws SealgateError (temporary): there is no answer; see `OF_ADDRESS_ALONE` */
+  ask(question: Question, signal: AbortSignal): Promise<Answer>;
+};
+
+export type AskedSourceParts<Source> = {
   /** Of the breaker. */
   failures: number;
   retryMs: number;
   /** Told when the breaker opens (with the reason) and when it closes (null). */
-  onChange(source: RemoteSource, openedBy: string | null): void;
+  onChange(source: Source, openedBy: string | null): void;
 };
 
 /** One source with all that keeps it from holding mail up: its time limit, its breaker, a bound of questions at once. */
-export class AskedSource {
-  readonly source: RemoteSource;
+export class AskedSource<
+  Question = AddressKey,
+  Answer = RemoteAnswer,
+  Source extends Askable<Question, Answer> = Askable<Question, Answer>,
+> {
+  readonly source: Source;
   readonly #breaker: Breaker;
   readonly #turns = new Turns(limits.directory.questionsToSource);
-  readonly #onChange: AskedSourceParts['onChange'];
+  readonly #onChange: AskedSourceParts<Source>['onChange'];
 
-  constructor(source: RemoteSource, { failures, retryMs, onChange }: AskedSourceParts) {
+  constructor(source: Source, { failures, retryMs, onChange }: AskedSourceParts<Source>) {
     this.source = source;
     this.#breaker = new Breaker(failures, retryMs);
     this.#onChange = onChange;
@@ -39,20 +51,20 @@ export class AskedSource {
   }
 
   /** Never rejects, and takes no longer than the source's time limit and until `signal`. */
-  async ask(key: AddressKey, signal: AbortSignal): Promise<Asked> {
+  async ask(question: Question, signal: AbortSignal): Promise<Asked<Answer>> {
     if (!(await this.#turns.take(signal)))
       return { kind: 'not-asked', reason: 'its turn did not come in time' };
     try {
       if (!this.#breaker.mayAsk(performance.now())) {
         return { kind: 'not-asked', reason: 'it has failed several times just now' };
       }
-      return await this.#askNow(key, signal);
+      return await this.#askNow(question, signal);
     } finally {
       this.#turns.give();
     }
   }
 
-  async #askNow(key: AddressKey, signal: AbortSignal): Promise<Asked> {
+  async #askNow(question: Question, signal: AbortSignal): Promise<Asked<Answer>> {
     const began = performance.now();
     const took = () => Math.round(performance.now() - began);
     const inTime = new AbortController();
@@ -65,7 +77,7 @@ export class AskedSource {
     inTime.signal.addEventListener('abort', () => late.reject(new Error('no answer in time')));
     try {
       // What it does with the signal is its own affair: nobody waits longer.
-      const asked = this.source.ask(key, inTime.signal);
+      const asked = this.source.ask(question, inTime.signal);
       asked.catch(() => undefined);
       const answer = await Promise.race([asked, late.promise]);
       if (this.#breaker.succeeded()) this.#onChange(this.source, null);

@@ -52,7 +52,7 @@ export type Refreshed = { missing: string | null; learnt: boolean };
  */
 export class RemoteLookups {
   readonly #parts: RemoteParts;
-  readonly #sources: readonly AskedSource[];
+  readonly #sources: readonly AskedRemote[];
   readonly #parsed = new ParsedCertificates();
   readonly #underWay = new Map<string, Promise<Refreshed>>();
   #cleanedAt = Number.NEGATIVE_INFINITY;
@@ -61,7 +61,8 @@ export class RemoteLookups {
     this.#parts = parts;
     const { failures, retryMs } = parts.settings;
     this.#sources = parts.sources.map(
-      (source) => new AskedSource(source, { failures, retryMs, onChange: (...told) => this.#tell(...told) }),
+      (source): AskedRemote =>
+        new AskedSource(source, { failures, retryMs, onChange: (...told) => this.#tell(...told) }),
     );
   }
 
@@ -97,7 +98,7 @@ export class RemoteLookups {
     );
   }
 
-  async #refresh(covering: readonly AskedSource[], key: AddressKey, noting: Noting): Promise<Refreshed> {
+  async #refresh(covering: readonly AskedRemote[], key: AddressKey, noting: Noting): Promise<Refreshed> {
     const { store, clock, settings } = this.#parts;
     const rows = await askingDirectory(() => store.query(selectAnswers(key.exact, clock().getTime())));
     const answered = new Set(rows.map(({ source }) => text(source)));
@@ -113,7 +114,7 @@ export class RemoteLookups {
     return { missing: missing.length === 0 ? null : missing.join('; '), learnt: true };
   }
 
-  async #ask(one: AskedSource, key: AddressKey, signal: AbortSignal, noting: Noting): Promise<Asked> {
+  async #ask(one: AskedRemote, key: AddressKey, signal: AbortSignal, noting: Noting): Promise<Asked> {
     const asked = await one.ask(key, signal);
     if (asked.kind === 'answered') {
       await noting.inTurn(key.exact, () =>
@@ -186,6 +187,8 @@ export class RemoteLookups {
     );
   }
 }
+
+type AskedRemote = AskedSource<AddressKey, RemoteAnswer, RemoteSource>;
 
 type Trusted = { certificate: Certificate; trust: Finding['trust'] };
 
