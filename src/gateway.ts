@@ -2,6 +2,7 @@ import type { Config } from './config/load.ts';
 import { completeRows } from './directory/complete-rows.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
 import { openDirectory } from './gateway/directory.ts';
+import { type HoldingSide, openHolding } from './gateway/holding.ts';
 import { startHttpListeners } from './gateway/http.ts';
 import { openKeys } from './gateway/keys.ts';
 import { loadListenerTls } from './gateway/listener-tls.ts';
@@ -54,22 +55,29 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const { keyring } = keys;
     const queue = await openQueue(opening, keys.sources);
     const trust = await loadTrust(config.trust);
-    const directory = await openDirectory(opening, { certificates, pinned, trust, outages: store });
+    let waiting: HoldingSide | null = null;
+    const noted = (address: string) => waiting?.told(address);
+    const directory = await openDirectory(opening, { certificates, pinned, trust, outages: store, noted });
     const revocation = opened.keep(await openRevocationFor(opening, trust));
     const policy = new PolicyInForce(config.policy);
     const judging = judgingParts(config, { keyring, revocation, clock });
-    const outbound = await openOutbound(opening, { judging, directory, policy, store, holding: null });
+    if (queue !== null) waiting = openHolding(opening, { queue, installation, judging, directory });
+    const outbound = await openOutbound(opening, {
+      ...{ judging, directory, policy, store },
+      holding: waiting?.holding ?? null,
+    });
     const reading = await openReading(opening, {
       ...{ installation, keys, directory, certificates, trust, revocation, store },
     });
     const listening = { ports: new Ports(), tls: await loadListenerTls(config.tls) };
     const { ports } = listening;
-    await queue?.start();
-    await startMailListeners(opening, { outbound, reading, installation }, listening);
+    await queue?.start(waiting === null ? [] : [waiting.files]);
+    waiting?.start();
+    await startMailListeners(opening, { outbound, reading, installation, waiting }, listening);
     const { standing } = revocation;
     const people = publishedPeople(opening, { keys: keys.sources, standing });
     await startLdapListeners(opening, people, listening);
-    await startHttpListeners(opening, { people }, listening);
+    await startHttpListeners(opening, { ...{ people, held: waiting } }, listening);
     ports.tell(log);
     return {
       port: (listener) => ports.of(listener),

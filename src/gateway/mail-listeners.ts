@@ -6,6 +6,7 @@ import type { OutboundStory } from '../pipeline/ports.ts';
 import { startPop3Listener } from '../pop3-proxy/listener.ts';
 import { startSubmissionListener } from '../smtp-in/listener.ts';
 import type { Installation } from '../store/installation.ts';
+import type { HoldingSide } from './holding.ts';
 import type { ListenerTls } from './listener-tls.ts';
 import type { Closable, Opening } from './opening.ts';
 import type { Listening } from './ports.ts';
@@ -16,19 +17,21 @@ export type MailListenerParts = {
   outbound: OutboundStory;
   reading: ReadingSide;
   installation: Installation;
+  /** Takes answers to the gateway’s questions; null: it asks none. */
+  waiting: Pick<HoldingSide, 'ownMailbox'> | null;
 };
 
 /** Mail clients are taken from here on, and their mail servers called for them. */
 export async function startMailListeners(
   { config, log, opened }: Opening,
-  { outbound, reading, installation }: MailListenerParts,
+  { outbound, reading, installation, waiting }: MailListenerParts,
   { ports, tls }: Listening,
 ): Promise<void> {
   const shared = { tls, log, hostname: config.hostname, failedLogins: new FailedLogins() };
   const running = (listener: ProxyListener, started: Closable & { port: number }) =>
     ports.add(listener, opened.keep(started).port);
   for (const listener of config.submission) {
-    running(listener, await startSubmission(listener, shared, outbound));
+    running(listener, await startSubmission(listener, shared, outbound, waiting));
   }
   for (const listener of config.imap) {
     running(listener, await startImap(listener, shared, reading, installation));
@@ -45,12 +48,18 @@ type Shared = {
   failedLogins: FailedLogins;
 };
 
-function startSubmission(listener: Config['submission'][number], shared: Shared, story: OutboundStory) {
+function startSubmission(
+  listener: Config['submission'][number],
+  shared: Shared,
+  story: OutboundStory,
+  waiting: MailListenerParts['waiting'],
+) {
   const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
   return startSubmissionListener({
     ...common(listener, shared),
     ...{ upstream: mailServerOf(listener), story, maxMessageOctets },
     ...(assumeLogin === null ? {} : { assumeLogin }),
+    ...(waiting === null ? {} : { ownMailbox: waiting.ownMailbox }),
   });
 }
 

@@ -1,7 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
-import type { Clock, Keyring, Origin, OwnMailbox, Submission } from '../pipeline/ports.ts';
+import type { Keyring, Origin, OwnMailbox, Submission } from '../pipeline/ports.ts';
 import type { OwnMails } from '../queue/own-mail.ts';
 import type { Queue } from '../queue/ports.ts';
 import type { Mailbox } from '../smtp/envelope.ts';
@@ -22,7 +22,6 @@ export type AnswersParts = {
   keyring: Pick<Keyring, 'addressesOf'>;
   ownMails: Pick<OwnMails, 'compose'>;
   queue: Pick<Queue, 'enqueue'>;
-  clock: Clock;
   log: Log;
 };
 
