@@ -395,6 +395,8 @@ export const limits = {
     deliveries: 100_000,
     /** Of one connection to the mail server. */
     mailsOfConnection: 50,
+    /** Octets of a mail that comes back whole in a report; of a larger one its header does. */
+    returnedOctets: 1024 * 1024,
   },
   /** Connections to the mail servers of archives. */
   imapOut: {

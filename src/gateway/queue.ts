@@ -9,9 +9,10 @@ import { OwnMails } from '../queue/own-mail.ts';
 import type { Courier } from '../queue/ports.ts';
 import { SmtpCourier } from '../queue/smtp-courier.ts';
 import { SpoolFolder } from '../queue/spool-folder.ts';
+import { spoolReferences } from '../queue/spool-references.ts';
 import { Principal } from '../sasl/principal.ts';
 import { openQueueStore } from '../store/queue-migrations.ts';
-import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
+import type { SqlStore } from '../store/sql-store.ts';
 import type { Opening } from './opening.ts';
 
 /** What the gateway keeps and delivers by itself. */
@@ -23,12 +24,8 @@ export type OwnQueue = {
   ownMails: OwnMails;
   /** Takes what goes into mailboxes; without one that waits. To be said before `start`. */
   appendBy(courier: Courier): void;
-  /**
-   * Begins to deliver.
-   *
-   * @param references statements that select every name of a file in the spool that others have rows for, each in its one column
-   */
-  start(references?: readonly Statement[]): Promise<void>;
+  /** Begins to deliver, after files without a row were swept (spool-references.ts). */
+  start(): Promise<void>;
 };
 
 /** Mailboxes of archives that are written to at once. */
@@ -63,8 +60,8 @@ export async function openQueue(
     appendBy(courier) {
       append = courier;
     },
-    async start(references = []) {
-      const files = await spool.sweep(await namesOf(store, references), clock());
+    async start() {
+      const files = await spool.sweep(await spoolReferences(store), clock());
       if (files > 0) log.write({ event: 'queue.swept', level: 'info', files });
       const running = new Deliverer({
         ...{ store, spool, queue, ownMails, hostname, clock, log, server: settings.server.host },
@@ -118,9 +115,4 @@ function serverOf(server: NonNullable<Opening['config']['queue']>['server']) {
 /** One character an octet, as credentials carry it. */
 function octetsOf(password: Secret): Secret {
   return new Secret(Buffer.from(password.reveal(), 'utf8').toString('latin1'));
-}
-
-async function namesOf(store: SqlStore, references: readonly Statement[]): Promise<ReadonlySet<string>> {
-  const all = await store.transaction([sql`SELECT spool FROM delivery`, ...references]);
-  return new Set(all.flat().flatMap((row) => Object.values(row).map(String)));
 }

@@ -77,7 +77,7 @@ async function outcomesOf(
     recipients.map((recipient): DeliveryOutcome => ({ recipient, kind, reply: null, because }));
   let octets: Buffer;
   try {
-    octets = await spool.read(delivery.id);
+    octets = await spool.read(delivery.id, mail);
   } catch (error) {
     if (!(error instanceof SealgateError)) throw error;
     const kind = error.duration === 'permanent' ? 'failed' : 'later';

@@ -1,3 +1,4 @@
+import { limits } from '../limits.ts';
 import { hazardsIn } from '../mail/canonical.ts';
 import { messageHeader, textPart } from '../mail/text-message.ts';
 import { newBoundary } from '../smime/boundary.ts';
@@ -142,12 +143,14 @@ function diagnosis({ code, lines }: Reply): string {
 
 /**
  * RFC 3461 §4.3: the whole mail where RET says so, else its header. RFC 8689 §5: of what must leave by TLS only, never more than the
- * header comes back.
+ * header comes back. A mail so large that the report might be refused for it does not come back whole either.
  */
 function returnedPart({ delivery, original }: DeliveryReport, wide: boolean): Buffer | null {
   if (original === null) return null;
   const whole =
-    parameterValue(delivery.mailParameters, 'RET')?.toUpperCase() === 'FULL' && delivery.requireTls === 'no';
+    parameterValue(delivery.mailParameters, 'RET')?.toUpperCase() === 'FULL' &&
+    delivery.requireTls === 'no' &&
+    original.length <= limits.queue.returnedOctets;
   const end = original.indexOf('\r\n\r\n');
   const octets = whole ? original : original.subarray(0, end === -1 ? original.length : end + 2);
   const { eightBit } = hazardsIn(octets);

@@ -113,12 +113,8 @@ export async function readDeliveries(
     sql`SELECT * FROM delivery WHERE spool IN (${chosen}) ORDER BY enqueued_at, spool`,
     sql`SELECT * FROM delivery_recipient WHERE spool IN (${chosen}) ORDER BY spool, position`,
   ]);
-  return rows.map((row) =>
-    deliveryOf(
-      row,
-      recipients.filter(({ spool }) => spool === row.spool),
-    ),
-  );
+  const byDelivery = Map.groupBy(recipients, ({ spool }) => spool);
+  return rows.map((row) => deliveryOf(row, byDelivery.get(row.spool ?? null) ?? []));
 }
 
 function deliveryOf(row: Row, recipients: readonly Row[]): Delivery {

@@ -70,8 +70,8 @@ export interface Queue {
 export interface SealedSpool {
   /** On the disk, with its folder, when the promise resolves. No private key is used. @throws SealgateError `queue.spool`, temporary */
   write(octets: Buffer): Promise<string>;
-  /** @throws SealgateError `queue.spool`, `key.unavailable` (temporary); `queue.damaged` (permanent) */
-  read(name: string): Promise<Buffer>;
+  /** @param usedFor in the audit trail of the key. @throws SealgateError `queue.spool`, `key.unavailable` (temporary); `queue.damaged` (permanent) */
+  read(name: string, usedFor?: MailId): Promise<Buffer>;
   /** One that is not there is none to remove. Never rejects. */
   remove(name: string): Promise<void>;
 }

@@ -117,6 +117,8 @@ function verdictOn(upstream: Upstream, answer: Answer): Verdict {
   const { reply } = answer;
   const because = `the mail server said: ${summary(reply)}`;
   if (isCompleted(reply)) return { kind: 'delivered', reply, because };
+  // RFC 4954 §6: the gateway has to log in, or to log in otherwise. That is for its administrator to mend, and no fault of the mail.
+  if (/^53[0-8]$/.test(String(reply.code))) return { kind: 'later', reply, because };
   if (replyClass(reply) === 'permanent') return { kind: 'failed', reply, because };
   if (replyClass(reply) === 'intermediate') upstream.abandon();
   return { kind: 'later', reply, because };

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SealgateError } from '../errors.ts';
+import type { MailId } from '../ids.ts';
 import type { OwnKey } from './own-key.ts';
 import type { SealedSpool } from './ports.ts';
 
@@ -61,7 +62,7 @@ export class SpoolFolder implements SealedSpool {
     return name;
   }
 
-  async read(name: string): Promise<Buffer> {
+  async read(name: string, usedFor?: MailId): Promise<Buffer> {
     if (!NAME.test(name)) throw damaged();
     let sealed: Buffer;
     try {
@@ -69,7 +70,7 @@ export class SpoolFolder implements SealedSpool {
     } catch (error) {
       throw codeOf(error) === 'ENOENT' ? damaged() : unusable(error);
     }
-    const opened = await this.#key.open(sealed);
+    const opened = await this.#key.open(sealed, usedFor);
     const expected = prefix(name);
     if (opened === null || !opened.subarray(0, expected.length).equals(expected)) throw damaged();
     return opened.subarray(expected.length);

@@ -7,7 +7,8 @@ export const QUEUE = 'queue.sqlite';
 
 /**
  * What the gateway has accepted and not delivered yet: mail on its way (`delivery`), and mail that waits. A file of its own, in which nothing may
- * be lost; the octets of the mails are in sealed files beside it, each named by one row.
+ * be lost; the octets of the mails are in sealed files beside it, each named by a row, in a column `spool`: files that no such column names
+ * are swept.
  */
 export const queueMigrations: readonly Migration[] = [
   {

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { dueDeliveries, nextDue, readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
+import { spoolReferences } from '../../src/queue/spool-references.ts';
 import { sql } from '../../src/store/sql-store.ts';
 import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
 
@@ -76,4 +77,11 @@ test('a mail that waits for its time can begin before it, and be taken back', as
   await q.queue.withdraw([two]);
   expect(await dueDeliveries(q.store, 'smtp', notBefore, 10)).toEqual([one]);
   expect(await files()).toEqual([one]);
+});
+
+test('a file is referred to by whatever table has its name', async () => {
+  const [id = ''] = await q.queue.enqueue([mailTo(q)]);
+  await q.store.query(sql`CREATE TABLE another (spool TEXT PRIMARY KEY)`);
+  await q.store.query(sql`INSERT INTO another VALUES ('elsewhere')`);
+  expect(await spoolReferences(q.store)).toEqual(new Set([id, 'elsewhere']));
 });

@@ -88,6 +88,7 @@ test('each recipient has an outcome of her own', async () => {
 
 test.each([
   ['MAIL for good', { MAIL: '550 5.7.1 no\r\n' }, ['failed 550', 'failed 550']],
+  ['MAIL for want of a login', { MAIL: '530 5.7.0 log in\r\n' }, ['later 530', 'later 530']],
   ['MAIL for now', { MAIL: '451 4.3.0 later\r\n' }, ['later 451', 'later 451']],
   ['every recipient', { RCPT: '550 5.1.1 no\r\n' }, ['failed 550', 'failed 550']],
   ['DATA', { DATA: '554 5.5.1 no\r\n' }, ['failed 554', 'failed 554']],
