@@ -270,6 +270,10 @@ type QueueEvent =
       reason: string;
       reported: boolean;
     }
+  /** The mail did not leave, and its copy goes into the archive all the same. */
+  | { event: 'archive.not-taken-back'; level: 'error'; mail: MailId; reason: string }
+  /** Nobody is told what a rule decided; the mail has gone its way. */
+  | { event: 'queue.notice-lost'; level: 'error'; mail: MailId; reason: string }
   /** A copy lies in an archive. `uid`: UIDVALIDITY and UID, or `-` where the server does not say. */
   | { event: 'archive.stored'; level: 'info'; mail: MailId; archive: string; uid: string }
   /** Files of mails that were never accepted: their client was refused, or the gateway crashed before its answer. */

@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { type Reply, summary } from '../smtp/reply.ts';
+import { type ArchiveCopies, type KeptCopies, NO_COPIES } from './archive-copies.ts';
 import { DeliveryMemory } from './delivery-memory.ts';
 import { heldReply, type Stop, stopReply } from './partial-hand-over.ts';
 import type {
@@ -24,7 +25,16 @@ export type HandOverParts = {
   delivered: DeliveredVariants;
   /** Where mail waits; null or absent: nowhere. */
   holding?: Holding | null;
+  /** Where copies go; null or absent: nowhere. */
+  archives?: ArchiveCopies | null;
   log: Log;
+};
+
+export type HandedOver = SubmissionOutcome & {
+  /** Who has the mail, from this attempt or an earlier one. */
+  has: readonly Recipient[];
+  /** For whom it is kept now. */
+  waits: readonly Recipient[];
 };
 
 /**
@@ -43,8 +53,9 @@ export async function handOverAll(
   submission: Submission,
   { variants, waiting }: PreparedMessages,
   upstream: HandOver,
-  { delivered, holding = null, log }: HandOverParts,
-): Promise<SubmissionOutcome> {
+  parts: HandOverParts,
+): Promise<HandedOver> {
+  const { delivered, holding = null, log } = parts;
   const all = [...variants.flatMap(({ recipients }) => recipients), ...waiting.flatMap(whoWait)];
   const memory = new DeliveryMemory(submission, delivered, log);
   // One recipient is never delivered in part: the common case pays for no look-up.
@@ -53,7 +64,7 @@ export async function handOverAll(
   const held = stillWaiting(earlier, waiting);
   const done: Recipient[] = all.filter((one) => earlier.has(one));
   const retry = { safe: true };
-  const stopped = (stop: Stop, missing: readonly Recipient[]): SubmissionOutcome => {
+  const stopped = (stop: Stop, missing: readonly Recipient[]): HandedOver => {
     const reply = stopReply(stop, { done, missing, retryIsSafe: retry.safe }, submission.id);
     log.write({
       event: 'mail.refused',
@@ -62,11 +73,11 @@ export async function handOverAll(
       code: stop.kind === 'not-kept' ? stop.refusal.code : `upstream.${stop.kind}`,
       reason: stop.kind === 'unreachable' ? `${summary(reply)} (${stop.reason})` : summary(reply),
     });
-    return { kind: 'refused', reply };
+    return { kind: 'refused', reply, has: done, waits: [] };
   };
   let last: Reply | null = null;
   for (const [index, prepared] of rest.entries()) {
-    const outcome = await handOver(prepared, submission, done.length === 0, upstream, log);
+    const outcome = await handOver(prepared, submission, done.length === 0, upstream, parts);
     if (outcome.kind !== 'accepted') {
       const missing = rest.slice(index).flatMap(({ recipients }) => recipients);
       return stopped(outcome, [...missing, ...held.flatMap(whoWait)]);
@@ -81,7 +92,8 @@ export async function handOverAll(
     if (stop !== null) return stopped(stop, held.flatMap(whoWait));
   }
   if (rest.length + Math.min(held.length, 1) > 1 || earlier.size > 0) await memory.forget(all);
-  if (last !== null) return { kind: 'accepted', reply: last };
+  const standing = { has: done, waits: held.flatMap(whoWait) };
+  if (last !== null) return { kind: 'accepted', reply: last, ...standing };
   const reply =
     held.length > 0
       ? heldReply(
@@ -90,7 +102,7 @@ export async function handOverAll(
           submission.id,
         )
       : ownReply(250, '2.0.0', 'Every recipient already has this message', submission.id);
-  return { kind: 'accepted', reply };
+  return { kind: 'accepted', reply, ...standing };
 }
 
 /** All that waits, or nothing. Thrown while nobody has anything; after that it is a reason to stop. */
@@ -135,18 +147,21 @@ function stillWaiting(earlier: ReadonlySet<Recipient>, waiting: readonly MailToH
 
 /** One variant. While nobody has anything a failure to make it is thrown; after that it is a reason to stop. */
 async function handOver(
-  { make, rule, ...variant }: PreparedVariant,
-  { id: mail, origin }: Submission,
+  { make, rule, appendTo, ...variant }: PreparedVariant,
+  submission: Submission,
   isFirst: boolean,
   upstream: HandOver,
-  log: Log,
+  { archives = null, log }: HandOverParts,
 ): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' }>> {
+  const { id: mail, origin } = submission;
   let octets: Buffer;
+  let copies: KeptCopies;
   try {
     octets = await make();
+    copies = await keepCopies({ ...variant, appendTo, octets }, submission, archives);
   } catch (error) {
     if (isFirst) throw error;
-    logDefect(log, error);
+    if (!(error instanceof SealgateError)) logDefect(log, error);
     return { kind: 'failed', refusal: refusalOf(error) };
   }
   const recipients = variant.recipients.length;
@@ -160,6 +175,8 @@ async function handOver(
     octets: size,
   });
   const outcome = await deliver(upstream, { ...variant, octets }, log);
+  // Where nobody knows whether the mail left, a copy too many is better than none.
+  await (outcome.kind === 'rejected' ? copies.takenBack() : copies.left());
   if (outcome.kind === 'accepted') {
     const { listener } = origin;
     log.write({
@@ -170,6 +187,21 @@ async function handOver(
     });
   }
   return outcome;
+}
+
+/** Before the mail leaves, so that none leaves without its copies. */
+async function keepCopies(
+  { appendTo, requireTls, octets }: Variant & Pick<PreparedVariant, 'appendTo'>,
+  { id, origin }: Submission,
+  archives: ArchiveCopies | null,
+): Promise<KeptCopies> {
+  if (appendTo.length === 0) return NO_COPIES;
+  if (archives === null) throw broken('decided on a copy without a place for it');
+  const { login } = origin.principal;
+  return archives.keep({
+    ...{ id, login, archives: appendTo, octets },
+    requireTls: requireTls ? 'upstream' : 'no',
+  });
 }
 
 /** HandOver throws nothing; if it does all the same, nobody knows whether the upstream has the message. */

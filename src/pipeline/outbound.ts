@@ -4,9 +4,11 @@ import type { Message } from '../mail/message.ts';
 import type { OutboundDecision } from '../policy/decide-outbound.ts';
 import type { Group, Rule } from '../policy/rules.ts';
 import { cautiousAlgorithms } from '../smime/algorithm-choice.ts';
+import type { ArchiveCopies } from './archive-copies.ts';
 import { withoutBlindCopies } from './blind-copies.ts';
-import { handOverAll, type PreparedMessages } from './hand-over.ts';
-import { type JudgingParts, judgeSubmission } from './judge-submission.ts';
+import { type HandedOver, handOverAll, type PreparedMessages } from './hand-over.ts';
+import { type JudgedSubmission, type JudgingParts, judgeSubmission } from './judge-submission.ts';
+import { decidedMail, type Notices } from './notices.ts';
 import { needsCertificates, type OutboundPolicy } from './outbound-policy.ts';
 import type {
   CertificateDirectory,
@@ -25,6 +27,7 @@ import { recordDecision } from './recorded-decisions.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
 import { judgeRecipient } from './refuse-recipient.ts';
 import { SignedForms } from './signed-forms.ts';
+import { broken } from './variant-algorithms.ts';
 import type { Holding } from './waiting.ts';
 
 export type OutboundParts = JudgingParts & {
@@ -36,6 +39,10 @@ export type OutboundParts = JudgingParts & {
   groups?: readonly Group[];
   /** Where mail waits; null or absent: no rule may ask for it. */
   holding?: Holding | null;
+  /** Where copies go; null or absent: no rule may ask for it. */
+  archives?: ArchiveCopies | null;
+  /** Who tells of decisions; null or absent: no rule may ask for it. */
+  notices?: Notices | null;
   /** Absent: decisions are not recorded. */
   decisions?: DecisionRecords;
   log: Log;
@@ -56,18 +63,20 @@ export function outboundStory(parts: OutboundParts): OutboundStory {
       judgeRecipient(origin, recipient, lookups, policyOf(parts), parts.clock),
     expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
     async submit(submission: Submission, upstream: HandOver): Promise<SubmissionOutcome> {
+      const policy = policyOf(parts);
+      let judged: JudgedSubmission;
       try {
-        const policy = policyOf(parts);
-        const judged = await judgeSubmission(submission, policy, upstream.upstream, lookups, parts);
+        judged = await judgeSubmission(submission, policy, upstream.upstream, lookups, parts);
         if (parts.decisions !== undefined) {
           recordDecision(submission, judged, policy, parts.decisions, parts.log);
         }
-        const message = withoutBlindCopies(judged.message);
-        const messages = await carryOut(submission, judged.decision, message, judged.findings, parts.keyring);
-        return await handOverAll(submission, messages, upstream, parts);
       } catch (error) {
         return refused(submission, error, parts.log);
       }
+      const handed = await handedOver(submission, judged, upstream, parts);
+      await tellNotices(submission, judged, policy, handed, parts);
+      const { kind, reply } = handed;
+      return { kind, reply };
     },
   };
 }
@@ -87,16 +96,51 @@ export function policyOf({ rules, groups = [], revocation }: OutboundParts): Out
   return { rules, groups, revocation: revocation?.failure ?? 'soft' };
 }
 
+async function handedOver(
+  submission: Submission,
+  { decision, message, findings }: JudgedSubmission,
+  upstream: HandOver,
+  parts: OutboundParts,
+): Promise<HandedOver> {
+  try {
+    const visible = withoutBlindCopies(message);
+    const messages = await carryOut(submission, decision, visible, findings, parts.keyring);
+    return await handOverAll(submission, messages, upstream, parts);
+  } catch (error) {
+    return { ...refused(submission, error, parts.log), has: [], waits: [] };
+  }
+}
+
+/** The mail has gone its way, whatever becomes of what is told of it. */
+async function tellNotices(
+  submission: Submission,
+  judged: JudgedSubmission,
+  policy: OutboundPolicy,
+  handed: HandedOver,
+  { notices = null, log }: OutboundParts,
+): Promise<void> {
+  try {
+    const decided = decidedMail(submission, judged, policy, handed);
+    if (decided === null) return;
+    if (notices === null) throw broken('decided to tell somebody without a way to');
+    await notices.tell(decided);
+  } catch (error) {
+    logDefect(log, error);
+  }
+}
+
 /** Nothing was handed over. */
 function refused({ id: mail }: Submission, error: unknown, log: Log): SubmissionOutcome {
   const refusal = refusalOf(error);
-  if (!(error instanceof SealgateError || error instanceof MailRefused)) {
-    const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    log.write({ event: 'gateway.defect', level: 'error', where: 'pipeline/outbound', error: trace });
-  }
+  if (!(error instanceof SealgateError || error instanceof MailRefused)) logDefect(log, error);
   const reason = error instanceof Error ? error.message : String(error);
   log.write({ event: 'mail.refused', level: 'warn', mail, code: refusal.code, reason });
   return { kind: 'refused', reply: refusalReply(refusal, mail) };
+}
+
+function logDefect(log: Log, error: unknown): void {
+  const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  log.write({ event: 'gateway.defect', level: 'error', where: 'pipeline/outbound', error: trace });
 }
 
 async function carryOut(

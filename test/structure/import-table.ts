@@ -132,13 +132,14 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 6,
     folder: 'imap-out',
-    mayImport: ['connections', 'queue/ports → types', 'smtp/envelope → types'],
+    mayImport: ['connections', 'queue/ports → types', 'pipeline/archive-copies → types'],
   },
   {
     layer: 7,
     folder: 'queue',
     mayImport: [
       'pipeline/ports → types',
+      'pipeline/notices → types',
       'policy/rules → types',
       'smtp',
       'mail',

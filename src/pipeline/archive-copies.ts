@@ -1,0 +1,33 @@
+import type { MailId } from '../ids.ts';
+import type { TlsDemand } from '../policy/rules.ts';
+
+/** Copies of what leaves, for archives: what the story out needs of whoever puts them there. */
+export interface ArchiveCopies {
+  /**
+   * Durable, all of them, when the promise resolves. Nothing is stored in an archive before `KeptCopies` is told what became of the mail;
+   * where nobody can say that any more, after a crash, it is stored after a while: a copy too many rather than none.
+   *
+   * @throws SealgateError `queue.*` (temporary), `archive.*`; nothing is kept then
+   */
+  keep(copy: CopyToKeep): Promise<KeptCopies>;
+}
+
+export type CopyToKeep = {
+  id: MailId;
+  /** The sender's. */
+  login: string;
+  /** Names of archives; at least one. */
+  archives: readonly string[];
+  requireTls: TlsDemand;
+  octets: Buffer;
+};
+
+export type KeptCopies = {
+  /** The mail has left, or may have. Never rejects. */
+  left(): Promise<void>;
+  /** It has not left, and will not. Never rejects. */
+  takenBack(): Promise<void>;
+};
+
+/** Of a mail that goes into no archive. */
+export const NO_COPIES: KeptCopies = { left: async () => undefined, takenBack: async () => undefined };
