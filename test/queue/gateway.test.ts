@@ -73,7 +73,7 @@ test('what waits when the gateway stops is delivered by the next one, and what f
   }, 10_000);
   expect(report).toContain('Final-Recipient: rfc822; nobody@sealgate.test\nAction: failed\n');
   expect(report).toContain('Return-Path: <>');
-  await vi.waitFor(() => expect(events.map(({ event }) => event)).toContain('queue.delivered'));
+  await expect.poll(() => events.map(({ event }) => event)).toContain('queue.delivered');
   expect(
     system.taken().every(({ envelope }) => envelope.tls && envelope.login === 'gateway@sealgate.test'),
   ).toBe(true);
