@@ -71,7 +71,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     });
     const listening = { ports: new Ports(), tls: await loadListenerTls(config.tls) };
     const { ports } = listening;
-    await queue?.start(waiting === null ? [] : [waiting.files]);
+    await queue?.start();
     waiting?.start();
     await startMailListeners(opening, { outbound, reading, installation, waiting }, listening);
     const { standing } = revocation;

@@ -3,7 +3,6 @@ import { AnswerAddresses } from '../holding/answer-address.ts';
 import { Answers } from '../holding/answers.ts';
 import { HeldLinks } from '../holding/held-links.ts';
 import { WaitingMails } from '../holding/held-mails.ts';
-import { heldFiles } from '../holding/held-rows.ts';
 import { HeldStore } from '../holding/held-store.ts';
 import { HoldingDesk } from '../holding/holding-desk.ts';
 import { Looking } from '../holding/looking.ts';
@@ -16,7 +15,6 @@ import type { Holding } from '../pipeline/waiting.ts';
 import type { OwnMails } from '../queue/own-mail.ts';
 import type { Queue } from '../queue/ports.ts';
 import type { Installation } from '../store/installation.ts';
-import type { Statement } from '../store/sql-store.ts';
 import type { Opening } from './opening.ts';
 import type { OwnQueue } from './queue.ts';
 
@@ -38,8 +36,6 @@ export type HoldingSide = {
   ownMailbox: OwnMailbox;
   /** A certificate was noted for this address. */
   told(address: string): void;
-  /** For the sweep of the spool: what of it is needed here. */
-  files: Statement;
   /** Begins to look at what waits. */
   start(): void;
 };
@@ -79,7 +75,7 @@ export function openHolding(
     },
   });
   return {
-    ...{ holding: desk, mails, links, ownMails, queue, files: heldFiles },
+    ...{ holding: desk, mails, links, ownMails, queue },
     ownMailbox: new Answers({ addresses, held, mails, keyring, ownMails, queue, log }),
     told: (address) => looking.told(address),
     start() {

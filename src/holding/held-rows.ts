@@ -122,8 +122,8 @@ export async function countParts(store: SqlStore): Promise<number> {
   return Number(row?.parts ?? 0);
 }
 
-/** Names of the sealed files that are still needed. */
-export const heldFiles: Statement = sql`SELECT spool FROM held WHERE ${WAITS}`;
+/** Names of the files of those for whom nobody waits any more. */
+export const settledFiles: Statement = sql`SELECT spool FROM held WHERE NOT ${WAITS}`;
 
 /** What became of one who waited. null: she still does. */
 export async function readMark(store: SqlStore, spool: string, position: number): Promise<string | null> {

@@ -6,7 +6,15 @@ import type { MailToDeliver, Queue, SealedSpool, Staged } from '../queue/ports.t
 import type { SqlStore, Statement } from '../store/sql-store.ts';
 import { readContent, type StoredContent } from './held-content.ts';
 import type { HeldState } from './held-mail.ts';
-import { type HeldPart, insertSettled, isOf, type PartRecipient, readMark, readParts } from './held-rows.ts';
+import {
+  type HeldPart,
+  insertSettled,
+  isOf,
+  type PartRecipient,
+  readMark,
+  readParts,
+  settledFiles,
+} from './held-rows.ts';
 
 export type HeldStoreParts = {
   store: SqlStore;
@@ -97,13 +105,20 @@ export class HeldStore {
     return true;
   }
 
+  /** Removes what a crash left of mails that nobody waits for any more: their rows stay for some days. */
+  async sweep(): Promise<void> {
+    for (const { spool: name } of await this.#parts.store.query(settledFiles)) {
+      await this.#parts.spool.remove(String(name));
+    }
+  }
+
   async #isTaken({ spool }: HeldPart, recipients: readonly PartRecipient[]): Promise<boolean> {
     const [now] = await this.parts([isOf(spool)]);
     const waiting = new Set(now?.recipients.filter(isWaiting).map(({ position }) => position));
     return recipients.some(({ position }) => !waiting.has(position));
   }
 
-  /** One that stays is swept at the next start. */
+  /** One that stays is removed at the next start. */
   async #cleanUp({ spool: name }: HeldPart): Promise<void> {
     const [now] = await this.parts([isOf(name)]).catch(() => []);
     if (now !== undefined && !now.recipients.some(isWaiting)) await this.#parts.spool.remove(name);

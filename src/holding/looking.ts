@@ -39,6 +39,7 @@ const EXPIRY_EVERY_MS = 30_000;
 export class Looking {
   readonly #parts: LookingParts;
   readonly #told = new Set<string>();
+  #swept = false;
   #expiryAt = new Date(0);
   readonly #everything: Lane;
   readonly #news: Lane;
@@ -74,6 +75,8 @@ export class Looking {
   /** @returns how long until the next time */
   async #lookAtAll(): Promise<number> {
     const { store, held, everyMs, clock } = this.#parts;
+    if (!this.#swept) await held.sweep();
+    this.#swept = true;
     let behind = '';
     for (;;) {
       const page = await held.parts([waits, isBehind(behind)], { limit: PAGE });
