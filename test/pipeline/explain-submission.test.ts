@@ -112,6 +112,53 @@ describe('an explanation', () => {
     expect(messages.map(({ recipients }) => recipients)).toEqual([[BOB, CAROL], ['dave@example.org']]);
   });
 
+  it('says what waits, under which terms, and the gateway’s own reply', async () => {
+    const hold = ruleFor([CAROL], { encrypt: 'require', withoutCertificate: 'hold', stripTag: true });
+    const ask = rule({ encrypt: 'require', withoutCertificate: 'ask', introduce: true, minTrust: 'pinned' });
+    const explained = await explain(
+      [{ ...hold, when: { ...hold.when, subjectTag: ['x'] } }, ask],
+      [BOB, CAROL],
+    );
+    const text = expect.any(String);
+    const signature = { form: 'clear', algorithm: 'ecdsa-sha256', because: text };
+    expect(JSON.parse(JSON.stringify({ ...explained, recipients: [] }))).toEqual({
+      ...{ from: ALICE, login: ALICE, listener: 'submission', protection: 'none', recipients: [] },
+      messages: [],
+      waiting: [
+        {
+          recipients: [BOB],
+          terms: {
+            ...{ rule: 'all', ask: true, minTrust: 'pinned', revocation: 'soft', algorithms: null },
+            ...{ subject: 'keep', requireTls: 'no', appendTo: null },
+          },
+          ...{ strip: null, signature, readable: true, introduce: true },
+        },
+        {
+          recipients: [CAROL],
+          terms: expect.objectContaining({ rule: hold.name, ask: false, minTrust: 'harvested' }),
+          ...{ strip: { tags: ['x'], field: null }, signature, readable: false, introduce: false },
+        },
+      ],
+      reply: {
+        code: 250,
+        text: expect.stringMatching(
+          /^2\.0\.0 Kept until it can be encrypted to bob@example\.org, carol@example\.org\. You are asked by mail what to do\. \(mail \S+\)$/,
+        ),
+      },
+    });
+    expect(explained.recipients[0]?.outcome).toMatchObject({
+      ...{ kind: 'hold', because: 'no valid certificate is known' },
+    });
+    const lines = explainedLines(explained).join('\n');
+    expect(lines).toContain('Kept for bob@example.org, until it can be encrypted');
+    expect(lines).toContain('its author would be asked: send it signed only, wait, discard it');
+    desk.directory.knows(bob);
+    expect(await explain([hold, ask], [BOB, CAROL])).toMatchObject({
+      ...{ messages: [{ recipients: [BOB] }], waiting: [{ recipients: [CAROL] }], reply: null },
+    });
+    expect(desk.keyring.signatures).toBe(0);
+  });
+
   it('uses no key, and hands nothing over', async () => {
     desk.directory.knows(bob);
     await explain([rule()]);

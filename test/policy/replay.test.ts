@@ -70,6 +70,25 @@ describe('a replay', () => {
   };
   const secret = { name: 'x-class', test: { kind: 'equals' as const, values: ['Top Secret'] } };
 
+  test.each<[string, Partial<Rule>, boolean]>([
+    ['the same', {}, false],
+    ['another name', { name: 'other' }, false],
+    ['ask', { withoutCertificate: 'ask' }, true],
+    ['an introduction', { introduce: true }, true],
+    ['another trust', { minTrust: 'pinned' }, true],
+    ['a hidden Subject', { subject: 'protect' }, true],
+    ['an archive', { appendTo: 'sent' }, true],
+    ['a refusal', { withoutCertificate: 'refuse-all' }, true],
+    ['somebody who is told', { notify: ['it@example.org'] }, false],
+  ])('of mail that waits: %s', (_, changes, different) => {
+    const waiting = { ...given, recipients: [recipient('dave@nowhere.example')] };
+    const then = rule({ withoutCertificate: 'hold' });
+    const [replayed] = replayMail(recorded(waiting, [then]), [{ ...then, ...changes }], groups);
+    if (replayed === undefined) throw new Error('nobody');
+    expect(replayed.was).toMatchObject({ kind: 'hold', rule: 'rule', ask: false, minTrust: 'verified' });
+    expect(isDifferent(replayed)).toBe(different);
+  });
+
   test('keeps outcomes, and neither values nor tags nor attachments that no rule asked for', () => {
     const rules = [rule({ when: { ...ALWAYS, header: [secret], subjectTag: ['encrypt'] } })];
     const kept = JSON.stringify(recorded(given, rules));
