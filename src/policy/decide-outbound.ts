@@ -162,7 +162,7 @@ function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]):
     if (outcome.kind === 'hold') {
       const { because, ...terms } = outcome;
       const key = JSON.stringify(terms);
-      held.set(key, [...(held.get(key) ?? []), { index, outcome }]);
+      put(held, key, { index, outcome });
       continue;
     }
     const protection = outcome.kind === 'send' ? outcome : null;
@@ -176,13 +176,19 @@ function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]):
       asksForTls({ outcome }),
       visible ? 'together' : index,
     ]);
-    groups.set(key, [...(groups.get(key) ?? []), index]);
+    put(groups, key, index);
   }
   return {
     kind: 'deliver',
     variants: [...groups.values()].map((group) => variantOf(group, decisions)),
     held: [...held.values()].flatMap(heldOf),
   };
+}
+
+function put<T>(groups: Map<string, T[]>, key: string, one: T): void {
+  const group = groups.get(key);
+  if (group === undefined) groups.set(key, [one]);
+  else group.push(one);
 }
 
 type Waiting = { index: number; outcome: Extract<RecipientOutcome, { kind: 'hold' }> };
