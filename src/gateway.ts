@@ -1,6 +1,7 @@
 import type { Config } from './config/load.ts';
 import { completeRows } from './directory/complete-rows.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
+import { openCopies } from './gateway/archives.ts';
 import { openDirectory } from './gateway/directory.ts';
 import { type HoldingSide, openHolding } from './gateway/holding.ts';
 import { startHttpListeners } from './gateway/http.ts';
@@ -64,7 +65,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     if (queue !== null) waiting = openHolding(opening, { queue, installation, judging, directory });
     const outbound = await openOutbound(opening, {
       ...{ judging, directory, policy, store },
-      holding: waiting?.holding ?? null,
+      ...{ holding: waiting?.holding ?? null, ...(await openCopies(opening, queue)) },
     });
     const reading = await openReading(opening, {
       ...{ installation, keys, directory, certificates, trust, revocation, store },
@@ -77,7 +78,7 @@ export async function startGateway(config: Config, log: Log, stop?: AbortSignal)
     const { standing } = revocation;
     const people = publishedPeople(opening, { keys: keys.sources, standing });
     await startLdapListeners(opening, people, listening);
-    await startHttpListeners(opening, { ...{ people, held: waiting } }, listening);
+    await startHttpListeners(opening, { people, held: waiting }, listening);
     ports.tell(log);
     return {
       port: (listener) => ports.of(listener),

@@ -3,7 +3,11 @@ import { isLoopback } from './loopback.ts';
 import type { Sections } from './schema.ts';
 
 /** What is wrong in the section `http`, and between it and the others. */
-export function httpChecks({ http = [] }: Partial<Sections>): CrossProblem[] {
+export function httpChecks(config: Partial<Sections>): CrossProblem[] {
+  return [...listenerChecks(config), ...linkChecks(config)];
+}
+
+function listenerChecks({ http = [], holding, queue }: Partial<Sections>): CrossProblem[] {
   return http.flatMap(({ tls, host, allowPlaintext, serves }, index) => {
     const problems: CrossProblem[] = [];
     const error = (key: string, text: string) =>
@@ -23,6 +27,22 @@ export function httpChecks({ http = [] }: Partial<Sections>): CrossProblem[] {
         });
       }
     }
+    const pages = serves.indexOf('held-mail');
+    if (pages >= 0 && queue === null) {
+      const text = 'mail waits only where the section queue says how it leaves: there is none';
+      problems.push({ path: ['http', index, 'serves', pages], severity: 'error', text });
+    }
+    if (pages >= 0 && holding?.url === null) {
+      const text = 'the mails that lead to these pages need their address: say holding.url';
+      problems.push({ path: ['http', index, 'serves', pages], severity: 'error', text });
+    }
     return problems;
   });
+}
+
+function linkChecks({ http, holding }: Partial<Sections>): CrossProblem[] {
+  if (http === undefined || holding === undefined || holding.url === null) return [];
+  if (http.some(({ serves }) => serves.includes('held-mail'))) return [];
+  const text = 'questions will have links to pages that no listener of the section http serves (held-mail)';
+  return [{ path: ['holding', 'url'], severity: 'warning', text }];
 }

@@ -35,8 +35,8 @@ export function httpSection(files: Files) {
           .min(1, { error: 'the list is empty: name something, or leave the listener out' })
           .meta({
             description:
-              'What is to be had. `certificates`: those of own users, as `publishing` says, at `/certificates/search.cgi?email=…` (RFC 4387).',
-            example: ['certificates'],
+              'What is to be had. `held-mail`: the pages on which senders decide about mail that waits, at `/held`; they need `holding.url`. `certificates`: those of own users, as `publishing` says, at `/certificates/search.cgi?email=…` (RFC 4387).',
+            example: ['held-mail'],
           }),
       }),
     )
@@ -45,4 +45,4 @@ export function httpSection(files: Files) {
 }
 
 /** What a listener can serve. */
-export const HTTP_SERVICES = ['certificates'] as const;
+export const HTTP_SERVICES = ['held-mail', 'certificates'] as const;

@@ -16,7 +16,7 @@ export async function choose(mails: HeldMails, mail: HeldMail, form: Fields): Pr
   if (recipients !== null && recipients.length === 0) {
     return refused(mail, 'Nothing was changed: tick at least one recipient who still waits.');
   }
-  const outcome = await mails.choose(mail.id, choice, { recipients, by: mail.from });
+  const outcome = await mails.choose(mail.id, choice, { recipients, by: `a link of ${mail.from}` });
   switch (outcome.kind) {
     case 'done':
       return { mail: outcome.mail, said: { kind: 'done', sentence: doneSentence(choice) } };

@@ -1,11 +1,5 @@
+import type { HeldLink } from '../holding/held-links.ts';
 import type { HeldMail } from '../holding/held-mail.ts';
-import type { MailId } from '../ids.ts';
-
-/** What a link opens. */
-export type HeldLink =
-  | { kind: 'mail'; id: MailId }
-  /** Everything of this From address that waits. */
-  | { kind: 'list'; address: string };
 
 /** The last segment of links to pages about mail that waits: whoever has one may do what its page offers. */
 export interface HeldLinks {

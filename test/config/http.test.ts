@@ -8,7 +8,8 @@ import { loadConfig } from '../../src/config/load.ts';
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sealgate-config-'));
-  await writeFile(join(folder, 'root.pem'), 'not read here');
+  await writeFile(join(folder, 'root.pem'), 'not read here', { mode: 0o600 });
+  await writeFile(join(folder, 'password'), 'opensesame\n', { mode: 0o600 });
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -92,6 +93,31 @@ test.each<[what: string, http: readonly object[], says: RegExp]>([
   ['a mail server behind', [{ ...here, upstream: {} }], /there is no "upstream" here/],
 ])('%s is an error', async (_, http, says) => {
   expect(await problems(http)).toMatch(says);
+});
+
+const queue = {
+  key: 'gateway',
+  address: 'secure-mail@example.org',
+  server: { host: '127.0.0.1', port: 25, tls: 'none' },
+};
+const keys = [{ name: 'gateway', kind: 'pkcs12', file: 'root.pem', password: { file: 'password' } }];
+const pages = { ...here, serves: ['held-mail'] };
+const url = 'https://gateway.example.org';
+
+test('pages about mail that waits have their address, and mail that waits has a way out', async () => {
+  expect(await problems([pages], { queue, keys, holding: { url } })).toBe('');
+  expect(await problems([pages], { queue, keys })).toMatch(
+    /^error http\[0\]\.serves\[0\] true: .*say holding\.url$/,
+  );
+  expect(await problems([pages], { holding: { url } })).toMatch(
+    /^error http\[0\]\.serves\[0\] true: mail waits only where the section queue/,
+  );
+});
+
+test('links to pages that nobody serves are a warning', async () => {
+  expect(await problems([here], { queue, keys, holding: { url } })).toMatch(
+    /^warning holding\.url true: .*no listener/,
+  );
 });
 
 test('other listeners are held against it too', async () => {

@@ -164,7 +164,7 @@ describe('a choice', () => {
       ] as const),
     ]);
     expect(held.chosen).toEqual([
-      { id: 'mail1', choice: 'send-signed', recipients: ['carol@partner.example'], by: 'alice@example.org' },
+      { id: 'mail1', choice: 'send-signed', recipients: ['carol@partner.example'], by: 'a link of alice@example.org' },
     ]);
     expect([status, body]).toEqual([200, expect.stringContaining('signed, and not encrypted')]);
   });
