@@ -1,0 +1,159 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
+import { Deliverer, type DelivererParts } from '../../src/queue/deliverer.ts';
+import { readDeliveries } from '../../src/queue/delivery-rows.ts';
+import { DurableQueue } from '../../src/queue/durable-queue.ts';
+import { OwnMails } from '../../src/queue/own-mail.ts';
+import type { Courier, DeliveryOutcome } from '../../src/queue/ports.ts';
+import type { SqlStore } from '../../src/store/sql-store.ts';
+import { newOwnKey, ownIdentity } from './support/own-identity.ts';
+import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
+
+const identity = ownIdentity([newOwnKey()]);
+
+/** A courier whose deliveries end when the test says so. */
+class SlowCourier implements Courier {
+  readonly underWay: { to: string; end(kind?: 'delivered' | 'later'): void }[] = [];
+  most = 0;
+
+  deliver(mail: Parameters<Courier['deliver']>[0]): Promise<readonly DeliveryOutcome[]> {
+    return new Promise((resolve) => {
+      const one = {
+        to: mail.envelope.recipients[0]?.mailbox.localPart ?? '',
+        end: (kind: 'delivered' | 'later' = 'delivered') => {
+          this.underWay.splice(this.underWay.indexOf(one), 1);
+          const because = 'not now';
+          resolve(mail.envelope.recipients.map((recipient) => ({ recipient, kind, reply: null, because })));
+        },
+      };
+      this.underWay.push(one);
+      this.most = Math.max(this.most, this.underWay.length);
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const one of [...this.underWay]) one.end('later');
+  }
+}
+
+let q: TestQueue;
+let couriers: { smtp: Courier; append: Courier };
+let running: { deliverer: Deliverer; queue: DurableQueue } | null = null;
+beforeEach(async () => {
+  q = await startTestQueue();
+  couriers = { smtp: new SlowCourier(), append: new SlowCourier() };
+});
+afterEach(async () => {
+  const stopped = running?.deliverer.stop();
+  await Promise.all([couriers.smtp.close(), couriers.append.close()]);
+  await stopped;
+  running = null;
+  await q.stop();
+});
+
+/** In real time: a mail that is put in at once is due at once. */
+function start(changes: Partial<DelivererParts> = {}): DurableQueue {
+  const clock = () => new Date();
+  const log = { write: (event: (typeof q.events)[number]) => q.events.push(event) };
+  let deliverer: Deliverer | null = null;
+  const store = changes.store ?? q.store;
+  const queue = new DurableQueue({ store, spool: q.spool, clock, log, wake: () => deliverer?.wake() });
+  deliverer = new Deliverer({
+    ...{ store, spool: q.spool, queue, clock, log, hostname: 'gateway.test', server: 'mail.test' },
+    ownMails: new OwnMails({ identity, hostname: 'gateway.test', days: 5, clock, log }),
+    courier: ({ kind }) => couriers[kind],
+    atOnce: { smtp: 2, append: 1 },
+    ...changes,
+  });
+  deliverer.wake();
+  running = { deliverer, queue };
+  return queue;
+}
+const toBob = (name: string, changes = {}) =>
+  mailTo({ time: { now: new Date() } }, { to: [`${name}@partner.example`], ...changes });
+const append = { way: { kind: 'append', archive: 'main', login: 'alice' } } as const;
+const smtp = () => couriers.smtp as SlowCourier;
+const left = async () => (await readDeliveries(q.store, [], 100)).length;
+
+test('so many at once and no more, each once, oldest first, until all are delivered', async () => {
+  const queue = start();
+  const begun = Date.now() - 1_000;
+  for (const [i, name] of ['a', 'b', 'c', 'd', 'e'].entries()) {
+    await queue.enqueue([toBob(name, { notBefore: new Date(begun + i) })]);
+  }
+  const served: string[] = [];
+  while (served.length < 5) {
+    await expect.poll(() => smtp().underWay.length).toBeGreaterThan(0);
+    const [first] = smtp().underWay;
+    served.push(first?.to ?? '');
+    first?.end();
+  }
+  expect(served).toEqual(['a', 'b', 'c', 'd', 'e']);
+  expect(smtp().most).toBe(2);
+  await expect.poll(left).toBe(0);
+});
+
+test('an archive that does not answer holds up no mail', async () => {
+  const queue = start();
+  await queue.enqueue([toBob('x', append), toBob('y', append)]);
+  await expect.poll(() => (couriers.append as SlowCourier).underWay.length).toBe(1);
+  await queue.enqueue([toBob('a')]);
+  await expect.poll(() => smtp().underWay.length).toBe(1);
+});
+
+test('what waits for its time leaves then', async () => {
+  const queue = start();
+  const notBefore = new Date(Date.now() + 150);
+  await queue.enqueue([toBob('a', { notBefore })]);
+  await expect.poll(() => smtp().underWay.length).toBe(1);
+  expect(Date.now()).toBeGreaterThanOrEqual(notBefore.getTime());
+});
+
+test('a database that fails for a while brings nobody a second copy', async () => {
+  let failures = 0;
+  const store: SqlStore = {
+    query: (statement) => q.store.query(statement),
+    transaction(statements) {
+      const isRecord = statements.some(({ sql }) => sql.startsWith('DELETE FROM delivery'));
+      if (!isRecord || ++failures > 2) return q.store.transaction(statements);
+      const publicText = 'The disk is full.';
+      return Promise.reject(
+        new SealgateError({ code: 'store.unavailable', publicText, duration: 'temporary' }),
+      );
+    },
+    close: () => q.store.close(),
+  };
+  const queue = start({ store });
+  await queue.enqueue([toBob('a')]);
+  await expect.poll(() => smtp().underWay.length).toBe(1);
+  smtp().underWay[0]?.end();
+  await expect.poll(left).toBe(0);
+  expect(failures).toBe(3);
+  expect(smtp().underWay).toEqual([]);
+  expect(q.events.filter(({ event }) => event === 'queue.unavailable').length).toBe(2);
+});
+
+test('a defect is said, holds up nobody else, and the end does not wait for its pause', async () => {
+  const broken: Courier = {
+    deliver: () => Promise.reject(new Error('broken')),
+    close: async () => undefined,
+  };
+  couriers = { smtp: broken, append: couriers.append };
+  const queue = start();
+  await queue.enqueue([toBob('a')]);
+  await expect.poll(() => q.events.map(({ event }) => event)).toContain('gateway.defect');
+  await queue.enqueue([toBob('x', append)]);
+  await expect.poll(() => (couriers.append as SlowCourier).underWay.length).toBe(1);
+  expect(await left()).toBe(2);
+});
+
+test('who stops it waits for what is under way, and nothing more begins', async () => {
+  const queue = start();
+  await queue.enqueue([toBob('a'), toBob('b'), toBob('c')]);
+  await expect.poll(() => smtp().underWay.length).toBe(2);
+  const stopped = running?.deliverer.stop();
+  for (const one of [...smtp().underWay]) one.end();
+  await stopped;
+  expect(smtp().underWay).toEqual([]);
+  expect(await left()).toBe(1);
+});
