@@ -425,6 +425,8 @@ export const limits = {
     atOnce: 4,
     /** Of an answer, as text, in which its first word is looked for. */
     answerCharacters: 64 * 1024,
+    /** That a command lists. */
+    listed: 10_000,
     /** Recipients that a question or a confirmation names. */
     namedRecipients: 50,
   },

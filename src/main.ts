@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   cert: async () => (await import('./commands/cert.ts')).addCertCommands,
   reading: async () => (await import('./commands/reading.ts')).addReadingCommands,
   policy: async () => (await import('./commands/policy.ts')).addPolicyCommands,
+  held: async () => (await import('./commands/held.ts')).addHeldCommands,
   queue: async () => (await import('./commands/queue.ts')).addQueueCommands,
   publish: async () => (await import('./commands/publish.ts')).addPublishCommands,
   smime: async () => (await import('./commands/smime.ts')).addSmimeCommands,

@@ -64,7 +64,7 @@ export function openHolding(
       ...(revocation === undefined ? {} : { revocation }),
     }),
   });
-  const mails = new WaitingMails({ held, releases, turns, ownMails, hostname, clock });
+  const mails = new WaitingMails({ store, held, releases, turns, ownMails, hostname, clock });
   const everyMs = settings.lookAgainMinutes * 60_000;
   const looking = new Looking({ store, held, releases, mails, everyMs, clock, log });
   const desk = new HoldingDesk({

@@ -1,17 +1,23 @@
 import { unreachable } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import type { MailToDeliver } from '../queue/ports.ts';
-import { addressOf } from './address.ts';
+import type { SqlStore } from '../store/sql-store.ts';
 import { failureReports, type ReportParts } from './failure-report.ts';
+import { findHeld, listHeld } from './held-list.ts';
 import type { Choice, ChoiceOutcome, HeldMail, HeldMails } from './held-mail.ts';
-import { type HeldPart, isFrom, isOfMail, type PartRecipient, waits } from './held-rows.ts';
+import { type HeldPart, isOfMail, type PartRecipient } from './held-rows.ts';
 import { type HeldStore, isWaiting } from './held-store.ts';
 import { inWords } from './in-words.ts';
 import { sentByOperatorMail } from './question.ts';
 import type { Releases } from './releases.ts';
 import type { Turns } from './turns.ts';
 
-export type HeldMailsParts = ReportParts & { held: HeldStore; releases: Releases; turns: Turns };
+export type HeldMailsParts = ReportParts & {
+  store: SqlStore;
+  held: HeldStore;
+  releases: Releases;
+  turns: Turns;
+};
 
 export type Chosen = {
   /** Addresses of those it is for; null: all who wait. */
@@ -30,20 +36,12 @@ export class WaitingMails implements HeldMails {
     this.#parts = parts;
   }
 
-  async list({ from, limit }: { from: string | null; limit: number }): Promise<readonly HeldMail[]> {
-    const { held } = this.#parts;
-    const wanted = from === null ? null : addressOf(from);
-    const conditions = wanted === null ? [waits] : [waits, isFrom(wanted)];
-    const parts = await held.parts(conditions, { order: 'newest', limit });
-    const found = wanted === null ? parts : ofOneSpelling(parts, wanted.exact);
-    const mails = await Promise.all(
-      [...new Set(found.map(({ id }) => id))].map((id) => held.parts([isOfMail(id)])),
-    );
-    return mails.flatMap((one) => heldMail(one) ?? []);
+  list(of: { from: string | null; limit: number }): Promise<readonly HeldMail[]> {
+    return listHeld(this.#parts.store, of);
   }
 
-  async find(id: MailId): Promise<HeldMail | null> {
-    return heldMail(await this.#parts.held.parts([isOfMail(id)]));
+  find(id: MailId): Promise<HeldMail | null> {
+    return findHeld(this.#parts.store, id);
   }
 
   async choose(id: MailId, choice: Choice, chosen: Chosen): Promise<ChoiceOutcome> {
@@ -53,7 +51,7 @@ export class WaitingMails implements HeldMails {
       if (parts.length === 0) return { kind: 'unknown' };
       const refused = refusalOf(parts, chosen.recipients) ?? (await this.#carryOut(parts, choice, chosen));
       if (refused !== null) return { kind: 'refused', publicText: refused };
-      const mail = heldMail(await held.parts([isOfMail(id)]));
+      const mail = await this.find(id);
       return mail === null ? { kind: 'unknown' } : { kind: 'done', mail };
     });
   }
@@ -138,36 +136,4 @@ function refusalOf(parts: readonly HeldPart[], wanted: readonly string[] | null)
   const others = wanted?.filter((address) => !waiting.has(address)) ?? [];
   if (others.length > 0) return `${inWords(others)} does not wait for this mail. Nothing was changed.`;
   return wanted?.length === 0 ? 'Nobody was chosen. Nothing was changed.' : null;
-}
-
-/** Whoever sees one person's mail sees nobody else's whose address differs in case alone. */
-function ofOneSpelling(parts: readonly HeldPart[], wanted: string): readonly HeldPart[] {
-  const spelt = ({ from }: HeldPart) => addressOf(from).exact;
-  const exact = parts.filter((part) => spelt(part) === wanted);
-  const [newest] = parts;
-  if (exact.length > 0 || newest === undefined) return exact;
-  return parts.filter((part) => spelt(part) === spelt(newest));
-}
-
-/** null: there are no parts. */
-export function heldMail(parts: readonly HeldPart[]): HeldMail | null {
-  const [first] = parts;
-  if (first === undefined) return null;
-  const waiting = parts.filter(({ recipients }) => recipients.some(isWaiting));
-  return {
-    ...{ id: first.id, from: first.from, login: first.login, subject: first.subject },
-    heldAt: first.heldAt,
-    expiresAt: first.expiresAt,
-    rule: [...new Set(parts.map(({ terms }) => terms.rule))].join(', '),
-    recipients: parts.flatMap(({ recipients }) =>
-      recipients.map(({ address, state, because }) => ({ address, state, because })),
-    ),
-    choices: waiting.length === 0 ? [] : choicesOf(waiting),
-  };
-}
-
-function choicesOf(waiting: readonly HeldPart[]): Choice[] {
-  return waiting.some(({ readable }) => readable)
-    ? ['send-signed', 'wait', 'discard', 'release']
-    : ['wait', 'discard', 'release'];
 }

@@ -103,13 +103,16 @@ export class Releases {
       requireTls: terms.requireTls,
     };
     if (terms.appendTo === null) return [mail];
+    const archive = { localPart: terms.appendTo, domain: '' };
     return [
       mail,
       {
-        ...mail,
-        purpose: 'archive',
+        ...{ id, purpose: 'archive', octets, expiresAt, requireTls: terms.requireTls },
         way: { kind: 'append', archive: terms.appendTo, login },
-        requireTls: 'no',
+        envelope: {
+          ...{ reversePath: null, mailParameters: [] },
+          recipients: [{ mailbox: archive, parameters: [] }],
+        },
       },
     ];
   }
