@@ -7,6 +7,7 @@ import type { Revocation } from '../revocation/open-revocation.ts';
 import { openDecisions } from '../store/decision-records.ts';
 import { deliveredVariants } from '../store/delivered.ts';
 import type { SqlStore } from '../store/sql-store.ts';
+import type { CopiesAndNotices } from './archives.ts';
 import type { Opening } from './opening.ts';
 import type { PolicyInForce } from './policy-in-force.ts';
 
@@ -17,17 +18,17 @@ export type OutboundParts = {
   store: SqlStore;
   /** Where mail waits; null: nowhere, and no rule asks for it. */
   holding: Holding | null;
-};
+} & CopiesAndNotices;
 
 /** The way out: what leaves, for whom, and how. */
 export async function openOutbound(
   { config, log, clock, opened }: Opening,
-  { judging, directory, policy, store, holding }: OutboundParts,
+  { judging, directory, policy, store, holding, archives, notices }: OutboundParts,
 ): Promise<OutboundStory> {
   const decisions = await openDecisions(config.stateFolder, config.policy.recordDays, clock);
   if (decisions !== null) opened.keep(decisions.store);
   return outboundStory({
-    ...{ ...judging, directory, holding, log },
+    ...{ ...judging, directory, holding, archives, notices, log },
     delivered: deliveredVariants(store, clock),
     get rules() {
       return policy.rules;
