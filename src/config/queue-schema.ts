@@ -23,8 +23,7 @@ export function queueSection(files: Files) {
             example: ['gateway-2025'],
           }),
         address: address.meta({
-          description:
-            'Address that the gateway writes from. It must come back to the gateway’s mail server.',
+          description: 'Address that the gateway writes from; no login has it.',
           example: 'secure-mail@example.org',
         }),
         server: z
