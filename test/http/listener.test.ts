@@ -11,6 +11,7 @@ import type { HttpRequest, Route } from '../../src/http/message.ts';
 import { limits } from '../../src/limits.ts';
 import type { Event } from '../../src/log/events.ts';
 import { requireCommand } from '../support/require-command.ts';
+import { startHaproxy } from '../support/services/haproxy.ts';
 import { services } from '../support/services/services.ts';
 
 let open: HttpListener[] = [];
@@ -231,6 +232,23 @@ test('behind a load balancer the client is who it says, and what comes in the sa
   for (const address of ['192.0.2.7', '198.51.100.7'])
     expect(status(await say(port, from(address)))).toBe(200);
   expect(asked.map(({ network }) => network)).toEqual(['192.0.2.7', null]);
+});
+
+test('behind HAProxy, which keeps its clients’ connections and reads their requests', async () => {
+  const { port, asked } = await start({ proxyProtocolFrom: ['127.0.0.1'] });
+  const haproxy = await startHaproxy([{ to: port, header: 'send-proxy-v2', mode: 'http' }]);
+  try {
+    const place = `http://127.0.0.1:${haproxy.ports[0]}/page`;
+    const curl = await requireCommand('curl');
+    const { stdout } = await promisify(execFile)(curl, ['-sS', `${place}/one`, `${place}/two`]);
+    expect(stdout).toBe('GrüßeGrüße');
+    expect(asked.map(({ network, segments }) => [network, segments.name])).toEqual([
+      ['127.0.0.1', 'one'],
+      ['127.0.0.1', 'two'],
+    ]);
+  } finally {
+    await haproxy.stop();
+  }
 });
 
 describe('with TLS', () => {

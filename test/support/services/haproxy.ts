@@ -7,8 +7,8 @@ import { startForegroundProcess } from '../../../src/evaluation/foreground-proce
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import { requireCommand } from '../require-command.ts';
 
-/** A port of HAProxy's, and where it hands connections on; TLS passes through as it is. */
-export type Forwarding = { to: number; header: 'send-proxy' | 'send-proxy-v2' };
+/** A port of HAProxy's, and where it hands connections on; TLS passes through as it is. `http`: it reads requests, and hands on each of them. */
+export type Forwarding = { to: number; header: 'send-proxy' | 'send-proxy-v2'; mode?: 'tcp' | 'http' };
 
 export type Haproxy = {
   /** In the order of what was asked for. */
@@ -21,9 +21,10 @@ export async function startHaproxy(forwardings: readonly Forwarding[]): Promise<
   const program = await requireCommand('haproxy');
   const folder = await mkdtemp(join(tmpdir(), 'sealgate-haproxy-'));
   const ports = await Promise.all(forwardings.map(() => freePort()));
-  const sections = forwardings.map(({ to, header }, at) =>
+  const sections = forwardings.map(({ to, header, mode = 'tcp' }, at) =>
     [
       `listen l${at}`,
+      `  mode ${mode}`,
       `  bind 127.0.0.1:${ports[at]}`,
       // Checks open a connection and close it, as those of many balancers do.
       `  server gateway 127.0.0.1:${to} ${header} check`,
