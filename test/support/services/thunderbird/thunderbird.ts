@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { startForegroundProcess } from '../../../../src/evaluation/foreground-process.ts';
 import { requireCommand } from '../../require-command.ts';
 import { type Started, started, temporaryFolder } from '../disposable.ts';
-import { marionette } from '../marionette.ts';
+import { type Marionette, marionette } from '../marionette.ts';
 
 /** Mozilla Thunderbird itself, without a screen, with one IMAP account over TLS and a profile of its own. */
 export type Thunderbird = {
@@ -37,10 +37,15 @@ export type ThunderbirdOptions = { port: number; login: string; password: string
 
 const START_MS = 60_000;
 
-export async function thunderbird(options: ThunderbirdOptions): Promise<Started<Thunderbird>> {
+/** The program without an account of its own. */
+export type BareThunderbird = { profile: string; control: Marionette; stop(): Promise<void> };
+
+export async function bareThunderbird(
+  preferences: Record<string, string | number | boolean>,
+): Promise<BareThunderbird> {
   await requireCommand('thunderbird');
   const { folder: profile, remove } = await temporaryFolder('thunderbird');
-  const lines = Object.entries(preferences(options)).map(
+  const lines = Object.entries({ ...QUIET, ...preferences }).map(
     ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`,
   );
   await writeFile(join(profile, 'user.js'), lines.join(''));
@@ -58,8 +63,23 @@ export async function thunderbird(options: ThunderbirdOptions): Promise<Started<
     await remove();
   };
   try {
-    const port = await activePort(profile, () => program.ended());
-    const control = await marionette(port);
+    const control = await marionette(await activePort(profile, () => program.ended()));
+    return {
+      ...{ profile, control },
+      async stop() {
+        control.close();
+        await stop();
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+export async function thunderbird(options: ThunderbirdOptions): Promise<Started<Thunderbird>> {
+  const { profile, control, stop } = await bareThunderbird(preferences(options));
+  try {
     const inside = await readFile(join(import.meta.dirname, 'inside.js'), 'utf8');
     const { ca, login, password } = options;
     await control.run(`${inside}\nawait window.furnish(...args);`, { ca, login, password });
@@ -80,10 +100,7 @@ export async function thunderbird(options: ThunderbirdOptions): Promise<Started<
         await writeFile(file, octets);
         return (await desk('file', mailbox, file, replaces ?? null)) as number;
       },
-      async stop() {
-        control.close();
-        await stop();
-      },
+      stop,
     });
   } catch (error) {
     await stop();
@@ -110,20 +127,23 @@ function withoutOwnFields(octets: Buffer): Buffer {
   return octets.subarray(own?.[0].length ?? 0);
 }
 
+const QUIET = {
+  'marionette.port': 0,
+  'app.update.enabled': false,
+  'datareporting.policy.dataSubmissionEnabled': false,
+  'toolkit.telemetry.enabled': false,
+  'network.proxy.type': 0,
+  'network.connectivity-service.enabled': false,
+  'services.settings.server': 'http://127.0.0.1:1/',
+  'mail.shell.checkDefaultClient': false,
+  'mail.provider.suppress_dialog_on_startup': true,
+  'mail.rights.version': 1,
+  'mail.spotlight.firstRunDone': true,
+  'mailnews.start_page.enabled': false,
+};
+
 function preferences({ port, login }: ThunderbirdOptions): Record<string, string | number | boolean> {
   return {
-    'marionette.port': 0,
-    'app.update.enabled': false,
-    'datareporting.policy.dataSubmissionEnabled': false,
-    'toolkit.telemetry.enabled': false,
-    'network.proxy.type': 0,
-    'network.connectivity-service.enabled': false,
-    'services.settings.server': 'http://127.0.0.1:1/',
-    'mail.shell.checkDefaultClient': false,
-    'mail.provider.suppress_dialog_on_startup': true,
-    'mail.rights.version': 1,
-    'mail.spotlight.firstRunDone': true,
-    'mailnews.start_page.enabled': false,
     'mail.accountmanager.accounts': 'account1,account2',
     'mail.accountmanager.defaultaccount': 'account1',
     'mail.accountmanager.localfoldersserver': 'server2',
