@@ -58,7 +58,7 @@ async function finish(state: string, port: number): Promise<void> {
   const { store, spool, deliverer, stop } = await openQueueProcess(state, keyFile, port);
   deliverer.wake();
   await vi.waitFor(async () => expect(await readDeliveries(store, [], 1)).toEqual([]), {
-    timeout: 20_000,
+    timeout: 50_000,
     interval: 20,
   });
   await stop();

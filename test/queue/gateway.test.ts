@@ -64,13 +64,13 @@ test('what waits when the gateway stops is delivered by the next one, and what f
     const inbox = (await system.stored('bob')).map(String);
     expect(inbox.some((text) => text.includes('from the queue'))).toBe(true);
     return inbox;
-  }, 10_000);
+  }, 30_000);
   expect(inBob.length).toBe(1);
   const [report = ''] = await vi.waitFor(async () => {
     const inbox = (await system.stored('alice')).map(String);
     expect(inbox.length).toBe(1);
     return inbox;
-  }, 10_000);
+  }, 30_000);
   expect(report).toContain('Final-Recipient: rfc822; nobody@sealgate.test\nAction: failed\n');
   expect(report).toContain('Return-Path: <>');
   await expect.poll(() => events.map(({ event }) => event)).toContain('queue.delivered');
