@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { addressKey } from '../../src/directory/address-key.ts';
+import { HttpStoreSource } from '../../src/directory/http-store/http-store-source.ts';
 import { startHttpListener } from '../../src/http/listener.ts';
 import type { Fields, HttpAnswer } from '../../src/http/message.ts';
 import { limits } from '../../src/limits.ts';
@@ -128,21 +130,45 @@ describe('attacks', () => {
   });
 });
 
-test('curl gets what OpenSSL reads', async () => {
-  const listener = await startHttpListener({
-    ...{ name: 'web', host: '127.0.0.1', port: 0, tls: 'none', log: silentLog },
-    ...{ maxConnections: 10, maxConnectionsPerAddress: 10, unlimitedNetworks: [], proxyProtocolFrom: [] },
-    routes: [certificateStore(people, () => performance.now())],
+describe('by HTTP', () => {
+  let listener: Awaited<ReturnType<typeof startHttpListener>>;
+  beforeAll(async () => {
+    listener = await startHttpListener({
+      ...{ name: 'web', host: '127.0.0.1', port: 0, tls: 'none', log: silentLog },
+      ...{ maxConnections: 10, maxConnectionsPerAddress: 10, unlimitedNetworks: [], proxyProtocolFrom: [] },
+      routes: [certificateStore(people, () => performance.now())],
+    });
   });
-  try {
-    const url = `http://127.0.0.1:${listener.port}${CERTIFICATE_STORE_PATH}?email=alice%40example.org`;
+  afterAll(() => listener?.close());
+  const place = () => `http://127.0.0.1:${listener.port}${CERTIFICATE_STORE_PATH}`;
+
+  test('curl gets what OpenSSL reads', async () => {
     const [curl, openssl] = [await requireCommand('curl'), await requireCommand('openssl')];
     const run = promisify(execFile);
-    const { stdout } = await run(curl, ['-sSf', url], { encoding: 'buffer' });
+    const { stdout } = await run(curl, ['-sSf', `${place()}?email=alice%40example.org`], {
+      encoding: 'buffer',
+    });
     const read = run(openssl, ['x509', '-inform', 'DER', '-noout', '-email']);
     read.child.stdin?.end(stdout);
     expect((await read).stdout).toBe('alice@example.org\n');
-  } finally {
-    await listener.close();
-  }
+  });
+
+  test('another gateway gets what it can encrypt to, of several too, and that there is none', async () => {
+    const source = new HttpStoreSource(
+      {
+        ...{ name: 'example', url: new URL(place()), tls: null, allowAddresses: [], domains: null },
+        ...{ trust: 'directory', optional: false, timeoutMs: 5_000 },
+      },
+      { clock: () => now, postQuantum: false },
+    );
+    const found = async (address: string) => {
+      const key = addressKey(address);
+      if (key === null) throw new Error(`${address} is no address`);
+      const { certificates } = await source.ask(key, new AbortController().signal);
+      return certificates.map(({ fingerprint }) => fingerprint);
+    };
+    expect(await found('alice@example.org')).toEqual([alice.certificate.fingerprint]);
+    expect(await found('bob@example.org')).toEqual([bobReads.certificate.fingerprint]);
+    expect(await found('nobody@example.org')).toEqual([]);
+  });
 });
