@@ -61,18 +61,6 @@ type SubmissionEvent =
       recipients: number;
       reply: string;
     }
-  /** It waits for the certificates of some of its recipients; `held` is its id there. */
-  | {
-      event: 'mail.held';
-      level: 'info';
-      mail: MailId;
-      held: MailId;
-      rule: string;
-      recipients: number;
-      ask: boolean;
-      /** Its sender may have it leave signed only. */
-      readable: boolean;
-    }
   | { event: 'mail.refused'; level: 'warn'; mail: MailId; code: string; reason: string }
   /** The rules of the configuration file are in force from now on; `restart`: other sections of it have changed, which count after a restart. */
   | { event: 'policy.reloaded'; level: 'info'; rules: number; restart: boolean }

@@ -88,7 +88,7 @@ export async function handOverAll(
     if (more) retry.safe = (await memory.remember(prepared.recipients)) && retry.safe;
   }
   if (held.length > 0) {
-    const stop = await keep(held, submission, done.length === 0, holding, log);
+    const stop = await keep(held, done.length === 0, holding, log);
     if (stop !== null) return stopped(stop, held.flatMap(whoWait));
   }
   if (rest.length + Math.min(held.length, 1) > 1 || earlier.size > 0) await memory.forget(all);
@@ -108,7 +108,6 @@ export async function handOverAll(
 /** All that waits, or nothing. Thrown while nobody has anything; after that it is a reason to stop. */
 async function keep(
   mails: readonly MailToHold[],
-  submission: Submission,
   isFirst: boolean,
   holding: Holding | null,
   log: Log,
@@ -120,14 +119,6 @@ async function keep(
     if (isFirst) throw error;
     if (!(error instanceof SealgateError)) logDefect(log, error);
     return { kind: 'not-kept', refusal: refusalOf(error) };
-  }
-  for (const { id, recipients, terms, readable } of mails) {
-    log.write({
-      event: 'mail.held',
-      level: 'info',
-      ...{ mail: submission.id, held: id, rule: terms.rule, recipients: recipients.length },
-      ...{ ask: terms.ask, readable: readable !== null },
-    });
   }
   return null;
 }

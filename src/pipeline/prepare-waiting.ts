@@ -1,4 +1,3 @@
-import { newMailId } from '../ids.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import { fieldText } from '../mail/field-text.ts';
 import { fieldsNamed } from '../mail/header.ts';
@@ -29,11 +28,7 @@ export async function prepareWaiting(
   findings: Findings,
 ): Promise<MailToHold[]> {
   const mails: MailToHold[] = [];
-  for (const one of held) {
-    // One id for what waits under the same terms: that of the mail where it is the only one.
-    const id = mails.length === 0 ? submission.id : newMailId();
-    mails.push(await waitingMail({ ...submission, id }, one, forms, findings, algorithms));
-  }
+  for (const one of held) mails.push(await waitingMail(submission, one, forms, findings, algorithms));
   return mails;
 }
 

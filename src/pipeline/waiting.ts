@@ -14,6 +14,7 @@ export type { HoldTerms };
 
 /** One mail for the recipients who wait under the same terms. */
 export type MailToHold = {
+  /** Of the mail: the same for all that wait of it, whatever their terms. */
   id: MailId;
   /** The one address of the From field. */
   from: string;
