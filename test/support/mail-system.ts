@@ -293,7 +293,8 @@ async function ownQueue(pki: ThrowawayPki, besides: object) {
   };
 }
 
-async function readInbox(
+/** What INBOX shows by IMAP, oldest first. */
+export async function readInbox(
   server: { port: number; secure: boolean },
   user: MailUser,
   ca: string,
