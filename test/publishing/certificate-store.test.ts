@@ -170,5 +170,8 @@ describe('by HTTP', () => {
     expect(await found('alice@example.org')).toEqual([alice.certificate.fingerprint]);
     expect(await found('bob@example.org')).toEqual([bobReads.certificate.fingerprint]);
     expect(await found('nobody@example.org')).toEqual([]);
+    // Asked too often: that is no word about whether there is one.
+    while ((await fetch(`${place()}?email=x`)).status === 404);
+    await expect(found('alice@example.org')).rejects.toMatchObject({ code: 'directory.http-answer' });
   });
 });
