@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseDn, relativeDn } from '../../pki/dn.ts';
+import { parseDn } from '../../pki/dn.ts';
 import type { PublishedPeople, PublishedPerson } from '../published-people.ts';
 import { type Entry, entryOf, plainEntry, sentEntry } from './entry.ts';
 import { addressesIn, canName, match, type Naming, type PreparedFilter, prepared } from './matching.ts';
@@ -50,20 +50,31 @@ export class PublishedSearch {
     if (place === null) return refused('noSuchObject', `The search base here is ${this.#settings.base}`);
     if (place === 'base' && request.scope === 'base') return about(this.#baseEntry(request));
     const filter = prepared(request.filter, this.#settings.naming);
+    // An empty answer would look as if there were nobody.
+    if (place === 'base' && !canName(filter)) return refused('adminLimitExceeded', this.#whoIsFound());
+    // Before anybody is looked for: it must not tell who there is.
+    if (mayGive <= 0) return refused('busy', ASKED_FOR_MANY);
     if (place === 'base') return await this.#search(request, filter, mayGive);
-    const { scope } = request;
-    const entry = scope === 'one' ? undefined : this.#all().find((each) => isEntry(each, place));
-    return entry === undefined
-      ? refused('noSuchObject', 'There is no such entry.')
-      : await this.#give(request, match(filter, entry).holds === true ? [entry] : [], mayGive);
+    const found = request.scope === 'one' ? [] : this.#named(place.relative);
+    const answer = await this.#give(
+      request,
+      found.filter((entry) => match(filter, entry).holds === true),
+      mayGive,
+    );
+    // Whether an entry is there at all shows only by being found, which is counted.
+    return answer.people === 0 ? refused('noSuchObject', 'There is no such entry.') : answer;
   }
 
   async #search(request: SearchRequest, filter: PreparedFilter, mayGive: number): Promise<SearchAnswer> {
-    // An empty answer would look as if there were nobody.
-    if (!canName(filter)) return refused('adminLimitExceeded', this.#whoIsFound());
     const addresses = addressesIn(filter);
     const found = addresses === null ? await this.#among(filter) : this.#at(addresses, filter);
     return await this.#give(request, found, mayGive);
+  }
+
+  /** By a relative name in its parsed form. */
+  #named(relative: string): readonly Entry[] {
+    this.#all();
+    return relative.startsWith('mail=') ? (this.#byAddress.get(relative.slice('mail='.length)) ?? []) : [];
   }
 
   #at(addresses: readonly string[], filter: PreparedFilter): readonly Entry[] {
@@ -105,7 +116,7 @@ export class PublishedSearch {
         const own = certificates[i] ?? [];
         if (own.length === 0) continue;
         if (entries.length >= mayGive) {
-          return answer('busy', 'Your address has asked for many people; ask again later.');
+          return answer('busy', ASKED_FOR_MANY);
         }
         if (entries.length >= most)
           return answer('sizeLimitExceeded', 'There are more; say more of the name.');
@@ -164,15 +175,13 @@ export class PublishedSearch {
   }
 }
 
+const ASKED_FOR_MANY = 'Your address has asked for many people; ask again later.';
+
 /** Milliseconds that a search works at a stretch, and then leaves to others. */
 const WORK_MS = 5;
 const REST_MS = 5;
 /** People whose certificates are looked at together: revocation may have to be asked for. */
 const AT_ONCE = 25;
-
-function isEntry({ person }: Entry, { relative }: { relative: string }): boolean {
-  return parseDn(relativeDn('mail', person.address))?.[0] === relative;
-}
 
 function about(entry: SentEntry): SearchAnswer {
   return { entries: [entry], people: 0, result: SUCCESS };

@@ -167,6 +167,7 @@ describe('nobody is found who is not named', () => {
     expect(await ask({ filter, sizeLimit: 2 })).toMatchObject({ code: 'success', who: [{}, {}] });
     expect(await ask({ filter }, 1)).toMatchObject({ code: 'busy', who: [{}] });
     expect(await ask({ filter }, 0)).toMatchObject({ code: 'busy', who: [] });
+    expect(await ask({ filter: f.equal('mail', 'nobody@example.org') }, 0)).toMatchObject({ code: 'busy' });
   });
 });
 
@@ -228,9 +229,11 @@ describe('an entry', () => {
     }
     const { who } = await ask({ base: `mail=a\\+b__c_\\3d_d@example.org,${BASE}`, scope: 2 });
     expect(who).toHaveLength(1);
-    expect(
-      (await ask({ base: `mail=alice@example.org,${BASE}`, scope: 0, filter: f.equal('cn', 'x') })).who,
-    ).toEqual([]);
+    // Whether it is there is not told in passing.
+    const [there, not] = [`mail=alice@example.org,${BASE}`, `mail=nobody@example.org,${BASE}`];
+    const missing = { who: [], code: 'noSuchObject', text: 'There is no such entry.' };
+    expect(await ask({ base: there, scope: 0, filter: f.equal('cn', 'x') })).toEqual(missing);
+    expect(await ask({ base: not, scope: 0 })).toEqual(missing);
   });
 
   test('is not there once its certificate is revoked', async () => {
