@@ -48,13 +48,18 @@ async function connected(port: number): Promise<Socket> {
   return socket;
 }
 
+/** However it ends: what is still on its way to a server that has closed comes back as a reset. */
+function closed(socket: Socket): Promise<unknown> {
+  return new Promise((resolve) => socket.once('close', resolve));
+}
+
 /** All that comes until the other side closes. */
 async function rest(socket: Socket): Promise<string> {
   let text = '';
   socket.on('data', (chunk: Buffer) => {
     text += chunk.toString('latin1');
   });
-  await once(socket, 'close');
+  await closed(socket);
   return text;
 }
 
