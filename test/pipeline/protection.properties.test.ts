@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readContent, writeContent } from '../../src/holding/held-content.ts';
 import { newSessionId } from '../../src/ids.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { heldProtector } from '../../src/pipeline/held-protector.ts';
@@ -333,6 +334,11 @@ async function expectKept(
   }
 }
 
+/** As it comes back from the database. */
+const asStored = ({ id, from, login, terms }: MailToHold) => ({
+  ...{ id, from, login, terms: JSON.parse(JSON.stringify(terms)) },
+});
+
 type Counts = { left: number; released: number };
 
 async function neverLess(
@@ -454,7 +460,11 @@ async function neverLess(
             const rule = ruleOf(address);
             const known = later[NAMES.indexOf(address)] as Knowledge;
             const certificate = usable(known, rule.revocation ?? failing.failure);
-            const protection = await protector.protect(held, recipient, async () => held);
+            const protection = await protector.protect(asStored(held), recipient, async () => {
+              const content = readContent(writeContent(held));
+              if (content === null) throw new Error('what was kept cannot be read');
+              return content;
+            });
             expect(protection.kind).toBe(
               certificate === 'away'
                 ? 'later'
