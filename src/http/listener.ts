@@ -43,6 +43,7 @@ export type HttpListener = { port: number; close(): Promise<void> };
 
 /** What is known of a connection besides its octets. */
 type Client = {
+  remote: string;
   network: string | null;
   /** The request is here: another span of time begins. */
   received(): void;
@@ -68,7 +69,7 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<H
       if (socket === null) return;
       const { address } = connection.remote;
       const network = unlimited.has(address) ? null : clientNetwork(address);
-      await served(server, clients, socket, network, options.times ?? limits.http);
+      await served(server, clients, socket, { remote: address, network }, options.times ?? limits.http);
     },
   });
   return {
@@ -134,7 +135,7 @@ function served(
   server: Server,
   clients: WeakMap<Socket, Client>,
   socket: Socket,
-  network: string | null,
+  client: Pick<Client, 'remote' | 'network'>,
   { requestMs, answerMs }: { requestMs: number; answerMs: number },
 ): Promise<void> {
   return new Promise((resolve) => {
@@ -149,7 +150,7 @@ function served(
     });
     if (socket.destroyed) return resolve();
     deadline(requestMs);
-    clients.set(socket, { network, received: () => deadline(answerMs), asked: false });
+    clients.set(socket, { ...client, received: () => deadline(answerMs), asked: false });
     server.emit('connection', socket);
   });
 }
@@ -164,23 +165,45 @@ async function exchange(
 ): Promise<void> {
   request.on('error', ignored);
   response.on('error', ignored);
+  const { log, name: listener } = options;
   let answer: HttpAnswer;
+  let place: string | null = null;
+  const at = (found: Route): void => {
+    place = found.path;
+  };
   try {
-    answer = await answered(routes, client, request);
+    answer = await answered(routes, client, request, at);
   } catch (error) {
     if (request.destroyed && !request.complete) return;
     answer = failed(options, error);
   }
+  const { method = '' } = request;
+  const { remote } = client;
+  log.write({
+    event: 'http.answered',
+    level: 'debug',
+    listener,
+    remote,
+    method,
+    place,
+    status: answer.status,
+  });
   write(response, answer, options.tls !== 'none');
 }
 
-async function answered(routes: Routes, client: Client, message: IncomingMessage): Promise<HttpAnswer> {
+async function answered(
+  routes: Routes,
+  client: Client,
+  message: IncomingMessage,
+  at: (found: Route) => void,
+): Promise<HttpAnswer> {
   const head = readHead(message);
   if (head.kind === 'refused') return head.answer;
   const { method, target } = head;
   const found = routes.find(target.segments);
   if (found === null) return plainAnswer(404, 'There is nothing at this address.');
   const { route, segments } = found;
+  at(route);
   const common = { segments, query: target.query, network: client.network };
   if (method !== 'POST') {
     client.received();

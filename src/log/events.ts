@@ -23,6 +23,16 @@ type GatewayEvent =
   | { event: 'listener.proxy-refused'; level: 'warn'; listener: string; remote: string; reason: string }
   /** An address that has as many connections as one may have; said once until it has none. */
   | { event: 'listener.too-many-connections'; level: 'warn'; listener: string; remote: string }
+  /** `place`: the path as the gateway knows it (`/held/:token`), null where there is none; what stands in it may be a secret. */
+  | {
+      event: 'http.answered';
+      level: 'debug';
+      listener: string;
+      remote: string;
+      method: string;
+      place: string | null;
+      status: number;
+    }
   /** Somebody has asked for it on the page for that; there was mail of this address. */
   | { event: 'held.link-sent'; level: 'info'; address: string; mails: number }
   /** `reason`: it failed, or links are sent too often. */

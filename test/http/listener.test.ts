@@ -20,11 +20,12 @@ afterEach(async () => {
   open = [];
 });
 
-type Started = { port: number; asked: HttpRequest[]; events: Event[] };
+type Started = { port: number; asked: HttpRequest[]; events: Event[]; lines: Event[] };
 
 async function start(options: Partial<HttpListenerOptions> = {}): Promise<Started> {
   const asked: HttpRequest[] = [];
   const events: Event[] = [];
+  const lines: Event[] = [];
   const said = async (request: HttpRequest) => {
     asked.push(request);
     return { status: 200, contentType: 'text/plain; charset=utf-8', body: 'Grüße' };
@@ -49,11 +50,11 @@ async function start(options: Partial<HttpListenerOptions> = {}): Promise<Starte
   const listener = await startHttpListener({
     ...{ name: 'web', host: '127.0.0.1', port: 0, tls: 'none', routes },
     ...{ maxConnections: 100, maxConnectionsPerAddress: 100, unlimitedNetworks: [], proxyProtocolFrom: [] },
-    log: { write: (event) => events.push(event) },
+    log: { write: (event) => (event.event === 'http.answered' ? lines : events).push(event) },
     ...options,
   });
   open.push(listener);
-  return { port: listener.port, asked, events };
+  return { port: listener.port, asked, events, lines };
 }
 
 /** However it ends: what is still on its way to a server that has closed comes back as a reset. */
@@ -131,6 +132,17 @@ test('what fails is said without what it was; a defect is logged', async () => {
   expect(defect).toMatch(/^HTTP\/1\.1 500 /);
   expect(defect).not.toContain('secret');
   expect(events.map(({ event }) => event)).toEqual(['gateway.defect']);
+});
+
+test('of a request the log has the place, and nothing of what stands in the address', async () => {
+  const { port, lines } = await start();
+  await say(port, get('/page/secret?x=secret'));
+  await say(port, get('/secret'));
+  expect(lines).toMatchObject([
+    { listener: 'web', remote: '127.0.0.1', method: 'GET', place: '/page/:name', status: 200 },
+    { place: null, status: 404 },
+  ]);
+  expect(JSON.stringify(lines)).not.toContain('secret');
 });
 
 describe('attacks', () => {
