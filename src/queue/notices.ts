@@ -68,7 +68,7 @@ export function noticesOf(decided: DecidedMail, hostname: string): OwnMail[] {
           ...toldOf(recipients.filter((one) => one.rule === rule)),
         ]),
         '',
-        `The mail program was told: ${textOf(decided.reply)}`,
+        `The mail program was told: ${codesOf(decided.reply)}`,
         '',
         `Mail id: ${id}`,
       ],
@@ -106,6 +106,8 @@ function inWords(became: Became): string {
   }
 }
 
-function textOf({ code, lines }: Reply): string {
-  return `${code} ${lines.join(' ')}`.slice(0, 1_000);
+/** A server's words may cite the mail; its codes (RFC 3463) cannot. */
+function codesOf({ code, lines: [first = ''] }: Reply): string {
+  const [enhanced] = /^[245]\.\d{1,3}\.\d{1,3}(?= |$)/.exec(first) ?? [];
+  return enhanced === undefined ? `${code}` : `${code} ${enhanced}`;
 }
