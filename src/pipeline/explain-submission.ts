@@ -135,6 +135,7 @@ function untold(
     rule: null,
     steering: null,
     outcome: null,
+    ...{ notify: [], appendTo: null },
     certificates: { summary: 'not asked for', known: [] },
     reply: optionalReply(reply),
   };

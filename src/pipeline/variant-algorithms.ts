@@ -98,6 +98,8 @@ export type ExplainedVariant = {
   strip: Strip | null;
   /** It leaves by TLS only. */
   requireTls: boolean;
+  /** Archives that get a copy. */
+  appendTo: readonly string[];
   signature: { form: SignatureForm; algorithm: string; because: string } | null;
   encryption: {
     /** Of the Subject on the way. */
@@ -122,6 +124,7 @@ export function explainVariant(
   return {
     recipients,
     ...{ rule: variant.rule, strip: variant.strip, requireTls: variant.requireTls },
+    appendTo: variant.appendTo,
     signature:
       signature === null || variant.sign === null
         ? null
@@ -193,8 +196,15 @@ export function waitingLines({
 }
 
 /** For a terminal. No line holds control characters. */
-export function variantLines({ recipients, rule, signature, encryption }: ExplainedVariant): string[] {
+export function variantLines({
+  recipients,
+  rule,
+  appendTo,
+  signature,
+  encryption,
+}: ExplainedVariant): string[] {
   const lines = [`Message for ${recipients.map((address) => quoted(address)).join(', ')}`, `  rule: ${rule}`];
+  if (appendTo.length > 0) lines.push(`  copies: ${appendTo.join(', ')}`);
   lines.push(
     signature === null ? '  no signature' : `  signature: ${signature.algorithm} (${signature.because})`,
   );

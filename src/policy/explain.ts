@@ -29,6 +29,10 @@ export type RecipientExplanation = {
   steering: readonly SteeringWord[] | null;
   /** null: it did not come to that. */
   outcome: RecipientOutcome | null;
+  /** Who would be told of it. */
+  notify: readonly string[];
+  /** The archive that would get a copy of what leaves; null: none. */
+  appendTo: string | null;
   /** What is known of the recipient's certificates, in words. */
   certificates: string;
 };
@@ -56,6 +60,8 @@ export function explain(facts: OutboundFacts, rules: readonly Rule[]): Explanati
       rule: rule?.name ?? null,
       steering: rule?.steering == null ? null : steeringWords(rule.steering, facts.message),
       outcome,
+      notify: rule?.notify ?? [],
+      appendTo: outcome.kind === 'refuse' ? null : (rule?.appendTo ?? null),
       certificates: certificatesText(
         judgedCertificates(recipient.certificates, rule?.revocation ?? facts.revocation),
       ),
@@ -87,6 +93,8 @@ export function recipientLines(recipient: RecipientExplanation, further: readonl
     `  certificates: ${recipient.certificates}`,
     ...further,
     ...(recipient.outcome === null ? [] : [`  ${outcomeText(recipient.outcome)}`]),
+    ...(recipient.appendTo === null ? [] : [`  a copy of what leaves goes into ${recipient.appendTo}`]),
+    ...(recipient.notify.length === 0 ? [] : [`  told of it: ${enumerated(recipient.notify, 20)}`]),
   ];
 }
 

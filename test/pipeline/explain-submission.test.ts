@@ -29,7 +29,10 @@ describe('an explanation', () => {
     standing = { kind: 'unchecked', why: 'Nobody answered.', mayPass: true };
     const rules = [
       rule({ name: 'first', when: { ...ALWAYS, login: ['somebody'] } }),
-      ruleFor([BOB], { when: { ...ALWAYS, subjectTag: ['x'] }, subject: 'protect' }),
+      ruleFor([BOB], {
+        ...{ when: { ...ALWAYS, subjectTag: ['x'] }, subject: 'protect' },
+        ...{ notify: ['it@example.org'], appendTo: 'sent' },
+      }),
     ];
     const text = expect.any(String);
     expect(JSON.parse(JSON.stringify(await explain(rules)))).toEqual({
@@ -53,6 +56,8 @@ describe('an explanation', () => {
             ...{ kind: 'send', sign: 'clear', certificate: 0, subject: 'protect' },
             ...{ strip: null, algorithms: null, requireTls: false },
           },
+          notify: ['it@example.org'],
+          appendTo: 'sent',
           certificates: {
             summary: 'verified',
             known: [
@@ -70,6 +75,7 @@ describe('an explanation', () => {
       messages: [
         {
           ...{ recipients: [BOB], rule: `for ${BOB}`, strip: null, requireTls: false },
+          appendTo: ['sent'],
           signature: { form: 'clear', algorithm: 'ecdsa-sha256', because: text },
           encryption: {
             ...{ subject: 'protect', content: 'aes256-cbc', because: text, boundKey: false },

@@ -230,6 +230,18 @@ test('archives are those of the rules of all who share a message', () => {
   });
 });
 
+test.each<[Partial<Rule>, readonly string[]]>([
+  [{ notify: ['it@example.org', 'x@example.org'] }, ['  told of it: it@example.org and x@example.org']],
+  [{ ...HOLD, appendTo: 'sent' }, ['  a copy of what leaves goes into sent']],
+  // Nothing leaves of what is refused; who is told hears of that.
+  [{ appendTo: 'sent', notify: ['it@example.org'] }, ['  told of it: it@example.org']],
+])('who is told, and where copies go: %j', (changes, lines) => {
+  const [explained] = explain(facts({ recipients: [dave] }), [rule(changes)]).recipients;
+  if (explained === undefined) throw new Error('nobody');
+  expect(recipientLines(explained).slice(-lines.length)).toEqual(lines);
+  expect(recipientLines(explained).at(-1 - lines.length)).toMatch(/^ {2}would/);
+});
+
 test.each<[Partial<Rule>, RegExp]>([
   [
     HOLD,
