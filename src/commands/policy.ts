@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Config } from '../config/load.ts';
+import { openMemberships } from '../directory/groups/open-memberships.ts';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
 import { SealgateError } from '../errors.ts';
 import { openDirectory } from '../gateway/directory.ts';
@@ -107,6 +108,7 @@ async function explainMail({
       delivered: NOTHING_DELIVERED,
       rules: config.policy.rules,
       groups: config.policy.groups,
+      memberships: await openMemberships(config.directory, silentLog),
     },
   );
   const text = json === true ? JSON.stringify(explained, null, 2) : explainedLines(explained).join('\n');

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { templateProblem } from '../directory/ldap/filter-template.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
 import { domainPattern, list, login, maybe, name, size } from './values.ts';
 
@@ -211,6 +212,28 @@ export const condition = z
   );
 
 /** One group. */
+const groupInLdap = z
+  .strictObject({
+    source: name.meta({ description: 'Name of one of `directory.groupSources`.', example: 'people' }),
+    addresses: maybe(
+      memberFilter('address').meta({
+        description:
+          'Filter (RFC 4515) that finds something where an address is in the group; `{address}`, `{localPart}` and `{domain}` stand for it.',
+        example: '(&(mail={address})(memberOf=cn=lawyers,ou=groups,dc=example,dc=org))',
+      }),
+    ),
+    logins: maybe(
+      memberFilter('login').meta({
+        description: 'The same of a login, for `loginGroup`; `{login}` stands for it.',
+        example: '(&(uid={login})(memberOf=cn=lawyers,ou=groups,dc=example,dc=org))',
+      }),
+    ),
+  })
+  .refine(({ addresses, logins }) => addresses !== null || logins !== null, {
+    error: 'nobody is in it: say a filter for addresses, for logins, or both',
+  })
+  .describe('Further ones are in it by what an LDAP directory says.');
+
 export const group = z
   .strictObject({
     name: name.meta({ description: 'Name of the group in conditions.', example: 'lawyers' }),
@@ -229,10 +252,15 @@ export const group = z
       .array(login)
       .default([])
       .meta({ description: 'Logins in it, for `loginGroup`.', example: ['alice'] }),
+    ldap: maybe(groupInLdap),
   })
-  .refine(({ addresses, domains, logins }) => addresses.length + domains.length + logins.length > 0, {
-    error: 'the group is empty: nobody is in it',
-  })
+  .refine(
+    ({ addresses, domains, logins, ldap }) =>
+      addresses.length + domains.length + logins.length > 0 || ldap !== null,
+    {
+      error: 'the group is empty: nobody is in it',
+    },
+  )
   .describe('Correspondents and logins under one name.');
 
 function isAddressPattern(text: string): boolean {
@@ -242,4 +270,10 @@ function isAddressPattern(text: string): boolean {
   // Any letter in the place of what the star stands for.
   const example = more.length === 0 ? text : `${before}x${more[0] ?? ''}${text.slice(at)}`;
   return parseMailbox(example) !== null;
+}
+
+function memberFilter(of: 'address' | 'login') {
+  return z.string().refine((text) => templateProblem(text, of) === null, {
+    error: (issue) => templateProblem(String(issue.input), of) ?? '',
+  });
 }

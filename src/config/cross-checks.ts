@@ -9,6 +9,7 @@ import { publishingChecks } from './publishing-checks.ts';
 import { queueChecks } from './queue-checks.ts';
 import { ruleChecks } from './rule-checks.ts';
 import type { Sections } from './schema.ts';
+import { sourceChecks } from './source-checks.ts';
 
 /** What is wrong between settings that are each well-formed. */
 export type CrossProblem = {
@@ -180,52 +181,4 @@ function directoryChecks({ directory }: Partial<Sections>): CrossProblem[] {
     }
   }
   return problems;
-}
-
-function sourceChecks({ directory }: Partial<Sections>): CrossProblem[] {
-  const all = directory?.sources ?? [];
-  return all.flatMap((source, index) => {
-    const path = ['directory', 'sources', index];
-    const problems: CrossProblem[] = [];
-    const problem = (key: string, text: string) =>
-      problems.push({ path: [...path, key], severity: 'error', text });
-    const earlier = all.findIndex((other) => other.name === source.name);
-    if (earlier < index) problem('name', `directory.sources[${earlier}] has this name already`);
-    if (source.kind === 'smimea') {
-      const beyond = source.resolvers.find(({ host }) => !isLoopback(host));
-      if (beyond !== undefined && !source.trustNetwork) {
-        problem(
-          'resolvers',
-          `what ${beyond.host} says of DNSSEC can be changed on the way to this machine: name a resolver on 127.0.0.1, or say trustNetwork: true`,
-        );
-      }
-      return problems;
-    }
-    if (source.kind === 'http-store') {
-      const { protocol, hostname } = source.url;
-      if (protocol === 'https:') return problems;
-      if (!source.allowPlaintext && !isLoopback(hostname.replace(/^\[|\]$/g, ''))) {
-        problem(
-          'url',
-          'without TLS certificates can be changed on the way: use https://, or say allowPlaintext: true',
-        );
-      }
-      if (source.ca !== null) problem('ca', 'this says something only with TLS');
-      return problems;
-    }
-    const { servers, allowPlaintext, ca, serverName } = source;
-    const plain = servers.find(({ tls, host }) => tls === 'none' && !isLoopback(host));
-    if (plain !== undefined && !allowPlaintext) {
-      problem(
-        'startTls',
-        `without TLS to ${plain.host} the password can be read on the way, and certificates can be changed: leave startTls: false out, use ldaps://, or say allowPlaintext: true`,
-      );
-    }
-    for (const [key, value] of Object.entries({ ca, serverName })) {
-      if (value !== null && servers.every(({ tls }) => tls === 'none')) {
-        problem(key, 'this says something only with TLS');
-      }
-    }
-    return problems;
-  });
 }

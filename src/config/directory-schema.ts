@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { certificateSource, lookupSettings } from './certificate-source-schema.ts';
 import type { Files } from './files.ts';
+import { groupSource } from './group-source-schema.ts';
 import { sources } from './sources.ts';
 import { maybe } from './values.ts';
 
@@ -103,6 +104,11 @@ export function directorySection(files: Files) {
       sources: z.array(certificateSource(files)).default([]).meta({
         description:
           'Who else is asked for certificates of a recipient, all at once, when mail to him may be encrypted and nobody has pinned one.',
+        off: true,
+      }),
+      groupSources: z.array(groupSource(files)).default([]).meta({
+        description:
+          'Who is asked about members of groups (`policy.groups[].ldap`). Its outages refuse mail for now for which a rule looks at such a group.',
         off: true,
       }),
       lookup: lookupSettings,

@@ -1,5 +1,6 @@
 import { archiveOf } from './archive-checks.ts';
 import type { CrossProblem } from './cross-checks.ts';
+import { groupChecks } from './group-checks.ts';
 import { names } from './name-checks.ts';
 import type { Sections } from './schema.ts';
 
@@ -17,6 +18,7 @@ export function ruleChecks(config: Partial<Sections>): CrossProblem[] {
   }
   problems.push(...names('policy.rules', rules, ['policy', 'rules']));
   problems.push(...names('policy.groups', config.policy?.groups ?? [], ['policy', 'groups']));
+  problems.push(...groupChecks(config));
   let catchAll: string | null = null;
   for (const [i, rule] of rules.entries()) {
     const path = ['policy', 'rules', i];

@@ -1,4 +1,5 @@
 import type { Config } from '../config/load.ts';
+import { openMemberships } from '../directory/groups/open-memberships.ts';
 import type { JudgingParts } from '../pipeline/judge-submission.ts';
 import { outboundStory } from '../pipeline/outbound.ts';
 import type { CertificateDirectory, Clock, Keyring, OutboundStory } from '../pipeline/ports.ts';
@@ -25,10 +26,11 @@ export async function openOutbound(
   { config, log, clock, opened }: Opening,
   { judging, directory, policy, store, holding, archives, notices }: OutboundParts,
 ): Promise<OutboundStory> {
+  const memberships = await openMemberships(config.directory, log);
   const decisions = await openDecisions(config.stateFolder, config.policy.recordDays, clock);
   if (decisions !== null) opened.keep(decisions.store);
   return outboundStory({
-    ...{ ...judging, directory, holding, archives, notices, log },
+    ...{ ...judging, directory, memberships, holding, archives, notices, log },
     delivered: deliveredVariants(store, clock),
     get rules() {
       return policy.rules;

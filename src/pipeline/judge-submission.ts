@@ -2,12 +2,12 @@ import { readMessage } from '../mail/entity-tree.ts';
 import type { Message } from '../mail/message.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
 import type { OutboundFacts, UpstreamFacts } from '../policy/facts.ts';
-import { groupsOfAddress } from '../policy/groups.ts';
 import { type AlgorithmSettings, cautiousAlgorithms } from '../smime/algorithm-choice.ts';
 import { type AddressAlgorithms, algorithmsFor } from './address-algorithms.ts';
 import { clientProtection } from './client-protection.ts';
+import { groupFacts } from './group-facts.ts';
 import { messageFacts } from './message-facts.ts';
-import { needsCertificates, type OutboundPolicy, originFacts } from './outbound-policy.ts';
+import { needsCertificates, type OutboundPolicy, originFacts, recipientGroups } from './outbound-policy.ts';
 import type { Clock, Keyring, RevocationUse, Submission } from './ports.ts';
 import type { Findings } from './protect.ts';
 import { addressOf, distinct, type RecipientLookups } from './recipient-certificates.ts';
@@ -26,6 +26,8 @@ export type JudgingParts = {
   revocation?: RevocationUse;
   clock: Clock;
 };
+
+const NO_GROUPS = { in: [], unknown: [] };
 
 /** A mail with all that was found out about it, and what the rules say. */
 export type JudgedSubmission = {
@@ -55,17 +57,22 @@ export async function judgeSubmission(
   const recipients = distinct(envelope.recipients);
   const message = readMessage(octets);
   const { from, sender } = senderOf(message.root.fields);
+  // First, since it depends on them whose certificates are looked at.
+  const [originated, fromGroups, groups] = await Promise.all([
+    originFacts(origin, policy),
+    from === null ? NO_GROUPS : groupFacts(policy, 'sender', from),
+    Promise.all(recipients.map((recipient) => recipientGroups(policy, addressOf(recipient)))),
+  ]);
   const isNeeded = (address: string) => needsCertificates(origin, address, policy);
   const [certificates, signing] = await Promise.all([
     lookups.settle(origin, recipients, at, (_, address) => isNeeded(address)),
     findSigningKey(keyring, principal, from, mail, revocation?.standing),
   ]);
   const shown = visibleRecipients(message.root.fields);
-  const groupsOf = (address: string) => groupsOfAddress(policy.groups, address);
   const facts: OutboundFacts = {
-    ...originFacts(origin, policy),
+    ...originated,
     from,
-    fromGroups: from === null ? [] : groupsOf(from),
+    ...{ fromGroups: fromGroups.in, fromGroupsAway: fromGroups.unknown },
     sender,
     belongs: keyring.addressesOf(principal),
     protection: clientProtection(message),
@@ -74,7 +81,7 @@ export async function judgeSubmission(
     signing: signing.facts,
     recipients: recipients.map((recipient, index) => ({
       address: addressOf(recipient),
-      groups: groupsOf(addressOf(recipient)),
+      ...(groups[index] ?? { groups: [] }),
       visible: shown.has(addressOf(recipient)),
       certificates: certificates[index] ?? { kind: 'lookup-failed' },
     })),

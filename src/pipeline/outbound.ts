@@ -9,20 +9,21 @@ import { withoutBlindCopies } from './blind-copies.ts';
 import { type HandedOver, handOverAll, type PreparedMessages } from './hand-over.ts';
 import { type JudgedSubmission, type JudgingParts, judgeSubmission } from './judge-submission.ts';
 import { decidedMail, type Notices } from './notices.ts';
-import { needsCertificates, type OutboundPolicy } from './outbound-policy.ts';
+import { expectGroups, needsCertificates, type OutboundPolicy } from './outbound-policy.ts';
 import type {
   CertificateDirectory,
   DecisionRecords,
   DeliveredVariants,
   HandOver,
   Keyring,
+  Memberships,
   OutboundStory,
   Submission,
   SubmissionOutcome,
 } from './ports.ts';
 import { prepareWaiting } from './prepare-waiting.ts';
 import { type Findings, planMessages, prepareVariants } from './protect.ts';
-import { type IsNeeded, RecipientLookups } from './recipient-certificates.ts';
+import { addressOf, type IsNeeded, RecipientLookups } from './recipient-certificates.ts';
 import { recordDecision } from './recorded-decisions.ts';
 import { MailRefused, refusalOf, refusalReply } from './refusal.ts';
 import { judgeRecipient } from './refuse-recipient.ts';
@@ -37,6 +38,8 @@ export type OutboundParts = JudgingParts & {
   rules: readonly Rule[];
   /** Absent: none. */
   groups?: readonly Group[];
+  /** Who is asked about groups that are kept elsewhere; null or absent: nobody. */
+  memberships?: Memberships | null;
   /** Where mail waits; null or absent: no rule may ask for it. */
   holding?: Holding | null;
   /** Where copies go; null or absent: no rule may ask for it. */
@@ -61,7 +64,10 @@ export function outboundStory(parts: OutboundParts): OutboundStory {
   return {
     judgeRecipient: (origin, recipient) =>
       judgeRecipient(origin, recipient, lookups, policyOf(parts), parts.clock),
-    expectRecipient: (origin, recipient) => lookups.expect(origin, recipient),
+    expectRecipient(origin, recipient) {
+      lookups.expect(origin, recipient);
+      expectGroups(origin, addressOf(recipient), policyOf(parts));
+    },
     async submit(submission: Submission, upstream: HandOver): Promise<SubmissionOutcome> {
       const policy = policyOf(parts);
       let judged: JudgedSubmission;
@@ -92,8 +98,13 @@ export function outboundLookups(parts: OutboundParts): RecipientLookups {
 }
 
 /** The rules as they are now. */
-export function policyOf({ rules, groups = [], revocation }: OutboundParts): OutboundPolicy {
-  return { rules, groups, revocation: revocation?.failure ?? 'soft' };
+export function policyOf({
+  rules,
+  groups = [],
+  memberships = null,
+  revocation,
+}: OutboundParts): OutboundPolicy {
+  return { rules, groups, memberships, revocation: revocation?.failure ?? 'soft' };
 }
 
 async function handedOver(

@@ -4,7 +4,7 @@ import type { MailId, SessionId } from '../ids.ts';
 import type { OctetSource, OctetStream } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { UpstreamFacts } from '../policy/facts.ts';
-import type { CertificateTrust } from '../policy/rules.ts';
+import type { CertificateTrust, GroupQuestion } from '../policy/rules.ts';
 import type { Principal } from '../sasl/principal.ts';
 import type { MessageBeginning } from '../smime/beginning-of-encrypted.ts';
 import type { SecurityReport } from '../smime/report.ts';
@@ -246,6 +246,19 @@ export interface CertificateDirectory {
   find(address: string, incomplete?: (reason: string) => void): Promise<readonly KnownCertificate[]>;
   harvest(finding: Harvest): Promise<void>;
 }
+
+/** Who is in groups that are kept elsewhere. */
+export interface Memberships {
+  /** What is known at once; null: it would have to be asked. */
+  known(group: GroupQuestion, subject: GroupSubject): boolean | null;
+  /** Whether it is in the group; null: nobody knows for now. Never rejects. */
+  ask(group: GroupQuestion, subject: GroupSubject): Promise<boolean | null>;
+}
+
+/** An address, or a login. */
+export type GroupSubject = { kind: 'address' | 'login'; text: string };
+
+export type { GroupQuestion };
 
 /**
  * What people have said of certificates, whatever their paths say. Throws SealgateError `directory.unavailable` (temporary) where that was

@@ -1,9 +1,8 @@
 import { decideAtRecipient } from '../policy/decide-at-recipient.ts';
 import type { OutboundRefusal } from '../policy/decide-outbound.ts';
-import { groupsOfAddress } from '../policy/groups.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
-import { type OutboundPolicy, originFacts } from './outbound-policy.ts';
+import { type OutboundPolicy, originFacts, recipientGroups } from './outbound-policy.ts';
 import type { Clock, Origin } from './ports.ts';
 import { addressOf, type RecipientLookups } from './recipient-certificates.ts';
 import { asciiText } from './refusal.ts';
@@ -35,8 +34,8 @@ async function judge(
   const certificates = await lookups.known(origin, recipient, clock());
   const address = addressOf(recipient);
   const refusal = decideAtRecipient(
-    originFacts(origin, policy),
-    { address, groups: groupsOfAddress(policy.groups, address), certificates },
+    await originFacts(origin, policy),
+    { address, certificates, ...(await recipientGroups(policy, address)) },
     policy.rules,
   );
   return refusal === null ? null : refusalAtRecipient(refusal);

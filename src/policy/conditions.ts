@@ -26,13 +26,17 @@ import { both, meet, type Truth, truth } from './truth.ts';
 export type Correspondence = {
   login: string;
   loginGroups: readonly string[];
+  /** Groups of which nobody knows for now; absent: none. */
+  loginGroupsAway?: readonly string[];
   listener: string;
   from: PatternSubject | null;
   fromGroups: readonly string[];
+  fromGroupsAway?: readonly string[];
   message: MessageFacts | null;
   protection: ClientProtection | null;
   recipient: PatternSubject;
   recipientGroups: readonly string[];
+  recipientGroupsAway?: readonly string[];
   certificates: CertificateFacts | null;
   /** As the rule, or else the gateway, says. */
   revocation: RevocationFailure;
@@ -52,8 +56,9 @@ const CONDITIONS: Conditions = {
     found: ({ login }) => `the login is ${quoted(login)}`,
   },
   loginGroup: {
-    holds: (wanted, { loginGroups }) => truth(meet(wanted, loginGroups)),
-    found: ({ loginGroups }) => `the login is in ${groupsText(loginGroups)}`,
+    holds: (wanted, { loginGroups, loginGroupsAway }) => groupHolds(wanted, loginGroups, loginGroupsAway),
+    found: ({ loginGroups, loginGroupsAway }) =>
+      `the login is in ${groupsText(loginGroups, loginGroupsAway)}`,
   },
   listener: {
     holds: (wanted, { listener }) => truth(wanted.includes(listener)),
@@ -68,8 +73,10 @@ const CONDITIONS: Conditions = {
     found: ({ recipient }) => `the recipient's domain is ${quoted(recipient.domain)}`,
   },
   recipientGroup: {
-    holds: (wanted, { recipientGroups }) => truth(meet(wanted, recipientGroups)),
-    found: ({ recipientGroups }) => `the recipient is in ${groupsText(recipientGroups)}`,
+    holds: (wanted, { recipientGroups, recipientGroupsAway }) =>
+      groupHolds(wanted, recipientGroups, recipientGroupsAway),
+    found: ({ recipientGroups, recipientGroupsAway }) =>
+      `the recipient is in ${groupsText(recipientGroups, recipientGroupsAway)}`,
   },
   sender: {
     holds: (wanted, { from }) => (from === null ? 'open' : truth(isOneOf(from, wanted))),
@@ -80,8 +87,10 @@ const CONDITIONS: Conditions = {
     found: ({ from }) => `the mail is from the domain ${quoted(from?.domain ?? '')}`,
   },
   senderGroup: {
-    holds: (wanted, { from, fromGroups }) => (from === null ? 'open' : truth(meet(wanted, fromGroups))),
-    found: ({ fromGroups }) => `the From address is in ${groupsText(fromGroups)}`,
+    holds: (wanted, { from, fromGroups, fromGroupsAway }) =>
+      from === null ? 'open' : groupHolds(wanted, fromGroups, fromGroupsAway),
+    found: ({ fromGroups, fromGroupsAway }) =>
+      `the From address is in ${groupsText(fromGroups, fromGroupsAway)}`,
   },
   header: {
     holds: (wanted, { message }) => headerHolds(wanted, message),
@@ -218,7 +227,18 @@ function certificatesText(certificates: CertificateFacts | null, revocation: Rev
   }
 }
 
-function groupsText(groups: readonly string[]): string {
-  if (groups.length === 0) return 'no group';
-  return `${groups.length === 1 ? 'the group' : 'the groups'} ${enumerated(groups, 5)}`;
+/** One that is not known is never "no": the rule behind would decide for somebody who is in it. */
+function groupHolds(
+  wanted: readonly string[],
+  groups: readonly string[],
+  away: readonly string[] = [],
+): Truth {
+  if (meet(wanted, groups)) return 'yes';
+  return meet(wanted, away) ? 'away' : 'no';
+}
+
+function groupsText(groups: readonly string[], away: readonly string[] = []): string {
+  const unknown = away.length === 0 ? '' : `, and whether in ${enumerated(away, 5)} could not be looked up`;
+  if (groups.length === 0) return `no group${unknown}`;
+  return `${groups.length === 1 ? 'the group' : 'the groups'} ${enumerated(groups, 5)}${unknown}`;
 }

@@ -14,7 +14,7 @@ import type { Rule } from './rules.ts';
  */
 export function decideAtRecipient(
   origin: OriginFacts,
-  recipient: Pick<RecipientFacts, 'address' | 'groups' | 'certificates'>,
+  recipient: Pick<RecipientFacts, 'address' | 'groups' | 'groupsAway' | 'certificates'>,
   rules: readonly Rule[],
 ): OutboundRefusal | null {
   const found = firstRule(rules, earlyCorrespondence(origin, recipient));

@@ -7,6 +7,8 @@ export type OutboundFacts = OriginFacts & {
   from: string | null;
   /** Names of the groups that it is in. */
   fromGroups: readonly string[];
+  /** Of these nobody knows for now; absent: none. */
+  fromGroupsAway?: readonly string[];
   /** The address of the Sender field (RFC 5322 §3.6.2); null: no such field. */
   sender: string | null;
   /** Addresses that belong to the login. */
@@ -25,6 +27,8 @@ export type OriginFacts = {
   principal: { readonly login: string };
   /** Names of the groups that the login is in. */
   loginGroups: readonly string[];
+  /** Of these nobody knows for now; absent: none. */
+  loginGroupsAway?: readonly string[];
   /** Name of the submission listener. */
   listener: string;
   /** What holds for rules that say nothing of it. */
@@ -85,6 +89,8 @@ export type RecipientFacts = {
   address: string;
   /** Names of the groups that the address is in. */
   groups: readonly string[];
+  /** Of these nobody knows for now; absent: none. */
+  groupsAway?: readonly string[];
   /** Named in To or Cc. Others are blind copies: no message to anybody else may show their certificate. */
   visible: boolean;
   certificates: CertificateFacts;

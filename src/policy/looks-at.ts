@@ -6,7 +6,12 @@ export type LooksAt = {
   header: ReadonlySet<string>;
   tags: ReadonlySet<string>;
   attachments: boolean;
+  /** Names of groups, by whose they are looked at. */
+  groups: Readonly<Record<GroupRole, ReadonlySet<string>>>;
 };
+
+/** Who is in a group: the recipient's address, the From address, the login. */
+export type GroupRole = 'recipient' | 'sender' | 'login';
 
 const known = new WeakMap<readonly Rule[], LooksAt>();
 
@@ -23,6 +28,11 @@ export function looksAt(rules: readonly Rule[]): LooksAt {
       ...conditions.flatMap(({ subjectTag }) => subjectTag ?? []),
       ...(rules.some(({ steering }) => steering?.tags === true) ? ['sign', 'encrypt', 'plain'] : []),
     ]),
+    groups: {
+      recipient: new Set(conditions.flatMap(({ recipientGroup }) => recipientGroup ?? [])),
+      sender: new Set(conditions.flatMap(({ senderGroup }) => senderGroup ?? [])),
+      login: new Set(conditions.flatMap(({ loginGroup }) => loginGroup ?? [])),
+    },
     attachments: conditions.some(
       ({ attachmentType, attachmentExtension }) => attachmentType !== null || attachmentExtension !== null,
     ),

@@ -61,8 +61,10 @@ export function correspondenceOf(
 ): (recipient: RecipientFacts) => Correspondence {
   const { principal, loginGroups, listener, fromGroups, message, protection, revocation } = facts;
   const from = patternSubject(facts.from);
+  const { fromGroupsAway = [], loginGroupsAway = [] } = facts;
   return (recipient) => ({
     ...{ login: principal.login, loginGroups, listener, from, fromGroups, message, protection, revocation },
+    ...{ fromGroupsAway, loginGroupsAway, recipientGroupsAway: recipient.groupsAway ?? [] },
     recipient: patternSubject(recipient.address),
     recipientGroups: recipient.groups,
     certificates: recipient.certificates,
@@ -71,13 +73,14 @@ export function correspondenceOf(
 
 /** What conditions look at, at RCPT TO. @param recipient certificates null: not looked for yet */
 export function earlyCorrespondence(
-  { principal, loginGroups, listener, revocation }: OriginFacts,
-  recipient: Pick<RecipientFacts, 'address' | 'groups'> & {
+  { principal, loginGroups, loginGroupsAway = [], listener, revocation }: OriginFacts,
+  recipient: Pick<RecipientFacts, 'address' | 'groups' | 'groupsAway'> & {
     certificates: RecipientFacts['certificates'] | null;
   },
 ): Correspondence {
   return {
-    ...{ login: principal.login, loginGroups, listener, revocation },
+    ...{ login: principal.login, loginGroups, loginGroupsAway, listener, revocation },
+    recipientGroupsAway: recipient.groupsAway ?? [],
     ...{ from: null, fromGroups: [], message: null, protection: null },
     recipient: patternSubject(recipient.address),
     recipientGroups: recipient.groups,

@@ -10,7 +10,7 @@ import type { Rule } from './rules.ts';
  */
 export function mayEncrypt(
   origin: OriginFacts,
-  recipient: Pick<RecipientFacts, 'address' | 'groups'>,
+  recipient: Pick<RecipientFacts, 'address' | 'groups' | 'groupsAway'>,
   rules: readonly Rule[],
 ): boolean {
   const correspondence = earlyCorrespondence(origin, { ...recipient, certificates: null });

@@ -1,10 +1,12 @@
 import { decideForRecipients } from './decide-for-recipient.ts';
 import type { OutboundFacts, RecipientFacts } from './facts.ts';
 import { groupsOfAddress, groupsOfLogin } from './groups.ts';
+import { conditionsOf } from './looks-at.ts';
 import { correspondenceOf, firstRule } from './match.ts';
 import { type RecordedMail, type RecordedRecipient, type Treatment, treatmentOf } from './recorded-mail.ts';
 import type { Group, Rule } from './rules.ts';
 import { steeredRule } from './steering.ts';
+import { meet } from './truth.ts';
 
 /** A mail of the past under other rules: what would be different. What nobody looked at then is unknown, and is not guessed. */
 
@@ -40,13 +42,15 @@ function treatmentNow(
 ): ReplayedRecipient['now'] {
   const recipient: RecipientFacts = {
     ...{ address: recorded.address, visible: recorded.visible },
-    groups: groupsOfAddress(groups, recorded.address),
+    ...{ groups: groupsOfAddress(groups, recorded.address), groupsAway: elsewhere(groups) },
     certificates: recorded.certificates ?? { kind: 'none' },
   };
   const facts = factsOf(mail, recipient, groups);
   const correspondence = { ...correspondenceOf(facts)(recipient), certificates: recorded.certificates };
   const found = firstRule(rules, correspondence);
-  if (found.kind === 'undecided' && found.match === 'open') return { kind: 'unknown', rule: found.rule.name };
+  if (found.kind === 'undecided' && (found.match === 'open' || isOfGroupsElsewhere(found.rule, groups))) {
+    return { kind: 'unknown', rule: found.rule.name };
+  }
   if (found.kind === 'rule') {
     const rule = steeredRule(found.rule, facts.message);
     const isAsked = rule?.encrypt !== 'never' && mail.protection !== 'encrypted';
@@ -60,6 +64,18 @@ function treatmentNow(
     : treatmentOf(decision, recipient.certificates);
 }
 
+/** Names of groups that a directory knows. */
+function elsewhere(groups: readonly Group[]): readonly string[] {
+  return groups.flatMap(({ name, ldap }) => (ldap == null ? [] : [name]));
+}
+
+function isOfGroupsElsewhere(rule: Rule, groups: readonly Group[]): boolean {
+  const names = elsewhere(groups);
+  return conditionsOf(rule).some(({ recipientGroup, senderGroup, loginGroup }) =>
+    [recipientGroup, senderGroup, loginGroup].some((wanted) => meet(wanted ?? [], names)),
+  );
+}
+
 function factsOf(
   mail: RecordedMail,
   recipient: RecipientFacts,
@@ -70,6 +86,8 @@ function factsOf(
     ...{ principal: { login }, listener, from, protection, revocation, upstream },
     loginGroups: groupsOfLogin(groups, login),
     fromGroups: groupsOfAddress(groups, from),
+    // Who was in them is not kept.
+    ...{ loginGroupsAway: elsewhere(groups), fromGroupsAway: elsewhere(groups) },
     // Whether somebody may write under a name is no matter of rules.
     ...{ sender: null, belongs: [from] },
     message: {

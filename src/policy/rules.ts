@@ -130,4 +130,14 @@ export type Group = {
   addresses: readonly string[];
   domains: readonly string[];
   logins: readonly string[];
+  /** Further ones are in it by what a directory says; null or absent: none. */
+  ldap?: GroupQuestion | null;
+};
+
+/** How a directory is asked who is in a group: filters with places for the address or the login; null: no address, no login is in it. */
+export type GroupQuestion = {
+  /** Name of the directory. */
+  source: string;
+  addresses: string | null;
+  logins: string | null;
 };

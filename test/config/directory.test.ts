@@ -248,3 +248,24 @@ describe('directory.sources by HTTP', () => {
     }
   });
 });
+
+describe('directory.groupSources', () => {
+  const source = { name: 'people', base: 'dc=example', servers: ['ldap://ldap.example.org'] };
+
+  test('are asked by verified TLS, and answers count for ten minutes', async () => {
+    const loaded = await load({ groupSources: [source] });
+    if (loaded.kind !== 'ok') throw new Error('it is well-formed');
+    expect(loaded.config.directory.groupSources).toMatchObject([
+      { servers: [{ tls: 'starttls' }], keptMinutes: 10, timeoutSeconds: 5, domains: null, scope: 'sub' },
+    ]);
+  });
+
+  test.each<[string, object, RegExp]>([
+    ['no TLS to another machine', { startTls: false }, /startTls: without TLS/],
+    ['a name that another one has', { name: 'other' }, /sources\[0\] has this name already/],
+    ['a filter, which groups have', { filter: '(mail={address})' }, /filter/],
+  ])('are refused with %s', async (_, changed, text) => {
+    const other = { kind: 'smimea', name: 'other' };
+    expect(await problems({ sources: [other], groupSources: [{ ...source, ...changed }] })).toMatch(text);
+  });
+});

@@ -13,21 +13,33 @@ describe('a correspondent whose certificate is only in LDAP', () => {
 
   beforeAll(async () => {
     server = await slapd();
+    const place = {
+      ...{ base: server.base, ca: server.caFile, timeoutSeconds: 2 },
+      servers: [`ldap://localhost:${server.port}`],
+    };
+    const board = { source: 'people', logins: '(&(mail={login})(employeeType=board))' };
+    const when = { login: [addressOf('carol'), addressOf('bob')], loginGroup: ['board'] };
     system = await startMailSystem({
       users: ['alice', 'bob', 'carol'],
       directory: {
-        sources: [
-          {
-            ...{ kind: 'ldap', name: 'partner', base: server.base, ca: server.caFile, timeoutSeconds: 2 },
-            servers: [`ldap://localhost:${server.port}`],
-          },
-        ],
+        sources: [{ ...place, kind: 'ldap', name: 'partner' }],
+        groupSources: [{ ...place, name: 'people' }],
         lookup: { failures: 1, retrySeconds: 3_600 },
+      },
+      sections: {
+        policy: {
+          groups: [{ name: 'board', ldap: board }],
+          rules: [
+            { name: 'board', when, sign: 'require', encrypt: 'never' },
+            { name: 'all', sign: 'require', encrypt: 'if-possible' },
+          ],
+        },
       },
     });
     const der = new X509Certificate(await readFile(system.user('bob').identity.certificateFile)).raw;
     await server.restart([
       { rdn: 'cn=Bob', mail: addressOf('bob'), values: { 'userCertificate;binary': [der] } },
+      { rdn: 'cn=Carol', mail: addressOf('carol'), values: { employeeType: [Buffer.from('board')] } },
     ]);
   });
   afterAll(async () => {
@@ -46,6 +58,15 @@ describe('a correspondent whose certificate is only in LDAP', () => {
     expect(mail?.octets.toString()).not.toContain('boathouse');
     const opened = await opensslOpen(system, mail?.octets ?? Buffer.alloc(0), 'bob');
     expect(opened.toString()).toContain('the boathouse key');
+  });
+
+  it('gets what a rule says for senders whom the directory has in a group', async () => {
+    const to = addressOf('bob');
+    await system.send('carol', { to, subject: 'of the board', text: 'the minutes' });
+    await system.send('bob', { to, subject: 'of somebody else', text: 'the boathouse key' });
+    const [ofBoard, ofBob] = system.taken().map(({ octets }) => octets.toString());
+    expect(ofBoard).toContain('the minutes');
+    expect(ofBob).not.toContain('boathouse');
   });
 
   it('is said by “cert lookup”, “cert why” and “policy explain” to be known from there', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { PlainCondition, Rule } from '../../src/policy/rules.ts';
+import type { Memberships } from '../../src/pipeline/ports.ts';
+import type { Group, PlainCondition, Rule } from '../../src/policy/rules.ts';
 import { ALWAYS } from '../policy/always.ts';
 import { ALICE, BOB, deskOf } from './support/desk.ts';
 import { away, mail, rule } from './support/ports.ts';
@@ -56,5 +57,62 @@ describe('a mail is decided by what it is', () => {
     const when = { ...ALWAYS, certificateKnown: 'yes' as const };
     const rules = [rule({ name: 'it', when }), rule({ name: 'rest', sign: 'never', encrypt: 'never' })];
     expect(await decidedBy(rules, PDF)).toMatch(/^451 4\.4\.3 .*could not be looked up just now \(rule it\)/);
+  });
+});
+
+describe('a group that a directory knows', () => {
+  const asked: string[] = [];
+  const answering = (answers: Readonly<Record<string, boolean | null>>): Memberships => ({
+    known: () => null,
+    ask: async ({ source }, { kind, text }) => {
+      asked.push(`${source} ${kind} ${text}`);
+      return text in answers ? (answers[text] ?? null) : false;
+    },
+  });
+  const filters = { addresses: '(mail={address})', logins: '(uid={login})' };
+  const groups: readonly Group[] = [
+    { name: 'board', addresses: [BOB], domains: [], logins: [], ldap: { source: 'people', ...filters } },
+    { name: 'other', addresses: [], domains: [], logins: [], ldap: { source: 'others', ...filters } },
+  ];
+  async function decided(
+    when: Partial<PlainCondition>,
+    answers: Readonly<Record<string, boolean | null>> | null,
+  ) {
+    desk.directory.knows(desk.person('bob'));
+    asked.length = 0;
+    const memberships = answers === null ? null : answering(answers);
+    const rules = [
+      rule({ name: 'it', when: { ...ALWAYS, ...when } }),
+      rule({ name: 'rest', sign: 'never', encrypt: 'never' }),
+    ];
+    const { kind, text } = await desk.send(rules, PDF, { groups, memberships });
+    return kind === 'refused' ? text : desk.log.named('mail.protected').at(-1)?.rule;
+  }
+
+  it.each<[Partial<PlainCondition>, Readonly<Record<string, boolean | null>>, string | RegExp]>([
+    [{ recipientGroup: ['other'] }, { [BOB]: true }, 'it'],
+    [{ recipientGroup: ['other'] }, { [BOB]: false }, 'rest'],
+    [{ recipientGroup: ['other'] }, { [BOB]: null }, /^4\.3\.0 .*rule it/],
+    [{ senderGroup: ['board'] }, { [ALICE]: true }, 'it'],
+    [{ senderGroup: ['board'] }, { [ALICE]: null }, /^4\.3\.0 /],
+    [{ loginGroup: ['board'] }, { [ALICE]: true }, 'it'],
+    [{ loginGroup: ['board'] }, { [ALICE]: null }, /^4\.3\.0 /],
+  ])('decides by what is said: %j, %j', async (when, answers, expected) => {
+    const said = await decided(when, answers);
+    if (typeof expected === 'string') expect(said).toBe(expected);
+    else expect(said).toMatch(expected);
+  });
+
+  it('is not asked for whom the configuration names, nor where no rule looks at it', async () => {
+    expect(await decided({ recipientGroup: ['board'] }, {})).toBe('it');
+    expect(asked).toEqual([]);
+    expect(await decided({ recipientGroup: ['other'] }, { [ALICE]: null })).toBe('rest');
+    expect(new Set(asked)).toEqual(new Set([`others address ${BOB}`]));
+    expect(await decided({ login: ['nobody'] }, { [BOB]: null, [ALICE]: null })).toBe('rest');
+    expect(asked).toEqual([]);
+  });
+
+  it('is nobody knows whose, where nobody can be asked', async () => {
+    expect(await decided({ recipientGroup: ['other'] }, null)).toMatch(/^4\.3\.0 /);
   });
 });

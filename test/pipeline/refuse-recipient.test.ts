@@ -42,7 +42,7 @@ function judge(rules: Rule[], directory: Partial<CertificateDirectory>, domain =
     origin,
     recipient,
     lookups,
-    { rules, groups: [], revocation: 'soft' },
+    { rules, groups: [], memberships: null, revocation: 'soft' },
     () => new Date(),
   );
 }

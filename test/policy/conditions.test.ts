@@ -6,6 +6,7 @@ import type { OutboundFacts, RecipientFacts } from '../../src/policy/facts.ts';
 import { groupsOfAddress, groupsOfLogin } from '../../src/policy/groups.ts';
 import { mayEncrypt } from '../../src/policy/may-encrypt.ts';
 import type { Condition, Rule } from '../../src/policy/rules.ts';
+import { ALWAYS } from './always.ts';
 import { facts, MESSAGE, ORIGIN, recipient, rule } from './facts.ts';
 
 /** Two rules, of which the first has the condition and the second nothing: which one decides. */
@@ -266,5 +267,44 @@ describe('a mail for 1,000 recipients', () => {
     steps = 0;
     decideOutbound(given, all);
     expect(steps).toBeLessThanOrEqual(recipients.length * rules.length * 2);
+  });
+});
+
+describe('while nobody knows who is in a group', () => {
+  const away = { ...recipient('b@c.example', 'verified'), groupsAway: ['board'] };
+  const rules = (when: Partial<Condition>) => [
+    rule({ name: 'it', when }),
+    rule({ name: 'rest', encrypt: 'never' }),
+  ];
+
+  test.each<[Partial<Condition>, Partial<OutboundFacts>]>([
+    [{ recipientGroup: ['board'] }, { recipients: [away] }],
+    [{ recipientGroup: ['x', 'board'] }, { recipients: [away] }],
+    [{ not: { ...ALWAYS, recipientGroup: ['board'] } }, { recipients: [away] }],
+    [{ senderGroup: ['board'] }, { fromGroupsAway: ['board'] }],
+    [{ loginGroup: ['board'] }, { loginGroupsAway: ['board'] }],
+  ])('%j, no rule behind decides in its place', (when, changes) => {
+    const given = facts({ recipients: [{ ...away, groupsAway: [] }], ...changes });
+    expect(decideOutbound(given, rules(when))).toMatchObject({ kind: 'refuse', duration: 'temporary' });
+    const text = explain(given, rules(when)).recipients.flatMap((one) => recipientLines(one));
+    expect(text.join()).toMatch(/not known for now, .*whether in board could not be looked up/);
+  });
+
+  test.each<[Partial<Condition>, Partial<RecipientFacts>, string]>([
+    [{ recipientGroup: ['staff'] }, {}, 'rest'],
+    [{ recipientGroup: ['board', 'staff'] }, { groups: ['staff'] }, 'it'],
+    [{ recipientGroup: ['board'], login: ['nobody'] }, {}, 'rest'],
+  ])('%j, what does not depend on it is decided', (when, changes, name) => {
+    expect(ruleFor(facts({ recipients: [{ ...away, ...changes }] }), when)).toBe(name);
+  });
+
+  test('certificates are looked for, in case it matters', () => {
+    const origin = { ...ORIGIN, loginGroupsAway: ['board'] };
+    const asked = [
+      rule({ name: 'it', when: { loginGroup: ['board'] } }),
+      rule({ name: 'rest', encrypt: 'never' }),
+    ];
+    expect(mayEncrypt(origin, { address: 'b@c.example', groups: [] }, asked)).toBe(true);
+    expect(mayEncrypt(ORIGIN, { address: 'b@c.example', groups: [] }, asked)).toBe(false);
   });
 });

@@ -126,3 +126,16 @@ describe('a replay', () => {
     if (replayed !== undefined) expect(isDifferent(replayed)).toBe(kind === 'unknown');
   });
 });
+
+test('a replay does not guess who was in a group that a directory knows', () => {
+  const given = {
+    ...facts({ recipients: [recipient('b@c.example', 'verified')] }),
+    from: 'alice@example.org',
+  };
+  const known = { name: 'board', addresses: [], domains: [], logins: [], ldap: null };
+  const elsewhere = { ...known, ldap: { source: 'people', addresses: '(mail={address})', logins: null } };
+  const mail = recorded(given, [rule({ name: 'then' })]);
+  const asks = [rule({ name: 'it', when: { ...ALWAYS, recipientGroup: ['board'] } }), rule({ name: 'rest' })];
+  expect(replayMail(mail, asks, [elsewhere])).toMatchObject([{ now: { kind: 'unknown', rule: 'it' } }]);
+  expect(replayMail(mail, asks, [known])[0]?.now).not.toMatchObject({ kind: 'unknown' });
+});

@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { SealgateError } from '../../errors.ts';
 import type { Log } from '../../log/log.ts';
 import type { Clock } from '../../pipeline/ports.ts';
 import type { Certificate } from '../../pki/certificate.ts';
@@ -11,6 +9,7 @@ import { type HttpStoreSettings, HttpStoreSource } from '../http-store/http-stor
 import { ldapTls } from '../ldap/connection.ts';
 import { type LdapSettings, LdapSource } from '../ldap/ldap-source.ts';
 import { type SmimeaSettings, SmimeaSource } from '../smimea/smimea-source.ts';
+import { authorities } from './authorities.ts';
 import { clearAway, noteAway } from './away.ts';
 import { RemoteLookups } from './remote-lookups.ts';
 import type { RemoteSource } from './remote-source.ts';
@@ -100,20 +99,4 @@ async function opened(
     clock,
     postQuantum,
   );
-}
-
-async function authorities(file: string, source: string): Promise<string> {
-  try {
-    const text = await readFile(file, 'utf8');
-    if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
-    throw new Error('no certificate in PEM form');
-  } catch (cause) {
-    throw new SealgateError({
-      code: 'directory.source-ca',
-      publicText: `The file ${file} with the authorities for the directory source ${source} cannot be used; give a readable PEM file.`,
-      duration: 'permanent',
-      reason: cause instanceof Error ? cause.message : String(cause),
-      cause,
-    });
-  }
 }
