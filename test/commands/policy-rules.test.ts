@@ -98,6 +98,14 @@ describe('sealgate policy replay', () => {
     expect(text).toMatch(/^ {4}was: signed \(clear\), not encrypted, rule then$/m);
     expect(text).toMatch(/^ {4}would be: refused \(permanent, 5\.7\.1\), rule strict$/m);
     expect(text).toMatch(/^1 of 1 mails of the last 7 days would be treated otherwise/m);
+
+    const patient = join(folder, 'patient.yaml');
+    const waits = { withoutCertificate: 'ask', introduce: true, subject: 'protect', appendTo: 'sent' };
+    const asking = { name: 'patient', sign: 'require', encrypt: 'require', ...waits };
+    await writeFile(patient, stringify({ policy: { rules: [asking] } }));
+    expect((await replay(patient)).out).toMatch(
+      /^ {4}would be: waiting, signed \(clear\), for a certificate \(verified, Subject hidden\), its sender is asked, with an introduction, a copy into sent, rule patient$/m,
+    );
   });
 
   test('makes no file where no gateway has kept anything', async () => {
@@ -136,6 +144,29 @@ describe('a reload of the rules', () => {
     await reloadPolicy(file, before.config, { replacePolicy: (policy) => taken.push(policy) }, log);
     return { taken, events: log.events };
   }
+
+  test('takes no rule for mail that waits where the running gateway has no queue', async () => {
+    const waits = { name: 'waits', sign: 'require', encrypt: 'require', withoutCertificate: 'hold' };
+    const key = join(folder, 'gateway.pem');
+    await writeFile(key, 'not read here', { mode: 0o600 });
+    const { taken, events } = await reload({
+      policy: { rules: [waits] },
+      keys: [{ name: 'gateway', kind: 'pem', certificate: key, key }],
+      queue: {
+        ...{ key: 'gateway', address: 'gw@example.org' },
+        server: { host: '127.0.0.1', port: 9, tls: 'none' },
+      },
+    });
+    expect(taken).toEqual([]);
+    expect(events).toMatchObject([
+      {
+        event: 'policy.reload-refused',
+        problem: expect.stringMatching(
+          /rules\[0\]\.withoutCertificate: hold needs .* in the running gateway/,
+        ),
+      },
+    ]);
+  });
 
   test('takes no rule for a listener that the running gateway does not have', async () => {
     const listener = { name: 'inside', host: '127.0.0.1', port: 0, tls: 'none' };
