@@ -47,7 +47,7 @@ beforeAll(async () => {
         name: 'old-program',
         when: { recipient: [addressOf('dave')] },
         ...{ sign: 'require', encrypt: 'require' },
-        algorithms: { contentEncryption: 'aes128-cbc', signature: 'rsa-pkcs1' },
+        algorithms: { contentEncryption: 'aes128-cbc' },
       },
       { name: 'rest', sign: 'require', encrypt: 'require' },
     ],
