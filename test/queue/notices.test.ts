@@ -16,7 +16,10 @@ function to(address: string, rule: string, notify: readonly string[], became: De
 function decided(recipients: readonly DecidedRecipient[]): DecidedMail {
   return {
     ...{ id: newMailId(), from: 'alice@example.org', login: 'alice', recipients },
-    ...{ at: new Date('2026-03-01T12:00:00Z'), reply: { code: 554, lines: ['5.7.1 no spam about the boathouse'] } },
+    ...{
+      at: new Date('2026-03-01T12:00:00Z'),
+      reply: { code: 554, lines: ['5.7.1 no spam about the boathouse'] },
+    },
   };
 }
 

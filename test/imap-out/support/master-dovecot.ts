@@ -43,6 +43,7 @@ export async function mailsIn(
     const lock = await client.getMailboxLock(mailbox, { readOnly: true });
     try {
       const kept: Kept[] = [];
+      if (client.mailbox === false || client.mailbox.exists === 0) return kept;
       for await (const { source, flags } of client.fetch('1:*', { source: true, flags: true })) {
         kept.push({ source: source ?? Buffer.alloc(0), flags: [...(flags ?? [])] });
       }
