@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { outboundStory } from '../../src/pipeline/outbound.ts';
+import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.ts';
 import type { FakeOptions } from '../smtp-in/support/fake-upstream.ts';
 import { loggedIn, type TestGateway, testGateway } from '../smtp-in/support/gateway.ts';
 import { type Person, Town } from './support/people.ts';
-import { FakeDelivered, FakeDirectory, FakeKeyring, FakeLog, rule } from './support/ports.ts';
+import { FakeDelivered, FakeDirectory, FakeHolding, FakeKeyring, FakeLog, rule } from './support/ports.ts';
 
 /** The story on real connections: a client, the gateway's session, and an upstream that answers by script. */
 
@@ -36,10 +36,10 @@ afterEach(async () => {
   gateway = null;
 });
 
-async function start(fake: FakeOptions): Promise<TestGateway> {
+async function start(fake: FakeOptions, changes: Partial<OutboundParts> = {}): Promise<TestGateway> {
   const story = outboundStory({
     ...{ keyring: new FakeKeyring([alice, bob]), directory: new FakeDirectory().knows(bob), delivered },
-    ...{ rules: [rule()], clock: () => new Date(), log },
+    ...{ rules: [rule()], clock: () => new Date(), log, ...changes },
   });
   gateway = await testGateway(fake, { story });
   return gateway;
@@ -183,5 +183,29 @@ describe('a refusal of the story', () => {
     expect(started.events).toContainEqual(
       expect.objectContaining({ event: 'smtp.refused', mail: refused?.mail, code: 550 }),
     );
+  });
+});
+
+describe('a mail that waits', () => {
+  it('leaves nothing behind on the connection: the next mail goes its way', async () => {
+    const holding = new FakeHolding();
+    const waits = rule({ encrypt: 'require', withoutCertificate: 'hold' });
+    const running = await start({}, { rules: [waits], holding });
+    const client = await loggedIn(running.port);
+    for (const [to, reply] of [
+      [CAROL, /^250 2\.0\.0 Kept until it can be encrypted to carol@example\.org\./],
+      [BOB, /^250 (?!.*Kept)/],
+      [DAVE, /^250 2\.0\.0 Kept/],
+    ] as const) {
+      await client.ask(`MAIL FROM:<${ALICE}>`);
+      await client.ask(`RCPT TO:<${to}>`);
+      await client.ask('DATA');
+      client.send(MESSAGE);
+      expect(await client.reply()).toMatch(reply);
+    }
+    await client.ask('QUIT');
+    client.socket.destroy();
+    expect(served(running)).toEqual([BOB]);
+    expect(holding.waiting).toEqual([CAROL, DAVE]);
   });
 });
