@@ -1,0 +1,81 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { awaitOutcome, makeWish } from '../../src/holding/wishes.ts';
+import { sql } from '../../src/store/sql-store.ts';
+import { DAY_MS } from '../queue/support/queue.ts';
+import { type Desk, mailToHold, startDesk, states } from './support/desk.ts';
+
+let desk: Desk;
+beforeEach(async () => {
+  desk = await startDesk();
+});
+afterEach(async () => {
+  await desk.looking.stop();
+  await desk.stop();
+});
+
+const BOB = 'bob@partner.example';
+const MOST = { timeout: 8_000, interval: 20 };
+
+test('what is there at the start is looked at; what is told later at once, however it is spelt', async () => {
+  const [one, two] = [mailToHold(), mailToHold({ to: ['Carol@Partner.example'] })];
+  await desk.desk.hold([one]);
+  await desk.desk.hold([two]);
+  desk.known.set(BOB, 'certificate');
+  desk.looking.start();
+  await expect.poll(() => states(desk, one.id), MOST).toEqual([`${BOB} leaving`]);
+  desk.known.set('Carol@Partner.example', 'certificate');
+  expect(await states(desk, two.id)).toEqual(['Carol@partner.example waiting']);
+  desk.looking.told('carol@partner.example');
+  await expect.poll(() => states(desk, two.id), MOST).toEqual(['Carol@partner.example leaving']);
+});
+
+test('one mail that cannot be looked at holds up no other', async () => {
+  const mails = [mailToHold(), mailToHold({ to: ['carol@partner.example'] }), mailToHold()];
+  for (const mail of mails) await desk.desk.hold([mail]);
+  desk.known.set(BOB, 'certificate').set('carol@partner.example', 'certificate');
+  const settle = desk.held.settle.bind(desk.held);
+  const [first] = mails;
+  desk.held.settle = (part, ...rest) =>
+    part.id === first?.id ? Promise.reject(new Error('unforeseen')) : settle(part, ...rest);
+  desk.looking.start();
+  for (const mail of mails.slice(1)) {
+    await expect.poll(async () => (await states(desk, mail.id)).join(), MOST).toContain('leaving');
+  }
+  expect(desk.events.some(({ event }) => event === 'gateway.defect')).toBe(true);
+  for (const { id } of mails.slice(0, 1)) expect(await states(desk, id)).toEqual([`${BOB} waiting`]);
+});
+
+test('whose time is over is given up by itself', async () => {
+  const mail = mailToHold();
+  await desk.desk.hold([mail]);
+  desk.time.now = new Date(desk.time.now.getTime() + 15 * DAY_MS);
+  desk.looking.start();
+  await expect.poll(() => states(desk, mail.id), MOST).toEqual([`${BOB} expired`]);
+  expect((await desk.queued()).map(({ purpose }) => purpose)).toEqual(['report']);
+});
+
+test('what commands wish is done once, and they hear what came of it', async () => {
+  const mail = mailToHold();
+  await desk.desk.hold([mail]);
+  const wish = (choice: 'discard' | 'send-signed') =>
+    makeWish(desk.store, { mail: mail.id, choice, recipients: null, by: 'root' }, desk.time.now);
+  const [signed, discarded] = [await wish('send-signed'), await wish('discard')];
+  expect(await awaitOutcome(desk.store, signed, { milliseconds: 0 })).toBeNull();
+  desk.looking.start();
+  expect(await awaitOutcome(desk.store, signed, { milliseconds: 8_000 })).toMatchObject({ kind: 'refused' });
+  expect(await awaitOutcome(desk.store, discarded, { milliseconds: 8_000 })).toEqual({ kind: 'done' });
+  expect(await states(desk, mail.id)).toEqual([`${BOB} discarded`]);
+  expect((await desk.queued()).map(({ purpose }) => purpose)).toEqual(['report']);
+});
+
+test('what was settled is forgotten after a week, and what waits never', async () => {
+  const [settled, waiting] = [mailToHold(), mailToHold()];
+  await desk.desk.hold([settled]);
+  await desk.desk.hold([waiting]);
+  await desk.mails.choose(settled.id, 'discard', { recipients: null, by: 'alice@example.org' });
+  desk.time.now = new Date(desk.time.now.getTime() + 8 * DAY_MS);
+  desk.looking.start();
+  await expect.poll(() => desk.mails.find(settled.id), MOST).toBeNull();
+  expect(await states(desk, waiting.id)).toEqual([`${BOB} waiting`]);
+  expect(await desk.store.query(sql`SELECT count(*) AS n FROM held_settled`)).toEqual([{ n: 0 }]);
+});
