@@ -116,6 +116,18 @@ describe('conditions as they are written', () => {
     ).toEqual([expect.stringMatching(/:9:49: error: .*name already/)]);
   });
 
+  test.each([
+    ['{ source: people, logins: "(uid={login})" }', /ldap\.source: there is no source of this name/],
+    ['{ source: people }', /ldap: nobody is in it/],
+    ['{ source: people, logins: "(uid={address})" }', /\{address\} is no place: there is \{login\}/],
+    ['{ source: people, logins: "(uid=*)" }', /it has no \{login\}, so it would find everybody/],
+    ['{ source: people, addresses: "(mail={login})" }', /\{login\} is no place/],
+  ])('groups that a directory knows say who is asked, and about whom: %s', (ldap, problem) => {
+    expect(problems('        when: {}', `[ { name: a, ldap: ${ldap} } ]`)).toEqual([
+      expect.stringMatching(problem),
+    ]);
+  });
+
   test('a rule with an exception is no rule for every recipient', () => {
     const loaded = load(
       '        when: { not: { login: [ alice ] } } }\n    - { name: rest, sign: never, encrypt: never',

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decideAtRecipient } from '../../src/policy/decide-at-recipient.ts';
+import { decideForRecipients } from '../../src/policy/decide-for-recipient.ts';
 import { decideOutbound } from '../../src/policy/decide-outbound.ts';
 import { explain, recipientLines } from '../../src/policy/explain.ts';
 import type { OutboundFacts } from '../../src/policy/facts.ts';
@@ -291,4 +292,54 @@ describe('for all mails and rules', () => {
       }
     });
   });
+});
+
+test('while nobody knows who is in a group, each recipient waits, or gets what he would get either way', () => {
+  const without = (groups: readonly string[]) => groups.filter((name) => name !== 'board');
+  let waits = 0;
+  fc.assert(
+    fc.property(
+      anyFacts,
+      anyRules,
+      fc.subarray(['from', 'login', 'recipient'], { minLength: 1 }),
+      (given, rules, unknown) => {
+        const { from } = given;
+        if (from === null) return;
+        /** Whether those of whom nobody knows are in it. */
+        const decided = (are: 'in' | 'out' | 'away') => {
+          const groups = are === 'in' ? ['board'] : [];
+          const away = are === 'away' ? ['board'] : [];
+          const of = (whose: string, known: readonly string[]) =>
+            unknown.includes(whose) ? [...without(known), ...groups] : known;
+          return decideForRecipients(
+            {
+              ...{
+                ...given,
+                from,
+                fromGroups: of('from', given.fromGroups),
+                loginGroups: of('login', given.loginGroups),
+              },
+              ...{
+                fromGroupsAway: unknown.includes('from') ? away : [],
+                loginGroupsAway: unknown.includes('login') ? away : [],
+              },
+              recipients: given.recipients.map((one) => ({
+                ...{ ...one, groups: of('recipient', one.groups) },
+                groupsAway: unknown.includes('recipient') ? away : [],
+              })),
+            },
+            rules,
+          );
+        };
+        const [members, others] = [decided('in'), decided('out')];
+        for (const [index, { outcome }] of decided('away').entries()) {
+          const isWaiting = outcome.kind === 'refuse' && outcome.duration === 'temporary';
+          if (isWaiting) waits++;
+          else expect([members[index]?.outcome, others[index]?.outcome]).toEqual([outcome, outcome]);
+        }
+      },
+    ),
+    { numRuns: 3_000 },
+  );
+  expect(waits).toBeGreaterThan(100);
 });

@@ -33,7 +33,7 @@ export class DnsResolver {
 
   /**
    * @throws SealgateError (temporary) `directory.dns-unanswered`: a resolver is there and found no answer to this question, or none in
-   * time. `directory.dns-unreachable`, `directory.dns-answer`: no resolver can be asked
+   * time. `directory.dns-unreachable`: none is there, or what they say is no answer
    */
   async ask(question: DnsQuestion, signal: AbortSignal): Promise<DnsAnswer> {
     const deadline = performance.now() + this.#timeoutMs;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -49,8 +49,6 @@ export async function nameServers(
     await remove();
   };
   try {
-    // BIND gives up root's rights and reads its files as another user.
-    await chmod(folder, 0o755);
     const written = await Promise.all(zones.map((zone) => writeZone(folder, zone)));
     const [zonePort, port] = [await freePort(), wanted ?? (await freePort())];
     await writeFile(join(folder, 'named.conf'), namedConf(folder, zonePort, written));
@@ -84,7 +82,7 @@ type Written = { name: string; file: string; trustAnchor: string | null };
 
 async function writeZone(folder: string, { name, records, dnssec }: Zone): Promise<Written> {
   const keys = join(folder, `${name}.keys`);
-  await mkdir(keys, { mode: 0o755 });
+  await mkdir(keys);
   const file = join(folder, `${name}.zone`);
   const lines = [
     '$TTL 300',
