@@ -26,8 +26,17 @@ export class QueuedCopies implements ArchiveCopies {
     this.#parts = parts;
   }
 
+  check(login: string, archives: readonly string[]): void {
+    for (const name of archives) {
+      const archive = this.#parts.archives.find((one) => one.name === name);
+      if (archive === undefined) throw unknown(name);
+      loginFor(archive, login);
+    }
+  }
+
   async keep(copy: CopyToKeep): Promise<KeptCopies> {
     const { queue } = this.#parts;
+    this.check(copy.login, copy.archives);
     const deliveries = await queue.enqueue(copy.archives.map((archive) => this.#mail(copy, archive)));
     return {
       left: () => queue.begin(deliveries),
@@ -35,13 +44,8 @@ export class QueuedCopies implements ArchiveCopies {
     };
   }
 
-  /** @throws SealgateError `archive.unknown` (temporary), `archive.login` (permanent) */
   #mail({ id, login, requireTls, octets }: CopyToKeep, name: string): MailToDeliver {
-    const { archives, days, clock } = this.#parts;
-    const archive = archives.find((one) => one.name === name);
-    if (archive === undefined) throw unknown(name);
-    // What could never be stored must not be found out when the mail has left.
-    loginFor(archive, login);
+    const { days, clock } = this.#parts;
     const now = clock().getTime();
     return {
       ...{ id, purpose: 'archive', way: { kind: 'append', archive: name, login }, requireTls, octets },

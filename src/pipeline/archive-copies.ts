@@ -3,11 +3,13 @@ import type { TlsDemand } from '../policy/rules.ts';
 
 /** Copies of what leaves, for archives: what the story out needs of whoever puts them there. */
 export interface ArchiveCopies {
+  /** Before anything leaves or is kept. @throws SealgateError `archive.*` where no copy of this login's mail could ever be stored */
+  check(login: string, archives: readonly string[]): void;
   /**
    * Durable, all of them, when the promise resolves. Nothing is stored in an archive before `KeptCopies` is told what became of the mail;
    * where nobody can say that any more, after a crash, it is stored after a while: a copy too many rather than none.
    *
-   * @throws SealgateError `queue.*` (temporary), `archive.*`; nothing is kept then
+   * @throws SealgateError `queue.*` (temporary), and those of `check`; nothing is kept then
    */
   keep(copy: CopyToKeep): Promise<KeptCopies>;
 }

@@ -11,6 +11,7 @@ import { imapTargets } from './targets/imap.ts';
 import { imapAppendTargets } from './targets/imap-append.ts';
 import { imapEpochTargets } from './targets/imap-epoch.ts';
 import { imapInflateTargets } from './targets/imap-inflate.ts';
+import { imapOutTargets } from './targets/imap-out.ts';
 import { imapPlainTargets } from './targets/imap-plain.ts';
 import { keyStoreTargets } from './targets/key-store.ts';
 import { ldapTargets } from './targets/ldap.ts';
@@ -47,6 +48,7 @@ export const targets: readonly FuzzTarget[] = [
   ...imapPlainTargets,
   ...imapInflateTargets,
   ...imapEpochTargets,
+  ...imapOutTargets,
   ...pop3Targets,
   ...searchTargets,
   ...mailViewTargets,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
 import type { ArchiveCopies, CopyToKeep } from '../../src/pipeline/archive-copies.ts';
 import type { DecidedMail } from '../../src/pipeline/notices.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
@@ -44,6 +45,11 @@ class FakeArchives implements ArchiveCopies {
   readonly kept: CopyToKeep[] = [];
   readonly story: string[] = [];
   trouble: Error | null = null;
+  unstorable: Error | null = null;
+
+  check(): void {
+    if (this.unstorable !== null) throw this.unstorable;
+  }
 
   async keep(copy: CopyToKeep) {
     if (this.trouble !== null) throw this.trouble;
@@ -132,6 +138,22 @@ describe('copies of a mail', () => {
     const { kind, reply } = await send([rule(SENT)], upstream);
     expect([kind, reply.code]).toEqual(['refused', 451]);
     expect(upstream.offered).toEqual([]);
+  });
+
+  it('that could never be stored are a refusal before anybody has anything, also where they are for what waits', async () => {
+    directory.knows(bob);
+    archives.unstorable = new SealgateError({
+      ...{ code: 'archive.login', duration: 'permanent', publicText: 'No copy can be stored.' },
+    });
+    const hold = { encrypt: 'require', withoutCertificate: 'hold' } as const;
+    for (const rules of [
+      [ruleFor([CAROL], SENT), rule()],
+      [ruleFor([CAROL], { ...SENT, ...hold }), rule()],
+    ]) {
+      const upstream = new FakeUpstream();
+      const { kind, reply } = await send(rules, upstream);
+      expect([kind, reply.code, upstream.offered]).toEqual(['refused', 554, []]);
+    }
   });
 
   it('that cannot be kept for a part hold that part up, and the client hears who has it', async () => {
