@@ -84,7 +84,7 @@ function used(facts: WhyFacts): Conclusion {
   const trust = file ? 'pinned' : (entries[0]?.trust ?? null);
   if (trust === null) return no('The directory does not have it.');
   if (failure === 'hard' && standing.kind === 'no-path' && trust === 'verified' && decision === null) {
-    return no('It leads to no trust anchor any more, so its revocation cannot be checked.');
+    return no('It leads to no trust anchor, so its revocation cannot be checked.');
   }
   const rules = trust === 'harvested' ? ' Only rules with minTrust: harvested use it.' : '';
   return { yes: true, because: `It counts as ${trust}.${rules}` };

@@ -162,8 +162,13 @@ const REASONS: Readonly<Record<KnownCertificate['trust'], string>> = {
   harvested: 'it came with a good signature, and leads to no trust anchor',
 };
 
-function reasonOf({ trust, decision }: KnownCertificate): string {
-  return decision === undefined ? REASONS[trust] : `${decision.by} has said so: ${decision.reason}`;
+function reasonOf({ trust, source, sources = [], decision }: KnownCertificate): string {
+  if (decision !== undefined) return `${decision.by} has said so: ${decision.reason}`;
+  if (trust !== 'verified') return REASONS[trust];
+  // What it was that verified it is not kept.
+  if (source === 'smimea') return `DNSSEC vouches for it, or ${REASONS.verified}`;
+  const ofOthers = sources.length > (source === 'mail' || source === 'import' ? 0 : 1);
+  return ofOthers ? `${REASONS.verified}, or a source that has it vouches for it` : REASONS.verified;
 }
 
 function optionalReply(reply: Reply | null | undefined): ExplainedReply | null {

@@ -202,7 +202,7 @@ function doubtAbout({ trust, decision }: KnownCertificate, stands: Standing | nu
   // A person's word stands for the path.
   if (stands?.kind !== 'no-path' || trust !== 'verified' || decision !== undefined) return null;
   return {
-    because: 'It leads to no trust anchor any more, so its revocation cannot be checked.',
+    because: 'It leads to no trust anchor, so its revocation cannot be checked.',
     mayPass: false,
   };
 }

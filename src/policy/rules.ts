@@ -67,7 +67,7 @@ export type SubjectConfidentiality = 'keep' | 'protect';
 
 /**
  * Why a certificate is believed, see trust.ts for the order. `harvested`: it came with a good signature. `directory`: a source
- * says so that an administrator configured. `verified`: it leads to a trust anchor. `pinned`: an administrator said so.
+ * says so that an administrator configured. `verified`: it leads to a trust anchor, or its domain vouches for it by DNSSEC. `pinned`: an administrator said so.
  */
 export type CertificateTrust = 'harvested' | 'directory' | 'verified' | 'pinned';
 
