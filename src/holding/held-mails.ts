@@ -2,6 +2,7 @@ import { unreachable } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import type { MailToDeliver } from '../queue/ports.ts';
 import type { SqlStore } from '../store/sql-store.ts';
+import { addressOf } from './address.ts';
 import { failureReports, type ReportParts } from './failure-report.ts';
 import { findHeld, listHeld } from './held-list.ts';
 import type { Choice, ChoiceOutcome, HeldMail, HeldMails } from './held-mail.ts';
@@ -49,7 +50,9 @@ export class WaitingMails implements HeldMails {
     return turns.of(id, async () => {
       const parts = await held.parts([isOfMail(id)]);
       if (parts.length === 0) return { kind: 'unknown' };
-      const refused = refusalOf(parts, chosen.recipients) ?? (await this.#carryOut(parts, choice, chosen));
+      const recipients = chosen.recipients?.map((address) => addressOf(address).exact) ?? null;
+      const meant = { ...chosen, recipients };
+      const refused = refusalOf(parts, recipients) ?? (await this.#carryOut(parts, choice, meant));
       if (refused !== null) return { kind: 'refused', publicText: refused };
       const mail = await this.find(id);
       return mail === null ? { kind: 'unknown' } : { kind: 'done', mail };
