@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import { runProgram } from '../../../src/evaluation/run-program.ts';
 import { firstFile } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
+import { listening } from './listening.ts';
 
 /** Debian's BIND with zones of a test's own, and Debian's Unbound, which resolves them and verifies DNSSEC; on 127.0.0.1. */
 export type NameServers = {
@@ -59,11 +58,11 @@ export async function nameServers(
       folder,
     );
     programs.push(named);
-    await listening(zonePort, named);
+    await listening(zonePort, named, 'named');
     await writeFile(join(folder, 'unbound.conf'), unboundConf(folder, { port, zonePort, written, silent }));
     const unbound = start('/usr/sbin/unbound', 'unbound', ['-d', '-c', join(folder, 'unbound.conf')], folder);
     programs.push(unbound);
-    await listening(port, unbound);
+    await listening(port, unbound, 'unbound');
     return started<NameServers>({
       ...{ port, zonePort },
       pauseZones: () => void named.kill('SIGSTOP'),
@@ -194,18 +193,4 @@ function unboundConf(
 function start(file: string, packageName: string, args: readonly string[], folder: string): ChildProcess {
   const program = firstFile([file], file.split('/').at(-1) ?? file, packageName);
   return spawn(program, [...args], { cwd: folder, stdio: 'ignore' });
-}
-
-async function listening(port: number, server: ChildProcess): Promise<void> {
-  for (;;) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'error').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (up) return;
-    if (server.exitCode !== null) throw new Error('the name server does not start');
-    await pause(10);
-  }
 }

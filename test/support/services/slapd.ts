@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chown, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import { certificateFor } from '../certificate.ts';
 import { firstFile } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
+import { listening } from './listening.ts';
 
 /** An OpenLDAP server of Debian's in a temporary folder, on free ports of 127.0.0.1; as "nobody" where the tests are root. */
 export type Slapd = {
@@ -115,7 +114,7 @@ export async function slapd(options: SlapdOptions = {}): Promise<Started<Slapd>>
       ['-f', conf, '-d', '0', '-h', `ldap://127.0.0.1:${ports.port}/ ldaps://127.0.0.1:${ports.securePort}/`],
       { ...identity, cwd: folder, stdio: 'ignore' },
     );
-    for (const port of Object.values(ports)) await listening(port, server);
+    for (const port of Object.values(ports)) await listening(port, server, 'slapd');
   };
   const end = async () => {
     if (server.exitCode !== null || server.signalCode !== null) return;
@@ -163,18 +162,4 @@ function ldifOf(entries: readonly LdapEntry[]): string {
     ].join('\n'),
   );
   return `${[base.join('\n'), ...people].join('\n\n')}\n`;
-}
-
-async function listening(port: number, server: ChildProcess): Promise<void> {
-  for (;;) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'error').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (up) return;
-    if (server.exitCode !== null) throw new Error('slapd does not start');
-    await pause(10);
-  }
 }
