@@ -4,13 +4,13 @@ import { names } from './name-checks.ts';
 import type { Sections } from './schema.ts';
 
 /** What is wrong in the section `archives`. */
-export function archiveChecks({ archives = [], queue }: Partial<Sections>): CrossProblem[] {
+export function archiveChecks({ archives = [], queue, policy }: Partial<Sections>): CrossProblem[] {
   const problems: CrossProblem[] = names('archives', archives);
   if (archives.length > 0 && queue === null) {
     const text = 'this needs the section queue: a copy waits there while its server is away';
     problems.push({ path: ['archives'], severity: 'error', text });
   }
-  for (const [i, { host, tls, allowPlaintext, ca, serverName }] of archives.entries()) {
+  for (const [i, { name, host, tls, allowPlaintext, ca, serverName }] of archives.entries()) {
     const error = (key: string, text: string) =>
       problems.push({ path: ['archives', i, key], severity: 'error', text });
     if (tls === 'none' && !allowPlaintext && !isLoopback(host)) {
@@ -18,6 +18,10 @@ export function archiveChecks({ archives = [], queue }: Partial<Sections>): Cros
         'tls',
         'without TLS the password and the mail can be read on the way: say starttls or implicit, or allowPlaintext: true',
       );
+    }
+    if (policy !== undefined && !policy.rules.some(({ appendTo }) => appendTo === name)) {
+      const text = 'no rule says appendTo for this archive, so nothing goes there';
+      problems.push({ path: ['archives', i, 'name'], severity: 'warning', text });
     }
     for (const [key, value] of Object.entries({ ca, serverName })) {
       if (tls === 'none' && value !== null) error(key, 'this says something only with TLS');

@@ -42,6 +42,9 @@ export function archivesSection(files: Files) {
           .string()
           .max(255)
           .regex(noControls, { error: 'a login without control characters is expected' })
+          .refine((text) => !/[{}]/.test(text.replaceAll('{login}', '')), {
+            error: 'of what stands in braces only {login} has a meaning here',
+          })
           .meta({
             description:
               'Who logs in. `{login}` stands for the login of the sender, where the server lets a master user in for others (Dovecot: `{login}*gateway`); without it all copies go into one mailbox. A sender whose login has the character beside `{login}` sends nothing by such a rule.',

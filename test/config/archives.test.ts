@@ -76,6 +76,12 @@ describe('archives', () => {
       /archives\[0\]\.serverName: this says something only with TLS/,
     ],
     [
+      'another word in braces',
+      [[{ ...archive, login: '{user}*gateway' }]],
+      /archives\[0\]\.login: of what stands in braces only \{login\}/,
+    ],
+    ['an archive that no rule names', [[archive]], /warning: archives\[0\]\.name: no rule says appendTo/],
+    [
       'a login of two lines',
       [[{ ...archive, login: 'a\r\nb' }]],
       /archives\[0\]\.login: a login without control/,

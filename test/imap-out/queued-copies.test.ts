@@ -1,8 +1,12 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { newMailId } from '../../src/ids.ts';
 import { QueuedCopies } from '../../src/imap-out/queued-copies.ts';
+import { dueDeliveries } from '../../src/queue/delivery-rows.ts';
 import type { MailToDeliver } from '../../src/queue/ports.ts';
 import { away, FakeLog } from '../pipeline/support/ports.ts';
+import { startTestQueue } from '../queue/support/queue.ts';
 
 const NOW = new Date('2026-03-01T12:00:00Z');
 const HOUR_MS = 3_600_000;
@@ -80,5 +84,29 @@ describe('copies in the queue', () => {
   ])('%s are not kept, nor the others of the mail', async (_, archives, login, code) => {
     await expect(copies().keep(copy(archives, login))).rejects.toMatchObject({ code });
     expect(enqueued).toEqual([]);
+  });
+});
+
+describe('copies on the disk', () => {
+  it('go on their way with the mail, not without it, and an hour after a crash in between', async () => {
+    const own = await startTestQueue();
+    const { queue, store, time, state } = own;
+    const archives = [{ name: 'sent', login: '{login}*gateway' }];
+    const parts = { archives, queue, days: 5, clock: () => time.now, log };
+    const [, refused, left] = [
+      await new QueuedCopies(parts).keep(copy(['sent'])),
+      await new QueuedCopies(parts).keep(copy(['sent'])),
+      await new QueuedCopies(parts).keep(copy(['sent'])),
+    ];
+    const due = () => dueDeliveries(store, 'append', time.now, 10);
+    expect(await due()).toEqual([]);
+    await refused.takenBack();
+    await left.left();
+    expect(await due()).toHaveLength(1);
+    expect(await readdir(join(state, 'queue'))).toHaveLength(2);
+    time.now = new Date(time.now.getTime() + HOUR_MS);
+    // The first is of a mail that nobody knows anything about any more.
+    expect(await due()).toHaveLength(2);
+    await own.stop();
   });
 });
