@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Appended, ImapSession } from '../../src/imap-out/session.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { type Conversation, scriptedServer, takeLogin } from './support/scripted-server.ts';
@@ -32,6 +32,10 @@ async function takeMessage(conversation: Conversation): Promise<void> {
   conversation.say('+ go on\r\n');
   await conversation.octets(MAIL.length + 2);
 }
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe('a message for the mail server of an archive', () => {
   it('is stored where the server says so, under the UID that it says', async () => {
@@ -198,6 +202,58 @@ describe('a message for the mail server of an archive', () => {
     const opening = ImapSession.open(scripted.server, ACCOUNT, stop.signal);
     stop.abort();
     await expect(opening).rejects.toThrow('cannot be reached');
+  });
+
+  it.each<[string, string, RegExp]>([
+    ['that refuses it', 'A1 NO not today\r\n', /it does not start TLS/],
+    [
+      'that sends on behind its OK, which somebody on the way may have done',
+      'A1 OK begin\r\n* CAPABILITY IMAP4rev1\r\n',
+      /something between its OK and TLS/,
+    ],
+    ['that speaks no TLS then', 'A1 OK begin\r\n', /could not be reached securely/],
+  ])('goes without TLS to no server %s', async (_, answer, reason) => {
+    await using scripted = await scriptedServer(async ({ say, line, end }) => {
+      say('* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN SASL-IR] ready\r\n');
+      await line();
+      say(answer);
+      await line();
+      end();
+    }, 'starttls');
+    await expect(ImapSession.open(scripted.server, ACCOUNT, new AbortController().signal)).rejects.toThrow(
+      reason,
+    );
+    expect(scripted.heard.join('')).not.toContain('AUTHENTICATE');
+  });
+
+  it.each<[string, (conversation: Conversation) => Promise<void>, number]>([
+    ['greeting', async () => undefined, 15_000],
+    [
+      'answer to the login',
+      async ({ say, line }) => {
+        say('* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n');
+        await line();
+      },
+      120_000,
+    ],
+    ['answer to the message', takeMessage, 300_000],
+  ])('does not wait without end for the %s', async (_, script, timeoutMs) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const reached = Promise.withResolvers<void>();
+    const running = stored(async (conversation) => {
+      await script(conversation);
+      reached.resolve();
+    });
+    await reached.promise;
+    let ended = false;
+    void running.then(() => {
+      ended = true;
+    });
+    while (!ended) {
+      vi.advanceTimersByTime(timeoutMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect((await running).outcome).toMatch(/ in time\)$/);
   });
 
   it('shows no password in what is thrown', async () => {

@@ -19,6 +19,7 @@ export type Conversation = {
 
 export async function scriptedServer(
   script: (conversation: Conversation, connection: number) => Promise<void>,
+  tls: 'none' | 'starttls' = 'none',
 ): Promise<ScriptedServer> {
   const heard: string[] = [];
   const sockets = new Set<Socket>();
@@ -68,7 +69,7 @@ export async function scriptedServer(
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   return {
     heard,
-    server: await prepareMailServer({ host: '127.0.0.1', port, tls: 'none' }),
+    server: await prepareMailServer({ host: '127.0.0.1', port, tls }),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => listening.close(resolve));
