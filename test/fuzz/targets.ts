@@ -4,6 +4,7 @@ import { cmsTargets } from './targets/cms.ts';
 import { connectionsTargets } from './targets/connections.ts';
 import { directoryTargets } from './targets/directory.ts';
 import { dnsTargets } from './targets/dns.ts';
+import { holdingTargets } from './targets/holding.ts';
 import { hsmTargets } from './targets/hsm.ts';
 import { httpTargets } from './targets/http.ts';
 import { httpStoreTargets } from './targets/http-store.ts';
@@ -36,6 +37,7 @@ export const targets: readonly FuzzTarget[] = [
   ...httpStoreTargets,
   ...ldapTargets,
   ...httpTargets,
+  ...holdingTargets,
   ...publishingTargets,
   ...hsmTargets,
   ...keyStoreTargets,
