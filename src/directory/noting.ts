@@ -64,8 +64,8 @@ export class Noting {
       const state = judged === 'pending' || (await this.#isOfDistrustedKey(certificate)) ? 'pending' : judged;
       if (known !== undefined) {
         await this.#store.query(updateSeen(known.id, newcomer, state, now));
-        if (state === 'current' && (known.state !== 'current' || known.trust !== trust))
-          this.#noted(key.exact);
+        const news = known.state !== 'current' || rises(known.trust, trust);
+        if (state === 'current' && news) this.#noted(key.exact);
         return;
       }
       // A flood of forged mails must not fill the disk, nor push out what a person has to see.
@@ -108,6 +108,12 @@ export class Noting {
         : { event: 'directory.harvested', level: 'info', address, fingerprint, trust },
     );
   }
+}
+
+/** Whether a certificate is trusted more than before, as updateSeen has it. */
+function rises(before: StoredCertificate['trust'], now: Candidate['trust']): boolean {
+  if (now === 'verified') return before === 'harvested' || before === 'directory';
+  return now === 'directory' && before === 'harvested';
 }
 
 /** Findings of one address by several gateways at once, each of which may be in another one's way. */
