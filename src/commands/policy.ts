@@ -4,6 +4,7 @@ import type { Config } from '../config/load.ts';
 import { openMemberships } from '../directory/groups/open-memberships.ts';
 import { loadPinnedFiles } from '../directory/pinned-files.ts';
 import { SealgateError } from '../errors.ts';
+import { archivesWithoutQueue } from '../gateway/archives.ts';
 import { openDirectory } from '../gateway/directory.ts';
 import { judgingParts } from '../gateway/outbound.ts';
 import { loadTrust, openRevocationFor } from '../gateway/trust.ts';
@@ -110,6 +111,7 @@ async function explainMail({
       groups: config.policy.groups,
       memberships: await openMemberships(config.directory, silentLog),
     },
+    archivesWithoutQueue(config),
   );
   const text = json === true ? JSON.stringify(explained, null, 2) : explainedLines(explained).join('\n');
   process.stdout.write(`${text}\n`);

@@ -1,5 +1,5 @@
 import { type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
-import type { Archive } from '../imap-out/archive.ts';
+import { type Archive, checkArchives } from '../imap-out/archive.ts';
 import { ArchiveCourier } from '../imap-out/archive-courier.ts';
 import { QueuedCopies } from '../imap-out/queued-copies.ts';
 import type { ArchiveCopies } from '../pipeline/archive-copies.ts';
@@ -29,6 +29,11 @@ export async function openCopies(
   const archives = await Promise.all(config.archives.map(prepared));
   own.appendBy(new ArchiveCourier({ archives, clock, log }));
   return { archives: new QueuedCopies({ archives, queue, days, clock, log }), notices };
+}
+
+/** Whether copies could be stored; nothing is called. */
+export function archivesWithoutQueue({ archives }: Opening['config']): Pick<ArchiveCopies, 'check'> {
+  return { check: (login, names) => checkArchives(archives, login, names) };
 }
 
 async function prepared(settings: Opening['config']['archives'][number]): Promise<Archive> {

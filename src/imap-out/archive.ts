@@ -15,6 +15,27 @@ export type Archive = {
 
 const PLACE = '{login}';
 
+/** @throws SealgateError `archive.unknown` (temporary), `archive.login` (permanent) */
+export function checkArchives(
+  archives: readonly Pick<Archive, 'name' | 'login'>[],
+  sender: string,
+  names: readonly string[],
+): void {
+  for (const name of names) {
+    const archive = archives.find((one) => one.name === name);
+    if (archive === undefined) throw unknown(name);
+    loginFor(archive, sender);
+  }
+}
+
+function unknown(name: string): SealgateError {
+  return new SealgateError({
+    code: 'archive.unknown',
+    duration: 'temporary',
+    publicText: `The gateway has no archive ${name}, into which a copy of the mail has to go; tell your administrator.`,
+  });
+}
+
 /**
  * The login for the archive of one sender.
  *

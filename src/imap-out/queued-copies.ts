@@ -1,8 +1,7 @@
-import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { ArchiveCopies, CopyToKeep, KeptCopies } from '../pipeline/archive-copies.ts';
 import type { DeliveryId, MailToDeliver, Queue } from '../queue/ports.ts';
-import { type Archive, loginFor } from './archive.ts';
+import { type Archive, checkArchives } from './archive.ts';
 
 export type QueuedCopiesParts = {
   archives: readonly Pick<Archive, 'name' | 'login'>[];
@@ -27,11 +26,7 @@ export class QueuedCopies implements ArchiveCopies {
   }
 
   check(login: string, archives: readonly string[]): void {
-    for (const name of archives) {
-      const archive = this.#parts.archives.find((one) => one.name === name);
-      if (archive === undefined) throw unknown(name);
-      loginFor(archive, login);
-    }
+    checkArchives(this.#parts.archives, login, archives);
   }
 
   async keep(copy: CopyToKeep): Promise<KeptCopies> {
@@ -67,12 +62,4 @@ export class QueuedCopies implements ArchiveCopies {
       log.write({ event: 'archive.not-taken-back', level: 'error', mail: id, reason });
     }
   }
-}
-
-function unknown(name: string): SealgateError {
-  return new SealgateError({
-    code: 'archive.unknown',
-    duration: 'temporary',
-    publicText: `The gateway has no archive ${name}, into which a copy of the mail has to go; tell your administrator.`,
-  });
 }

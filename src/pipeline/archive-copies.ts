@@ -1,4 +1,5 @@
 import type { MailId } from '../ids.ts';
+import type { OutboundDecision } from '../policy/decide-outbound.ts';
 import type { TlsDemand } from '../policy/rules.ts';
 
 /** Copies of what leaves, for archives: what the story out needs of whoever puts them there. */
@@ -30,6 +31,20 @@ export type KeptCopies = {
   /** It has not left, and will not. Never rejects. */
   takenBack(): Promise<void>;
 };
+
+/** Every archive that gets a copy of what this decision sends, now or when it has waited. */
+export function archivesOf(decision: OutboundDecision): readonly string[] {
+  switch (decision.kind) {
+    case 'refuse':
+      return [];
+    case 'forward-unchanged':
+      return decision.appendTo;
+    case 'deliver': {
+      const held = decision.held.flatMap(({ terms }) => terms.appendTo ?? []);
+      return [...new Set([...decision.variants.flatMap(({ appendTo }) => appendTo), ...held])];
+    }
+  }
+}
 
 /** Of a mail that goes into no archive. */
 export const NO_COPIES: KeptCopies = { left: async () => undefined, takenBack: async () => undefined };

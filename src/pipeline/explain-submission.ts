@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import { explain, type RecipientExplanation } from '../policy/explain.ts';
 import type { UpstreamFacts } from '../policy/facts.ts';
 import type { Reply } from '../smtp/reply.ts';
+import { type ArchiveCopies, archivesOf } from './archive-copies.ts';
 import { judgeSubmission } from './judge-submission.ts';
 import { type OutboundParts, outboundLookups, policyOf } from './outbound.ts';
 import { heldReply } from './partial-hand-over.ts';
@@ -64,11 +65,12 @@ export type ExplainedCertificate = {
 
 export type ExplainedReply = { code: number; text: string };
 
-/** Uses no key, hands nothing over. @param upstream the way on, as far as it is known */
+/** Uses no key, hands nothing over. @param upstream the way on, as far as it is known. @param archives null: none is configured */
 export async function explainSubmission(
   submission: Submission,
   upstream: UpstreamFacts,
   parts: OutboundParts,
+  archives: Pick<ArchiveCopies, 'check'> | null = null,
 ): Promise<ExplainedSubmission> {
   const { id, origin, envelope } = submission;
   const policy = policyOf(parts);
@@ -98,6 +100,7 @@ export async function explainSubmission(
       return { ...found, recipients: told, ...NOTHING, reply: refused(refusal) };
     }
     try {
+      archives?.check(origin.principal.login, archivesOf(decision));
       const addresses = recipients.map(addressOf);
       if (decision.kind !== 'deliver') return { ...found, recipients: told, ...NOTHING, reply: null };
       const planned = await planMessages(decision, findings, parts.keyring);

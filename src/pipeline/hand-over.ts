@@ -55,10 +55,7 @@ export async function handOverAll(
   upstream: HandOver,
   parts: HandOverParts,
 ): Promise<HandedOver> {
-  const { delivered, holding = null, archives = null, log } = parts;
-  const appendTo = [...variants, ...waiting.map(({ terms }) => terms)].flatMap((one) => one.appendTo ?? []);
-  // What could never be stored must not be found out when a part has left.
-  if (appendTo.length > 0) archives?.check(submission.origin.principal.login, appendTo);
+  const { delivered, holding = null, log } = parts;
   const all = [...variants.flatMap(({ recipients }) => recipients), ...waiting.flatMap(whoWait)];
   const memory = new DeliveryMemory(submission, delivered, log);
   // One recipient is never delivered in part: the common case pays for no look-up.

@@ -4,7 +4,7 @@ import type { Message } from '../mail/message.ts';
 import type { OutboundDecision } from '../policy/decide-outbound.ts';
 import type { Group, Rule } from '../policy/rules.ts';
 import { cautiousAlgorithms } from '../smime/algorithm-choice.ts';
-import type { ArchiveCopies } from './archive-copies.ts';
+import { type ArchiveCopies, archivesOf } from './archive-copies.ts';
 import { withoutBlindCopies } from './blind-copies.ts';
 import { type HandedOver, handOverAll, type PreparedMessages } from './hand-over.ts';
 import { type JudgedSubmission, type JudgingParts, judgeSubmission } from './judge-submission.ts';
@@ -114,6 +114,8 @@ async function handedOver(
   parts: OutboundParts,
 ): Promise<HandedOver> {
   try {
+    // What could never be stored must not be found out when a part has left.
+    parts.archives?.check(submission.origin.principal.login, archivesOf(decision));
     const visible = withoutBlindCopies(message);
     const messages = await carryOut(submission, decision, visible, findings, parts.keyring);
     return await handOverAll(submission, messages, upstream, parts);
