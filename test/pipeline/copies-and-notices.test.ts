@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import type { ArchiveCopies, CopyToKeep } from '../../src/pipeline/archive-copies.ts';
+import { explainSubmission } from '../../src/pipeline/explain-submission.ts';
 import type { DecidedMail } from '../../src/pipeline/notices.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
 import type { SubmissionOutcome } from '../../src/pipeline/ports.ts';
@@ -154,6 +155,27 @@ describe('copies of a mail', () => {
       const { kind, reply } = await send(rules, upstream);
       expect([kind, reply.code, upstream.offered]).toEqual(['refused', 554, []]);
     }
+  });
+
+  it('that could never be stored show in an explanation too', async () => {
+    archives.unstorable = new SealgateError({
+      ...{ code: 'archive.login', duration: 'permanent', publicText: 'No copy can be stored.' },
+    });
+    const explain = (rules: readonly Rule[]) =>
+      explainSubmission(
+        submission(ALICE, [BOB], MAIL),
+        { tls: true, requireTls: true },
+        {
+          ...{ keyring, directory, delivered: new FakeDelivered(), log, rules },
+          clock: () => new Date(),
+        },
+        { check: (_, names) => names.length > 0 && archives.check() },
+      );
+    expect((await explain([rule(SENT)])).reply).toMatchObject({
+      code: 554,
+      text: expect.stringContaining('No copy can be stored.'),
+    });
+    expect((await explain([rule()])).reply).toBeNull();
   });
 
   it('that cannot be kept for a part hold that part up, and the client hears who has it', async () => {
