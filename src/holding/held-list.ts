@@ -43,10 +43,12 @@ function heldMail(parts: readonly HeldPart[]): HeldMail | null {
   if (first === undefined) return null;
   const waiting = parts.filter(({ recipients }) => recipients.some(isWaiting));
   return {
-    ...{ id: first.id, from: first.from, login: first.login, subject: first.subject },
+    ...{ id: first.id, from: first.from, login: first.login },
+    // A rule that hides it is not undone by another one.
+    subject: parts.every(({ subject }) => subject !== null) ? first.subject : null,
     heldAt: first.heldAt,
     expiresAt: first.expiresAt,
-    rule: [...new Set(parts.map(({ terms }) => terms.rule))].join(', '),
+    rule: [...new Set(parts.map(({ terms }) => terms.rule))].sort().join(', '),
     recipients: parts.flatMap(({ recipients }) =>
       recipients.map(({ address, state, because }) => ({ address, state, because })),
     ),

@@ -116,7 +116,9 @@ export class HoldingDesk implements Holding {
     const asking = mails.filter(({ terms }) => terms.ask);
     const [first] = asking;
     if (first === undefined) return [];
-    const { id, from, shownSubject, encryptable } = first;
+    const { id, from, encryptable } = first;
+    // A rule that hides it is not undone by another one.
+    const shownSubject = mails.every((mail) => mail.shownSubject !== null) ? first.shownSubject : null;
     const token = settings.url === null ? null : links.toMail({ id, expiresAt });
     const question = questionMail({
       mail: {

@@ -176,7 +176,13 @@ describe('an answer of anybody else', () => {
     ]) {
       expect(desk.answers.isOwn(mailbox(address)), address).toBe(false);
     }
-    for (const address of [GATEWAY, 'Gateway@EXAMPLE.org', 'gateway+anything@example.org']) {
+    for (const address of [
+      GATEWAY,
+      'Gateway@EXAMPLE.org',
+      'gateway+anything@example.org',
+      '"gateway"@example.org',
+      '"gate\\way+x"@example.org',
+    ]) {
       expect(desk.answers.isOwn(mailbox(address)), address).toBe(true);
     }
   });

@@ -54,6 +54,14 @@ test('parts of one mail are one mail, asked about once', async () => {
   expect(question?.text).toMatch(/send .*\(to bob@partner\.example\)/);
 });
 
+test('a Subject that one of the rules hides is shown nowhere', async () => {
+  const mail = mailToHold({ ask: true });
+  const hidden = mailToHold({ to: ['dan@else.example'], shownSubject: null, terms: { subject: 'protect' } });
+  await desk.desk.hold([mail, { ...hidden, id: mail.id }]);
+  expect((await desk.mails.find(mail.id))?.subject).toBeNull();
+  expect((await desk.queued())[0]?.text).not.toContain('Plans');
+});
+
 test('the question names who waits, where to answer and what; a word that the rule does not allow is not offered', async () => {
   const mail = mailToHold({ ask: true });
   await desk.desk.hold([mail]);
