@@ -81,8 +81,12 @@ describe('an answer of the login that sent the mail', () => {
   test('the address is good however servers have changed its case', async () => {
     const { address } = await asked();
     const shouted = { localPart: address.localPart.toUpperCase(), domain: address.domain.toUpperCase() };
-    expect(desk.answers.isOwn(shouted)).toBe(true);
-    expect(await desk.answers.take(answerOf('wait', shouted))).toMatchObject({ code: 250 });
+    // RFC 5321 §4.1.2: the same mailbox.
+    const inQuotes = { ...address, localPart: `"${address.localPart}"` };
+    for (const spelling of [shouted, inQuotes]) {
+      expect(desk.answers.isOwn(spelling)).toBe(true);
+      expect(await desk.answers.take(answerOf('wait', spelling))).toMatchObject({ code: 250 });
+    }
   });
 
   test('“send” sends to those to whom it may, and the rest keeps waiting', async () => {
@@ -113,6 +117,34 @@ describe('an answer of the login that sent the mail', () => {
     expect(await desk.answers.take({ ...vacation, octets })).toMatchObject({ code: 554 });
     expect(await states(desk, mail.id)).toEqual([`${BOB} waiting`]);
     expect(await purposes()).toEqual(['question']);
+  });
+
+  test.each([
+    ['an empty return path', { reversePath: null }, ''],
+    ['a report', {}, 'Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n'],
+    ['Auto-Submitted in any spelling', {}, 'Auto-Submitted: no-reply-was-typed\r\n'],
+    ['Precedence', {}, 'Precedence: Auto_Reply\r\n'],
+  ])('what a program has written is no answer (RFC 3834): %s', async (_, envelope, header) => {
+    const { mail, address } = await asked();
+    const answer = answerOf('', address);
+    const text = header.includes('multipart')
+      ? `--b\r\nContent-Type: text/plain\r\n\r\nsend\r\n--b--\r\n`
+      : 'send\r\n';
+    const refused = await desk.answers.take({
+      ...answer,
+      envelope: { ...answer.envelope, ...envelope },
+      octets: Buffer.from(`${header}From: alice@example.org\r\n\r\n${text}`),
+    });
+    expect(refused).toMatchObject({ code: 554, lines: [expect.stringContaining('a program')] });
+    expect(await states(desk, mail.id)).toEqual([`${BOB} waiting`]);
+  });
+
+  test('a person’s answer may say that a person has written it', async () => {
+    const { mail, address } = await asked();
+    const answer = answerOf('discard', address);
+    const octets = Buffer.concat([Buffer.from('Auto-Submitted: No (typed)\r\n'), answer.octets]);
+    expect(await desk.answers.take({ ...answer, octets })).toMatchObject({ code: 250 });
+    expect(await states(desk, mail.id)).toEqual([`${BOB} discarded`]);
   });
 
   test('a mail that has left or expired is answered with that', async () => {

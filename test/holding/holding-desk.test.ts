@@ -131,6 +131,13 @@ test('a note goes by the sender’s path, as protected on the way as the mail, a
   expect(note?.recipients[0]?.recipient.parameters).toEqual([]);
 });
 
+test('who has asked to hear of nothing is asked nothing, and nobody is written to (null reverse path)', async () => {
+  const mail = mailToHold({ ask: true, introduction: Buffer.from('note\r\n') });
+  await desk.desk.hold([{ ...mail, envelope: { reversePath: null, mailParameters: [] } }]);
+  expect(await desk.queued()).toEqual([]);
+  expect(await desk.mails.find(mail.id)).toMatchObject({ recipients: [{ state: 'waiting' }] });
+});
+
 test.each(['file', 'question', 'rows'] as const)(
   'where the %s cannot be written, nothing is kept',
   async (what) => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { insertPart } from '../../src/holding/held-rows.ts';
 import { awaitOutcome, makeWish } from '../../src/holding/wishes.ts';
 import { sql } from '../../src/store/sql-store.ts';
 import { DAY_MS } from '../queue/support/queue.ts';
@@ -66,6 +67,39 @@ test('what commands wish is done once, and they hear what came of it', async () 
   expect(await awaitOutcome(desk.store, discarded, { milliseconds: 8_000 })).toEqual({ kind: 'done' });
   expect(await states(desk, mail.id)).toEqual([`${BOB} discarded`]);
   expect((await desk.queued()).map(({ purpose }) => purpose)).toEqual(['report']);
+});
+
+test('more wait for one address than are read at once, and all of them leave when her certificate comes', async () => {
+  const first = mailToHold({ to: ['carol@partner.example'] });
+  await desk.desk.hold([first]);
+  desk.known.set('carol@partner.example', 'certificate');
+  desk.looking.start();
+  // The look at everything comes again in an hour.
+  await expect.poll(() => states(desk, first.id), MOST).toEqual(['carol@partner.example leaving']);
+  const at = { heldAt: desk.time.now, expiresAt: new Date(desk.time.now.getTime() + DAY_MS) };
+  const many = Array.from({ length: 1_010 }, (_, i) =>
+    insertPart(`many${String(i).padStart(4, '0')}`, mailToHold(), at),
+  );
+  await desk.store.transaction(many.flat());
+  const looked = new Set<string>();
+  desk.releases.look = async ({ spool }) => void looked.add(spool);
+  desk.looking.told(BOB);
+  await expect.poll(() => looked.size, MOST).toBe(1_010);
+});
+
+test('a wish that cannot be done holds up no other', async () => {
+  const [first, second] = [mailToHold(), mailToHold()];
+  await desk.desk.hold([first]);
+  await desk.desk.hold([second]);
+  const find = desk.mails.find.bind(desk.mails);
+  desk.mails.find = (id) => (id === first.id ? Promise.reject(new Error('unforeseen')) : find(id));
+  const wish = (mail: typeof first) =>
+    makeWish(desk.store, { mail: mail.id, choice: 'discard', recipients: null, by: 'root' }, desk.time.now);
+  const [failing, good] = [await wish(first), await wish(second)];
+  desk.looking.start();
+  expect(await awaitOutcome(desk.store, good, { milliseconds: 8_000 })).toEqual({ kind: 'done' });
+  expect(await awaitOutcome(desk.store, failing, { milliseconds: 8_000 })).toMatchObject({ kind: 'failed' });
+  expect(desk.events.some(({ event }) => event === 'gateway.defect')).toBe(true);
 });
 
 test('what was settled is forgotten after a week, and what waits never', async () => {
