@@ -56,6 +56,8 @@ describe('first contact works by itself, across a gateway that is killed', () =>
     expect(response).toMatch(/^250 2\.0\.0 Kept until it can be encrypted/);
     await expect.poll(inbox, { timeout: 10_000 }).toHaveLength(1);
     const state = join(system.folder, 'state');
+    // The note has left; its file goes then.
+    await expect.poll(() => readdir(join(state, 'queue')), { timeout: 10_000 }).toHaveLength(1);
     for (const entry of await readdir(state, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;
       const octets = await readFile(join(entry.parentPath, entry.name));
@@ -63,7 +65,6 @@ describe('first contact works by itself, across a gateway that is killed', () =>
       expect(octets.includes('boathouse'), entry.name).toBe(false);
       expect(octets.includes(Buffer.from('third stone').toString('base64').slice(0, 12))).toBe(false);
     }
-    expect(await readdir(join(state, 'queue'))).toHaveLength(1);
   });
 
   it('the stranger has a note that alice has signed, and nothing else', async () => {
