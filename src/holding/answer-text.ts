@@ -20,10 +20,8 @@ export type ReadAnswer =
 export function readAnswer(octets: Buffer): ReadAnswer {
   try {
     const { root } = readMessage(octets);
-    const automatic = fieldsNamed(root.fields, 'auto-submitted');
-    if (automatic.some(({ value }) => !/^no\b/i.test(value.trim()))) {
-      return unclear('It says that a program has written it (Auto-Submitted).');
-    }
+    const automatic = signOfProgram(root);
+    if (automatic !== null) return unclear(`It says that a program has written it (${automatic}).`);
     const part = textPart(root);
     if (part === null) {
       return unclear('It has no text that could be read: answer with plain text, not encrypted.');
@@ -39,6 +37,16 @@ export function readAnswer(octets: Buffer): ReadAnswer {
     if (error instanceof SealgateError) return unclear(error.publicText);
     throw error;
   }
+}
+
+/** By what a message says that nobody has typed it (RFC 3834 §2, §5; RFC 6522 for reports); null: it does not. */
+function signOfProgram({ fields, mediaType }: Entity): string | null {
+  const has = (name: string, isSign: (value: string) => boolean) =>
+    fieldsNamed(fields, name).some(({ value }) => isSign(value.trim()));
+  if (has('auto-submitted', (value) => !/^no(?=$|[\s;(])/i.test(value))) return 'Auto-Submitted';
+  // Of programs that are older than that field.
+  if (has('precedence', (value) => /^(?:bulk|junk|auto_reply)\b/i.test(value))) return 'Precedence';
+  return mediaType.type === 'multipart' && mediaType.subtype === 'report' ? 'multipart/report' : null;
 }
 
 function unclear(publicText: string): ReadAnswer {

@@ -8,7 +8,7 @@ import type { Mailbox } from '../smtp/envelope.ts';
 import { type Reply, reply } from '../smtp/reply.ts';
 import { addressOf } from './address.ts';
 import type { AnswerAddresses } from './answer-address.ts';
-import { readAnswer } from './answer-text.ts';
+import { type ReadAnswer, readAnswer } from './answer-text.ts';
 import type { Choice, HeldMail } from './held-mail.ts';
 import type { WaitingMails } from './held-mails.ts';
 import { isOfMail } from './held-rows.ts';
@@ -60,7 +60,8 @@ export class Answers implements OwnMailbox {
       const [recipient] = envelope.recipients;
       const mail = recipient === undefined ? null : await this.#asked(origin, recipient.mailbox);
       if (mail === null) return refused(NO_QUESTION);
-      const read = readAnswer(octets);
+      // RFC 3834 §2: so do vacation programs and receipts come; a mail program names whom to tell of a failure.
+      const read = envelope.reversePath === null ? BY_PROGRAM : readAnswer(octets);
       if (read.kind === 'unclear') {
         return refused(reply(554, '5.6.0', `The answer cannot be taken. ${read.publicText}`));
       }
@@ -129,6 +130,11 @@ export class Answers implements OwnMailbox {
     }
   }
 }
+
+const BY_PROGRAM: ReadAnswer = {
+  kind: 'unclear',
+  publicText: 'It came without a return path, as what a program has written.',
+};
 
 /** The same for whatever is wrong with it: nobody learns which mails wait. */
 const NO_QUESTION = reply(

@@ -107,7 +107,7 @@ export class HoldingDesk implements Holding {
     }
   }
 
-  /** One for the whole mail, for those who wait by rules that ask. */
+  /** One for the whole mail, for those who wait by rules that ask. Who wants to hear of no failure (MAIL FROM:<>) is asked nothing. */
   async #question(
     mails: readonly MailToHold[],
     { heldAt, expiresAt }: { heldAt: Date; expiresAt: Date },
@@ -115,7 +115,7 @@ export class HoldingDesk implements Holding {
     const { ownMails, addresses, links, settings } = this.#parts;
     const asking = mails.filter(({ terms }) => terms.ask);
     const [first] = asking;
-    if (first === undefined) return [];
+    if (first === undefined || first.envelope.reversePath === null) return [];
     const { id, from, encryptable } = first;
     // A rule that hides it is not undone by another one.
     const shownSubject = mails.every((mail) => mail.shownSubject !== null) ? first.shownSubject : null;

@@ -28,7 +28,8 @@ export async function introductionsFor(
   const statements: Statement[] = [];
   const asked = new Set<string>();
   for (const { id, from, envelope, recipients, terms, introduction } of mails) {
-    if (introduction === null) continue;
+    // RFC 3834 §2: what a program has written begins no further exchange.
+    if (introduction === null || envelope.reversePath === null) continue;
     const sender = addressOf(from).exact;
     const fresh: Recipient[] = [];
     for (const { recipient } of recipients) {

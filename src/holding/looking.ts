@@ -2,7 +2,7 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
-import type { SqlStore } from '../store/sql-store.ts';
+import type { SqlStore, Statement } from '../store/sql-store.ts';
 import { addressOf } from './address.ts';
 import type { WaitingMails } from './held-mails.ts';
 import { forgetOld, type HeldPart, isBehind, isExpired, waits, waitsFor } from './held-rows.ts';
@@ -77,14 +77,7 @@ export class Looking {
     const { store, held, everyMs, clock } = this.#parts;
     if (!this.#swept) await held.sweep();
     this.#swept = true;
-    let behind = '';
-    for (;;) {
-      const page = await held.parts([waits, isBehind(behind)], { limit: PAGE });
-      await this.#lookAt(page, this.#everything);
-      const last = page.at(-1);
-      if (last === undefined || this.#everything.stopped) break;
-      behind = last.spool;
-    }
+    await this.#lookAtPages(waits, this.#everything);
     const now = clock().getTime();
     await store.transaction(
       forgetOld({
@@ -105,7 +98,7 @@ export class Looking {
       if (this.#news.stopped) break;
       // Before the look: what is told during it may not have been seen by it.
       this.#told.delete(address);
-      await this.#lookAt(await held.parts([waitsFor(address)]), this.#news);
+      await this.#lookAtPages(waitsFor(address), this.#news);
     }
     const now = clock();
     if (now >= this.#expiryAt) {
@@ -113,6 +106,18 @@ export class Looking {
       await this.#lookAt(await held.parts([waits, isExpired(now)], { limit: PAGE }), this.#news);
     }
     return WISHES_EVERY_MS;
+  }
+
+  /** However many there are. */
+  async #lookAtPages(which: Statement, lane: Lane): Promise<void> {
+    let behind = '';
+    for (;;) {
+      const page = await this.#parts.held.parts([which, isBehind(behind)], { limit: PAGE });
+      await this.#lookAt(page, lane);
+      const last = page.at(-1);
+      if (last === undefined || lane.stopped) return;
+      behind = last.spool;
+    }
   }
 
   async #lookAt(parts: readonly HeldPart[], lane: Lane): Promise<void> {
@@ -130,8 +135,10 @@ export class Looking {
       const outcome = await this.#parts.mails.choose(mail, choice, { recipients, by, forSender: true });
       return outcome.kind === 'done' ? { kind: 'done' } : outcome;
     } catch (error) {
-      if (!(error instanceof SealgateError)) throw error;
-      return { kind: 'failed', publicText: error.publicText };
+      if (error instanceof SealgateError) return { kind: 'failed', publicText: error.publicText };
+      // Tried again it would fail again, and keep the others from their turn.
+      this.#tell(error);
+      return { kind: 'failed', publicText: 'The gateway could not do it; its log says why.' };
     }
   }
 

@@ -50,7 +50,9 @@ export function questionMail({ mail, recipients, introduced, replyTo, link, inRe
       '',
       'You need not do anything: it leaves by itself, encrypted, as soon as that is possible.',
       ...(introduced
-        ? ['Those who wait get a note from you that asks for a signed answer, which brings what is missing.']
+        ? [
+            'Once a week at most, those who wait get a note from you that asks for a signed answer, which brings what is missing.',
+          ]
         : []),
       'If it is not possible in time, you are told so.',
       '',

@@ -98,7 +98,7 @@ export async function handOverAll(
     held.length > 0
       ? heldReply(
           held.flatMap(whoWait),
-          held.some(({ terms }) => terms.ask),
+          held.some(({ terms, envelope }) => terms.ask && envelope.reversePath !== null),
           submission.id,
         )
       : ownReply(250, '2.0.0', 'Every recipient already has this message', submission.id);

@@ -86,11 +86,17 @@ const revocation = () => ({
 function send(
   to: readonly string[],
   rules: readonly Rule[],
-  { octets = mail(HEADER), ...changes }: Partial<OutboundParts> & { octets?: Buffer } = {},
+  {
+    octets = mail(HEADER),
+    reversePath,
+    ...changes
+  }: Partial<OutboundParts> & { octets?: Buffer; reversePath?: null } = {},
 ): Promise<SubmissionOutcome> {
   const parts = { keyring, directory, delivered, holding, rules, revocation: revocation(), log };
   const story = outboundStory({ ...parts, clock: () => new Date(), ...changes });
-  return story.submit(submission(ALICE, to, octets), upstream);
+  const { envelope, ...submitted } = submission(ALICE, to, octets);
+  const sent = reversePath === undefined ? envelope : { ...envelope, reversePath };
+  return story.submit({ ...submitted, envelope: sent }, upstream);
 }
 
 /** What was kept; one mail. */
@@ -346,6 +352,11 @@ describe('ask', () => {
     expect(terms).toMatchObject({ ask: true, subject: 'protect' });
     expect(readable?.toString()).toMatch(/^Subject: where it lies\r$/m);
     expect(await town.verified(readable ?? Buffer.of())).toContain(WORDS);
+  });
+
+  it('of a mail without a return path nobody is asked, and nobody is said to be', async () => {
+    const outcome = await send([BOB], [rule(ASK)], { reversePath: null });
+    expect(outcome.reply.lines.join()).toMatch(/Kept until it can be encrypted to bob@example\.org\. \(mail/);
   });
 
   it('offers nothing that is not signed', async () => {
