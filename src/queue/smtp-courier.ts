@@ -33,12 +33,16 @@ const IDLE_MS = 5_000;
 const STILL_THERE_MS = 10_000;
 /** So long nobody else calls a server that could not be reached, or that refused the login, again. */
 const AWAY_MS = 5_000;
+const STOPPED = 'the gateway is being stopped';
 
 /** Takes mails to the gateway's own mail server, several on one connection. How many at once is for whoever asks. */
 export class SmtpCourier implements Courier {
   readonly #settings: SmtpCourierSettings;
   readonly #idle: Idle[] = [];
   readonly #used = new Set<SmtpClient>();
+  /** That have no mail yet: nothing is waited for where the courier is closed. */
+  readonly #early = new Set<SmtpClient>();
+  readonly #closing = Promise.withResolvers<null>();
   readonly #underWay = new Set<Promise<unknown>>();
   #away: { until: number; because: string } | null = null;
   #closed = false;
@@ -90,6 +94,8 @@ export class SmtpCourier implements Courier {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#closing.resolve(null);
+    for (const client of this.#early) client.abandon();
     for (const { client, timer } of this.#idle.splice(0)) {
       clearTimeout(timer);
       client.quit();
@@ -107,7 +113,7 @@ export class SmtpCourier implements Courier {
     for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
       const { client, timer } = idle;
       clearTimeout(timer);
-      const answer = await client.command('NOOP', STILL_THERE_MS);
+      const answer = await this.#whileEarly(client, () => client.command('NOOP', STILL_THERE_MS));
       if (answer.kind === 'reply' && isCompleted(answer.reply)) return idle;
       client.abandon();
     }
@@ -131,13 +137,22 @@ export class SmtpCourier implements Courier {
 
   /** A text: why there is none, for people. */
   async #connect(): Promise<Connection | string> {
-    if (this.#closed) return 'the gateway is being stopped';
-    const now = this.#settings.clock().getTime();
-    if (this.#away !== null && now < this.#away.until) return this.#away.because;
+    if (this.#closed) return STOPPED;
+    const away = this.#away;
+    if (away !== null) {
+      const left = away.until - this.#settings.clock().getTime();
+      // More than it ever is: the clock was set back.
+      if (left > 0 && left <= AWAY_MS) return away.because;
+    }
     const { server, hostname } = this.#settings;
     try {
-      const client = await connectUpstream(server, hostname);
-      const because = await this.#logIn(client);
+      const connecting = connectUpstream(server, hostname);
+      const client = await Promise.race([connecting, this.#closing.promise]);
+      if (client === null) {
+        connecting.then((late) => late.abandon()).catch(() => null);
+        return STOPPED;
+      }
+      const because = await this.#whileEarly(client, () => this.#logIn(client));
       if (because === null) {
         this.#away = null;
         return { client, mails: 0 };
@@ -147,6 +162,15 @@ export class SmtpCourier implements Courier {
     } catch (error) {
       if (!(error instanceof SealgateError)) throw error;
       return this.#isAway(`the mail server cannot be used: ${error.reason ?? error.publicText}`);
+    }
+  }
+
+  async #whileEarly<T>(client: SmtpClient, act: () => Promise<T>): Promise<T> {
+    this.#early.add(client);
+    try {
+      return await act();
+    } finally {
+      this.#early.delete(client);
     }
   }
 

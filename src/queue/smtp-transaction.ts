@@ -8,7 +8,7 @@ import { isCompleted, type Reply, replyClass, summary } from '../smtp/reply.ts';
 import type { Answer, Upstream } from '../smtp-out/client.ts';
 import type { DeliveryOutcome, MailToDeliver } from './ports.ts';
 
-export type MailForSmtp = Pick<MailToDeliver, 'envelope' | 'requireTls' | 'octets'>;
+export type MailForSmtp = Pick<MailToDeliver, 'envelope' | 'requireTls' | 'octets' | 'purpose'>;
 
 type Verdict = { kind: 'delivered' | 'later' | 'failed'; reply: Reply | null; because: string };
 
@@ -49,7 +49,7 @@ export async function deliverIn(upstream: Upstream, mail: MailForSmtp): Promise<
 /** What the server is told of the mail, or why it cannot have it. */
 function mailParameters(upstream: Upstream, mail: MailForSmtp): Parameter[] | Verdict {
   const { extensions } = upstream;
-  const { envelope, octets, requireTls } = mail;
+  const { envelope, octets, requireTls, purpose } = mail;
   const parameters: Parameter[] = [];
   if (hasBareLineEnd(octets)) return failed('the message has line ends that servers read differently');
   const max = maxSizeOf(extensions);
@@ -75,7 +75,9 @@ function mailParameters(upstream: Upstream, mail: MailForSmtp): Parameter[] | Ve
       ...envelope.mailParameters.filter(({ keyword }) => keyword === 'RET' || keyword === 'ENVID'),
     );
   }
-  return requireTls === 'no' ? parameters : withTls(requireTls, upstream, parameters);
+  // RFC 8689 §5: a report is not thrown away for want of that promise; its sender would never hear of the failure.
+  const demand = requireTls === 'onward' && purpose === 'report' ? 'upstream' : requireTls;
+  return demand === 'no' ? parameters : withTls(demand, upstream, parameters);
 }
 
 function withTls(

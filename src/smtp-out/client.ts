@@ -25,7 +25,7 @@ export interface Upstream {
   command(line: string): Promise<Answer>;
   /** A line with a secret, CRLF included: it is overwritten once it has been sent. */
   secret(line: Buffer): Promise<Answer>;
-  /** DATA, and after its 354 the message. A reply other than 354 is the answer. */
+  /** DATA, and after its 354 the message. A refusal is the answer; anything else that is not 354 is no answer to DATA: `lost`. */
   data(octets: Buffer): Promise<Answer>;
   quit(): void;
   abandon(): void;
@@ -126,7 +126,12 @@ export class SmtpClient implements Upstream {
     const parts = stuffed(octets);
     if (parts === null) throw new Error('a message with a bare CR or LF must not be sent');
     const go = await this.command('DATA', limits.smtp.upstreamDataTimeoutMs);
-    if (go.kind === 'lost' || go.reply.code !== 354) return go;
+    if (go.kind === 'lost' || go.reply.code >= 400) return go;
+    if (go.reply.code !== 354) {
+      // RFC 5321 §4.3.2: whoever takes a 2xx for an acceptance has sent no message.
+      this.#lose('it did not ask for the message');
+      return { kind: 'lost', reason: `it answered DATA with ${summary(go.reply)}` };
+    }
     let length = 0;
     for (const part of parts) length += part.length;
     if (length <= BLOCK) {

@@ -110,6 +110,44 @@ test.each([
   },
 );
 
+test.each(['250 2.0.0 taken\r\n', '334 \r\n'])(
+  'a server that never asked for the message has not taken it: %j',
+  async (DATA) => {
+    const { courier, fake } = await start({ script: { DATA } });
+    expect(await kinds(courier.deliver(mail()))).toEqual(['later -']);
+    expect(fake.accepted).toEqual([]);
+  },
+);
+
+test('a clock that is set back keeps nobody from the server', async () => {
+  let up = false;
+  const { courier } = await start({
+    script: { GREETING: () => (up ? '220 upstream.test\r\n' : '554 5.3.2 no service\r\n') },
+  });
+  const before = now;
+  expect(await kinds(courier.deliver(mail()))).toEqual(['later -']);
+  up = true;
+  now = new Date(now.getTime() - 24 * 3_600_000);
+  expect(await kinds(courier.deliver(mail()))).toEqual(['delivered 250']);
+  now = before;
+});
+
+test('the end does not wait for a login that is not answered', async () => {
+  const { courier, fake } = await start({ script: { AUTH: '' } }, { login: { name: 'a', password: 'b' } });
+  const delivered = kinds(courier.deliver(mail()));
+  await expect.poll(() => fake.commands.some((line) => line.startsWith('AUTH'))).toBe(true);
+  await courier.close();
+  expect(await delivered).toEqual(['later -']);
+});
+
+test('the end does not wait for a server that does not greet', async () => {
+  const { courier, fake } = await start({ script: { GREETING: '' } });
+  const delivered = kinds(courier.deliver(mail()));
+  await expect.poll(() => fake.connections).toBe(1);
+  await courier.close();
+  expect(await delivered).toEqual(['later -']);
+});
+
 test('a server that has had enough of a connection gets the mail by a new one', async () => {
   let fakeMails = 0;
   const { courier, fake } = await start({
@@ -201,9 +239,13 @@ test('TLS to the server is enough for `upstream`, its promise is needed for `onw
   expect(await because(without.courier.deliver(mail({ requireTls: 'onward' })))).toMatch(
     /^failed: .*REQUIRETLS/,
   );
+  const report = { ...mail({ requireTls: 'onward' }), purpose: 'report' as const };
+  expect(await kinds(without.courier.deliver(report))).toEqual(['delivered 250']);
   const promising = await start({ ...WITH_STARTTLS, keywords: ['STARTTLS', 'REQUIRETLS'] }, withTls);
   expect(await kinds(promising.courier.deliver(mail({ requireTls: 'onward' })))).toEqual(['delivered 250']);
   expect(promising.fake.accepted[0]?.from).toBe('MAIL FROM:<alice@x.test> REQUIRETLS');
+  const { courier: plaintext } = await start();
+  expect(await because(plaintext.deliver(report))).toMatch(/^later: .*TLS/);
 });
 
 test('a server that has no TLS, or another name, gets nothing', async () => {
