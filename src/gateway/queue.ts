@@ -13,6 +13,7 @@ import { spoolReferences } from '../queue/spool-references.ts';
 import { Principal } from '../sasl/principal.ts';
 import { openQueueStore } from '../store/queue-migrations.ts';
 import type { SqlStore } from '../store/sql-store.ts';
+import { tellLeftBehind } from './left-behind.ts';
 import type { Opening } from './opening.ts';
 
 /** What the gateway keeps and delivers by itself. */
@@ -41,7 +42,10 @@ export async function openQueue(
   sources: KeySources,
 ): Promise<OwnQueue | null> {
   const { queue: settings, stateFolder, hostname } = config;
-  if (settings === null) return null;
+  if (settings === null) {
+    await tellLeftBehind({ config, log });
+    return null;
+  }
   const identity = ownIdentity({ config, log, clock }, settings, sources);
   const server = await prepareMailServer(serverOf(settings.server));
   const store = opened.keep(await openQueueStore(stateFolder));

@@ -40,6 +40,7 @@ export function failureReports(
       waiting: { position, recipient, because, reply: null },
       outcome: { recipient, kind: 'failed', reply: null, because },
       expired,
+      ...(expired ? { reason: outOfTime(because) } : {}),
     })),
     original: content === null ? null : headerToShow(content.encryptable, part.subject !== null),
     ...{ from: ownMails.address, to, hostname, server: hostname },
@@ -48,6 +49,10 @@ export function failureReports(
   const report = ownMails.envelope({ id, purpose: 'report', to: [`${to.localPart}@${to.domain}`] }, octets);
   // RFC 8689 §5: what is said of such a mail travels as it had to.
   return [{ ...report, requireTls: terms.requireTls }];
+}
+
+function outOfTime(because: string): string {
+  return `it has waited for as long as it may, and still could not be encrypted: ${because.replace(/\.$/, '')}. Ask for a digitally signed mail from there, which brings a certificate (where there is one already, ask the administrator of the mail gateway), and send your mail again.`;
 }
 
 /** Never the whole mail, whatever RET says: it waits because nobody may read it on its way. */

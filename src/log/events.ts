@@ -276,6 +276,8 @@ type QueueEvent =
   | { event: 'archive.stored'; level: 'info'; mail: MailId; archive: string; uid: string }
   /** Files of mails that were never accepted: their client was refused, or the gateway crashed before its answer. */
   | { event: 'queue.swept'; level: 'info'; files: number }
+  /** Mail was accepted, and the configuration has no section `queue` any more: nothing of it leaves or is reported until it is there again. */
+  | { event: 'queue.left-behind'; level: 'error'; deliveries: number; waiting: number }
   /** Its database cannot be used; nothing is lost, and it is tried again. */
   | { event: 'queue.unavailable'; level: 'error'; reason: string }
   /** A mail of the gateway's own leaves without its signature. */

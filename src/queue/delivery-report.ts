@@ -88,7 +88,8 @@ function explanation({ action, delivery, recipients }: DeliveryReport): string[]
   ];
 }
 
-function reasonOf({ outcome, expired }: Settlement): string {
+function reasonOf({ outcome, expired, reason }: Settlement): string {
+  if (reason !== undefined) return reason;
   if (outcome.kind === 'delivered') return 'it was taken';
   return expired ? `it was tried for too long; at last, ${outcome.because}` : outcome.because;
 }

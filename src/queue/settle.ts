@@ -19,7 +19,13 @@ export type Settled = {
 
 export type ReportAction = 'failed' | 'delayed' | 'relayed';
 
-export type Settlement = { waiting: WaitingRecipient; outcome: DeliveryOutcome; expired: boolean };
+export type Settlement = {
+  waiting: WaitingRecipient;
+  outcome: DeliveryOutcome;
+  expired: boolean;
+  /** For people, in place of what the last attempt has led to; absent: that. */
+  reason?: string;
+};
 
 /** @param outcomes of `delivery.recipients`, in their order */
 export function settle(delivery: Delivery, outcomes: readonly DeliveryOutcome[], now: Date): Settled {

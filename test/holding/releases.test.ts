@@ -150,6 +150,9 @@ test('whose time is over is looked at a last time; the rest is reported, with no
   const report = (await desk.queued()).find(({ purpose }) => purpose === 'report');
   expect(report?.reversePath).toBeNull();
   expect(report?.text).toContain(`Final-Recipient: rfc822; ${CAROL}\r\nAction: failed\r\nStatus: 5.4.7`);
+  // Nothing was tried: it has waited, and for what is said.
+  expect(report?.text).toMatch(/has waited for as long as it may.*: no valid certificate is known\. Ask for/);
+  expect(report?.text).not.toContain('tried for too long');
   expect(report?.text).toContain('Original-Envelope-Id: QQ314');
   expect(report?.text).toContain('no valid certificate is known');
   expect(report?.text).toContain('Message-ID: <m1@example.org>');
