@@ -72,12 +72,12 @@ function preparedSubstrings(attribute: string, written: Substrings | null, namin
   return { kind: 'substrings', attribute, pieces, names: namingPieces(attribute, pieces, naming) };
 }
 
-/** Pieces that are long enough; of an address what stands before the @, since everybody has the domain. */
+/** Pieces that are long enough. */
 function namingPieces(attribute: string, pieces: Substrings, { letters }: Naming): string[] {
   if (letters === null || attribute === 'objectClass') return [];
   return [pieces.initial, ...pieces.any, pieces.final]
     .filter((piece) => piece !== null)
-    .map((piece) => (attribute === 'mail' ? piece.replace(/@[^@]*$/, '') : piece))
+    .map(withoutDomain)
     .filter((piece) => (piece.match(/[\p{L}\p{N}]/gu)?.length ?? 0) >= letters);
 }
 
@@ -100,13 +100,18 @@ export function match(filter: PreparedFilter, entry: Entry): Match {
       return { holds, names: holds && filter.names };
     }
     case 'substrings': {
-      const { attribute, pieces, names } = filter;
-      const found = (entry.compared.get(attribute) ?? []).find((value) => fits(value, pieces));
+      const { pieces, names } = filter;
+      const found = (entry.compared.get(filter.attribute) ?? []).find((value) => fits(value, pieces));
       if (found === undefined) return { holds: false, names: false };
-      const named = attribute === 'mail' ? found.slice(0, found.lastIndexOf('@')) : found;
+      const named = withoutDomain(found);
       return { holds: true, names: names.some((piece) => named.includes(piece)) };
     }
   }
+}
+
+/** Of an address what stands before the @, since everybody has the domain. Names are often addresses too. */
+function withoutDomain(text: string): string {
+  return text.replace(/@[^@]*$/, '');
 }
 
 /** RFC 4511 §4.5.1.7: false before undefined for `and`, true before undefined for `or`. Empty ones are true and false (RFC 4526). */

@@ -136,6 +136,16 @@ describe('nobody is found who is not named', () => {
     expect(await mails(filter)).toEqual([ALICE]);
   });
 
+  test('nor by the domain where a name is an address, as it is where a certificate says no other', async () => {
+    const mailboxes = answerer({}, peopleOf([plain, own({ address: ALICE, cn: ALICE }), albert]));
+    for (const attribute of ['cn', 'sn', 'displayName']) {
+      expect(await mails(f.like(attribute, '*example.org'), mailboxes)).toEqual([]);
+      expect(await mails(f.like(attribute, '*@example.org'), mailboxes)).toBe(refused);
+      expect(await mails(f.like(attribute, 'a*@example.org'), mailboxes)).toBe(refused);
+      expect(await mails(f.like(attribute, 'alice@exam*'), mailboxes)).toEqual([ALICE]);
+    }
+  });
+
   test('and a refusal does not depend on who there is', async () => {
     const nobody = answerer({}, peopleOf([]));
     for (const filter of [f.like('cn', 'a*'), f.like('cn', 'x*'), f.present('mail')]) {
