@@ -34,7 +34,7 @@ export class ArchiveCourier implements Courier {
   readonly #clock: () => Date;
   readonly #log: Log;
   #idle: Idle[] = [];
-  readonly #away = new Map<string, { until: number; because: string }>();
+  readonly #away = new Map<string, { since: number; because: string }>();
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   readonly #used = new Set<ImapSession>();
@@ -56,6 +56,8 @@ export class ArchiveCourier implements Courier {
 
   async close(): Promise<void> {
     this.#closed = true;
+    // Who has not logged in yet has nothing to lose.
+    this.#closing.abort();
     for (const { session, timer } of this.#idle.splice(0)) {
       clearTimeout(timer);
       session.logOut();
@@ -65,7 +67,6 @@ export class ArchiveCourier implements Courier {
     const patience = sleep(limits.imapOut.closeTimeoutMs, null, { signal: done.signal }).catch(() => null);
     await Promise.race([ended, patience]);
     done.abort();
-    this.#closing.abort();
     for (const session of this.#used) session.destroy();
     await ended;
   }
@@ -118,8 +119,11 @@ export class ArchiveCourier implements Courier {
     for (;;) {
       const idle = this.#idle.find((one) => one.place === place);
       if (idle === undefined) return null;
+      const { session } = idle;
       this.#remove(idle);
-      if (await idle.session.isAlive()) return idle;
+      this.#used.add(session);
+      if (await session.isAlive()) return idle;
+      this.#used.delete(session);
     }
   }
 
@@ -153,7 +157,8 @@ export class ArchiveCourier implements Courier {
     if (this.#closed) throw unusable('the gateway is being stopped');
     const now = this.#clock().getTime();
     const away = this.#away.get(place);
-    if (away !== undefined && now < away.until) throw unusable(away.because);
+    // A clock that was set back makes no long wait.
+    if (away !== undefined && Math.abs(now - away.since) < AWAY_MS) throw unusable(away.because);
     this.#away.delete(place);
     try {
       const session = await ImapSession.open(server, { login, password }, this.#closing.signal);
@@ -161,7 +166,7 @@ export class ArchiveCourier implements Courier {
     } catch (error) {
       if (error instanceof SealgateError && !this.#closed) {
         if (this.#away.size >= AWAY_PLACES) this.#away.clear();
-        this.#away.set(place, { until: now + AWAY_MS, because: error.reason ?? error.publicText });
+        this.#away.set(place, { since: now, because: error.reason ?? error.publicText });
       }
       throw error;
     }

@@ -198,6 +198,32 @@ describe('a courier', () => {
     expect(scripted.heard).toHaveLength(2);
   });
 
+  it('does not mind a clock that is set back', async () => {
+    let refusals = 1;
+    await using scripted = await scriptedServer(async (conversation) => {
+      if (refusals-- > 0) conversation.say('* BYE busy\r\n');
+      else await takeAll(conversation);
+    });
+    await using courier = courierOf({ ...(await archive()), server: scripted.server });
+    expect(await courier.deliver(copy('one'))).toMatchObject([{ kind: 'later' }]);
+    now = new Date(now.getTime() - 24 * 3_600_000);
+    expect(await courier.deliver(copy('one'))).toMatchObject([{ kind: 'delivered' }]);
+  });
+
+  it('that is closed does not wait for a login that is not answered', async () => {
+    const asked = Promise.withResolvers<void>();
+    await using scripted = await scriptedServer(async ({ say, line }) => {
+      say('* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n');
+      await line();
+      asked.resolve();
+    });
+    const courier = courierOf({ ...(await archive()), server: scripted.server });
+    const delivered = courier.deliver(copy('one'));
+    await asked.promise;
+    await courier.close();
+    expect(await delivered).toMatchObject([{ kind: 'later' }]);
+  });
+
   it('that is closed says goodbye to what waits, and takes nothing any more', async () => {
     await using scripted = await scriptedServer(takeAll);
     const courier = courierOf({ ...(await archive()), server: scripted.server });
