@@ -39,12 +39,19 @@ export class Releases {
 
   /** One look at a part, in its mail's turn. @throws SealgateError `store.unavailable`, `queue.*` (temporary) */
   async look({ spool, id }: Pick<HeldPart, 'spool' | 'id'>): Promise<void> {
-    const { held, turns, clock } = this.#parts;
+    const { held, turns, clock, log } = this.#parts;
     await turns.of(id, async () => {
       const [part] = await held.parts([isOf(spool)]);
       if (part === undefined) return;
-      await this.tryNow(part, part.recipients, ITSELF);
-      if (part.expiresAt <= clock()) await this.#expire(spool);
+      const isOver = part.expiresAt <= clock();
+      try {
+        await this.tryNow(part, part.recipients, ITSELF);
+      } catch (error) {
+        // A file that nobody can read must not keep its sender from hearing of it.
+        if (!isOver || !(error instanceof SealgateError)) throw error;
+        log.write({ ...{ event: 'held.not-now', level: 'warn', mail: id }, ...said(error) });
+      }
+      if (isOver) await this.#expire(spool);
     });
   }
 
@@ -54,7 +61,7 @@ export class Releases {
    * @throws SealgateError `store.unavailable`, `queue.*` (temporary)
    */
   async tryNow(part: HeldPart, recipients: readonly PartRecipient[], by: string): Promise<void> {
-    const { held, protector, log } = this.#parts;
+    const { held, protector } = this.#parts;
     let content: Promise<StoredContent> | null = null;
     const opened = () => {
       content ??= held.content(part);
@@ -70,7 +77,13 @@ export class Releases {
         } else if (now.kind === 'waiting') {
           await this.#note(part, one, now.because);
         } else {
-          await this.#notNow(part, one, now.error);
+          const why = now.error.publicText.replace(/\.$/, '');
+          await this.#notNow(
+            part,
+            one,
+            now.error,
+            `whether it can be encrypted could not be found out: ${why}`,
+          );
         }
       } catch (error) {
         if (!(error instanceof SealgateError)) throw error;
@@ -80,7 +93,7 @@ export class Releases {
         }
         if (error.code !== 'key.unavailable') throw error;
         // The gateway's own key: nobody's copy can be made now.
-        log.write({ ...{ event: 'held.not-now', level: 'warn', mail: part.id }, ...said(error) });
+        await this.#notNow(part, one, error, 'there is a certificate, but not the gateway’s own key');
         return;
       }
     }
@@ -144,8 +157,7 @@ export class Releases {
     return (await this.#parts.store.query(noted)).length > 0;
   }
 
-  async #notNow(part: HeldPart, one: PartRecipient, error: SealgateError): Promise<void> {
-    const because = `whether it can be encrypted could not be found out: ${error.publicText.replace(/\.$/, '')}`;
+  async #notNow(part: HeldPart, one: PartRecipient, error: SealgateError, because: string): Promise<void> {
     // Said once, and not at every look.
     if (await this.#note(part, one, because)) {
       this.#parts.log.write({ ...{ event: 'held.not-now', level: 'warn', mail: part.id }, ...said(error) });

@@ -30,6 +30,18 @@ test('what is chosen for some leaves the others waiting', async () => {
   expect(await desk.mails.list({ from: ALICE, limit: 10 })).toEqual([]);
 });
 
+test('who is chosen may be spelt in any way that means the same mailbox', async () => {
+  const mail = mailToHold({ to: ['bob@partner.example', 'carol@partner.example'] });
+  await desk.desk.hold([mail]);
+  const recipients = ['"bob"@Partner.EXAMPLE'];
+  const outcome = await desk.mails.choose(mail.id, 'discard', { recipients, by: 'root' });
+  expect(outcome.kind).toBe('done');
+  expect(await states(desk, mail.id)).toEqual([
+    'bob@partner.example discarded',
+    'carol@partner.example waiting',
+  ]);
+});
+
 test('nothing is sent unencrypted where the rule does not allow it, whoever asks', async () => {
   const mail = mailToHold();
   await desk.desk.hold([mail]);

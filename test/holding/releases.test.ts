@@ -1,6 +1,7 @@
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
 import { isOfMail } from '../../src/holding/held-rows.ts';
 import type { MailId } from '../../src/ids.ts';
 import { DAY_MS } from '../queue/support/queue.ts';
@@ -202,6 +203,53 @@ test('what nobody can find out keeps waiting, and is said once', async () => {
   expect(await states(desk, mail.id)).toEqual([`${BOB} waiting`]);
   expect((await desk.mails.find(mail.id))?.recipients[0]?.because).toContain('could not be found out');
   expect(desk.events.filter(({ event }) => event === 'held.not-now')).toHaveLength(1);
+});
+
+/** A desk whose spool cannot be read, for this reason. */
+function unreadable(code: string): Promise<Desk> {
+  const failure = new SealgateError({ code, duration: 'temporary', publicText: 'Not now.' });
+  return startDesk({
+    queue: desk,
+    around: ({ store, spool }) => ({
+      store,
+      spool: {
+        read: () => Promise.reject(failure),
+        write: (octets) => spool.write(octets),
+        remove: (name) => spool.remove(name),
+      },
+    }),
+  });
+}
+
+test('while the gateway’s own key is away mail waits, for that reason; it is said once, and the mail leaves with the key', async () => {
+  const mail = mailToHold();
+  await desk.desk.hold([mail]);
+  const locked = await unreadable('key.unavailable');
+  for (const one of [desk, locked]) one.known.set(BOB, 'certificate');
+  const [part] = await desk.held.parts([isOfMail(mail.id)]);
+  if (part === undefined) throw new Error('nothing');
+  for (let i = 0; i < 3; i++) await locked.releases.look(part);
+  expect(await states(desk, mail.id)).toEqual([`${BOB} waiting`]);
+  expect((await desk.mails.find(mail.id))?.recipients[0]?.because).toContain('own key');
+  expect(desk.events.filter(({ event }) => event === 'held.not-now')).toHaveLength(1);
+  await look(mail.id);
+  expect(await queued()).toEqual([`released ${BOB}`]);
+});
+
+test('a file that the disk does not give back keeps nobody from hearing that the time is over', async () => {
+  const mail = mailToHold();
+  await desk.desk.hold([mail]);
+  const broken = await unreadable('queue.spool');
+  broken.known.set(BOB, 'certificate');
+  const [part] = await desk.held.parts([isOfMail(mail.id)]);
+  if (part === undefined) throw new Error('nothing');
+  await expect(broken.releases.look(part)).rejects.toMatchObject({ code: 'queue.spool' });
+  expect(await states(desk, mail.id)).toEqual([`${BOB} waiting`]);
+  later(15);
+  await broken.releases.look(part);
+  expect(await states(desk, mail.id)).toEqual([`${BOB} expired`]);
+  expect(await queued()).toEqual(['report alice@example.org']);
+  expect(desk.events.some(({ event }) => event === 'held.not-now')).toBe(true);
 });
 
 test('what is damaged on the disk is reported, and never sent', async () => {
