@@ -57,7 +57,9 @@ export function publishingSection(files: Files) {
       .min(1)
       .max(1_000_000)
       .default(1_000)
-      .describe('People that one client address is told of in an hour at most.'),
+      .describe(
+        'Names that one client address may search for in an hour, whether somebody is found or not; people beyond one for each name count as well.',
+      ),
   });
 
   return z

@@ -10,10 +10,10 @@ import { limits } from '../../limits.ts';
 import type { Log } from '../../log/log.ts';
 import type { PublishedPeople } from '../published-people.ts';
 import { Conversation, lastWords } from './conversation.ts';
-import { GivenEntries } from './given-entries.ts';
+import { type Allowance, GivenEntries, UNBOUNDED } from './given-entries.ts';
 import { Incoming } from './incoming.ts';
 import { readRequest } from './request.ts';
-import { PublishedSearch, type SearchSettings } from './search.ts';
+import { PublishedSearch, type SearchAnswer, type SearchSettings } from './search.ts';
 
 export type LdapListenerOptions = SearchSettings & {
   /** Name in the configuration; for log lines and errors. */
@@ -26,7 +26,7 @@ export type LdapListenerOptions = SearchSettings & {
   secureContext?: SecureContext;
   /** With `starttls`: people are told of without it as well. */
   allowPlaintext: boolean;
-  /** People that one client may be told of in an hour. */
+  /** Names that one client may try, or people that it may be told of, in an hour. */
   entriesPerHour: number;
   maxConnections: number;
   maxConnectionsPerAddress: number;
@@ -106,7 +106,7 @@ async function converse(shared: Shared, client: ClientConnection, session: Sessi
     plainSearch: options.tls === 'none' || options.allowPlaintext,
     vendor: 'Sealgate',
     search: (request, facts) =>
-      counted(shared, client, session, (left) => shared.search.answer(request, facts, left)),
+      counted(shared, client, session, (allowed) => shared.search.answer(request, facts, allowed)),
   });
   const silenceMs = options.silenceMs ?? limits.publishing.silenceMs;
   let incoming = new Incoming(socket);
@@ -133,19 +133,16 @@ async function converse(shared: Shared, client: ClientConnection, session: Sessi
   }
 }
 
-/** How many people a client is told of is counted by its address, where it is bounded by that. */
-async function counted<T extends { people: number }>(
-  { given, unlimited, options }: Shared,
+/** What a client asks for is counted by its address, where it is bounded by that. */
+async function counted(
+  { given, unlimited, options: { log, name: listener } }: Shared,
   { remote: { address } }: ClientConnection,
   session: SessionId,
-  work: (left: number) => Promise<T>,
-): Promise<T> {
-  const isCounted = !unlimited.has(address);
-  const left = isCounted ? given.left(address) : Number.POSITIVE_INFINITY;
-  const answer = await work(left);
-  if (isCounted) given.give(address, answer.people);
-  const { log, name: listener } = options;
-  if (answer.people >= left) {
+  work: (allowed: Allowance) => Promise<SearchAnswer>,
+): Promise<SearchAnswer> {
+  if (unlimited.has(address)) return await work(UNBOUNDED);
+  const answer = await work(given.of(address));
+  if (answer.result.code === 'busy' && given.isNews(address)) {
     log.write({ event: 'ldap.asks-for-many', level: 'warn', session, remote: address, listener });
   }
   return answer;

@@ -149,6 +149,25 @@ export function canName(filter: PreparedFilter): boolean {
   }
 }
 
+/** How many names a filter tries, each once in however many attributes it is looked for. */
+export function namesTried(filter: PreparedFilter): number {
+  return new Set(textsTried(filter)).size;
+}
+
+function textsTried(filter: PreparedFilter): readonly string[] {
+  switch (filter.kind) {
+    case 'and':
+    case 'or':
+      return filter.filters.flatMap(textsTried);
+    case 'equal':
+      return filter.names ? filter.values.slice(0, 1) : [];
+    case 'substrings':
+      return filter.names.length > 0 ? [filter.names.join('*')] : [];
+    default:
+      return [];
+  }
+}
+
 /**
  * The addresses, folded, of which one is that of every entry of which the filter holds; null: it does not say so. What another gateway
  * asks is found by these.

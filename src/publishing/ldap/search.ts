@@ -2,7 +2,16 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseDn } from '../../pki/dn.ts';
 import type { PublishedPeople, PublishedPerson } from '../published-people.ts';
 import { type Entry, entryOf, plainEntry, sentEntry } from './entry.ts';
-import { addressesIn, canName, match, type Naming, type PreparedFilter, prepared } from './matching.ts';
+import type { Allowance } from './given-entries.ts';
+import {
+  addressesIn,
+  canName,
+  match,
+  type Naming,
+  namesTried,
+  type PreparedFilter,
+  prepared,
+} from './matching.ts';
 import type { SearchRequest } from './request.ts';
 import { type Result, type SentEntry, SUCCESS } from './response.ts';
 
@@ -18,7 +27,7 @@ export type SearchSettings = {
   maxResults: number;
 };
 
-export type SearchAnswer = { entries: readonly SentEntry[]; people: number; result: Result };
+export type SearchAnswer = { entries: readonly SentEntry[]; result: Result };
 
 /** What a client is told of the server itself (RFC 4512 §5.1). */
 export type ServerFacts = { extensions: readonly string[]; vendor: string };
@@ -40,8 +49,8 @@ export class PublishedSearch {
     this.#base = parseDn(settings.base) ?? [];
   }
 
-  /** @param mayGive how many people this client may still be told of */
-  async answer(request: SearchRequest, facts: ServerFacts, mayGive: number): Promise<SearchAnswer> {
+  /** @param client counts the names that it tries, whoever there is, and the people beyond these that it is told of */
+  async answer(request: SearchRequest, facts: ServerFacts, client: Allowance): Promise<SearchAnswer> {
     const dn = request.base === null ? null : parseDn(request.base);
     if (dn === null) return refused('invalidDNSyntax', 'The search base is not a distinguished name.');
     if (dn.length === 0 && request.scope === 'base') return about(this.#rootEntry(request, facts));
@@ -52,23 +61,25 @@ export class PublishedSearch {
     const filter = prepared(request.filter, this.#settings.naming);
     // An empty answer would look as if there were nobody.
     if (place === 'base' && !canName(filter)) return refused('adminLimitExceeded', this.#whoIsFound());
+    const tried = place === 'base' ? namesTried(filter) : 1;
     // Before anybody is looked for: it must not tell who there is.
-    if (mayGive <= 0) return refused('busy', ASKED_FOR_MANY);
-    if (place === 'base') return await this.#search(request, filter, mayGive);
+    if (!client.take(tried)) return refused('busy', ASKED_FOR_MANY);
+    const counted = { client, tried };
+    if (place === 'base') return await this.#search(request, filter, counted);
     const found = request.scope === 'one' ? [] : this.#named(place.relative);
     const answer = await this.#give(
       request,
       found.filter((entry) => match(filter, entry).holds === true),
-      mayGive,
+      counted,
     );
-    // Whether an entry is there at all shows only by being found, which is counted.
-    return answer.people === 0 ? refused('noSuchObject', 'There is no such entry.') : answer;
+    // Whether an entry is there at all shows only by being found.
+    return answer.entries.length === 0 ? refused('noSuchObject', 'There is no such entry.') : answer;
   }
 
-  async #search(request: SearchRequest, filter: PreparedFilter, mayGive: number): Promise<SearchAnswer> {
+  async #search(request: SearchRequest, filter: PreparedFilter, counted: Counted): Promise<SearchAnswer> {
     const addresses = addressesIn(filter);
     const found = addresses === null ? await this.#among(filter) : this.#at(addresses, filter);
-    return await this.#give(request, found, mayGive);
+    return await this.#give(request, found, counted);
   }
 
   /** By a relative name in its parsed form. */
@@ -102,12 +113,17 @@ export class PublishedSearch {
     return await found;
   }
 
-  async #give(request: SearchRequest, found: readonly Entry[], mayGive: number): Promise<SearchAnswer> {
+  async #give(
+    request: SearchRequest,
+    found: readonly Entry[],
+    { client, tried }: Counted,
+  ): Promise<SearchAnswer> {
     const { maxResults } = this.#settings;
     const most = request.sizeLimit === 0 ? maxResults : Math.min(request.sizeLimit, maxResults);
     const entries: SentEntry[] = [];
     const answer = (code: Result['code'], text: string): SearchAnswer => ({
-      ...{ entries, people: entries.length, result: { code, text } },
+      entries,
+      result: { code, text },
     });
     for (let at = 0; at < found.length; at += AT_ONCE) {
       const some = found.slice(at, at + AT_ONCE);
@@ -115,15 +131,13 @@ export class PublishedSearch {
       for (const [i, entry] of some.entries()) {
         const own = certificates[i] ?? [];
         if (own.length === 0) continue;
-        if (entries.length >= mayGive) {
-          return answer('busy', ASKED_FOR_MANY);
-        }
         if (entries.length >= most)
           return answer('sizeLimitExceeded', 'There are more; say more of the name.');
+        if (entries.length >= tried && !client.take(1)) return answer('busy', ASKED_FOR_MANY);
         entries.push(sentEntry(entry, own, request.attributes, request.typesOnly));
       }
     }
-    return { entries, people: entries.length, result: SUCCESS };
+    return { entries, result: SUCCESS };
   }
 
   #all(): readonly Entry[] {
@@ -175,6 +189,9 @@ export class PublishedSearch {
   }
 }
 
+/** What a search has been counted as already. */
+type Counted = { client: Allowance; tried: number };
+
 const ASKED_FOR_MANY = 'Your address has asked for many people; ask again later.';
 
 /** Milliseconds that a search works at a stretch, and then leaves to others. */
@@ -184,9 +201,9 @@ const REST_MS = 5;
 const AT_ONCE = 25;
 
 function about(entry: SentEntry): SearchAnswer {
-  return { entries: [entry], people: 0, result: SUCCESS };
+  return { entries: [entry], result: SUCCESS };
 }
 
 function refused(code: Result['code'], text: string): SearchAnswer {
-  return { entries: [], people: 0, result: { code, text } };
+  return { entries: [], result: { code, text } };
 }

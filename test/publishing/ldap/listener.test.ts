@@ -192,16 +192,48 @@ describe('TLS', () => {
 });
 
 describe('going through the alphabet', () => {
-  test('comes to an end for one address, over all its connections', async () => {
-    const one = await client({ entriesPerHour: 4, unlimitedNetworks: [] });
-    const all = search({
-      filter: f.or(f.like('mail', 'alb*'), f.like('mail', 'alf*'), f.like('mail', 'alice*')),
-    });
-    expect(await codes(one, message(1, all))).toEqual([null, null, null, 0]);
-    expect(await codes(one.another(), message(1, all))).toEqual([null, 51]);
+  const bounded = (entriesPerHour: number) => client({ entriesPerHour, unlimitedNetworks: [] });
+  const told = ({ event }: { event: string }) => event === 'ldap.asks-for-many';
+
+  test('comes to an end for one address, over all its connections; the log says so once', async () => {
+    const one = await bounded(4);
+    const all = search({ filter: f.like('mail', '*@example.org') });
+    expect(await codes(one, message(1, all))).toEqual([11]);
+    const three = search({ filter: f.or(...['alb*', 'alf*', 'alice*'].map((each) => f.like('mail', each))) });
+    expect(await codes(one, message(2, three))).toEqual([null, null, null, 0]);
+    expect(await codes(one.another(), message(1, three))).toEqual([51]);
+    expect(await codes(one.another(), message(1, forAlice))).toEqual([null, 0]);
     expect(await codes(one.another(), message(1, forAlice))).toEqual([51]);
-    expect(one.events.filter(({ event }) => event === 'ldap.asks-for-many')).toHaveLength(2);
+    expect(await codes(one, message(3, root))).toEqual([null, 0]);
+    expect(one.events.filter(told)).toHaveLength(1);
     expect(JSON.stringify(one.events)).not.toContain('alice');
+  });
+
+  test('does so where nobody is found too, however many names are tried in one search', async () => {
+    const one = await bounded(100);
+    const names = (from: number) => Array.from({ length: 50 }, (_, i) => `name${from + i}@example.org`);
+    const tries = (from: number) =>
+      search({ filter: f.or(...names(from).map((each) => f.equal('mail', each))), attributes: ['1.1'] });
+    expect(await codes(one, message(1, tries(0)))).toEqual([0]);
+    expect(await codes(one, message(2, tries(50)))).toEqual([0]);
+    expect(await codes(one.another(), message(1, forAlice))).toEqual([51]);
+    expect(one.events.filter(told)).toHaveLength(1);
+  });
+
+  test('does so where names are tried on many connections at once', async () => {
+    const one = await bounded(10);
+    const clients = Array.from({ length: 20 }, () => one.another());
+    const last = await Promise.all(
+      clients.map(async (each) => (await codes(each, message(1, forAlice))).at(-1)),
+    );
+    expect(last.filter((code) => code === 0)).toHaveLength(10);
+    expect(last.filter((code) => code === 51)).toHaveLength(10);
+  });
+
+  test('takes as much from one who looks for a name in many attributes as in one', async () => {
+    const one = await bounded(1);
+    const book = f.or(...['mail', 'cn', 'givenName', 'sn'].map((each) => f.like(each, '*alic*')));
+    expect(await codes(one, message(1, search({ filter: book })))).toEqual([null, 0]);
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { GivenEntries } from '../../../src/publishing/ldap/given-entries.ts';
 import type { SearchRequest } from '../../../src/publishing/ldap/request.ts';
 import { readRequest } from '../../../src/publishing/ldap/request.ts';
 import { PublishedSearch, type SearchSettings } from '../../../src/publishing/ldap/search.ts';
@@ -19,9 +20,10 @@ function answerer(changed: Partial<SearchSettings> = {}, people = peopleOf([alic
     maxResults: 25,
     ...changed,
   });
-  return async (parts: SearchParts, mayGive = Number.POSITIVE_INFINITY) => {
+  return async (parts: SearchParts, perHour = Number.POSITIVE_INFINITY) => {
+    const client = new GivenEntries(perHour).of('192.0.2.1');
     const { operation } = readRequest(message(1, search(parts)));
-    const { entries, result } = await found.answer(operation as SearchRequest, FACTS, mayGive);
+    const { entries, result } = await found.answer(operation as SearchRequest, FACTS, client);
     const who = entries.map(({ dn, attributes }) => ({
       dn,
       values: Object.fromEntries(attributes.map(({ type, values }) => [type, values.map(String)])),
@@ -165,6 +167,7 @@ describe('nobody is found who is not named', () => {
 
   test('never more than the limit, the client\u2019s or the server\u2019s, with the first of them', async () => {
     const filter = f.or(f.like('mail', 'alice*'), f.like('mail', 'alb*'));
+    const both = answerer({}, peopleOf([alice, own({ address: 'bob@example.org', cn: 'Bob Able' })]));
     const one = await ask({ filter, sizeLimit: 1 });
     expect(one).toMatchObject({
       code: 'sizeLimitExceeded',
@@ -175,7 +178,9 @@ describe('nobody is found who is not named', () => {
       who: [{}],
     });
     expect(await ask({ filter, sizeLimit: 2 })).toMatchObject({ code: 'success', who: [{}, {}] });
-    expect(await ask({ filter }, 1)).toMatchObject({ code: 'busy', who: [{}] });
+    expect(await ask({ filter: f.like('cn', 'al*ble*') }, 1)).toMatchObject({ code: 'success', who: [{}] });
+    expect(await both({ filter: f.like('cn', '*able*') }, 1)).toMatchObject({ code: 'busy', who: [{}] });
+    expect(await ask({ filter }, 1)).toMatchObject({ code: 'busy', who: [] });
     expect(await ask({ filter }, 0)).toMatchObject({ code: 'busy', who: [] });
     expect(await ask({ filter: f.equal('mail', 'nobody@example.org') }, 0)).toMatchObject({ code: 'busy' });
   });
