@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SealgateError } from '../errors.ts';
 import type { Statement } from '../store/sql-store.ts';
 import { type AttemptParts, attempt } from './attempt.ts';
-import { dueDeliveries, nextDue } from './delivery-rows.ts';
+import { dueDeliveries, fromTheFuture, nextDue, putOff } from './delivery-rows.ts';
 import type { DeliveryId, Way } from './ports.ts';
 
 export type DelivererParts = Omit<AttemptParts, 'insist'> & {
@@ -14,6 +14,10 @@ export type DelivererParts = Omit<AttemptParts, 'insist'> & {
 const LOOK_AGAIN_MS = 10_000;
 /** How long after the first failure of the database it is tried again, and how long at most. */
 const INSIST_MS = { first: 200, most: 30_000 };
+/** So long a mail waits on which the gateway itself failed: it must not keep the others from their turn. */
+const PUT_OFF_MS = 3_600_000;
+/** Clocks are corrected by seconds all the time. */
+const SET_BACK_MS = 60_000;
 
 /**
  * Delivers what is in the queue when its time comes, until it is stopped.
@@ -25,6 +29,8 @@ export class Deliverer {
   readonly #busy = new Map<DeliveryId, Promise<void>>();
   readonly #lanes: readonly Lane[];
   readonly #stopping = new AbortController();
+  /** The latest that the clock said; null: not asked yet. */
+  #latest: Date | null = null;
 
   constructor(parts: DelivererParts) {
     this.#parts = parts;
@@ -77,6 +83,7 @@ export class Deliverer {
     const { kind, busy, atOnce } = lane;
     if (busy.size >= atOnce) return LOOK_AGAIN_MS;
     const now = clock();
+    await this.#heedClock(now);
     const due = await dueDeliveries(store, kind, now, atOnce + busy.size);
     for (const id of due) {
       if (busy.size >= atOnce) return LOOK_AGAIN_MS;
@@ -92,17 +99,33 @@ export class Deliverer {
     lane.busy.add(id);
     const parts = { ...this.#parts, insist: (statements: readonly Statement[]) => this.#insist(statements) };
     const ended = attempt(id, parts)
-      .catch(async (error: unknown) => {
-        this.#tell(error);
-        // Whatever it was is not repeated without a pause.
-        await sleep(INSIST_MS.most, null, { signal: this.#stopping.signal }).catch(() => null);
-      })
+      .catch((error: unknown) => this.#failed(id, error))
       .then(() => {
         lane.busy.delete(id);
         this.#busy.delete(id);
         this.#look(lane);
       });
     this.#busy.set(id, ended);
+  }
+
+  async #failed(id: DeliveryId, error: unknown): Promise<void> {
+    this.#tell(error);
+    if (!(error instanceof SealgateError)) {
+      const now = this.#parts.clock();
+      await this.#insist([putOff(id, now, new Date(now.getTime() + PUT_OFF_MS))]);
+      return;
+    }
+    // It is the database, and nothing can be written down: not repeated without a pause.
+    await sleep(INSIST_MS.most, null, { signal: this.#stopping.signal }).catch(() => null);
+  }
+
+  /** At the start, and whenever the clock was set back. */
+  async #heedClock(now: Date): Promise<void> {
+    const latest = this.#latest;
+    if (latest === null || now.getTime() < latest.getTime() - SET_BACK_MS) {
+      await this.#parts.store.query(fromTheFuture(now));
+      this.#latest = now;
+    } else if (now > latest) this.#latest = now;
   }
 
   /** What was delivered has to be written down: a second try would bring a second copy. */

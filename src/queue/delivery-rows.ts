@@ -34,7 +34,7 @@ export type WaitingRecipient = {
   reply: Reply | null;
 };
 
-/** For one transaction. */
+/** For one transaction, which may be repeated where nobody knows whether it was written. */
 export function insertDelivery(id: DeliveryId, mail: MailToDeliver, now: Date): Statement[] {
   const { envelope, way, expiresAt, notBefore } = mail;
   const reversePath = envelope.reversePath === null ? null : JSON.stringify(envelope.reversePath);
@@ -43,10 +43,11 @@ export function insertDelivery(id: DeliveryId, mail: MailToDeliver, now: Date): 
           enqueued_at, expires_at, next_at, attempts, last_at, delay_told)
         VALUES (${id}, ${mail.id}, ${mail.purpose}, ${way.kind}, ${JSON.stringify(way)}, ${reversePath},
           ${JSON.stringify(envelope.mailParameters)}, ${mail.requireTls}, ${mail.octets.length},
-          ${now.getTime()}, ${expiresAt.getTime()}, ${(notBefore ?? now).getTime()}, 0, NULL, 0)`,
+          ${now.getTime()}, ${expiresAt.getTime()}, ${(notBefore ?? now).getTime()}, 0, NULL, 0)
+        ON CONFLICT DO NOTHING`,
     ...envelope.recipients.map(
       (recipient, position) =>
-        sql`INSERT INTO delivery_recipient (spool, position, recipient) VALUES (${id}, ${position}, ${JSON.stringify(recipient)})`,
+        sql`INSERT INTO delivery_recipient (spool, position, recipient) VALUES (${id}, ${position}, ${JSON.stringify(recipient)}) ON CONFLICT DO NOTHING`,
     ),
   ];
 }
@@ -73,6 +74,25 @@ export function noteAttempt(
   { at, nextAt, delayTold }: { at: Date; nextAt: Date; delayTold: boolean },
 ): Statement {
   return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()}, delay_told = ${delayTold ? 1 : 0} WHERE spool = ${id}`;
+}
+
+/** An attempt that came to nothing for a reason of the gateway's own. */
+export function putOff(id: DeliveryId, at: Date, nextAt: Date): Statement {
+  return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()} WHERE spool = ${id}`;
+}
+
+/**
+ * Where the clock was set back, whatever was put in or tried in what is the future now: it waits as long as it was to wait, and no longer
+ * for the time that comes a second time.
+ */
+export function fromTheFuture(now: Date): Statement {
+  const at = now.getTime();
+  return sql`UPDATE delivery SET
+      next_at = ${at} + max(0, next_at - coalesce(last_at, enqueued_at)),
+      expires_at = expires_at - max(0, enqueued_at - ${at}),
+      enqueued_at = min(enqueued_at, ${at}),
+      last_at = CASE WHEN last_at > ${at} THEN ${at} ELSE last_at END
+    WHERE coalesce(last_at, enqueued_at) > ${at}`;
 }
 
 /** Deliveries whose time has come, longest waiting first. */

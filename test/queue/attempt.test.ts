@@ -3,11 +3,15 @@ import { join } from 'node:path';
 import { simpleParser } from 'mailparser';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
+import { limits } from '../../src/limits.ts';
 import { type AttemptParts, attempt } from '../../src/queue/attempt.ts';
+import { removeDeliveries } from '../../src/queue/by-hand.ts';
 import { type Delivery, readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
+import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import { OwnMails } from '../../src/queue/own-mail.ts';
 import type { MailToDeliver } from '../../src/queue/ports.ts';
 import type { Parameter } from '../../src/smtp/envelope.ts';
+import type { SqlStore } from '../../src/store/sql-store.ts';
 import { newOwnKey, ownIdentity } from './support/own-identity.ts';
 import { DAY_MS, mailbox, mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
 import { ScriptedCourier } from './support/scripted-courier.ts';
@@ -289,6 +293,35 @@ test('a file that is gone or damaged has failed, and is reported without the mai
   const { text } = await report();
   expect(text).toContain('Action: failed\r\nStatus: 5.0.0\r\n');
   expect(text).not.toContain('Subject: plans');
+});
+
+test('what is taken out by hand while it is begun has not failed', async () => {
+  const id = await put();
+  const spool: AttemptParts['spool'] = {
+    ...{ write: (octets) => q.spool.write(octets), remove: (name) => q.spool.remove(name) },
+    async read(name) {
+      await removeDeliveries(q.store, join(q.state, 'queue'), [id]);
+      return q.spool.read(name);
+    },
+  };
+  await attempt(id, { ...parts, spool });
+  expect(await all()).toEqual([]);
+  expect(events()).toEqual([]);
+});
+
+test('a full queue has room for the reports that empty it', async () => {
+  const id = await put();
+  courier.script = () => 'failed';
+  const full: SqlStore = {
+    query: async (statement) =>
+      statement.sql.includes('count(*)') ? [{ mails: limits.queue.deliveries }] : q.store.query(statement),
+    transaction: (statements) => q.store.transaction(statements),
+    close: () => q.store.close(),
+  };
+  const queue = new DurableQueue({ ...parts, store: full, wake: () => undefined });
+  await expect(queue.enqueue([mailTo(q)])).rejects.toThrow(/queue\.full|too much mail/);
+  await attempt(id, { ...parts, queue });
+  expect((await report()).text).toContain('Action: failed');
 });
 
 test('a way that is not configured any more waits', async () => {

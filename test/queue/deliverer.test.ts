@@ -8,6 +8,7 @@ import type { Courier, DeliveryOutcome } from '../../src/queue/ports.ts';
 import type { SqlStore } from '../../src/store/sql-store.ts';
 import { newOwnKey, ownIdentity } from './support/own-identity.ts';
 import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
+import { ScriptedCourier } from './support/scripted-courier.ts';
 
 const identity = ownIdentity([newOwnKey()]);
 
@@ -53,7 +54,7 @@ afterEach(async () => {
 
 /** In real time: a mail that is put in at once is due at once. */
 function start(changes: Partial<DelivererParts> = {}): DurableQueue {
-  const clock = () => new Date();
+  const clock = changes.clock ?? (() => new Date());
   const log = { write: (event: (typeof q.events)[number]) => q.events.push(event) };
   let deliverer: Deliverer | null = null;
   const store = changes.store ?? q.store;
@@ -145,6 +146,61 @@ test('a defect is said, holds up nobody else, and the end does not wait for its 
   await queue.enqueue([toBob('x', append)]);
   await expect.poll(() => (couriers.append as SlowCourier).underWay.length).toBe(1);
   expect(await left()).toBe(2);
+});
+
+test('mails on which the gateway fails keep no other mail from its turn', async () => {
+  const slow = couriers.smtp;
+  couriers.smtp = {
+    deliver: (mail) => {
+      const { localPart } = mail.envelope.recipients[0]?.mailbox ?? { localPart: '' };
+      return localPart.startsWith('bad') ? Promise.reject(new Error('broken')) : slow.deliver(mail);
+    },
+    close: () => slow.close(),
+  };
+  const queue = start();
+  await queue.enqueue(['bad1', 'bad2', 'bad3', 'good'].map((name) => toBob(name)));
+  await expect.poll(() => (slow as SlowCourier).underWay.map(({ to }) => to)).toEqual(['good']);
+  expect(await left()).toBe(4);
+});
+
+test('what was put in or tried before the clock was set back by a day is tried when it was to be', async () => {
+  let ahead = 86_400_000;
+  const queue = start({ clock: () => new Date(Date.now() + ahead) });
+  await queue.enqueue([toBob('a')]);
+  await expect.poll(() => smtp().underWay.length).toBe(1);
+  smtp().underWay[0]?.end('later');
+  await expect.poll(async () => (await readDeliveries(q.store, [], 1))[0]?.attempts).toBe(1);
+  ahead = 0;
+  // Anything that has it look.
+  await queue.enqueue([toBob('b')]);
+  await expect.poll(() => smtp().underWay.map(({ to }) => to)).toEqual(['b']);
+  const tried = (await readDeliveries(q.store, [], 9)).find(({ attempts }) => attempts === 1);
+  const wait = Number(tried?.nextAt.getTime()) - Date.now();
+  expect(wait).toBeGreaterThan(0);
+  expect(wait).toBeLessThanOrEqual(60_000);
+});
+
+test('a report whose rows were written, though the database said otherwise, is written once', async () => {
+  let lies = 0;
+  const store: SqlStore = {
+    query: (statement) => q.store.query(statement),
+    async transaction(statements) {
+      const rows = await q.store.transaction(statements);
+      if (!statements.some(({ sql }) => sql.startsWith('DELETE FROM delivery WHERE')) || lies++ > 0)
+        return rows;
+      const publicText = 'Its thread ended.';
+      throw new SealgateError({ code: 'store.unavailable', publicText, duration: 'temporary' });
+    },
+    close: () => q.store.close(),
+  };
+  couriers.smtp = new ScriptedCourier((localPart) => (localPart === 'gone' ? 'failed' : 'delivered'));
+  const queue = start({ store });
+  await queue.enqueue([toBob('gone')]);
+  await expect.poll(left).toBe(0);
+  expect((couriers.smtp as ScriptedCourier).mails.map(({ purpose }) => purpose)).toEqual([
+    'released',
+    'report',
+  ]);
 });
 
 test('who stops it waits for what is under way, and nothing more begins', async () => {
