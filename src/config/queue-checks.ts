@@ -73,10 +73,17 @@ function serverChecks({ server }: Queue): CrossProblem[] {
 
 function addressChecks({ address }: Queue, { principals }: Partial<Sections>): CrossProblem[] {
   const own = address.toLowerCase();
-  const holder = principals?.list.find(({ addresses }) =>
-    addresses.some((other) => other.toLowerCase() === own),
-  );
-  if (holder === undefined) return [];
-  const text = `the login ${holder.login} has this address: the gateway needs one of its own`;
-  return [{ path: ['queue', 'address'], severity: 'error', text }];
+  const at = own.lastIndexOf('@');
+  // Answers to questions come there (holding/answer-address.ts): the gateway takes all of it.
+  const isAnswers = (other: string) =>
+    other.startsWith(`${own.slice(0, at)}+`) && other.slice(other.lastIndexOf('@')) === own.slice(at);
+  for (const { login, addresses } of principals?.list ?? []) {
+    for (const other of addresses.map((each) => each.toLowerCase())) {
+      if (other !== own && !isAnswers(other)) continue;
+      const what = other === own ? 'this address' : `the address ${other}, which is among those of answers`;
+      const text = `the login ${login} has ${what}: the gateway needs one of its own`;
+      return [{ path: ['queue', 'address'], severity: 'error', text }];
+    }
+  }
+  return [];
 }

@@ -68,6 +68,11 @@ test('there is none by itself, and a sound one gives no warning', async () => {
   });
 });
 
+test.each(['secure-mail2@example.org', 'secure-mail+x@example.com', 'x+secure-mail@example.org'])(
+  'an address that only looks like the gateway’s may be a person’s: %s',
+  async (addressOfAlice) => expect(await problems(sound, { addressOfAlice })).toEqual([]),
+);
+
 test.each<[what: string, queue: object, options: Options, says: RegExp]>([
   ['a key that is not there', { ...sound, key: 'other' }, {}, /^error queue\.key true: there is no key/],
   [
@@ -94,6 +99,12 @@ test.each<[what: string, queue: object, options: Options, says: RegExp]>([
     sound,
     { addressOfAlice: 'Secure-Mail@example.org' },
     /^error queue\.address true: the login alice has this address/,
+  ],
+  [
+    "a person's address among those of answers",
+    sound,
+    { addressOfAlice: 'Secure-Mail+alice@example.org' },
+    /^error queue\.address true: the login alice has the address secure-mail\+alice@example\.org/,
   ],
   [
     'no TLS to another machine',
