@@ -70,7 +70,5 @@ test.each([
 
 test('questions need an address with room for what tells one from another', async () => {
   expect(await problems(null, `${'a'.repeat(22)}@example.org`)).toEqual([]);
-  expect((await problems(null, `${'a'.repeat(23)}@example.org`)).join()).toMatch(
-    /queue\.address true: .*22/,
-  );
+  expect((await problems(null, `${'a'.repeat(23)}@example.org`)).join()).toMatch(/queue\.address true: .*22/);
 });
