@@ -1,18 +1,21 @@
+import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 
 /** PEM: certificate with chain, private key. */
 export type TlsMaterial = { cert: string | Buffer; key: string | Buffer; passphrase?: string };
 
 /**
- * What a listener shows to its clients.
+ * What a listener shows to its clients. None of them renegotiates: it would be a handshake beyond those that are counted, as often as it
+ * liked (Node bounds that for servers of its own alone), and TLS 1.3 has none.
  *
  * @param oldTls lets TLS 1.0 and 1.1 in, which RFC 8996 forbids, with the ciphers and digests that those need
  * @throws Error of OpenSSL for material that is none, or does not belong together
  */
 export function tlsContext(material: TlsMaterial, oldTls: boolean): SecureContext {
+  const common = { ...material, secureOptions: constants.SSL_OP_NO_RENEGOTIATION };
   return createSecureContext(
     oldTls
-      ? { ...material, minVersion: 'TLSv1', ciphers: 'DEFAULT:@SECLEVEL=0' }
-      : { ...material, minVersion: 'TLSv1.2' },
+      ? { ...common, minVersion: 'TLSv1', ciphers: 'DEFAULT:@SECLEVEL=0' }
+      : { ...common, minVersion: 'TLSv1.2' },
   );
 }
