@@ -12,6 +12,7 @@ import { SpoolFolder } from '../queue/spool-folder.ts';
 import { spoolReferences } from '../queue/spool-references.ts';
 import { Principal } from '../sasl/principal.ts';
 import { openQueueStore } from '../store/queue-migrations.ts';
+import { holdAlone } from '../store/sole-holder.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { tellLeftBehind } from './left-behind.ts';
 import type { Opening } from './opening.ts';
@@ -35,7 +36,7 @@ const APPENDS_AT_ONCE = 2;
 /**
  * null: the configuration has none.
  *
- * @throws SealgateError `store.unusable`, `queue.spool`, `upstream.ca-file`, those of the keyring
+ * @throws SealgateError `queue.in-use`, `store.unusable`, `queue.spool`, `upstream.ca-file`, those of the keyring
  */
 export async function openQueue(
   { config, log, clock, opened }: Opening,
@@ -49,6 +50,7 @@ export async function openQueue(
   const identity = ownIdentity({ config, log, clock }, settings, sources);
   const server = await prepareMailServer(serverOf(settings.server));
   const store = opened.keep(await openQueueStore(stateFolder));
+  opened.keep(holdAlone(stateFolder));
   const spool = await SpoolFolder.open(stateFolder, new OwnKey(identity));
   const ownMails = new OwnMails({ identity, hostname, days: settings.days, clock, log });
   const { login, password, connections } = settings.server;

@@ -81,6 +81,13 @@ test('what waits when the gateway stops is delivered by the next one, and what f
   expect(await readdir(join(scratch, 'state', 'queue'))).toEqual([]);
 });
 
+test('a second gateway on the same state folder does not start, and can once the first one is gone', async () => {
+  const { close } = await ownQueue('one-holder');
+  await expect(ownQueue('one-holder')).rejects.toMatchObject({ code: 'queue.in-use' });
+  await close();
+  await (await ownQueue('one-holder')).close();
+});
+
 test('a mail of the gateway is signed by its key, which OpenSSL finds good', async () => {
   const { own, close } = await ownQueue('own-mail');
   const composed = await own.ownMails.compose({
