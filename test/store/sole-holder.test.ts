@@ -19,8 +19,9 @@ async function another(): Promise<{ said: string; kill(): Promise<void> }> {
     const { holdAlone } = await import(${JSON.stringify(module)});
     try { globalThis.kept = holdAlone(${JSON.stringify(folder)}); console.log('held'); } catch (error) { console.log(error.code); }
     setInterval(() => undefined, 1000);`;
-  const options = { stdio: ['ignore', 'pipe', 'inherit'] } as const;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', code], options);
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [said] = await once(child.stdout, 'data');
   return {
     said: String(said).trim(),
