@@ -56,9 +56,15 @@ export class HoldingDesk implements Holding {
     this.#parts = parts;
   }
 
-  async hold(mails: readonly MailToHold[]): Promise<void> {
-    const [first] = mails;
+  async hold(parts: readonly MailToHold[]): Promise<void> {
+    const [first] = parts;
     if (first === undefined) return;
+    // A rule that hides it is not undone by another one.
+    const isShown = parts.every(({ shownSubject }) => shownSubject !== null);
+    const mails = parts.map((part) => ({
+      ...part,
+      shownSubject: isShown && part.shownSubject !== null ? oneLine(part.shownSubject) : null,
+    }));
     // Of one sender at a time: the second of two mails finds that those who wait were written to.
     await this.#senders.of(addressOf(first.from).exact, () => this.#hold(mails));
     this.#parts.held(mails.flatMap(({ recipients }) => recipients.map(mailboxText)));
@@ -76,8 +82,7 @@ export class HoldingDesk implements Holding {
       for (const mail of mails) {
         const name = await spool.write(writeContent(mail));
         files.push(name);
-        const shownSubject = mail.shownSubject === null ? null : oneLine(mail.shownSubject);
-        statements.push(...insertPart(name, { ...mail, shownSubject }, { heldAt, expiresAt }));
+        statements.push(...insertPart(name, mail, { heldAt, expiresAt }));
       }
       const introductions = await introductionsFor(mails, store, {
         now: heldAt,
@@ -116,15 +121,10 @@ export class HoldingDesk implements Holding {
     const asking = mails.filter(({ terms }) => terms.ask);
     const [first] = asking;
     if (first === undefined || first.envelope.reversePath === null) return [];
-    const { id, from, encryptable } = first;
-    // A rule that hides it is not undone by another one.
-    const shownSubject = mails.every((mail) => mail.shownSubject !== null) ? first.shownSubject : null;
+    const { id, from, encryptable, shownSubject: subject } = first;
     const token = settings.url === null ? null : links.toMail({ id, expiresAt });
     const question = questionMail({
-      mail: {
-        ...{ id, from, heldAt, expiresAt },
-        subject: shownSubject === null ? null : oneLine(shownSubject),
-      },
+      mail: { id, from, heldAt, expiresAt, subject },
       recipients: asking.flatMap(({ recipients, readable }) =>
         recipients.map((one) => ({
           ...{ address: mailboxText(one), because: one.because, maySend: readable !== null },

@@ -171,6 +171,21 @@ test('a Subject that is hidden on the way is not in the report', async () => {
   expect(report?.text).not.toContain('Plans');
 });
 
+test('a Subject that the rule of one part hides is not in what is said of another part', async () => {
+  const mail = mailToHold({ ask: true });
+  const hidden = mailToHold({ to: [CAROL], shownSubject: null, terms: { subject: 'protect' } });
+  await desk.desk.hold([mail, { ...hidden, id: mail.id }]);
+  const chosen = { recipients: [BOB], by: 'root', forSender: true };
+  await desk.mails.choose(mail.id, 'send-signed', chosen);
+  later(15);
+  await look(mail.id);
+  const all = await desk.queued();
+  expect(all.map(({ purpose }) => purpose).sort()).toEqual(['notice', 'question', 'released', 'report']);
+  for (const { text } of all.filter(({ purpose }) => purpose !== 'released')) {
+    expect(text).not.toContain('Plans');
+  }
+});
+
 test.each([
   ['who asked for none (NOTIFY=NEVER)', 'NEVER'],
   ['who asked for others', 'SUCCESS'],
