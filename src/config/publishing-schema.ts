@@ -78,7 +78,8 @@ export function publishingSection(files: Files) {
         .array(address)
         .default([])
         .meta({
-          description: 'Addresses of which nothing is published.',
+          description:
+            'Addresses of which nothing is published, nor any certificate that names one of them beside others. Letter case makes no difference.',
           example: ['board@example.org'],
         }),
       ldap: z.array(ldap).default([]).meta({

@@ -1,4 +1,5 @@
 import { limits } from '../limits.ts';
+import { printable } from '../log/printable.ts';
 import type { Clock, RevocationStanding } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { mayCertificateEncrypt, mayCertificateSign } from '../pki/key-purpose.ts';
@@ -29,7 +30,7 @@ export interface OwnCertificates {
 export type PublishingScope = {
   /** Domains or `*.domain`, canonical; null: all addresses. */
   domains: readonly string[] | null;
-  /** Addresses that are kept back, canonical. */
+  /** Addresses that are kept back, in any letter case, and with them the certificates that name them beside others. */
   withheld: readonly string[];
 };
 
@@ -98,7 +99,7 @@ export class PublishedPeople {
     const found = new Map<string, Withheld>();
     for (const { address, certificate } of own.list()) {
       const why =
-        outOfScope(address, scope) ??
+        outOfScope({ address, certificate }, scope) ??
         unfit(certificate, address, clock(), postQuantum) ??
         ((await standing?.of(certificate))?.kind === 'revoked' ? 'it is revoked' : null);
       if (why !== null) found.set(`${address} ${certificate.fingerprint}`, { address, certificate, why });
@@ -112,7 +113,7 @@ export class PublishedPeople {
     this.#version = own.version;
     const found = new Map<string, Map<string, Certificate>>();
     for (const { address, certificate } of own.list()) {
-      if (outOfScope(address, scope) !== null || !speaksFor(certificate, address)) continue;
+      if (outOfScope({ address, certificate }, scope) !== null || !speaksFor(certificate, address)) continue;
       const known = found.get(address) ?? new Map<string, Certificate>();
       known.set(certificate.fingerprint, certificate);
       found.set(address, known);
@@ -134,11 +135,23 @@ function newestFirst(one: Certificate, other: Certificate): number {
   return other.notBefore.getTime() - one.notBefore.getTime();
 }
 
-function outOfScope(address: string, { domains, withheld }: PublishingScope): string | null {
-  if (withheld.includes(address)) return 'publishing.withheld names the address';
+function outOfScope(
+  { address, certificate }: OwnCertificateOf,
+  { domains, withheld }: PublishingScope,
+): string | null {
+  const kept = new Set(withheld.map(withoutCase));
+  if (kept.has(withoutCase(address))) return 'publishing.withheld names the address';
+  const other = certificate.mailboxes.find((mailbox) => kept.has(withoutCase(mailbox)));
+  if (other !== undefined) return `it names ${printable(other)} as well, and publishing.withheld names that`;
   const domain = address.slice(address.lastIndexOf('@') + 1);
   if (domains === null || domains.some((pattern) => matches(pattern, domain))) return null;
   return 'publishing.domains does not have its domain';
+}
+
+/** For keeping back: what differs in letter case alone is hardly meant to be told of. */
+function withoutCase(address: string): string {
+  const mailbox = parseMailbox(address);
+  return mailbox === null ? address : `${mailbox.localPart.toLowerCase()}@${mailbox.domain}`;
 }
 
 function matches(pattern: string, domain: string): boolean {

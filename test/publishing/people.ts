@@ -19,6 +19,8 @@ export type Made = {
   address: string;
   /** Default: the address. */
   names?: string;
+  /** Another one that it names beside. */
+  also?: string;
   cn?: string;
   sn?: string;
   givenName?: string;
@@ -33,6 +35,7 @@ const USES = { sign: [0], encrypt: [4], authority: [5] } as const;
 export function certificateFor({
   address,
   names = address,
+  also,
   cn,
   sn,
   givenName,
@@ -49,7 +52,7 @@ export function certificateFor({
     key: ecKey(address),
     issuerKey: ecKey('Example CA'),
     extensions: [
-      subjectAltName(generalName.mailbox(names)),
+      subjectAltName(...[names, ...(also === undefined ? [] : [also])].map(generalName.mailbox)),
       ...(use === undefined ? [] : [keyUsage(...USES[use])]),
     ],
     ...rest,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { own, peopleOf, standingOf, TestOwn } from './people.ts';
+import { certificateFor, own, peopleOf, standingOf, TestOwn } from './people.ts';
 
 const alice = own({ address: 'alice@example.org', cn: 'Alice Able' });
 const signing = own({
@@ -62,6 +62,18 @@ describe('published are', () => {
     expect(domains('ample.org').all).toEqual([]);
     const withheld = { scope: { domains: null, withheld: ['alice@example.org'] } };
     expect(peopleOf([alice, bob], withheld).find('alice@example.org')).toBeNull();
+  });
+
+  test('nobody who is withheld, in whatever letter case, or beside another address in one certificate', async () => {
+    const withheld = { scope: { domains: null, withheld: ['alice@example.org'] } };
+    const capital = own({ address: 'Alice@example.org' });
+    const both = certificateFor({ address: 'info@example.org', also: 'Alice@EXAMPLE.org' });
+    const people = peopleOf([capital, { address: 'info@example.org', certificate: both }, bob], withheld);
+    expect(people.all.map(({ address }) => address)).toEqual(['bob@sub.example.org']);
+    expect((await people.withheld()).map(({ why }) => why)).toEqual([
+      'publishing.withheld names the address',
+      'it names Alice@EXAMPLE.org as well, and publishing.withheld names that',
+    ]);
   });
 
   test('what there is now: a key that has gone is published no more', async () => {
