@@ -17,7 +17,7 @@ export const holdingSection = z
       .max(1_440)
       .default(10)
       .describe(
-        'How often everything that waits is looked at again: directories elsewhere may have a certificate by now, and people may have decided about one. What comes by mail is noticed at once.',
+        'How often everything that waits is looked at again: directories elsewhere may have a certificate by now (they are asked again when their last answer counts no more, `directory.lookup`), and people may have decided about one. What comes by mail is noticed at once.',
       ),
     url: maybe(
       z
