@@ -1,5 +1,6 @@
 import { limits } from '../limits.ts';
 import { hazardsIn } from '../mail/canonical.ts';
+import { encodeQuotedPrintable } from '../mail/quoted-printable.ts';
 import { messageHeader, textPart } from '../mail/text-message.ts';
 import { newBoundary } from '../smime/boundary.ts';
 import type { Mailbox } from '../smtp/envelope.ts';
@@ -32,7 +33,9 @@ export type DeliveryReport = {
 /** The whole message, CRLF. */
 export function deliveryReport(report: DeliveryReport): Buffer {
   const { from, to, now, messageId, action } = report;
-  const wide = [to, ...report.recipients.map(({ waiting }) => waiting.recipient.mailbox)].some(isWide);
+  // Whoever can be reached at such an address has mail servers that take 8-bit. For everybody else the report is ASCII: it must not fail
+  // for what the mail was called, or for what a server said of it.
+  const wide = isWide(to);
   const boundary = newBoundary();
   const returned = returnedPart(report, wide);
   const parts = [
@@ -94,7 +97,7 @@ function reasonOf({ outcome, expired, reason }: Settlement): string {
   return expired ? `it was tried for too long; at last, ${outcome.because}` : outcome.because;
 }
 
-/** RFC 3464 §2, RFC 6533 §3 where addresses are beyond ASCII. */
+/** RFC 3464 §2; RFC 6533 §3 for addresses beyond ASCII, and for the whole part where `wide`. */
 function statusPart(report: DeliveryReport, wide: boolean): Buffer {
   const { delivery, recipients, hostname, now } = report;
   const envid = parameterValue(delivery.mailParameters, 'ENVID');
@@ -112,13 +115,13 @@ function statusPart(report: DeliveryReport, wide: boolean): Buffer {
     const reply = one.outcome.reply;
     lines.push(
       '',
-      ...(orcpt === null ? [] : [`Original-Recipient: ${originalRecipient(orcpt)}`]),
-      `Final-Recipient: ${isWide(mailbox) ? 'utf-8' : 'rfc822'}; ${addressOf(mailbox)}`,
+      ...(orcpt === null ? [] : [`Original-Recipient: ${originalRecipient(orcpt, wide)}`]),
+      `Final-Recipient: ${finalRecipient(mailbox, wide)}`,
       `Action: ${report.action}`,
       `Status: ${statusOf(report.action, one)}`,
       ...(reply === null
         ? []
-        : [`Remote-MTA: dns; ${report.server}`, `Diagnostic-Code: smtp; ${diagnosis(reply)}`]),
+        : [`Remote-MTA: dns; ${report.server}`, `Diagnostic-Code: smtp; ${diagnosis(reply, wide)}`]),
       `Last-Attempt-Date: ${dateText(now)}`,
       ...(report.action === 'delayed' ? [`Will-Retry-Until: ${dateText(delivery.expiresAt)}`] : []),
     );
@@ -135,43 +138,64 @@ function statusOf(action: ReportAction, { outcome, expired }: Settlement): strin
   return said !== null && said[1] === wanted ? said[0] : `${wanted}.0.0`;
 }
 
-function diagnosis({ code, lines }: Reply): string {
+function diagnosis({ code, lines }: Reply, wide: boolean): string {
   return lines
     .slice(0, 20)
     .map((line, i) => `${i === 0 ? `${code} ` : ' '}${printable(line)}`)
+    .map((line) => (wide ? line : line.replace(/[^\x20-\x7e]/gu, '?')))
     .join('\r\n');
 }
 
 /**
  * RFC 3461 §4.3: the whole mail where RET says so, else its header. RFC 8689 §5: of what must leave by TLS only, never more than the
- * header comes back. A mail so large that the report might be refused for it does not come back whole either.
+ * header comes back. A mail so large that the report might be refused for it, or one that is 8-bit where the report must not be, does not come
+ * back whole either.
  */
 function returnedPart({ delivery, original }: DeliveryReport, wide: boolean): Buffer | null {
   if (original === null) return null;
   const whole =
     parameterValue(delivery.mailParameters, 'RET')?.toUpperCase() === 'FULL' &&
     delivery.requireTls === 'no' &&
-    original.length <= limits.queue.returnedOctets;
+    original.length <= limits.queue.returnedOctets &&
+    (wide || !hazardsIn(original).eightBit);
   const end = original.indexOf('\r\n\r\n');
   const octets = whole ? original : original.subarray(0, end === -1 ? original.length : end + 2);
   const { eightBit } = hazardsIn(octets);
   const type = whole ? 'message/rfc822' : 'text/rfc822-headers';
   const global = whole ? 'message/global' : 'message/global-headers';
+  // RFC 6522 §4: a header that is not 7-bit may be encoded.
+  const encoding = wide ? '8bit' : 'quoted-printable';
   const header = [
     `Content-Type: ${wide && eightBit ? global : type}`,
-    ...(eightBit ? ['Content-Transfer-Encoding: 8bit'] : []),
+    ...(eightBit ? [`Content-Transfer-Encoding: ${encoding}`] : []),
     '',
     '',
   ].join('\r\n');
-  return Buffer.concat([Buffer.from(header), octets]);
+  return Buffer.concat([
+    Buffer.from(header),
+    eightBit && !wide ? encodeQuotedPrintable(octets, 'text') : octets,
+  ]);
 }
 
-/** RFC 3461 §4.2: `type ";" xtext`; for utf-8 (RFC 6533 §3) as it stands. */
-function originalRecipient(orcpt: string): string {
+/** RFC 3464 §2.3.2. */
+function finalRecipient(mailbox: Mailbox, wide: boolean): string {
+  const address = addressOf(mailbox);
+  if (!isWide(mailbox)) return `rfc822; ${address}`;
+  return `utf-8; ${wide ? address : embedded(address, /[^\x21-\x2a\x2c-\x3c\x3e-\x5b\x5d-\x7e]/gu)}`;
+}
+
+/** RFC 6533 §3, utf-8-addr-xtext: each character that matches by its number. */
+function embedded(text: string, which: RegExp): string {
+  return text.replace(which, (character) => `\\x{${character.codePointAt(0)?.toString(16).toUpperCase()}}`);
+}
+
+/** RFC 3461 §4.2: `type ";" xtext`; for utf-8 (RFC 6533 §3) as it stands, where the report may be 8-bit. */
+function originalRecipient(orcpt: string, wide: boolean): string {
   const at = orcpt.indexOf(';');
   const type = orcpt.slice(0, at);
   const value = orcpt.slice(at + 1);
-  return `${type}; ${type.toLowerCase() === 'utf-8' ? printable(value) : fromXtext(value)}`;
+  if (type.toLowerCase() !== 'utf-8') return `${type}; ${fromXtext(value)}`;
+  return `${type}; ${wide ? printable(value) : embedded(value, /[^\x21-\x7e]/gu)}`;
 }
 
 /** RFC 3461 §4. What would not be one line stays coded. */

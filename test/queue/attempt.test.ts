@@ -263,13 +263,50 @@ test('success that nobody will confirm is told to those who asked for that', asy
   expect(text).not.toContain('carol');
 });
 
-test('addresses beyond ASCII are in a report for programs that know them', async () => {
+test('to an address beyond ASCII goes a report for programs that know them', async () => {
   courier.script = () => 'failed';
-  await attempt(await put({ to: ['jürgen@partner.example'] }), parts);
+  const to = envelope({ 'jürgen@partner.example': [] });
+  await attempt(await put({ envelope: { ...to, reversePath: mailbox('alicé@example.org') } }), parts);
   const { octets, delivery } = await report();
   expect(octets.toString()).toContain('Content-Type: message/global-delivery-status\r\n');
   expect(octets.toString()).toContain('Final-Recipient: utf-8; jürgen@partner.example\r\n');
-  expect(delivery.mailParameters).toEqual([]);
+  expect(delivery.mailParameters).toEqual([{ keyword: 'SMTPUTF8', value: null }]);
+});
+
+test('to anybody else goes a report that every server takes, whatever was in the mail, its addresses and the reply', async () => {
+  const said = 'café voll: \u0085 jürgen\r\nX-Forged: yes';
+  parts.courier = () => ({
+    deliver: async ({ envelope: { recipients } }) =>
+      recipients.map((recipient) => ({
+        ...{ recipient, kind: 'failed' as const, because: said },
+        reply: { code: 550, lines: [`5.1.1 ${said}`] },
+      })),
+    close: async () => undefined,
+  });
+  const octets = Buffer.from('From: alice@example.org\r\nSubject: Grüße\r\n\r\nÄ text.\r\n');
+  const orcpt = (value: string): Parameter[] => [{ keyword: 'ORCPT', value }];
+  const recipients = {
+    'jü+r=gen@partner.example': orcpt('utf-8;jürgen@partner.example'),
+    'a@partner.example': orcpt('rfc822;a+0D+0AX-Forged:+20yes@partner.example'),
+    '"b\\"> X-Forged: yes"@partner.example': [],
+  };
+  const mailParameters = [
+    { keyword: 'RET', value: 'FULL' },
+    { keyword: 'ENVID', value: 'a+0D+0AX-Forged:+20yes' },
+  ];
+  await attempt(await put({ octets, envelope: envelope(recipients, mailParameters) }), parts);
+  const { text, parsed } = await report();
+  expect(text).toMatch(/^[\x09\x0a\x0d\x20-\x7e]*$/);
+  expect(text).not.toMatch(/^X-Forged/m);
+  expect(text).toContain('\r\nContent-Type: message/delivery-status\r\n');
+  expect(text).toContain('Original-Recipient: utf-8; j\\x{FC}rgen@partner.example\r\n');
+  expect(text).toContain('Final-Recipient: utf-8; j\\x{FC}\\x{2B}r\\x{3D}gen@partner.example\r\n');
+  expect(text).toContain('Original-Envelope-Id: a+0D+0AX-Forged:+20yes\r\n');
+  expect(text).toContain('Diagnostic-Code: smtp; 550 5.1.1 caf? voll:   j?rgen X-Forged: yes\r\n');
+  expect(parsed.text).toContain('jü+r=gen@partner.example');
+  const header = parsed.attachments.find(({ contentType }) => contentType === 'text/rfc822-headers');
+  expect(header?.content.toString()).toContain('Subject: Grüße');
+  expect(header?.content.toString()).not.toContain('text.');
 });
 
 test('nobody fails in silence: without room for the report everybody waits, and who has it is crossed out', async () => {
