@@ -51,8 +51,8 @@ export function dnsQuestion({ name, type }: DnsQuestion, id: number): Buffer {
 /**
  * What a resolver answers to `dnsQuestion`.
  *
- * @throws SealgateError (temporary) `directory.dns-unanswered`: it found no answer for this name, which says nothing of others; a domain
- * whose signatures are wrong is told so (RFC 4035 §5.5). `directory.dns-answer`: it is no answer of a resolver to this question
+ * @throws SealgateError (temporary) `directory.dns-unanswered`: it found no answer for this name, or the domain says more than is read, which
+ * says nothing of others; a domain whose signatures are wrong is told so (RFC 4035 §5.5). `directory.dns-answer`: it is no answer of a resolver to this question
  */
 export function readDnsAnswer(message: Buffer, { name, type }: DnsQuestion, id: number): DnsAnswer {
   if (message.length < HEADER_OCTETS) throw dnsAnswer('the message is too short');
@@ -60,7 +60,8 @@ export function readDnsAnswer(message: Buffer, { name, type }: DnsQuestion, id: 
   if (message.readUInt16BE(0) !== id || (flags & RESPONSE_AND_OPCODE) !== RESPONSE) {
     throw dnsAnswer('it answers another question');
   }
-  if ((flags & TRUNCATED) !== 0) throw dnsAnswer('the answer is not whole');
+  // By TCP: there is more than a message has room for, which is for the domain to say, as all that is too much.
+  if ((flags & TRUNCATED) !== 0) throw dnsUnanswered('the domain has more records than an answer holds');
   const rcode = flags & RCODE;
   if (rcode === SERVER_FAILURE) {
     throw dnsUnanswered(
@@ -77,7 +78,7 @@ export function readDnsAnswer(message: Buffer, { name, type }: DnsQuestion, id: 
     throw dnsAnswer('it answers another question');
   }
   const count = message.readUInt16BE(6);
-  if (count > limits.dns.records) throw dnsAnswer('the answer has too many records');
+  if (count > limits.dns.records) throw dnsUnanswered('the domain has too many records');
   const all = Array.from({ length: count }, () => reader.record());
   return {
     ...followed(all, asked, type),
@@ -99,7 +100,7 @@ function followed(all: readonly DnsRecord[], asked: string, type: number) {
     if (alias === undefined) return { records: [], timeToLive: null };
     owner = alias.target();
   }
-  throw dnsAnswer('the name leads through too many aliases');
+  throw dnsUnanswered('the name leads through too many aliases');
 }
 
 type DnsRecord = {

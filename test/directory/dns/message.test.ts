@@ -100,9 +100,6 @@ describe('an answer', () => {
     ];
     expect(read(message({ records }))).toMatchObject({ records: [Buffer.from('found')], timeToLive: 20 });
     expect(read(message({ records: [alias] })).records).toEqual([]);
-    expect(codeOf(message({ records: [record({ type: CNAME, data: QUESTION_NAME })] }))).toBe(
-      'directory.dns-answer',
-    );
     expect(codeOf(message({ records: [record({ type: CNAME, data: Buffer.concat([end, end]) })] }))).toBe(
       'directory.dns-answer',
     );
@@ -112,7 +109,6 @@ describe('an answer', () => {
     ['to another question (id)', message({ id: 8 })],
     ['that is a question', message({ flags: 0x0100 })],
     ['to another kind of question', message({ flags: 0x8980 })],
-    ['that is not whole', message({ flags: 0x8380 })],
     ['that refuses', message({ flags: 0x8185 })],
     ['of a server that does not resolve', message({ flags: 0x8500 })],
     ['to another name', message({ question: Buffer.concat([wire('b.example'), uint16(SMIMEA), uint16(1)]) })],
@@ -121,7 +117,6 @@ describe('an answer', () => {
     ['to two questions', message({ questions: 2 })],
     ['to none', message({ questions: 0 })],
     ['with fewer records than it says', message({ records: [record()], count: 2 })],
-    ['with more records than may be', message({ records: [record()], count: 0xffff })],
     ['with half a record', message({ records: [record()] }).subarray(0, -1)],
     ['with a name that leads to itself', message({ records: [record({ owner: Buffer.from([0xc0, 46]) })] })],
     ['with a name that leads forward', message({ records: [record({ owner: Buffer.from([0xc0, 60]) })] })],
@@ -141,7 +136,12 @@ describe('an answer', () => {
     expect(codeOf(octets)).toBe('directory.dns-answer');
   });
 
-  test('that there is none for this name says nothing of others', () => {
-    expect(codeOf(message({ flags: 0x8182 }))).toBe('directory.dns-unanswered');
+  test.each<[string, Buffer]>([
+    ['there is none for this name', message({ flags: 0x8182 })],
+    ['there is more than a message holds', message({ flags: 0x8380 })],
+    ['there are more records than may be', message({ records: Array(201).fill(record()) })],
+    ['aliases do not end', message({ records: [record({ type: CNAME, data: QUESTION_NAME })] })],
+  ])('attack: that %s says nothing of other names, so no domain takes theirs away', (_, octets) => {
+    expect(codeOf(octets)).toBe('directory.dns-unanswered');
   });
 });

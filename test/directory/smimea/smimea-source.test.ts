@@ -46,6 +46,10 @@ const records = [
   line(`eve@${DOMAIN}`, '3 0 0', bob.der),
   line(`"a b"@${DOMAIN}`, '3 0 0', of(`"a b"@${DOMAIN}`).der),
   `${smimeaName(`alias@${DOMAIN}`)}. IN CNAME ${smimeaName(`bob@${DOMAIN}`)}.`,
+  // What a domain may write that wants nobody to get an answer.
+  ...Array.from({ length: 10 }, (_, i) => `a${i}.${DOMAIN}. IN CNAME a${i + 1}.${DOMAIN}.`),
+  `${smimeaName(`chain@${DOMAIN}`)}. IN CNAME a0.${DOMAIN}.`,
+  `${smimeaName(`loop@${DOMAIN}`)}. IN CNAME ${smimeaName(`loop@${DOMAIN}`)}.`,
 ];
 
 let servers: Started<NameServers>;
@@ -206,6 +210,13 @@ describe('no answer', () => {
       /^directory\.dns-unanswered: .*in time/,
     );
   });
+
+  test.each(['chain', 'loop'])(
+    'is what a domain gives whose aliases lead nowhere (%s); the resolver is well, and asked for others',
+    async (localPart) => {
+      expect(await failure(`${localPart}@${DOMAIN}`)).toMatch(/^directory\.dns-unanswered: /);
+    },
+  );
 
   test('is what a server gives that knows its own zones only, and the next one is asked', async () => {
     const { port, zonePort } = servers;
