@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -12,6 +11,7 @@ import { printable } from '../log/printable.ts';
 import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { requireConfirmation } from './confirmation.ts';
+import { isThere } from './is-there.ts';
 import { jsonText } from './json-output.ts';
 import { configPath, readConfig } from './read-config.ts';
 
@@ -133,11 +133,7 @@ function tell({ json }: Options, value: object, text: string): void {
 
 async function withQueue<T>({ config }: Options, none: T, act: (store: SqlStore) => Promise<T>): Promise<T> {
   const { stateFolder } = await readConfig(configPath(config));
-  try {
-    await access(join(stateFolder, QUEUE));
-  } catch {
-    return none;
-  }
+  if (!(await isThere(join(stateFolder, QUEUE)))) return none;
   const store = await openQueueStore(stateFolder);
   try {
     return await act(store);

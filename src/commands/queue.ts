@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { SealgateError } from '../errors.ts';
@@ -11,8 +10,11 @@ import { writePath } from '../smtp/path.ts';
 import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { requireConfirmation } from './confirmation.ts';
+import { isThere } from './is-there.ts';
 import { jsonText } from './json-output.ts';
 import { configPath, readConfig } from './read-config.ts';
+
+const NOTHING_LIKE_THAT = 'There is nothing like that in the queue.';
 
 type Options = { config?: string; json?: true };
 
@@ -53,7 +55,7 @@ async function list(ids: readonly string[], options: Options): Promise<void> {
   if (options.json === true) {
     process.stdout.write(`${jsonText({ deliveries: deliveries.map(asJson) })}\n`);
   } else if (deliveries.length === 0) {
-    process.stdout.write('Nothing is in the queue.\n');
+    process.stdout.write(`${chosen === null ? 'Nothing is in the queue.' : NOTHING_LIKE_THAT}\n`);
   } else {
     process.stdout.write(deliveries.map((one) => page(one)).join('\n'));
   }
@@ -65,7 +67,7 @@ async function retry(ids: readonly string[], options: Options & { all?: true }):
   }
   const chosen: Chosen = options.all === true ? null : ids;
   const due = await withQueue(options, 0, ({ store }) => retryNow(store, chosen, new Date()));
-  tell(options, { due }, due === 0 ? 'There is nothing like that in the queue.' : `${count(due)} due now.`);
+  tell(options, { due }, due === 0 ? NOTHING_LIKE_THAT : `${count(due)} due now.`);
 }
 
 async function remove(ids: readonly string[], options: Options & { yes?: true }): Promise<void> {
@@ -77,7 +79,7 @@ async function remove(ids: readonly string[], options: Options & { yes?: true })
   });
   const text =
     removed === 0
-      ? 'There is nothing like that in the queue.'
+      ? NOTHING_LIKE_THAT
       : `${count(removed)} removed. What was being delivered in this moment may still arrive.`;
   tell(options, { removed }, text);
 }
@@ -96,11 +98,7 @@ async function withQueue<T>(
   act: (queue: { store: SqlStore; folder: string }) => Promise<T>,
 ): Promise<T> {
   const { stateFolder } = await readConfig(configPath(config));
-  try {
-    await access(join(stateFolder, QUEUE));
-  } catch {
-    return none;
-  }
+  if (!(await isThere(join(stateFolder, QUEUE)))) return none;
   const store = await openQueueStore(stateFolder);
   try {
     return await act({ store, folder: join(stateFolder, SPOOL) });

@@ -45,7 +45,8 @@ export async function attempt(id: DeliveryId, parts: AttemptParts): Promise<void
   if (delivery === null || delivery.nextAt > clock()) return;
   const { octets, outcomes } = await outcomesOf(delivery, parts);
   // Taken out by hand in the meantime, file and all: nothing has failed.
-  if (octets === null && (await readDelivery(store, id)) === null) return;
+  const isLost = octets === null && outcomes.some(({ kind }) => kind === 'failed');
+  if (isLost && (await readDelivery(store, id)) === null) return;
   const now = clock();
   let settled = settle(delivery, outcomes, now);
   let staged: Staged[] = [];
@@ -77,6 +78,15 @@ async function outcomesOf(
   const recipients = delivery.recipients.map(({ recipient }) => recipient);
   const everybody = (kind: 'later' | 'failed', because: string) =>
     recipients.map((recipient): DeliveryOutcome => ({ recipient, kind, reply: null, because }));
+  const taker = courier(way);
+  if (taker === null) {
+    return {
+      octets: null,
+      outcomes: everybody('later', 'the place that it is for is not configured any more'),
+    };
+  }
+  const away = taker.away?.(way) ?? null;
+  if (away !== null) return { octets: null, outcomes: everybody('later', away) };
   let octets: Buffer;
   try {
     octets = await spool.read(delivery.id, mail);
@@ -85,10 +95,6 @@ async function outcomesOf(
     const kind = error.duration === 'permanent' ? 'failed' : 'later';
     return { octets: null, outcomes: everybody(kind, error.publicText) };
   }
-  const taker = courier(way);
-  if (taker === null) {
-    return { octets, outcomes: everybody('later', 'the place that it is for is not configured any more') };
-  }
   const envelope = { reversePath, mailParameters, recipients };
   return { octets, outcomes: await taker.deliver({ id: mail, purpose, way, envelope, requireTls, octets }) };
 }
@@ -96,27 +102,38 @@ async function outcomesOf(
 async function stageReports(
   { reports }: Settled,
   delivery: Delivery,
-  original: Buffer | null,
-  { queue, ownMails, hostname, server, clock }: AttemptParts,
+  octets: Buffer | null,
+  { queue, spool, ownMails, hostname, server, clock }: AttemptParts,
 ): Promise<Staged[]> {
   const { reversePath: to, mail } = delivery;
   const staged: Staged[] = [];
-  if (to === null) return staged;
+  if (to === null || reports.length === 0) return staged;
   try {
+    const original = octets ?? (await readable(spool, delivery));
     for (const { action, recipients } of reports) {
-      const octets = deliveryReport({
+      const report = deliveryReport({
         ...{ action, recipients, delivery, original, from: ownMails.address, to, hostname, server },
         ...{ messageId: newMessageId(hostname), now: clock() },
       });
       const address = `${to.localPart}@${to.domain}`;
-      const report = ownMails.envelope({ id: mail, purpose: 'report', to: [address] }, octets);
+      const enveloped = ownMails.envelope({ id: mail, purpose: 'report', to: [address] }, report);
       // RFC 8689 §5: what is said of such a mail travels as it had to.
-      staged.push(await queue.stage({ ...report, requireTls: delivery.requireTls }));
+      staged.push(await queue.stage({ ...enveloped, requireTls: delivery.requireTls }));
     }
     return staged;
   } catch (error) {
     for (const one of staged) await one.dropped();
     throw error;
+  }
+}
+
+/** null: not now, or not any more; the report goes without it. */
+async function readable(spool: SealedSpool, { id, mail }: Delivery): Promise<Buffer | null> {
+  try {
+    return await spool.read(id, mail);
+  } catch (error) {
+    if (!(error instanceof SealgateError)) throw error;
+    return null;
   }
 }
 

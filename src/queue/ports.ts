@@ -78,6 +78,8 @@ export interface SealedSpool {
 
 /** Takes one mail one step on. */
 export interface Courier {
+  /** Why it can take nothing this way for the moment: no key is used for what would not leave. null, or absent: it has to be tried. */
+  away?(way: Way): string | null;
   /** What became of each recipient, in their order. Never rejects. */
   deliver(mail: Omit<MailToDeliver, 'expiresAt' | 'notBefore'>): Promise<readonly DeliveryOutcome[]>;
   /** What is under way ends within seconds, one way or the other. Never rejects. */

@@ -51,6 +51,14 @@ export class SmtpCourier implements Courier {
     this.#settings = settings;
   }
 
+  away(): string | null {
+    if (this.#away === null) return null;
+    const { until, because } = this.#away;
+    const left = until - this.#settings.clock().getTime();
+    // More than it ever is: the clock was set back.
+    return left > 0 && left <= AWAY_MS ? because : null;
+  }
+
   async deliver(mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
     const outcomes = this.#deliver(mail);
     this.#underWay.add(outcomes);
@@ -138,12 +146,8 @@ export class SmtpCourier implements Courier {
   /** A text: why there is none, for people. */
   async #connect(): Promise<Connection | string> {
     if (this.#closed) return STOPPED;
-    const away = this.#away;
-    if (away !== null) {
-      const left = away.until - this.#settings.clock().getTime();
-      // More than it ever is: the clock was set back.
-      if (left > 0 && left <= AWAY_MS) return away.because;
-    }
+    const away = this.away();
+    if (away !== null) return away;
     const { server, hostname } = this.#settings;
     try {
       const connecting = connectUpstream(server, hostname);

@@ -11,7 +11,7 @@ export async function spoolReferences(store: SqlStore): Promise<ReadonlySet<Deli
     sql`SELECT m.name AS name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'spool'`,
   );
   const rows = await store.transaction(
-    tables.map(({ name }) => ({ sql: `SELECT spool FROM "${String(name)}"`, parameters: [] })),
+    tables.map(({ name }) => ({ sql: `SELECT DISTINCT spool FROM "${String(name)}"`, parameters: [] })),
   );
   return new Set(rows.flat().map(({ spool }) => String(spool)));
 }

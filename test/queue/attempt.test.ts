@@ -332,6 +332,33 @@ test('a file that is gone or damaged has failed, and is reported without the mai
   expect(text).not.toContain('Subject: plans');
 });
 
+test('for a server that is away no key is used, until the sender has to hear of it', async () => {
+  const id = await put();
+  let readings = 0;
+  const spool: AttemptParts['spool'] = {
+    ...{ write: (octets) => q.spool.write(octets), remove: (name) => q.spool.remove(name) },
+    read(name) {
+      readings++;
+      return q.spool.read(name);
+    },
+  };
+  const away = {
+    deliver: () => courier.deliver(mailTo(q)),
+    close: async () => undefined,
+    away: () => 'it is away',
+  };
+  const dead: AttemptParts = { ...parts, spool, courier: () => away };
+  await attempt(id, dead);
+  const waiting = (await readDelivery(q.store, id)) as Delivery;
+  expect(waiting.recipients[0]?.because).toBe('it is away');
+  expect(waiting.attempts).toBe(1);
+  expect([readings, courier.mails.length]).toEqual([0, 0]);
+  q.time.now = waiting.expiresAt;
+  await attempt(id, dead);
+  expect(readings).toBe(1);
+  expect((await report()).text).toContain('Subject: plans');
+});
+
 test('what is taken out by hand while it is begun has not failed', async () => {
   const id = await put();
   const spool: AttemptParts['spool'] = {

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -125,6 +125,7 @@ test('the command line sees what is in the queue, has it tried again and throws 
       { id, mail: one.id, from: '<alice@sealgate.test>', recipients: [{ address: '<bob@sealgate.test>' }] },
     ],
   });
+  expect(await sealgate('list', 'nothing')).toBe('There is nothing like that in the queue.\n');
   expect(await sealgate('retry', '--all')).toBe('There is nothing like that in the queue.\n');
   expect(await sealgate('retry', two.id)).toBe('One delivery is due now.\n');
   expect(await sealgate('remove', id)).toMatch(/^[^0].*say --yes/s);
@@ -132,4 +133,9 @@ test('the command line sees what is in the queue, has it tried again and throws 
   expect(await sealgate('list')).toBe('Nothing is in the queue.\n');
   await close();
   expect(await readdir(join(scratch, 'by-hand', 'queue'))).toEqual([]);
+  // What cannot be looked at is not empty.
+  const database = join(scratch, 'by-hand', 'queue.sqlite');
+  await rm(database);
+  await symlink(database, database);
+  expect(await sealgate('list')).toMatch(/^[1-9]\d*: .*cannot be opened/s);
 });
