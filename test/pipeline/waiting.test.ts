@@ -443,6 +443,18 @@ describe('some leave and some wait', () => {
     expect(outcome.reply).toMatchObject({ code: 451, lines: [expect.stringContaining('The disk is full.')] });
   });
 
+  it('nobody waits twice, or waits and is served, because her address is spelt in several ways', async () => {
+    const spellings = [BOB, '"bob"@example.org', 'bob@EXAMPLE.org'];
+    await send([...spellings, CAROL, '"carol"@Example.org'], mixed);
+    expect(holding.waiting).toEqual([BOB]);
+    expect(upstream.served).toEqual([CAROL]);
+    holding.held.length = 0;
+    directory.knows(bob);
+    await send(spellings, [rule(HOLD)]);
+    expect(holding.held).toEqual([]);
+    expect(upstream.served).toEqual([BOB, CAROL]);
+  });
+
   it('what waits under different terms is one mail, and is kept all at once', async () => {
     const calls: number[] = [];
     const hold = holding.hold.bind(holding);
