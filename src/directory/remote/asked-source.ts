@@ -52,19 +52,20 @@ export class AskedSource<
 
   /** Never rejects, and takes no longer than the source's time limit and until `signal`. */
   async ask(question: Question, signal: AbortSignal): Promise<Asked<Answer>> {
+    const waited = !this.#turns.isFree;
     if (!(await this.#turns.take(signal)))
       return { kind: 'not-asked', reason: 'its turn did not come in time' };
     try {
       if (!this.#breaker.mayAsk(performance.now())) {
         return { kind: 'not-asked', reason: 'it has failed several times just now' };
       }
-      return await this.#askNow(question, signal);
+      return await this.#askNow(question, signal, waited);
     } finally {
       this.#turns.give();
     }
   }
 
-  async #askNow(question: Question, signal: AbortSignal): Promise<Asked<Answer>> {
+  async #askNow(question: Question, signal: AbortSignal, waited: boolean): Promise<Asked<Answer>> {
     const began = performance.now();
     const took = () => Math.round(performance.now() - began);
     const inTime = new AbortController();
@@ -86,6 +87,8 @@ export class AskedSource<
       const reason = reasonOf(error);
       if (error instanceof SealgateError && OF_ADDRESS_ALONE.has(error.code)) {
         if (this.#breaker.succeeded()) this.#onChange(this.source, null);
+      } else if (waited && signal.aborted && this.breaker === 'closed') {
+        // Whoever waited for a turn had less than the time that the source may take: others were slow, which a stranger's domain may be.
       } else if (this.#breaker.failed(performance.now())) this.#onChange(this.source, reason);
       return { kind: 'failed', reason, milliseconds: took() };
     } finally {

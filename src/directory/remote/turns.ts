@@ -8,10 +8,15 @@ export class Turns {
     this.#most = most;
   }
 
+  /** Whether nobody would have to wait now. */
+  get isFree(): boolean {
+    return this.#taken < this.#most;
+  }
+
   /** false: `signal` was aborted before; there is nothing to give back then. */
   async take(signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false;
-    if (this.#taken < this.#most) {
+    if (this.isFree) {
       this.#taken++;
       return true;
     }
