@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { holdingChecks } from '../config/holding-checks.ts';
 import { type Config, loadConfig } from '../config/load.ts';
 import { formatProblem, pathText } from '../config/problem.ts';
 import { ruleChecks } from '../config/rule-checks.ts';
@@ -27,7 +28,9 @@ export async function reloadPolicy(
   const { policy } = loaded.config;
   // By the listeners, the queue and the archives that there are: a rule for a listener that is not would be passed over, and the next one
   // would decide.
-  const wrong = ruleChecks({ ...running, policy }).filter(({ severity }) => severity === 'error');
+  const together = { ...running, policy };
+  const problems = [...ruleChecks(together), ...holdingChecks(together)];
+  const wrong = problems.filter(({ severity }) => severity === 'error');
   for (const { path, text } of wrong) {
     const problem = `${file}: ${pathText(path)}: ${text} in the running gateway; restart it`;
     log.write({ event: 'policy.reload-refused', level: 'error', problem });

@@ -145,6 +145,32 @@ describe('a reload of the rules', () => {
     return { taken, events: log.events };
   }
 
+  test('takes no rule that asks where answers would not fit into the address of the running gateway', async () => {
+    const key = join(folder, 'gateway.pem');
+    await writeFile(key, 'not read here', { mode: 0o600 });
+    const queueOf = (localPart: string) => ({
+      keys: [{ name: 'gateway', kind: 'pem', certificate: key, key }],
+      queue: {
+        ...{ key: 'gateway', address: `${localPart}@example.org` },
+        server: { host: '127.0.0.1', port: 9, tls: 'none' },
+      },
+    });
+    const long = await loadConfig(await configured('long.yaml', { rules: [REST] }, queueOf('g'.repeat(30))));
+    if (long.kind !== 'ok') throw new Error(JSON.stringify(long.problems));
+    const asks = { name: 'asks', sign: 'require', encrypt: 'require', withoutCertificate: 'ask' };
+    const file = await configured('reload.yaml', { rules: [asks] }, queueOf('gateway'));
+    const log = new FakeLog();
+    const taken: Config['policy'][] = [];
+    await reloadPolicy(file, long.config, { replacePolicy: (policy) => taken.push(policy) }, log);
+    expect(taken).toEqual([]);
+    expect(log.events).toMatchObject([
+      {
+        event: 'policy.reload-refused',
+        problem: expect.stringMatching(/queue\.address: .*42 characters.* in the running gateway/),
+      },
+    ]);
+  });
+
   test('takes no rule for mail that waits where the running gateway has no queue', async () => {
     const waits = { name: 'waits', sign: 'require', encrypt: 'require', withoutCertificate: 'hold' };
     const key = join(folder, 'gateway.pem');
