@@ -1,5 +1,4 @@
 import { SealgateError } from '../errors.ts';
-import type { MailId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import type { Keyring, Origin, OwnMailbox, Submission } from '../pipeline/ports.ts';
 import type { OwnMails } from '../queue/own-mail.ts';
@@ -11,8 +10,8 @@ import type { AnswerAddresses } from './answer-address.ts';
 import { type ReadAnswer, readAnswer } from './answer-text.ts';
 import type { Choice, HeldMail } from './held-mail.ts';
 import type { WaitingMails } from './held-mails.ts';
-import { isOfMail } from './held-rows.ts';
-import { type HeldStore, isWaiting } from './held-store.ts';
+import { type HeldPart, isOfMail } from './held-rows.ts';
+import type { HeldStore } from './held-store.ts';
 import { type AnswerWord, confirmationMail, outcomeText } from './question.ts';
 
 export type AnswersParts = {
@@ -65,7 +64,9 @@ export class Answers implements OwnMailbox {
       if (read.kind === 'unclear') {
         return refused(reply(554, '5.6.0', `The answer cannot be taken. ${read.publicText}`));
       }
-      const outcome = await this.#choose(mail, read.word);
+      const outcome = await this.#parts.mails.choose(mail.id, CHOICES[read.word], {
+        ...{ recipients: null, by: mail.from, whereAllowed: true },
+      });
       if (outcome.kind !== 'done') return refused(reply(554, '5.5.0', outcomeText(outcome)));
       await this.#confirm(read.word, outcome.mail, read.messageId);
       return reply(250, '2.0.0', SAID[read.word]);
@@ -73,7 +74,7 @@ export class Answers implements OwnMailbox {
   }
 
   /** The mail whose question this login may answer at this address; null: there is none. */
-  async #asked({ principal }: Origin, mailbox: Mailbox): Promise<MailId | null> {
+  async #asked({ principal }: Origin, mailbox: Mailbox): Promise<Pick<HeldPart, 'id' | 'from'> | null> {
     const { addresses, held, keyring } = this.#parts;
     const id = addresses.idIn(mailbox);
     if (id === null) return null;
@@ -81,21 +82,7 @@ export class Answers implements OwnMailbox {
     if (part === undefined || !addresses.isOf(mailbox, id, part.expiresAt)) return null;
     if (part.login !== principal.login) return null;
     const own = keyring.addressesOf(principal).map((address) => addressOf(address).exact);
-    return own.includes(addressOf(part.from).exact) ? id : null;
-  }
-
-  /** `send` is for those to whom it may be sent so: what the rule of another forbids keeps waiting. */
-  async #choose(id: MailId, word: AnswerWord): ReturnType<WaitingMails['choose']> {
-    const { held, mails } = this.#parts;
-    const parts = await held.parts([isOfMail(id)]);
-    const by = parts[0]?.from ?? '';
-    const may = parts.filter(({ readable }) => word !== 'send' || readable);
-    const recipients = may.flatMap((part) => part.recipients.filter(isWaiting).map(({ address }) => address));
-    if (recipients.length === 0 && word === 'send' && parts.some((part) => part.recipients.some(isWaiting))) {
-      const publicText = 'This mail may not be sent unless it is encrypted. It keeps waiting.';
-      return { kind: 'refused', publicText };
-    }
-    return mails.choose(id, CHOICES[word], { recipients: recipients.length === 0 ? null : recipients, by });
+    return own.includes(addressOf(part.from).exact) ? part : null;
   }
 
   /** The choice is made: whoever hears nothing of it has its reply. */

@@ -27,6 +27,8 @@ export type Chosen = {
   by: string;
   /** Somebody else than the sender has chosen, so that she is told what became of her mail. */
   forSender?: boolean;
+  /** `send-signed` is for those to whom the rule lets the mail leave so; the others keep waiting. Else it is for all of them or nobody. */
+  whereAllowed?: boolean;
 };
 
 /** Mail that waits, for its sender and for operators: what there is, and what they choose. */
@@ -88,8 +90,13 @@ export class WaitingMails implements HeldMails {
     }
   }
 
-  async #sendSigned(meant: readonly Meant[], { by, forSender }: Chosen): Promise<string | null> {
+  async #sendSigned(
+    wanted: readonly Meant[],
+    { by, forSender, whereAllowed }: Chosen,
+  ): Promise<string | null> {
     const { held, releases, ownMails } = this.#parts;
+    const meant = whereAllowed === true ? wanted.filter(({ part }) => part.readable) : wanted;
+    if (meant.length === 0) return 'This mail may not be sent unless it is encrypted. It keeps waiting.';
     const forbidden = meant.filter(({ part }) => !part.readable);
     if (forbidden.length > 0) {
       const whom = forbidden.flatMap(({ recipients }) => recipients.map(({ address }) => address));

@@ -107,6 +107,20 @@ describe('an answer of the login that sent the mail', () => {
     });
   });
 
+  test('who has left in the moment of the answer keeps it from nobody else', async () => {
+    const { mail, address } = await asked({ to: [BOB, 'carol@partner.example'] });
+    desk.known.set(BOB, 'certificate');
+    const [part] = await desk.held.parts([isOfMail(mail.id)]);
+    if (part === undefined) throw new Error('nothing');
+    const [, answer] = await Promise.all([
+      desk.releases.look(part),
+      desk.answers.take(answerOf('send', address)),
+    ]);
+    expect(answer).toMatchObject({ code: 250 });
+    expect(await states(desk, mail.id)).toEqual([`${BOB} leaving`, 'carol@partner.example leaving']);
+    expect(desk.protectedFor).toEqual([BOB]);
+  });
+
   test('what is no answer changes nothing and says what is missing', async () => {
     const { mail, address } = await asked();
     for (const text of ['yes', 'resend it', 'Sent from my telephone', '> send', '', 'send-it', 'discards']) {
