@@ -37,7 +37,7 @@ export type AttemptParts = {
  * One attempt to deliver one mail, and what is written down of it: failures in one transaction with the reports that they lead to.
  *
  * Holds: whoever has the mail is crossed out before anything else happens. A crash between the server's 250 and that brings a second copy,
- * and nothing else does. Nobody fails without the report that is due.
+ * a 250 that never arrives does, and nothing else. Nobody fails without the report that is due.
  */
 export async function attempt(id: DeliveryId, parts: AttemptParts): Promise<void> {
   const { store, spool, clock, insist } = parts;
