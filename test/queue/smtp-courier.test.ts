@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { type MailServerOptions, prepareMailServer } from '../../src/connections/mail-server.ts';
 import { newMailId } from '../../src/ids.ts';
 import { Secret } from '../../src/log/secret.ts';
@@ -15,6 +15,7 @@ import { certificateFor } from '../support/certificate.ts';
 import { mailbox } from './support/queue.ts';
 
 const tls = certificateFor('localhost', '127.0.0.1');
+afterAll(() => tls.remove());
 let now = new Date('2026-03-01T12:00:00Z');
 let ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
