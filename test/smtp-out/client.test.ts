@@ -118,6 +118,16 @@ test('a reply to DATA other than 354 is the answer, and no message follows', asy
   expect(heard).toEqual(['DATA\r\n']);
 });
 
+test('250 to DATA is no acceptance of a message that was never asked for', async () => {
+  const { client, server, heard } = await pair();
+  const answer = client.data(Buffer.from('x\r\n'));
+  await next(server);
+  server.write('250 2.0.0 ok\r\n');
+  expect(await answer).toEqual({ kind: 'lost', reason: 'it answered DATA with 250 2.0.0 ok' });
+  expect(heard).toEqual(['DATA\r\n']);
+  expect(client.lost).not.toBeNull();
+});
+
 test('250 before the message has been sent whole is no acceptance', async () => {
   const { client, server } = await pair();
   const answer = client.data(Buffer.alloc(30_000_000, 'x'));
