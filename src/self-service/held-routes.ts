@@ -1,4 +1,5 @@
 import { SealgateError } from '../errors.ts';
+import { addressOf } from '../holding/address.ts';
 import type { HeldMails } from '../holding/held-mail.ts';
 import { type HttpAnswer, type HttpRequest, onlyValue, type Route } from '../http/message.ts';
 import { Rates } from '../http/rates.ts';
@@ -36,7 +37,10 @@ export function heldRoutes(parts: HeldPagesParts): Route[] {
       const mail = await mails.find(link.id);
       return mail === null ? noSuchLinkPage(hostname) : heldPage(hostname, mail, null);
     }
-    const listed = await mails.list({ from: link.address, limit: limits.selfService.listedMails });
+    const { exact } = addressOf(link.address);
+    const found = await mails.list({ from: link.address, limit: limits.selfService.listedMails });
+    // RFC 5321 §2.4: who differs in letter case alone may be somebody else, and this mailbox is not hers.
+    const listed = found.filter(({ from }) => addressOf(from).exact === exact);
     return listPage(
       hostname,
       link.address,

@@ -1,5 +1,6 @@
 import { SealgateError } from '../errors.ts';
-import type { HeldMails } from '../holding/held-mail.ts';
+import { addressOf } from '../holding/address.ts';
+import type { HeldMail, HeldMails } from '../holding/held-mail.ts';
 import { Rates } from '../http/rates.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
@@ -50,25 +51,33 @@ export class LinkRequests {
 
   /** Never rejects. */
   async #answer(address: string): Promise<void> {
-    const { mails, links, send, url, log } = this.#parts;
+    const { mails, log } = this.#parts;
     try {
       const listed = await mails.list({ from: address, limit: limits.selfService.listedMails });
-      const [newest] = listed;
-      if (newest === undefined) return;
-      // The address as the mail has it: what somebody has typed is not written to.
-      const to = newest.from;
-      if (this.#ofAddress.count(to) > 0) return;
-      if (this.#all.count('') > 0) {
-        const reason = 'links are asked for by too many in this hour';
-        log.write({ event: 'held.link-not-sent', level: 'warn', address: to, reason });
-        return;
-      }
-      await send(linkNote(to, listed.length, url, links.toList(to)));
-      log.write({ event: 'held.link-sent', level: 'info', address: to, mails: listed.length });
+      // What differs in letter case alone may be several people's: each gets a link to her own mail.
+      const bySender = Map.groupBy(listed, ({ from }) => addressOf(from).exact);
+      for (const own of bySender.values()) await this.#sendTo(own);
     } catch (error) {
       const reason = error instanceof SealgateError ? error.message : `defect: ${String(error)}`;
       log.write({ event: 'held.link-not-sent', level: 'warn', address, reason });
     }
+  }
+
+  /** @param own the mails of one sender that wait, the newest first */
+  async #sendTo(own: readonly HeldMail[]): Promise<void> {
+    const { links, send, url, log } = this.#parts;
+    const [newest] = own;
+    if (newest === undefined) return;
+    // The address as the mail has it: what somebody has typed is not written to.
+    const to = newest.from;
+    if (this.#ofAddress.count(to) > 0) return;
+    if (this.#all.count('') > 0) {
+      const reason = 'links are asked for by too many in this hour';
+      log.write({ event: 'held.link-not-sent', level: 'warn', address: to, reason });
+      return;
+    }
+    await send(linkNote(to, own.length, url, links.toList(to)));
+    log.write({ event: 'held.link-sent', level: 'info', address: to, mails: own.length });
   }
 }
 

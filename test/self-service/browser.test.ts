@@ -57,7 +57,12 @@ test('a person asks for a link, follows it, and chooses, in a browser without Ja
   await browser.look('document.querySelector("input[value^=bob]").click()');
   await browser.click('button[value=send-signed]');
   expect(held.chosen).toEqual([
-    { id: 'mail1', choice: 'send-signed', recipients: ['carol@partner.example'], by: 'a link of alice@example.org' },
+    {
+      id: 'mail1',
+      choice: 'send-signed',
+      recipients: ['carol@partner.example'],
+      by: 'a link of alice@example.org',
+    },
   ]);
   expect(await browser.look('document.querySelector("[role=status]").textContent')).toContain('on its way');
 });

@@ -27,7 +27,7 @@ export function memoryHeldMails(
     chosen: [],
     answer: null,
     async list({ from, limit }) {
-      return mails.filter((mail) => mail.from === from?.toLowerCase()).slice(0, limit);
+      return mails.filter((mail) => mail.from.toLowerCase() === from?.toLowerCase()).slice(0, limit);
     },
     async find(id) {
       return mails.find((mail) => mail.id === id) ?? null;

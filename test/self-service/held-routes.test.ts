@@ -164,7 +164,12 @@ describe('a choice', () => {
       ] as const),
     ]);
     expect(held.chosen).toEqual([
-      { id: 'mail1', choice: 'send-signed', recipients: ['carol@partner.example'], by: 'a link of alice@example.org' },
+      {
+        id: 'mail1',
+        choice: 'send-signed',
+        recipients: ['carol@partner.example'],
+        by: 'a link of alice@example.org',
+      },
     ]);
     expect([status, body]).toEqual([200, expect.stringContaining('signed, and not encrypted')]);
   });
@@ -226,6 +231,21 @@ test('the list of an address has its own mail and no other, with links that are 
   expect(body).toContain('and 1 other');
   expect(body).not.toContain('Secret');
   expect((await show('list-nobody@example.org')).body).toContain('No mail of yours is waiting');
+});
+
+test('attack: who differs in letter case alone is somebody else, and decides about her own mail only', async () => {
+  const mine = heldMail({ id: 'mail1' as MailId, from: 'Bob@example.org' });
+  const theirs = heldMail({ id: 'mail2' as MailId, from: 'bob@example.org' });
+  const { ask, show, sent } = pages([mine, theirs]);
+  await ask('BOB@example.org');
+  expect(sent.map(({ to, lines }) => [to, lines[0]?.split(' ')[0]])).toEqual([
+    ['Bob@example.org', 'One'],
+    ['bob@example.org', 'One'],
+  ]);
+  expect(sent[0]?.lines).toContain('https://gw.example.org/held/list-Bob@example.org');
+  const hrefs = async (token: string) => String((await show(token)).body).match(/href="[^"]+"/g);
+  expect(await hrefs('list-Bob@example.org')).toEqual(['href="mail-mail1"']);
+  expect(await hrefs('list-bob@EXAMPLE.org')).toEqual(['href="mail-mail2"']);
 });
 
 describe('asking for a link', () => {
