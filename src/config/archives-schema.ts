@@ -1,43 +1,22 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
+import { mailServerPlace } from './mail-server-schema.ts';
 import { sources } from './sources.ts';
-import { host, maybe, name, transport, upstreamPort } from './values.ts';
+import { name, upstreamPort } from './values.ts';
 
 const noControls = /^[^\p{Cc}]+$/u;
 
 /** The section `archives`. */
 export function archivesSection(files: Files) {
-  const { path, secret } = sources(files);
+  const { secret } = sources(files);
+  const place = mailServerPlace(files);
   return z
     .array(
       z.strictObject({
         name: name.meta({ description: 'Name of the archive: rules refer to it.', example: 'sent' }),
-        host: host.meta({ description: 'Name or address of the IMAP server.', example: 'mail.example.org' }),
+        ...place,
         port: upstreamPort.meta({ description: 'Port of the IMAP server.', example: 993 }),
-        tls: transport.meta({
-          description:
-            'How the connection is secured: `starttls`, `implicit` (TLS from the first octet) or `none`.',
-          example: 'implicit',
-        }),
-        ca: maybe(
-          path(
-            'file',
-            "PEM file with the certificate authorities that may vouch for the server; without it, the system's.",
-            'mail-server-ca.pem',
-          ),
-        ),
-        serverName: maybe(
-          host.meta({
-            description: "Name the server's certificate must carry, where it differs from `host`.",
-            example: 'mail.example.org',
-          }),
-        ),
-        allowPlaintext: z
-          .boolean()
-          .default(false)
-          .describe(
-            'Permits `tls: none` to a server beyond this machine: the password and the mail can then be read on the way.',
-          ),
+        tls: place.tls.meta({ example: 'implicit' }),
         login: z
           .string()
           .max(255)

@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import { RELAYED_MECHANISMS } from '../sasl/relayed-identity.ts';
 import type { Files } from './files.ts';
-import { sources } from './sources.ts';
-import { addressRange, host, listenerPort, maybe, name, transport, upstreamPort } from './values.ts';
+import { mailServerPlace } from './mail-server-schema.ts';
+import { addressRange, host, listenerPort, maybe, name, transport } from './values.ts';
 
 /** Of listeners for reading mail. */
 export const relayMechanisms = z
@@ -31,34 +31,9 @@ export const rawLoginSuffix = maybe(
 
 /** What every listener has: where it listens, what it offers clients, and the mail server behind it. */
 export function listenerSchema(files: Files) {
-  const { path } = sources(files);
-
   const upstream = z
     .strictObject({
-      host: host.meta({ description: 'Name or address of the mail server.', example: 'mail.example.org' }),
-      port: upstreamPort,
-      tls: transport.describe(
-        'How the connection is secured: `starttls`, `implicit` (TLS from the first octet) or `none`.',
-      ),
-      ca: maybe(
-        path(
-          'file',
-          "PEM file with the certificate authorities that may vouch for the server; without it, the system's.",
-          'mail-server-ca.pem',
-        ),
-      ),
-      serverName: maybe(
-        host.meta({
-          description: "Name the server's certificate must carry, where it differs from `host`.",
-          example: 'mail.example.org',
-        }),
-      ),
-      allowPlaintext: z
-        .boolean()
-        .default(false)
-        .describe(
-          'Permits `tls: none` to a server beyond this machine: passwords and mail can then be read on the way.',
-        ),
+      ...mailServerPlace(files),
       proxyProtocol: z
         .enum(['none', 'v1', 'v2'])
         .default('none')

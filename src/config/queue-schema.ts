@@ -1,11 +1,12 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
+import { mailServerPlace } from './mail-server-schema.ts';
 import { sources } from './sources.ts';
-import { address, host, keyReference, maybe, transport, upstreamPort } from './values.ts';
+import { address, keyReference, maybe } from './values.ts';
 
 /** The section `queue`. */
 export function queueSection(files: Files) {
-  const { path, secret } = sources(files);
+  const { secret } = sources(files);
   return maybe(
     z
       .strictObject({
@@ -28,33 +29,7 @@ export function queueSection(files: Files) {
         }),
         server: z
           .strictObject({
-            host: host.meta({
-              description: 'Name or address of the mail server.',
-              example: 'mail.example.org',
-            }),
-            port: upstreamPort,
-            tls: transport.describe(
-              'How the connection is secured: `starttls`, `implicit` (TLS from the first octet) or `none`.',
-            ),
-            ca: maybe(
-              path(
-                'file',
-                "PEM file with the certificate authorities that may vouch for the server; without it, the system's.",
-                'mail-server-ca.pem',
-              ),
-            ),
-            serverName: maybe(
-              host.meta({
-                description: "Name the server's certificate must carry, where it differs from `host`.",
-                example: 'mail.example.org',
-              }),
-            ),
-            allowPlaintext: z
-              .boolean()
-              .default(false)
-              .describe(
-                'Permits `tls: none` to a server beyond this machine: passwords and mail can then be read on the way.',
-              ),
+            ...mailServerPlace(files),
             login: maybe(
               z
                 .string()
