@@ -67,8 +67,9 @@ export async function openQueue(
       append = courier;
     },
     async start() {
-      const files = await spool.sweep(await spoolReferences(store), clock());
-      if (files > 0) log.write({ event: 'queue.swept', level: 'info', files });
+      const { removed, orphans } = await spool.sweep(await spoolReferences(store), clock());
+      if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });
+      if (orphans > 0) log.write({ event: 'queue.orphans', level: 'warn', files: orphans });
       const running = new Deliverer({
         ...{ store, spool, queue, ownMails, hostname, clock, log, server: settings.server.host },
         courier: ({ kind }) => (kind === 'smtp' ? smtp : append),

@@ -276,6 +276,8 @@ type QueueEvent =
   | { event: 'archive.stored'; level: 'info'; mail: MailId; archive: string; uid: string }
   /** Files of mails that were never accepted: their client was refused, or the gateway crashed before its answer. */
   | { event: 'queue.swept'; level: 'info'; files: number }
+  /** Files without rows: of a crash before an answer, and then nobody's; or of a database that was lost or is an older copy. */
+  | { event: 'queue.orphans'; level: 'warn'; files: number }
   /** Mail was accepted, and the configuration has no section `queue` any more: nothing of it leaves or is reported until it is there again. */
   | { event: 'queue.left-behind'; level: 'error'; deliveries: number; waiting: number }
   /** Its database cannot be used; nothing is lost, and it is tried again. */

@@ -13,7 +13,10 @@ const NAME = /^[0-9a-v]{20}$/;
 const ALPHABET = '0123456789abcdefghijklmnopqrstuv';
 
 /** A file that nothing refers to may still be about to get its row, by a command beside the gateway. */
-const SWEPT_AFTER_MS = 3_600_000;
+const ORPHANED_AFTER_MS = 3_600_000;
+
+/** Orphans are nobody's after a crash, but accepted mail where the database was lost, or is an older copy: there is time to notice. */
+const SWEPT_AFTER_MS = 30 * 24 * 3_600_000;
 
 /**
  * Files under the gateway's own key, one for each mail. What is sealed begins with the name of its file, so that one that was
@@ -81,21 +84,23 @@ export class SpoolFolder implements SealedSpool {
   }
 
   /**
-   * Removes what a crash left behind, an hour after it was written.
+   * Removes what a crash left behind, thirty days after it was written.
    *
    * @param referenced every name that has a row
-   * @returns how many went
+   * @returns how many went, and how many are there that have no row
    */
-  async sweep(referenced: ReadonlySet<string>, now: Date): Promise<number> {
-    let removed = 0;
+  async sweep(referenced: ReadonlySet<string>, now: Date): Promise<{ removed: number; orphans: number }> {
+    const swept = { removed: 0, orphans: 0 };
     for (const name of await readdir(this.#folder)) {
       if (!NAME.test(name) || referenced.has(name)) continue;
       const found = await stat(join(this.#folder, name)).catch(() => null);
-      if (found === null || now.getTime() - found.mtimeMs < SWEPT_AFTER_MS) continue;
-      await this.remove(name);
-      removed++;
+      const age = found === null ? 0 : now.getTime() - found.mtimeMs;
+      if (age >= SWEPT_AFTER_MS) {
+        await this.remove(name);
+        swept.removed++;
+      } else if (age >= ORPHANED_AFTER_MS) swept.orphans++;
     }
-    return removed;
+    return swept;
   }
 }
 

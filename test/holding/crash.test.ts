@@ -73,7 +73,7 @@ async function consistent(
       .sort(),
     where,
   ).toHaveLength(states_.length);
-  await base.spool.sweep(await spoolReferences(base.store), new Date(Date.now() + 2 * 3_600_000));
+  await base.spool.sweep(await spoolReferences(base.store), new Date(Date.now() + 31 * 24 * 3_600_000));
   expect((await readdir(join(base.state, 'queue'))).sort(), where).toEqual(all.map(({ id }) => id).sort());
 }
 

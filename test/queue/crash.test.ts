@@ -62,7 +62,7 @@ async function finish(state: string, port: number): Promise<void> {
     interval: 20,
   });
   await stop();
-  await spool.sweep(new Set(), new Date(Date.now() + 2 * HOUR_MS));
+  await spool.sweep(new Set(), new Date(Date.now() + 31 * 24 * HOUR_MS));
   expect(await readdir(join(state, 'queue'))).toEqual([]);
 }
 

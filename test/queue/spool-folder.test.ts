@@ -73,16 +73,18 @@ test('a file that was changed, cut off, exchanged or taken away is damaged', asy
   }
 });
 
-test('what has no row goes an hour later, and nothing else', async () => {
+test('what has no row goes after thirty days, and nothing else: it may be what a lost database knew of', async () => {
   const spool = await open([key]);
-  const [kept, orphan, fresh] = [await spool.write(MAIL), await spool.write(MAIL), await spool.write(MAIL)];
+  const [kept, old, orphan, fresh] = await Promise.all([1, 2, 3, 4].map(() => spool.write(MAIL)));
+  if (kept === undefined || old === undefined || orphan === undefined) throw new Error('not spooled');
   await writeFile(inSpool('README'), 'not ours');
   const now = new Date();
-  for (const name of [kept, orphan, 'README']) {
-    await utimes(inSpool(name), now, new Date(now.getTime() - 2 * HOUR));
+  for (const name of [kept, old, 'README']) {
+    await utimes(inSpool(name), now, new Date(now.getTime() - 31 * 24 * HOUR));
   }
-  expect(await spool.sweep(new Set([kept]), now)).toBe(1);
-  expect((await readdir(join(state, 'queue'))).sort()).toEqual([kept, fresh, 'README'].sort());
+  await utimes(inSpool(orphan), now, new Date(now.getTime() - 29 * 24 * HOUR));
+  expect(await spool.sweep(new Set([kept]), now)).toEqual({ removed: 1, orphans: 1 });
+  expect((await readdir(join(state, 'queue'))).sort()).toEqual([kept, orphan, fresh, 'README'].sort());
 });
 
 test('removing what is not there is nothing', async () => {
