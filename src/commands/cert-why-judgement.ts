@@ -135,8 +135,12 @@ function nextSteps(facts: WhyFacts): string[] {
     return ['Ask its owner for a signed mail: it brings the certificate that he has now.'];
   }
   if (encrypts.kind === 'may-not') return ['Ask its owner for a certificate that mail can be encrypted to.'];
-  if (standing.kind === 'unchecked')
+  if (standing.kind === 'unchecked' && standing.mayPass)
     return ['See whether the places that its authority names can be reached from here.'];
+  if (standing.kind === 'unchecked' && facts.failure === 'hard')
+    return [
+      'Nothing says where its revocation could be looked up: it is used only by rules that say revocation: soft.',
+    ];
   if (facts.restricted !== null && decision === null) {
     return ['If its authority may speak for this address, say so in trust.restrictedAnchors (domains, for).'];
   }

@@ -8,6 +8,8 @@ import { awaitOutcome, makeWish, type WishOutcome } from '../holding/wishes.ts';
 import type { MailId } from '../ids.ts';
 import { limits } from '../limits.ts';
 import { printable } from '../log/printable.ts';
+import { listQueue } from '../queue/by-hand.ts';
+import type { Delivery } from '../queue/delivery-rows.ts';
 import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { requireConfirmation } from './confirmation.ts';
@@ -69,16 +71,25 @@ async function list(options: Options & { from?: string }): Promise<void> {
 }
 
 async function show(id: string, options: Options): Promise<void> {
-  const mail = await withQueue(options, null, (store) => findHeld(store, id as MailId));
-  if (mail === null) throw unknown(id);
-  process.stdout.write(options.json === true ? `${jsonText(mail)}\n` : page(mail));
+  const found = await withQueue(options, null, async (store) => {
+    const mail = await findHeld(store, id as MailId);
+    return mail === null
+      ? null
+      : { mail, queued: await listQueue(store, [mail.id], limits.queue.deliveries) };
+  });
+  if (found === null) throw unknown(id);
+  const { mail, queued } = found;
+  const text = `${page(mail)}${onward(mail, queued)}`;
+  process.stdout.write(options.json === true ? `${jsonText(mail)}\n` : text);
 }
 
 async function choose(id: string, choice: Choice, options: Choosing): Promise<void> {
   const outcome = await withQueue<WishOutcome | null>(options, { kind: 'unknown' }, async (store) => {
     const mail = await findHeld(store, id as MailId);
     if (mail === null) return { kind: 'unknown' };
-    if (choice !== 'release') await requireConfirmation(`${QUESTIONS[choice]} the mail`, id, options.yes);
+    // What nobody may choose is refused by the gateway with its reason, and needs no question before.
+    const isOffered = mail.choices.includes(choice);
+    if (choice !== 'release' && isOffered) await requireConfirmation(QUESTIONS[choice], id, options.yes);
     // Whoever became root by sudo is the one who decides.
     const by = options.by ?? (process.env.SUDO_USER || userInfo().username);
     const recipients = options.to ?? null;
@@ -109,10 +120,10 @@ async function choose(id: string, choice: Choice, options: Choosing): Promise<vo
 }
 
 const QUESTIONS: Readonly<Record<Choice, string>> = {
-  'send-signed': 'send without encryption',
-  wait: 'leave waiting',
-  discard: 'discard',
-  release: 'release',
+  'send-signed': 'send the mail without encryption',
+  wait: 'leave the mail waiting',
+  discard: 'discard the mail',
+  release: 'release the mail',
 };
 
 function page({ id, from, login, subject, heldAt, expiresAt, rule, recipients }: HeldMail): string {
@@ -125,6 +136,14 @@ function page({ id, from, login, subject, heldAt, expiresAt, rule, recipients }:
     ),
     '',
   ].join('\n');
+}
+
+/** What has become of those whose mail is `leaving`, which is the queue's to say. */
+function onward({ id, recipients }: HeldMail, queued: readonly Delivery[]): string {
+  if (!recipients.some(({ state }) => state === 'leaving')) return '';
+  return queued.some(({ purpose }) => purpose === 'released')
+    ? `  what leaves is still in the queue: sealgate queue list ${id}\n`
+    : '  what was leaving is not in the queue any more: the log says what became of it (queue.delivered, queue.failed)\n';
 }
 
 function tell({ json }: Options, value: object, text: string): void {

@@ -14,7 +14,7 @@ import { isThere } from './is-there.ts';
 import { jsonText } from './json-output.ts';
 import { configPath, readConfig } from './read-config.ts';
 
-const NOTHING_LIKE_THAT = 'There is nothing like that in the queue.';
+const NOTHING_LIKE_THAT = 'There is nothing like that in the queue: “sealgate queue list” shows what is.';
 
 type Options = { config?: string; json?: true };
 

@@ -41,7 +41,11 @@ export function archiveOf(
   if (appendTo === null || archives === undefined) return [];
   const archive = archives.find(({ name }) => name === appendTo);
   const error = (text: string): CrossProblem[] => [{ path: [...path, 'appendTo'], severity: 'error', text }];
-  if (archive === undefined) return error('there is no archive of this name (archives)');
+  if (archive === undefined) {
+    const known =
+      archives.length === 0 ? 'there are none' : `there are ${archives.map(({ name }) => name).join(', ')}`;
+    return error(`there is no archive of this name (archives): ${known}`);
+  }
   if (requireTls !== 'no' && archive.tls === 'none') {
     return error(
       `the rule says requireTls: ${requireTls}, and the archive ${appendTo} is called without TLS`,

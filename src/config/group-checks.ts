@@ -12,7 +12,7 @@ export function groupChecks({ policy, directory }: Partial<Sections>): CrossProb
           {
             path: ['policy', 'groups', i, 'ldap', 'source'],
             severity: 'error',
-            text: 'there is no source of this name (directory.groupSources)',
+            text: `there is no source of this name (directory.groupSources): ${names.length === 0 ? 'there are none' : `there are ${names.join(', ')}`}`,
           },
         ],
   );

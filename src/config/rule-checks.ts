@@ -164,7 +164,13 @@ function plainChecks(
     (when[key] ?? []).flatMap((name, i) =>
       known === undefined || known.includes(name)
         ? []
-        : [{ path: [...path, key, i], severity: 'error', text: `there is no ${what} of this name` }],
+        : [
+            {
+              path: [...path, key, i],
+              severity: 'error',
+              text: `there is no ${what} of this name: ${known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`}`,
+            },
+          ],
     );
   return [
     ...unknown('recipientGroup', groups, 'group (policy.groups)'),

@@ -46,8 +46,8 @@ export class HeldStore {
   }
 
   /** @throws SealgateError `queue.spool`, `key.unavailable` (temporary); `queue.damaged` */
-  async content({ spool: name }: Pick<HeldPart, 'spool'>): Promise<StoredContent> {
-    const content = readContent(await this.#parts.spool.read(name));
+  async content({ spool: name, id }: Pick<HeldPart, 'spool' | 'id'>): Promise<StoredContent> {
+    const content = readContent(await this.#parts.spool.read(name, id));
     if (content !== null) return content;
     throw new SealgateError({
       code: 'queue.damaged',

@@ -56,7 +56,7 @@ describe('archives', () => {
     [
       'a rule that names none',
       [[archive], { appendTo: 'other' }],
-      /FILE:\d+:\d+: error: policy\.rules\[0\]\.appendTo: there is no archive of this name/,
+      /FILE:\d+:\d+: error: policy\.rules\[0\]\.appendTo: there is no archive of this name \(archives\): there are sent$/m,
     ],
     [
       'a rule for TLS only, and an archive without',

@@ -59,15 +59,21 @@ test('a certificate that is distrusted between the two releases nothing; once it
   expect((await opensslOpen(system, mail, 'bob')).toString()).toContain('the boathouse key');
   expect(await sealgate('held', 'list')).toBe('Nothing waits.\n');
   expect(await sealgate('held', 'show', id)).toContain(`${BOB}: leaving, it is encrypted\n`);
+  const shown = () => sealgate('held', 'show', id);
+  await expect
+    .poll(shown, { timeout: 10_000 })
+    .toContain('what was leaving is not in the queue any more: the log says');
 });
 
 test('an operator discards what waits, and its sender is told; nobody sends it unencrypted where the rule forbids it', async () => {
   const fingerprint = new X509Certificate(system.user('bob').identity.certificate).fingerprint256;
   await sealgate('cert', 'distrust', fingerprint, '--reason', 'lost again');
   const id = await held('for nobody');
-  expect(await sealgate('held', 'send-signed', id, '--yes')).toMatch(
-    /^[^0].*may not be sent unless it is encrypted/s,
-  );
+  // What cannot be chosen is refused before anything is asked.
+  for (const yes of [['--yes'], []])
+    expect(await sealgate('held', 'send-signed', id, ...yes)).toMatch(
+      /^[^0].*may not be sent unless it is encrypted/s,
+    );
   expect(await sealgate('held', 'discard', id)).toMatch(/^[^0].*say --yes/s);
   expect(await sealgate('held', 'discard', id, '--yes', '--to', 'mallory@else.example')).toMatch(
     /^[^0].*does not wait/s,

@@ -51,6 +51,7 @@ export function smimeaAnswer(
     certificates: own.certificates,
     chain: authorities,
     passedOver: own.passedOver + read.length - associations.length,
+    ...(own.remark === undefined ? {} : { remark: own.remark }),
     vouches: isAuthentic ? vouching(associations, authorities, of) : onlyHanding(associations),
     ...(timeToLive === null ? {} : { keptMs: Math.max(SHORTEST_MS, timeToLive * 1_000) }),
   };

@@ -108,7 +108,9 @@ describe('an LDAP directory gives', () => {
   });
 
   test('nobody the certificate of somebody else', async () => {
-    expect(await ask(source(), 'eve@partner.example')).toMatchObject({ certificates: [], passedOver: 1 });
+    expect(await ask(source(), 'eve@partner.example')).toMatchObject({
+      ...{ certificates: [], passedOver: 1, remark: 'The certificate there does not name this address.' },
+    });
   });
 
   test.each(['nobody@partner.example', 'unknown@partner.example'])(
