@@ -1,5 +1,6 @@
 import type { unusedBecause } from '../directory/because.ts';
 import type { Decision, DirectoryEntry, JournalEntry } from '../directory/register.ts';
+import type { CertificateTrust } from '../directory/source.ts';
 import { printable } from '../log/printable.ts';
 import type { Standing } from '../pipeline/ports.ts';
 import type { Certificate } from '../pki/certificate.ts';
@@ -86,9 +87,17 @@ function used(facts: WhyFacts): Conclusion {
   if (failure === 'hard' && standing.kind === 'no-path' && trust === 'verified' && decision === null) {
     return no('It leads to no trust anchor, so its revocation cannot be checked.');
   }
-  const rules = trust === 'harvested' ? ' Only rules with minTrust: harvested use it.' : '';
-  return { yes: true, because: `It counts as ${trust}.${rules}` };
+  return { yes: true, because: `It counts as ${trust}.${RULES[trust]}` };
 }
+
+/** Which rules take it; `verified` is what a rule asks for that says nothing. */
+const RULES: Readonly<Record<CertificateTrust, string>> = {
+  harvested: ' Only rules with minTrust: harvested use it.',
+  directory:
+    ' Only rules with minTrust: directory or harvested use it; without minTrust a rule asks for verified.',
+  verified: '',
+  pinned: '',
+};
 
 function believed(facts: WhyFacts): Conclusion {
   const { decision, keyDistrusted, signs, standing, path, failure, restricted } = facts;
@@ -150,6 +159,13 @@ function nextSteps(facts: WhyFacts): string[] {
         ? 'If you believe its authority, add the authority to trust.anchors (or, where a certificate between them is missing, that one to trust.intermediates).'
         : 'There are no trust anchors: name the authorities that you believe in trust.anchors.',
       `If you have compared the fingerprint: sealgate cert trust ${fingerprint} --reason …`,
+    ];
+  }
+  const { entries, file, forEncryption } = facts;
+  const trust = file ? 'pinned' : entries[0]?.trust;
+  if (decision === null && (trust === 'directory' || trust === 'harvested') && forEncryption) {
+    return [
+      `It leads to an anchor, which an import does not look at: for rules that ask for verified, sealgate cert trust ${fingerprint} --reason …`,
     ];
   }
   return [];

@@ -8,7 +8,7 @@ export function whyLines({ asked, address, certificates }: Why): string[] {
   if (certificates.length === 0) {
     return [
       `Nothing is known of ${printable(asked)}.`,
-      'Next: a signed mail from there that is read through the gateway brings the certificate. “sealgate cert lookup ADDRESS” asks the sources of directory.sources and shows what each says; “sealgate cert import FILE” takes one from a file.',
+      'Next: a signed mail from there that is read through the gateway brings the certificate. “sealgate cert lookup ADDRESS” asks the sources of directory.sources and shows what each says; “sealgate cert import --trust directory FILE” takes one from a file.',
     ];
   }
   const used = certificates.filter((one) => one.used.yes).length;
