@@ -5,6 +5,7 @@ import { FetchItems } from './fetch-plan.ts';
 import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
 import { type Injected, InjectedFetch } from './injected-fetch.ts';
+import { Observations } from './observations.ts';
 import type { PassedMessage } from './passed-message.ts';
 import { Pending, type TaggedReply } from './pending.ts';
 import { upstreamProtocol } from './protocol-error.ts';
@@ -57,7 +58,7 @@ export class UpstreamSide {
   #question: { wanted: ReadonlySet<string>; answers: Answer[]; octets: number } | null = null;
   /** Learnt before a FETCH by message number; valid until it is answered. */
   readonly uids = new Map<number, number>();
-  #observing = false;
+  readonly #observations: Observations;
   readonly #told: ToldResponses;
   readonly #status: StatusResponses;
   readonly #items: FetchItems;
@@ -72,6 +73,7 @@ export class UpstreamSide {
     this.#told = new ToldResponses(exchange);
     this.#status = new StatusResponses(exchange, (command, wanted) => this.ask(command, wanted));
     this.#items = new FetchItems(views.names, () => views.listing);
+    this.#observations = new Observations((octets) => views.observe(bufferSource(octets)));
     this.#relayContext = {
       views,
       places: exchange.places,
@@ -82,7 +84,7 @@ export class UpstreamSide {
       inBackground: (work) => exchange.inBackground(work),
       fetchOf: (msn, uid) => exchange.fetchOf(msn, uid),
       uids: this.uids,
-      observe: (each) => this.#observe(each),
+      observe: (each) => this.#observations.add(each),
     };
     this.#shortWays = new ShortWays(this.#relayContext);
   }
@@ -340,15 +342,6 @@ export class UpstreamSide {
     const relay = new FetchRelay(this.#relayContext, line.msn);
     this.#handler = { kind: 'fetch', fetch: relay };
     return this.#toHandler(event, line.at);
-  }
-
-  /** One message at a time and none in reserve: learning a certificate can wait for the next mail. */
-  #observe(octets: Buffer): void {
-    if (this.#observing) return;
-    this.#observing = true;
-    void this.#exchange.parts.views.observe(bufferSource(octets)).finally(() => {
-      this.#observing = false;
-    });
   }
 
   /** A whole response. */
