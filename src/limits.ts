@@ -208,6 +208,17 @@ export const limits = {
     mailboxesOfLogin: 10_000,
     nameCharacters: 1_000,
   },
+  /** Signed mail that clients store, from which correspondents' certificates are learned. Beyond these nothing is learned. */
+  storedSigned: {
+    /** Of a header, in which is looked for what the message is, and of a message. */
+    headerOctets: 64 * 1024,
+    messageOctets: 4 * 1024 * 1024,
+    /** Messages that are in memory until they were verified, and their octets: of all logins together and of each. */
+    messages: { all: 200, each: 50 },
+    octets: { all: 32 * 1024 * 1024, each: 8 * 1024 * 1024 },
+    /** That are verified at a time. */
+    atOnce: 2,
+  },
   view: {
     /** Messages and views that are not longer are opened, and kept, in memory; longer ones in spools. */
     memoryOctets: 256 * 1024,

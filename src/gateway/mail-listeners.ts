@@ -69,11 +69,11 @@ function startImap(
   reading: ReadingSide,
   { viewSecret, id: installationId }: Installation,
 ) {
-  const { story, storing, openings, hasKeys, refresh, foreign, keywords } = reading;
+  const { story, storing, harvesting, openings, hasKeys, refresh, foreign, keywords } = reading;
   return startImapListener({
     ...common(listener, shared),
     upstream: mailServerOf(listener),
-    ...{ story, storing, openings, hasKeys, viewSecret, installationId },
+    ...{ story, storing, harvesting, openings, hasKeys, viewSecret, installationId },
     reading: reading.of(listener),
     ...(refresh === null ? {} : { refresh }),
     ...(foreign === null ? {} : { foreign }),

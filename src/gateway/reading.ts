@@ -2,12 +2,14 @@ import { join } from 'node:path';
 import type { Config } from '../config/load.ts';
 import { signerDecisions } from '../directory/signer-decisions.ts';
 import type { StoringSettings } from '../imap-proxy/append/begin-storing.ts';
+import { Harvesting } from '../imap-proxy/append/harvesting.ts';
 import type { KeywordSettings } from '../imap-proxy/keywords/owed-keywords.ts';
 import { type RefreshSettings, TriedMessages } from '../imap-proxy/refresh/refreshing.ts';
 import type { Log } from '../log/log.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import { atRestStory } from '../pipeline/at-rest.ts';
-import { inboundStory } from '../pipeline/inbound.ts';
+import { harvestStory } from '../pipeline/harvest-stored.ts';
+import { type InboundParts, inboundStory } from '../pipeline/inbound.ts';
 import { keyFit } from '../pipeline/key-fit.ts';
 import { lockedSecrets } from '../pipeline/locked-secrets.ts';
 import type { CertificateDirectory, ForeignJudge, InboundStory } from '../pipeline/ports.ts';
@@ -49,6 +51,7 @@ export type ReadingSide = {
   /** Whether a login has keys that open mail. */
   hasKeys(principal: { login: string }): boolean;
   storing: StoringSettings;
+  harvesting: Harvesting;
   refresh: RefreshSettings | null;
   foreign: ForeignJudge | null;
   keywords: KeywordSettings | null;
@@ -61,12 +64,14 @@ export async function openReading(
   { installation, keys, directory, certificates, trust, revocation, store }: ReadingParts,
 ): Promise<ReadingSide> {
   const { keyring, sources } = keys;
-  const story = inboundStory({
+  const inbound: InboundParts = {
     decisions: signerDecisions(certificates, clock, log),
     ...{ ...trust, keyring, directory, clock, log },
     subjectEmailAddress: config.trust.subjectEmailAddress,
     revocation: { checker: revocation.checker, failure: config.trust.revocation.failure },
-  });
+  };
+  const story = inboundStory(inbound);
+  const harvesting = opened.keep(new Harvesting(harvestStory(inbound), log));
   const epochStore = opened.keep(
     await openSqlite(join(config.stateFolder, 'epochs.sqlite'), epochMigrations),
   );
@@ -94,7 +99,7 @@ export async function openReading(
   const settings = readingSettings(config.reading);
   const withKeys = loginsThatRead(config.principals.list, config.keys);
   return {
-    ...{ story, keywords },
+    ...{ story, harvesting, keywords },
     openings: new Openings(),
     hasKeys: ({ login }) => withKeys.has(login),
     storing: {

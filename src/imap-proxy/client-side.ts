@@ -188,6 +188,7 @@ export class ClientSide {
         else client.abandonLiteral();
         return false;
       }
+      pending.literals?.begin(line.octets, size);
       await this.#relayLiteral(size, pending);
       const next = await client.next();
       if (next === null) throw clientClosed();
@@ -201,6 +202,7 @@ export class ClientSide {
       const { octets, remaining } = await this.#nextOfLiteral();
       left = remaining;
       if (pending.kind === 'select') pending.mailbox += octets.toString('latin1');
+      pending.literals?.push(octets);
       await upstream.write(octets);
     }
   }

@@ -21,6 +21,7 @@ import { readerOf } from '../reading/record-seal.ts';
 import { systemTimers } from '../reading/timers.ts';
 import type { LoginOptions } from '../sasl/login-options.ts';
 import { beginStoring, type StoringSettings } from './append/begin-storing.ts';
+import type { Harvesting } from './append/harvesting.ts';
 import type { Telling } from './capability.ts';
 import { ToldSession } from './epoch/told-session.ts';
 import { ForeignLook } from './foreign/foreign-look.ts';
@@ -49,6 +50,8 @@ export type ImapListenerOptions = ListenerOptions &
     compressUpstream?: boolean;
     /** How mail is stored that clients put into mailboxes. Absent: as they send it. */
     storing?: StoringSettings;
+    /** Learns correspondents' certificates from signed mail that clients store. Absent: nobody does. */
+    harvesting?: Harvesting;
     /** Messages that a new key opens get new UIDs. Absent: they stay as they were shown. */
     refresh?: RefreshSettings;
     /** Asked for whom encrypted messages are before they are listed. Absent: nobody is. */
@@ -239,6 +242,10 @@ async function afterLogin(
       keyAway: options.keyAway ?? 'refuse',
       search: options.search ?? { kind: 'opened' },
       storing,
+      keeping:
+        options.harvesting === undefined
+          ? null
+          : { session, principal, harvesting: options.harvesting, ended: client.signal },
       foreign: options.foreign === undefined || !hasKeys ? null : new ForeignLook(options.foreign, principal),
       told: entered === null ? null : new ToldSession({ login: entered.login, session, log }),
       refreshing: options.refresh === undefined ? null : new Refreshing(options.refresh, principal),
@@ -246,5 +253,6 @@ async function afterLogin(
   } finally {
     views.end();
     entered?.leave();
+    options.harvesting?.sessionEnded(session);
   }
 }

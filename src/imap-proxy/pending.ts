@@ -16,6 +16,14 @@ export type Parked = {
   raw: readonly Buffer[] | null;
 };
 
+/** Told of a command's literals while they go on. */
+export interface PassingLiterals {
+  /** One of so many octets begins. `line`: that announces it, with its line end. */
+  begin(line: Buffer, size: number): void;
+  /** They are only there now. */
+  push(octets: Buffer): void;
+}
+
 /** A command that is on its way upstream and not answered. */
 export class Pending {
   readonly tag: string;
@@ -47,6 +55,8 @@ export class Pending {
    * empty: none, or none that was read.
    */
   mailbox = '';
+  /** null: nobody is told. */
+  literals: PassingLiterals | null = null;
   /** Whether messages are copied to that mailbox. */
   copies = false;
   /** What is being written down before the client has its answer. */

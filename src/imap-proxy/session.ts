@@ -7,6 +7,7 @@ import type { Spool } from '../octets/source.ts';
 import type { Openings } from '../reading/openings.ts';
 import type { Timers } from '../reading/timers.ts';
 import type { Answer } from './answer.ts';
+import type { KeepingSession } from './append/kept-aside.ts';
 import type { Storing } from './append/storing.ts';
 import type { Telling } from './capability.ts';
 import { ClientSide } from './client-side.ts';
@@ -43,6 +44,8 @@ export type SessionParts = {
   search: SearchScope;
   /** Where mail that clients store is encrypted; null: nowhere for this login. */
   storing: Storing | null;
+  /** Where signed mail that clients store is kept until its signers' certificates are learned; null: it is not. */
+  keeping: KeepingSession | null;
   /** Asks for whom encrypted messages are before anything is said of them; null: never. */
   foreign: ForeignLook | null;
   /** What clients are told of UIDVALIDITY; null: always what the mail server says. */

@@ -209,6 +209,8 @@ type KeyEvent =
 type DirectoryEvent =
   | { event: 'directory.harvested'; level: 'info'; address: string; fingerprint: string; trust: string }
   | { event: 'directory.harvest-failed'; level: 'warn'; address: string; reason: string }
+  /** Signed mail that a client has stored could not be looked at, so nothing was learned from it. */
+  | { event: 'directory.stored-mail-failed'; level: 'warn'; session: SessionId; code: string }
   /** A recipient's certificates could not be looked up: mail there is refused for now. */
   | { event: 'directory.lookup-failed'; level: 'warn'; reason: string }
   /** A remote source gave no answer. `reason` may have a server's own words. */

@@ -82,11 +82,7 @@ async function open(request: OpenRequest, parts: InboundParts): Promise<OpenOutc
     const own = await parts.keyring.decryptionKeys(principal, session);
     return patientKeys(notedKeys(own, used), patience, parts.clock);
   };
-  const { intermediates: pool, revocation, subjectEmailAddress = false } = parts;
-  const opening = await openAny(request.octets, keys, parts, {
-    ...{ at, anchors: signingAnchors(parts.anchors), pool, subjectEmailAddress },
-    ...(revocation === undefined ? {} : { revocation: revocation.checker }),
-  });
+  const opening = await openOriginal(request.octets, keys, parts, at);
   try {
     const outcome = await judged(opening, request, parts, at);
     return outcome.kind === 'opened' ? { ...outcome, keys: [...used] } : outcome;
@@ -96,13 +92,19 @@ async function open(request: OpenRequest, parts: InboundParts): Promise<OpenOutc
   }
 }
 
-/** In memory or in spools, whose outcomes are the same (smime/layers.ts has the rules for both). */
-async function openAny(
+/** In memory or in spools, whose outcomes are the same (smime/layers.ts has the rules for both). What it gives is to be discarded. */
+export async function openOriginal(
   message: OctetSource,
   keys: ReaderKeys,
-  { memoryOctets = limits.view.memoryOctets, spool = encryptedSpool() }: InboundParts,
-  context: OpeningContext,
+  parts: InboundParts,
+  at: Date,
 ): Promise<StreamOpening> {
+  const { intermediates: pool, revocation, subjectEmailAddress = false } = parts;
+  const { memoryOctets = limits.view.memoryOctets, spool = encryptedSpool() } = parts;
+  const context: OpeningContext = {
+    ...{ at, anchors: signingAnchors(parts.anchors), pool, subjectEmailAddress },
+    ...(revocation === undefined ? {} : { revocation: revocation.checker }),
+  };
   if (message.length > memoryOctets) return openMessageStream(message, keys, context, spool);
   const opening = await openMessage(await collectFrom(message), keys, context);
   return { ...opening, entity: bufferSource(opening.entity), discard: async () => undefined };
@@ -123,27 +125,32 @@ async function judged(
     return { kind: 'unavailable', key: true, publicText: unseen };
   }
   const from = signedFrom(opening);
-  const { anchors } = parts;
-  if (from !== null) {
-    // What is believed of a signature need not be believed of what mail is encrypted to.
-    const vouches = (path: readonly Certificate[]) => {
-      if (!(anchors instanceof TrustAnchors)) return true;
-      const believed = anchors.for('encryption', from);
-      return (
-        path.slice(-1).every((anchor) => believed.has(anchor)) && !path.some((one) => believed.bars(one))
-      );
-    };
-    const judging = { at, revocation: failure, vouches };
-    await harvestSigners(from, opening.report, judging, parts.directory, parts.log);
-  }
+  if (from !== null) await harvestFrom(from, opening, parts, at);
   const decisions = await decisionsAbout(opening.report, parts.decisions);
   const outcome = outcomeOf(opening, { revocation: failure, decisions });
   if (outcome.kind !== 'opened') await opening.discard();
   return outcome;
 }
 
+/** @param from as `signedFrom` gives it */
+export async function harvestFrom(
+  from: string,
+  { report }: Pick<StreamOpening, 'report'>,
+  { anchors, revocation, directory, log }: InboundParts,
+  at: Date,
+): Promise<void> {
+  // What is believed of a signature need not be believed of what mail is encrypted to.
+  const vouches = (path: readonly Certificate[]) => {
+    if (!(anchors instanceof TrustAnchors)) return true;
+    const believed = anchors.for('encryption', from);
+    return path.slice(-1).every((anchor) => believed.has(anchor)) && !path.some((one) => believed.bars(one));
+  };
+  const judging = { at, revocation: revocation?.failure ?? 'soft', vouches };
+  await harvestSigners(from, report, judging, directory, log);
+}
+
 /** The one From address that the signatures were judged by, where there are any to learn from. */
-function signedFrom({ from, report }: StreamOpening): string | null {
+export function signedFrom({ from, report }: StreamOpening): string | null {
   return report.layers.some(({ kind }) => kind === 'signed') ? oneAddress(from) : null;
 }
 

@@ -102,6 +102,17 @@ export type OpenRequest = {
   withoutKeys?: true;
 };
 
+/** Correspondents' certificates from mail that clients store, as imap-proxy sees it. */
+export interface HarvestStory {
+  /**
+   * Whether there is something to learn; null: there is not. Throws SealgateError where something is away for now; whatever a message
+   * contains is no error.
+   *
+   * @param octets as the client has sent them, whole. Read several times, never after the answer
+   */
+  verify(principal: Principal, octets: OctetSource): Promise<{ harvest(): Promise<void> } | null>;
+}
+
 /** How long a reader waits for keys whose PIN a person types. */
 export type Patience = {
   /** Aborted: not waited for any longer; what a key process has begun it ends by itself. */

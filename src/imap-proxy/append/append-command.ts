@@ -19,6 +19,8 @@ const FLAGS = ' \\([^()"{}\\r\\n\\0]*\\)';
 const DATE = ' "[0-9A-Za-z :+-]{1,40}"';
 const MESSAGE = '(UTF8 \\()?~?\\{[0-9]{1,10}\\+?\\}';
 
+/** Behind the mailbox's name, or behind another message. */
+const BEHIND_LITERAL = new RegExp(`^\\)?(?:${FLAGS})?(?:${DATE})? ${MESSAGE}$`, 'i');
 const NUMBER = '[1-9][0-9]{0,9} |\\* ';
 const APPEND = new RegExp(`^((${QUOTED}|${ATOM})(?:${FLAGS})?(?:${DATE})?) ${MESSAGE}$`, 'i');
 const REPLACE = new RegExp(`^((?:${NUMBER})(${QUOTED}|${ATOM})(?:${FLAGS})?(?:${DATE})?) ${MESSAGE}$`, 'i');
@@ -38,6 +40,36 @@ export function mailboxFollows(argument: string, verb: 'append' | 'replace'): { 
     verb === 'append' ? /^()\{[0-9]{1,10}\+?\}$/ : /^((?:[1-9][0-9]{0,9}|\*) )\{[0-9]{1,10}\+?\}$/
   ).exec(argument);
   return found === null ? null : { before: found[1] ?? '' };
+}
+
+/**
+ * Which literals of a command are whole messages, told line by line: those of MULTIAPPEND (RFC 3502 §6.3.11) are, those of CATENATE
+ * (RFC 4469) and of what is in no grammar are not, nor is anything behind them.
+ */
+export class MessageLiterals {
+  #at: 'beginning' | 'behind-literal' | 'lost' = 'beginning';
+  readonly #verb: 'append' | 'replace';
+
+  constructor(verb: 'append' | 'replace') {
+    this.#verb = verb;
+  }
+
+  /**
+   * What the literal is that this piece announces.
+   *
+   * @param text of the first line, its argument; of others, all of it; latin1, without the line end
+   */
+  next(text: string): 'message' | 'other' | 'lost' {
+    const at = this.#at;
+    this.#at = 'behind-literal';
+    if (at === 'beginning') {
+      if (readAppendCommand(text, this.#verb) !== null) return 'message';
+      if (mailboxFollows(text, this.#verb) !== null) return 'other';
+    }
+    if (at === 'behind-literal' && BEHIND_LITERAL.test(text)) return 'message';
+    this.#at = 'lost';
+    return 'lost';
+  }
 }
 
 /** RFC 4469: a message made of others, by the mail server, which has only the encrypted ones. */

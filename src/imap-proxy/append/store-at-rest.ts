@@ -13,6 +13,7 @@ import { Pending, type TaggedReply } from '../pending.ts';
 import type { Exchange } from '../session.ts';
 import { publicLine } from '../tagged-reply.ts';
 import { type AppendCommand, appendUid } from './append-command.ts';
+import type { KeptAside } from './kept-aside.ts';
 import { largestAtRest } from './largest-at-rest.ts';
 import { readMailboxName } from './mailbox-name.ts';
 import type { Storing } from './storing.ts';
@@ -26,6 +27,8 @@ export type StoreRequest = {
   name: string;
   command: AppendCommand;
   subject: 'keep' | 'protect';
+  /** Gets what passes of a signed message; null: nobody learns from it. */
+  kept: KeptAside | null;
 };
 
 /**
@@ -39,12 +42,24 @@ export async function storeAtRest(
   storing: Storing,
   request: StoreRequest,
 ): Promise<AfterCommand> {
+  try {
+    return await takeAndStore(context, storing, request);
+  } finally {
+    request.kept?.end();
+  }
+}
+
+async function takeAndStore(
+  context: CommandContext,
+  storing: Storing,
+  request: StoreRequest,
+): Promise<AfterCommand> {
   const { exchange, refuse } = context;
   const { event, literal, tag, command } = request;
   const { marks, principal, story } = storing.messages;
   if (literal.size > largestAtRest(limits.messageOctets))
     return refuse(event, tag, 'NO', '[TOOBIG] Too large');
-  const taken = await takeMessage(exchange, literal, marks);
+  const taken = await takeMessage(exchange, literal, marks, request.kept);
   if ('refused' in taken) return refuse(await lineAfter(context), tag, 'NO', publicLine(taken.refused));
   const { mark, octets } = taken;
   try {
@@ -95,13 +110,14 @@ async function sayRefused(
  */
 async function handOver(
   exchange: Exchange,
-  { tag, name, command }: StoreRequest,
+  { tag, name, command, kept }: StoreRequest,
   message: { length: number; octets: OctetStream },
 ): Promise<{ answered: Promise<TaggedReply> } | null> {
   const { upstream, log, session } = exchange.parts;
   const pending = new Pending(tag, 'client', null, false);
   pending.mailbox = command.mailbox.toString('latin1');
   exchange.add(pending);
+  kept?.awaits(pending.done);
   const accepted = pending.continuation(false);
   const intro = command.utf8 ? 'UTF8 (~' : '';
   const line = `${tag} ${name} ${command.before} ${intro}{${message.length}}\r\n`;

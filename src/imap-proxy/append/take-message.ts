@@ -7,6 +7,7 @@ import { clientClosed, clientProtocol } from '../commands/command-context.ts';
 import type { FramerEvent, LiteralSize } from '../framer.ts';
 import { HeaderPeek } from '../header-peek.ts';
 import type { Exchange } from '../session.ts';
+import type { KeptAside } from './kept-aside.ts';
 
 /** A message as its client has sent it; in an encrypted spool, the caller's to discard. */
 export type TakenMessage = { mark: AtRestMark; octets: SpooledOctets };
@@ -26,14 +27,17 @@ export async function takeMessage(
   exchange: Exchange,
   { size, nonSync }: LiteralSize,
   marks: AtRestMarks,
+  kept: KeptAside | null,
 ): Promise<TakenMessage | NotTaken> {
   if (!nonSync) await exchange.say('+ Go on\r\n');
   const { spool, views } = exchange.parts;
+  kept?.message(size);
   const taking = new Taking(spool.begin(), marks, new HeaderCleaner(views.names));
   try {
     for (let left = size; left > 0; ) {
       const { octets, remaining } = await nextOfLiteral(exchange);
       left = remaining;
+      kept?.push(octets);
       await taking.push(octets, left === 0);
     }
   } catch (error) {

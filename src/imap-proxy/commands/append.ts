@@ -1,5 +1,6 @@
 import { limits } from '../../limits.ts';
 import { isCatenate, mailboxFollows, readAppendCommand } from '../append/append-command.ts';
+import { KeptAside } from '../append/kept-aside.ts';
 import { quotedMailboxName } from '../append/mailbox-name.ts';
 import { storeAtRest } from '../append/store-at-rest.ts';
 import type { CommandStart } from '../client-command.ts';
@@ -40,7 +41,7 @@ async function store(
   if (storing?.encrypts !== true) {
     // What APPENDUID says is told for that mailbox; of one in a literal it is not told.
     const mailbox = told?.isActive === true ? readAppendCommand(start.argument, verb)?.mailbox : null;
-    return verbatim(context, event, tag, mailbox ?? null);
+    return verbatim(context, event, { start, verb, mailbox: mailbox ?? null });
   }
   const named = await withNameAtHand(context, event, start, verb);
   if (named === null) return refuse(event, tag, 'BAD', 'The name of the mailbox is missing or too long');
@@ -48,7 +49,8 @@ async function store(
   if (command === null)
     return refuse(named.event, tag, 'BAD', 'This form of the command is not supported here');
   const { literal } = named.event;
-  if (literal === null) return verbatim(context, named.event, tag, command.mailbox);
+  const asItIs = { start: named.start, verb, mailbox: command.mailbox };
+  if (literal === null) return verbatim(context, named.event, asItIs);
   let isRenumbered = false;
   const renumbered = (): void => {
     isRenumbered = true;
@@ -62,7 +64,7 @@ async function store(
     return refuse(named.event, tag, 'NO', '[UNAVAILABLE] Message numbers have changed. Try again.');
   switch (decision.kind) {
     case 'verbatim':
-      return verbatim(context, named.event, tag, command.mailbox);
+      return verbatim(context, named.event, asItIs);
     case 'depends':
       return refuse(named.event, tag, 'NO', decision.isThere ? untold(decision.on) : NOT_THERE);
     case 'at-rest':
@@ -70,21 +72,33 @@ async function store(
       if (literal.size === 0) return refuse(named.event, tag, 'NO', 'There is no message');
       return storeAtRest(context, storing, {
         ...{ event: named.event, tag, name: start.name, command, subject: decision.subject },
-        literal,
+        ...{ literal, kept: keptAside(context, named.start, verb) },
       });
   }
 }
 
 async function verbatim(
-  { forward }: CommandContext,
+  context: CommandContext,
   event: LineEvent,
-  tag: string,
-  mailbox: Buffer | null,
+  { start, verb, mailbox }: { start: CommandStart; verb: 'append' | 'replace'; mailbox: Buffer | null },
 ): Promise<AfterCommand> {
-  const pending = new Pending(tag, 'client', null, false);
+  const pending = new Pending(start.tag, 'client', null, false);
   pending.mailbox = mailbox?.toString('latin1') ?? '';
-  await forward(event, pending, APPEND_LIMIT);
+  const kept = event.literal === null ? null : keptAside(context, start, verb);
+  kept?.awaits(pending.done);
+  pending.literals = kept;
+  await context.forward(event, pending, APPEND_LIMIT);
   return 'goes-on';
+}
+
+/** null: nothing is learned from what clients store. */
+function keptAside(
+  { exchange }: CommandContext,
+  { argument }: CommandStart,
+  verb: 'append' | 'replace',
+): KeptAside | null {
+  const { keeping } = exchange.parts;
+  return keeping === null ? null : new KeptAside(keeping, verb, argument);
 }
 
 /** RFC 9051 §6.3.12: a client that makes it tries again. */

@@ -181,6 +181,7 @@ function partsOf(client: Socket, upstream: Socket, story: InboundStory): Session
       storing: null,
       foreign: null,
       refreshing: null,
+      keeping: null,
       told: null,
     },
     client: new Wire(client, 'client', limits.imap.clientLineOctets),
