@@ -215,7 +215,7 @@ describe('nothing is learned from', () => {
   });
 
   test('a message of which the connection breaks: its room is free again', async () => {
-    const octets = mail(CLEAR, 'cut', 3_900);
+    const octets = mail(CLEAR, 'cut', BOUNDS.messageOctets);
     for (let round = 0; round < 5; round++) {
       client.send(`a APPEND Sent {${octets.length}+}\r\n${octets.slice(0, 3_000)}`);
       await server.until(/\}\r\n[\s\S]{3000}/);
@@ -234,6 +234,28 @@ describe('nothing is learned from', () => {
     await stores(
       `c APPEND {4+}\r\nSent CATENATE (URL {1+}\r\n1 TEXT {${octets.length}+}\r\n${octets}) {${octets.length}+}\r\n${octets}`,
     );
+    expect(await learnedBefore()).toEqual([]);
+  });
+
+  test('a whole message before pieces of another one', async () => {
+    const octets = mail(CLEAR, 'whole');
+    const literal = `{${octets.length}+}\r\n${octets}`;
+    await stores(`a APPEND Sent ${literal} CATENATE (TEXT ${literal})`);
+    expect(await learnedBefore()).toEqual([]);
+  });
+
+  test('what is refused before it is encrypted (at-rest): its room is free again', async () => {
+    await proxy.close();
+    const atRest = toyAtRest();
+    atRest.refusal = { kind: 'refused', code: 'x', duration: 'temporary', publicText: 'Insert the card.' };
+    const storing = { rules: RULES, story: atRest, mailboxes: toyMailboxes() };
+    proxy = await startTestProxy(upstream.port, { harvesting, storing });
+    ({ client, server } = await loggedIn(upstream, proxy.port));
+    const octets = mail(CLEAR, 'refused', BOUNDS.messageOctets);
+    for (const tag of ['a', 'b', 'c']) {
+      client.send(`${tag} APPEND Safe {${octets.length}+}\r\n${octets}\r\n`);
+      await client.until(new RegExp(`${tag} NO [^\\r\\n]*\\r\\n`));
+    }
     expect(await learnedBefore()).toEqual([]);
   });
 

@@ -112,10 +112,9 @@ class PassingMessage {
     return this.#copy(octets);
   }
 
-  /** null: it is not, or not signed. */
+  /** Of what has come to its end; null: it is not signed, or there was no room. */
   whole(): Kept | null {
-    if (this.#room === null || this.#filled < this.#size) return null;
-    return { octets: this.#octets, room: this.#room };
+    return this.#room === null ? null : { octets: this.#octets, room: this.#room };
   }
 
   abandon(): void {
