@@ -2,12 +2,13 @@ import { readMessage } from '../mail/entity-tree.ts';
 import type { Message } from '../mail/message.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
 import type { OutboundFacts, UpstreamFacts } from '../policy/facts.ts';
+import { mayEncrypt } from '../policy/may-encrypt.ts';
 import { type AlgorithmSettings, cautiousAlgorithms } from '../smime/algorithm-choice.ts';
 import { type AddressAlgorithms, algorithmsFor } from './address-algorithms.ts';
 import { clientProtection } from './client-protection.ts';
 import { groupFacts } from './group-facts.ts';
 import { messageFacts } from './message-facts.ts';
-import { needsCertificates, type OutboundPolicy, originFacts, recipientGroups } from './outbound-policy.ts';
+import { type OutboundPolicy, originFacts, recipientGroups } from './outbound-policy.ts';
 import type { Clock, Keyring, RevocationUse, Submission } from './ports.ts';
 import type { Findings } from './protect.ts';
 import { addressOf, distinct, type RecipientLookups } from './recipient-certificates.ts';
@@ -63,9 +64,15 @@ export async function judgeSubmission(
     from === null ? NO_GROUPS : groupFacts(policy, 'sender', from),
     Promise.all(recipients.map((recipient) => recipientGroups(policy, addressOf(recipient)))),
   ]);
-  const isNeeded = (address: string) => needsCertificates(origin, address, policy);
+  // By the very groups that the rules will be asked with: what is known of them may change any moment.
+  const needed = new Set(
+    recipients
+      .map((recipient, index) => ({ address: addressOf(recipient), ...(groups[index] ?? { groups: [] }) }))
+      .filter((recipient) => mayEncrypt(originated, recipient, policy.rules))
+      .map(({ address }) => address),
+  );
   const [certificates, signing] = await Promise.all([
-    lookups.settle(origin, recipients, at, (_, address) => isNeeded(address)),
+    lookups.settle(origin, recipients, at, (_, address) => needed.has(address)),
     findSigningKey(keyring, principal, from, mail, revocation?.standing),
   ]);
   const shown = visibleRecipients(message.root.fields);

@@ -1,9 +1,10 @@
 import type { Log } from '../log/log.ts';
 import { decideForRecipients } from '../policy/decide-for-recipient.ts';
 import { refusalBySender } from '../policy/decide-outbound.ts';
+import { mayEncrypt } from '../policy/may-encrypt.ts';
 import { recordMail } from '../policy/recorded-mail.ts';
 import type { JudgedSubmission } from './judge-submission.ts';
-import { needsCertificates, type OutboundPolicy } from './outbound-policy.ts';
+import type { OutboundPolicy } from './outbound-policy.ts';
 import type { DecisionRecords, Submission } from './ports.ts';
 
 /**
@@ -11,7 +12,7 @@ import type { DecisionRecords, Submission } from './ports.ts';
  * written the mail goes all the same. Mail in somebody else's name is refused whatever the rules say, so it is not kept.
  */
 export function recordDecision(
-  { id, origin }: Submission,
+  { id }: Submission,
   { facts }: JudgedSubmission,
   policy: OutboundPolicy,
   records: DecisionRecords,
@@ -21,8 +22,14 @@ export function recordDecision(
   if (from === null || refusalBySender(facts) !== null) return;
   const known = { ...facts, from };
   const decisions = decideForRecipients(known, policy.rules);
-  const lookedFor = (address: string) => needsCertificates(origin, address, policy);
-  const record = JSON.stringify(recordMail(known, policy.rules, decisions, lookedFor));
+  const lookedFor = new Set(
+    facts.recipients
+      .filter((recipient) => mayEncrypt(facts, recipient, policy.rules))
+      .map(({ address }) => address),
+  );
+  const record = JSON.stringify(
+    recordMail(known, policy.rules, decisions, (address) => lookedFor.has(address)),
+  );
   records.record(id, record).catch((error: unknown) => {
     log.write({ event: 'policy.decision-not-recorded', level: 'warn', mail: id, reason: String(error) });
   });

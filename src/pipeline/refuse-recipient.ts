@@ -31,13 +31,14 @@ async function judge(
   policy: OutboundPolicy,
   clock: Clock,
 ): Promise<Reply | null> {
-  const certificates = await lookups.known(origin, recipient, clock());
   const address = addressOf(recipient);
-  const refusal = decideAtRecipient(
-    await originFacts(origin, policy),
-    { address, certificates, ...(await recipientGroups(policy, address)) },
-    policy.rules,
-  );
+  // First, since it depends on them whose certificates are looked at.
+  const [originated, groups] = await Promise.all([
+    originFacts(origin, policy),
+    recipientGroups(policy, address),
+  ]);
+  const certificates = await lookups.known(origin, recipient, clock());
+  const refusal = decideAtRecipient(originated, { address, certificates, ...groups }, policy.rules);
   return refusal === null ? null : refusalAtRecipient(refusal);
 }
 

@@ -112,6 +112,17 @@ describe('a group that a directory knows', () => {
     expect(asked).toEqual([]);
   });
 
+  it('counts as it was said, though somebody hears otherwise meanwhile', async () => {
+    desk.directory.knows(desk.person('bob'));
+    const memberships: Memberships = { known: () => false, ask: async () => true };
+    const rules = [
+      rule({ name: 'it', when: { ...ALWAYS, recipientGroup: ['other'] }, encrypt: 'if-possible' }),
+      rule({ name: 'rest', sign: 'never', encrypt: 'never' }),
+    ];
+    await desk.send(rules, PDF, { groups, memberships });
+    expect(desk.log.named('mail.protected').at(-1)).toMatchObject({ rule: 'it', encrypted: true });
+  });
+
   it('is nobody knows whose, where nobody can be asked', async () => {
     expect(await decided({ recipientGroup: ['other'] }, null)).toMatch(/^4\.3\.0 /);
   });
