@@ -1,11 +1,11 @@
 import type { MessageClass } from '../mail-view/message-class.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
+import { Observations } from '../reading/observations.ts';
 import { type GatheredResponse, ToldResponses } from './epoch/told-responses.ts';
 import { FetchItems } from './fetch-plan.ts';
 import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
 import { type Injected, InjectedFetch } from './injected-fetch.ts';
-import { Observations } from './observations.ts';
 import type { PassedMessage } from './passed-message.ts';
 import { Pending, type TaggedReply } from './pending.ts';
 import { upstreamProtocol } from './protocol-error.ts';
@@ -15,6 +15,9 @@ import { ShortWays } from './short-ways.ts';
 import { StatusResponses } from './status-responses.ts';
 import type { Wire } from './wire.ts';
 import { sendWritten, type Written } from './written-command.ts';
+
+/** Of messages that wait to be looked at, which are in memory. */
+const OBSERVED_OCTETS = 1024 * 1024;
 
 type LineEvent = Extract<FramerEvent, { type: 'line' }>;
 
@@ -73,7 +76,7 @@ export class UpstreamSide {
     this.#told = new ToldResponses(exchange);
     this.#status = new StatusResponses(exchange, (command, wanted) => this.ask(command, wanted));
     this.#items = new FetchItems(views.names, () => views.listing);
-    this.#observations = new Observations((octets) => views.observe(bufferSource(octets)));
+    this.#observations = new Observations((octets) => views.observe(octets), OBSERVED_OCTETS);
     this.#relayContext = {
       views,
       places: exchange.places,
@@ -84,7 +87,7 @@ export class UpstreamSide {
       inBackground: (work) => exchange.inBackground(work),
       fetchOf: (msn, uid) => exchange.fetchOf(msn, uid),
       uids: this.uids,
-      observe: (each) => this.#observations.add(each),
+      observe: (each) => this.#observations.add(bufferSource(each)),
     };
     this.#shortWays = new ShortWays(this.#relayContext);
   }

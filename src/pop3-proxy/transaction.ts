@@ -2,6 +2,7 @@ import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
 import type { OctetSource } from '../octets/source.ts';
+import { Observations } from '../reading/observations.ts';
 import type { ReaderViews } from '../reading/reader-views.ts';
 import type { Withheld } from '../reading/withheld.ts';
 import type { UpstreamCapabilities } from './capability.ts';
@@ -15,6 +16,9 @@ import type { StatusLine } from './reply-scanner.ts';
 import { cleanStatus, refusal } from './reply-text.ts';
 import type { Exchange, TransactionContext, TransactionSettings } from './transaction-context.ts';
 import { UpstreamSide, unasked } from './upstream-side.ts';
+
+/** Of messages that wait to be looked at, which are in spools. */
+const OBSERVED_OCTETS = 16 * 1024 * 1024;
 
 /** What the TRANSACTION state begins with, after login. */
 export type TransactionParts = TransactionSettings & {
@@ -46,10 +50,11 @@ export class Transaction implements TransactionContext {
   /** The client asks in vain and does not listen. */
   #over = false;
   #ended = false;
-  #observing = false;
+  readonly #observations: Observations;
 
   constructor(parts: TransactionParts) {
     this.parts = parts;
+    this.#observations = new Observations((octets) => this.#look(octets), OBSERVED_OCTETS);
     this.maildrop = new Maildrop(parts.asStored, parts.epoch);
     this.upstream = new UpstreamSide(parts.replies, parts.capabilities.list.has('PIPELINING'));
   }
@@ -125,17 +130,18 @@ export class Transaction implements TransactionContext {
   }
 
   observe(octets: OctetSource, discard: () => Promise<void>): void {
-    // One message at a time and none in reserve: learning a certificate can wait for the next mail.
-    const looked = this.#observing ? Promise.resolve() : this.#observe(octets);
-    looked.finally(discard).catch((error: unknown) => this.#defect(error));
+    this.#observations.add(octets, () => this.#orDefect(discard()));
   }
 
-  async #observe(octets: OctetSource): Promise<void> {
-    this.#observing = true;
+  #look(octets: OctetSource): Promise<void> {
+    return this.#orDefect(this.views.observe(octets));
+  }
+
+  async #orDefect(work: Promise<void>): Promise<void> {
     try {
-      await this.views.observe(octets);
-    } finally {
-      this.#observing = false;
+      await work;
+    } catch (error) {
+      this.#defect(error);
     }
   }
 

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { toyEncrypted } from '../imap-proxy/support/toy-story.ts';
 import { Conversation } from './support/conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
@@ -279,6 +279,21 @@ test('what a clear signature teaches is learnt, after the client was served', as
   expect(await client.fetch('RETR 4')).toEqual(CLEAR_SIGNED);
   await client.ask('NOOP');
   expect(proxy.control.observed).toBe(1);
+});
+
+test('so is that of each message that is fetched in one go, though the client has left before', async () => {
+  const { client, proxy } = await serve();
+  proxy.control.mode = 'waits';
+  client.send('RETR 4\r\nRETR 4\r\nRETR 4\r\nQUIT\r\n');
+  for (let i = 0; i < 3; i++) {
+    expect(await client.line()).toMatch(/^\+OK/);
+    expect(await client.message()).toEqual(CLEAR_SIGNED);
+  }
+  expect(await client.line()).toMatch(/^\+OK/);
+  await proxy.control.waitFor(1);
+  expect(proxy.control.observed).toBe(0);
+  proxy.control.typed();
+  await vi.waitFor(() => expect(proxy.control.observed).toBe(3));
 });
 
 test('two messages with one unique id: neither is taken for the other', async () => {

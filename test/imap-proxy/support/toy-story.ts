@@ -45,6 +45,7 @@ export function toyStory(control: ToyControl): InboundStory {
     async open(request: OpenRequest): Promise<OpenOutcome> {
       const text = (await collect(request.octets.read())).toString('latin1');
       if (/^content-type: *multipart\/signed/im.test(text)) {
+        if (control.mode === 'waits') await somebody(control, undefined);
         control.observed++;
         return { kind: 'as-is', report: null };
       }
