@@ -1,6 +1,6 @@
 import type { Log } from '../../log/log.ts';
 import type { GroupQuestion, GroupSubject, Memberships } from '../../pipeline/ports.ts';
-import { addressKey } from '../address-key.ts';
+import { type AddressKey, addressKey } from '../address-key.ts';
 import { remember } from '../parsed-certificates.ts';
 import { AskedSource } from '../remote/asked-source.ts';
 import type { GroupSource, MemberQuestion } from './group-source.ts';
@@ -72,8 +72,8 @@ export class LdapMemberships implements Memberships {
     if (subject.kind === 'login') {
       return { key, source, question: { kind: 'login', filter, login: subject.text } };
     }
-    const address = addressKey(subject.text);
-    if (address === null || !source.source.covers(address)) return false;
+    const address = addressKey(subject.text) ?? asWritten(subject.text);
+    if (!source.source.covers(address)) return false;
     return { key, source, question: { kind: 'address', filter, address } };
   }
 
@@ -105,4 +105,10 @@ export class LdapMemberships implements Memberships {
         : { event: 'directory.source-away', level: 'warn', source: name, reason: openedBy },
     );
   }
+}
+
+/** No certificate can name such an address (`carol@my_host`), but mail is sent there: a rule for the group counts for it too. */
+function asWritten(text: string): AddressKey {
+  const at = text.lastIndexOf('@');
+  return { exact: text, folded: text.toLowerCase(), domain: text.slice(at + 1).toLowerCase() };
 }

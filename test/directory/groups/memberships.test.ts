@@ -18,6 +18,7 @@ const person = (name: string, ...lines: readonly string[]): LdapEntry => ({
 const ENTRIES = [
   person('Alice', 'mail: alice@example.org', 'employeeType: board'),
   person('Bob', 'mail: bob@example.org', 'employeeType: staff'),
+  person('Carol', 'mail: carol@my_host.example.org', 'employeeType: board'),
   ...Array.from({ length: 25 }, (_, i) =>
     person(`Many${i}`, 'mail: many@example.org', 'employeeType: board'),
   ),
@@ -72,6 +73,9 @@ describe('who is in a group', () => {
     [address('Alice@EXAMPLE.org'), true],
     [address('bob@example.org'), false],
     [address('nobody@example.org'), false],
+    // Names that no certificate can have, and to which mail is sent all the same.
+    [address('carol@my_host.example.org'), true],
+    [address('*@my_host.example.org'), false],
     [login('alice'), true],
     [login('bob'), false],
     // What means something in a filter means nothing in an address or a login.
