@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
-import type { Courier, DeliveryOutcome } from '../queue/ports.ts';
+import type { Courier, DeliveryOutcome, Way } from '../queue/ports.ts';
 import { type Archive, loginFor } from './archive.ts';
 import { ImapSession } from './session.ts';
 
@@ -13,9 +13,9 @@ type Outcome = { kind: 'delivered' } | { kind: 'later' | 'failed'; because: stri
 /** One that waits for the next message, of this login in this archive. */
 type Idle = { place: string; session: ImapSession; mails: number; timer: NodeJS.Timeout };
 
-/** So long nobody calls a server for a login again that could not be reached for it, or that refused it. */
+/** So long nobody calls an archive again that could not be used, or for a login that it has refused. */
 const AWAY_MS = 30_000;
-/** Of logins that are remembered so. */
+/** That are remembered so. */
 const AWAY_PLACES = 1_000;
 
 export type ArchiveCourierParts = {
@@ -44,6 +44,12 @@ export class ArchiveCourier implements Courier {
     this.#archives = new Map(archives.map((archive) => [archive.name, archive]));
     this.#clock = clock;
     this.#log = log;
+  }
+
+  /** Of its logins one may still be refused. */
+  away(way: Way): string | null {
+    if (way.kind !== 'append') return null;
+    return this.#archives.has(way.archive) ? this.#awayFrom(way.archive) : gone(way.archive);
   }
 
   async deliver(mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
@@ -89,7 +95,7 @@ export class ArchiveCourier implements Courier {
     if (way.kind !== 'append') throw new Error('this way leads to no archive');
     const archive = this.#archives.get(way.archive);
     if (archive === undefined) {
-      return { kind: 'later', because: `there is no archive ${way.archive} in the configuration any more` };
+      return { kind: 'later', because: gone(way.archive) };
     }
     if (requireTls !== 'no' && archive.server.options.tls === 'none') {
       const because = `it may leave by TLS only, and the archive ${archive.name} is called without`;
@@ -109,6 +115,9 @@ export class ArchiveCourier implements Courier {
         uid: appended.uid ?? '-',
       });
       return { kind: 'delivered' };
+    } catch (error) {
+      this.#isAway(archive.name, error);
+      throw error;
     } finally {
       this.#used.delete(session);
       this.#putBack({ place, session, mails: mails + 1 });
@@ -150,27 +159,43 @@ export class ArchiveCourier implements Courier {
 
   /** @throws SealgateError `upstream.*` (temporary) */
   async #connect(
-    { server, password }: Archive,
+    { name, server, login: template, password }: Archive,
     login: string,
     place: string,
   ): Promise<{ session: ImapSession; mails: number }> {
     if (this.#closed) throw unusable('the gateway is being stopped');
-    const now = this.#clock().getTime();
-    const away = this.#away.get(place);
-    // A clock that was set back makes no long wait.
-    if (away !== undefined && Math.abs(now - away.since) < AWAY_MS) throw unusable(away.because);
-    this.#away.delete(place);
+    const away = this.#awayFrom(name) ?? this.#awayFrom(place);
+    if (away !== null) throw unusable(away);
     try {
       const session = await ImapSession.open(server, { login, password }, this.#closing.signal);
       return { session, mails: 0 };
     } catch (error) {
-      if (error instanceof SealgateError && !this.#closed) {
-        if (this.#away.size >= AWAY_PLACES) this.#away.clear();
-        this.#away.set(place, { since: now, because: error.reason ?? error.publicText });
-      }
+      // Of several logins one may be refused, and the others not.
+      const isOfLogin =
+        error instanceof SealgateError && error.code === 'upstream.refused' && login !== template;
+      this.#isAway(isOfLogin ? place : name, error);
       throw error;
     }
   }
+
+  /** @param whom an archive by its name, or a login there by its place */
+  #awayFrom(whom: string): string | null {
+    const away = this.#away.get(whom);
+    // A clock that was set back makes no long wait.
+    if (away !== undefined && Math.abs(this.#clock().getTime() - away.since) < AWAY_MS) return away.because;
+    this.#away.delete(whom);
+    return null;
+  }
+
+  #isAway(whom: string, error: unknown): void {
+    if (!(error instanceof SealgateError) || this.#closed) return;
+    if (this.#away.size >= AWAY_PLACES) this.#away.clear();
+    this.#away.set(whom, { since: this.#clock().getTime(), because: error.reason ?? error.publicText });
+  }
+}
+
+function gone(archive: string): string {
+  return `there is no archive ${archive} in the configuration any more`;
 }
 
 function unusable(reason: string): SealgateError {

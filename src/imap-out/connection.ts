@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { type MailServer, type MailServerFailure, mailServerFailure } from '../connections/mail-server.ts';
 import { limits } from '../limits.ts';
-import type { Response } from './response.ts';
+import { type Response, said } from './response.ts';
 import { ResponseReader } from './response-reader.ts';
 
 /** Octets of a message that are written at a time. */
@@ -9,6 +9,9 @@ const BLOCK = 256 * 1024;
 
 /** Responses that may wait to be looked at; a server that says more unasked is of no use. */
 const WAITING = 1_000;
+
+/** How long a server may take to close after the goodbye. */
+const FAREWELL_MS = 2_000;
 
 /**
  * A connection to a mail server: responses one after the other, and octets that leave whole or end it.
@@ -49,7 +52,7 @@ export class ImapConnection {
     const response = await this.#wait(timeoutMs, 'it did not answer in time', () => this.#responses.shift());
     if (response.kind === 'status' && response.status === 'BYE') {
       this.destroy();
-      throw this.failed('upstream.refused', `it said BYE ${response.text}`);
+      throw this.failed('upstream.refused', `it said BYE ${said(response.text)}`);
     }
     return response;
   }
@@ -90,12 +93,14 @@ export class ImapConnection {
   end(): void {
     if (this.#lost !== null) return;
     this.#socket.end();
-    this.#socket.setTimeout(2_000, () => this.#socket.destroy());
+    // Whoever talks on after the goodbye is not listened to.
+    const patience = setTimeout(() => this.#socket.destroy(), FAREWELL_MS);
+    this.#socket.once('close', () => clearTimeout(patience));
     this.#lose('the session is over', false);
   }
 
-  destroy(): void {
-    this.#lose('the connection was given up');
+  destroy(reason = 'the connection was given up'): void {
+    this.#lose(reason);
   }
 
   /** An error about this server; `reason` is for the log. */

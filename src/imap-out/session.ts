@@ -23,6 +23,9 @@ export type Appended =
   /** `final`: this message will never be taken. `because`: a clause for people. */
   | { kind: 'refused'; final: boolean; because: string };
 
+/** A command takes no longer than so many times the wait for one response: a server that says something each time does not hold it for days. */
+const WAITS = 6;
+
 /** The server's answer to a command. */
 type Verdict = Extract<Response, { kind: 'status' }>;
 
@@ -154,10 +157,20 @@ export class ImapSession {
   }
 
   /** @returns the tagged response; what is said besides is looked through for capabilities */
-  async #command(
-    [first = Buffer.alloc(0), ...further]: Command,
-    timeoutMs: number = limits.imapOut.commandTimeoutMs,
-  ): Promise<Verdict> {
+  async #command(command: Command, timeoutMs: number = limits.imapOut.commandTimeoutMs): Promise<Verdict> {
+    const connection = this.#connection;
+    const patience = setTimeout(
+      () => connection.destroy('it took too long over one command'),
+      WAITS * timeoutMs,
+    );
+    try {
+      return await this.#converse(command, timeoutMs);
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
+  async #converse([first = Buffer.alloc(0), ...further]: Command, timeoutMs: number): Promise<Verdict> {
     const tag = this.#nextTag();
     await this.#connection.write(Buffer.concat([Buffer.from(`${tag} `), first]));
     for (let responses = 0; responses < limits.imapOut.responses; responses++) {

@@ -210,6 +210,26 @@ describe('a courier', () => {
     expect(await courier.deliver(copy('one'))).toMatchObject([{ kind: 'delivered' }]);
   });
 
+  it('leaves an archive in peace that did not take a message, whoever sends the next one', async () => {
+    await using scripted = await scriptedServer(async (conversation) => {
+      await takeLogin(conversation);
+      await conversation.line();
+      conversation.say('* BYE busy\x1b[31m\r\n');
+    });
+    await using courier = courierOf({ ...(await archive()), server: scripted.server });
+    const { way } = copy('one');
+    expect(courier.away(way)).toBeNull();
+    const later = [{ kind: 'later', because: expect.stringMatching(/it said BYE busy\?\[31m$/) }];
+    expect(await courier.deliver(copy('one'))).toMatchObject(later);
+    expect(courier.away(way)).toMatch(/it said BYE busy/);
+    expect(await courier.deliver(copy('two', BOB.login))).toMatchObject(later);
+    expect(scripted.heard).toHaveLength(1);
+    expect(courier.away({ ...way, archive: 'gone' })).toMatch(/there is no archive gone/);
+    expect(courier.away({ kind: 'smtp' })).toBeNull();
+    now = new Date(now.getTime() + 31_000);
+    expect(courier.away(way)).toBeNull();
+  });
+
   it('that is closed does not wait for a login that is not answered', async () => {
     const asked = Promise.withResolvers<void>();
     await using scripted = await scriptedServer(async ({ say, line }) => {

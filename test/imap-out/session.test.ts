@@ -256,6 +256,51 @@ describe('a message for the mail server of an archive', () => {
     expect((await running).outcome).toMatch(/ in time\)$/);
   });
 
+  it('does not wait without end for a server that always has something else to say', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const reached = Promise.withResolvers<Conversation['say']>();
+    const running = stored(async (conversation) => {
+      await takeMessage(conversation);
+      reached.resolve(conversation.say);
+    });
+    const say = await reached.promise;
+    let ended = false;
+    void running.then(() => {
+      ended = true;
+    });
+    for (let minutes = 0; minutes < 60 && !ended; minutes++) {
+      vi.advanceTimersByTime(60_000);
+      say('* OK still here\r\n');
+      for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(ended).toBe(true);
+    expect((await running).outcome).toMatch(/(too long over one command|in time)\)$/);
+  });
+
+  it('does not hear a server out after the goodbye', async () => {
+    const saidGoodbye = Promise.withResolvers<void>();
+    const gone = Promise.withResolvers<void>();
+    await using scripted = await scriptedServer(
+      async (conversation) => {
+        await takeLogin(conversation);
+        await conversation.line();
+        saidGoodbye.resolve();
+        const talking = setInterval(() => conversation.say('* OK and another thing\r\n'), 10);
+        await conversation.line();
+        clearInterval(talking);
+        gone.resolve();
+      },
+      'none',
+      true,
+    );
+    const session = await ImapSession.open(scripted.server, ACCOUNT, new AbortController().signal);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    session.logOut();
+    await saidGoodbye.promise;
+    vi.advanceTimersByTime(2_000);
+    await gone.promise;
+  });
+
   it('shows no password in what is thrown', async () => {
     const { outcome } = await stored(async ({ say, line }) => {
       say('* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n');

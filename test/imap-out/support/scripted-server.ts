@@ -17,13 +17,15 @@ export type Conversation = {
   end(): void;
 };
 
+/** @param allowHalfOpen it goes on where the client has said its last */
 export async function scriptedServer(
   script: (conversation: Conversation, connection: number) => Promise<void>,
   tls: 'none' | 'starttls' = 'none',
+  allowHalfOpen = false,
 ): Promise<ScriptedServer> {
   const heard: string[] = [];
   const sockets = new Set<Socket>();
-  const listening = createServer((socket) => {
+  const listening = createServer({ allowHalfOpen, noDelay: true }, (socket) => {
     const connection = heard.push('') - 1;
     sockets.add(socket);
     let unread = '';
