@@ -184,7 +184,9 @@ describe('sealgate cert why', () => {
     await take(bob.certificateFile);
     const { out } = await cert('why', BOB);
     expect(out).toMatch(/^bob@partner\.example: 1 known, 1 used\./);
-    expect(out).toMatch(/encrypted to {2}yes {2}It counts as directory\. Only rules with minTrust: directory/);
+    expect(out).toMatch(
+      /encrypted to {2}yes {2}It counts as directory\. Only rules with minTrust: directory/,
+    );
     expect(out).toMatch(/next +It leads to an anchor, .*sealgate cert trust [0-9a-f]{64} --reason/);
     expect(out).toMatch(/signatures {4}yes {2}It leads to a trust anchor\./);
     expect(out).toMatch(/path +its own +.*\n.*path +anchor +/);
