@@ -167,7 +167,9 @@ async function handOver(
   });
   const outcome = await deliver(upstream, { ...variant, octets }, log);
   // Where nobody knows whether the mail left, a copy too many is better than none.
-  await (outcome.kind === 'rejected' ? copies.takenBack() : copies.left());
+  const hasNotLeft =
+    outcome.kind === 'rejected' || (outcome.kind === 'unreachable' && outcome.unsent === true);
+  await (hasNotLeft ? copies.takenBack() : copies.left());
   if (outcome.kind === 'accepted') {
     const { listener } = origin;
     log.write({

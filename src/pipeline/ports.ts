@@ -58,8 +58,8 @@ export interface HandOver {
 export type HandOverOutcome =
   | { kind: 'accepted'; reply: Reply }
   | { kind: 'rejected'; reply: Reply }
-  /** No reply to the end of data: the upstream may or may not have the message. */
-  | { kind: 'unreachable'; reason: string };
+  /** No reply to the end of data: the upstream may or may not have the message. `unsent`: it has not, since it was not sent. */
+  | { kind: 'unreachable'; reason: string; unsent?: true };
 
 /** What smtp-in says to the client at the end of data: the upstream's own reply, or ours. */
 export type SubmissionOutcome = { kind: 'accepted' | 'refused'; reply: Reply };

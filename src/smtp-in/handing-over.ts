@@ -45,14 +45,22 @@ export class HandingOver implements HandOver {
 
   async #deliver(variant: Variant): Promise<HandOverOutcome> {
     const { upstream } = this.#conversation;
-    if (this.#closed || upstream === null) return { kind: 'unreachable', reason: 'the transaction is over' };
+    if (this.#closed || upstream === null) {
+      return { kind: 'unreachable', reason: 'the transaction is over', unsent: true };
+    }
     const wanted = variant.recipients.map(rcptCommand);
     const known = new Set(this.#transaction.recipients.map(rcptCommand));
     if (wanted.length === 0 || !wanted.every((command) => known.has(command))) {
-      return this.#defect('a variant has recipients that are not those of the submission');
+      return {
+        ...this.#defect('a variant has recipients that are not those of the submission'),
+        unsent: true,
+      };
     }
     if (variant.requireTls && !upstream.secure) {
-      return this.#defect('a variant that must leave by TLS only, and the upstream has none');
+      return {
+        ...this.#defect('a variant that must leave by TLS only, and the upstream has none'),
+        unsent: true,
+      };
     }
     // RFC 8689 §2: the transaction that stands open was begun without it.
     const { requireTls } = this.upstream;
@@ -95,13 +103,14 @@ export class HandingOver implements HandOver {
     for (const answer of await Promise.all(commands)) {
       const outcome = outcomeOf(upstream, answer);
       if (outcome.kind === 'accepted') continue;
-      if (outcome.kind === 'rejected') await upstream.command('RSET');
+      if (outcome.kind === 'unreachable') return { ...outcome, unsent: true };
+      await upstream.command('RSET');
       return outcome;
     }
     return null;
   }
 
-  #defect(error: string): HandOverOutcome {
+  #defect(error: string): Extract<HandOverOutcome, { kind: 'unreachable' }> {
     this.#conversation.ports.log.write({
       event: 'gateway.defect',
       level: 'error',
@@ -113,7 +122,13 @@ export class HandingOver implements HandOver {
 }
 
 function outcomeOf(upstream: Upstream, answer: Answer): HandOverOutcome {
-  if (answer.kind === 'lost') return { kind: 'unreachable', reason: answer.reason };
+  if (answer.kind === 'lost') {
+    return {
+      kind: 'unreachable',
+      reason: answer.reason,
+      ...(answer.unsent === true ? { unsent: true } : {}),
+    };
+  }
   if (isCompleted(answer.reply)) return { kind: 'accepted', reply: answer.reply };
   if (replyClass(answer.reply) !== 'intermediate') return { kind: 'rejected', reply: answer.reply };
   upstream.abandon();

@@ -6,8 +6,8 @@ import type { Extensions } from '../smtp/extensions.ts';
 import { type Reply, summary } from '../smtp/reply.ts';
 import { ReplyReader } from '../smtp/reply-reader.ts';
 
-/** What became of a command. `lost`: no reply came, and none will. */
-export type Answer = { kind: 'reply'; reply: Reply } | { kind: 'lost'; reason: string };
+/** What became of a command. `lost`: no reply came, and none will. `unsent`: of the message that was to follow not an octet has left. */
+export type Answer = { kind: 'reply'; reply: Reply } | { kind: 'lost'; reason: string; unsent?: true };
 
 /** The upstream as a session uses it. */
 export interface Upstream {
@@ -126,11 +126,12 @@ export class SmtpClient implements Upstream {
     const parts = stuffed(octets);
     if (parts === null) throw new Error('a message with a bare CR or LF must not be sent');
     const go = await this.command('DATA', limits.smtp.upstreamDataTimeoutMs);
-    if (go.kind === 'lost' || go.reply.code >= 400) return go;
+    if (go.kind === 'lost') return { ...go, unsent: true };
+    if (go.reply.code >= 400) return go;
     if (go.reply.code !== 354) {
       // RFC 5321 §4.3.2: whoever takes a 2xx for an acceptance has sent no message.
       this.#lose('it did not ask for the message');
-      return { kind: 'lost', reason: `it answered DATA with ${summary(go.reply)}` };
+      return { kind: 'lost', reason: `it answered DATA with ${summary(go.reply)}`, unsent: true };
     }
     let length = 0;
     for (const part of parts) length += part.length;

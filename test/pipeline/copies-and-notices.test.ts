@@ -130,6 +130,14 @@ describe('copies of a mail', () => {
     expect(archives.story).toEqual(['kept 1', 'left 1']);
   });
 
+  it('are taken back where the mail server was lost before it was sent anything', async () => {
+    await send(
+      [rule(SENT)],
+      new FakeUpstream({ kind: 'unreachable', reason: 'it closed the connection', unsent: true }),
+    );
+    expect(archives.story).toEqual(['kept 1', 'taken back 1']);
+  });
+
   it('of which none can be kept hold the mail up', async () => {
     archives.trouble = away(
       'queue.spool',

@@ -135,6 +135,16 @@ test('the upstream is lost between two variants: the second is unreachable, the 
   expect(gateway?.story.outcomes.map((outcome) => outcome.kind)).toEqual(['accepted', 'unreachable']);
 });
 
+test.each<[string, NonNullable<FakeOptions['script']>, boolean]>([
+  ['before the message', { DATA: { close: true } }, true],
+  ['after the message', { END: { close: true } }, false],
+])('the upstream is lost %s: it is known whether it may have it', async (_, script, unsent) => {
+  await send((submission) => [variant(submission, ['b', 'c', 'd'], 'x\r\n')], { script });
+  const [outcome] = gateway?.story.outcomes ?? [];
+  expect(outcome).toMatchObject({ kind: 'unreachable' });
+  expect(outcome !== undefined && 'unsent' in outcome).toBe(unsent);
+});
+
 test('DATA refused: rejected with that reply', async () => {
   const reply = await send((submission) => [variant(submission, ['b', 'c', 'd'], 'x\r\n')], {
     script: { DATA: '554 5.7.1 no valid recipients\r\n' },
@@ -164,7 +174,7 @@ test('what a story delivers after its answer goes nowhere', async () => {
   const story = gateway?.story as SplittingStory;
   const submission = story.submissions[0] as Submission;
   expect(await story.late?.deliver(variant(submission, ['b'], 'late\r\n'))).toEqual({
-    kind: 'unreachable',
+    ...{ kind: 'unreachable', unsent: true },
     reason: 'the transaction is over',
   });
   expect(gateway?.upstream.accepted.length).toBe(1);

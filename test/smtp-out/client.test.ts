@@ -123,7 +123,7 @@ test('250 to DATA is no acceptance of a message that was never asked for', async
   const answer = client.data(Buffer.from('x\r\n'));
   await next(server);
   server.write('250 2.0.0 ok\r\n');
-  expect(await answer).toEqual({ kind: 'lost', reason: 'it answered DATA with 250 2.0.0 ok' });
+  expect(await answer).toEqual({ kind: 'lost', reason: 'it answered DATA with 250 2.0.0 ok', unsent: true });
   expect(heard).toEqual(['DATA\r\n']);
   expect(client.lost).not.toBeNull();
 });
