@@ -152,7 +152,8 @@ export class ImapSession {
     // RFC 9051 §6.2.2: after a login they may be others.
     this.#capabilities = new Set();
     const verdict = await this.#command(command);
-    if (verdict.status !== 'OK') throw this.#refused(`it refuses the login: ${said(verdict.text)}`);
+    if (verdict.status !== 'OK')
+      throw this.#refused(`it refuses the login: ${said(withoutPassword(verdict.text, account))}`);
     if (this.#capabilities.size === 0) await this.#askCapabilities();
   }
 
@@ -216,6 +217,16 @@ function outcomeOf({ status, code, text }: Verdict): Appended {
   const because = `the archive said: ${status}${code === null ? '' : ` [${said(code.name)}]`} ${said(text)}`;
   // RFC 7889 §4: of this size never. Whatever else stands against it, somebody may put right.
   return { kind: 'refused', final: code?.name === 'TOOBIG', because };
+}
+
+/** Some servers cite the command that they do not like. */
+function withoutPassword(text: string, { login, password }: ImapAccount): string {
+  const secret = Buffer.from(password.reveal(), 'utf8');
+  const coded = Buffer.from(`\0${login}\0${password.reveal()}`, 'utf8').toString('base64');
+  const isCited = [secret.toString('latin1'), secret.toString('base64'), coded].some((one) =>
+    text.includes(one),
+  );
+  return isCited ? '(its words have the password in them)' : text;
 }
 
 function never(because: string): Appended {

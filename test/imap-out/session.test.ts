@@ -311,4 +311,23 @@ describe('a message for the mail server of an archive', () => {
     expect(outcome).toContain('no such login?[31m');
     expect(outcome).not.toContain('sesame');
   });
+
+  it.each<[string, (command: string) => string]>([
+    ['the command', (command) => `A1 BAD unknown: ${command}`],
+    [
+      'the password',
+      (command) =>
+        `A1 NO not ${
+          Buffer.from(command.split(' ')[3] ?? '', 'base64')
+            .toString()
+            .split('\0')[2]
+        }`,
+    ],
+  ])('shows no password where the server cites %s', async (_, answer) => {
+    const { outcome } = await stored(async ({ say, line }) => {
+      say('* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\r\n');
+      say(`${answer(await line())}\r\n`);
+    });
+    expect(outcome).toMatch(/it refuses the login: \(its words have the password in them\)/);
+  });
 });
