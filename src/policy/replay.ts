@@ -42,7 +42,7 @@ function treatmentNow(
 ): ReplayedRecipient['now'] {
   const recipient: RecipientFacts = {
     ...{ address: recorded.address, visible: recorded.visible },
-    ...{ groups: groupsOfAddress(groups, recorded.address), groupsAway: elsewhere(groups) },
+    ...{ groups: groupsOfAddress(groups, recorded.address), groupsAway: elsewhere(groups, 'addresses') },
     certificates: recorded.certificates ?? { kind: 'none' },
   };
   const facts = factsOf(mail, recipient, groups);
@@ -64,15 +64,17 @@ function treatmentNow(
     : treatmentOf(decision, recipient.certificates);
 }
 
-/** Names of groups that a directory knows. */
-function elsewhere(groups: readonly Group[]): readonly string[] {
-  return groups.flatMap(({ name, ldap }) => (ldap == null ? [] : [name]));
+/** Names of groups of whose addresses, or logins, a directory knows. */
+function elsewhere(groups: readonly Group[], whose: 'addresses' | 'logins'): readonly string[] {
+  return groups.flatMap(({ name, ldap }) => (ldap == null || ldap[whose] === null ? [] : [name]));
 }
 
 function isOfGroupsElsewhere(rule: Rule, groups: readonly Group[]): boolean {
-  const names = elsewhere(groups);
-  return conditionsOf(rule).some(({ recipientGroup, senderGroup, loginGroup }) =>
-    [recipientGroup, senderGroup, loginGroup].some((wanted) => meet(wanted ?? [], names)),
+  const [ofAddresses, ofLogins] = [elsewhere(groups, 'addresses'), elsewhere(groups, 'logins')];
+  return conditionsOf(rule).some(
+    ({ recipientGroup, senderGroup, loginGroup }) =>
+      [recipientGroup, senderGroup].some((wanted) => meet(wanted ?? [], ofAddresses)) ||
+      meet(loginGroup ?? [], ofLogins),
   );
 }
 
@@ -87,7 +89,7 @@ function factsOf(
     loginGroups: groupsOfLogin(groups, login),
     fromGroups: groupsOfAddress(groups, from),
     // Who was in them is not kept.
-    ...{ loginGroupsAway: elsewhere(groups), fromGroupsAway: elsewhere(groups) },
+    ...{ loginGroupsAway: elsewhere(groups, 'logins'), fromGroupsAway: elsewhere(groups, 'addresses') },
     // Whether somebody may write under a name is no matter of rules.
     ...{ sender: null, belongs: [from] },
     message: {

@@ -138,4 +138,7 @@ test('a replay does not guess who was in a group that a directory knows', () => 
   const asks = [rule({ name: 'it', when: { ...ALWAYS, recipientGroup: ['board'] } }), rule({ name: 'rest' })];
   expect(replayMail(mail, asks, [elsewhere])).toMatchObject([{ now: { kind: 'unknown', rule: 'it' } }]);
   expect(replayMail(mail, asks, [known])[0]?.now).not.toMatchObject({ kind: 'unknown' });
+  // It has no logins: that is known.
+  const ofLogins = [rule({ name: 'it', when: { ...ALWAYS, loginGroup: ['board'] } }), rule({ name: 'rest' })];
+  expect(replayMail(mail, ofLogins, [elsewhere])).toMatchObject([{ now: { kind: 'send', rule: 'rest' } }]);
 });
