@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import type { Log } from '../../log/log.ts';
 import type { GroupQuestion, GroupSubject, Memberships } from '../../pipeline/ports.ts';
 import { type AddressKey, addressKey } from '../address-key.ts';
@@ -107,8 +108,14 @@ export class LdapMemberships implements Memberships {
   }
 }
 
-/** No certificate can name such an address (`carol@my_host`), but mail is sent there: a rule for the group counts for it too. */
+/**
+ * No certificate can name such an address (`carol@my_host`, a domain in full-width letters), but mail is sent there or from there: a rule for
+ * the group counts for it as for the domain that mail servers, and other conditions of rules, take it for.
+ */
 function asWritten(text: string): AddressKey {
   const at = text.lastIndexOf('@');
-  return { exact: text, folded: text.toLowerCase(), domain: text.slice(at + 1).toLowerCase() };
+  const written = text.slice(at + 1).replace(/\.$/, '');
+  const domain = domainToASCII(written) || written.toLowerCase();
+  const localPart = text.slice(0, Math.max(0, at));
+  return { exact: `${localPart}@${domain}`, folded: `${localPart.toLowerCase()}@${domain}`, domain };
 }
