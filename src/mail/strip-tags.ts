@@ -46,7 +46,8 @@ function cutRaw(body: string, removed: readonly Range[]): string {
       if (range.end > at) break;
       next++;
     }
-    out += gone.length === 0 ? piece.raw : remainder(piece, gone);
+    // What shows nothing (a fold) has nothing to lose, also within a tag.
+    out += gone.length === 0 || piece.shown === '' ? piece.raw : remainder(piece, gone);
   }
   return out;
 }

@@ -76,6 +76,13 @@ describe('a Subject without a tag', () => {
     );
   });
 
+  test('a fold within the blanks behind a tag stays a fold', () => {
+    const [x, tag, blank, rest] = ['[x] ', '[encrypt] ', ' ', 'grün '].map(
+      (text) => `=?utf-8?B?${b64(text)}?=`,
+    );
+    expect(withoutTags(` ${x}${tag}\r\n ${blank}${rest}\r\n`, ['encrypt'])).toBe(` ${x}\r\n ${rest}\r\n`);
+  });
+
   test('however long and however often folded', () => {
     const folded = `${'\r\n a'.repeat(60_000)}\r\n`;
     expect(withoutTags(` [encrypt]${folded}`, ['encrypt'])).toBe(` a${folded.slice(4)}`);

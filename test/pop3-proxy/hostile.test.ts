@@ -387,7 +387,7 @@ test('a RETR that finds that nothing opens a message takes no lines from the TOP
   expect(await client.line()).toBe('+OK');
 });
 
-test('certificates are learnt from one message at a time, and no others are kept for that', async () => {
+test('certificates are learnt from one message at a time, and few others wait for that', async () => {
   const octets = Buffer.from(
     'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary=b\r\n\r\n--b--\r\n',
   );
@@ -420,9 +420,9 @@ test('certificates are learnt from one message at a time, and no others are kept
     return new Promise(() => undefined);
   };
   const { client } = await serve({}, { spool, story: { open } }, [{ octets, uidl: 's' }]);
-  for (let times = 0; times < 5; times++) expect(await client.fetch('RETR 1')).toEqual(octets);
+  for (let times = 0; times < 100; times++) expect(await client.fetch('RETR 1')).toEqual(octets);
   expect(await client.ask('NOOP')).toBe('+OK');
-  expect([asked, kept]).toEqual([1, 1]);
+  expect([asked, kept]).toEqual([1, 65]);
 });
 
 test('a mail that was withheld is not deleted, and it is said what to do', async () => {
