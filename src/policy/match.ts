@@ -63,10 +63,20 @@ export function correspondenceOf(
   const from = patternSubject(facts.from);
   const { fromGroupsAway = [], loginGroupsAway = [] } = facts;
   return (recipient) => ({
-    ...{ login: principal.login, loginGroups, listener, from, fromGroups, message, protection, revocation },
-    ...{ fromGroupsAway, loginGroupsAway, recipientGroupsAway: recipient.groupsAway ?? [] },
+    // Written out: for each of a thousand recipients.
+    login: principal.login,
+    loginGroups,
+    loginGroupsAway,
+    listener,
+    from,
+    fromGroups,
+    fromGroupsAway,
+    message,
+    protection,
+    revocation,
     recipient: patternSubject(recipient.address),
     recipientGroups: recipient.groups,
+    recipientGroupsAway: recipient.groupsAway ?? [],
     certificates: recipient.certificates,
   });
 }

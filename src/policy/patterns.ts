@@ -17,12 +17,28 @@ export type PatternSubject = {
 export function patternSubject(address: string): PatternSubject {
   // Composed and decomposed letters are one mailbox to those who see them (RFC 6532 §3.1).
   const localPart = localPartOf(address).normalize('NFC').toLowerCase();
-  const domain = domainOf(address);
+  const { domain, parents } = domainSubject(address.slice(address.lastIndexOf('@') + 1));
+  return { text: address, localPart, domain, mailbox: `${localPart}@${domain}`, parents };
+}
+
+type DomainSubject = Pick<PatternSubject, 'domain' | 'parents'>;
+
+/** The many recipients of a mail have few domains. Forgotten, all of them, when there are too many. */
+const domainSubjects = new Map<string, DomainSubject>();
+const DOMAINS_KEPT = 1_000;
+
+function domainSubject(text: string): DomainSubject {
+  const known = domainSubjects.get(text);
+  if (known !== undefined) return known;
+  const domain = asciiDomain(text);
   const parents: string[] = [];
   for (let dot = domain.indexOf('.'); dot !== -1; dot = domain.indexOf('.', dot + 1)) {
     parents.push(domain.slice(dot + 1));
   }
-  return { text: address, localPart, domain, mailbox: `${localPart}@${domain}`, parents };
+  const made = { domain, parents };
+  if (domainSubjects.size >= DOMAINS_KEPT) domainSubjects.clear();
+  domainSubjects.set(text, made);
+  return made;
 }
 
 /**
