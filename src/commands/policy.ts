@@ -11,6 +11,7 @@ import { loadTrust, openRevocationFor } from '../gateway/trust.ts';
 import { createKeyring } from '../hsm/keyring.ts';
 import { newMailId, newSessionId } from '../ids.ts';
 import { silentLog } from '../log/log.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
 import { explainSubmission } from '../pipeline/explain-submission.ts';
 import { explainedLines } from '../pipeline/explained-lines.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
@@ -100,7 +101,9 @@ async function explainMail({
         ...{ principal, remote: '' },
       },
       envelope: { reversePath: null, mailParameters: [], recipients: to.map(recipientOf) },
-      octets: message === undefined ? emptyMail(from, to) : withLineEnds(await readFile(message)),
+      octets: bufferSource(
+        message === undefined ? emptyMail(from, to) : withLineEnds(await readFile(message)),
+      ),
     },
     // What the server offers shows when it is called: here it is what the listener's settings ask for.
     { tls: tlsUpstream(config, listener), requireTls: tlsUpstream(config, listener) },

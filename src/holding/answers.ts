@@ -1,5 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
+import { collectFrom } from '../octets/collect.ts';
 import type { Keyring, Origin, OwnMailbox, Submission } from '../pipeline/ports.ts';
 import type { OwnMails } from '../queue/own-mail.ts';
 import type { Queue } from '../queue/ports.ts';
@@ -60,7 +61,7 @@ export class Answers implements OwnMailbox {
       const mail = recipient === undefined ? null : await this.#asked(origin, recipient.mailbox);
       if (mail === null) return refused(NO_QUESTION);
       // RFC 3834 §2: so do vacation programs and receipts come; a mail program names whom to tell of a failure.
-      const read = envelope.reversePath === null ? BY_PROGRAM : readAnswer(octets);
+      const read = envelope.reversePath === null ? BY_PROGRAM : readAnswer(await collectFrom(octets));
       if (read.kind === 'unclear') {
         return refused(reply(554, '5.6.0', `The answer cannot be taken. ${read.publicText}`));
       }

@@ -12,7 +12,7 @@ export class DeliveryMemory {
   readonly #submission: Submission;
   readonly #delivered: DeliveredVariants;
   readonly #log: Log;
-  #digest: string | null = null;
+  #digest: Promise<string> | null = null;
 
   constructor(submission: Submission, delivered: DeliveredVariants, log: Log) {
     this.#submission = submission;
@@ -25,20 +25,25 @@ export class DeliveryMemory {
    * gets anything.
    */
   async whoHasIt(recipients: readonly Recipient[]): Promise<ReadonlySet<Recipient>> {
-    const known = await Promise.all(recipients.map((one) => this.#delivered.has(this.#key(one))));
+    const mail = await this.#mailDigest();
+    const known = await Promise.all(recipients.map((one) => this.#delivered.has(keyOf(mail, one))));
     return new Set(recipients.filter((_, index) => known[index] === true));
   }
 
   /** False where it could not be written down: the mail has gone all the same. */
   remember(recipients: readonly Recipient[]): Promise<boolean> {
     return this.#noted(async () => {
-      for (const one of recipients) await this.#delivered.record(this.#key(one));
+      const mail = await this.#mailDigest();
+      for (const one of recipients) await this.#delivered.record(keyOf(mail, one));
     });
   }
 
   /** Everybody has the mail: the same octets from the same login are a new mail from now on. */
   forget(recipients: readonly Recipient[]): Promise<boolean> {
-    return this.#noted(() => this.#delivered.forget(recipients.map((one) => this.#key(one))));
+    return this.#noted(async () => {
+      const mail = await this.#mailDigest();
+      await this.#delivered.forget(recipients.map((one) => keyOf(mail, one)));
+    });
   }
 
   async #noted(write: () => Promise<void>): Promise<boolean> {
@@ -56,21 +61,20 @@ export class DeliveryMemory {
     }
   }
 
-  #key(recipient: Recipient): string {
-    return sha256(this.#mailDigest(), '\0', addressOf(recipient));
-  }
-
-  #mailDigest(): string {
-    const { origin, octets } = this.#submission;
-    const { login } = origin.principal;
-    // The length keeps the end of a login from being taken for the beginning of a mail.
-    this.#digest ??= sha256(`${login.length} `, login, octets);
+  #mailDigest(): Promise<string> {
+    this.#digest ??= digestOf(this.#submission);
     return this.#digest;
   }
 }
 
-function sha256(...parts: readonly (string | Buffer)[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
+async function digestOf({ origin, octets }: Submission): Promise<string> {
+  const { login } = origin.principal;
+  // The length keeps the end of a login from being taken for the beginning of a mail.
+  const hash = createHash('sha256').update(`${login.length} `).update(login);
+  for await (const chunk of octets.read()) hash.update(chunk);
   return hash.digest('hex');
+}
+
+function keyOf(mail: string, recipient: Recipient): string {
+  return createHash('sha256').update(mail).update('\0').update(addressOf(recipient)).digest('hex');
 }

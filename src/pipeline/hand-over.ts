@@ -1,5 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
+import { collectFrom } from '../octets/collect.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { type Reply, summary } from '../smtp/reply.ts';
 import { type ArchiveCopies, type KeptCopies, NO_COPIES } from './archive-copies.ts';
@@ -145,7 +147,7 @@ async function handOver(
   { archives = null, log }: HandOverParts,
 ): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' }>> {
   const { id: mail, origin } = submission;
-  let octets: Buffer;
+  let octets: OctetSource;
   let copies: KeptCopies;
   try {
     octets = await make();
@@ -192,7 +194,7 @@ async function keepCopies(
   if (archives === null) throw broken('decided on a copy without a place for it');
   const { login } = origin.principal;
   return archives.keep({
-    ...{ id, login, archives: appendTo, octets },
+    ...{ id, login, archives: appendTo, octets: await collectFrom(octets) },
     requireTls: requireTls ? 'upstream' : 'no',
   });
 }

@@ -1,5 +1,6 @@
 import { readMessage } from '../mail/entity-tree.ts';
 import type { Message } from '../mail/message.ts';
+import { collectFrom } from '../octets/collect.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
 import type { OutboundFacts, UpstreamFacts } from '../policy/facts.ts';
 import { mayEncrypt } from '../policy/may-encrypt.ts';
@@ -46,7 +47,7 @@ export type JudgedSubmission = {
  * @throws MailRefused for one that only claims to be protected
  */
 export async function judgeSubmission(
-  { id: mail, origin, envelope, octets }: Submission,
+  { id: mail, origin, envelope, octets: source }: Submission,
   policy: OutboundPolicy,
   upstream: UpstreamFacts,
   lookups: RecipientLookups,
@@ -56,7 +57,7 @@ export async function judgeSubmission(
   const { keyring, algorithms: settings = cautiousAlgorithms, addressAlgorithms = [], revocation } = parts;
   const at = parts.clock();
   const recipients = distinct(envelope.recipients);
-  const message = readMessage(octets);
+  const message = readMessage(await collectFrom(source));
   const { from, sender } = senderOf(message.root.fields);
   // First, since it depends on them whose certificates are looked at.
   const [originated, fromGroups, groups] = await Promise.all([

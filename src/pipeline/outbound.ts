@@ -1,6 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Message } from '../mail/message.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
 import type { OutboundDecision } from '../policy/decide-outbound.ts';
 import type { Group, Rule } from '../policy/rules.ts';
 import { cautiousAlgorithms } from '../smime/algorithm-choice.ts';
@@ -172,7 +173,7 @@ async function carryOut(
       const { recipients } = findings;
       const protection = { signed: false, encrypted: false };
       const { rule, requireTls, appendTo } = decision;
-      const make = async () => message.octets;
+      const make = async () => bufferSource(message.octets);
       return { variants: [{ recipients, protection, rule, requireTls, appendTo, make }], waiting: [] };
     }
     case 'deliver': {

@@ -32,14 +32,17 @@ export type Submission = {
   id: MailId;
   origin: Origin;
   envelope: Envelope;
-  /** Dot-stuffing removed, CRLF line ends, with the final CRLF. */
-  octets: Buffer;
+  /**
+   * Dot-stuffing removed, CRLF line ends, with the final CRLF. It may lie in a spool; read several times, never after the answer.
+   */
+  octets: OctetSource;
 };
 
 /** One message that one set of recipients gets. Every recipient of the submission is in exactly one variant. */
 export type Variant = {
   recipients: readonly Recipient[];
-  octets: Buffer;
+  /** Read several times, never after the answer. */
+  octets: OctetSource;
   protection: { signed: boolean; encrypted: boolean };
   /** It must not leave but by TLS; where the upstream offers REQUIRETLS (RFC 8689), it is told so too. */
   requireTls: boolean;
@@ -53,6 +56,17 @@ export interface HandOver {
   /** The connection that it goes by, as it is now. */
   readonly upstream: UpstreamFacts;
   deliver(variant: Variant): Promise<HandOverOutcome>;
+}
+
+/** Takes a variant in the place of the upstream, to deliver it later: durably, or not at all. */
+export interface StoreAndForward {
+  /**
+   * @param of the mail that the variant belongs to; whoever has sent it hears what becomes of it
+   * @throws SealgateError `queue.*` (temporary); nothing is kept then
+   */
+  take(variant: Variant, of: Pick<Submission, 'id' | 'origin' | 'envelope'>): Promise<void>;
+  /** Asked before a message is taken; null: there is room. Else the refusal, which is temporary (RFC 5321 §4.2.2, 452). */
+  full(octets: number): Promise<Reply | null>;
 }
 
 export type HandOverOutcome =

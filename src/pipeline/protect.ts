@@ -3,6 +3,8 @@ import type { MailId } from '../ids.ts';
 import { readMessage } from '../mail/entity-tree.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
 import type { Message } from '../mail/message.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { HeldVariant, OutboundDecision, OutboundVariant } from '../policy/decide-outbound.ts';
 import type { SignatureForm, SubjectConfidentiality } from '../policy/rules.ts';
 import type { AlgorithmSettings, EncryptionChoice } from '../smime/algorithm-choice.ts';
@@ -37,7 +39,7 @@ export type PreparedVariant = Omit<Variant, 'octets'> & {
   /** Archives that get a copy. */
   appendTo: readonly string[];
   /** The message. Throws only what could not be foreseen. */
-  make: () => Promise<Buffer>;
+  make: () => Promise<OctetSource>;
 };
 
 /**
@@ -78,7 +80,7 @@ export async function prepareVariants(
     prepared.push({
       recipients: recipients.map((index) => at(findings.recipients, index)),
       protection: { signed: signing !== null, encrypted: encrypting !== null },
-      ...{ rule, requireTls, appendTo, make },
+      ...{ rule, requireTls, appendTo, make: async () => bufferSource(await make()) },
     });
   }
   return prepared;

@@ -19,9 +19,22 @@ export type Purpose =
   | 'notice'
   | 'report';
 
+/**
+ * Where mail for a recipient goes: what has the same text waits, fails and is counted together. `server` is the one of the section
+ * `queue`; `domain:example.org` whoever takes mail for that domain.
+ */
+export type Destination = string;
+
+/** Decides where mail goes. What it says of one recipient is written down with the mail, and stays. */
+export interface Router {
+  destinationOf(recipient: Recipient): Destination;
+  /** Connections that may be made at once. */
+  atOnce(destination: Destination): number;
+}
+
 export type Way =
-  /** To the configured mail server. */
-  | { kind: 'smtp' }
+  /** By SMTP or LMTP; without `destination`: `server`. */
+  | { kind: 'smtp'; destination?: Destination }
   /** Into a mailbox. `archive`: its name in the configuration; `login`: the sender's. */
   | { kind: 'append'; archive: string; login: string };
 

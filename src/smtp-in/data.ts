@@ -1,4 +1,5 @@
 import { unreachable } from '../errors.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
 import type { Origin, OwnMailbox, Submission } from '../pipeline/ports.ts';
 import type { Collected } from '../smtp/dot-stuffing.ts';
 import { maxMessageOctets } from '../smtp/extensions.ts';
@@ -57,7 +58,7 @@ async function submitted(
           mailParameters: transaction.mailParameters,
           recipients: transaction.own === null ? transaction.recipients : [transaction.own],
         },
-        octets: message.octets,
+        octets: bufferSource(message.octets),
       };
       if (transaction.own !== null) return forGateway(ownMailbox, submission);
       const handOver = new HandingOver(conversation, transaction);

@@ -3,6 +3,9 @@ import { AnswerAddresses } from '../../src/holding/answer-address.ts';
 import { HeldLinks } from '../../src/holding/held-links.ts';
 import { isOfMail } from '../../src/holding/held-rows.ts';
 import { newMailId, newSessionId } from '../../src/ids.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
+import { collectFrom } from '../../src/octets/collect.ts';
+import type { OctetSource } from '../../src/octets/source.ts';
 import type { Origin, Submission } from '../../src/pipeline/ports.ts';
 import type { Mailbox } from '../../src/smtp/envelope.ts';
 import { GATEWAY } from '../queue/support/own-identity.ts';
@@ -27,14 +30,19 @@ const origin = (login: string): Origin => ({
   },
 });
 
+const withField = async (field: string, octets: OctetSource): Promise<OctetSource> =>
+  bufferSource(Buffer.concat([Buffer.from(`${field}\r\n`), await collectFrom(octets)]));
+
 const answerOf = (text: string, to: Mailbox, login = 'alice'): Submission => ({
   ...{ id: newMailId(), origin: origin(login) },
   envelope: {
     ...{ reversePath: mailbox('alice@example.org'), mailParameters: [] },
     recipients: [{ mailbox: to, parameters: [] }],
   },
-  octets: Buffer.from(
-    `From: alice@example.org\r\nMessage-ID: <a1@example.org>\r\nSubject: Re: question\r\n\r\n${text}\r\n`,
+  octets: bufferSource(
+    Buffer.from(
+      `From: alice@example.org\r\nMessage-ID: <a1@example.org>\r\nSubject: Re: question\r\n\r\n${text}\r\n`,
+    ),
   ),
 });
 
@@ -127,7 +135,7 @@ describe('an answer of the login that sent the mail', () => {
       expect(await desk.answers.take(answerOf(text, address)), text).toMatchObject({ code: 554 });
     }
     const vacation = answerOf('send', address);
-    const octets = Buffer.concat([Buffer.from('Auto-Submitted: auto-replied\r\n'), vacation.octets]);
+    const octets = await withField('Auto-Submitted: auto-replied', vacation.octets);
     expect(await desk.answers.take({ ...vacation, octets })).toMatchObject({ code: 554 });
     expect(await states(desk, mail.id)).toEqual([`${BOB} waiting`]);
     expect(await purposes()).toEqual(['question']);
@@ -147,7 +155,7 @@ describe('an answer of the login that sent the mail', () => {
     const refused = await desk.answers.take({
       ...answer,
       envelope: { ...answer.envelope, ...envelope },
-      octets: Buffer.from(`${header}From: alice@example.org\r\n\r\n${text}`),
+      octets: bufferSource(Buffer.from(`${header}From: alice@example.org\r\n\r\n${text}`)),
     });
     expect(refused).toMatchObject({ code: 554, lines: [expect.stringContaining('a program')] });
     expect(await states(desk, mail.id)).toEqual([`${BOB} waiting`]);
@@ -156,7 +164,7 @@ describe('an answer of the login that sent the mail', () => {
   test('a person’s answer may say that a person has written it', async () => {
     const { mail, address } = await asked();
     const answer = answerOf('discard', address);
-    const octets = Buffer.concat([Buffer.from('Auto-Submitted: No (typed)\r\n'), answer.octets]);
+    const octets = await withField('Auto-Submitted: No (typed)', answer.octets);
     expect(await desk.answers.take({ ...answer, octets })).toMatchObject({ code: 250 });
     expect(await states(desk, mail.id)).toEqual([`${BOB} discarded`]);
   });

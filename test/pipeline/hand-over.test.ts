@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { handOverAll } from '../../src/pipeline/hand-over.ts';
 import type { HandOverOutcome, Submission, SubmissionOutcome } from '../../src/pipeline/ports.ts';
 import type { PreparedVariant } from '../../src/pipeline/protect.ts';
@@ -49,7 +50,7 @@ function send(
       rule: 'all',
       requireTls: false,
       appendTo: [],
-      make: () => make?.(index) ?? Promise.resolve(handedIn.octets),
+      make: async () => (make === undefined ? handedIn.octets : bufferSource(await make(index))),
     };
   });
   return handOverAll(handedIn, { variants, waiting: [] }, upstream, { delivered, log });
@@ -145,7 +146,7 @@ describe('several variants', () => {
   it('encrypted ones go first, then those with more recipients: what may be too large is refused before anybody has it', async () => {
     const upstream = new FakeUpstream();
     const protection = (encrypted: boolean) => ({ signed: true, encrypted });
-    const make = async () => OCTETS;
+    const make = async () => bufferSource(OCTETS);
     const handedIn = submission(ALICE, [BOB, CAROL, DAVE, ALICE], OCTETS);
     const [bob, carol, dave, alice] = handedIn.envelope.recipients;
     if (bob === undefined || carol === undefined || dave === undefined || alice === undefined)
@@ -210,11 +211,14 @@ describe('the client’s retry after a part has gone', () => {
   });
 
   it.each([
-    ['changed octets', { octets: mail([`From: ${ALICE}`], 'other words\r\n') }],
+    ['changed octets', { octets: bufferSource(mail([`From: ${ALICE}`], 'other words\r\n')) }],
     ['the same octets from another login', { origin: submission('mallory@example.org', [], OCTETS).origin }],
     [
       'octets that begin with what the login lacks',
-      { origin: submission('alice@example', [], OCTETS).origin, octets: Buffer.from(`.org${OCTETS}`) },
+      {
+        origin: submission('alice@example', [], OCTETS).origin,
+        octets: bufferSource(Buffer.from(`.org${OCTETS}`)),
+      },
     ],
   ])('is never taken for one: %s', async (_, changes) => {
     await send(new FakeUpstream(ACCEPTED, TEMPORARY), [[BOB], [CAROL]]);

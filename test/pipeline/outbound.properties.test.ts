@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { collectFrom } from '../../src/octets/collect.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
 import type { HandOverOutcome, KnownCertificate } from '../../src/pipeline/ports.ts';
 import type { Rule } from '../../src/policy/rules.ts';
@@ -137,7 +138,7 @@ it('whatever the rules, certificates, outages and replies: 250 means everybody, 
       expect(kind === 'accepted').toBe(reply.code < 300);
       if (kind === 'accepted') expect(upstream.served).toEqual(everybody);
       for (const variant of upstream.offered) {
-        const text = variant.octets.toString('latin1');
+        const text = (await collectFrom(variant.octets)).toString('latin1');
         expect(text).not.toMatch(/^bcc:/im);
         for (const { address, rule } of to.filter((one) =>
           variant.recipients.some((r) => textOf(r) === one.address),

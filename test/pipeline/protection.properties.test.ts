@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readContent, writeContent } from '../../src/holding/held-content.ts';
 import { newSessionId } from '../../src/ids.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
+import { collectFrom } from '../../src/octets/collect.ts';
 import { heldProtector } from '../../src/pipeline/held-protector.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
@@ -437,7 +438,7 @@ async function neverLess(
 
         for (const { octets: message, recipients, requireTls } of upstream.offered) {
           counts.left++;
-          const one = await looked(message, recipients.map(textOf), requireTls);
+          const one = await looked(await collectFrom(message), recipients.map(textOf), requireTls);
           for (const address of one.addresses) {
             const known = all[NAMES.indexOf(address)] as Knowledge;
             expectProtected(one, address, ruleOf(address), known, said, failing);

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import type { HandOver, Submission, SubmissionOutcome, Variant } from '../../src/pipeline/ports.ts';
 import type { FakeOptions } from './support/fake-upstream.ts';
 import { ForwardingStory, loggedIn, type TestGateway, testGateway } from './support/gateway.ts';
@@ -33,7 +34,7 @@ class SplittingStory extends ForwardingStory {
 
 const variant = (submission: Submission, names: readonly string[], text: string): Variant => ({
   recipients: submission.envelope.recipients.filter((r) => names.includes(r.mailbox.localPart)),
-  octets: Buffer.from(text),
+  octets: bufferSource(Buffer.from(text)),
   protection: { signed: true, encrypted: false },
   requireTls: false,
 });

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { loggedIn, type TestGateway, testGateway } from './support/gateway.ts';
 
 let gateway: TestGateway | null = null;
@@ -50,7 +51,7 @@ test('a message that a story makes with a bare LF is not handed over', async () 
   const { story } = gateway;
   const submit = story.submit.bind(story);
   story.submit = (submission, handOver) =>
-    submit({ ...submission, octets: Buffer.from('x\r\n.\ny\r\n') }, handOver);
+    submit({ ...submission, octets: bufferSource(Buffer.from('x\r\n.\ny\r\n')) }, handOver);
   const client = await loggedIn(gateway.port);
   client.send('MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n');
   for (let i = 0; i < 3; i++) await client.reply();

@@ -8,6 +8,7 @@ import { openKeySources } from '../../../src/hsm/key-sources.ts';
 import { createKeyring } from '../../../src/hsm/keyring.ts';
 import { newMailId, newSessionId } from '../../../src/ids.ts';
 import { silentLog } from '../../../src/log/log.ts';
+import { bufferSource } from '../../../src/octets/buffer-source.ts';
 import { outboundStory } from '../../../src/pipeline/outbound.ts';
 import type { HandOver, Origin, OutboundStory } from '../../../src/pipeline/ports.ts';
 import type { Certificate } from '../../../src/pki/certificate.ts';
@@ -100,7 +101,7 @@ const SINK: HandOver = {
 
 async function pass(story: OutboundStory, octets: Buffer): Promise<void> {
   story.expectRecipient(ORIGIN, TO);
-  const submission = { id: newMailId(), origin: ORIGIN, envelope: ENVELOPE, octets };
+  const submission = { id: newMailId(), origin: ORIGIN, envelope: ENVELOPE, octets: bufferSource(octets) };
   const { kind, reply } = await story.submit(submission, SINK);
   if (kind !== 'accepted') throw new Error(`refused: ${reply.lines.join(' ')}`);
 }

@@ -2,6 +2,7 @@ import type { DecryptionKey, SigningKey } from '../../../src/cms/keys.ts';
 import { SealgateError } from '../../../src/errors.ts';
 import { newMailId, newSessionId, type SessionId } from '../../../src/ids.ts';
 import type { Event } from '../../../src/log/events.ts';
+import { bufferSource, octetsInMemory } from '../../../src/octets/buffer-source.ts';
 import type {
   CertificateDirectory,
   DeliveredVariants,
@@ -200,7 +201,9 @@ export class FakeUpstream implements HandOver {
     const of = this.taken.filter(({ recipients }) => recipients.some((one) => textOf(one) === address));
     const [variant] = of;
     if (variant === undefined || of.length !== 1) throw new Error(`${address} got ${of.length} messages`);
-    return variant.octets;
+    const octets = octetsInMemory(variant.octets);
+    if (octets === null) throw new Error('the message is not in memory');
+    return octets;
   }
 
   get served(): string[] {
@@ -231,7 +234,7 @@ export function submission(login: string, to: readonly string[], octets: Buffer)
       mailParameters: [],
       recipients: to.map(recipient),
     },
-    octets,
+    octets: bufferSource(octets),
   };
 }
 
