@@ -89,7 +89,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'sasl/principal → types',
     ],
   },
-  { layer: 6, folder: 'smtp-out', mayImport: ['smtp', 'mail', 'sasl', 'connections'] },
+  { layer: 6, folder: 'smtp-out', mayImport: ['octets', 'smtp', 'mail', 'sasl', 'connections'] },
   {
     layer: 6,
     folder: 'mail-view',
@@ -98,7 +98,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 7,
     folder: 'smtp-in',
-    mayImport: ['pipeline/ports → types', 'smtp', 'mail', 'sasl', 'smtp-out', 'connections'],
+    mayImport: ['octets', 'pipeline/ports → types', 'smtp', 'mail', 'sasl', 'smtp-out', 'connections'],
   },
   { layer: 7, folder: 'reading', mayImport: ['pipeline/ports → types', 'octets', 'mail', 'mail-view'] },
   {
@@ -138,6 +138,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     layer: 7,
     folder: 'queue',
     mayImport: [
+      'octets',
       'pipeline/ports → types',
       'pipeline/notices → types',
       'policy/rules → types',
@@ -155,6 +156,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
     layer: 8,
     folder: 'holding',
     mayImport: [
+      'octets',
       'pipeline/ports → types',
       'pipeline/waiting → types',
       'smtp',
@@ -169,7 +171,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 7,
     folder: 'publishing',
-    mayImport: ['asn1', 'pki', 'mail/address', 'connections', 'http', 'pipeline/ports → types'],
+    mayImport: ['asn1', 'pki', 'connections', 'http', 'pipeline/ports → types'],
   },
   { layer: 9, folder: 'evaluation', mayImport: ['everything'] },
   { layer: 9, folder: 'commands', mayImport: ['everything'] },
