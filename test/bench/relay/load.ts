@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import type { RoundSize, Sample } from '../benchmark.ts';
 import { treeCpuSeconds } from '../process-tree.ts';
+import { type Cores, onCores } from './cores.ts';
 
 /** 10 KB mails over persistent connections, from Postfix's smtp-source into Postfix's smtp-sink. */
 export const MAIL_OCTETS = 10_240;
@@ -19,11 +20,11 @@ export type Sink = {
   stop(): Promise<void>;
 };
 
-export async function startSink(): Promise<Sink> {
+/** @param cores on which it runs; null: anywhere */
+export async function startSink(cores: Cores | null = null): Promise<Sink> {
   const port = await freePort();
-  const child = spawn('smtp-sink', [...sinkUser(), '-c', `127.0.0.1:${port}`, '1000'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const [program, args] = onCores(cores, 'smtp-sink', [...sinkUser(), '-c', `127.0.0.1:${port}`, '1000']);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const gone = once(child, 'close');
   let taken = 0;
   const counted = new EventEmitter();
@@ -51,20 +52,23 @@ export async function startSink(): Promise<Sink> {
   };
 }
 
-/** Sends `mails` to `port` and waits until the sink has them all. */
+/** Sends `mails` to `port` and waits until the sink has them all. `pid`: whose processes' time is counted; null: nobody's. */
 export async function relayRound(
   port: number,
   sink: Sink,
   mails: number,
   pid: number | null,
+  cores: Cores | null = null,
 ): Promise<Sample> {
   const cpuBefore = pid === null ? 0 : await treeCpuSeconds(pid);
   const taken = sink.taking(mails);
   const before = performance.now();
-  const args = ['-d', '-s', String(SESSIONS), '-m', String(mails), '-l', String(MAIL_OCTETS)];
-  const sending = spawn('smtp-source', [...args, '-f', SENDER, '-t', RECIPIENT, `127.0.0.1:${port}`], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const size = ['-d', '-s', String(SESSIONS), '-m', String(mails), '-l', String(MAIL_OCTETS)];
+  const [program, args] = onCores(cores, 'smtp-source', [
+    ...size,
+    ...['-f', SENDER, '-t', RECIPIENT, `127.0.0.1:${port}`],
+  ]);
+  const sending = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let complaint = '';
   sending.stderr.on('data', (text: Buffer) => {
     complaint += text.toString('latin1');

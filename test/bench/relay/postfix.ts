@@ -5,6 +5,7 @@ import { freePort } from '../../../src/evaluation/free-port.ts';
 import { runProgram } from '../../../src/evaluation/run-program.ts';
 import { createThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
 import type { Contender } from '../benchmark.ts';
+import { type Cores, onCores, otherCores } from './cores.ts';
 import { awaitListening, mailsOf, relayRound, SENDER, startSink } from './load.ts';
 
 export type PostfixFilter = 'none' | 'openssl-cms-sign';
@@ -14,7 +15,14 @@ export type PostfixFilter = 'none' | 'openssl-cms-sign';
  * With the filter, every mail goes through `openssl cms -sign` in a pipe(8) transport and comes back by sendmail: the
  * usual way to sign on a Postfix without further software.
  */
-export function postfixContender({ filter }: { filter: PostfixFilter }): Contender {
+export function postfixContender({
+  filter,
+  cores = null,
+}: {
+  filter: PostfixFilter;
+  cores?: Cores | null;
+}): Contender {
+  const rest = cores === null ? null : otherCores(cores);
   return {
     name: filter === 'none' ? 'Postfix' : 'Postfix + openssl cms -sign filter',
     role: 'peer',
@@ -27,14 +35,14 @@ export function postfixContender({ filter }: { filter: PostfixFilter }): Contend
       const folder = await mkdtemp(join(tmpdir(), 'sealgate-postfix-'));
       await chmod(folder, 0o755);
       const port = await freePort();
-      const sink = await startSink();
+      const sink = await startSink(rest);
       await writeInstance(folder, port, sink.port, filter);
-      await runProgram('postfix', ['-c', join(folder, 'etc'), 'start']);
+      await runProgram(...onCores(cores, 'postfix', ['-c', join(folder, 'etc'), 'start']));
       const pid = Number((await readFile(join(folder, 'queue', 'pid', 'master.pid'), 'latin1')).trim());
       await awaitListening(port);
       const [quick, full] = filter === 'none' ? [1_000, 3_000] : [150, 600];
       return {
-        run: (size) => relayRound(port, sink, mailsOf(size, quick, full), pid),
+        run: (size) => relayRound(port, sink, mailsOf(size, quick, full), pid, rest),
         async stop() {
           await runProgram('postfix', ['-c', join(folder, 'etc'), 'stop']);
           await sink.stop();

@@ -1,5 +1,6 @@
 import type { Benchmark } from '../benchmark.ts';
-import { gatewayContender } from './gateway.ts';
+import { measuredCores } from './cores.ts';
+import { gatewayContender, otherGateways } from './gateway.ts';
 import { nodemailerContender } from './nodemailer.ts';
 import { opensslSpeedContender } from './openssl-speed.ts';
 import { postfixContender } from './postfix.ts';
@@ -14,6 +15,7 @@ export function relayPlain(): Benchmark {
     about: `${ABOUT}, passed on as they are`,
     contenders: [
       gatewayContender({ sign: false }),
+      ...otherGateways({ sign: false }),
       nodemailerContender(),
       postfixContender({ filter: 'none' }),
       sinkContender(),
@@ -22,14 +24,16 @@ export function relayPlain(): Benchmark {
 }
 
 export function relaySigned(): Benchmark {
+  const cores = measuredCores(2);
   return {
     name: 'relay-signed',
     unit: 'mail',
-    about: `${ABOUT}, signed with RSA-2048`,
+    about: `${ABOUT}, signed with RSA-2048; contenders have cores ${cores.join(' and ')}, the two ends the others`,
     contenders: [
-      gatewayContender({ sign: true }),
-      postfixContender({ filter: 'openssl-cms-sign' }),
-      opensslSpeedContender(),
+      gatewayContender({ sign: true, cores }),
+      ...otherGateways({ sign: true, cores }),
+      postfixContender({ filter: 'openssl-cms-sign', cores }),
+      opensslSpeedContender(cores),
     ],
   };
 }
