@@ -15,6 +15,7 @@ import { Ports } from './gateway/ports.ts';
 import { publishedPeople, startLdapListeners } from './gateway/publishing.ts';
 import { openQueue } from './gateway/queue.ts';
 import { openReading } from './gateway/reading.ts';
+import { openTrail } from './gateway/trail.ts';
 import { loadTrust, openRevocationFor } from './gateway/trust.ts';
 import type { Log } from './log/log.ts';
 import { openDirectoryStore } from './store/directory-store.ts';
@@ -42,12 +43,13 @@ export type Gateway = {
  * @param stop ends a start that waits for keys, with an error
  * @throws SealgateError of the part that cannot be had; what was opened before is closed again.
  */
-export async function startGateway(config: Config, log: Log, stop?: AbortSignal): Promise<Gateway> {
+export async function startGateway(config: Config, lines: Log, stop?: AbortSignal): Promise<Gateway> {
   const opened = new Opened();
   try {
-    const opening: Opening = { config, log, clock: () => new Date(), opened };
-    const { clock } = opening;
+    const clock = () => new Date();
     const installation = await loadInstallation(config.stateFolder);
+    const log = await openTrail(config, lines, clock, opened);
+    const opening: Opening = { config, log, clock, opened };
     const store = opened.keep(await openSqlite(config.directory.file));
     const pinned = await loadPinnedFiles(config.directory.pinned);
     await completeRows(store);

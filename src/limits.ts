@@ -400,6 +400,17 @@ export const limits = {
     /** From one name to the next. */
     aliases: 8,
   },
+  /** What became of each mail, for `sealgate trace`. */
+  trail: {
+    /** Lines that wait to be written down, and of those in one transaction. */
+    unwritten: 50_000,
+    writtenAtOnce: 1_000,
+    /** Characters of all recipients' addresses together that are kept of one mail. */
+    recipientCharacters: 4_000,
+    /** Lines of one mail, and mails, that a command shows. */
+    shownLines: 10_000,
+    shownMails: 1_000,
+  },
   /** Mail that the gateway delivers by itself. */
   queue: {
     /** On their way at once, recipients not counted. */

@@ -193,6 +193,14 @@ export function configSchema(files: Files) {
           .enum(['text', 'json'])
           .default('text')
           .describe('`text` for people, `json` for machines: one object a line.'),
+        traceDays: z
+          .int()
+          .min(0)
+          .max(3_650)
+          .default(14)
+          .describe(
+            'How many days `sealgate trace` can tell what became of a mail: who sent it to whom, how it was protected, what mail servers said; nothing of its content. 0: nothing is kept.',
+          ),
       })
       .prefault({})
       .describe('The log goes to standard output.'),

@@ -52,6 +52,19 @@ type SubmissionEvent =
     }
   | { event: 'smtp.closed'; level: 'debug'; session: SessionId; cause: string }
   | { event: 'smtp.upstream-lost'; level: 'warn'; session: SessionId; upstream: string; reason: string }
+  /** All octets of it are there. `to`: its recipients, as many as fit. */
+  | {
+      event: 'mail.taken';
+      level: 'debug';
+      mail: MailId;
+      session: SessionId;
+      listener: string;
+      principal: string;
+      from: string;
+      to: string;
+      recipients: number;
+      octets: number;
+    }
   | {
       event: 'mail.protected';
       level: 'info';
@@ -71,6 +84,8 @@ type SubmissionEvent =
       recipients: number;
       reply: string;
     }
+  /** What became of so many lines about mails (`sealgate trace`) could not be written down; the mails went their way. */
+  | { event: 'trail.unavailable'; level: 'error'; events: number; reason: string }
   | { event: 'mail.refused'; level: 'warn'; mail: MailId; code: string; reason: string }
   /** The rules of the configuration file are in force from now on; `restart`: other sections of it have changed, which count after a restart. */
   | { event: 'policy.reloaded'; level: 'info'; rules: number; restart: boolean }

@@ -43,6 +43,7 @@ export function createLog({ level, format, stream }: LogOptions, clock: () => Da
   }
   return {
     write(event) {
+      if (!lines.isLevelEnabled(event.level)) return;
       const { level: importance, ...fields } = shown(event, printable);
       lines[importance](fields);
     },

@@ -1,7 +1,9 @@
 import { unreachable } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
 import type { Origin, OwnMailbox, Submission } from '../pipeline/ports.ts';
 import type { Collected } from '../smtp/dot-stuffing.ts';
+import type { Mailbox, Recipient } from '../smtp/envelope.ts';
 import { maxMessageOctets } from '../smtp/extensions.ts';
 import { reply } from '../smtp/reply.ts';
 import type { Conversation, Step, Transaction } from './conversation.ts';
@@ -60,6 +62,7 @@ async function submitted(
         },
         octets: bufferSource(message.octets),
       };
+      logTaken(conversation, submission);
       if (transaction.own !== null) return forGateway(ownMailbox, submission);
       const handOver = new HandingOver(conversation, transaction);
       try {
@@ -85,4 +88,34 @@ async function submitted(
     logRefusal(conversation, refusal, null);
     return { kind: 'reply', reply: refusal };
   }
+}
+
+/** With this the trail of a mail begins. */
+function logTaken(
+  { ports, id: session }: Conversation,
+  { id: mail, origin, envelope, octets }: Submission,
+): void {
+  const { listener, principal } = origin;
+  const { reversePath, recipients } = envelope;
+  ports.log.write({
+    ...{ event: 'mail.taken', level: 'debug', mail, session, listener, principal: principal.login },
+    from: reversePath === null ? '' : mailboxText(reversePath),
+    to: toldRecipients(recipients),
+    recipients: recipients.length,
+    octets: octets.length,
+  });
+}
+
+function toldRecipients(recipients: readonly Recipient[]): string {
+  let told = '';
+  for (const { mailbox } of recipients) {
+    const next = told === '' ? mailboxText(mailbox) : `${told}, ${mailboxText(mailbox)}`;
+    if (next.length > limits.trail.recipientCharacters) break;
+    told = next;
+  }
+  return told;
+}
+
+function mailboxText({ localPart, domain }: Mailbox): string {
+  return domain === '' ? localPart : `${localPart}@${domain}`;
 }

@@ -1,0 +1,25 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from '../config/load.ts';
+import type { Log } from '../log/log.ts';
+import type { Clock } from '../pipeline/ports.ts';
+import { openSqlite } from '../store/sqlite.ts';
+import { TRAIL, trailMigrations } from '../store/trail-migrations.ts';
+import { Trail } from '../trail/trail.ts';
+import type { Opened } from './opening.ts';
+
+/**
+ * The log that keeps the trail of each mail beside its lines; for no days it is the log alone, and what was kept is deleted.
+ *
+ * @throws SealgateError `store.unusable`
+ */
+export async function openTrail(config: Config, log: Log, clock: Clock, opened: Opened): Promise<Log> {
+  const { traceDays: days } = config.log;
+  const file = join(config.stateFolder, TRAIL);
+  if (days === 0) {
+    await Promise.all(['', '-wal', '-shm'].map((part) => rm(`${file}${part}`, { force: true })));
+    return log;
+  }
+  const store = opened.keep(await openSqlite(file, trailMigrations, 'takes-the-last'));
+  return opened.keep(new Trail({ store, days, clock, log }));
+}

@@ -1,0 +1,55 @@
+import { allOf, containing, type Row, type SqlStore, type Statement, sql } from '../store/sql-store.ts';
+import type { MailEvent } from './trail.ts';
+
+/** Something that happened to a mail. */
+export type Step = { at: Date; event: MailEvent };
+
+/** A mail as it was taken. */
+export type TakenMail = { mail: string; at: Date; login: string; sender: string; recipients: string };
+
+/** Oldest first. */
+export async function stepsOf(store: SqlStore, mail: string, limit: number): Promise<readonly Step[]> {
+  const rows = await store.query(
+    sql`SELECT at, event FROM trail_event WHERE mail = ${mail} ORDER BY id LIMIT ${limit}`,
+  );
+  return rows.map(({ at, event }) => ({
+    at: new Date(Number(at)),
+    event: JSON.parse(String(event)) as MailEvent,
+  }));
+}
+
+/** All that are given must hold; addresses in any letter case. */
+export type Wanted = {
+  /** Envelope sender, or login. */
+  from?: string;
+  /** A recipient, or a part of one's address. */
+  to?: string;
+  since?: Date;
+};
+
+/** Newest first. */
+export async function findMails(
+  store: SqlStore,
+  { from, to, since }: Wanted,
+  limit: number,
+): Promise<readonly TakenMail[]> {
+  const conditions: Statement[] = [];
+  if (from !== undefined) {
+    const who = from.toLowerCase();
+    conditions.push(sql`sender = ${who} OR login = ${who}`);
+  }
+  if (to !== undefined) conditions.push(sql`recipients LIKE ${containing(to.toLowerCase())} ESCAPE '\\'`);
+  if (since !== undefined) conditions.push(sql`at >= ${since.getTime()}`);
+  const rows = await store.query(
+    sql`SELECT mail, at, login, sender, recipients FROM trail_mail WHERE ${allOf(conditions)} ORDER BY at DESC LIMIT ${limit}`,
+  );
+  return rows.map(takenOf);
+}
+
+function takenOf({ mail, at, login, sender, recipients }: Row): TakenMail {
+  return {
+    mail: String(mail),
+    at: new Date(Number(at)),
+    ...{ login: String(login), sender: String(sender), recipients: String(recipients) },
+  };
+}

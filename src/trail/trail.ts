@@ -1,0 +1,113 @@
+import { limits } from '../limits.ts';
+import type { Event } from '../log/events.ts';
+import type { Log } from '../log/log.ts';
+import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
+
+/** A line of the log that is about one mail. */
+export type MailEvent = Extract<Event, { mail: unknown }>;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+/** What is written together: a mail must not cost a transaction. */
+const WRITE_AFTER_MS = 250;
+
+export type TrailParts = {
+  store: SqlStore;
+  /** How long it is kept. */
+  days: number;
+  clock: () => Date;
+  /** Where every line goes besides. */
+  log: Log;
+};
+
+/**
+ * The log, and beside it the trail of each mail: from when it was taken to its last delivery, kept for whoever asks what became of it.
+ *
+ * Holds: mail never waits for its trail. What cannot be written down is lost, and said once until it can be again; a crash takes the last
+ * moments.
+ */
+export class Trail implements Log {
+  readonly #parts: TrailParts;
+  #unwritten: { at: number; event: MailEvent }[] = [];
+  #lost = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #writing: Promise<void> = Promise.resolve();
+  #swept = 0;
+  #failing = false;
+
+  constructor(parts: TrailParts) {
+    this.#parts = parts;
+  }
+
+  write(event: Event): void {
+    this.#parts.log.write(event);
+    if (!isOfMail(event)) return;
+    if (this.#unwritten.length >= limits.trail.unwritten) {
+      this.#lost++;
+      return;
+    }
+    this.#unwritten.push({ at: this.#parts.clock().getTime(), event });
+    this.#timer ??= setTimeout(() => void this.flush(), WRITE_AFTER_MS);
+  }
+
+  /** Everything that was said up to now is written down, or lost. Never rejects. */
+  flush(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  close(): Promise<void> {
+    return this.flush();
+  }
+
+  async #write(): Promise<void> {
+    const events = this.#unwritten;
+    this.#unwritten = [];
+    if (events.length === 0) return;
+    const { store, log } = this.#parts;
+    try {
+      for (let from = 0; from < events.length; from += limits.trail.writtenAtOnce) {
+        const some = events.slice(from, from + limits.trail.writtenAtOnce);
+        await store.transaction([...some.flatMap(statementsOf), ...this.#forgotten()]);
+      }
+      this.#failing = false;
+    } catch (error) {
+      this.#lost += events.length;
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!this.#failing)
+        log.write({ event: 'trail.unavailable', level: 'error', events: this.#lost, reason });
+      this.#failing = true;
+      this.#lost = 0;
+    }
+  }
+
+  /** Once an hour. */
+  #forgotten(): Statement[] {
+    const now = this.#parts.clock().getTime();
+    if (now - this.#swept < HOUR_MS && now >= this.#swept) return [];
+    this.#swept = now;
+    const oldest = now - this.#parts.days * DAY_MS;
+    return [
+      sql`DELETE FROM trail_event WHERE at <= ${oldest}`,
+      sql`DELETE FROM trail_mail WHERE at <= ${oldest}`,
+    ];
+  }
+}
+
+function isOfMail(event: Event): event is MailEvent {
+  return 'mail' in event && event.mail !== null;
+}
+
+function statementsOf({ at, event }: { at: number; event: MailEvent }): Statement[] {
+  const mail = String(event.mail);
+  const said = sql`INSERT INTO trail_event (mail, at, event) VALUES (${mail}, ${at}, ${JSON.stringify(event)})`;
+  if (event.event !== 'mail.taken') return [said];
+  const { principal, from, to } = event;
+  return [
+    said,
+    sql`INSERT INTO trail_mail (mail, at, login, sender, recipients)
+        VALUES (${mail}, ${at}, ${principal.toLowerCase()}, ${from.toLowerCase()}, ${to.toLowerCase()}) ON CONFLICT DO NOTHING`,
+  ];
+}

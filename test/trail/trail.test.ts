@@ -1,0 +1,142 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { MailId, SessionId } from '../../src/ids.ts';
+import { limits } from '../../src/limits.ts';
+import type { Event } from '../../src/log/events.ts';
+import { type SqlStore, storeUnavailable } from '../../src/store/sql-store.ts';
+import { openSqlite } from '../../src/store/sqlite.ts';
+import { TRAIL, trailMigrations } from '../../src/store/trail-migrations.ts';
+import { findMails, stepsOf } from '../../src/trail/read-trail.ts';
+import { tellStep } from '../../src/trail/tell-step.ts';
+import { type MailEvent, Trail } from '../../src/trail/trail.ts';
+
+const mail = (id: string) => id as MailId;
+const DAY_MS = 86_400_000;
+
+const taken = (id: string, from: string, to: string): MailEvent => ({
+  ...{
+    event: 'mail.taken',
+    level: 'debug',
+    mail: mail(id),
+    session: 's' as SessionId,
+    listener: 'submission',
+  },
+  ...{ principal: 'Alice', from, to, recipients: 1, octets: 10 },
+});
+const refused = (id: string, reason: string): MailEvent => ({
+  ...{ event: 'mail.refused', level: 'warn', mail: mail(id), code: 'policy.refused', reason },
+});
+
+describe('the trail of a mail', () => {
+  let folder: string;
+  let store: SqlStore;
+  let now: Date;
+  let lines: Event[];
+  const clock = () => now;
+  const log = { write: (event: Event) => void lines.push(event) };
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sealgate-trail-'));
+    store = await openSqlite(join(folder, TRAIL), trailMigrations, 'takes-the-last');
+    now = new Date('2026-03-01T12:00:00Z');
+    lines = [];
+  });
+  afterEach(async () => {
+    await store.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('has what the log says of it, in order, and every line goes to the log besides', async () => {
+    const trail = new Trail({ store, days: 2, clock, log });
+    const events: Event[] = [
+      taken('m1', 'Alice@Example.org', 'bob@example.net'),
+      { event: 'gateway.stopped', level: 'info' },
+      taken('m2', 'carol@example.org', 'bob@example.net'),
+      refused('m1', 'no certificate'),
+    ];
+    for (const event of events) trail.write(event);
+    await trail.close();
+    expect(lines).toEqual(events);
+    expect(await stepsOf(store, 'm1', 100)).toEqual([
+      { at: now, event: events[0] },
+      { at: now, event: events[3] },
+    ]);
+    expect(await stepsOf(store, 'm3', 100)).toEqual([]);
+  });
+
+  it('mails are found by sender or login, by recipient and by time, addresses in any letter case', async () => {
+    const trail = new Trail({ store, days: 20, clock, log });
+    trail.write(taken('m1', 'Alice@Example.org', 'bob@example.net, Zoë_x@example.net'));
+    await trail.flush();
+    now = new Date(now.getTime() + DAY_MS);
+    trail.write(taken('m2', 'carol@example.org', '100%@example.net'));
+    await trail.close();
+    const found = async (wanted: Parameters<typeof findMails>[1]) =>
+      (await findMails(store, wanted, 10)).map((one) => one.mail);
+    expect(await found({})).toEqual(['m2', 'm1']);
+    expect(await found({ from: 'alice@example.ORG' })).toEqual(['m1']);
+    expect(await found({ from: 'alice' })).toEqual(['m2', 'm1']);
+    expect(await found({ to: 'BOB@example.net' })).toEqual(['m1']);
+    expect(await found({ to: '%' })).toEqual(['m2']);
+    expect(await found({ to: '_x@' })).toEqual(['m1']);
+    expect(await found({ since: now })).toEqual(['m2']);
+    expect(await found({ from: 'nobody@example.org' })).toEqual([]);
+  });
+
+  it('is forgotten after its days', async () => {
+    const trail = new Trail({ store, days: 2, clock, log });
+    trail.write(taken('m1', 'a@example.org', 'b@example.org'));
+    await trail.flush();
+    now = new Date(now.getTime() + 2 * DAY_MS);
+    trail.write(taken('m2', 'a@example.org', 'b@example.org'));
+    await trail.close();
+    expect(await stepsOf(store, 'm1', 10)).toEqual([]);
+    expect((await findMails(store, {}, 10)).map((one) => one.mail)).toEqual(['m2']);
+  });
+
+  it('a database that cannot be used costs lines of the trail, is said once, and nothing else', async () => {
+    let broken = true;
+    const failing: SqlStore = {
+      ...{ query: (statement) => store.query(statement), close: () => store.close() },
+      transaction: async (statements) => {
+        if (broken) throw storeUnavailable('no room');
+        return store.transaction(statements);
+      },
+    };
+    const trail = new Trail({ store: failing, days: 2, clock, log });
+    for (const id of ['m1', 'm2']) {
+      trail.write(refused(id, 'x'));
+      await trail.flush();
+    }
+    broken = false;
+    trail.write(refused('m3', 'x'));
+    await trail.close();
+    expect(lines.filter(({ event }) => event === 'trail.unavailable')).toHaveLength(1);
+    expect(lines.filter(({ event }) => event === 'mail.refused')).toHaveLength(3);
+    expect(await stepsOf(store, 'm3', 10)).toHaveLength(1);
+  });
+
+  it('what waits to be written down is bounded', async () => {
+    const waiting = Promise.withResolvers<void>();
+    const slow: SqlStore = {
+      ...{ query: (statement) => store.query(statement), close: () => store.close() },
+      transaction: async (statements) => {
+        await waiting.promise;
+        return store.transaction(statements);
+      },
+    };
+    const trail = new Trail({ store: slow, days: 2, clock, log: { write: () => undefined } });
+    for (let i = 0; i < limits.trail.unwritten + 10; i++) trail.write(refused('m1', 'x'));
+    const closed = trail.close();
+    waiting.resolve();
+    await closed;
+    const [row] = await store.query({ sql: 'SELECT count(*) AS events FROM trail_event', parameters: [] });
+    expect(row?.events).toBe(limits.trail.unwritten);
+  });
+
+  it('a stranger’s text can neither move the cursor nor begin a line', () => {
+    const told = tellStep(refused('m1', 'evil\r\nm2 delivered\u001b[2J\u202etxt'));
+    expect(told).toBe('refused (policy.refused): evil\\u{d}\\u{a}m2 delivered\\u{1b}[2J\\u{202e}txt');
+  });
+});
