@@ -44,4 +44,4 @@ export type RemoteAnswer = {
 export type Vouching = (certificate: Certificate) => 'verified' | 'as-source' | 'by-path' | null;
 
 /** Codes of errors that say nothing of other addresses, so that one domain that is broken takes nobody else's certificates away. */
-export const OF_ADDRESS_ALONE: ReadonlySet<string> = new Set(['directory.dns-unanswered']);
+export const OF_ADDRESS_ALONE: ReadonlySet<string> = new Set(['dns.unanswered']);

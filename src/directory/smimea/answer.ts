@@ -1,7 +1,7 @@
+import type { DnsAnswer } from '../../dns/message.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { CertificateSet } from '../../pki/certificate-set.ts';
 import { validatePath } from '../../pki/path.ts';
-import type { DnsAnswer } from '../dns/message.ts';
 import { certificatesIn } from '../remote/found-certificates.ts';
 import type { RemoteAnswer, Vouching } from '../remote/remote-source.ts';
 import { type Association, isOf, readAssociation } from './association.ts';

@@ -1,8 +1,8 @@
+import { DnsResolver, type DnsServer } from '../../dns/resolver.ts';
 import type { Clock } from '../../pipeline/ports.ts';
 import type { Certificate } from '../../pki/certificate.ts';
 import { smimeaName } from '../../pki/smimea-name.ts';
 import type { AddressKey } from '../address-key.ts';
-import { DnsResolver, type DnsServer } from '../dns/resolver.ts';
 import { isOneOfDomains } from '../remote/domains.ts';
 import type { RemoteAnswer, RemoteSource } from '../remote/remote-source.ts';
 import { smimeaAnswer } from './answer.ts';

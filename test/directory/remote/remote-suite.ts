@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AddressKey } from '../../../src/directory/address-key.ts';
-import { dnsUnanswered } from '../../../src/directory/dns/message.ts';
+import { dnsUnanswered } from '../../../src/dns/message.ts';
 import { CertificateRegister } from '../../../src/directory/register.ts';
 import { RemoteLookups } from '../../../src/directory/remote/remote-lookups.ts';
 import type { RemoteAnswer, RemoteSource, Vouching } from '../../../src/directory/remote/remote-source.ts';

@@ -200,40 +200,40 @@ describe('no answer', () => {
   test('is what a domain gives whose signatures are wrong, whatever is done with unsigned ones', async () => {
     for (const withoutDnssec of ['ignore', 'directory'] as const) {
       expect(await failure('bob@bogus.example', { withoutDnssec })).toMatch(
-        /^directory\.dns-unanswered: .*SERVFAIL/,
+        /^dns\.unanswered: .*SERVFAIL/,
       );
     }
   });
 
   test('is what a domain gives whose servers are silent; the resolver is well', async () => {
     expect(await failure('bob@silent.example', { timeoutMs: 300 })).toMatch(
-      /^directory\.dns-unanswered: .*in time/,
+      /^dns\.unanswered: .*in time/,
     );
   });
 
   test.each(['chain', 'loop'])(
     'is what a domain gives whose aliases lead nowhere (%s); the resolver is well, and asked for others',
     async (localPart) => {
-      expect(await failure(`${localPart}@${DOMAIN}`)).toMatch(/^directory\.dns-unanswered: /);
+      expect(await failure(`${localPart}@${DOMAIN}`)).toMatch(/^dns\.unanswered: /);
     },
   );
 
   test('is what a server gives that knows its own zones only, and the next one is asked', async () => {
     const { port, zonePort } = servers;
     expect(await failure(`bob@${DOMAIN}`, { ports: [zonePort] })).toMatch(
-      /^directory\.dns-answer|unreachable.*resolve/,
+      /^dns\.answer|unreachable.*resolve/,
     );
     expect(prints(await ask(`bob@${DOMAIN}`, { ports: [zonePort, port] }))).toEqual([bob.fingerprint]);
   });
 
   test('is what nobody gives who is not there or says nothing', async () => {
     expect(await failure(`bob@${DOMAIN}`, { ports: [1] })).toMatch(
-      /^directory\.dns-unreachable: .*ECONNREFUSED/,
+      /^dns\.unreachable: .*ECONNREFUSED/,
     );
     servers.pause();
     try {
       expect(await failure(`bob@${DOMAIN}`, { timeoutMs: 300 })).toMatch(
-        /^directory\.dns-unreachable: .*in time/,
+        /^dns\.unreachable: .*in time/,
       );
     } finally {
       servers.resume();

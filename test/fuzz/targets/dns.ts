@@ -1,6 +1,6 @@
-import { readDnsAnswer } from '../../../src/directory/dns/message.ts';
 import { smimeaAnswer } from '../../../src/directory/smimea/answer.ts';
 import { isOf, readAssociation } from '../../../src/directory/smimea/association.ts';
+import { readDnsAnswer } from '../../../src/dns/message.ts';
 import { correspondent } from '../../directory/correspondent.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 
@@ -14,7 +14,7 @@ export const dnsTargets: readonly FuzzTarget[] = [
   {
     name: 'directory-dns-answer',
     form: 'octets',
-    allowed: ['directory.dns-answer', 'directory.dns-unanswered'],
+    allowed: ['dns.answer', 'dns.unanswered'],
     dictionary: [Buffer.from([0xc0, 12]), Buffer.from('00050001', 'hex'), Buffer.from([0xc0, 0x2a])],
     prepare: () => ({
       seeds: [
@@ -53,7 +53,7 @@ export const dnsTargets: readonly FuzzTarget[] = [
         run(input) {
           const association = readAssociation(input);
           const answer = smimeaAnswer(
-            { records: [input], isAuthentic: true, timeToLive: 300 },
+            { records: [input], isAuthentic: true, timeToLive: 300, exists: true, canonical: null },
             { ...judgement, withoutDnssec: 'ignore', intermediates: [] },
           );
           const isNamed = association !== null && isOf(association, certificate) && input[0] === 3;

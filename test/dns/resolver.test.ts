@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { DnsResolver } from '../../../src/directory/dns/resolver.ts';
+import { DnsResolver } from '../../src/dns/resolver.ts';
 
 /** A resolver that says what a test wants, where a real one would not. */
 const servers: Server[] = [];
@@ -48,20 +48,20 @@ test.each<[string, Says, RegExp]>([
   [
     'to another question',
     (socket, asked) => void socket.write(nothing(asked, asked.readUInt16BE(0) ^ 1)),
-    /dns-unreachable .*another question/,
+    /dns\.unreachable .*another question/,
   ],
   [
     'that ends early',
     (socket, asked) => void socket.end(nothing(asked).subarray(0, -1)),
-    /dns-unreachable .*closed/,
+    /dns\.unreachable .*closed/,
   ],
   ['that is no message', (socket) => void socket.write(Buffer.alloc(2)), /too short/],
-  ['that never comes', (socket) => void socket.end(), /dns-unreachable .*closed/],
+  ['that never comes', (socket) => void socket.end(), /dns\.unreachable .*closed/],
 ])('one %s is none', async (_, says, reason) => {
   expect(await ask(await resolverThat(says))).toMatch(reason);
 });
 
 test('what is half said is not waited for beyond its time', async () => {
   const resolver = await resolverThat((socket) => void socket.write(Buffer.from([0xff])), 200);
-  expect(await ask(resolver)).toMatch(/dns-unreachable .*no answer in time/);
+  expect(await ask(resolver)).toMatch(/dns\.unreachable .*no answer in time/);
 });

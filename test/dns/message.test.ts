@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { dnsQuestion, readDnsAnswer } from '../../../src/directory/dns/message.ts';
+import { dnsQuestion, readDnsAnswer, textOfName } from '../../src/dns/message.ts';
 
 const SMIMEA = 53;
 const CNAME = 5;
@@ -76,12 +76,18 @@ describe('an answer', () => {
     const records = [record({ seconds: 60 }), record({ data: Buffer.from('x') })];
     expect(read(message({ flags: 0x81a0, records }))).toEqual({
       ...{ records: [Buffer.from([3, 0, 0, 1]), Buffer.from('x')], isAuthentic: true, timeToLive: 60 },
+      ...{ exists: true, canonical: ASKED.name },
     });
     expect(read(message({ records: [record()] })).isAuthentic).toBe(false);
   });
 
-  test.each([0x8180, 0x8183])('without records is one too (%i)', (flags) => {
-    expect(read(message({ flags }))).toEqual({ records: [], isAuthentic: false, timeToLive: null });
+  test.each([
+    [0x8180, true],
+    [0x8183, false],
+  ])('without records is one too (%i), and says whether the name is there', (flags, exists) => {
+    expect(read(message({ flags }))).toEqual({
+      ...{ records: [], isAuthentic: false, timeToLive: null, exists, canonical: ASKED.name },
+    });
   });
 
   test('may write the name in other letters, and a time to live that is none', () => {
@@ -99,9 +105,11 @@ describe('an answer', () => {
       ...[record({ owner: end, type: 46 }), record({ owner: end, ofClass: 3 })],
     ];
     expect(read(message({ records }))).toMatchObject({ records: [Buffer.from('found')], timeToLive: 20 });
-    expect(read(message({ records: [alias] })).records).toEqual([]);
+    expect(read(message({ records: [alias], flags: 0x8183 }))).toMatchObject({
+      ...{ records: [], exists: false, canonical: 'b.partner.example' },
+    });
     expect(codeOf(message({ records: [record({ type: CNAME, data: Buffer.concat([end, end]) })] }))).toBe(
-      'directory.dns-answer',
+      'dns.answer',
     );
   });
 
@@ -133,7 +141,7 @@ describe('an answer', () => {
     ['of a few octets', Buffer.from('0007')],
     ['of no octets', Buffer.alloc(0)],
   ])('%s is none', (_, octets) => {
-    expect(codeOf(octets)).toBe('directory.dns-answer');
+    expect(codeOf(octets)).toBe('dns.answer');
   });
 
   test.each<[string, Buffer]>([
@@ -142,6 +150,43 @@ describe('an answer', () => {
     ['there are more records than may be', message({ records: Array(201).fill(record()) })],
     ['aliases do not end', message({ records: [record({ type: CNAME, data: QUESTION_NAME })] })],
   ])('attack: that %s says nothing of other names, so no domain takes theirs away', (_, octets) => {
-    expect(codeOf(octets)).toBe('directory.dns-unanswered');
+    expect(codeOf(octets)).toBe('dns.unanswered');
   });
+});
+
+describe('the name in an MX record', () => {
+  const mx = { name: 'partner.example', type: 15 };
+  const answer = (data: Buffer) =>
+    message({
+      question: Buffer.concat([wire(mx.name), uint16(15), uint16(1)]),
+      records: [record({ type: 15, data })],
+    });
+  const exchange = (data: Buffer) => readDnsAnswer(answer(data), mx, 7).records[0]?.subarray(2);
+
+  test('comes whole, whatever of it was left out', () => {
+    const compressed = Buffer.concat([uint16(10), Buffer.from('\x02Mx'), QUESTION_NAME]);
+    expect(exchange(compressed)).toEqual(wire('mx.partner.example'));
+    expect(exchange(Buffer.from('00000000', 'hex').subarray(0, 3))).toEqual(Buffer.alloc(1));
+  });
+
+  test.each<[string, Buffer]>([
+    ['ends early', Buffer.concat([uint16(10), Buffer.from('\x05mx')])],
+    ['is followed by something', Buffer.concat([uint16(10), wire('mx.example'), Buffer.alloc(1)])],
+    ['is not there', uint16(10)],
+    ['is not even half there', Buffer.alloc(1)],
+  ])('is no name where it %s', (_, data) => {
+    expect(() => exchange(data)).toThrow(/no answer that can be used/);
+  });
+});
+
+test.each<[string, Buffer, string | null]>([
+  ['a name', wire('Mx_1-a.Partner.example'), 'mx_1-a.partner.example'],
+  ['the root', Buffer.alloc(1), ''],
+  ['a dot within a label', Buffer.from('\x03a.b\x00'), null],
+  ['a letter beyond ASCII', Buffer.from([1, 0xe4, 0]), null],
+  ['a name without its end', Buffer.from('\x01a'), null],
+  ['more than a name', Buffer.from('\x01a\x00\x00'), null],
+  ['a pointer', Buffer.from([0xc0, 12]), null],
+])('as text: %s', (_, octets, text) => {
+  expect(textOfName(octets)).toBe(text);
 });

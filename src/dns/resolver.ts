@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { SealgateError } from '../../errors.ts';
-import { printable } from '../../log/printable.ts';
+import { SealgateError } from '../errors.ts';
+import { printable } from '../log/printable.ts';
 import { type DnsAnswer, type DnsQuestion, dnsQuestion, dnsUnanswered, readDnsAnswer } from './message.ts';
 
 /** A resolver whose word on DNSSEC is believed. */
@@ -32,8 +32,8 @@ export class DnsResolver {
   }
 
   /**
-   * @throws SealgateError (temporary) `directory.dns-unanswered`: a resolver is there and found no answer to this question, or none in
-   * time. `directory.dns-unreachable`: none is there, or what they say is no answer
+   * @throws SealgateError (temporary) `dns.unanswered`: a resolver is there and found no answer to this question, or none in
+   * time. `dns.unreachable`: none is there, or what they say is no answer
    */
   async ask(question: DnsQuestion, signal: AbortSignal): Promise<DnsAnswer> {
     const deadline = performance.now() + this.#timeoutMs;
@@ -55,7 +55,7 @@ export class DnsResolver {
         return answer;
       } catch (error) {
         const failed = error instanceof SealgateError ? error : unreachable(String(error));
-        unanswered ||= failed.code === 'directory.dns-unanswered';
+        unanswered ||= failed.code === 'dns.unanswered';
         reasons.push(`${server.name}: ${printable(failed.reason ?? failed.publicText)}`);
       }
     }
@@ -79,7 +79,7 @@ async function askOne(
       },
       (error: unknown) => {
         // SERVFAIL is a sign of life too.
-        isThere = error instanceof SealgateError && error.code === 'directory.dns-unanswered';
+        isThere = error instanceof SealgateError && error.code === 'dns.unanswered';
       },
     );
   }, milliseconds / 2);
@@ -138,7 +138,7 @@ function readMessage(socket: Socket, whole: (message: Buffer) => void): void {
 
 function unreachable(reason: string): SealgateError {
   return new SealgateError({
-    code: 'directory.dns-unreachable',
+    code: 'dns.unreachable',
     publicText: 'The name server cannot be reached.',
     duration: 'temporary',
     reason,

@@ -1,9 +1,9 @@
-import { SealgateError } from '../../errors.ts';
-import { limits } from '../../limits.ts';
+import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 
 /**
- * One question to a resolver and its answer (RFC 1035 §4), as far as certificates need it: one name, one type, class IN, and of the
- * answer what was asked for with the aliases that lead to it. Pure.
+ * One question to a resolver and its answer (RFC 1035 §4), as far as certificates and mail servers need it: one name, one type,
+ * class IN, and of the answer what was asked for with the aliases that lead to it. Pure.
  */
 export type DnsQuestion = {
   /** A-labels without a dot at the end; '' is the root. */
@@ -12,8 +12,15 @@ export type DnsQuestion = {
 };
 
 export type DnsAnswer = {
-  /** RDATA of the records of the name, or of what its aliases lead to; none: there is no such name, or nothing of the type. */
+  /**
+   * RDATA of the records of the name, or of what its aliases lead to; none: there is no such name, or nothing of the type. The name in an
+   * MX record is whole, on the wire and in lower case.
+   */
   records: readonly Buffer[];
+  /** Whether the name, or what its aliases lead to, is there at all (RFC 2308 §2.1). */
+  exists: boolean;
+  /** What the aliases lead to, as `DnsQuestion.name`; the name itself where there are none; null: no name of letters, digits, `-` and `_`. */
+  canonical: string | null;
   /** The resolver has verified all of it by DNSSEC (RFC 4035 §3.2.3, RFC 6840 §5.8). */
   isAuthentic: boolean;
   /** Seconds for which all of it may be kept; null: there is nothing. */
@@ -23,6 +30,7 @@ export type DnsAnswer = {
 const HEADER_OCTETS = 12;
 const CLASS_IN = 1;
 const TYPE_CNAME = 5;
+const TYPE_MX = 15;
 /** QR, and OPCODE: an answer to a plain question. */
 const RESPONSE_AND_OPCODE = 0xf800;
 const RESPONSE = 0x8000;
@@ -38,7 +46,7 @@ const NAME_ERROR = 3;
 /**
  * The octets of a question with RD and, so that the resolver says what it has verified, AD (RFC 6840 §5.7).
  *
- * @param id 0 to 65535 @throws SealgateError `directory.dns-answer` where the name has no form on the wire
+ * @param id 0 to 65535 @throws SealgateError `dns.answer` where the name has no form on the wire
  */
 export function dnsQuestion({ name, type }: DnsQuestion, id: number): Buffer {
   const head = Buffer.alloc(HEADER_OCTETS);
@@ -51,8 +59,8 @@ export function dnsQuestion({ name, type }: DnsQuestion, id: number): Buffer {
 /**
  * What a resolver answers to `dnsQuestion`.
  *
- * @throws SealgateError (temporary) `directory.dns-unanswered`: it found no answer for this name, or the domain says more than is read, which
- * says nothing of others; a domain whose signatures are wrong is told so (RFC 4035 §5.5). `directory.dns-answer`: it is no answer of a resolver to this question
+ * @throws SealgateError (temporary) `dns.unanswered`: it found no answer for this name, or the domain says more than is read, which
+ * says nothing of others; a domain whose signatures are wrong is told so (RFC 4035 §5.5). `dns.answer`: it is no answer of a resolver to this question
  */
 export function readDnsAnswer(message: Buffer, { name, type }: DnsQuestion, id: number): DnsAnswer {
   if (message.length < HEADER_OCTETS) throw dnsAnswer('the message is too short');
@@ -82,6 +90,8 @@ export function readDnsAnswer(message: Buffer, { name, type }: DnsQuestion, id: 
   const all = Array.from({ length: count }, () => reader.record());
   return {
     ...followed(all, asked, type),
+    // RFC 6604 §3: it is said of the name at the end of the aliases.
+    exists: rcode !== NAME_ERROR,
     isAuthentic: (flags & AUTHENTIC_DATA) !== 0,
   };
 }
@@ -96,8 +106,12 @@ function followed(all: readonly DnsRecord[], asked: string, type: number) {
     const alias = own.find((one) => one.type === TYPE_CNAME);
     const used = found.length > 0 ? found : alias === undefined ? [] : [alias];
     timeToLive = Math.min(timeToLive, ...used.map((one) => one.timeToLive));
-    if (found.length > 0) return { records: found.map(({ data }) => data), timeToLive };
-    if (alias === undefined) return { records: [], timeToLive: null };
+    const canonical = textOfName(Buffer.from(owner, 'latin1'));
+    if (found.length > 0) {
+      const records = found.map((one) => (type === TYPE_MX ? one.mailExchange() : one.data));
+      return { records, timeToLive, canonical };
+    }
+    if (alias === undefined) return { records: [], timeToLive: null, canonical };
     owner = alias.target();
   }
   throw dnsUnanswered('the name leads through too many aliases');
@@ -112,6 +126,8 @@ type DnsRecord = {
   data: Buffer;
   /** The name that the data is. */
   target(): string;
+  /** The data of an MX record without compression. */
+  mailExchange(): Buffer;
 };
 
 class MessageReader {
@@ -146,12 +162,16 @@ class MessageReader {
       ...{ owner, type, class: ofClass, data },
       // RFC 2181 §8: with the highest bit it is none.
       timeToLive: seconds > 0x7fffffff ? 0 : seconds,
-      target: () => {
-        const { name, next } = nameAt(this.#message, at);
-        if (next !== at + length) throw dnsAnswer('a name in it is malformed');
-        return name;
-      },
+      target: () => this.#wholeName(at, at + length),
+      mailExchange: () =>
+        Buffer.concat([data.subarray(0, 2), Buffer.from(this.#wholeName(at + 2, at + length), 'latin1')]),
     };
+  }
+
+  #wholeName(from: number, to: number): string {
+    const { name, next } = nameAt(this.#message, from);
+    if (next !== to) throw dnsAnswer('a name in it is malformed');
+    return name;
   }
 
   #octets(count: number): Buffer {
@@ -198,6 +218,23 @@ function lowerCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
+/**
+ * A whole name as it stands on the wire, uncompressed, as text in lower case without a dot at the end; '' is the root. null: it is none, or
+ * no name of letters, digits, `-` and `_`, as names of hosts and domains are.
+ */
+export function textOfName(octets: Buffer): string | null {
+  const labels: string[] = [];
+  for (let at = 0; ; ) {
+    const length = octets[at];
+    if (length === undefined || length > LONGEST_LABEL) return null;
+    if (length === 0) return at + 1 === octets.length ? labels.join('.') : null;
+    const label = octets.subarray(at + 1, at + 1 + length).toString('latin1');
+    if (label.length !== length || !/^[A-Za-z0-9_-]+$/.test(label)) return null;
+    labels.push(lowerCase(label));
+    at += 1 + length;
+  }
+}
+
 function nameOnWire(name: string): Buffer {
   const labels = name === '' ? [] : name.split('.');
   const octets = Buffer.concat([
@@ -218,7 +255,7 @@ function twoOctets(value: number): Buffer {
 /** Of this question alone. @param reason for the log */
 export function dnsUnanswered(reason: string): SealgateError {
   return new SealgateError({
-    code: 'directory.dns-unanswered',
+    code: 'dns.unanswered',
     publicText: 'The name server found no answer for this address.',
     duration: 'temporary',
     reason,
@@ -228,7 +265,7 @@ export function dnsUnanswered(reason: string): SealgateError {
 /** @param reason for the log */
 export function dnsAnswer(reason: string): SealgateError {
   return new SealgateError({
-    code: 'directory.dns-answer',
+    code: 'dns.answer',
     publicText: 'The name server gave no answer that can be used.',
     duration: 'temporary',
     reason,
