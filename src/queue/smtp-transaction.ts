@@ -1,5 +1,5 @@
-import { hazardsIn } from '../mail/canonical.ts';
-import { hasBareLineEnd } from '../smtp/dot-stuffing.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { Parameter, Recipient } from '../smtp/envelope.ts';
 import { type Extensions, maxSizeOf } from '../smtp/extensions.ts';
 import { hasParameter, writeParameters } from '../smtp/parameters.ts';
@@ -7,8 +7,13 @@ import { needsSmtpUtf8, writePath } from '../smtp/path.ts';
 import { isCompleted, type Reply, replyClass, summary } from '../smtp/reply.ts';
 import type { Answer, Upstream } from '../smtp-out/client.ts';
 import type { DeliveryOutcome, MailToDeliver } from './ports.ts';
+import { type TransportNeeds, transportNeedsOf } from './transport-needs.ts';
 
-export type MailForSmtp = Pick<MailToDeliver, 'envelope' | 'requireTls' | 'octets' | 'purpose'>;
+export type MailForSmtp = Pick<MailToDeliver, 'envelope' | 'requireTls' | 'purpose'> & {
+  octets: Buffer | OctetSource;
+};
+
+const LOST: Verdict = { kind: 'later', reply: null, because: 'the mail server did not answer for it' };
 
 type Verdict = { kind: 'delivered' | 'later' | 'failed'; reply: Reply | null; because: string };
 
@@ -21,7 +26,8 @@ type Verdict = { kind: 'delivered' | 'later' | 'failed'; reply: Reply | null; be
 export async function deliverIn(upstream: Upstream, mail: MailForSmtp): Promise<readonly DeliveryOutcome[]> {
   const { recipients, reversePath } = mail.envelope;
   const everybody = (verdict: Verdict) => recipients.map((recipient) => outcomeOf(recipient, verdict));
-  const parameters = mailParameters(upstream, mail);
+  const octets = Buffer.isBuffer(mail.octets) ? bufferSource(mail.octets) : mail.octets;
+  const parameters = mailParameters(upstream, mail, octets.length, await transportNeedsOf(octets));
   if (!Array.isArray(parameters)) return everybody(parameters);
   const dsn = upstream.extensions.has('DSN');
   const [began, ...answers] = await Promise.all([
@@ -35,11 +41,13 @@ export async function deliverIn(upstream: Upstream, mail: MailForSmtp): Promise<
   }
   const verdicts = answers.map((answer) => verdictOn(upstream, answer));
   if (verdicts.some(({ kind }) => kind === 'delivered')) {
-    const taken = verdictOn(upstream, await upstream.data(mail.octets));
-    if (taken.kind !== 'delivered') await reset(upstream);
+    const accepted = verdicts.filter(({ kind }) => kind === 'delivered').length;
+    const taken = (await upstream.dataForEach(octets, accepted)).map((answer) => verdictOn(upstream, answer));
+    if (!taken.every(({ kind }) => kind === 'delivered')) await reset(upstream);
+    const told = taken.values();
     return recipients.map((recipient, i) => {
-      const own = verdicts[i] ?? taken;
-      return outcomeOf(recipient, own.kind === 'delivered' ? taken : own, dsn);
+      const own = verdicts[i] ?? begun;
+      return outcomeOf(recipient, own.kind === 'delivered' ? (told.next().value ?? LOST) : own, dsn);
     });
   }
   await reset(upstream);
@@ -47,23 +55,28 @@ export async function deliverIn(upstream: Upstream, mail: MailForSmtp): Promise<
 }
 
 /** What the server is told of the mail, or why it cannot have it. */
-function mailParameters(upstream: Upstream, mail: MailForSmtp): Parameter[] | Verdict {
+function mailParameters(
+  upstream: Upstream,
+  mail: MailForSmtp,
+  size: number,
+  needs: TransportNeeds,
+): Parameter[] | Verdict {
   const { extensions } = upstream;
-  const { envelope, octets, requireTls, purpose } = mail;
+  const { envelope, requireTls, purpose } = mail;
   const parameters: Parameter[] = [];
-  if (hasBareLineEnd(octets)) return failed('the message has line ends that servers read differently');
+  if (needs.bareLineEnd) return failed('the message has line ends that servers read differently');
   const max = maxSizeOf(extensions);
-  if (max !== null && octets.length > max) {
-    return failed(`the message has ${octets.length} octets, and the mail server takes ${max}`);
+  if (max !== null && size > max) {
+    return failed(`the message has ${size} octets, and the mail server takes ${max}`);
   }
-  if (extensions.has('SIZE')) parameters.push({ keyword: 'SIZE', value: String(octets.length) });
+  if (extensions.has('SIZE')) parameters.push({ keyword: 'SIZE', value: String(size) });
   // RFC 6152 §3: nobody has leave to change what is signed, so what is not 7-bit needs a server that takes it.
-  const { eightBit } = hazardsIn(octets);
+  const { eightBit } = needs;
   if (eightBit && !extensions.has('8BITMIME')) {
     return failed('the message has octets beyond ASCII, which the mail server does not take');
   }
   if (eightBit) parameters.push({ keyword: 'BODY', value: '8BITMIME' });
-  if (needsUtf8(mail)) {
+  if (needsUtf8(mail, needs)) {
     if (!extensions.has('SMTPUTF8')) {
       return failed('the mail server takes no addresses beyond ASCII (SMTPUTF8)');
     }
@@ -100,12 +113,13 @@ function withTls(
 }
 
 /** RFC 6531 §3.4: in an address, or in the header. */
-function needsUtf8({ envelope: { reversePath, recipients, mailParameters: declared }, octets }: MailForSmtp) {
+function needsUtf8(
+  { envelope: { reversePath, recipients, mailParameters: declared } }: MailForSmtp,
+  { eightBitHeader }: TransportNeeds,
+): boolean {
   if (reversePath !== null && needsSmtpUtf8(reversePath)) return true;
   if (recipients.some(({ mailbox }) => needsSmtpUtf8(mailbox))) return true;
-  if (!hasParameter(declared, 'SMTPUTF8')) return false;
-  const end = octets.indexOf('\r\n\r\n');
-  return hazardsIn(octets.subarray(0, end === -1 ? octets.length : end)).eightBit;
+  return eightBitHeader && hasParameter(declared, 'SMTPUTF8');
 }
 
 function rcptCommand({ mailbox, parameters }: Recipient, dsn: boolean): string {

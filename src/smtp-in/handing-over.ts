@@ -1,4 +1,3 @@
-import { collectFrom } from '../octets/collect.ts';
 import type { HandOver, HandOverOutcome, UpstreamFacts, Variant } from '../pipeline/ports.ts';
 import { maxSizeOf } from '../smtp/extensions.ts';
 import { isCompleted, reply, replyClass } from '../smtp/reply.ts';
@@ -77,7 +76,7 @@ export class HandingOver implements HandOver {
         if (failure !== null) return failure;
       }
       this.#open = null;
-      const outcome = outcomeOf(upstream, await upstream.data(await collectFrom(variant.octets)));
+      const outcome = outcomeOf(upstream, await upstream.data(variant.octets));
       // After the end of data there is no transaction; after a refused DATA there may be.
       this.#conversation.upstreamOpen = outcome.kind !== 'accepted';
       return outcome;

@@ -1,18 +1,25 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { limits } from '../limits.ts';
+import { octetsInMemory } from '../octets/buffer-source.ts';
+import type { OctetSource } from '../octets/source.ts';
 import { stuffed } from '../smtp/dot-stuffing.ts';
 import type { Extensions } from '../smtp/extensions.ts';
 import { type Reply, summary } from '../smtp/reply.ts';
 import { ReplyReader } from '../smtp/reply-reader.ts';
+import { BARE_LINE_END, inBlocks } from './message-blocks.ts';
 
 /** What became of a command. `lost`: no reply came, and none will. `unsent`: of the message that was to follow not an octet has left. */
 export type Answer = { kind: 'reply'; reply: Reply } | { kind: 'lost'; reason: string; unsent?: true };
+
+/** RFC 5321; RFC 2033, in which the server answers for each recipient. */
+export type MailProtocol = 'smtp' | 'lmtp';
 
 /** The upstream as a session uses it. */
 export interface Upstream {
   /** `host:port`, for logs. */
   readonly name: string;
+  readonly protocol: MailProtocol;
   /** Of its last EHLO. */
   readonly extensions: Extensions;
   /** By TLS. */
@@ -25,8 +32,18 @@ export interface Upstream {
   command(line: string): Promise<Answer>;
   /** A line with a secret, CRLF included: it is overwritten once it has been sent. */
   secret(line: Buffer): Promise<Answer>;
-  /** DATA, and after its 354 the message. A refusal is the answer; anything else that is not 354 is no answer to DATA: `lost`. */
-  data(octets: Buffer): Promise<Answer>;
+  /**
+   * DATA, and after its 354 the message. A refusal is the answer, also one in the middle of the message; anything else that is not
+   * 354 is no answer to DATA: `lost`. LMTP has several answers: `dataForEach`.
+   *
+   * @throws what reading the message throws, and Error where it has a bare CR or LF. The server never hears the end of data then.
+   */
+  data(message: OctetSource): Promise<Answer>;
+  /**
+   * The same with an answer for each recipient whom the server has accepted, in their order. RFC 2033 §4.2: by LMTP they may
+   * differ; by SMTP all are the one reply to the end of data.
+   */
+  dataForEach(message: OctetSource, recipients: number): Promise<readonly Answer[]>;
   quit(): void;
   abandon(): void;
 }
@@ -38,8 +55,10 @@ type Pending = {
   settle: (answer: Answer) => void;
 };
 
-/** A message up to this size leaves in one write; a larger one in blocks of it, at the pace of the socket. */
-const BLOCK = 131_072;
+type Expected = { answer: Promise<Answer>; pending: Pending };
+
+/** A message in memory up to this size leaves in one write; any other in blocks, at the pace of the socket. */
+const ONE_WRITE = 131_072;
 
 /**
  * One connection to an SMTP server: commands out, replies in, in order (RFC 5321 §4.1.1, RFC 2920 §3.1).
@@ -49,6 +68,7 @@ const BLOCK = 131_072;
  */
 export class SmtpClient implements Upstream {
   readonly name: string;
+  readonly protocol: MailProtocol;
   readonly #socket: Socket;
   readonly #replies = new ReplyReader();
   readonly #onData = (chunk: Buffer) => this.#receive(chunk);
@@ -63,9 +83,10 @@ export class SmtpClient implements Upstream {
   #lost: string | null = null;
   #lostListener: ((reason: string) => void) | null = null;
 
-  constructor(socket: Socket, name: string) {
+  constructor(socket: Socket, name: string, protocol: MailProtocol = 'smtp') {
     this.#socket = socket;
     this.name = name;
+    this.protocol = protocol;
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
     socket.on('close', this.#onEnd);
@@ -122,31 +143,56 @@ export class SmtpClient implements Upstream {
     return answer;
   }
 
-  async data(octets: Buffer): Promise<Answer> {
-    const parts = stuffed(octets);
-    if (parts === null) throw new Error('a message with a bare CR or LF must not be sent');
-    const go = await this.command('DATA', limits.smtp.upstreamDataTimeoutMs);
-    if (go.kind === 'lost') return { ...go, unsent: true };
-    if (go.reply.code >= 400) return go;
-    if (go.reply.code !== 354) {
-      // RFC 5321 §4.3.2: whoever takes a 2xx for an acceptance has sent no message.
-      this.#lose('it did not ask for the message');
-      return { kind: 'lost', reason: `it answered DATA with ${summary(go.reply)}`, unsent: true };
-    }
-    let length = 0;
-    for (const part of parts) length += part.length;
-    if (length <= BLOCK) {
-      const { answer } = this.#expect(limits.smtp.upstreamEndOfDataTimeoutMs, true);
-      if (this.#lost === null)
-        this.#socket.write(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, length));
-      return answer;
-    }
-    const { answer, pending } = this.#expect(limits.smtp.upstreamBlockTimeoutMs, false);
-    await this.#writeAll(parts);
-    pending.sent = true;
-    pending.timeoutMs = limits.smtp.upstreamEndOfDataTimeoutMs;
-    this.#arm();
+  async data(message: OctetSource): Promise<Answer> {
+    if (this.protocol === 'lmtp') throw new Error('LMTP answers for each recipient');
+    const [answer] = await this.#transmit(message, 1);
+    if (answer === undefined) throw new Error('no answer was waited for');
     return answer;
+  }
+
+  async dataForEach(message: OctetSource, recipients: number): Promise<readonly Answer[]> {
+    if (this.protocol === 'lmtp') return await this.#transmit(message, recipients);
+    const answer = await this.data(message);
+    return Array.from({ length: recipients }, () => answer);
+  }
+
+  /** `replies`: how many follow the end of data. */
+  async #transmit(message: OctetSource, replies: number): Promise<readonly Answer[]> {
+    const octets = octetsInMemory(message);
+    const parts = octets === null || octets.length > ONE_WRITE ? 'in blocks' : stuffed(octets);
+    if (parts === null) throw new Error(BARE_LINE_END);
+    const go = await this.#mayFollow(replies);
+    if (go !== 'yes') return go;
+    if (parts !== 'in blocks') {
+      const answers = this.#expectReplies(replies, limits.smtp.upstreamEndOfDataTimeoutMs, true);
+      if (this.#lost === null)
+        this.#socket.write(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
+      return await Promise.all(answers.map(({ answer }) => answer));
+    }
+    const answers = this.#expectReplies(replies, limits.smtp.upstreamBlockTimeoutMs, false);
+    await this.#writeInBlocks(message);
+    for (const { pending } of answers) {
+      pending.sent = true;
+      pending.timeoutMs = limits.smtp.upstreamEndOfDataTimeoutMs;
+    }
+    this.#arm();
+    return await Promise.all(answers.map(({ answer }) => answer));
+  }
+
+  /** DATA; the message follows only after 354. */
+  async #mayFollow(replies: number): Promise<'yes' | readonly Answer[]> {
+    const everybody = (answer: Answer) => Array.from({ length: replies }, () => answer);
+    const go = await this.command('DATA', limits.smtp.upstreamDataTimeoutMs);
+    if (go.kind === 'lost') return everybody({ ...go, unsent: true });
+    if (go.reply.code >= 400) return everybody(go);
+    if (go.reply.code === 354) return 'yes';
+    // RFC 5321 §4.3.2: whoever takes a 2xx for an acceptance has sent no message.
+    this.#lose('it did not ask for the message');
+    return everybody({
+      kind: 'lost',
+      reason: `it answered DATA with ${summary(go.reply)}`,
+      unsent: true,
+    });
   }
 
   quit(): void {
@@ -182,19 +228,23 @@ export class SmtpClient implements Upstream {
     return this.#socket;
   }
 
-  #pendingFor(timeoutMs: number, sent: boolean): { answer: Promise<Answer>; pending: Pending } {
+  #pendingFor(timeoutMs: number, sent: boolean): Expected {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     if (this.#lost !== null) resolve({ kind: 'lost', reason: this.#lost });
     return { answer: promise, pending: { timeoutMs, sent, settle: resolve } };
   }
 
-  #expect(timeoutMs: number, sent: boolean): { answer: Promise<Answer>; pending: Pending } {
+  #expect(timeoutMs: number, sent: boolean): Expected {
     const expected = this.#pendingFor(timeoutMs, sent);
     if (this.#lost === null) {
       this.#pending.push(expected.pending);
       if (this.#pending.length === 1) this.#arm();
     }
     return expected;
+  }
+
+  #expectReplies(count: number, timeoutMs: number, sent: boolean): Expected[] {
+    return Array.from({ length: count }, () => this.#expect(timeoutMs, sent));
   }
 
   #send(line: string): void {
@@ -209,23 +259,30 @@ export class SmtpClient implements Upstream {
     if (text !== '' && this.#lost === null) this.#socket.write(text, 'utf8');
   }
 
-  async #writeAll(parts: readonly Buffer[]): Promise<void> {
-    for (const part of parts) {
-      for (let at = 0; at < part.length; at += BLOCK) {
+  /** Until it is whole, or the connection is gone. */
+  async #writeInBlocks(message: OctetSource): Promise<void> {
+    try {
+      for await (const block of inBlocks(message)) {
         if (this.#lost !== null) return;
-        if (this.#socket.write(part.subarray(at, at + BLOCK))) continue;
-        await new Promise<void>((resolve) => {
-          const done = () => {
-            this.#socket.off('drain', done);
-            this.#socket.off('close', done);
-            resolve();
-          };
-          this.#socket.on('drain', done);
-          this.#socket.on('close', done);
-        });
+        await this.#written(block);
         this.#arm();
       }
+    } catch (error) {
+      this.#lose('the message could not be sent whole');
+      throw error;
     }
+  }
+
+  /** Resolves when the socket is done with the octets: they may be overwritten then. */
+  #written(octets: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#socket.off('close', done);
+        resolve();
+      };
+      this.#socket.once('close', done);
+      this.#socket.write(octets, done);
+    });
   }
 
   #receive(chunk: Buffer): void {
@@ -246,8 +303,9 @@ export class SmtpClient implements Upstream {
     }
     if (!pending.sent) {
       // A refusal in the middle of a message counts; an acceptance cannot be meant for all of it.
-      if (reply.code >= 400) pending.settle({ kind: 'reply', reply });
-      else this.#pending.unshift(pending);
+      this.#pending.unshift(pending);
+      if (reply.code >= 400)
+        for (const each of this.#pending.splice(0)) each.settle({ kind: 'reply', reply });
       this.#lose('it replied before the end of the message');
       return;
     }

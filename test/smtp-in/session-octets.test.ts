@@ -4,6 +4,8 @@ import { UNGUARDED } from '../../src/connections/client-guard.ts';
 import { isLoopback } from '../../src/connections/loopback.ts';
 import { newMailId, newSessionId } from '../../src/ids.ts';
 import { silentLog } from '../../src/log/log.ts';
+import { collectFrom } from '../../src/octets/collect.ts';
+import type { OctetSource } from '../../src/octets/source.ts';
 import { readExtensions } from '../../src/smtp/extensions.ts';
 import type { SessionSettings } from '../../src/smtp-in/conversation.ts';
 import { SubmissionSession } from '../../src/smtp-in/session.ts';
@@ -29,6 +31,7 @@ const ok = (text: string): Promise<Answer> =>
 
 class Recorder implements Upstream {
   readonly name = 'recorder:25';
+  readonly protocol = 'smtp';
   readonly extensions = readExtensions({ code: 250, lines: ['x', 'SIZE', 'SMTPUTF8', 'AUTH PLAIN'] });
   readonly secure = false;
   readonly lost = null;
@@ -44,9 +47,12 @@ class Recorder implements Upstream {
     this.heard.push(line.toString().trimEnd());
     return ok(line.toString());
   }
-  data(octets: Buffer): Promise<Answer> {
-    this.heard.push(`DATA ${octets.toString('latin1')}`);
-    return ok('DATA');
+  async data(message: OctetSource): Promise<Answer> {
+    this.heard.push(`DATA ${(await collectFrom(message)).toString('latin1')}`);
+    return await ok('DATA');
+  }
+  async dataForEach(message: OctetSource): Promise<readonly Answer[]> {
+    return [await this.data(message)];
   }
   quit(): void {
     this.heard.push('QUIT');

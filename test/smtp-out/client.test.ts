@@ -1,5 +1,6 @@
 import { createServer, connect as netConnect, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { readExtensions } from '../../src/smtp/extensions.ts';
 import { SmtpClient } from '../../src/smtp-out/client.ts';
 
@@ -75,7 +76,7 @@ test('a loss answers everything that is under way, and everything after it', asy
   server.write('250 a\r\n250 unfinished', () => server.destroy());
   expect((await answers).map((answer) => answer.kind)).toEqual(['reply', 'lost']);
   expect((await client.command('NOOP c')).kind).toBe('lost');
-  expect((await client.data(Buffer.from('x\r\n'))).kind).toBe('lost');
+  expect((await client.data(bufferSource(Buffer.from('x\r\n')))).kind).toBe('lost');
   expect((await client.secret(Buffer.from('s\r\n'))).kind).toBe('lost');
   expect(lost.length).toBe(1);
 });
@@ -99,7 +100,7 @@ test('a server that does not reply in time is lost', async () => {
 
 test('a message is sent only after 354, stuffed, in one segment', async () => {
   const { client, server, heard } = await pair();
-  const answer = client.data(Buffer.from('.a\r\nb'));
+  const answer = client.data(bufferSource(Buffer.from('.a\r\nb')));
   await next(server);
   expect(heard).toEqual(['DATA\r\n']);
   server.write('354 go\r\n');
@@ -111,7 +112,7 @@ test('a message is sent only after 354, stuffed, in one segment', async () => {
 
 test('a reply to DATA other than 354 is the answer, and no message follows', async () => {
   const { client, server, heard } = await pair();
-  const answer = client.data(Buffer.from('x\r\n'));
+  const answer = client.data(bufferSource(Buffer.from('x\r\n')));
   await next(server);
   server.write('554 5.5.1 no\r\n');
   expect(await answer).toEqual({ kind: 'reply', reply: { code: 554, lines: ['5.5.1 no'] } });
@@ -120,7 +121,7 @@ test('a reply to DATA other than 354 is the answer, and no message follows', asy
 
 test('250 to DATA is no acceptance of a message that was never asked for', async () => {
   const { client, server, heard } = await pair();
-  const answer = client.data(Buffer.from('x\r\n'));
+  const answer = client.data(bufferSource(Buffer.from('x\r\n')));
   await next(server);
   server.write('250 2.0.0 ok\r\n');
   expect(await answer).toEqual({ kind: 'lost', reason: 'it answered DATA with 250 2.0.0 ok', unsent: true });
@@ -130,7 +131,7 @@ test('250 to DATA is no acceptance of a message that was never asked for', async
 
 test('250 before the message has been sent whole is no acceptance', async () => {
   const { client, server } = await pair();
-  const answer = client.data(Buffer.alloc(30_000_000, 'x'));
+  const answer = client.data(bufferSource(Buffer.alloc(30_000_000, 'x')));
   await next(server);
   // Both at once: the second can only be meant for a message that it has not seen.
   server.pause();
@@ -141,7 +142,7 @@ test('250 before the message has been sent whole is no acceptance', async () => 
 
 test('a refusal before the message has been sent whole is heard, and the connection is not used again', async () => {
   const { client, server } = await pair();
-  const answer = client.data(Buffer.alloc(30_000_000, 'x'));
+  const answer = client.data(bufferSource(Buffer.alloc(30_000_000, 'x')));
   await next(server);
   server.write('354 go\r\n');
   await next(server);
