@@ -1,5 +1,5 @@
 import type { SqlStore, Statement } from '../store/sql-store.ts';
-import { sql } from '../store/sql-store.ts';
+import { oneOf, sql } from '../store/sql-store.ts';
 import { type Delivery, readDeliveries } from './delivery-rows.ts';
 import { removeSpooled } from './spool-folder.ts';
 
@@ -43,5 +43,5 @@ export async function removeDeliveries(
 }
 
 function isChosen(ids: readonly string[]): Statement {
-  return sql`EXISTS (SELECT 1 FROM json_each(${JSON.stringify(ids)}) WHERE value = delivery.spool OR value = delivery.mail)`;
+  return sql`${oneOf('delivery.spool', ids)} OR ${oneOf('delivery.mail', ids)}`;
 }

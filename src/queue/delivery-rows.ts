@@ -3,15 +3,25 @@ import type { TlsDemand } from '../policy/rules.ts';
 import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
 import { allOf, type Row, type SqlStore, type Statement, sql } from '../store/sql-store.ts';
-import type { DeliveryId, MailToDeliver, Purpose, Way } from './ports.ts';
+import type { Claim } from './leases.ts';
+import type { DeliveryId, Destination, MailToDeliver, Place, Purpose, Way } from './ports.ts';
+import { overdueAt } from './schedule.ts';
 
-/** The rows of the queue. Whoever is to get the mail has a row; whoever has it, or will never have it, has none any more. */
+/**
+ * The rows of the queue. Whoever is to get the mail has a row; whoever has it, or will never have it, has none any more. SQL that SQLite and
+ * PostgreSQL understand alike.
+ *
+ * Holds: what becomes of a delivery is written by whoever holds its lease, and by nobody else (leases.ts).
+ */
 
 export type Delivery = {
   id: DeliveryId;
+  /** Its file, which deliveries of the same mail to other destinations have as well. */
+  spool: string;
   mail: MailId;
   purpose: Purpose;
   way: Way;
+  destination: Destination;
   reversePath: ReversePath;
   mailParameters: readonly Parameter[];
   requireTls: TlsDemand;
@@ -23,6 +33,11 @@ export type Delivery = {
   lastAt: Date | null;
   /** Whether the sender was told that it takes long. */
   delayTold: boolean;
+  /** Since when an administrator holds it; null: nobody does. */
+  heldAt: Date | null;
+  /** Who is at work on it, until when. `fence`: how often it was claimed. */
+  lease: { holder: string; until: Date } | null;
+  fence: number;
   recipients: readonly WaitingRecipient[];
 };
 
@@ -34,51 +49,99 @@ export type WaitingRecipient = {
   reply: Reply | null;
 };
 
+/** What becomes of mail without a router. */
+export const SERVER: Destination = 'server';
+
+export function placeOf(way: Way): Place {
+  return {
+    kind: way.kind,
+    destination: way.kind === 'append' ? way.archive : (way.destination ?? SERVER),
+  };
+}
+
+export type NewDelivery = {
+  id: DeliveryId;
+  spool: string;
+  mail: Omit<MailToDeliver, 'octets'>;
+  octets: number;
+  now: Date;
+};
+
 /** For one transaction, which may be repeated where nobody knows whether it was written. */
-export function insertDelivery(id: DeliveryId, mail: MailToDeliver, now: Date): Statement[] {
+export function insertDelivery({ id, spool, mail, octets, now }: NewDelivery): Statement[] {
   const { envelope, way, expiresAt, notBefore } = mail;
   const reversePath = envelope.reversePath === null ? null : JSON.stringify(envelope.reversePath);
+  const overdue = overdueAt({ enqueuedAt: now, expiresAt, delayTold: false });
   return [
-    sql`INSERT INTO delivery (spool, mail, purpose, kind, way, reverse_path, parameters, require_tls, octets,
-          enqueued_at, expires_at, next_at, attempts, last_at, delay_told)
-        VALUES (${id}, ${mail.id}, ${mail.purpose}, ${way.kind}, ${JSON.stringify(way)}, ${reversePath},
-          ${JSON.stringify(envelope.mailParameters)}, ${mail.requireTls}, ${mail.octets.length},
-          ${now.getTime()}, ${expiresAt.getTime()}, ${(notBefore ?? now).getTime()}, 0, NULL, 0)
+    sql`INSERT INTO delivery (id, spool, mail, purpose, kind, destination, way, reverse_path, parameters, require_tls, octets,
+          enqueued_at, expires_at, next_at, overdue_at, attempts, last_at, delay_told, state, held_at, lease_holder, lease_until, fence)
+        VALUES (${id}, ${spool}, ${mail.id}, ${mail.purpose}, ${way.kind}, ${placeOf(way).destination}, ${JSON.stringify(way)},
+          ${reversePath}, ${JSON.stringify(envelope.mailParameters)}, ${mail.requireTls}, ${octets},
+          ${now.getTime()}, ${expiresAt.getTime()}, ${(notBefore ?? now).getTime()}, ${overdue.getTime()}, 0, NULL, 0,
+          'waiting', NULL, NULL, 0, 0)
         ON CONFLICT DO NOTHING`,
     ...envelope.recipients.map(
       (recipient, position) =>
-        sql`INSERT INTO delivery_recipient (spool, position, recipient) VALUES (${id}, ${position}, ${JSON.stringify(recipient)}) ON CONFLICT DO NOTHING`,
+        sql`INSERT INTO delivery_recipient (delivery, position, recipient) VALUES (${id}, ${position}, ${JSON.stringify(recipient)}) ON CONFLICT DO NOTHING`,
     ),
   ];
 }
 
-export function deleteDelivery(id: DeliveryId): Statement {
-  return sql`DELETE FROM delivery WHERE spool = ${id}`;
+/** Only as long as this claim stands. One row: it did. For the end of a transaction: what comes after it finds no claim any more. */
+export function deleteClaimed({ id, holder, fence }: Claim): Statement {
+  return sql`DELETE FROM delivery WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence} RETURNING id`;
 }
 
-export function settleRecipient(id: DeliveryId, position: number): Statement {
-  return sql`DELETE FROM delivery_recipient WHERE spool = ${id} AND position = ${position}`;
+/** Whether the claim stands, as a condition within other statements. */
+function stands({ id, holder, fence }: Claim): Statement {
+  return sql`EXISTS (SELECT 1 FROM delivery WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence})`;
+}
+
+/** The same statement, without effect where the claim does not stand any more. For `INSERT … VALUES (…) ON CONFLICT DO NOTHING`. */
+export function onlyWhile(claim: Claim, { sql: text, parameters }: Statement): Statement {
+  const values = /^(INSERT INTO [^;]*?)\bVALUES \(([^;]*)\)\s*ON CONFLICT DO NOTHING$/.exec(text);
+  if (values === null) throw new Error('a statement that cannot be bound to a claim');
+  const { sql: condition, parameters: more } = stands(claim);
+  return {
+    sql: `${values[1]}SELECT ${values[2]} WHERE ${condition} ON CONFLICT DO NOTHING`,
+    parameters: [...parameters, ...more],
+  };
+}
+
+export function settleRecipient(claim: Claim, position: number): Statement {
+  return sql`DELETE FROM delivery_recipient WHERE delivery = ${claim.id} AND position = ${position} AND ${stands(claim)}`;
 }
 
 export function noteRecipient(
-  id: DeliveryId,
+  claim: Claim,
   position: number,
   { because, reply }: { because: string; reply: Reply | null },
 ): Statement {
   const said = reply === null ? null : JSON.stringify(reply);
-  return sql`UPDATE delivery_recipient SET because = ${because}, reply = ${said} WHERE spool = ${id} AND position = ${position}`;
+  return sql`UPDATE delivery_recipient SET because = ${because}, reply = ${said}
+    WHERE delivery = ${claim.id} AND position = ${position} AND ${stands(claim)}`;
 }
 
+/** The attempt has ended, and the claim with it. One row: it stood. */
 export function noteAttempt(
-  id: DeliveryId,
-  { at, nextAt, delayTold }: { at: Date; nextAt: Date; delayTold: boolean },
+  { id, holder, fence }: Claim,
+  { at, nextAt, overdueAt: overdue, delayTold }: { at: Date; nextAt: Date; overdueAt: Date; delayTold: boolean },
 ): Statement {
-  return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()}, delay_told = ${delayTold ? 1 : 0} WHERE spool = ${id}`;
+  return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()},
+      overdue_at = ${overdue.getTime()}, delay_told = ${delayTold ? 1 : 0}, lease_holder = NULL, lease_until = 0
+    WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence} RETURNING id`;
 }
 
 /** An attempt that came to nothing for a reason of the gateway's own. */
-export function putOff(id: DeliveryId, at: Date, nextAt: Date): Statement {
-  return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()} WHERE spool = ${id}`;
+export function putOff({ id, holder, fence }: Claim, at: Date, nextAt: Date): Statement {
+  return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()},
+      lease_holder = NULL, lease_until = 0
+    WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence} RETURNING id`;
+}
+
+/** One row where some delivery still has the file. */
+export function usesOf(spool: string): Statement {
+  return sql`SELECT 1 AS used FROM delivery WHERE spool = ${spool} LIMIT 1`;
 }
 
 /**
@@ -88,37 +151,17 @@ export function putOff(id: DeliveryId, at: Date, nextAt: Date): Statement {
 export function fromTheFuture(now: Date): Statement {
   const at = now.getTime();
   return sql`UPDATE delivery SET
-      next_at = ${at} + max(0, next_at - coalesce(last_at, enqueued_at)),
-      expires_at = expires_at - max(0, enqueued_at - ${at}),
-      enqueued_at = min(enqueued_at, ${at}),
+      next_at = CASE WHEN next_at > coalesce(last_at, enqueued_at) THEN ${at} + next_at - coalesce(last_at, enqueued_at) ELSE ${at} END,
+      expires_at = CASE WHEN enqueued_at > ${at} THEN expires_at - (enqueued_at - ${at}) ELSE expires_at END,
+      overdue_at = CASE WHEN enqueued_at > ${at} THEN overdue_at - (enqueued_at - ${at}) ELSE overdue_at END,
+      enqueued_at = CASE WHEN enqueued_at > ${at} THEN ${at} ELSE enqueued_at END,
       last_at = CASE WHEN last_at > ${at} THEN ${at} ELSE last_at END
     WHERE coalesce(last_at, enqueued_at) > ${at}`;
 }
 
-/** Deliveries whose time has come, longest waiting first. */
-export async function dueDeliveries(
-  store: SqlStore,
-  kind: Way['kind'],
-  now: Date,
-  limit: number,
-): Promise<readonly DeliveryId[]> {
-  const rows = await store.query(
-    sql`SELECT spool FROM delivery WHERE kind = ${kind} AND next_at <= ${now.getTime()} ORDER BY next_at, spool LIMIT ${limit}`,
-  );
-  return rows.map(({ spool }) => String(spool));
-}
-
-/** When the next one's time comes, of those whose time has not come; null: there is none. */
-export async function nextDue(store: SqlStore, kind: Way['kind'], now: Date): Promise<Date | null> {
-  const [row] = await store.query(
-    sql`SELECT min(next_at) AS at FROM delivery WHERE kind = ${kind} AND next_at > ${now.getTime()}`,
-  );
-  return typeof row?.at === 'number' ? new Date(row.at) : null;
-}
-
 /** null: it is not in the queue any more. */
 export async function readDelivery(store: SqlStore, id: DeliveryId): Promise<Delivery | null> {
-  const [delivery] = await readDeliveries(store, [sql`spool = ${id}`], 1);
+  const [delivery] = await readDeliveries(store, [sql`id = ${id}`], 1);
   return delivery ?? null;
 }
 
@@ -128,22 +171,24 @@ export async function readDeliveries(
   conditions: readonly Statement[],
   limit: number,
 ): Promise<readonly Delivery[]> {
-  const chosen = sql`SELECT spool FROM delivery WHERE ${allOf(conditions)} ORDER BY enqueued_at, spool LIMIT ${limit}`;
+  const chosen = sql`SELECT id FROM delivery WHERE ${allOf(conditions)} ORDER BY enqueued_at, id LIMIT ${limit}`;
   const [rows = [], recipients = []] = await store.transaction([
-    sql`SELECT * FROM delivery WHERE spool IN (${chosen}) ORDER BY enqueued_at, spool`,
-    sql`SELECT * FROM delivery_recipient WHERE spool IN (${chosen}) ORDER BY spool, position`,
+    sql`SELECT * FROM delivery WHERE id IN (${chosen}) ORDER BY enqueued_at, id`,
+    sql`SELECT * FROM delivery_recipient WHERE delivery IN (${chosen}) ORDER BY delivery, position`,
   ]);
-  const byDelivery = Map.groupBy(recipients, ({ spool }) => spool);
-  return rows.map((row) => deliveryOf(row, byDelivery.get(row.spool ?? null) ?? []));
+  const byDelivery = Map.groupBy(recipients, ({ delivery }) => delivery);
+  return rows.map((row) => deliveryOf(row, byDelivery.get(row.id ?? null) ?? []));
 }
 
 function deliveryOf(row: Row, recipients: readonly Row[]): Delivery {
   const at = (value: Row[string] | undefined): Date => new Date(Number(value));
   return {
-    id: String(row.spool),
+    id: String(row.id),
+    spool: String(row.spool),
     mail: String(row.mail) as MailId,
     purpose: String(row.purpose) as Purpose,
     way: JSON.parse(String(row.way)) as Way,
+    destination: String(row.destination),
     reversePath: row.reverse_path === null ? null : (JSON.parse(String(row.reverse_path)) as ReversePath),
     mailParameters: JSON.parse(String(row.parameters)) as Parameter[],
     requireTls: String(row.require_tls) as TlsDemand,
@@ -154,6 +199,10 @@ function deliveryOf(row: Row, recipients: readonly Row[]): Delivery {
     attempts: Number(row.attempts),
     lastAt: row.last_at === null ? null : at(row.last_at),
     delayTold: row.delay_told === 1,
+    heldAt: row.state === 'held' ? at(row.held_at) : null,
+    lease:
+      typeof row.lease_holder === 'string' ? { holder: row.lease_holder, until: at(row.lease_until) } : null,
+    fence: Number(row.fence),
     recipients: recipients.map(({ position, recipient, because, reply }) => ({
       position: Number(position),
       recipient: JSON.parse(String(recipient)) as Recipient,

@@ -1,5 +1,5 @@
 import { limits } from '../limits.ts';
-import { type SqlStore, type Statement, sql } from './sqlite.ts';
+import { type SqlStore, type Statement, sql } from './sql-store.ts';
 
 /** As src/imap-proxy asks for it (append/storing.ts). */
 export interface AtRestMailboxes {
@@ -42,7 +42,8 @@ export function atRestMailboxes(store: SqlStore): AtRestMailboxes {
 /** Of a login that has too many, further ones are found by the rules alone. */
 function adding(login: string, mailbox: string): Statement {
   const { mailboxesOfLogin, nameCharacters } = limits.atRest;
-  return sql`INSERT OR IGNORE INTO at_rest_mailbox (login, mailbox) SELECT ${login}, ${mailbox}
+  return sql`INSERT INTO at_rest_mailbox (login, mailbox) SELECT ${login}, ${mailbox}
     WHERE length(${mailbox}) <= ${nameCharacters}
-      AND (SELECT count(*) FROM at_rest_mailbox WHERE login = ${login}) < ${mailboxesOfLogin}`;
+      AND (SELECT count(*) FROM at_rest_mailbox WHERE login = ${login}) < ${mailboxesOfLogin}
+    ON CONFLICT DO NOTHING`;
 }

@@ -1,4 +1,4 @@
-import { type SqlStore, sql } from './sqlite.ts';
+import { type SqlStore, sql } from './sql-store.ts';
 
 /** A client gives up well before; RFC 5321 §4.5.4.1 lets a server try for 4 to 5 days, a submitting client tries hours. */
 const KEPT_MS = 3 * 24 * 60 * 60 * 1000;

@@ -1,5 +1,5 @@
 import { limits } from '../limits.ts';
-import { type Row, type SqlStore, type Statement, sql } from './sqlite.ts';
+import { type Row, type SqlStore, type Statement, sql } from './sql-store.ts';
 
 /** As reading asks for it (reading/epochs/told-uid-validity.ts). */
 export type ToldMailbox = {
@@ -76,7 +76,7 @@ export class SqliteEpochs {
           // Its epoch goes with it, whether a session has begun with it or not.
           sql`INSERT INTO epoch (reader, name, why, epoch, begun_at)
               SELECT reader, ${next}, why, epoch, begun_at FROM epoch WHERE reader = ${reader} AND name = ${name}
-              ON CONFLICT (reader, name, why) DO UPDATE SET epoch = max(epoch.epoch, excluded.epoch)`,
+              ON CONFLICT (reader, name, why) DO UPDATE SET epoch = CASE WHEN epoch.epoch > excluded.epoch THEN epoch.epoch ELSE excluded.epoch END`,
         ];
       }),
     );
@@ -112,7 +112,7 @@ export class SqliteEpochs {
   /** Mailboxes of a login that were ever selected; `name`: whether that one was. */
   async known(reader: string, name: string | null): Promise<number> {
     const [row] = await this.#store.query(
-      sql`SELECT count(*) AS n FROM told_mailbox WHERE reader = ${reader} AND (${name} IS NULL OR name = ${name})`,
+      sql`SELECT count(*) AS n FROM told_mailbox WHERE reader = ${reader} AND (${name === null ? 1 : 0} = 1 OR name = ${name})`,
     );
     return Number(row?.n ?? 0);
   }

@@ -5,21 +5,29 @@ import type { Migration } from './migrations.ts';
 /** One number for all gateways of one database ("seal"). */
 const LOCK = 0x7365616c;
 
+/** Tables that belong together, with a list of steps of their own. `name`: null for those that were the only ones once. */
+export type TableSet = { name: string | null; migrations: readonly Migration[] };
+
 /**
- * Brings the tables up to date, in one transaction under an advisory lock: of several gateways that start at once, one does it
+ * Brings the tables up to date, each set in one transaction under an advisory lock: of several gateways that start at once, one does it
  * and the others find it done.
  *
  * @throws SealgateError `store.unusable`: the tables were made by a newer version
  */
-export async function migratePostgresql(client: ClientBase, migrations: readonly Migration[]): Promise<void> {
+export async function migratePostgresql(client: ClientBase, sets: readonly TableSet[]): Promise<void> {
+  for (const set of sets) await migrateSet(client, set);
+}
+
+async function migrateSet(client: ClientBase, { name, migrations }: TableSet): Promise<void> {
+  const versions = name === null ? 'schema_version' : `schema_version_${name}`;
   // Each statement sees what was committed before it began, so what another gateway did while this one waited is seen.
   await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
   await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK]);
   await client.query(
-    'CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL, applied_at bigint NOT NULL)',
+    `CREATE TABLE IF NOT EXISTS ${versions} (version integer NOT NULL, applied_at bigint NOT NULL)`,
   );
   const { rows } = await client.query<{ version: number | null }>(
-    'SELECT max(version) AS version FROM schema_version',
+    `SELECT max(version) AS version FROM ${versions}`,
   );
   const present = rows[0]?.version ?? 0;
   const newest = migrations.at(-1)?.version ?? 0;
@@ -34,7 +42,7 @@ export async function migratePostgresql(client: ClientBase, migrations: readonly
   for (const { version, statements } of migrations) {
     if (version <= present) continue;
     for (const statement of statements) await client.query(statement);
-    await client.query('INSERT INTO schema_version (version, applied_at) VALUES ($1, $2)', [
+    await client.query(`INSERT INTO ${versions} (version, applied_at) VALUES ($1, $2)`, [
       version,
       Date.now(),
     ]);

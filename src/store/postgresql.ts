@@ -5,7 +5,7 @@ import { limits } from '../limits.ts';
 import type { Secret } from '../log/secret.ts';
 import type { Migration } from './migrations.ts';
 import { postgresqlFault } from './postgresql-faults.ts';
-import { migratePostgresql } from './postgresql-migrate.ts';
+import { migratePostgresql, type TableSet } from './postgresql-migrate.ts';
 import type { Row, SqlStore, Statement } from './sql-store.ts';
 import { storeUnavailable } from './sql-store.ts';
 
@@ -33,26 +33,36 @@ export type PostgresqlPlace = {
  *
  * @throws SealgateError `store.unusable` (permanent): wrong password, no such database, a certificate that is not believed, tables
  * made by a newer version.
+ *
+ * @param further what is in the same database beside the first tables
  */
 export async function openPostgresql(
   place: PostgresqlPlace,
   migrations: readonly Migration[],
-): Promise<SqlStore> {
-  const store = new PostgresqlStore(place, migrations);
+  further: readonly TableSet[] = [],
+): Promise<PostgresqlStore> {
+  const store = new PostgresqlStore(place, [{ name: null, migrations }, ...further]);
   await store.open();
   return store;
 }
 
-class PostgresqlStore implements SqlStore {
+/**
+ * `serializable`: as if no other transaction ran at the same time, whatever it reads. `snapshot` (REPEATABLE READ): each sees one state of the
+ * database, and of two that write the same row one is tried again; what is read and not written may have changed meanwhile. The second is for what
+ * many do at once: where tables are small, serializable transactions are in each other's way although none concerns the other.
+ */
+export type Isolation = 'serializable' | 'snapshot';
+
+export class PostgresqlStore implements SqlStore {
   readonly #place: PostgresqlPlace;
-  readonly #migrations: readonly Migration[];
+  readonly #sets: readonly TableSet[];
   readonly #pool: Pool;
   #migrated: Promise<void> | null = null;
   #closed = false;
 
-  constructor(place: PostgresqlPlace, migrations: readonly Migration[]) {
+  constructor(place: PostgresqlPlace, sets: readonly TableSet[]) {
     this.#place = place;
-    this.#migrations = migrations;
+    this.#sets = sets;
     const milliseconds = place.timeoutSeconds * 1_000;
     this.#pool = new Pool({
       ...connection(place),
@@ -81,12 +91,21 @@ class PostgresqlStore implements SqlStore {
   }
 
   async query(statement: Statement): Promise<readonly Row[]> {
-    const [rows] = await this.#run([statement]);
+    const [rows] = await this.#run([statement], 'serializable');
     return rows ?? [];
   }
 
   async transaction(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]> {
-    return statements.length === 0 ? [] : this.#run(statements);
+    return statements.length === 0 ? [] : this.#run(statements, 'serializable');
+  }
+
+  /** The same database and connections, with transactions that see a snapshot; closing it closes nothing. */
+  snapshots(): SqlStore {
+    return {
+      query: async (statement) => (await this.#run([statement], 'snapshot'))[0] ?? [],
+      transaction: async (statements) => (statements.length === 0 ? [] : this.#run(statements, 'snapshot')),
+      close: () => Promise.resolve(),
+    };
   }
 
   async close(): Promise<void> {
@@ -95,20 +114,20 @@ class PostgresqlStore implements SqlStore {
     await this.#pool.end();
   }
 
-  async #run(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]> {
+  async #run(statements: readonly Statement[], isolation: Isolation): Promise<readonly (readonly Row[])[]> {
     if (this.#closed) throw storeUnavailable('it is closed');
     if (this.#pool.waitingCount >= limits.postgresql.waiting) {
       throw storeUnavailable('too many requests wait for it');
     }
     try {
       await this.#ready();
-      return await this.#attempts(statements);
+      return await this.#attempts(statements, isolation);
     } catch (error) {
       throw postgresqlFault(error, this.#name());
     }
   }
 
-  async #attempts(statements: readonly Statement[]): Promise<Row[][]> {
+  async #attempts(statements: readonly Statement[], isolation: Isolation): Promise<Row[][]> {
     const [only, ...others] = statements;
     const reads = only !== undefined && others.length === 0 && /^\s*SELECT\b/.test(only.sql);
     let conflicts = 0;
@@ -117,7 +136,9 @@ class PostgresqlStore implements SqlStore {
       const client = await this.#pool.connect();
       const attempt: Attempt = { begun: false };
       try {
-        const rows = await (reads ? inOrder(client, statements) : serializable(client, statements, attempt));
+        const rows = await (reads
+          ? inOrder(client, statements)
+          : isolated(client, statements, attempt, isolation));
         client.release();
         return rows;
       } catch (error) {
@@ -157,7 +178,7 @@ class PostgresqlStore implements SqlStore {
     client.on('error', () => undefined);
     try {
       await client.connect();
-      await migratePostgresql(client, this.#migrations);
+      await migratePostgresql(client, this.#sets);
     } finally {
       await client.end().catch(() => undefined);
     }
@@ -170,12 +191,18 @@ class PostgresqlStore implements SqlStore {
 
 type Attempt = { begun: boolean };
 
-async function serializable(
+const BEGIN: Readonly<Record<Isolation, string>> = {
+  serializable: 'BEGIN ISOLATION LEVEL SERIALIZABLE',
+  snapshot: 'BEGIN ISOLATION LEVEL REPEATABLE READ',
+};
+
+async function isolated(
   client: PoolClient,
   statements: readonly Statement[],
   attempt: Attempt,
+  isolation: Isolation,
 ): Promise<Row[][]> {
-  await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE');
+  await client.query(BEGIN[isolation]);
   attempt.begun = true;
   const rows = await inOrder(client, statements);
   await client.query('COMMIT');

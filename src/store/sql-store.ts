@@ -48,6 +48,12 @@ export function allOf(conditions: readonly Statement[]): Statement {
   };
 }
 
+/** Whether a column has one of these values; of none it never has. `column` is text of ours. */
+export function oneOf(column: string, values: readonly SqlValue[]): Statement {
+  if (values.length === 0) return { sql: '(1 = 0)', parameters: [] };
+  return { sql: `(${column} IN (${values.map(() => '?').join(', ')}))`, parameters: values };
+}
+
 /** A pattern for `LIKE … ESCAPE '\'` that finds `text` anywhere, whatever is in it. */
 export function containing(text: string): string {
   return `%${text.replace(/[\\%_]/g, '\\$&')}%`;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Row, type SqlStore, type Statement, sql } from './sqlite.ts';
+import { oneOf, type Row, type SqlStore, type Statement, sql } from './sql-store.ts';
 
 /** As reading asks for it (reading/view-records.ts). */
 export type ViewRecord = {
@@ -38,11 +38,12 @@ export class SqliteViewRecords {
   /** Of a session that went on with a mailbox while another one heard that it is gone. One look for each mailbox, not for each record. */
   async #markOrphans(): Promise<void> {
     await this.#store.query(
-      sql`INSERT OR IGNORE INTO view_gone (mailbox)
+      sql`INSERT INTO view_gone (mailbox)
           WITH RECURSIVE recorded (id) AS (
             SELECT min(mailbox) FROM view_record
             UNION ALL SELECT (SELECT min(mailbox) FROM view_record WHERE mailbox > recorded.id) FROM recorded WHERE id IS NOT NULL)
-          SELECT id FROM recorded WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM view_mailbox)`,
+          SELECT id FROM recorded WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM view_mailbox)
+          ON CONFLICT DO NOTHING`,
     );
   }
 
@@ -55,7 +56,7 @@ export class SqliteViewRecords {
               (SELECT 1 FROM view_mailbox WHERE reader = ${reader} AND mailbox = ${key} AND uid_validity = ${uidValidity})`,
       // Whoever comes late with a former UIDVALIDITY takes nothing from those that have the present one.
       ...goneWhere(sql`reader = ${reader} AND mailbox = ${key} AND uid_validity <> ${uidValidity}
-        AND id NOT IN (SELECT value FROM json_each(${JSON.stringify(selected)}))
+        AND NOT ${oneOf('id', selected)}
         AND id NOT IN (SELECT id FROM view_mailbox WHERE reader = ${reader} AND mailbox = ${key}
           AND uid_validity > ${uidValidity} ORDER BY id DESC LIMIT ${LARGER_KEPT})`),
       // Asked for by its name, where the id is known: it is the same one.
@@ -219,7 +220,7 @@ function goneWhere(condition: Statement): Statement[] {
   const { parameters } = condition;
   return [
     {
-      sql: `INSERT OR IGNORE INTO view_gone (mailbox) SELECT id FROM view_mailbox WHERE ${condition.sql}`,
+      sql: `INSERT INTO view_gone (mailbox) SELECT id FROM view_mailbox WHERE ${condition.sql} ON CONFLICT DO NOTHING`,
       parameters,
     },
     { sql: `DELETE FROM view_mailbox WHERE ${condition.sql}`, parameters },
