@@ -5,11 +5,20 @@ import { limits } from '../limits.ts';
 
 /**
  * The TLS side of a client's connection, after its handshake; the client has `timeoutMs` for it, and no more than any client. When the handshake fails the
- * socket is closed. Throws SealgateError `listener.handshake` (temporary).
+ * socket is closed. `askCertificate`: a client may show a certificate, which nobody has judged then. Throws SealgateError `listener.handshake` (temporary).
  */
-export function secured(socket: Socket, secureContext: SecureContext, timeoutMs: number): Promise<TLSSocket> {
+export function secured(
+  socket: Socket,
+  secureContext: SecureContext,
+  timeoutMs: number,
+  askCertificate = false,
+): Promise<TLSSocket> {
   if (socket.destroyed) return Promise.reject(handshakeFailed('the client closed the connection'));
-  const secure = new TLSSocket(socket, { isServer: true, secureContext });
+  const secure = new TLSSocket(socket, {
+    ...{ isServer: true, secureContext },
+    // Whoever it is, and whether that is enough, is judged by who asked: here everybody gets through.
+    ...(askCertificate ? { requestCert: true, rejectUnauthorized: false } : {}),
+  });
   return new Promise((resolve, reject) => {
     const failed = (error?: Error): void => {
       clearTimeout(timer);
@@ -35,6 +44,20 @@ export function secured(socket: Socket, secureContext: SecureContext, timeoutMs:
     });
   });
 }
+
+/** What the client has shown, DER, its own certificate first. Nothing in it is believed; empty: none. */
+export function shownChain(socket: TLSSocket): readonly Buffer[] {
+  const chain: Buffer[] = [];
+  let certificate = socket.getPeerX509Certificate();
+  while (certificate !== undefined && chain.length < CHAIN) {
+    chain.push(certificate.raw);
+    certificate = certificate.issuerCertificate;
+  }
+  return chain;
+}
+
+/** Certificates of one chain that are looked at. */
+const CHAIN = 10;
 
 /** For an error between two listeners, which must not be nobody's: Node closes the socket by itself. */
 const ignored = (): void => undefined;

@@ -25,6 +25,18 @@ export type Origin = {
   principal: Principal;
   /** Address of the client. */
   remote: string;
+  /** How it came, where it came from another server; absent: from a client that logged in. */
+  arrival?: Arrival;
+};
+
+/** What a trace field says of how a mail came (RFC 5321 §4.4). */
+export type Arrival = {
+  /** What we call ourselves. */
+  hostname: string;
+  /** What the client calls itself. */
+  helo: string;
+  /** As registered for `with`: ESMTP, ESMTPS, LMTP … */
+  protocol: string;
 };
 
 /** A message accepted from a client, before the answer to its end of data. */
@@ -36,6 +48,8 @@ export type Submission = {
    * Dot-stuffing removed, CRLF line ends, with the final CRLF. It may lie in a spool; read several times, never after the answer.
    */
   octets: OctetSource;
+  /** Goes on top of each of its messages that leaves, whatever was made of it: one field, with CRLF. Absent: nothing. */
+  trace?: Buffer;
 };
 
 /** One message that one set of recipients gets. Every recipient of the submission is in exactly one variant. */
@@ -76,7 +90,12 @@ export type HandOverOutcome =
   | { kind: 'unreachable'; reason: string; unsent?: true };
 
 /** What smtp-in says to the client at the end of data: the upstream's own reply, or ours. */
-export type SubmissionOutcome = { kind: 'accepted' | 'refused'; reply: Reply };
+export type SubmissionOutcome = {
+  kind: 'accepted' | 'refused';
+  reply: Reply;
+  /** Of each recipient, for a client that takes more than one reply (LMTP); those that are not there have `reply`. */
+  each?: ReadonlyMap<Recipient, Reply>;
+};
 
 /** The outbound story as smtp-in sees it. */
 export interface OutboundStory {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
-import { secured } from '../connections/handshake.ts';
+import { secured, shownChain } from '../connections/handshake.ts';
 import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
@@ -85,9 +85,10 @@ export function serveClient(
     raw.setTimeout(0);
     handshaking = true;
     client.guard
-      .handshake(() => secured(raw, context, timeouts.beforeAuth))
+      .handshake(() => secured(raw, context, timeouts.beforeAuth, ports.admission !== undefined))
       .then((tls) => {
         handshaking = false;
+        ports.admission?.secured(shownChain(tls));
         socket = tls;
         tls.once('close', () => raw.destroy());
         listen();

@@ -2,10 +2,12 @@ import type { ClientGuard } from '../connections/client-guard.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import type { Origin, OutboundStory, OwnMailbox } from '../pipeline/ports.ts';
+import type { ClientAttributes } from '../smtp/client-attributes.ts';
 import type { Collected } from '../smtp/dot-stuffing.ts';
 import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
 import type { Upstream } from '../smtp-out/client.ts';
+import type { Admission } from './admission.ts';
 
 /** What a listener says about its sessions. */
 export type SessionSettings = {
@@ -33,6 +35,8 @@ export type SessionPorts = {
   openUpstream: () => Promise<Upstream>;
   newMailId: () => MailId;
   guard: ClientGuard;
+  /** Whose mail it is, where clients do not log in; absent: they do. */
+  admission?: Admission;
 };
 
 /** From an accepted MAIL to the end of data (RFC 5321 §3.3). */
@@ -61,9 +65,14 @@ export type Conversation = {
   /** TLS is active. */
   secure: boolean;
   greeted: 'no' | 'helo' | 'ehlo';
+  /** What the client calls itself; empty: it has not said. */
+  helo: string;
   /** Set by a login that the upstream has accepted; its principal decides whose keys are used. */
   origin: Origin | null;
   authFailures: number;
+  /** What a trusted peer has said of whose mail it passes on (XFORWARD), and whether the upstream is still to be told. */
+  forwarded: ClientAttributes;
+  forwardedAnew: boolean;
   upstream: Upstream | null;
   /** The upstream may have a transaction open: RSET before the next MAIL. */
   upstreamOpen: boolean;
@@ -73,6 +82,8 @@ export type Conversation = {
 /** What a verb wants done. */
 export type Step =
   | { kind: 'reply'; reply: Reply }
+  /** To one command: LMTP's end of data (RFC 2033 §4.2). */
+  | { kind: 'replies'; replies: readonly Reply[] }
   /** The upstream's reply is under way; a RCPT may be worked on meanwhile (RFC 2920 §3.2). */
   | { kind: 'relay'; reply: Promise<Reply> }
   /** The next line is no command but an answer; null: it was too long. */
@@ -94,8 +105,11 @@ export function newConversation(
     remote,
     secure,
     greeted: 'no',
+    helo: '',
     origin: null,
     authFailures: 0,
+    forwarded: new Map(),
+    forwardedAnew: false,
     upstream: null,
     upstreamOpen: false,
     transaction: null,

@@ -8,6 +8,7 @@ import { maxMessageOctets } from '../smtp/extensions.ts';
 import { reply } from '../smtp/reply.ts';
 import type { Conversation, Step, Transaction } from './conversation.ts';
 import { HandingOver } from './handing-over.ts';
+import { endOfData } from './lmtp.ts';
 import { tooLarge } from './mail-from.ts';
 import { logRefusal } from './relay.ts';
 
@@ -68,7 +69,7 @@ async function submitted(
       try {
         const outcome = await story.submit(submission, handOver);
         if (outcome.kind === 'refused') logRefusal(conversation, outcome.reply, submission.id);
-        return { kind: 'reply', reply: outcome.reply };
+        return endOfData(conversation, transaction, outcome);
       } finally {
         handOver.close();
       }
@@ -86,7 +87,7 @@ async function submitted(
 
   function refused(refusal: ReturnType<typeof reply>): Step {
     logRefusal(conversation, refusal, null);
-    return { kind: 'reply', reply: refusal };
+    return endOfData(conversation, transaction, { reply: refusal });
   }
 }
 

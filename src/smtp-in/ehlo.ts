@@ -1,8 +1,10 @@
 import { SealgateError } from '../errors.ts';
+import { attributesOffered } from '../smtp/client-attributes.ts';
 import { offeredExtensions } from '../smtp/extensions.ts';
 import { reply } from '../smtp/reply.ts';
 import { takeAssumedLogin } from './assumed-login.ts';
 import type { Conversation, Step } from './conversation.ts';
+import { speaksLmtp } from './lmtp.ts';
 import { replyFromError } from './reply-from-error.ts';
 
 /**
@@ -10,7 +12,8 @@ import { replyFromError } from './reply-from-error.ts';
  * one without TLS serves its own machine only. `allowPlainAuth` lifts both.
  */
 export function mayAuthenticate(conversation: Conversation): boolean {
-  const { settings } = conversation.ports;
+  const { settings, admission } = conversation.ports;
+  if (admission !== undefined) return false;
   if (conversation.secure || settings.allowPlainAuth) return true;
   return settings.tls === 'none' && settings.fromHere;
 }
@@ -19,33 +22,55 @@ export function mayAuthenticate(conversation: Conversation): boolean {
  * EHLO (RFC 5321 §4.1.1.1). It ends a transaction as RSET does. The upstream is called here and not before, so that port scans and
  * clients without TLS do not reach it: only its own reply says what can be offered.
  */
-export async function ehlo(conversation: Conversation): Promise<Step> {
-  const { settings } = conversation.ports;
+export async function ehlo(conversation: Conversation, domain: string): Promise<Step> {
+  return speaksLmtp(conversation) ? SEND_LHLO : greeted(conversation, domain);
+}
+
+/** LHLO is LMTP's EHLO, with the same meaning (RFC 2033 §4.1). */
+export async function lhlo(conversation: Conversation, domain: string): Promise<Step> {
+  if (speaksLmtp(conversation)) return greeted(conversation, domain);
+  return { kind: 'reply', reply: reply(500, '5.5.1', 'The command is not known') };
+}
+
+/** RFC 2033 §4.1: no HELO and no EHLO. */
+const SEND_LHLO: Step = { kind: 'reply', reply: reply(500, '5.5.1', 'This is LMTP: send LHLO') };
+
+/** AUTH on a listener that lets nobody log in. */
+export function noAuth(): Step {
+  return { kind: 'reply', reply: reply(502, '5.5.1', 'AUTH is not offered here') };
+}
+
+async function greeted(conversation: Conversation, domain: string): Promise<Step> {
+  const { settings, admission } = conversation.ports;
   conversation.transaction = null;
   const authentication = mayAuthenticate(conversation);
-  const failure = authentication ? await callUpstream(conversation) : null;
+  const failure = authentication || admission !== undefined ? await callUpstream(conversation) : null;
   if (failure !== null) return failure;
   if (authentication) takeAssumedLogin(conversation);
   conversation.greeted = 'ehlo';
+  conversation.helo = domain;
   const lines = offeredExtensions({
     upstream: conversation.upstream?.extensions ?? null,
     maxMessageOctets: settings.maxMessageOctets,
     startTls: settings.tls === 'starttls' && !conversation.secure,
     authentication: authentication && conversation.origin === null,
   });
+  if (admission?.trustsPeer === true) lines.push(attributesOffered('XCLIENT'), attributesOffered('XFORWARD'));
   return { kind: 'reply', reply: { code: 250, lines: [settings.hostname, ...lines] } };
 }
 
-/** HELO (RFC 5321 §4.1.1.1): greeted, but without AUTH no mail can follow, unless the listener assumes a login. */
-export async function helo(conversation: Conversation): Promise<Step> {
-  const { settings } = conversation.ports;
+/** HELO (RFC 5321 §4.1.1.1): greeted, but without AUTH no mail can follow, unless the listener takes mail without a login. */
+export async function helo(conversation: Conversation, domain: string): Promise<Step> {
+  if (speaksLmtp(conversation)) return SEND_LHLO;
+  const { settings, admission } = conversation.ports;
   conversation.transaction = null;
-  if (settings.assumeLogin !== null && mayAuthenticate(conversation)) {
+  if (admission !== undefined || (settings.assumeLogin !== null && mayAuthenticate(conversation))) {
     const failure = await callUpstream(conversation);
     if (failure !== null) return failure;
     takeAssumedLogin(conversation);
   }
   conversation.greeted = 'helo';
+  conversation.helo = domain;
   return { kind: 'reply', reply: reply(250, null, settings.hostname) };
 }
 

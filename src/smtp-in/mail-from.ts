@@ -3,18 +3,21 @@ import { maxMessageOctets, maxSizeOf, sizeAfterGrowth } from '../smtp/extensions
 import { hasParameter, parameterValue, refusedParameter, writeParameters } from '../smtp/parameters.ts';
 import { needsSmtpUtf8, writePath } from '../smtp/path.ts';
 import { isCompleted, type Reply, reply } from '../smtp/reply.ts';
+import type { Admission } from './admission.ts';
 import type { Conversation, Step, Transaction } from './conversation.ts';
 import { logRefusal, relayed } from './relay.ts';
 import { replyFromError, upstreamLost } from './reply-from-error.ts';
+import { forwardOn } from './trusted-proxy.ts';
 
 /** MAIL (RFC 5321 §4.1.1.2), only for the authenticated (RFC 6409 §4.3). It opens the upstream's transaction with ours. */
 export function mailFrom(
   conversation: Conversation,
   command: { reversePath: ReversePath; parameters: readonly Parameter[] },
 ): Step {
-  const { settings } = conversation.ports;
+  const { settings, admission } = conversation.ports;
   if (conversation.greeted === 'no') return refusal(conversation, reply(503, '5.5.1', 'Send EHLO first'));
-  if (conversation.origin === null) return refusal(conversation, authenticationRequired(conversation));
+  if (admission === undefined && conversation.origin === null)
+    return refusal(conversation, authenticationRequired(conversation));
   if (conversation.transaction !== null) {
     return refusal(conversation, reply(503, '5.5.1', 'A mail transaction is already open'));
   }
@@ -31,6 +34,11 @@ export function mailFrom(
   const max = maxMessageOctets(upstream.extensions, settings.maxMessageOctets);
   // RFC 1870 §6.1.
   if (size > max) return refusal(conversation, tooLarge(max));
+  if (admission !== undefined) {
+    const unwelcome = admit(conversation, admission, command);
+    if (unwelcome !== null) return refusal(conversation, unwelcome);
+    forwardOn(conversation);
+  }
 
   const transaction: Transaction = {
     reversePath,
@@ -63,6 +71,38 @@ export function mailFrom(
     logRefusal(conversation, result, null);
     return result;
   }
+}
+
+/** Without a login it is said anew of each mail whose it is (RFC 5321 §3.3: a refusal for good at MAIL). */
+function admit(
+  conversation: Conversation,
+  admission: Admission,
+  { reversePath, parameters }: { reversePath: ReversePath; parameters: readonly Parameter[] },
+): Reply | null {
+  conversation.origin = null;
+  const admitted = admission.judgeSender(reversePath);
+  if (admitted.kind === 'refused') return admitted.reply;
+  const { settings } = conversation.ports;
+  conversation.origin = {
+    session: conversation.id,
+    listener: settings.listener,
+    principal: admitted.principal,
+    remote: admission.remote,
+    arrival: {
+      hostname: settings.hostname,
+      helo: conversation.helo,
+      protocol: protocolOf(conversation, hasParameter(parameters, 'SMTPUTF8')),
+    },
+  };
+  return null;
+}
+
+/** RFC 3848 and RFC 6531 §4.3. */
+function protocolOf({ greeted, secure, ports }: Conversation, utf8: boolean): string {
+  const base = ports.admission?.protocol === 'lmtp' ? 'LMTP' : 'SMTP';
+  if (utf8) return `UTF8${base}${secure ? 'S' : ''}`;
+  if (greeted === 'helo') return base;
+  return `${base === 'LMTP' ? 'LMTP' : 'ESMTP'}${secure ? 'S' : ''}`;
 }
 
 /** The command for the upstream; `size` replaces what the client declared, where it declared anything (RFC 1870 §5). */

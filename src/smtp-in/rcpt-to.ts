@@ -20,8 +20,10 @@ export function rcptTo(
   underWay: number,
 ): Step {
   const { upstream, transaction, origin } = conversation;
-  if (origin === null) return refusal(conversation, reply(530, '5.7.0', 'Authentication required'));
-  if (transaction === null) return refusal(conversation, reply(503, '5.5.1', 'Send MAIL first'));
+  if (origin === null && conversation.ports.admission === undefined)
+    return refusal(conversation, reply(530, '5.7.0', 'Authentication required'));
+  if (origin === null || transaction === null)
+    return refusal(conversation, reply(503, '5.5.1', 'Send MAIL first'));
   if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
   // RFC 5321 §4.5.3.1.10: temporary, so that the client sends the rest in another transaction.
   if (transaction.recipients.length + underWay >= limits.smtp.recipients) {
@@ -32,6 +34,8 @@ export function rcptTo(
   if (needsSmtpUtf8(command.mailbox) && !hasParameter(transaction.mailParameters, 'SMTPUTF8')) {
     return refusal(conversation, reply(553, '5.6.7', 'The address needs the parameter SMTPUTF8 in MAIL'));
   }
+  const unwelcome = conversation.ports.admission?.judgeRecipient(command.mailbox) ?? null;
+  if (unwelcome !== null) return refusal(conversation, unwelcome);
   const recipient: Recipient = { mailbox: command.mailbox, parameters: command.parameters };
   const { ownMailbox } = conversation.ports;
   if (ownMailbox?.isOwn(command.mailbox) === true) {

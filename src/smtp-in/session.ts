@@ -91,7 +91,9 @@ export class SubmissionSession {
 
   /** RFC 5321 §3.1. */
   greet(): void {
-    this.#say(reply(220, null, `${this.#conversation.ports.settings.hostname} ESMTP Sealgate`));
+    const { settings, admission } = this.#conversation.ports;
+    const protocol = admission?.protocol === 'lmtp' ? 'LMTP' : 'ESMTP';
+    this.#say(reply(220, null, `${settings.hostname} ${protocol} Sealgate`));
     this.#flush();
   }
 
@@ -212,6 +214,9 @@ export class SubmissionSession {
     switch (step.kind) {
       case 'reply':
         this.#reply(step.reply);
+        break;
+      case 'replies':
+        for (const each of step.replies) this.#say(each);
         break;
       case 'relay':
         this.#relay(step.reply);

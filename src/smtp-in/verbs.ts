@@ -3,7 +3,7 @@ import type { Command } from '../smtp/command-line.ts';
 import { auth } from './auth.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { data } from './data.ts';
-import { ehlo, helo } from './ehlo.ts';
+import { ehlo, helo, lhlo, noAuth } from './ehlo.ts';
 import { help } from './help.ts';
 import { mailFrom } from './mail-from.ts';
 import { noop } from './noop.ts';
@@ -11,6 +11,7 @@ import { quit } from './quit.ts';
 import { rcptTo } from './rcpt-to.ts';
 import { rset } from './rset.ts';
 import { startTls } from './starttls.ts';
+import { xclient, xforward } from './trusted-proxy.ts';
 import { expn, vrfy } from './vrfy.ts';
 
 /** Each verb and its file. `underWay`: relayed commands of which the replies are still to come. */
@@ -21,13 +22,15 @@ export function perform(
 ): Step | Promise<Step> {
   switch (command.verb) {
     case 'EHLO':
-      return ehlo(conversation);
+      return ehlo(conversation, command.domain);
     case 'HELO':
-      return helo(conversation);
+      return helo(conversation, command.domain);
+    case 'LHLO':
+      return lhlo(conversation, command.domain);
     case 'STARTTLS':
       return startTls(conversation);
     case 'AUTH':
-      return auth(conversation, command);
+      return conversation.ports.admission === undefined ? auth(conversation, command) : noAuth();
     case 'MAIL':
       return mailFrom(conversation, command);
     case 'RCPT':
@@ -46,6 +49,10 @@ export function perform(
       return vrfy();
     case 'EXPN':
       return expn();
+    case 'XCLIENT':
+      return xclient(conversation, command.attributes);
+    case 'XFORWARD':
+      return xforward(conversation, command.attributes);
     case 'malformed':
       return { kind: 'reply', reply: command.reply };
     case 'fatal':

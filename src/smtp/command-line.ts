@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { limits } from '../limits.ts';
+import { type ClientAttributes, readClientAttributes } from './client-attributes.ts';
 import type { Mailbox, Parameter, ReversePath } from './envelope.ts';
 import { readParameters } from './parameters.ts';
 import { readPath } from './path.ts';
@@ -7,13 +8,16 @@ import { type Reply, reply } from './reply.ts';
 
 /** A command as it was sent; nothing about the session is judged here. RFC 5321 §4.1.1. */
 export type Command =
-  | { verb: 'EHLO' | 'HELO'; domain: string }
+  /** LHLO is LMTP's (RFC 2033 §4.1). */
+  | { verb: 'EHLO' | 'HELO' | 'LHLO'; domain: string }
   | { verb: 'STARTTLS' }
   /** The initial response is still Base64 (or `=` for an empty one) and shares memory with the line. RFC 4954 §4. */
   | { verb: 'AUTH'; mechanism: string; initialResponse: Buffer | null }
   | { verb: 'MAIL'; reversePath: ReversePath; parameters: readonly Parameter[] }
   | { verb: 'RCPT'; mailbox: Mailbox; parameters: readonly Parameter[] }
   | { verb: 'DATA' | 'RSET' | 'NOOP' | 'QUIT' | 'HELP' | 'VRFY' | 'EXPN' }
+  /** What a proxy says of its client; who is believed is not judged here. */
+  | { verb: 'XCLIENT' | 'XFORWARD'; attributes: ClientAttributes }
   /** Not understood: `reply` says why. */
   | { verb: 'malformed'; reply: Reply }
   /** What follows it would not be commands: the session has to end with `reply`. */
@@ -68,6 +72,7 @@ export function readCommand(line: Buffer): Command {
       return readRcpt(argument);
     case 'EHLO':
     case 'HELO':
+    case 'LHLO':
       // Names that are no domain are in daily use and go nowhere: any word without blanks will do.
       return /^[^ ]{1,255}$/.test(argument)
         ? { verb, domain: argument }
@@ -77,6 +82,11 @@ export function readCommand(line: Buffer): Command {
     case 'QUIT':
     case 'STARTTLS':
       return argument === '' ? { verb } : syntax(`${verb} takes no argument`);
+    case 'XCLIENT':
+    case 'XFORWARD': {
+      const attributes = readClientAttributes(verb, argument);
+      return attributes === null ? syntax(`The attributes of ${verb} are malformed`) : { verb, attributes };
+    }
     case 'NOOP':
     case 'HELP':
       return { verb };

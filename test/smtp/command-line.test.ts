@@ -113,7 +113,7 @@ test.each([
   ['', '500'],
   [' MAIL FROM:<a@example.org>', '500'],
   ['MAILFROM:<a@example.org>', '500'],
-  ['XCLIENT ADDR=1.2.3.4', '500'],
+  ['XCLIENT ADDR=1.2.3.4 ADDR=1.2.3.5', '501'],
   ['DATA now', '501'],
   ['RSET x', '501'],
   ['QUIT x', '501'],
