@@ -1,8 +1,9 @@
+import type { X509Certificate } from 'node:crypto';
 import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { SealgateError } from '../errors.ts';
 import { isLoopback } from './loopback.ts';
-import { type MailServer, mailServerFailure } from './mail-server.ts';
+import { type MailServer, mailServerFailure, verificationOf } from './mail-server.ts';
 import { type ProxiedConnection, proxyHeader } from './write-proxy-header.ts';
 
 export type Calling = {
@@ -32,25 +33,50 @@ export async function call(server: MailServer, calling: Calling): Promise<Socket
   return tls === 'implicit' ? await callSecurely(server, raw, calling) : raw;
 }
 
-/** TLS on a connection, the server's name verified. Throws SealgateError `upstream.unreachable`, `upstream.tls` (temporary). */
-export async function callSecurely(server: MailServer, socket: Socket, calling: Calling): Promise<Socket> {
+/**
+ * TLS on a connection, the server verified as its options have it.
+ *
+ * Throws SealgateError `upstream.unreachable`, `upstream.tls` (temporary).
+ */
+export async function callSecurely(server: MailServer, socket: Socket, calling: Calling): Promise<TLSSocket> {
   const { context, options } = server;
   if (context === null) throw new Error('a server without TLS has no context');
-  const name = options.serverName ?? options.host;
+  const verification = verificationOf(options);
+  const name = verification.serverName;
   const secure = connectTls({
     socket,
     // A name is what is asked for (SNI) and checked; an address is only checked.
     ...(isIP(name) === 0 ? { servername: name } : { host: name }),
     secureContext: context,
-    rejectUnauthorized: true,
+    rejectUnauthorized: verification.kind === 'ca',
   });
   try {
-    return await opened(secure, 'secureConnect', server, calling);
+    await opened(secure, 'secureConnect', server, calling);
+    if (verification.kind === 'dane') {
+      const because = verification.check(chainOf(secure));
+      if (because !== null) throw mailServerFailure('upstream.tls', server, because);
+    }
+    return secure;
   } catch (error) {
+    secure.destroy();
     socket.destroy();
     throw error;
   }
 }
+
+/** The server's certificate and, as far as it has shown them, those of its issuers. */
+function chainOf(secure: TLSSocket): readonly X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let next = secure.getPeerX509Certificate();
+  while (next !== undefined && chain.length < CHAIN) {
+    chain.push(next);
+    next = next.issuerCertificate;
+  }
+  return chain;
+}
+
+/** Certificates of one server that are looked at. */
+const CHAIN = 10;
 
 function opened<S extends Socket>(
   socket: S,

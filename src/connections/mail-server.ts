@@ -1,13 +1,35 @@
+import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import type { ProxyVersion } from './write-proxy-header.ts';
 
+/** How a server shows who it is, on one connection. */
+export type Verification =
+  /** By a certificate for this name, from one of the authorities (RFC 9525). */
+  | { kind: 'ca'; serverName: string }
+  /**
+   * By its TLSA records alone (RFC 7672). `serverName` is asked for (SNI) and not checked; `check` gets the certificates that the
+   * server has shown, its own first and each one's issuer behind it, and gives null, or why it is not the server. It never throws.
+   */
+  | {
+      kind: 'dane';
+      serverName: string;
+      check: (chain: readonly X509Certificate[]) => string | null;
+    }
+  /** Not at all: whoever answers gets the mail, out of others' sight. Such a connection does not count as secure. */
+  | { kind: 'none'; serverName: string };
+
 /** The mail server behind a listener, of whatever protocol. */
 export type MailServerOptions = {
   host: string;
   port: number;
-  tls: 'implicit' | 'starttls' | 'none';
+  /** `if-offered`: STARTTLS where the server has it, else none (RFC 7435); what must leave by TLS does not go by it then. */
+  tls: 'implicit' | 'starttls' | 'if-offered' | 'none';
+  /** How the server shows who it is. Absent: `ca`, with `serverName` or `host`. */
+  verification?: Verification;
+  /** LMTP (RFC 2033) in the place of SMTP; absent: `smtp`. */
+  protocol?: 'smtp' | 'lmtp';
   /** PEM file with the only authorities that count for this server; else the system's. */
   caFile?: string;
   /** Name that the certificate must carry, where it is not `host`. */
@@ -28,6 +50,11 @@ export type MailServer = {
   /** One for all connections: each takes 27 KB. null: without TLS. */
   readonly context: SecureContext | null;
 };
+
+/** How a server shows who it is, where its options leave it open. */
+export function verificationOf({ verification, serverName, host }: MailServerOptions): Verification {
+  return verification ?? { kind: 'ca', serverName: serverName ?? host };
+}
 
 /** Throws SealgateError `upstream.ca-file` (permanent). */
 export async function prepareMailServer(options: MailServerOptions): Promise<MailServer> {

@@ -56,7 +56,7 @@ export async function openQueue(
   const { login, password, connections } = settings.server;
   const smtp = new SmtpCourier({
     ...{ server, hostname, clock },
-    login: login === null || password === null ? null : { name: login, password: octetsOf(password) },
+    login: login === null || password === null ? null : { kind: 'password', name: login, password: octetsOf(password) },
   });
   let append: Courier | null = null;
   let deliverer: Deliverer | null = null;

@@ -2,25 +2,28 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Secret } from '../log/secret.ts';
 import type { Clock } from '../pipeline/ports.ts';
-import type { Credentials } from '../sasl/credentials.ts';
-import { upstreamMechanism } from '../sasl/mechanism.ts';
-import { isCompleted, summary } from '../smtp/reply.ts';
-import { authenticate } from '../smtp-out/auth.ts';
+import { isCompleted } from '../smtp/reply.ts';
 import type { SmtpClient } from '../smtp-out/client.ts';
 import { connectUpstream } from '../smtp-out/connect.ts';
+import { type GatewayLogin, logInTo } from '../smtp-out/gateway-login.ts';
 import type { Courier, DeliveryOutcome } from './ports.ts';
 import { deliverIn } from './smtp-transaction.ts';
 
 type MailForCourier = Parameters<Courier['deliver']>[0];
 
+/** Which servers take the mail now, in the order in which they are called (RFC 5321 §5.1), or why none does. */
+export type ServersNow = { kind: 'servers'; servers: readonly MailServer[] } | NoServer;
+/** `because`: for people. */
+export type NoServer = { kind: 'later' | 'failed'; because: string };
+
 export type SmtpCourierSettings = {
-  server: MailServer;
+  /** A function is asked before each new connection; it never rejects. */
+  server: MailServer | (() => Promise<ServersNow>);
   /** What the gateway calls itself. */
   hostname: string;
   /** null: the server takes mail from the gateway without a login. */
-  login: { name: string; password: Secret } | null;
+  login: GatewayLogin | null;
   clock: Clock;
 };
 
@@ -70,20 +73,20 @@ export class SmtpCourier implements Courier {
   }
 
   async #deliver(mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
-    const later = (because: string): readonly DeliveryOutcome[] =>
-      mail.envelope.recipients.map((recipient) => ({ recipient, kind: 'later', reply: null, because }));
+    const everybody = ({ kind, because }: NoServer): readonly DeliveryOutcome[] =>
+      mail.envelope.recipients.map((recipient) => ({ recipient, kind, reply: null, because }));
     try {
       for (;;) {
         const connection = (await this.#takeIdle()) ?? (await this.#connect());
-        if (typeof connection === 'string') return later(connection);
+        if (!('client' in connection)) return everybody(connection);
         const outcomes = await this.#deliverOn(connection, mail);
         // A server that has had enough of a connection (RFC 5321 §3.8) says nothing about the mail.
         if (connection.mails === 0 || !outcomes.every(({ reply }) => reply?.code === 421)) return outcomes;
         connection.client.abandon();
       }
     } catch (error) {
-      return later(
-        `the gateway could not deliver it: ${error instanceof Error ? error.message : String(error)}`,
+      return everybody(
+        later(`the gateway could not deliver it: ${error instanceof Error ? error.message : String(error)}`),
       );
     }
   }
@@ -143,29 +146,43 @@ export class SmtpCourier implements Courier {
     this.#idle.push({ client, mails, timer });
   }
 
-  /** A text: why there is none, for people. */
-  async #connect(): Promise<Connection | string> {
-    if (this.#closed) return STOPPED;
+  async #connect(): Promise<Connection | NoServer> {
+    if (this.#closed) return later(STOPPED);
     const away = this.away();
-    if (away !== null) return away;
-    const { server, hostname } = this.#settings;
+    if (away !== null) return later(away);
+    const { server } = this.#settings;
+    const found: ServersNow =
+      typeof server === 'function' ? await server() : { kind: 'servers', servers: [server] };
+    if (found.kind !== 'servers') return found;
+    let because = 'there is no mail server for it';
+    for (const each of found.servers) {
+      const connection = await this.#call(each);
+      if (typeof connection !== 'string') {
+        this.#away = null;
+        return connection;
+      }
+      if (this.#closed) return later(STOPPED);
+      because = connection;
+    }
+    return later(this.#isAway(because));
+  }
+
+  /** A text: why it is of no use, for people. */
+  async #call(server: MailServer): Promise<Connection | string> {
     try {
-      const connecting = connectUpstream(server, hostname);
+      const connecting = connectUpstream(server, this.#settings.hostname);
       const client = await Promise.race([connecting, this.#closing.promise]);
       if (client === null) {
         connecting.then((late) => late.abandon()).catch(() => null);
         return STOPPED;
       }
-      const because = await this.#whileEarly(client, () => this.#logIn(client));
-      if (because === null) {
-        this.#away = null;
-        return { client, mails: 0 };
-      }
+      const because = await this.#whileEarly(client, () => this.#logIn(client, server));
+      if (because === null) return { client, mails: 0 };
       client.quit();
-      return this.#isAway(because);
+      return because;
     } catch (error) {
       if (!(error instanceof SealgateError)) throw error;
-      return this.#isAway(`the mail server cannot be used: ${error.reason ?? error.publicText}`);
+      return `the mail server cannot be used: ${error.reason ?? error.publicText}`;
     }
   }
 
@@ -183,24 +200,14 @@ export class SmtpCourier implements Courier {
     return because;
   }
 
-  async #logIn(client: SmtpClient): Promise<string | null> {
+  async #logIn(client: SmtpClient, server: MailServer): Promise<string | null> {
     const { login } = this.#settings;
     if (login === null) return null;
-    const credentials: Credentials = {
-      ...{ kind: 'password', mechanism: 'PLAIN', login: login.name, secret: login.password },
-    };
-    if (upstreamMechanism('PLAIN', client.extensions.get('AUTH') ?? []) === null) {
-      return 'the mail server offers no login by password';
-    }
-    const outcome = await authenticate(client, credentials);
-    switch (outcome.kind) {
-      case 'accepted':
-        return null;
-      case 'lost':
-        return `the mail server was lost: ${outcome.reason}`;
-      case 'rejected':
-      case 'challenge':
-        return `the mail server refused the gateway's login: ${summary(outcome.reply)}`;
-    }
+    if (server.options.tls === 'if-offered') return 'the gateway logs in to a server only where it knows it';
+    return await logInTo(client, login);
   }
+}
+
+function later(because: string): NoServer {
+  return { kind: 'later', because };
 }

@@ -22,7 +22,7 @@ export interface Upstream {
   readonly protocol: MailProtocol;
   /** Of its last EHLO. */
   readonly extensions: Extensions;
-  /** By TLS. */
+  /** By TLS, and the server has shown who it is. */
   readonly secure: boolean;
   /** Why the connection is gone; null while it stands. */
   readonly lost: string | null;
@@ -70,6 +70,7 @@ export class SmtpClient implements Upstream {
   readonly name: string;
   readonly protocol: MailProtocol;
   readonly #socket: Socket;
+  readonly #verified: boolean;
   readonly #replies = new ReplyReader();
   readonly #onData = (chunk: Buffer) => this.#receive(chunk);
   readonly #onEnd = () => this.#lose('it closed the connection');
@@ -83,10 +84,12 @@ export class SmtpClient implements Upstream {
   #lost: string | null = null;
   #lostListener: ((reason: string) => void) | null = null;
 
-  constructor(socket: Socket, name: string, protocol: MailProtocol = 'smtp') {
+  /** `verified`: TLS on this socket counts, since the server has shown who it is. */
+  constructor(socket: Socket, name: string, protocol: MailProtocol = 'smtp', verified = true) {
     this.#socket = socket;
     this.name = name;
     this.protocol = protocol;
+    this.#verified = verified;
     socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
     socket.on('close', this.#onEnd);
@@ -95,7 +98,7 @@ export class SmtpClient implements Upstream {
   }
 
   get secure(): boolean {
-    return this.#socket instanceof TLSSocket;
+    return this.#verified && this.#socket instanceof TLSSocket;
   }
 
   get extensions(): Extensions {

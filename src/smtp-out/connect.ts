@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { type Calling, call, callSecurely } from '../connections/call.ts';
-import { type MailServer, mailServerFailure } from '../connections/mail-server.ts';
+import { type MailServer, mailServerFailure, verificationOf } from '../connections/mail-server.ts';
 import type { ProxiedConnection } from '../connections/write-proxy-header.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -20,13 +20,13 @@ export async function connectUpstream(
   hostname: string,
   from: ProxiedConnection | null = null,
 ): Promise<SmtpClient> {
-  const { options, name } = server;
+  const { options } = server;
   const calling: Calling = { from, timeoutMs: limits.smtp.upstreamConnectTimeoutMs };
-  let client = new SmtpClient(await call(server, calling), name);
+  let client = clientOn(await call(server, calling), server);
   try {
     accepted(server, await within(client, client.greeting()), 220);
     await ehlo(server, client, hostname);
-    if (options.tls === 'starttls') {
+    if (options.tls === 'starttls' || (options.tls === 'if-offered' && client.extensions.has('STARTTLS'))) {
       client = await startTls(client, server, calling);
       // RFC 3207 §4.2: what was learnt before the handshake is forgotten.
       await ehlo(server, client, hostname);
@@ -40,8 +40,14 @@ export async function connectUpstream(
   }
 }
 
+function clientOn(socket: Socket, { name, options }: MailServer): SmtpClient {
+  return new SmtpClient(socket, name, options.protocol ?? 'smtp', verificationOf(options).kind !== 'none');
+}
+
+/** RFC 5321 §4.1.1.1; RFC 2033 §4.1. */
 async function ehlo(server: MailServer, client: SmtpClient, hostname: string): Promise<void> {
-  const answer = await within(client, client.command(`EHLO ${hostname}`));
+  const verb = client.protocol === 'lmtp' ? 'LHLO' : 'EHLO';
+  const answer = await within(client, client.command(`${verb} ${hostname}`));
   client.useExtensions(readExtensions(accepted(server, answer, 250)));
 }
 
@@ -71,7 +77,7 @@ async function startTls(client: SmtpClient, server: MailServer, calling: Calling
   accepted(server, await within(client, client.command('STARTTLS')), 220);
   const raw = client.detach();
   if (raw === null) throw mailServerFailure('upstream.tls', server, client.lost ?? '');
-  return new SmtpClient(await callSecurely(server, raw, calling), server.name);
+  return clientOn(await callSecurely(server, raw, calling), server);
 }
 
 /** The greeting and EHLO are waited for only as long as a person waits. */

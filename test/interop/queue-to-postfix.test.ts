@@ -32,7 +32,7 @@ test('Postfix takes what the queue has, several mails on one connection, and ref
   const courier = new SmtpCourier({
     server: await prepareMailServer({ host: '127.0.0.1', port: postfix.port, tls: 'none' }),
     ...{ hostname: 'gateway.sealgate.test', clock: () => new Date() },
-    login: { name: USER.login, password: new Secret(USER.password) },
+    login: { kind: 'password', name: USER.login, password: new Secret(USER.password) },
   });
   const deliver = (to: readonly string[], parameters: readonly Parameter[] = []) =>
     courier.deliver({

@@ -33,7 +33,8 @@ async function start(
   const server = await prepareMailServer({ host: '127.0.0.1', port: fake.port, tls: 'none', ...more });
   const courier = new SmtpCourier({
     ...{ server, hostname: 'gateway.test', clock: () => now },
-    login: login === null ? null : { name: login.name, password: new Secret(login.password) },
+    login:
+      login === null ? null : { kind: 'password', name: login.name, password: new Secret(login.password) },
   });
   ends.push(
     () => fake.close(),

@@ -52,7 +52,7 @@ export async function openQueueProcess(
       server,
       hostname: 'gateway.test',
       clock: parts.clock,
-      login: { name: LOGIN.login, password: new Secret(LOGIN.password) },
+      login: { kind: 'password', name: LOGIN.login, password: new Secret(LOGIN.password) },
     },
   });
   const courier = stepwiseCourier(smtp, step);
