@@ -1,4 +1,5 @@
 import { archiveChecks } from './archive-checks.ts';
+import { clusterChecks } from './cluster-checks.ts';
 import { holdingChecks } from './holding-checks.ts';
 import { httpChecks } from './http-checks.ts';
 import { listenerPlaces } from './listener-places.ts';
@@ -30,6 +31,7 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
     ...directoryChecks(config),
     ...sourceChecks(config),
     ...queueChecks(config),
+    ...clusterChecks(config),
     ...holdingChecks(config),
     ...archiveChecks(config),
     ...publishingChecks(config),

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { appendSection } from './append-schema.ts';
 import { archivesSection } from './archives-schema.ts';
+import { clusterSection } from './cluster-schema.ts';
 import { directorySection } from './directory-schema.ts';
 import type { Files } from './files.ts';
 import { holdingSection } from './holding-schema.ts';
@@ -150,6 +151,7 @@ export function configSchema(files: Files) {
     directory: directorySection(files),
     policy: policySection,
     queue: queueSection(files),
+    cluster: clusterSection(files),
     holding: holdingSection,
     archives: archivesSection(files),
     publishing: publishingSection(files),
