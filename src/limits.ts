@@ -113,6 +113,8 @@ export const limits = {
     /** Certificates about to be used whose standing is remembered, and how long. */
     standings: 20_000,
     standingMs: 60_000,
+    /** How long it is remembered that there is nobody who could be asked about one, or no path to an anchor. */
+    noStandingMs: 1_000,
     /** CA certificates that were on a valid path; they complete the paths of correspondents' certificates. */
     knownIssuers: 1_000,
   },
@@ -150,6 +152,12 @@ export const limits = {
     errorsPerSession: 20,
     /** Failed logins after which a session ends; the upstream sees them all from one address. */
     authFailuresPerSession: 5,
+    /** One message that clients send. Listeners may configure less. */
+    messageOctets: 1024 * 1024 * 1024,
+    /** What is not longer is in memory as it comes; what is longer goes into a spool. */
+    memoryOctets: 256 * 1024,
+    /** How long the upstream hears nothing while a client sends a message: less than what any server has time for. */
+    upstreamQuietMs: 60_000,
     /** Octets of a client that are read ahead while a command is being worked on, and of replies that it does not take. */
     readAheadOctets: 131_072,
     /** RFC 5321 §4.5.3.2: five minutes for a command. */
@@ -163,6 +171,14 @@ export const limits = {
     upstreamEndOfDataTimeoutMs: 600_000,
     /** What a session that has to end gets for the mail it is handing over, and for its last words. */
     closeTimeoutMs: 15_000,
+  },
+  /** Mail that comes from other servers, without a login. */
+  relay: {
+    /** Received fields of a mail that goes in circles (RFC 5321 §6.3: at least 100), and those of one listener of ours. */
+    received: 100,
+    ownReceived: 3,
+    /** How long the keys of its recipients are waited for, of all of them together: the client waits for the answer meanwhile. */
+    keyPatienceMs: 20_000,
   },
   imap: {
     clientLineOctets: 65_536,
@@ -218,6 +234,11 @@ export const limits = {
     octets: { all: 32 * 1024 * 1024, each: 8 * 1024 * 1024 },
     /** That are verified at a time. */
     atOnce: 2,
+  },
+  /** Mail on its way out. */
+  outbound: {
+    /** Messages that are not longer are signed and encrypted in memory; longer ones where they lie. */
+    memoryOctets: 512 * 1024,
   },
   view: {
     /** Messages and views that are not longer are opened, and kept, in memory; longer ones in spools. */
@@ -339,7 +360,7 @@ export const limits = {
     openingMs: 50_000,
     leastOpeningMs: 10_000,
   },
-  /** One message on its way through, octets. Listeners may configure less. */
+  /** One message, octets, wherever nothing else is said; more is not gathered or opened. */
   messageOctets: 64 * 1024 * 1024,
   keys: {
     /** One request to a key process: what a scheme signs that cannot be given a digest. */
@@ -400,6 +421,26 @@ export const limits = {
     /** From one name to the next. */
     aliases: 8,
   },
+  /** Whom mail is taken to that DNS has to say. */
+  routing: {
+    /** Mail servers of a domain, addresses of each, and addresses that are called in one attempt. */
+    hosts: 10,
+    addressesOfHost: 6,
+    calls: 8,
+    /** TLSA records of one server. */
+    tlsaRecords: 50,
+    /** Questions to resolvers at once, and how long all that are for one mail may take. */
+    questions: 8,
+    lookupMs: 45_000,
+    /** Of a TXT record, and of an MTA-STS policy (RFC 8461 §3.3 names 64 KiB); its names; and how long it may take. */
+    textOctets: 4 * 1024,
+    policyOctets: 64 * 1024,
+    policyNames: 200,
+    policyMs: 20_000,
+    /** Mail servers to which connections are kept, and places of which is remembered that they were away. */
+    couriers: 100,
+    remembered: 10_000,
+  },
   /** What became of each mail, for `sealgate trace`. */
   trail: {
     /** Lines that wait to be written down, and of those in one transaction. */
@@ -413,12 +454,23 @@ export const limits = {
   },
   /** Mail that the gateway delivers by itself. */
   queue: {
-    /** On their way at once, recipients not counted. */
-    deliveries: 100_000,
+    /** Shown in one list. */
+    listed: 10_000,
+    /** Under way at once, to all destinations together. */
+    underWay: 200,
     /** Of one connection to the mail server. */
     mailsOfConnection: 50,
     /** Octets of a mail that comes back whole in a report; of a larger one its header does. */
     returnedOctets: 1024 * 1024,
+  },
+  /** Several nodes that share the work. */
+  cluster: {
+    /** Octets of what is sealed, in one row of the database. */
+    pieceOctets: 512 * 1024,
+    /** Jobs that a node looks at in the same moment: each is one look into the rows. */
+    jobsAtOnce: 8,
+    /** Orders that Redis has not answered yet; what comes beyond them is looked at by the node itself. */
+    jobsUnderWay: 1_000,
   },
   /** Connections to the mail servers of archives. */
   imapOut: {

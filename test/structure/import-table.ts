@@ -92,6 +92,19 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'sasl/principal → types',
     ],
   },
+  {
+    layer: 6,
+    folder: 'routing',
+    mayImport: [
+      'connections',
+      'dns',
+      'directory/smimea/association',
+      'pki',
+      'store',
+      'smtp/envelope → types',
+      'queue/ports → types',
+    ],
+  },
   { layer: 6, folder: 'smtp-out', mayImport: ['octets', 'smtp', 'mail', 'sasl', 'connections'] },
   {
     layer: 6,
@@ -150,6 +163,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'cms',
       'smime',
       'smtp-out',
+      'routing',
       'store',
       'sasl',
       'connections',
