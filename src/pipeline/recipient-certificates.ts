@@ -207,8 +207,20 @@ function doubtAbout({ trust, decision }: KnownCertificate, stands: Standing | nu
   };
 }
 
+/** A mail asks for the address of each recipient many times. */
+const addresses = new WeakMap<Recipient['mailbox'], string>();
+
 /** The recipient's address in the spelling in which it is looked up, matched against rules and told from others. */
 export function addressOf({ mailbox }: Recipient): string {
+  let address = addresses.get(mailbox);
+  if (address === undefined) {
+    address = comparableAddress(mailbox);
+    addresses.set(mailbox, address);
+  }
+  return address;
+}
+
+function comparableAddress(mailbox: Recipient['mailbox']): string {
   const { localPart, domain } = mailbox;
   // RCPT takes whatever mail servers map to a domain (full-width letters, soft hyphens): it is that domain's mail.
   const mapped =

@@ -120,8 +120,21 @@ function domainOf(address: string): string {
   return asciiDomain(address.slice(address.lastIndexOf('@') + 1));
 }
 
+/** Forgotten, all of them, when there are too many. */
+const asciiDomains = new Map<string, string>();
+
 /** A trailing dot names the same domain: it must not slip past a rule. Empty: not a domain. */
 function asciiDomain(domain: string): string {
+  let ascii = asciiDomains.get(domain);
+  if (ascii === undefined) {
+    ascii = inAscii(domain);
+    if (asciiDomains.size >= DOMAINS_KEPT) asciiDomains.clear();
+    asciiDomains.set(domain, ascii);
+  }
+  return ascii;
+}
+
+function inAscii(domain: string): string {
   const rooted = domain.endsWith('.') ? domain.slice(0, -1) : domain;
   // Address literals ([192.0.2.1]) are compared as they are.
   return rooted.startsWith('[') ? rooted.toLowerCase() : domainToASCII(rooted);

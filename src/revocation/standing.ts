@@ -22,32 +22,44 @@ export type StandingParts = {
 /**
  * How a certificate stands that is about to be used: a correspondent's to encrypt to, or our own to sign with.
  *
- * Whoever sends much asks for the same few certificates with every mail: an answer is remembered for a minute, but never
- * that there was none.
+ * Whoever sends much asks for the same few certificates with every mail: an answer is remembered for a minute. That there was
+ * none is not remembered where somebody who was asked may answer next time; where there is nobody to ask, for a second.
  */
 export function revocationStanding(parts: StandingParts): RevocationStanding {
-  const remembered = new Map<string, { since: number; standing: Promise<Standing> }>();
+  const remembered = new Map<string, { span: Span; standing: Promise<Standing> }>();
   return {
     async of(certificate: Certificate, chain: readonly Certificate[] = []): Promise<Standing> {
-      const { fingerprint } = certificate;
+      // With other certificates beside it there may be another path.
+      const asked = [certificate, ...chain].map(({ fingerprint }) => fingerprint).join(' ');
       const now = parts.clock().getTime();
-      const known = remembered.get(fingerprint);
-      // Either way: the clock may have been set back.
-      if (known !== undefined && Math.abs(now - known.since) < limits.revocation.standingMs)
-        return known.standing;
+      const known = remembered.get(asked);
+      if (known !== undefined && isWithin(known.span, now)) return known.standing;
       const standing = standingOf(certificate, chain, parts).catch((error: unknown) =>
         defect(error, parts.log),
       );
-      remembered.delete(fingerprint);
-      remembered.set(fingerprint, { since: now, standing });
+      remembered.delete(asked);
+      const span: Span = { since: now, lasts: limits.revocation.standingMs };
+      remembered.set(asked, { span, standing });
       const [oldest] = remembered.keys();
       if (remembered.size > limits.revocation.standings && oldest !== undefined) remembered.delete(oldest);
-      const { kind } = await standing;
-      const isAnswer = kind === 'good' || kind === 'revoked';
-      if (!isAnswer && remembered.get(fingerprint)?.standing === standing) remembered.delete(fingerprint);
+      span.lasts = lastsFor(await standing);
       return standing;
     },
   };
+}
+
+/** Milliseconds. */
+type Span = { since: number; lasts: number };
+
+/** Either way: the clock may have been set back. */
+function isWithin({ since, lasts }: Span, now: number): boolean {
+  return Math.abs(now - since) < lasts;
+}
+
+function lastsFor(standing: Standing): number {
+  const { standingMs, noStandingMs } = limits.revocation;
+  if (standing.kind === 'good' || standing.kind === 'revoked') return standingMs;
+  return standing.kind === 'unchecked' && standing.mayPass ? 0 : noStandingMs;
 }
 
 /** What nobody foresaw is no reason to believe anything, nor to fail: callers were promised an answer. */

@@ -10,11 +10,29 @@ const root = makeCa('Root');
 const ca = makeCa('CA', 'Root');
 const below = makeEnd('Below', 'CA');
 
+/** Says of a certificate that there is no place that could be asked. */
+const nowhere: RevocationReport['certificates'] = [
+  {
+    certificate: below,
+    revocation: {
+      status: 'undetermined',
+      problems: [{ check: 'no-place', text: 'It names no place that says.' }],
+    },
+  },
+];
+
 function standing(...verdicts: RevocationReport['verdict'][]) {
+  return standingWith([], ...verdicts);
+}
+
+function standingWith(
+  certificates: RevocationReport['certificates'],
+  ...verdicts: RevocationReport['verdict'][]
+) {
   let asked = 0;
   const time = { now };
   const check = async (): Promise<RevocationReport> => ({
-    ...{ verdict: verdicts[asked++] ?? 'unchecked', certificates: [], freshUntil: null, missing: [] },
+    ...{ verdict: verdicts[asked++] ?? 'unchecked', certificates, freshUntil: null, missing: [] },
   });
   const stands = revocationStanding({
     ...{
@@ -54,6 +72,25 @@ describe('how a certificate stands', () => {
     const { stands } = standing('unchecked', 'good');
     expect(await stands.of(below)).toMatchObject({ kind: 'unchecked' });
     expect(await stands.of(below)).toEqual({ kind: 'good' });
+  });
+
+  test('is not asked with every mail where there is nobody to ask, but each second', async () => {
+    const { stands, time, asked } = standingWith(nowhere, 'unchecked', 'good');
+    const first = await stands.of(below);
+    expect(first).toMatchObject({ kind: 'unchecked', mayPass: false });
+    time.now = new Date(now.getTime() + 999);
+    expect(await stands.of(below)).toEqual(first);
+    expect(asked()).toBe(1);
+    time.now = seconds(1);
+    expect(await stands.of(below)).toEqual({ kind: 'good' });
+  });
+
+  test('without a path says nothing of a path by other certificates', async () => {
+    const lower = makeCa('Lower', 'Root');
+    const { stands } = standing('good');
+    const end = makeEnd('Below lower', 'Lower');
+    expect(await stands.of(end)).toEqual({ kind: 'no-path' });
+    expect(await stands.of(end, [lower])).toEqual({ kind: 'good' });
   });
 
   test('is good for one that was configured itself, and nothing without a path', async () => {
