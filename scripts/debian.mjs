@@ -2,7 +2,17 @@
 //
 // Run by itself, `node scripts/debian.mjs swaks isync` installs these; the other scripts call its functions.
 
-import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +42,12 @@ const EVIDENCE = {
   thunderbird: '/usr/lib/thunderbird/thunderbird',
   chromium: 'chromium',
   swaks: 'swaks',
+  msmtp: 'msmtp',
+  // Libraries: only dpkg can tell.
+  'libdb5.3': null,
+  'libgnutls-dane0': null,
+  libidn12: null,
+  libnsl2: null,
   haproxy: 'haproxy',
   'libnet-ssleay-perl': null,
   'libnss3-tools': 'cmsutil',
@@ -99,7 +115,17 @@ export const TEST_PACKAGES = [
   'bind9',
   'bind9-utils',
   'unbound',
+  'msmtp',
+  ...['libdb5.3', 'libgnutls-dane0', 'libidn12', 'libnsl2'],
 ];
+
+/**
+ * Programs of the tests that cannot be installed beside others (a machine has one mail transfer agent): unpacked below `UNPACKED`, and run
+ * from there. What they need is among the packages above. Package -> its program there.
+ */
+export const UNPACKED_TEST_PACKAGES = { 'exim4-daemon-light': 'usr/sbin/exim4' };
+/** A folder of the checkout. */
+export const UNPACKED = 'node_modules/.debian';
 
 /** The programs of the matrix of interoperation. */
 export const INTEROP_PACKAGES = [
@@ -124,6 +150,9 @@ export const BENCH_PACKAGES = [
   'imapproxy',
   'postgresql',
 ];
+
+/** What the crash test looks at messages with, and what several gateways share. */
+export const CRASH_PACKAGES = ['openssl', 'postgresql', 'redis-server', 'haproxy'];
 
 /** What makes the messages that the fuzzers begin with. */
 export const FUZZ_PACKAGES = ['openssl'];
@@ -203,6 +232,35 @@ export async function installDebianPackages(missing) {
   throw new SetupError(
     `apt-get could not install packages: ${lastError(output)}; run "${commandFor(missing)}" to see all of it.`,
   );
+}
+
+/**
+ * Downloads and unpacks what is not there yet; nothing is installed.
+ *
+ * @throws SetupError
+ */
+export async function unpackDebianPackages(packages, folder) {
+  for (const [name, program] of Object.entries(packages)) {
+    const target = join(folder, name);
+    if (existsSync(join(target, program))) continue;
+    if (!isExecutable('/usr/bin/apt-get'))
+      throw new SetupError(`Missing for the tests: ${name} (Debian's name).`);
+    say(`Unpacking ${name} ...`);
+    mkdirSync(folder, { recursive: true });
+    const making = mkdtempSync(join(folder, 'unpacking-'));
+    try {
+      const { code, output } = await run('apt-get', ['-q', 'download', name], { quiet: true, cwd: making });
+      if (code !== 0) throw new SetupError(`apt-get could not download ${name}: ${lastError(output)}`);
+      const [file = ''] = await readdir(making);
+      const unpacked = await run('dpkg', ['-x', join(making, file), join(making, 'root')], { quiet: true });
+      if (unpacked.code !== 0)
+        throw new SetupError(`dpkg could not unpack ${name}: ${lastError(unpacked.output)}`);
+      rmSync(target, { recursive: true, force: true });
+      renameSync(join(making, 'root'), target);
+    } finally {
+      rmSync(making, { recursive: true, force: true });
+    }
+  }
 }
 
 function commandFor(packages) {

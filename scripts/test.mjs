@@ -6,16 +6,20 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { TEST_PACKAGES } from './debian.mjs';
+import { TEST_PACKAGES, UNPACKED, UNPACKED_TEST_PACKAGES, unpackDebianPackages } from './debian.mjs';
 import { endProcesses, processesUsing } from './left-behind.mjs';
 import { prepare, ROOT } from './prepare.mjs';
-import { runMain, seconds } from './progress.mjs';
+import { runMain, SetupError, say, seconds } from './progress.mjs';
 import { runAsIfExecuted } from './run.mjs';
 
 await runMain(async (args) => {
   const begin = performance.now();
   // Without them, the tests that need them fail and say so; the others are still worth running.
   const node = await prepare({ packages: TEST_PACKAGES, purpose: 'for the tests', goOnWithout: true });
+  await unpackDebianPackages(UNPACKED_TEST_PACKAGES, join(ROOT, UNPACKED)).catch((error) => {
+    if (!(error instanceof SetupError)) throw error;
+    say(error.message);
+  });
   const outcomes = [
     await check('types', node, ['tsc', '--noEmit']),
     await check('lint', node, ['biome', 'check', '--error-on-warnings', '.']),
