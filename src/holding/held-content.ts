@@ -1,4 +1,7 @@
 import type { HeaderProtection } from '../mail/header-protection.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import { joinedSource } from '../octets/joined-source.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { HeldContent, MailToHold } from '../pipeline/waiting.ts';
 import { parseCertificate } from '../pki/certificate.ts';
 
@@ -16,9 +19,11 @@ type Head = {
   certificate: number | null;
 };
 
-export type StoredContent = HeldContent & Pick<MailToHold, 'readable'>;
+export type StoredContent = HeldContent & { readable: Buffer | null };
 
-export function writeContent({ encryptable, headerProtection, readable, own }: StoredContent): Buffer {
+type ContentToStore = Pick<MailToHold, 'encryptable' | 'headerProtection' | 'readable' | 'own'>;
+
+export function writeContent({ encryptable, headerProtection, readable, own }: ContentToStore): OctetSource {
   const certificate = own?.certificate.der ?? null;
   const head: Head = {
     ...{ version: 1, headerProtection },
@@ -27,11 +32,11 @@ export function writeContent({ encryptable, headerProtection, readable, own }: S
     readable: readable?.length ?? null,
     certificate: certificate?.length ?? null,
   };
-  return Buffer.concat([
-    Buffer.from(`${JSON.stringify(head)}\n`),
+  return joinedSource([
+    bufferSource(Buffer.from(`${JSON.stringify(head)}\n`)),
     encryptable,
     ...(readable === null ? [] : [readable]),
-    ...(certificate === null ? [] : [certificate]),
+    ...(certificate === null ? [] : [bufferSource(certificate)]),
   ]);
 }
 

@@ -1,6 +1,7 @@
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
+import { collectFrom } from '../octets/collect.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import type { Holding, MailToHold } from '../pipeline/waiting.ts';
 import type { OwnMails } from '../queue/own-mail.ts';
@@ -80,7 +81,7 @@ export class HoldingDesk implements Holding {
     try {
       const statements: Statement[] = [];
       for (const mail of mails) {
-        const name = await spool.write(writeContent(mail));
+        const name = await spool.write(await collectFrom(writeContent(mail)));
         files.push(name);
         statements.push(...insertPart(name, mail, { heldAt, expiresAt }));
       }
@@ -122,6 +123,7 @@ export class HoldingDesk implements Holding {
     const [first] = asking;
     if (first === undefined || first.envelope.reversePath === null) return [];
     const { id, from, encryptable, shownSubject: subject } = first;
+    const headerEnd = Math.min(encryptable.length, limits.mail.headerOctets);
     const token = settings.url === null ? null : links.toMail({ id, expiresAt });
     const question = questionMail({
       mail: { id, from, heldAt, expiresAt, subject },
@@ -133,7 +135,7 @@ export class HoldingDesk implements Holding {
       introduced: asking.some(({ introduction }) => introduction !== null),
       replyTo: addresses.of(id, expiresAt),
       link: token === null ? null : `${settings.url}/held/${token}`,
-      inReplyTo: messageIdIn(readHeaderAlone(encryptable).fields),
+      inReplyTo: messageIdIn(readHeaderAlone(await collectFrom(encryptable, 0, headerEnd)).fields),
     });
     return [await ownMails.compose(question)];
   }

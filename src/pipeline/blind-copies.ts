@@ -1,7 +1,6 @@
 import { SealgateError } from '../errors.ts';
-import { readMessage } from '../mail/entity-tree.ts';
 import { fieldsNamed, malformedLines } from '../mail/header.ts';
-import type { Message } from '../mail/message.ts';
+import { type OutgoingMessage, withEditedHeader } from './outgoing-message.ts';
 
 /**
  * The message without its Bcc and Resent-Bcc fields, as it may go to anybody (RFC 5322 §3.6.3, §3.6.6). Most clients leave them out;
@@ -11,8 +10,8 @@ import type { Message } from '../mail/message.ts';
  *
  * @throws SealgateError `mail.malformed-header` for a field that only some readers take for one of these (`Bcc :`)
  */
-export function withoutBlindCopies(message: Message): Message {
-  const { octets, root } = message;
+export function withoutBlindCopies(message: OutgoingMessage): OutgoingMessage {
+  const { root } = message;
   // obs-bcc = "Bcc" *WSP ":" (RFC 5322 §4.5.3)
   if (malformedLines(root.fields).some(({ value }) => /^[ \t]*(?:resent-)?bcc[ \t]*:/i.test(value))) {
     throw new SealgateError({
@@ -23,12 +22,8 @@ export function withoutBlindCopies(message: Message): Message {
     });
   }
   const named = [...fieldsNamed(root.fields, 'bcc'), ...fieldsNamed(root.fields, 'resent-bcc')];
-  if (named.length === 0) return message;
-  const kept: Buffer[] = [];
-  let from = 0;
-  for (const { range } of named.sort((one, other) => one.range.start - other.range.start)) {
-    kept.push(octets.subarray(from, range.start));
-    from = range.end;
-  }
-  return readMessage(Buffer.concat([...kept, octets.subarray(from)]));
+  return withEditedHeader(
+    message,
+    named.map(({ range }) => ({ range, text: '' })),
+  );
 }

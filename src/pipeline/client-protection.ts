@@ -1,14 +1,17 @@
-import type { Message } from '../mail/message.ts';
 import type { OutboundFacts } from '../policy/facts.ts';
-import { isPlausibleCms } from '../smime/plausible-cms.ts';
-import { recognise } from '../smime/recognise.ts';
+import { isPlausibleCms, type PlausibleCms } from '../smime/plausible-cms.ts';
+import { isPlausibleCmsStream } from '../smime/plausible-cms-stream.ts';
+import { recognise, type SmimeKind } from '../smime/recognise.ts';
+import type { OutgoingMessage } from './outgoing-message.ts';
 import { MailRefused } from './refusal.ts';
 
 /**
  * What the client has done itself, by the root entity. A root that only claims to be S/MIME is refused: it would let plain
  * text pass under the name of protection, whatever the rules say.
+ *
+ * @throws MailRefused `smime.pretended`; the source's own
  */
-export function clientProtection(message: Message): OutboundFacts['protection'] {
+export async function clientProtection(message: OutgoingMessage): Promise<OutboundFacts['protection']> {
   const kind = recognise(message);
   switch (kind) {
     case 'none':
@@ -20,7 +23,7 @@ export function clientProtection(message: Message): OutboundFacts['protection'] 
     case 'auth-enveloped':
     case 'signed-opaque':
     case 'signed-clear': {
-      const found = isPlausibleCms(message, kind);
+      const found = await plausibleCms(message, kind);
       if (found === 'encrypted' || found === 'signed') return found;
       throw new MailRefused({
         code: 'smime.pretended',
@@ -31,4 +34,9 @@ export function clientProtection(message: Message): OutboundFacts['protection'] 
       });
     }
   }
+}
+
+async function plausibleCms(message: OutgoingMessage, kind: SmimeKind): Promise<PlausibleCms> {
+  if (message.kind === 'in-memory') return isPlausibleCms(message, kind);
+  return isPlausibleCmsStream(message.octets, message.root, kind);
 }

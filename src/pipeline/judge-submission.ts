@@ -1,6 +1,4 @@
-import { readMessage } from '../mail/entity-tree.ts';
-import type { Message } from '../mail/message.ts';
-import { collectFrom } from '../octets/collect.ts';
+import { limits } from '../limits.ts';
 import { decideOutbound, type OutboundDecision } from '../policy/decide-outbound.ts';
 import type { OutboundFacts, UpstreamFacts } from '../policy/facts.ts';
 import { mayEncrypt } from '../policy/may-encrypt.ts';
@@ -10,6 +8,7 @@ import { clientProtection } from './client-protection.ts';
 import { groupFacts } from './group-facts.ts';
 import { messageFacts } from './message-facts.ts';
 import { type OutboundPolicy, originFacts, recipientGroups } from './outbound-policy.ts';
+import { type OutgoingMessage, readOutgoing } from './outgoing-message.ts';
 import type { Clock, Keyring, RevocationUse, Submission } from './ports.ts';
 import type { Findings } from './protect.ts';
 import { addressOf, distinct, type RecipientLookups } from './recipient-certificates.ts';
@@ -26,6 +25,8 @@ export type JudgingParts = {
   addressAlgorithms?: readonly AddressAlgorithms[];
   /** Absent: revocation is not looked at. */
   revocation?: RevocationUse;
+  /** Messages that are not longer are in memory; `limits.outbound.memoryOctets` when absent. */
+  memoryOctets?: number;
   clock: Clock;
 };
 
@@ -33,7 +34,7 @@ const NO_GROUPS = { in: [], unknown: [] };
 
 /** A mail with all that was found out about it, and what the rules say. */
 export type JudgedSubmission = {
-  message: Message;
+  message: OutgoingMessage;
   facts: OutboundFacts;
   decision: OutboundDecision;
   findings: Findings;
@@ -47,7 +48,7 @@ export type JudgedSubmission = {
  * @throws MailRefused for one that only claims to be protected
  */
 export async function judgeSubmission(
-  { id: mail, origin, envelope, octets: source }: Submission,
+  { id: mail, origin, envelope, octets }: Submission,
   policy: OutboundPolicy,
   upstream: UpstreamFacts,
   lookups: RecipientLookups,
@@ -55,9 +56,10 @@ export async function judgeSubmission(
 ): Promise<JudgedSubmission> {
   const { principal } = origin;
   const { keyring, algorithms: settings = cautiousAlgorithms, addressAlgorithms = [], revocation } = parts;
+  const { memoryOctets = limits.outbound.memoryOctets } = parts;
   const at = parts.clock();
   const recipients = distinct(envelope.recipients);
-  const message = readMessage(await collectFrom(source));
+  const message = await readOutgoing(octets, memoryOctets);
   const { from, sender } = senderOf(message.root.fields);
   // First, since it depends on them whose certificates are looked at.
   const [originated, fromGroups, groups] = await Promise.all([
@@ -83,8 +85,8 @@ export async function judgeSubmission(
     ...{ fromGroups: fromGroups.in, fromGroupsAway: fromGroups.unknown },
     sender,
     belongs: keyring.addressesOf(principal),
-    protection: clientProtection(message),
-    message: messageFacts(message, policy.rules),
+    protection: await clientProtection(message),
+    message: await messageFacts(message, policy.rules),
     upstream,
     signing: signing.facts,
     recipients: recipients.map((recipient, index) => ({

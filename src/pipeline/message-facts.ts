@@ -1,22 +1,24 @@
-import type { Entity } from '../mail/entity.ts';
+import type { Entity, Range } from '../mail/entity.ts';
 import { newTreeBudget, type TreeBudget } from '../mail/entity-scanner.ts';
+import { readEntityFrom } from '../mail/entity-source.ts';
 import { readEntity } from '../mail/entity-tree.ts';
 import { fieldText } from '../mail/field-text.ts';
 import { fieldsNamed } from '../mail/header.ts';
 import { readParameterised } from '../mail/media-type.ts';
-import type { Message } from '../mail/message.ts';
 import { subjectTags } from '../mail/subject-tags.ts';
 import type { AttachmentFacts, MessageFacts } from '../policy/facts.ts';
 import { looksAt } from '../policy/looks-at.ts';
 import { foldedText } from '../policy/message-conditions.ts';
 import type { Rule } from '../policy/rules.ts';
+import type { OutgoingMessage } from './outgoing-message.ts';
 
 /**
  * What the rules look at of a message, and nothing else: a mail that no rule looks into is not looked into.
  *
- * @throws SealgateError `mail.too-complex`, `mail.header-too-large` of messages inside
+ * @throws SealgateError `mail.too-complex`, `mail.header-too-large` of messages inside; the source's own
  */
-export function messageFacts({ octets, root }: Message, rules: readonly Rule[]): MessageFacts {
+export async function messageFacts(message: OutgoingMessage, rules: readonly Rule[]): Promise<MessageFacts> {
+  const { octets, root } = message;
   const { header, tags, attachments } = looksAt(rules);
   const textsOf = (name: string) => fieldsNamed(root.fields, name).map(({ value }) => fieldText(value));
   const values = [...header].map((name) => [name, textsOf(name).map(foldedText)] as const);
@@ -30,7 +32,7 @@ export function messageFacts({ octets, root }: Message, rules: readonly Rule[]):
     octets: octets.length,
     header: { kind: 'values', of: new Map(values) },
     tags: tags.size === 0 ? { found: [], looked: [] } : { found: [...new Set(found)], looked: null },
-    attachments: attachments ? attachmentsOf(octets, root) : null,
+    attachments: attachments ? await attachmentsOf(message) : null,
   };
 }
 
@@ -40,22 +42,40 @@ const IDENTITY: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary']);
 /** Messages in messages; deeper ones are attachments like any other. */
 const MESSAGES_DEEP = 20;
 
+/** A message inside one. The reader sets `entity`. */
+type Inside = { range: Range; budget: TreeBudget; entity: Entity | null };
+
 /**
  * Every part that is not the text of the message: what has a file name, is marked as an attachment or is neither text/plain nor
  * text/html; in messages inside, too. What is encrypted shows as that. The signature of a signed mail is none.
  */
-export function attachmentsOf(octets: Buffer, root: Entity): AttachmentFacts[] {
-  return attachmentsIn(octets, root, newTreeBudget(), MESSAGES_DEEP);
+async function attachmentsOf(message: OutgoingMessage): Promise<AttachmentFacts[]> {
+  const looking = attachmentsIn(message.root, newTreeBudget(), MESSAGES_DEEP);
+  for (;;) {
+    const step = looking.next();
+    if (step.done === true) return step.value;
+    const { range, budget } = step.value;
+    step.value.entity =
+      message.kind === 'in-memory'
+        ? readEntity(message.octets, range, budget)
+        : await readEntityFrom(message.octets, range, budget);
+  }
 }
 
-function attachmentsIn(octets: Buffer, entity: Entity, budget: TreeBudget, deep: number): AttachmentFacts[] {
+function* attachmentsIn(
+  entity: Entity,
+  budget: TreeBudget,
+  deep: number,
+): Generator<Inside, AttachmentFacts[], void> {
   const { mediaType, parts } = entity;
   if (parts.length > 0) {
     // RFC 1847 §2.1: the second part is about the first. Whatever else calls itself signed has parts like others.
     const [first, second] = parts;
     const isPair = mediaType.subtype === 'signed' && parts.length === 2;
     const told = isPair && second !== undefined && isSignature(second) ? [first ?? second] : parts;
-    return told.flatMap((part) => attachmentsIn(octets, part, budget, deep));
+    const found: AttachmentFacts[] = [];
+    for (const part of told) found.push(...(yield* attachmentsIn(part, budget, deep)));
+    return found;
   }
   const name = `${mediaType.type}/${mediaType.subtype}`;
   const extensions = extensionsOf(entity);
@@ -63,8 +83,10 @@ function attachmentsIn(octets: Buffer, entity: Entity, budget: TreeBudget, deep:
     ...{ mediaType: name, extension },
   }));
   if (name === 'message/rfc822' && deep > 0 && IDENTITY.has(entity.transferEncoding)) {
-    const inside = readEntity(octets, entity.body, budget);
-    return [...found, ...attachmentsIn(octets, inside, budget, deep - 1)];
+    const inside: Inside = { range: entity.body, budget, entity: null };
+    yield inside;
+    if (inside.entity === null) throw new Error('a message inside was not read');
+    return [...found, ...(yield* attachmentsIn(inside.entity, budget, deep - 1))];
   }
   return isText(entity, name) ? [] : found;
 }

@@ -1,16 +1,18 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
-import type { Message } from '../mail/message.ts';
-import { bufferSource } from '../octets/buffer-source.ts';
+import { encryptedSpool } from '../octets/encrypted-spool.ts';
+import type { Spool } from '../octets/source.ts';
 import type { OutboundDecision } from '../policy/decide-outbound.ts';
 import type { Group, Rule } from '../policy/rules.ts';
 import { cautiousAlgorithms } from '../smime/algorithm-choice.ts';
+import { HeldSpools } from '../smime/held-spools.ts';
 import { type ArchiveCopies, archivesOf } from './archive-copies.ts';
 import { withoutBlindCopies } from './blind-copies.ts';
 import { type HandedOver, handOverAll, type PreparedMessages } from './hand-over.ts';
 import { type JudgedSubmission, type JudgingParts, judgeSubmission } from './judge-submission.ts';
 import { decidedMail, type Notices } from './notices.ts';
 import { expectGroups, needsCertificates, type OutboundPolicy } from './outbound-policy.ts';
+import { type OutgoingMessage, sourceOf } from './outgoing-message.ts';
 import type {
   CertificateDirectory,
   DecisionRecords,
@@ -49,6 +51,8 @@ export type OutboundParts = JudgingParts & {
   notices?: Notices | null;
   /** Absent: decisions are not recorded. */
   decisions?: DecisionRecords;
+  /** Where long messages are encrypted; encrypted files in the system's folder for temporary ones when absent. */
+  spool?: Spool;
   log: Log;
 };
 
@@ -61,6 +65,7 @@ export type OutboundParts = JudgingParts & {
  * header that tells who got a blind copy.
  */
 export function outboundStory(parts: OutboundParts): OutboundStory {
+  const { spool = encryptedSpool() } = parts;
   const lookups = outboundLookups(parts);
   return {
     judgeRecipient: (origin, recipient) =>
@@ -80,7 +85,7 @@ export function outboundStory(parts: OutboundParts): OutboundStory {
       } catch (error) {
         return refused(submission, error, parts.log);
       }
-      const handed = await handedOver(submission, judged, upstream, parts);
+      const handed = await handedOver(submission, judged, upstream, parts, spool);
       await tellNotices(submission, judged, policy, handed, parts);
       const { kind, reply } = handed;
       return { kind, reply };
@@ -113,15 +118,19 @@ async function handedOver(
   { decision, message, findings }: JudgedSubmission,
   upstream: HandOver,
   parts: OutboundParts,
+  room: Spool,
 ): Promise<HandedOver> {
+  const spool = new HeldSpools(room);
   try {
     // What could never be stored must not be found out when a part has left.
     parts.archives?.check(submission.origin.principal.login, archivesOf(decision));
     const visible = withoutBlindCopies(message);
-    const messages = await carryOut(submission, decision, visible, findings, parts.keyring);
+    const messages = await carryOut(submission, decision, visible, findings, parts.keyring, spool);
     return await handOverAll(submission, messages, upstream, parts);
   } catch (error) {
     return { ...refused(submission, error, parts.log), has: [], waits: [] };
+  } finally {
+    await spool.discard().catch((error: unknown) => logDefect(parts.log, error));
   }
 }
 
@@ -160,9 +169,10 @@ function logDefect(log: Log, error: unknown): void {
 async function carryOut(
   submission: Submission,
   decision: OutboundDecision,
-  message: Message,
+  message: OutgoingMessage,
   findings: Findings,
   keyring: Keyring,
+  spool: Spool,
 ): Promise<PreparedMessages> {
   switch (decision.kind) {
     case 'refuse': {
@@ -173,13 +183,13 @@ async function carryOut(
       const { recipients } = findings;
       const protection = { signed: false, encrypted: false };
       const { rule, requireTls, appendTo } = decision;
-      const make = async () => bufferSource(message.octets);
+      const make = async () => sourceOf(message);
       return { variants: [{ recipients, protection, rule, requireTls, appendTo, make }], waiting: [] };
     }
     case 'deliver': {
       const planned = await planMessages(decision, findings, keyring);
       const forms = new SignedForms(message, findings, planned.algorithms.own);
-      const variants = await prepareVariants(planned.variants, forms, findings);
+      const variants = await prepareVariants(planned.variants, forms, findings, spool);
       return { variants, waiting: await prepareWaiting(submission, planned, forms, findings) };
     }
   }

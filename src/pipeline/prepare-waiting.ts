@@ -1,13 +1,14 @@
-import { readMessage } from '../mail/entity-tree.ts';
 import { fieldText } from '../mail/field-text.ts';
 import { fieldsNamed } from '../mail/header.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
-import type { Message } from '../mail/message.ts';
-import { protectedContent } from '../mail/protected-content.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import { collectFrom } from '../octets/collect.ts';
 import type { HeldVariant } from '../policy/decide-outbound.ts';
 import { introduction } from './introduction.ts';
+import { type OutgoingMessage, readOutgoing, sourceOf } from './outgoing-message.ts';
 import type { Submission } from './ports.ts';
 import { at, type Findings, headerProtectionOf, type PlannedMessages } from './protect.ts';
+import { checkEncryptable } from './protecting.ts';
 import { addressOf } from './recipient-certificates.ts';
 import { shortened } from './refusal.ts';
 import type { SignedForms } from './signed-forms.ts';
@@ -47,41 +48,39 @@ async function waitingMail(
   const encrypt = { subject: terms.subject };
   const cipher = headerProtectionOf({ sign, encrypt }, source);
   const signedAs = (header: HeaderProtection | null) =>
-    sign === null ? source.octets : forms.signed(source, sign.form, header, choice);
+    sign === null ? sourceOf(source) : forms.signed(source, sign.form, header, choice);
   const encryptable = await signedAs(cipher);
   const headerProtection = sign === null ? cipher : null;
   // What would fail later fails now.
-  protectedContent(readMessage(encryptable), headerProtection);
+  await checkEncryptable(
+    encryptable,
+    headerProtection,
+    forms.kind === 'in-memory' ? 'in-memory' : 'in-spool',
+  );
   const recipients = variant.recipients.map(({ index, because }) => ({
     recipient: at(findings.recipients, index),
     because,
   }));
+  const note = async () => {
+    const to = recipients.map(({ recipient }) => addressOf(recipient));
+    const octets = introduction(from, source.root.fields, to, findings.at);
+    const message = await readOutgoing(bufferSource(octets), octets.length);
+    return forms.sign(message, 'clear', { kind: 'clear' }, choice);
+  };
   return {
     ...{ id, from, login: origin.principal.login, listener: origin.listener, recipients, terms },
     shownSubject: terms.subject === 'keep' ? subjectOf(source) : null,
     envelope: { reversePath: envelope.reversePath, mailParameters: envelope.mailParameters },
     ...{ encryptable, headerProtection, own: algorithms.own },
     readable: variant.readable ? await signedAs(headerProtectionOf({ sign, encrypt: null }, source)) : null,
-    introduction: variant.introduce
-      ? await forms.sign(
-          introduction(
-            from,
-            source.root.fields,
-            recipients.map(({ recipient }) => addressOf(recipient)),
-            findings.at,
-          ),
-          'clear',
-          { kind: 'clear' },
-          choice,
-        )
-      : null,
+    introduction: variant.introduce ? await collectFrom(await note()) : null,
   };
 }
 
 /** Characters of a Subject that are shown. */
 const SHOWN = 300;
 
-function subjectOf({ root }: Message): string | null {
+function subjectOf({ root }: OutgoingMessage): string | null {
   const [subject] = fieldsNamed(root.fields, 'subject');
   if (subject === undefined) return null;
   const text = fieldText(subject.value)

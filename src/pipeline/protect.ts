@@ -1,19 +1,20 @@
 import type { SigningKey } from '../cms/keys.ts';
 import type { MailId } from '../ids.ts';
-import { readMessage } from '../mail/entity-tree.ts';
+import type { Entity } from '../mail/entity.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
-import type { Message } from '../mail/message.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
-import type { OctetSource } from '../octets/source.ts';
+import type { OctetSource, Spool } from '../octets/source.ts';
 import type { HeldVariant, OutboundDecision, OutboundVariant } from '../policy/decide-outbound.ts';
 import type { SignatureForm, SubjectConfidentiality } from '../policy/rules.ts';
 import type { AlgorithmSettings, EncryptionChoice } from '../smime/algorithm-choice.ts';
-import { encryptMessage } from '../smime/encrypt.ts';
+import { HeldSpools } from '../smime/held-spools.ts';
 import { recognise } from '../smime/recognise.ts';
 import type { Recipient } from '../smtp/envelope.ts';
+import { sourceOf } from './outgoing-message.ts';
 import { ownCertificate } from './own-certificate.ts';
 import { checkPinned, checkPinnedWaiting } from './pinned.ts';
 import type { Keyring, Principal, RevocationStanding, Variant } from './ports.ts';
+import { type Encrypt, encryptionBy, type Workplace } from './protecting.ts';
 import { addressOf, type RecipientCertificates } from './recipient-certificates.ts';
 import type { SignedForms } from './signed-forms.ts';
 import { type AlgorithmFacts, broken, variantAlgorithms, waitingSignature } from './variant-algorithms.ts';
@@ -38,23 +39,30 @@ export type PreparedVariant = Omit<Variant, 'octets'> & {
   rule: string;
   /** Archives that get a copy. */
   appendTo: readonly string[];
+  /** It cannot be made for now: it comes last, so that the others have theirs, and `make` says why. */
+  deferred?: true;
   /** The message. Throws only what could not be foreseen. */
   make: () => Promise<OctetSource>;
+  /** Frees what `make` has put into spools, once the message is not read any more. Never rejects. Absent: nothing. */
+  discard?: () => Promise<void>;
 };
 
 /**
  * Prepares the message of each variant. The message is signed once for each form, scheme and way in which its header is
  * protected (what is hidden outside is said inside), and shared: recipients of alike variants get the same signature, and
  * the key is used once for them. Encrypted messages are made one at a time, when they are handed over: a mail with
- * a hundred blind copies is a hundred messages, which must not be in memory together.
+ * a hundred blind copies is a hundred messages, which must not be in memory together, or on the disk.
  *
  * Must never happen: a variant that was decided protected and is not; a part of the variants has gone when it shows
  * that another cannot be made. What cannot be done throws here, before anything is handed over.
+ *
+ * @param spool where encrypted messages are that are too long for memory
  */
 export async function prepareVariants(
   planned: readonly PlannedVariant[],
   forms: SignedForms,
   findings: Findings,
+  spool: Spool,
 ): Promise<PreparedVariant[]> {
   const prepared: PreparedVariant[] = [];
   for (const { variant, algorithms } of planned) {
@@ -64,23 +72,28 @@ export async function prepareVariants(
     const { signature, encryption } = variantAlgorithms(variant, algorithms);
     const base =
       signing === null
-        ? source.octets
+        ? sourceOf(source)
         : await forms.signed(source, innerForm(signing.form), header, signature);
-    let make = async (): Promise<Buffer> => base;
+    let make = async (): Promise<OctetSource> => base;
+    const made = new HeldSpools(spool);
     if (encrypting !== null) {
-      const encrypted = encryptionFor(encryption, findings.algorithms);
-      if (planned.length > 1) await encrypted(REHEARSAL, null);
+      const encryptedBy = encryptionFor(encryption, findings.algorithms);
+      if (planned.length > 1) await encryptedBy(IN_MEMORY)(REHEARSAL, null);
+      const encrypted = encryptedBy(
+        forms.kind === 'in-memory' ? IN_MEMORY : { kind: 'in-spool', spool: made },
+      );
       // A signature inside has the protected header already: only the innermost payload counts.
       make = () => encrypted(base, signing === null ? header : null);
       // RFC 2634 §1.1: the outer signature covers what is encrypted; what it protects of the header is inside already.
       if (signing?.form === 'triple-wrap') {
-        make = async () => forms.sign(readMessage(await encrypted(base, null)), 'clear', null, signature);
+        make = async () =>
+          forms.sign(await forms.alike(await encrypted(base, null)), 'clear', null, signature);
       }
     }
     prepared.push({
       recipients: recipients.map((index) => at(findings.recipients, index)),
       protection: { signed: signing !== null, encrypted: encrypting !== null },
-      ...{ rule, requireTls, appendTo, make: async () => bufferSource(await make()) },
+      ...{ rule, requireTls, appendTo, make, discard: () => made.discard().catch(() => undefined) },
     });
   }
   return prepared;
@@ -161,7 +174,7 @@ export function headerProtectionOf(
     sign: signing,
     encrypt: encrypting,
   }: { sign: unknown; encrypt: { subject: SubjectConfidentiality } | null },
-  message: Message,
+  message: { root: Entity },
 ): HeaderProtection | null {
   // What somebody has signed or packed is not changed, and it is in there that a reader would look.
   if (recognise(message) !== 'none') return null;
@@ -171,18 +184,17 @@ export function headerProtectionOf(
   return signing === null ? null : { kind: 'clear' };
 }
 
+const IN_MEMORY: Workplace = { kind: 'in-memory' };
+
 /** Encrypted and thrown away, it shows that all recipients' keys can be used. */
-const REHEARSAL = Buffer.from('Content-Type: text/plain\r\n\r\n\r\n');
+const REHEARSAL = bufferSource(Buffer.from('Content-Type: text/plain\r\n\r\n\r\n'));
 
 function encryptionFor(
   choice: EncryptionChoice | null,
   { postQuantum }: AlgorithmSettings,
-): (octets: Buffer, header: HeaderProtection | null) => Promise<Buffer> {
+): (where: Workplace) => Encrypt {
   if (choice === null) throw broken('decided to encrypt and found no way to');
-  const { contentEncryption, recipients, boundKey } = choice;
-  const all = recipients.map(({ request }) => request);
-  return (octets, headerProtection) =>
-    encryptMessage(octets, all, contentEncryption, { headerProtection, postQuantum, boundKey });
+  return (where) => encryptionBy(choice, postQuantum, where);
 }
 
 export function at<T>(items: readonly T[], index: number): T {

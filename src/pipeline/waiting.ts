@@ -1,6 +1,7 @@
 import type { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import type { HeaderProtection } from '../mail/header-protection.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import type { HoldTerms } from '../policy/hold-terms.ts';
 import type { Envelope, Recipient } from '../smtp/envelope.ts';
@@ -26,12 +27,12 @@ export type MailToHold = {
   /** `because`: a clause for people: why it could not be encrypted now. */
   recipients: readonly { recipient: Recipient; because: string }[];
   terms: HoldTerms;
-  /** What is encrypted when the time comes: signed already, where the rule says so. */
-  encryptable: Buffer;
+  /** What is encrypted when the time comes: signed already, where the rule says so. Not read after `hold` has resolved. */
+  encryptable: OctetSource;
   /** How the header is protected then; null: it is inside `encryptable` already. */
   headerProtection: HeaderProtection | null;
   /** Signed and readable by all: what leaves where the sender chooses so; null: the rule does not let it. */
-  readable: Buffer | null;
+  readable: OctetSource | null;
   /** The sender's own certificate, for the copy that she reads. */
   own: { certificate: Certificate; readsOaep: boolean } | null;
   /** A signed note of the sender to those who wait, which asks for a signed answer; null: none. */
@@ -57,7 +58,7 @@ export type HeldProtection =
   | { kind: 'later'; error: SealgateError };
 
 /** What of a mail that waits lies sealed. */
-export type HeldContent = Pick<MailToHold, 'encryptable' | 'headerProtection' | 'own'>;
+export type HeldContent = Pick<MailToHold, 'headerProtection' | 'own'> & { encryptable: Buffer };
 
 /** Judges by the terms of the mail and by what is known now; no private key of a person is used. Never less protected than the terms say. */
 export interface HeldProtector {

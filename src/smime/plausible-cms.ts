@@ -6,25 +6,28 @@ import type { Message } from '../mail/message.ts';
 import { decodeBody } from '../mail/transfer-encoding.ts';
 import { isPkcs7Signature, type SmimeKind } from './recognise.ts';
 
+export type PlausibleCms = 'encrypted' | 'signed' | 'neither';
+
 /**
  * Whether a message that is S/MIME by its header is so by its content: a readable structure with recipients or signers.
  * Nothing is decrypted or verified: a sender's own key and signature are the sender's business, a pretence is not.
  */
-export function isPlausibleCms(
-  { octets, root }: Message,
-  kind: SmimeKind,
-): 'encrypted' | 'signed' | 'neither' {
+export function isPlausibleCms({ octets, root }: Message, kind: SmimeKind): PlausibleCms {
   if (kind === 'signed-clear') {
-    const [, signature] = root.parts;
-    const { type, subtype } = signature?.mediaType ?? { type: '', subtype: '' };
-    // RFC 1847 §2.1: exactly two parts, the second the signature.
-    if (signature === undefined || root.parts.length !== 2 || !isPkcs7Signature(`${type}/${subtype}`))
-      return 'neither';
-    return hasSigner(octets, signature) ? 'signed' : 'neither';
+    const signature = signatureAlone(root);
+    return signature !== null && hasSigner(octets, signature) ? 'signed' : 'neither';
   }
   // The smime-type may be absent or wrong; the structure tells.
   if (hasRecipient(octets, root)) return 'encrypted';
   return hasSigner(octets, root) ? 'signed' : 'neither';
+}
+
+/** RFC 1847 §2.1: exactly two parts, the second the signature. null: something else. */
+export function signatureAlone({ parts }: Entity): Entity | null {
+  const [, signature] = parts;
+  if (signature === undefined || parts.length !== 2) return null;
+  const { type, subtype } = signature.mediaType;
+  return isPkcs7Signature(`${type}/${subtype}`) ? signature : null;
 }
 
 function hasRecipient(octets: Buffer, entity: Entity): boolean {

@@ -1,25 +1,30 @@
 import { describe, expect, test } from 'vitest';
-import { readMessage } from '../../src/mail/entity-tree.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { messageFacts } from '../../src/pipeline/message-facts.ts';
+import { readOutgoing } from '../../src/pipeline/outgoing-message.ts';
 import type { PlainCondition } from '../../src/policy/rules.ts';
 import { ALWAYS } from '../policy/always.ts';
 import { mail, rule } from './support/ports.ts';
 
-function factsOf(octets: Buffer, when: Partial<PlainCondition>) {
-  return messageFacts(readMessage(octets), [rule({ when: { ...ALWAYS, ...when } })]);
+/** The same of a mail in memory and of one that lies elsewhere. */
+async function factsOf(octets: Buffer, when: Partial<PlainCondition>) {
+  const rules = [rule({ when: { ...ALWAYS, ...when } })];
+  const facts = await messageFacts(await readOutgoing(bufferSource(octets), octets.length), rules);
+  expect(await messageFacts(await readOutgoing(bufferSource(octets), -1), rules)).toEqual(facts);
+  return facts;
 }
 
-function valuesOf(lines: readonly string[], name = 'x-class'): readonly string[] | undefined {
-  const { header } = factsOf(mail(lines), { header: [{ name, test: { kind: 'present' } }] });
+async function valuesOf(lines: readonly string[], name = 'x-class') {
+  const { header } = await factsOf(mail(lines), { header: [{ name, test: { kind: 'present' } }] });
   return header.kind === 'values' ? header.of.get(name) : undefined;
 }
 
-function tagsOf(...subjects: string[]): readonly string[] {
-  return factsOf(mail(subjects.map((one) => `Subject: ${one}`)), { subjectTag: ['x'] }).tags.found;
+async function tagsOf(...subjects: string[]) {
+  return (await factsOf(mail(subjects.map((one) => `Subject: ${one}`)), { subjectTag: ['x'] })).tags.found;
 }
 
-function attachmentsOf(octets: Buffer) {
-  return factsOf(octets, { attachmentType: ['a/b'] }).attachments;
+async function attachmentsOf(octets: Buffer) {
+  return (await factsOf(octets, { attachmentType: ['a/b'] })).attachments;
 }
 
 describe('what rules look at of a header', () => {
@@ -34,13 +39,13 @@ describe('what rules look at of a header', () => {
     [['X-Class: grün'], ['grün']],
     [['X-Class:'], ['']],
     [['X-Classes: a'], []],
-  ])('%j', (lines, values) => {
-    expect(valuesOf(lines)).toEqual(values);
+  ])('%j', async (lines, values) => {
+    expect(await valuesOf(lines)).toEqual(values);
   });
 
-  test('is nothing where no rule looks', () => {
+  test('is nothing where no rule looks', async () => {
     const octets = mail(['X-Class: secret', 'Subject: [encrypt] x']);
-    expect(factsOf(octets, {})).toEqual({
+    expect(await factsOf(octets, {})).toEqual({
       octets: octets.length,
       header: { kind: 'values', of: new Map() },
       tags: { found: [], looked: [] },
@@ -48,9 +53,9 @@ describe('what rules look at of a header', () => {
     });
   });
 
-  test('octets that are no UTF-8 are latin1', () => {
+  test('octets that are no UTF-8 are latin1', async () => {
     const octets = Buffer.from('X-Class: gr\xfcn\r\n\r\n', 'latin1');
-    const { header } = factsOf(octets, { header: [{ name: 'x-class', test: { kind: 'present' } }] });
+    const { header } = await factsOf(octets, { header: [{ name: 'x-class', test: { kind: 'present' } }] });
     expect(header.kind === 'values' && header.of.get('x-class')).toEqual(['grün']);
   });
 });
@@ -74,8 +79,8 @@ describe('tags of a Subject', () => {
     [['[] x'], []],
     [[`[${'x'.repeat(33)}] x`], []],
     [[''], []],
-  ])('%j', (subjects, tags) => {
-    expect(tagsOf(...subjects)).toEqual(tags);
+  ])('%j', async (subjects, tags) => {
+    expect(await tagsOf(...subjects)).toEqual(tags);
   });
 });
 
@@ -141,14 +146,14 @@ describe('attachments', () => {
       mail(['Content-Type: application/pkcs7-mime; name=smime.p7m']),
       ['application/pkcs7-mime p7m'],
     ],
-  ])('%s', (_, octets, found) => {
-    expect(attachmentsOf(octets)?.map(({ mediaType, extension }) => `${mediaType} ${extension}`)).toEqual(
-      found,
-    );
+  ])('%s', async (_, octets, found) => {
+    expect(
+      (await attachmentsOf(octets))?.map(({ mediaType, extension }) => `${mediaType} ${extension}`),
+    ).toEqual(found);
   });
 
-  test('messages in messages are looked into to a depth, and no further', () => {
+  test('messages in messages are looked into to a depth, and no further', async () => {
     const inside = 'Content-Type: message/rfc822\r\n\r\n'.repeat(200);
-    expect(attachmentsOf(Buffer.from(`${inside}Content-Type: a/b\r\n\r\n`))).toHaveLength(21);
+    expect(await attachmentsOf(Buffer.from(`${inside}Content-Type: a/b\r\n\r\n`))).toHaveLength(21);
   });
 });

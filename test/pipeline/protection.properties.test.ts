@@ -173,6 +173,8 @@ const failures = fc.record({
   refusedAt: usually<number | null>(null, 0, 1, 2),
   /** Nothing can be kept. */
   full: usually(false, true),
+  /** Longer mail is worked on where it lies. */
+  memoryOctets: fc.constantFrom(0, 1_000_000),
 });
 /** What is known of each when the mail has waited; in the place of what was known when it came. */
 const laterKnowledge = fc.tuple(knowledge, knowledge, knowledge, knowledge);
@@ -325,7 +327,7 @@ async function expectKept(
   if (readable !== null) {
     expect(terms.ask, 'nobody may send it readable').toBe(true);
     expect(sign).not.toBe('never');
-    expect(await opened(readable, alice)).toMatchObject({ verdict: { kind: 'trusted' } });
+    expect(await opened(await collectFrom(readable), alice)).toMatchObject({ verdict: { kind: 'trusted' } });
   }
   if (introduction !== null) {
     expect(rule.introduce).toBe(true);
@@ -416,9 +418,10 @@ async function neverLess(
               standings.get(fingerprint) ?? { kind: 'good' },
           },
         };
+        const { memoryOctets } = failing;
         const parts = { keyring, directory, revocation, clock: () => new Date(), log: new FakeLog() };
         const story = outboundStory({
-          ...{ ...parts, delivered: new FakeDelivered(), holding, rules: named },
+          ...{ ...parts, delivered: new FakeDelivered(), holding, memoryOctets, rules: named },
           groups: [{ name: 'ab', addresses: ['a@example.org', 'B@example.org'], domains: [], logins: [] }],
         });
         const { kind } = await story.submit(submission(ALICE, to, octets), upstream);
@@ -462,7 +465,7 @@ async function neverLess(
             const known = later[NAMES.indexOf(address)] as Knowledge;
             const certificate = usable(known, rule.revocation ?? failing.failure);
             const protection = await protector.protect(asStored(held), recipient, async () => {
-              const content = readContent(writeContent(held));
+              const content = readContent(await collectFrom(writeContent(held)));
               if (content === null) throw new Error('what was kept cannot be read');
               return content;
             });

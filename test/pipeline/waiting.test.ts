@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { newSessionId } from '../../src/ids.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
+import { collectFrom } from '../../src/octets/collect.ts';
+import type { OctetSource } from '../../src/octets/source.ts';
 import { heldProtector } from '../../src/pipeline/held-protector.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.ts';
@@ -106,10 +108,16 @@ function kept(): MailToHold {
   return one;
 }
 
+async function inMemory(octets: OctetSource | null): Promise<Buffer> {
+  if (octets === null) throw new Error('there is none');
+  return collectFrom(octets);
+}
+
 /** As it comes back from the disk. */
-function release(held: MailToHold, to = BOB, at = new Date()): Promise<HeldProtection> {
+async function release(held: MailToHold, to = BOB, at = new Date()): Promise<HeldProtection> {
   const parts = { directory, revocation: revocation(), clock: () => at, log };
-  const { encryptable, headerProtection, own } = held;
+  const { headerProtection, own } = held;
+  const encryptable = await collectFrom(held.encryptable);
   const { id, from, login } = held;
   const terms = JSON.parse(JSON.stringify(held.terms));
   return heldProtector(parts).protect({ id, from, login, terms }, recipient(to), async () => ({
@@ -249,7 +257,7 @@ describe('a mail to somebody without certificate, under hold', () => {
     const tagged = rule({ ...HOLD, stripTag: true });
     await send([BOB], [{ ...tagged, when: { ...tagged.when, subjectTag: ['secret'] } }], { octets });
     expect(kept().shownSubject).toBe('plans');
-    expect(kept().encryptable.toString()).not.toMatch(/secret\]|Bcc/);
+    expect((await collectFrom(kept().encryptable)).toString()).not.toMatch(/secret\]|Bcc/);
   });
 
   it('what its mail program has signed waits as it is, and leaves encrypted', async () => {
@@ -260,7 +268,10 @@ describe('a mail to somebody without certificate, under hold', () => {
       ...['-sign', '-signer', alice.files.certificateFile, '-inkey', alice.files.keyFile],
     );
     await send([BOB], [rule({ ...ASK, subject: 'protect' })], { octets });
-    expect(kept()).toMatchObject({ encryptable: octets, readable: octets, headerProtection: null });
+    const { encryptable, readable, headerProtection } = kept();
+    expect(await collectFrom(encryptable)).toEqual(octets);
+    expect(await inMemory(readable)).toEqual(octets);
+    expect(headerProtection).toBeNull();
     directory.knows(bob);
     expect(await read(await released(kept()), BOB)).toMatchObject({ verdict: { kind: 'trusted' } });
   });
@@ -350,8 +361,9 @@ describe('ask', () => {
     expect(outcome.reply.lines.join()).toContain('You are asked by mail what to do.');
     const { readable, terms } = kept();
     expect(terms).toMatchObject({ ask: true, subject: 'protect' });
-    expect(readable?.toString()).toMatch(/^Subject: where it lies\r$/m);
-    expect(await town.verified(readable ?? Buffer.of())).toContain(WORDS);
+    const signed = await inMemory(readable);
+    expect(signed.toString()).toMatch(/^Subject: where it lies\r$/m);
+    expect(await town.verified(signed)).toContain(WORDS);
   });
 
   it('of a mail without a return path nobody is asked, and nobody is said to be', async () => {

@@ -3,6 +3,8 @@ import { readAnswer } from '../../../src/holding/answer-text.ts';
 import { readContent, writeContent } from '../../../src/holding/held-content.ts';
 import { HeldLinks } from '../../../src/holding/held-links.ts';
 import { newMailId } from '../../../src/ids.ts';
+import { bufferSource } from '../../../src/octets/buffer-source.ts';
+import { collectFrom } from '../../../src/octets/collect.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 
 const UNTIL = new Date('2030-01-01T00:00:00Z');
@@ -92,21 +94,23 @@ export const holdingTargets: readonly FuzzTarget[] = [
     name: 'holding-content',
     form: 'octets',
     allowed: [],
-    prepare: () => ({
-      seeds: [
-        writeContent({
-          encryptable: Buffer.from('abc'),
-          headerProtection: null,
-          readable: Buffer.from('de'),
-          own: null,
-        }),
-        writeContent({
-          encryptable: Buffer.from(''),
-          headerProtection: { kind: 'clear' },
-          readable: null,
-          own: null,
-        }),
-      ],
+    prepare: async () => ({
+      seeds: await Promise.all(
+        [
+          writeContent({
+            encryptable: bufferSource(Buffer.from('abc')),
+            headerProtection: null,
+            readable: bufferSource(Buffer.from('de')),
+            own: null,
+          }),
+          writeContent({
+            encryptable: bufferSource(Buffer.from('')),
+            headerProtection: { kind: 'clear' },
+            readable: null,
+            own: null,
+          }),
+        ].map((content) => collectFrom(content)),
+      ),
       run(input) {
         const content = readContent(input);
         if (content === null) return null;

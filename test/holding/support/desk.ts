@@ -9,6 +9,7 @@ import { Looking } from '../../../src/holding/looking.ts';
 import { Releases } from '../../../src/holding/releases.ts';
 import { Turns } from '../../../src/holding/turns.ts';
 import { type MailId, newMailId } from '../../../src/ids.ts';
+import { bufferSource } from '../../../src/octets/buffer-source.ts';
 import type { HeldProtection, HeldProtector, HoldTerms, MailToHold } from '../../../src/pipeline/waiting.ts';
 import { type Delivery, readDeliveries } from '../../../src/queue/delivery-rows.ts';
 import { OwnMails } from '../../../src/queue/own-mail.ts';
@@ -150,9 +151,9 @@ export function mailToHold({
       because: 'no valid certificate is known',
     })),
     terms: { ...TERMS, ask, ...terms },
-    encryptable: Buffer.from(`${HEADER}\r\n${TEXT}\r\n`),
+    encryptable: bufferSource(Buffer.from(`${HEADER}\r\n${TEXT}\r\n`)),
     headerProtection: null,
-    readable: ask ? Buffer.from(`${HEADER}X-Readable: yes\r\n\r\n${TEXT}\r\n`) : null,
+    readable: ask ? bufferSource(Buffer.from(`${HEADER}X-Readable: yes\r\n\r\n${TEXT}\r\n`)) : null,
     own: null,
     introduction: null,
     ...changes,

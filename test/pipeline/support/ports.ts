@@ -3,6 +3,8 @@ import { SealgateError } from '../../../src/errors.ts';
 import { newMailId, newSessionId, type SessionId } from '../../../src/ids.ts';
 import type { Event } from '../../../src/log/events.ts';
 import { bufferSource, octetsInMemory } from '../../../src/octets/buffer-source.ts';
+import { collectFrom } from '../../../src/octets/collect.ts';
+import type { OctetSource } from '../../../src/octets/source.ts';
 import type {
   CertificateDirectory,
   DeliveredVariants,
@@ -154,7 +156,14 @@ export class FakeHolding implements Holding {
 
   async hold(mails: readonly MailToHold[]): Promise<void> {
     if (this.trouble !== null) throw this.trouble;
-    this.held.push(...mails);
+    for (const mail of mails) {
+      const { encryptable, readable } = mail;
+      this.held.push({
+        ...mail,
+        encryptable: await inMemory(encryptable),
+        readable: readable === null ? null : await inMemory(readable),
+      });
+    }
   }
 
   /** Who waits, sorted. */
@@ -188,7 +197,8 @@ export class FakeUpstream implements HandOver {
     this.#outcomes = outcomes;
   }
 
-  async deliver(variant: Variant): Promise<HandOverOutcome> {
+  async deliver(offered: Variant): Promise<HandOverOutcome> {
+    const variant = { ...offered, octets: await inMemory(offered.octets) };
     this.offered.push(variant);
     const outcome = this.#outcomes.shift() ?? ACCEPTED;
     if (outcome instanceof Error) throw outcome;
@@ -209,6 +219,11 @@ export class FakeUpstream implements HandOver {
   get served(): string[] {
     return this.taken.flatMap(({ recipients }) => recipients.map(textOf)).sort();
   }
+}
+
+/** What lies in a spool is gone after the answer. */
+async function inMemory(octets: OctetSource): Promise<OctetSource> {
+  return octetsInMemory(octets) === null ? bufferSource(await collectFrom(octets)) : octets;
 }
 
 export function textOf({ mailbox }: Recipient): string {
