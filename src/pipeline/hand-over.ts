@@ -3,10 +3,10 @@ import type { Log } from '../log/log.ts';
 import { collectFrom } from '../octets/collect.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Recipient } from '../smtp/envelope.ts';
-import { type Reply, summary } from '../smtp/reply.ts';
+import { type Reply, reply, summary } from '../smtp/reply.ts';
 import { type ArchiveCopies, type KeptCopies, NO_COPIES } from './archive-copies.ts';
 import { DeliveryMemory } from './delivery-memory.ts';
-import { heldReply, type Stop, stopReply } from './partial-hand-over.ts';
+import { heldReply, Individually, type Stop, stopReply } from './partial-hand-over.ts';
 import type {
   DeliveredVariants,
   HandOver,
@@ -66,7 +66,11 @@ export async function handOverAll(
   const held = stillWaiting(earlier, waiting);
   const done: Recipient[] = all.filter((one) => earlier.has(one));
   const retry = { safe: true };
-  const stopped = (stop: Stop, missing: readonly Recipient[]): HandedOver => {
+  const stopped = (
+    stop: Stop,
+    missing: readonly Recipient[],
+    waits: readonly Recipient[] = [],
+  ): HandedOver => {
     const reply = stopReply(stop, { done, missing, retryIsSafe: retry.safe }, submission.id);
     log.write({
       event: 'mail.refused',
@@ -75,14 +79,26 @@ export async function handOverAll(
       code: stop.kind === 'not-kept' ? stop.refusal.code : `upstream.${stop.kind}`,
       reason: stop.kind === 'unreachable' ? `${summary(reply)} (${stop.reason})` : summary(reply),
     });
-    return { kind: 'refused', reply, has: done, waits: [] };
+    const each = new Map([
+      ...[...done, ...waits].map((one) => [one, HAS_IT] as const),
+      ...individually.replies,
+    ]);
+    return { kind: 'refused', reply, has: done, waits, each };
   };
+  const individually = new Individually();
   let last: Reply | null = null;
   for (const [index, prepared] of rest.entries()) {
     const outcome = await handOver(prepared, submission, done.length === 0, upstream, parts);
+    if (outcome.kind === 'each') {
+      individually.add(outcome);
+      const has = prepared.recipients.filter((one) => individually.accepted.has(one));
+      done.push(...has);
+      retry.safe = (await memory.remember(has)) && retry.safe;
+      continue;
+    }
     if (outcome.kind !== 'accepted') {
       const missing = rest.slice(index).flatMap(({ recipients }) => recipients);
-      return stopped(outcome, [...missing, ...held.flatMap(whoWait)]);
+      return stopped(outcome, [...individually.refused.keys(), ...missing, ...held.flatMap(whoWait)]);
     }
     last = outcome.reply;
     done.push(...prepared.recipients);
@@ -91,7 +107,11 @@ export async function handOverAll(
   }
   if (held.length > 0) {
     const stop = await keep(held, done.length === 0, holding, log);
-    if (stop !== null) return stopped(stop, held.flatMap(whoWait));
+    if (stop !== null) return stopped(stop, [...individually.refused.keys(), ...held.flatMap(whoWait)]);
+    if (individually.stop !== null) retry.safe = (await memory.remember(held.flatMap(whoWait))) && retry.safe;
+  }
+  if (individually.stop !== null) {
+    return stopped(individually.stop, [...individually.refused.keys()], held.flatMap(whoWait));
   }
   if (rest.length + Math.min(held.length, 1) > 1 || earlier.size > 0) await memory.forget(all);
   const standing = { has: done, waits: held.flatMap(whoWait) };
@@ -145,7 +165,7 @@ async function handOver(
   isFirst: boolean,
   upstream: HandOver,
   { archives = null, log }: HandOverParts,
-): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' }>> {
+): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' | 'each' }>> {
   const { id: mail, origin } = submission;
   let octets: OctetSource;
   let copies: KeptCopies;
@@ -169,16 +189,15 @@ async function handOver(
   });
   const outcome = await deliver(upstream, { ...variant, octets }, log);
   // Where nobody knows whether the mail left, a copy too many is better than none.
-  const hasNotLeft =
-    outcome.kind === 'rejected' || (outcome.kind === 'unreachable' && outcome.unsent === true);
-  await (hasNotLeft ? copies.takenBack() : copies.left());
-  if (outcome.kind === 'accepted') {
+  await (hasNotLeft(outcome) ? copies.takenBack() : copies.left());
+  const [first, ...others] = acceptedIn(outcome);
+  if (first !== undefined) {
     const { listener } = origin;
     log.write({
       event: 'mail.handed-over',
       level: 'info',
-      ...{ mail, listener, recipients },
-      reply: summary(outcome.reply),
+      ...{ mail, listener, recipients: outcome.kind === 'each' ? 1 + others.length : recipients },
+      reply: summary(first),
     });
   }
   return outcome;
@@ -198,6 +217,21 @@ async function keepCopies(
     requireTls: requireTls ? 'upstream' : 'no',
   });
 }
+
+/** For certain. */
+function hasNotLeft(outcome: HandOverOutcome): boolean {
+  if (outcome.kind === 'each') return outcome.outcomes.every((each) => hasNotLeft(each.outcome));
+  return outcome.kind === 'rejected' || (outcome.kind === 'unreachable' && outcome.unsent === true);
+}
+
+function acceptedIn(outcome: HandOverOutcome): readonly Reply[] {
+  if (outcome.kind === 'accepted') return [outcome.reply];
+  if (outcome.kind !== 'each') return [];
+  return outcome.outcomes.flatMap((each) => (each.outcome.kind === 'accepted' ? [each.outcome.reply] : []));
+}
+
+/** To a client that takes a reply for each recipient (LMTP). */
+const HAS_IT: Reply = reply(250, '2.0.0', 'Sent');
 
 /** HandOver throws nothing; if it does all the same, nobody knows whether the upstream has the message. */
 async function deliver(upstream: HandOver, variant: Variant, log: Log): Promise<HandOverOutcome> {

@@ -1,17 +1,46 @@
 import type { MailId } from '../ids.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { type Reply, replyClass } from '../smtp/reply.ts';
-import type { HandOverOutcome } from './ports.ts';
+import type { HandOverOutcome, WholeOutcome } from './ports.ts';
 import { addressOf } from './recipient-certificates.ts';
 import { asciiText, ownReply, type Refusal, shortened } from './refusal.ts';
 
 /** Why the hand-over of a mail's variants ended before the last one. */
 export type Stop =
-  | Exclude<HandOverOutcome, { kind: 'accepted' }>
+  | Exclude<WholeOutcome, { kind: 'accepted' }>
   /** The message of a later variant could not be made. */
   | { kind: 'failed'; refusal: Refusal }
   /** What waits could not be written down. */
   | { kind: 'not-kept'; refusal: Refusal };
+
+/** Of variants whose recipients were answered one by one. */
+export class Individually {
+  /** Who has it, and who has not. */
+  readonly accepted = new Map<Recipient, Reply>();
+  readonly refused = new Map<Recipient, Exclude<WholeOutcome, { kind: 'accepted' }>>();
+
+  add({ outcomes }: Extract<HandOverOutcome, { kind: 'each' }>): void {
+    for (const { recipient, outcome } of outcomes) {
+      if (outcome.kind === 'accepted') this.accepted.set(recipient, outcome.reply);
+      else this.refused.set(recipient, outcome);
+    }
+  }
+
+  /** What to say of all of them: what a retry may mend comes first, so that it is tried. null: everybody has it. */
+  get stop(): Stop | null {
+    const stops = [...this.refused.values()];
+    return stops.find(isTemporary) ?? stops[0] ?? null;
+  }
+
+  /** The server's own reply to each that it answered. */
+  get replies(): ReadonlyMap<Recipient, Reply> {
+    const replies = new Map(this.accepted);
+    for (const [recipient, stop] of this.refused) {
+      if (stop.kind === 'rejected') replies.set(recipient, stop.reply);
+    }
+    return replies;
+  }
+}
 
 export type Standing = {
   /** Who has the mail, from this attempt or an earlier one. */

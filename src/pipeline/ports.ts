@@ -84,6 +84,15 @@ export interface StoreAndForward {
 }
 
 export type HandOverOutcome =
+  | WholeOutcome
+  /**
+   * By LMTP (RFC 2033 §4.2), where the recipients did not fare alike: each by itself, in the variant's order. Nobody who was not
+   * `accepted` has the mail for certain, and nobody who was gets it again.
+   */
+  | { kind: 'each'; outcomes: readonly { recipient: Recipient; outcome: WholeOutcome }[] };
+
+/** For all recipients, or for one. */
+export type WholeOutcome =
   | { kind: 'accepted'; reply: Reply }
   | { kind: 'rejected'; reply: Reply }
   /** No reply to the end of data: the upstream may or may not have the message. `unsent`: it has not, since it was not sent. */

@@ -1,4 +1,6 @@
-import type { HandOver, HandOverOutcome, UpstreamFacts, Variant } from '../pipeline/ports.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { HandOver, HandOverOutcome, UpstreamFacts, Variant, WholeOutcome } from '../pipeline/ports.ts';
+import type { Recipient } from '../smtp/envelope.ts';
 import { maxSizeOf } from '../smtp/extensions.ts';
 import { isCompleted, reply, replyClass } from '../smtp/reply.ts';
 import type { Answer, Upstream } from '../smtp-out/client.ts';
@@ -71,18 +73,41 @@ export class HandingOver implements HandOver {
       return { kind: 'rejected', reply: reply(552, '5.3.4', text) };
     }
     try {
+      let heard = variant.recipients;
       if (asked || this.#open === null || !sameMembers(this.#open, wanted)) {
         const failure = await this.#reopen(upstream, variant, asked);
         if (failure !== null) return failure;
+      } else {
+        heard = inOrderOf(this.#open, heard);
       }
       this.#open = null;
-      const outcome = outcomeOf(upstream, await upstream.data(variant.octets));
+      const outcome = await this.#transmit(upstream, variant, heard);
       // After the end of data there is no transaction; after a refused DATA there may be.
       this.#conversation.upstreamOpen = outcome.kind !== 'accepted';
       return outcome;
     } catch (error) {
       return this.#defect(String(error));
     }
+  }
+
+  /** RFC 2033 §4.2: by LMTP an answer for each recipient, in the order in which the upstream has `heard` of them. */
+  async #transmit(
+    upstream: Upstream,
+    { octets, recipients }: Variant,
+    heard: readonly Recipient[],
+  ): Promise<HandOverOutcome> {
+    if (upstream.protocol === 'smtp') return outcomeOf(upstream, await upstream.data(octets));
+    const answers = await upstream.dataForEach(octets, heard.length);
+    const fared = new Map(
+      heard.map((recipient, i) => [recipient, outcomeOf(upstream, answers[i] ?? NOT_ANSWERED)]),
+    );
+    const outcomes = recipients.map((recipient) => ({
+      recipient,
+      outcome: fared.get(recipient) ?? outcomeOf(upstream, NOT_ANSWERED),
+    }));
+    const [first] = outcomes;
+    const alike = outcomes.every(({ outcome }) => sameOutcome(outcome, first?.outcome));
+    return alike && first !== undefined ? first.outcome : { kind: 'each', outcomes };
   }
 
   /** MAIL and RCPT anew for these recipients, in one write. DATA waits for all replies: 354 could not be taken back. */
@@ -121,7 +146,15 @@ export class HandingOver implements HandOver {
   }
 }
 
-function outcomeOf(upstream: Upstream, answer: Answer): HandOverOutcome {
+const NOT_ANSWERED: Answer = { kind: 'lost', reason: 'it did not answer for each recipient' };
+
+/** So that one reply says what became of both. */
+function sameOutcome(one: WholeOutcome, other: WholeOutcome | undefined): boolean {
+  if (one.kind === 'accepted' || one.kind === 'unreachable') return one.kind === other?.kind;
+  return other?.kind === 'rejected' && isDeepStrictEqual(one.reply, other.reply);
+}
+
+function outcomeOf(upstream: Upstream, answer: Answer): WholeOutcome {
   if (answer.kind === 'lost') {
     return {
       kind: 'unreachable',
@@ -133,6 +166,12 @@ function outcomeOf(upstream: Upstream, answer: Answer): HandOverOutcome {
   if (replyClass(answer.reply) !== 'intermediate') return { kind: 'rejected', reply: answer.reply };
   upstream.abandon();
   return { kind: 'unreachable', reason: 'it replied 3xx where nothing more follows' };
+}
+
+/** The same recipients as they are in `commands`. */
+function inOrderOf(commands: readonly string[], recipients: readonly Recipient[]): readonly Recipient[] {
+  const byCommand = Map.groupBy(recipients, rcptCommand);
+  return commands.flatMap((command) => byCommand.get(command)?.shift() ?? []);
 }
 
 function sameMembers(some: readonly string[], others: readonly string[]): boolean {

@@ -53,6 +53,8 @@ export class ForwardingStory implements OutboundStory {
         return { kind: 'refused', reply: outcome.reply };
       case 'unreachable':
         return { kind: 'refused', reply: { code: 451, lines: ['4.4.2 story: the mail server was lost'] } };
+      case 'each':
+        return { kind: 'refused', reply: { code: 451, lines: ['4.3.0 story: some have it'] } };
     }
   }
 }
