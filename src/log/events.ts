@@ -14,6 +14,7 @@ export type Event =
   | PublishingEvent
   | RevocationEvent
   | QueueEvent
+  | ClusterEvent
   | HoldingEvent;
 
 type GatewayEvent =
@@ -50,6 +51,8 @@ type SubmissionEvent =
       code: number;
       reason: string;
     }
+  /** A message could not be kept while it came in. */
+  | { event: 'smtp.no-room'; level: 'error'; session: SessionId; reason: string }
   | { event: 'smtp.closed'; level: 'debug'; session: SessionId; cause: string }
   | { event: 'smtp.upstream-lost'; level: 'warn'; session: SessionId; upstream: string; reason: string }
   /** All octets of it are there. `to`: its recipients, as many as fit. */
@@ -74,6 +77,15 @@ type SubmissionEvent =
       signed: boolean;
       encrypted: boolean;
       octets: number;
+    }
+  /** At delivery: what arrives is what was in it. `principal`: whose key it was; empty: it needed none. */
+  | {
+      event: 'mail.opened';
+      level: 'info';
+      mail: MailId;
+      principal: string;
+      encrypted: boolean;
+      verdict: string;
     }
   /** One variant that the upstream has taken, and what it said. */
   | {
@@ -299,8 +311,31 @@ type QueueEvent =
   | { event: 'queue.left-behind'; level: 'error'; deliveries: number; waiting: number }
   /** Its database cannot be used; nothing is lost, and it is tried again. */
   | { event: 'queue.unavailable'; level: 'error'; reason: string }
+  /** Its holder was taken for dead, and somebody else has it: what became of it here is not written down. */
+  | { event: 'queue.claim-lost'; level: 'warn'; mail: MailId; delivery: string }
+  /** Nothing is sent to a destination for a while: it was found away. */
+  | { event: 'queue.paused'; level: 'warn'; destination: string; reason: string; again: string }
+  | { event: 'queue.resumed'; level: 'info'; destination: string }
   /** A mail of the gateway's own leaves without its signature. */
   | { event: 'queue.not-signed'; level: 'warn'; mail: MailId; code: string };
+
+/** Several nodes that share the work. */
+type ClusterEvent =
+  /** `name`: of this node. */
+  | { event: 'cluster.joined'; level: 'info'; name: string; nodes: number }
+  /** Deliveries go on, each by the node that has taken it, and late where another one has to. */
+  | { event: 'cluster.redis-away'; level: 'error'; reason: string }
+  | { event: 'cluster.redis-back'; level: 'info' }
+  /** No mail is lost by it; deliveries are late where it was. `reason`: what has to be set. */
+  | { event: 'cluster.redis-forgets'; level: 'error'; reason: string }
+  /** Two machines have the same `cluster.node`, or one gateway has been started twice. */
+  | { event: 'cluster.name-twice'; level: 'error'; name: string }
+  /** The clock of this node and that of the database differ. The database's is gone by for what the nodes agree on. */
+  | { event: 'cluster.clock'; level: 'warn'; seconds: number }
+  /** A node seals mail to a key that this one does not have (queue.key, queue.formerKeys): it cannot deliver it. */
+  | { event: 'cluster.key-missing'; level: 'error'; node: string }
+  /** Nothing was heard of this node for a while; the others finish what it had begun. */
+  | { event: 'cluster.node-gone'; level: 'warn'; node: string };
 
 /** Mail that waits for a certificate, or for its sender's word. */
 type HoldingEvent =
