@@ -28,6 +28,7 @@ const PACKAGES = {
   'pkcs15-tool': 'opensc',
   postfix: 'postfix',
   python3: 'python3',
+  'redis-server': 'redis-server',
   script: 'bsdutils',
   setpriv: 'util-linux',
   'softhsm2-util': 'softhsm2',

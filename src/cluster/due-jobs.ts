@@ -1,0 +1,168 @@
+import { type Job, Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import { limits } from '../limits.ts';
+import type { Log } from '../log/log.ts';
+import type { Due, DueWork } from '../queue/ports.ts';
+import { type Shortcomings, shortcomings } from './redis-durability.ts';
+import { type RedisPlace, redisOptions } from './redis-place.ts';
+
+export type DueJobsParts = {
+  place: RedisPlace;
+  /** How long after the last look all rows are looked at anyway. Milliseconds. */
+  sweepMs: number;
+  log: Log;
+};
+
+/** Of all nodes' jobs, below the prefix. */
+const QUEUE = 'due';
+/** A worker that dies with a job in its hands makes it "stalled", and with more of those than this it is failed: it must not be. */
+const STALLED_AT_MOST = 1_000_000;
+const STALLED_EVERY_MS = 10_000;
+/** One look into the rows, milliseconds. */
+const LOCK_MS = 10_000;
+
+/**
+ * Tells all nodes what is due, by Redis: one job for each place and time, which one of the nodes takes when that time has come.
+ *
+ * Holds: nothing depends on a job. The rows say what is due and claims in them who delivers; what Redis has lost, or was never told, is found by
+ * looking at all rows every `sweepMs`. While Redis is away each node delivers what it was given itself.
+ */
+export class DueJobs implements DueWork {
+  readonly #parts: DueJobsParts;
+  readonly #asking: Redis;
+  readonly #waiting: Redis;
+  #jobs: Queue | null = null;
+  #worker: Worker | null = null;
+  #told: ((due: readonly Due[] | null) => void) | null = null;
+  #sweeping: NodeJS.Timeout | null = null;
+  #state: RedisState = { kind: 'new' };
+  #under = 0;
+
+  constructor(parts: DueJobsParts) {
+    this.#parts = parts;
+    const { place } = parts;
+    this.#asking = new Redis(redisOptions(place, 'ask'));
+    this.#waiting = new Redis(redisOptions(place, 'wait'));
+    this.#asking.on('error', (error: Error) => this.#away(error.message));
+    this.#asking.on('ready', () => void this.#back());
+    this.#asking.on('close', () => this.#away('the connection was closed'));
+    // The same outage, said once.
+    this.#waiting.on('error', () => undefined);
+  }
+
+  /**
+   * Connects. An outage is no reason not to start.
+   *
+   * @returns what this Redis may forget; null: it is away
+   */
+  async open(): Promise<Shortcomings | null> {
+    let found: Shortcomings | null = null;
+    try {
+      await this.#asking.connect();
+      found = await shortcomings(this.#asking);
+    } catch (error) {
+      this.#away(error instanceof Error ? error.message : String(error));
+    }
+    // Not before: it would connect by itself.
+    const { prefix } = this.#parts.place;
+    this.#jobs = new Queue(QUEUE, { connection: this.#asking, prefix, skipVersionCheck: true });
+    this.#jobs.on('error', () => undefined);
+    return found;
+  }
+
+  get state(): RedisState {
+    return this.#state;
+  }
+
+  watch(told: (due: readonly Due[] | null) => void): void {
+    this.#told = told;
+    const { place, sweepMs } = this.#parts;
+    const worker = new Worker(QUEUE, async (job) => this.#taken(job), {
+      ...{ connection: this.#waiting, prefix: place.prefix, skipVersionCheck: true },
+      concurrency: limits.cluster.jobsAtOnce,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_EVERY_MS,
+      maxStalledCount: STALLED_AT_MOST,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+    });
+    worker.on('error', () => undefined);
+    this.#worker = worker;
+    this.#sweeping = setInterval(() => told(null), sweepMs);
+    told(null);
+  }
+
+  written(due: readonly Due[]): void {
+    if (due.length === 0) return;
+    if (this.#jobs === null || this.#state.kind !== 'here' || this.#under >= limits.cluster.jobsUnderWay) {
+      this.#told?.(due);
+      return;
+    }
+    this.#under++;
+    void this.#order(due)
+      .catch(() => this.#told?.(due))
+      .finally(() => {
+        this.#under--;
+      });
+  }
+
+  async stop(): Promise<void> {
+    this.#told = null;
+    if (this.#sweeping !== null) clearInterval(this.#sweeping);
+    const closing = [this.#worker?.close(true), this.#jobs?.close()];
+    await Promise.all(closing.map((one) => one?.catch(() => undefined)));
+    this.#asking.disconnect();
+    this.#waiting.disconnect();
+  }
+
+  async #order(due: readonly Due[]): Promise<void> {
+    const now = Date.now();
+    await this.#jobs?.addBulk(
+      due.map(({ place, at }) => ({
+        name: QUEUE,
+        data: { kind: place.kind, destination: place.destination, at: at.getTime() },
+        opts: {
+          // What is due at the same time and place is one job.
+          jobId: `${at.getTime()}/${place.kind}/${place.destination}`.replaceAll(':', '%'),
+          delay: Math.max(0, at.getTime() - now),
+          removeOnComplete: true,
+          removeOnFail: true,
+        },
+      })),
+    );
+  }
+
+  #taken({ data }: Job): void {
+    const due = dueOf(data);
+    if (due !== null) this.#told?.([due]);
+  }
+
+  #away(reason: string): void {
+    if (this.#state.kind === 'away') return;
+    this.#state = { kind: 'away', reason };
+    this.#parts.log.write({ event: 'cluster.redis-away', level: 'error', reason });
+  }
+
+  /** Another server may stand in for the former one, with other settings. */
+  async #back(): Promise<void> {
+    const former = this.#state;
+    this.#state = { kind: 'here' };
+    if (former.kind === 'new') return;
+    const { log } = this.#parts;
+    log.write({ event: 'cluster.redis-back', level: 'info' });
+    const found = await shortcomings(this.#asking).catch(() => []);
+    for (const reason of found) log.write({ event: 'cluster.redis-forgets', level: 'error', reason });
+    this.#told?.(null);
+  }
+}
+
+export type RedisState = { kind: 'new' } | { kind: 'here' } | { kind: 'away'; reason: string };
+
+/** null: nothing that a node of this version has written. */
+function dueOf(data: unknown): Due | null {
+  if (typeof data !== 'object' || data === null) return null;
+  const { kind, destination, at } = data as Readonly<Record<string, unknown>>;
+  if (kind !== 'smtp' && kind !== 'append') return null;
+  if (typeof destination !== 'string' || typeof at !== 'number' || !Number.isSafeInteger(at)) return null;
+  return { place: { kind, destination }, at: new Date(at) };
+}
