@@ -8,6 +8,7 @@ import { names } from './name-checks.ts';
 import { principalChecks } from './principal-checks.ts';
 import { publishingChecks } from './publishing-checks.ts';
 import { queueChecks } from './queue-checks.ts';
+import { relayChecks } from './relay-checks.ts';
 import { ruleChecks } from './rule-checks.ts';
 import type { Sections } from './schema.ts';
 import { sourceChecks } from './source-checks.ts';
@@ -35,6 +36,7 @@ export function crossChecks(config: Partial<Sections>): CrossProblem[] {
     ...holdingChecks(config),
     ...archiveChecks(config),
     ...publishingChecks(config),
+    ...relayChecks(config),
     ...ruleChecks(config),
   ];
 }
@@ -49,13 +51,18 @@ function listenerChecks(config: Partial<Sections>): CrossProblem[] {
     ...(config.imap ?? []).map((listener, i) => ({ path: ['imap', i], listener })),
     ...(config.pop3 ?? []).map((listener, i) => ({ path: ['pop3', i], listener })),
   ];
-  const known = [config.submission, config.imap, config.pop3].every((section) => section !== undefined);
-  if (all.length === 0 && known) {
+  const known = [config.submission, config.relay, config.imap, config.pop3].every(
+    (section) => section !== undefined,
+  );
+  if (all.length + (config.relay ?? []).length === 0 && known) {
     problems.push({
       path: [],
       severity: 'error',
-      text: 'there is no listener: name at least one under submission, imap or pop3',
+      text: 'there is no listener: name at least one under submission, relay, imap or pop3',
     });
+  }
+  for (const [i, { upstream }] of (config.relay ?? []).entries()) {
+    problems.push(...upstreamChecks(['relay', i, 'upstream'], upstream));
   }
   for (const { path, listener } of all) {
     if (listener.tls === 'none' && !listener.allowPlaintext && !isLoopback(listener.host)) {

@@ -11,6 +11,7 @@ export function listenerPlaces(config: Partial<Sections>): CrossProblem[] {
   const problems: CrossProblem[] = [];
   const all: Place[] = [
     ...placesIn(['submission'], config.submission),
+    ...placesIn(['relay'], config.relay),
     ...placesIn(['imap'], config.imap),
     ...placesIn(['pop3'], config.pop3),
     ...placesIn(['publishing', 'ldap'], config.publishing?.ldap),

@@ -15,6 +15,7 @@ import { principal } from './principal-schema.ts';
 import { publishingSection } from './publishing-schema.ts';
 import { queueSection } from './queue-schema.ts';
 import { readingSection } from './reading-schema.ts';
+import { relaySection } from './relay-schema.ts';
 import { revocation } from './revocation-schema.ts';
 import { sources } from './sources.ts';
 import { domainPattern, hostname, login, maybe, size } from './values.ts';
@@ -71,6 +72,7 @@ export function configSchema(files: Files) {
       )
       .default([])
       .describe('Listeners for outgoing mail (SMTP submission).'),
+    relay: relaySection(files),
     imap: imapSection(files),
     pop3: pop3Section(files),
     append: appendSection,

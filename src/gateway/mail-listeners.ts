@@ -5,18 +5,21 @@ import type { SearchScope } from '../imap-proxy/search/open-undecided.ts';
 import type { OutboundStory } from '../pipeline/ports.ts';
 import { startPop3Listener } from '../pop3-proxy/listener.ts';
 import { startSubmissionListener } from '../smtp-in/listener.ts';
+import { startRelayListener } from '../smtp-in/relay-listener.ts';
 import type { Installation } from '../store/installation.ts';
 import type { HoldingSide } from './holding.ts';
 import type { ListenerTls } from './listener-tls.ts';
 import type { Closable, Opening } from './opening.ts';
 import type { Listening } from './ports.ts';
 import type { ReadingSide } from './reading.ts';
+import type { RelaySide } from './relay.ts';
 import { mailServerOf, type ProxyListener } from './upstreams.ts';
 
 export type MailListenerParts = {
   outbound: OutboundStory;
   reading: ReadingSide;
   installation: Installation;
+  relay: RelaySide;
   /** Takes answers to the gateway’s questions; null: it asks none. */
   waiting: Pick<HoldingSide, 'ownMailbox'> | null;
 };
@@ -24,7 +27,7 @@ export type MailListenerParts = {
 /** Mail clients are taken from here on, and their mail servers called for them. */
 export async function startMailListeners(
   { config, log, opened }: Opening,
-  { outbound, reading, installation, waiting }: MailListenerParts,
+  { outbound, reading, installation, relay, waiting }: MailListenerParts,
   { ports, tls }: Listening,
 ): Promise<void> {
   const shared = { tls, log, hostname: config.hostname, failedLogins: new FailedLogins() };
@@ -32,6 +35,9 @@ export async function startMailListeners(
     ports.add(listener, opened.keep(started).port);
   for (const listener of config.submission) {
     running(listener, await startSubmission(listener, shared, outbound, waiting));
+  }
+  for (const listener of config.relay) {
+    running(listener, await startRelay(listener, shared, relay));
   }
   for (const listener of config.imap) {
     running(listener, await startImap(listener, shared, reading, installation));
@@ -60,6 +66,16 @@ function startSubmission(
     ...{ upstream: mailServerOf(listener), story, maxMessageOctets },
     ...(assumeLogin === null ? {} : { assumeLogin }),
     ...(waiting === null ? {} : { ownMailbox: waiting.ownMailbox }),
+  });
+}
+
+async function startRelay(listener: Config['relay'][number], shared: Shared, relay: RelaySide) {
+  const { allowPlainAuth: _, ...place } = common(listener, shared);
+  return startRelayListener({
+    ...place,
+    upstream: mailServerOf(listener),
+    maxMessageOctets: listener.maxMessageSize,
+    ...(await relay.of(listener)),
   });
 }
 

@@ -46,6 +46,8 @@ export type ReadingParts = {
 
 /** What every session that reads mail works with. */
 export type ReadingSide = {
+  /** What mail is opened with. */
+  inbound: InboundParts;
   story: InboundStory;
   openings: Openings;
   /** Whether a login has keys that open mail. */
@@ -99,7 +101,7 @@ export async function openReading(
   const settings = readingSettings(config.reading);
   const withKeys = loginsThatRead(config.principals.list, config.keys);
   return {
-    ...{ story, harvesting, keywords },
+    ...{ inbound, story, harvesting, keywords },
     openings: new Openings(),
     hasKeys: ({ login }) => withKeys.has(login),
     storing: {

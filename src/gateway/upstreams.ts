@@ -6,7 +6,11 @@ import { connectUpstream as connectPop3 } from '../pop3-proxy/upstream-connectio
 import { connectUpstream as connectSmtp } from '../smtp-out/connect.ts';
 
 /** A listener of any kind that has a mail server behind it. */
-export type ProxyListener = Config['imap'][number] | Config['pop3'][number] | Config['submission'][number];
+export type ProxyListener =
+  | Config['imap'][number]
+  | Config['pop3'][number]
+  | Config['submission'][number]
+  | Config['relay'][number];
 
 /** The mail server behind a listener, as connections are made to it. */
 export function mailServerOf({ upstream }: ProxyListener): MailServerOptions {
@@ -25,7 +29,7 @@ export function mailServerOf({ upstream }: ProxyListener): MailServerOptions {
  */
 export async function checkUpstreams(config: Config): Promise<void> {
   await Promise.all([
-    ...config.submission.map((listener) =>
+    ...[...config.submission, ...config.relay].map((listener) =>
       checked(listener, async (server) => {
         const client = await connectSmtp(server, config.hostname);
         client.quit();

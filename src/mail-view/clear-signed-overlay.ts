@@ -74,13 +74,13 @@ async function headerOrNone(original: OctetSource): Promise<Buffer | null> {
 }
 
 function annotationOf(outcome: ViewOutcome, names: ViewNames): Annotation {
-  const status = statusOf(outcome, names);
+  const status = clearSignedStatus(outcome, names);
   const same = { warning: null, header: null, transparent: null, padding: 'on', textOnly: false } as const;
   return { kind: status === '' ? 'as-is' : 'opened', status, ...same };
 }
 
-/** Empty: there is nothing to say. */
-function statusOf(outcome: ViewOutcome, names: ViewNames): string {
+/** What is said on top of a clear-signed message. Empty: it is none. */
+export function clearSignedStatus(outcome: ViewOutcome, names: ViewNames): string {
   if (outcome.kind !== 'as-is' || outcome.report === null || outcome.verdict === undefined) return '';
   const { report, verdict } = outcome;
   const isClear = report.layers.every(({ kind }) => kind !== 'encrypted') && signaturesOf(report).length > 0;

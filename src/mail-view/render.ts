@@ -69,7 +69,8 @@ export type RenderRequest = {
 };
 
 export type ViewForm = {
-  shell: 'wrapped' | 'transparent';
+  /** `bare`: as `transparent`, whatever the entity is: for what nothing is padded with. */
+  shell: 'wrapped' | 'transparent' | 'bare';
   /** `off`: a view has the octets that it needs. */
   padding: 'on' | 'off';
 };
@@ -139,7 +140,9 @@ async function assemble(
   const warning = frozen === undefined ? warningOf(outcome, policy.protectedHeaders) : frozen.warning;
   const wanted = frozen === undefined ? form.shell : frozen.transparent === null ? 'wrapped' : 'transparent';
   const bare =
-    wanted === 'wrapped' || entity === null || warning !== null ? null : await transparentBody(entity);
+    wanted === 'wrapped' || entity === null || warning !== null
+      ? null
+      : await transparentBody(entity, wanted === 'bare');
   if (bare === null && wanted === 'transparent' && frozen !== undefined) throw viewChanged();
   const annotation: Annotation = frozen ?? {
     kind: outcome.kind,

@@ -1,6 +1,6 @@
 import type { Entity } from '../mail/entity.ts';
 import { boundaryOf } from '../mail/entity-tree.ts';
-import { readHeader } from '../mail/header.ts';
+import { fieldsNamed, readHeader } from '../mail/header.ts';
 import { bufferSource, sliceOf } from '../octets/buffer-source.ts';
 import { collectFrom } from '../octets/collect.ts';
 import type { OctetSource } from '../octets/source.ts';
@@ -18,10 +18,14 @@ export type TransparentBody = {
 /**
  * null: it cannot be shown so. Only a multipart has an epilogue, where padding is nobody's content (RFC 2046 §5.1.1), and only one
  * that was closed: behind one that was not, padding would be part of its last part.
+ *
+ * @param alsoWithoutPadding nothing follows it: what is in no multipart can be shown so too
  */
-export async function transparentBody({ octets, root }: CanonicalEntity): Promise<TransparentBody | null> {
-  const boundary = boundaryOf(root.mediaType);
-  if (boundary === null || !root.declared || !(await isClosed(octets, root, boundary))) return null;
+export async function transparentBody(
+  { octets, root }: CanonicalEntity,
+  alsoWithoutPadding = false,
+): Promise<TransparentBody | null> {
+  if (!(alsoWithoutPadding ? isUnambiguous(root) : await mayBePadded(octets, root))) return null;
   const header = await collectFrom(octets, 0, root.header.end);
   const content = readHeader(header, 0, header.length)
     .fields.filter(({ name }) => name.toLowerCase().startsWith('content-'))
@@ -36,6 +40,16 @@ export async function transparentBody({ octets, root }: CanonicalEntity): Promis
 }
 
 const CRLF = '\r\n';
+
+async function mayBePadded(octets: OctetSource, root: Entity): Promise<boolean> {
+  const boundary = boundaryOf(root.mediaType);
+  return boundary !== null && root.declared && (await isClosed(octets, root, boundary));
+}
+
+/** Whether readers agree on what it is (RFC 2045 §5.2: text where nothing is said). */
+function isUnambiguous({ declared, fields }: Entity): boolean {
+  return declared || fieldsNamed(fields, 'content-type').length === 0;
+}
 
 /** Whether the close delimiter follows the last part. Lines are clean. */
 async function isClosed(octets: OctetSource, { parts }: Entity, boundary: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { importsOf, resolveImport, sourceFiles } from './source-files.ts';
 
-/** Keys are handed out for a Principal. Whoever can make one can use anybody's keys, so there are six places that do. */
+/** Keys are handed out for a Principal. Whoever can make one can use anybody's keys, so there are seven places that do. */
 
 const files = sourceFiles('src').filter(({ path }) => path !== 'sasl/principal.ts');
 const containing = (text: RegExp) => files.filter((file) => text.test(file.text)).map(({ path }) => path);
@@ -15,9 +15,11 @@ test('a login that the upstream has accepted is made a principal in three places
 });
 
 // The gateway's own is the one holder of a keyring of its own, of keys that the configuration lets no login have.
-test('a login that an administrator has named is made one in two more, and the gateway itself in a third', () => {
+// Who owns an address is asked for mail that comes from other servers: a listener says which ones are believed, and who reads what is delivered.
+test('a login that an administrator has named is made one in three more, and the gateway itself in a fourth', () => {
   expect(containing(/\bPrincipal\s*\.\s*named\b/).sort()).toEqual([
     'commands/policy.ts',
+    'gateway/address-owners.ts',
     'gateway/queue.ts',
     'smtp-in/assumed-login.ts',
   ]);
@@ -36,6 +38,7 @@ test('nobody else has more of it than the type, but the keyring, which asks whet
     .map(({ path }) => path);
   expect(users.sort()).toEqual([
     'commands/policy.ts',
+    'gateway/address-owners.ts',
     'gateway/queue.ts',
     'hsm/keyring.ts',
     'imap-proxy/login.ts',

@@ -1,0 +1,90 @@
+import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { sevenBitSafeFrom } from '../mail/seven-bit-safe-source.ts';
+import { bufferSource, sliceOf } from '../octets/buffer-source.ts';
+import { collectFrom } from '../octets/collect.ts';
+import { joinedSource } from '../octets/joined-source.ts';
+import type { OctetSource, Spool } from '../octets/source.ts';
+import type { OpenOutcome } from '../pipeline/ports.ts';
+import { clearSignedStatus } from './clear-signed-overlay.ts';
+import { withoutForgedStatus } from './forged-status.ts';
+import { type RenderPolicy, renderView } from './render.ts';
+import { type ViewNames, viewBoundary } from './view-names.ts';
+
+export type DeliveredRequest = {
+  original: OctetSource;
+  outcome: Exclude<OpenOutcome, { kind: 'unavailable' }>;
+  /** Names no other mail. */
+  mail: string;
+  /** Nothing of what was opened may have eight bits. */
+  sevenBit: boolean;
+};
+
+export type DeliveredView = {
+  octets: OctetSource;
+  /** Whether it is what was opened. */
+  opened: boolean;
+  discard(): Promise<void>;
+};
+
+export type DeliveredParts = {
+  names: ViewNames;
+  /** Of the installation; boundaries come from it. */
+  secret: Buffer;
+  policy: RenderPolicy;
+  spool: Spool;
+};
+
+/**
+ * A mail as it is delivered: what was opened, with what was found on top of it, or what came.
+ *
+ * Holds: what cannot be shown as it was opened is delivered as it came; a clear-signed mail keeps every octet behind its status.
+ * Must never happen: a status in it that this gateway has not just found.
+ */
+export async function deliveredView(
+  { original, outcome, mail, sevenBit }: DeliveredRequest,
+  { names, secret, policy, spool }: DeliveredParts,
+): Promise<DeliveredView> {
+  const status = clearSignedStatus(outcome, names);
+  const asItCame = async () => untouched(await cleanOf(original, names), status);
+  if (outcome.kind !== 'opened') return asItCame();
+  try {
+    const entity = sevenBit ? await sevenBitSafeFrom(outcome.entity) : outcome.entity;
+    const rendered = await renderView({
+      ...{ original, outcome: { ...outcome, entity }, names, policy, spool },
+      boundary: viewBoundary(secret, 'delivery', mail),
+      form: { shell: 'bare', padding: 'off' },
+    });
+    if (rendered.annotation.kind === 'opened') return { ...rendered, opened: true };
+    await rendered.discard();
+  } catch (error) {
+    if (!(error instanceof SealgateError && error.code.startsWith('mail.'))) throw error;
+  }
+  return asItCame();
+}
+
+/** Where the header begins with a continuation, it would be one of ours below a status (RFC 5322 §2.2.3). */
+function untouched(
+  { octets, begins }: { octets: OctetSource; begins: string },
+  status: string,
+): DeliveredView {
+  const mayStand = status !== '' && begins !== ' ' && begins !== '\t';
+  return {
+    octets: mayStand ? joinedSource([bufferSource(Buffer.from(status, 'latin1')), octets]) : octets,
+    opened: false,
+    discard: async () => undefined,
+  };
+}
+
+async function cleanOf(
+  original: OctetSource,
+  names: ViewNames,
+): Promise<{ octets: OctetSource; begins: string }> {
+  const beginning = await collectFrom(original, 0, Math.min(original.length, limits.mail.headerOctets));
+  const clean = withoutForgedStatus(beginning, names);
+  const octets =
+    clean === beginning
+      ? original
+      : joinedSource([bufferSource(clean), sliceOf(original, clean.length, original.length)]);
+  return { octets, begins: beginning.toString('latin1', 0, 1) };
+}

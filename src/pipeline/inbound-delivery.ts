@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import { SealgateError } from '../errors.ts';
+import type { OctetSource } from '../octets/source.ts';
+import type { Recipient } from '../smtp/envelope.ts';
+import type { Reply } from '../smtp/reply.ts';
+import { type HandOverParts, handOverAll } from './hand-over.ts';
+import { type DeliveryView, OpeningForDelivery, type OpeningParts, type Result } from './opened-for.ts';
+import type { HandOver, OutboundStory, Principal, Submission, SubmissionOutcome } from './ports.ts';
+import type { PreparedVariant } from './protect.ts';
+import { addressOf, distinct } from './recipient-certificates.ts';
+import { refusalOf, refusalReply } from './refusal.ts';
+
+export type { DeliveryView };
+
+export type InboundDeliveryParts = OpeningParts &
+  HandOverParts & {
+    /** Those with keys that open mail whose address it is. */
+    readersOf(address: string): readonly Principal[];
+    /** Whether the client takes a reply for each recipient after the end of data (LMTP). */
+    replyToEach: boolean;
+  };
+
+/**
+ * The way in, at delivery: for each recipient recognise -> decrypt with its own keys -> verify -> judge -> harvest -> annotate -> hand over.
+ *
+ * Holds: who has no key for a message gets it as it came; recipients with the same outcome share a message; a client's end of data is
+ * answered with a 250 only when the mail server has the mail for all of them, by LMTP for each of them.
+ * Must never happen: plaintext for a recipient whose keys do not open the mail; a mail that is lost because it could not be opened.
+ */
+export function inboundDelivery(parts: InboundDeliveryParts): OutboundStory {
+  return {
+    judgeRecipient: () => null,
+    expectRecipient: () => undefined,
+    async submit(submission, upstream) {
+      const opening = new OpeningForDelivery(submission, parts);
+      try {
+        const variants = await variantsOf(submission, opening, parts.readersOf);
+        return await (parts.replyToEach ? eachAnswered : allAnswered)(submission, variants, upstream, parts);
+      } catch (error) {
+        return refused(submission, error, parts);
+      } finally {
+        await opening.discard();
+      }
+    },
+  };
+}
+
+/** One message for all who get the same octets: two keys may open two texts in one mail, so that it counts what came out. */
+async function variantsOf(
+  { envelope }: Submission,
+  opening: OpeningForDelivery,
+  readersOf: InboundDeliveryParts['readersOf'],
+): Promise<readonly PreparedVariant[]> {
+  const names = new Map<Result, string>();
+  const groups = new Map<string, { recipients: Recipient[]; result: Result }>();
+  for (const recipient of distinct(envelope.recipients)) {
+    const result = await opening.for(readersOf(addressOf(recipient)));
+    const name = names.get(result) ?? (await nameOf(result));
+    names.set(result, name);
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, { recipients: [recipient], result });
+    else group.recipients.push(recipient);
+  }
+  return [...groups.values()].map(({ recipients, result }) => prepared(recipients, result));
+}
+
+async function nameOf(result: Result): Promise<string> {
+  if (result.kind === 'waits') return `waits ${result.why.publicText}`;
+  const hash = createHash('sha256');
+  for await (const chunk of result.mail.octets.read()) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+function prepared(recipients: readonly Recipient[], result: Result): PreparedVariant {
+  return {
+    ...{ recipients, rule: 'relay', requireTls: false, appendTo: [] },
+    protection: { signed: false, encrypted: false },
+    ...(result.kind === 'waits' ? { deferred: true as const } : {}),
+    make: async (): Promise<OctetSource> => {
+      if (result.kind === 'waits') throw result.why;
+      return result.mail.octets;
+    },
+  };
+}
+
+async function allAnswered(
+  submission: Submission,
+  variants: readonly PreparedVariant[],
+  upstream: HandOver,
+  parts: InboundDeliveryParts,
+): Promise<SubmissionOutcome> {
+  const { kind, reply } = await handOverAll(submission, { variants, waiting: [] }, upstream, parts);
+  return { kind, reply };
+}
+
+/** RFC 2033 §4.2: what becomes of one has nothing to do with the others, so that nothing is handed over together. */
+async function eachAnswered(
+  submission: Submission,
+  variants: readonly PreparedVariant[],
+  upstream: HandOver,
+  parts: InboundDeliveryParts,
+): Promise<SubmissionOutcome> {
+  const replies = new Map<string, Reply>();
+  let last: SubmissionOutcome | null = null;
+  for (const variant of variants) {
+    const outcome = await allAnswered(submission, [variant], upstream, parts).catch((error: unknown) =>
+      refused(submission, error, parts),
+    );
+    if (last === null || outcome.kind === 'refused') last = outcome;
+    for (const recipient of variant.recipients) replies.set(addressOf(recipient), outcome.reply);
+  }
+  const { kind, reply } = last ?? refused(submission, new Error('a mail without recipients'), parts);
+  const each = new Map(
+    submission.envelope.recipients.map((recipient) => [
+      recipient,
+      replies.get(addressOf(recipient)) ?? reply,
+    ]),
+  );
+  return { kind, reply, each };
+}
+
+function refused({ id: mail }: Submission, error: unknown, { log }: InboundDeliveryParts): SubmissionOutcome {
+  const refusal = refusalOf(error);
+  const reason = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof SealgateError)) {
+    const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    log.write({ event: 'gateway.defect', level: 'error', where: 'pipeline/inbound-delivery', error: trace });
+  }
+  log.write({ event: 'mail.refused', level: 'warn', mail, code: refusal.code, reason });
+  return { kind: 'refused', reply: refusalReply(refusal, mail) };
+}
