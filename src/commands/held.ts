@@ -75,7 +75,7 @@ async function show(id: string, options: Options): Promise<void> {
     const mail = await findHeld(store, id as MailId);
     return mail === null
       ? null
-      : { mail, queued: await listQueue(store, [mail.id], limits.queue.deliveries) };
+      : { mail, queued: await listQueue(store, { ids: [mail.id] }, limits.queue.listed) };
   });
   if (found === null) throw unknown(id);
   const { mail, queued } = found;

@@ -48,14 +48,14 @@ export function addQueueCommands(program: Command): void {
 }
 
 async function list(ids: readonly string[], options: Options): Promise<void> {
-  const chosen = ids.length === 0 ? null : ids;
+  const chosen: Chosen = ids.length === 0 ? {} : { ids };
   const deliveries = await withQueue(options, [], ({ store }) =>
-    listQueue(store, chosen, limits.queue.deliveries),
+    listQueue(store, chosen, limits.queue.listed),
   );
   if (options.json === true) {
     process.stdout.write(`${jsonText({ deliveries: deliveries.map(asJson) })}\n`);
   } else if (deliveries.length === 0) {
-    process.stdout.write(`${chosen === null ? 'Nothing is in the queue.' : NOTHING_LIKE_THAT}\n`);
+    process.stdout.write(`${ids.length === 0 ? 'Nothing is in the queue.' : NOTHING_LIKE_THAT}\n`);
   } else {
     process.stdout.write(deliveries.map((one) => page(one)).join('\n'));
   }
@@ -65,17 +65,17 @@ async function retry(ids: readonly string[], options: Options & { all?: true }):
   if ((options.all === true) === ids.length > 0) {
     throw unusable('Say either the ids of what is to be tried again, or --all.');
   }
-  const chosen: Chosen = options.all === true ? null : ids;
+  const chosen: Chosen = options.all === true ? {} : { ids };
   const due = await withQueue(options, 0, ({ store }) => retryNow(store, chosen, new Date()));
   tell(options, { due }, due === 0 ? NOTHING_LIKE_THAT : `${count(due)} due now.`);
 }
 
 async function remove(ids: readonly string[], options: Options & { yes?: true }): Promise<void> {
   const removed = await withQueue(options, 0, async ({ store, folder }) => {
-    const found = await listQueue(store, ids, limits.queue.deliveries);
+    const found = await listQueue(store, { ids }, limits.queue.listed);
     const [first = ''] = ids;
     if (found.length > 0) await requireConfirmation('remove from the queue', first, options.yes);
-    return removeDeliveries(store, folder, ids);
+    return removeDeliveries(store, folder, { ids });
   });
   const text =
     removed === 0

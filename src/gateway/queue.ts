@@ -1,13 +1,12 @@
-import { prepareMailServer } from '../connections/mail-server.ts';
 import type { KeySources } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
-import { Secret } from '../log/secret.ts';
+import { limits } from '../limits.ts';
 import { Deliverer } from '../queue/deliverer.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
 import { type OwnIdentity, OwnKey } from '../queue/own-key.ts';
 import { OwnMails } from '../queue/own-mail.ts';
+import { OwnWork } from '../queue/own-work.ts';
 import type { Courier } from '../queue/ports.ts';
-import { SmtpCourier } from '../queue/smtp-courier.ts';
 import { SpoolFolder } from '../queue/spool-folder.ts';
 import { spoolReferences } from '../queue/spool-references.ts';
 import { Principal } from '../sasl/principal.ts';
@@ -16,6 +15,7 @@ import { holdAlone } from '../store/sole-holder.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { tellLeftBehind } from './left-behind.ts';
 import type { Opening } from './opening.ts';
+import { openRouting } from './routing.ts';
 
 /** What the gateway keeps and delivers by itself. */
 export type OwnQueue = {
@@ -48,19 +48,14 @@ export async function openQueue(
     return null;
   }
   const identity = ownIdentity({ config, log, clock }, settings, sources);
-  const server = await prepareMailServer(serverOf(settings.server));
+  const { routes, courier: smtp } = await openRouting(settings, { config, clock, opened });
   const store = opened.keep(await openQueueStore(stateFolder));
   opened.keep(holdAlone(stateFolder));
   const spool = await SpoolFolder.open(stateFolder, new OwnKey(identity));
   const ownMails = new OwnMails({ identity, hostname, days: settings.days, clock, log });
-  const { login, password, connections } = settings.server;
-  const smtp = new SmtpCourier({
-    ...{ server, hostname, clock },
-    login: login === null || password === null ? null : { kind: 'password', name: login, password: octetsOf(password) },
-  });
   let append: Courier | null = null;
-  let deliverer: Deliverer | null = null;
-  const queue = new DurableQueue({ store, spool, clock, log, wake: () => deliverer?.wake() });
+  const work = new OwnWork();
+  const queue = new DurableQueue({ store, spool, router: routes, work, clock, log });
   return {
     ...{ store, spool, queue, ownMails },
     appendBy(courier) {
@@ -71,9 +66,12 @@ export async function openQueue(
       if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });
       if (orphans > 0) log.write({ event: 'queue.orphans', level: 'warn', files: orphans });
       const running = new Deliverer({
-        ...{ store, spool, queue, ownMails, hostname, clock, log, server: settings.server.host },
+        ...{ store, spool, queue, ownMails, hostname, clock, log, server: settings.server?.host ?? hostname },
         courier: ({ kind }) => (kind === 'smtp' ? smtp : append),
-        atOnce: { smtp: connections, append: APPENDS_AT_ONCE },
+        work,
+        atOnce: ({ kind, destination }) => (kind === 'smtp' ? routes.atOnce(destination) : APPENDS_AT_ONCE),
+        most: limits.queue.underWay,
+        alone: true,
       });
       opened.keep({
         async close() {
@@ -83,8 +81,7 @@ export async function openQueue(
           await stopped;
         },
       });
-      deliverer = running;
-      running.wake();
+      running.start();
     },
   };
 }
@@ -108,18 +105,4 @@ function ownIdentity(
     ...{ loginIsAddress: false, keys: sources, log, clock },
   });
   return { keyring, principal, address };
-}
-
-function serverOf(server: NonNullable<Opening['config']['queue']>['server']) {
-  const { host, port, tls, allowPlaintext, ca, serverName } = server;
-  return {
-    ...{ host, port, tls, allowPlaintext },
-    ...(ca === null ? {} : { caFile: ca }),
-    ...(serverName === null ? {} : { serverName }),
-  };
-}
-
-/** One character an octet, as credentials carry it. */
-function octetsOf(password: Secret): Secret {
-  return new Secret(Buffer.from(password.reveal(), 'utf8').toString('latin1'));
 }

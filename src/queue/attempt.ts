@@ -2,19 +2,22 @@ import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { summary } from '../smtp/reply.ts';
-import type { SqlStore, Statement } from '../store/sql-store.ts';
+import type { Row, SqlStore, Statement } from '../store/sql-store.ts';
 import { deliveryReport } from './delivery-report.ts';
 import {
   type Delivery,
-  deleteDelivery,
+  deleteClaimed,
   noteAttempt,
   noteRecipient,
+  onlyWhile,
   readDelivery,
   settleRecipient,
+  usesOf,
 } from './delivery-rows.ts';
+import type { Claim } from './leases.ts';
 import { newMessageId, type OwnMails } from './own-mail.ts';
-import type { Courier, DeliveryId, DeliveryOutcome, Queue, SealedSpool, Staged, Way } from './ports.ts';
-import { waitAfter } from './schedule.ts';
+import type { Courier, DeliveryOutcome, Queue, SealedSpool, Staged, Way } from './ports.ts';
+import { overdueAt, waitAfter } from './schedule.ts';
 import { type Settled, type Settlement, settle, withoutReports } from './settle.ts';
 
 export type AttemptParts = {
@@ -29,29 +32,46 @@ export type AttemptParts = {
   server: string;
   clock: Clock;
   log: Log;
-  /** Writes it down, and does not give up while the gateway runs. false: the gateway is being stopped. */
-  insist(statements: readonly Statement[]): Promise<boolean>;
+  /** Writes it down, and does not give up while the gateway runs; the rows of each. null: the gateway is being stopped. */
+  insist(statements: readonly Statement[]): Promise<readonly (readonly Row[])[] | null>;
+};
+
+export type Attempted = {
+  /** Why nothing can be taken there for the moment; null: it was there; absent: nobody knows. */
+  away?: string | null;
+  /** When it is tried again; null: it is not. */
+  nextAt: Date | null;
 };
 
 /**
- * One attempt to deliver one mail, and what is written down of it: failures in one transaction with the reports that they lead to.
+ * One attempt to deliver one mail that was claimed, and what is written down of it: failures in one transaction with the reports that they
+ * lead to.
  *
  * Holds: whoever has the mail is crossed out before anything else happens. A crash between the server's 250 and that brings a second copy,
- * a 250 that never arrives does, and nothing else. Nobody fails without the report that is due.
+ * a 250 that never arrives does, and nothing else. Nobody fails without the report that is due. Where the claim was lost meanwhile, nothing is
+ * written.
+ *
+ * @param because the place is known to be away: nothing is sent there, and this is why; null: it is tried
  */
-export async function attempt(id: DeliveryId, parts: AttemptParts): Promise<void> {
+export async function attempt(
+  claim: Claim,
+  parts: AttemptParts,
+  because: string | null = null,
+): Promise<Attempted> {
   const { store, spool, clock, insist } = parts;
-  const delivery = await readDelivery(store, id);
-  if (delivery === null || delivery.nextAt > clock()) return;
-  const { octets, outcomes } = await outcomesOf(delivery, parts);
+  const delivery = await readDelivery(store, claim.id);
+  if (delivery === null || delivery.fence !== claim.fence) return { nextAt: null };
+  const { octets, outcomes, ...rest } = await outcomesOf(delivery, parts, because);
   // Taken out by hand in the meantime, file and all: nothing has failed.
   const isLost = octets === null && outcomes.some(({ kind }) => kind === 'failed');
-  if (isLost && (await readDelivery(store, id)) === null) return;
+  if (isLost && (await readDelivery(store, claim.id)) === null) return { ...rest, nextAt: null };
   const now = clock();
   let settled = settle(delivery, outcomes, now);
   let staged: Staged[] = [];
   // A report takes a while to be put into the spool: meanwhile nobody is left who could get a second copy.
-  if (settled.reports.length > 0 && !(await insist(crossedOut(delivery, settled)))) return;
+  if (settled.reports.length > 0 && (await insist(crossedOut(claim, settled))) === null) {
+    return { ...rest, nextAt: null };
+  }
   try {
     staged = await stageReports(settled, delivery, octets, parts);
   } catch (error) {
@@ -60,24 +80,48 @@ export async function attempt(id: DeliveryId, parts: AttemptParts): Promise<void
     settled = withoutReports(settled, delivery, again);
     parts.log.write({ event: 'queue.unavailable', level: 'error', reason: error.message });
   }
-  const reports = staged.flatMap(({ statements }) => statements);
-  if (!(await insist([...statementsOf(delivery, settled, now), ...reports]))) {
-    for (const one of staged) await one.dropped();
-    return;
+  const reports = staged.flatMap(({ statements }) => statements.map((one) => onlyWhile(claim, one)));
+  const written = await insist([
+    ...reports,
+    ...statementsOf(claim, delivery, settled, now),
+    usesOf(delivery.spool),
+  ]);
+  const stood = (written?.at(-2)?.length ?? 0) > 0;
+  if (!stood) for (const one of staged) await one.dropped();
+  if (written === null) return { ...rest, nextAt: null };
+  if (!stood && !(await wasWritten(claim, parts))) {
+    const { mail, id } = delivery;
+    parts.log.write({ event: 'queue.claim-lost', level: 'warn', mail, delivery: id });
+    return { ...rest, nextAt: null };
   }
-  if (settled.nextAt === null) await spool.remove(id);
+  if (written.at(-1)?.length === 0) await spool.remove(delivery.spool);
   tell(delivery, settled, parts.log);
-  for (const one of staged) one.committed();
+  for (const one of staged) if (stood || (await isThere(one, parts))) one.committed();
+  return { ...rest, nextAt: settled.nextAt };
 }
+
+async function isThere({ deliveries: [first = ''] }: Staged, { store }: AttemptParts): Promise<boolean> {
+  return (await readDelivery(store, first)) !== null;
+}
+
+/** A transaction of which nobody heard the end may have been written: the next one finds the claim ended, and by nobody else. */
+async function wasWritten({ id, fence }: Claim, { store }: AttemptParts): Promise<boolean> {
+  const now = await readDelivery(store, id);
+  return now === null || (now.fence === fence && now.lease === null);
+}
+
+type Outcomes = { octets: Buffer | null; outcomes: readonly DeliveryOutcome[]; away?: string | null };
 
 async function outcomesOf(
   delivery: Delivery,
   { spool, courier }: AttemptParts,
-): Promise<{ octets: Buffer | null; outcomes: readonly DeliveryOutcome[] }> {
+  because: string | null,
+): Promise<Outcomes> {
   const { mail, purpose, way, reversePath, mailParameters, requireTls } = delivery;
   const recipients = delivery.recipients.map(({ recipient }) => recipient);
   const everybody = (kind: 'later' | 'failed', because: string) =>
     recipients.map((recipient): DeliveryOutcome => ({ recipient, kind, reply: null, because }));
+  if (because !== null) return { octets: null, outcomes: everybody('later', because) };
   const taker = courier(way);
   if (taker === null) {
     return {
@@ -86,17 +130,18 @@ async function outcomesOf(
     };
   }
   const away = taker.away?.(way) ?? null;
-  if (away !== null) return { octets: null, outcomes: everybody('later', away) };
+  if (away !== null) return { octets: null, outcomes: everybody('later', away), away };
   let octets: Buffer;
   try {
-    octets = await spool.read(delivery.id, mail);
+    octets = await spool.read(delivery.spool, mail);
   } catch (error) {
     if (!(error instanceof SealgateError)) throw error;
     const kind = error.duration === 'permanent' ? 'failed' : 'later';
     return { octets: null, outcomes: everybody(kind, error.publicText) };
   }
   const envelope = { reversePath, mailParameters, recipients };
-  return { octets, outcomes: await taker.deliver({ id: mail, purpose, way, envelope, requireTls, octets }) };
+  const outcomes = await taker.deliver({ id: mail, purpose, way, envelope, requireTls, octets });
+  return { octets, outcomes, ...(taker.away === undefined ? {} : { away: taker.away(way) }) };
 }
 
 async function stageReports(
@@ -128,28 +173,29 @@ async function stageReports(
 }
 
 /** null: not now, or not any more; the report goes without it. */
-async function readable(spool: SealedSpool, { id, mail }: Delivery): Promise<Buffer | null> {
+async function readable(spool: SealedSpool, { spool: name, mail }: Delivery): Promise<Buffer | null> {
   try {
-    return await spool.read(id, mail);
+    return await spool.read(name, mail);
   } catch (error) {
     if (!(error instanceof SealgateError)) throw error;
     return null;
   }
 }
 
-function crossedOut({ id }: Delivery, { delivered }: Settled): Statement[] {
-  return delivered.map(({ waiting }) => settleRecipient(id, waiting.position));
+function crossedOut(claim: Claim, { delivered }: Settled): Statement[] {
+  return delivered.map(({ waiting }) => settleRecipient(claim, waiting.position));
 }
 
-function statementsOf(delivery: Delivery, settled: Settled, at: Date): Statement[] {
+/** The last one gives a row where the claim stood, and ends it. */
+function statementsOf(claim: Claim, delivery: Delivery, settled: Settled, at: Date): Statement[] {
   const { nextAt, later, delivered, failed, delayTold } = settled;
-  if (nextAt === null) return [deleteDelivery(delivery.id)];
+  if (nextAt === null) return [deleteClaimed(claim)];
   return [
-    noteAttempt(delivery.id, { at, nextAt, delayTold }),
-    ...[...delivered, ...failed].map(({ waiting }) => settleRecipient(delivery.id, waiting.position)),
+    ...[...delivered, ...failed].map(({ waiting }) => settleRecipient(claim, waiting.position)),
     ...later.map(({ waiting, outcome }) =>
-      noteRecipient(delivery.id, waiting.position, { because: becauseOf(outcome), reply: outcome.reply }),
+      noteRecipient(claim, waiting.position, { because: becauseOf(outcome), reply: outcome.reply }),
     ),
+    noteAttempt(claim, { at, nextAt, delayTold, overdueAt: overdueAt({ ...delivery, delayTold }) }),
   ];
 }
 

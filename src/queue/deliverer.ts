@@ -1,146 +1,229 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SealgateError } from '../errors.ts';
-import type { Statement } from '../store/sql-store.ts';
-import { type AttemptParts, attempt } from './attempt.ts';
-import { dueDeliveries, fromTheFuture, nextDue, putOff } from './delivery-rows.ts';
-import type { DeliveryId, Way } from './ports.ts';
+import type { Row, Statement } from '../store/sql-store.ts';
+import { type Attempted, type AttemptParts, attempt } from './attempt.ts';
+import { flushedSince } from './by-hand.ts';
+import { fromTheFuture, putOff } from './delivery-rows.ts';
+import { type Claim, claimDue, destinationsOf, nextDue, RENEW_MS, releaseClaims, renew } from './leases.ts';
+import { type PauseChange, Places, type Turn } from './places.ts';
+import type { DeliveryId, Due, DueWork, Place, Way } from './ports.ts';
 
 export type DelivererParts = Omit<AttemptParts, 'insist'> & {
-  /** Deliveries that may be under way at once, of each way. */
-  atOnce: Readonly<Record<Way['kind'], number>>;
+  work: DueWork;
+  /** Deliveries that may be under way at once, for one destination. */
+  atOnce(place: Place): number;
+  /** And in all. */
+  most: number;
+  /** Nobody else delivers what these rows say: claims that are there are those of a process that has ended. */
+  alone: boolean;
 };
 
-/** Commands beside the gateway write to the queue without telling it. */
-const LOOK_AGAIN_MS = 10_000;
 /** How long after the first failure of the database it is tried again, and how long at most. */
 const INSIST_MS = { first: 200, most: 30_000 };
 /** So long a mail waits on which the gateway itself failed: it must not keep the others from their turn. */
 const PUT_OFF_MS = 3_600_000;
 /** Clocks are corrected by seconds all the time. */
 const SET_BACK_MS = 60_000;
+/** Timers take no more; the work itself says more often that something may be due. */
+const LOOK_AGAIN_MS = 60_000;
+
+const KINDS: readonly Way['kind'][] = ['smtp', 'append'];
 
 /**
  * Delivers what is in the queue when its time comes, until it is stopped.
  *
- * Holds: one delivery is under way once at a time. What ends badly in a way that nobody foresaw is tried again, and said.
+ * Holds: one delivery is under way once at a time, whoever else delivers from the same rows. What ends badly in a way that nobody foresaw is
+ * tried again, and said.
  */
 export class Deliverer {
   readonly #parts: DelivererParts;
-  readonly #busy = new Map<DeliveryId, Promise<void>>();
-  readonly #lanes: readonly Lane[];
+  /** Of this run of the process, in the rows. */
+  readonly holder: string = randomUUID();
+  readonly #places: Places;
+  readonly #busy = new Map<DeliveryId, { claim: Claim; ended: Promise<void> }>();
   readonly #stopping = new AbortController();
+  #looking: Promise<void> | null = null;
+  #lookAgain = false;
+  /** All places are to be looked for. */
+  #everywhere = false;
+  #started = false;
+  #timer: NodeJS.Timeout | null = null;
+  #renewing: NodeJS.Timeout | null = null;
+  /** The last that was heard of wishes for destinations to be called; null: not looked at yet. */
+  #flushedAt: Date | null = null;
   /** The latest that the clock said; null: not asked yet. */
   #latest: Date | null = null;
 
   constructor(parts: DelivererParts) {
     this.#parts = parts;
-    this.#lanes = (Object.keys(parts.atOnce) as Way['kind'][]).map((kind) => ({
-      ...{ kind, atOnce: parts.atOnce[kind], busy: new Set(), looking: null, lookAgain: false, timer: null },
-    }));
+    this.#places = new Places(parts.atOnce);
   }
 
-  /** Something may be due. Before the first call nothing is delivered. */
-  wake(): void {
-    for (const lane of this.#lanes) this.#look(lane);
+  /** Before this nothing is delivered. */
+  start(): void {
+    this.#started = true;
+    this.#renewing = setInterval(() => void this.#renew(), RENEW_MS);
+    this.#parts.work.watch((due) => this.#told(due));
   }
 
   /** Begins nothing more, and waits for what is under way. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    for (const { timer } of this.#lanes) if (timer !== null) clearTimeout(timer);
-    await Promise.all(this.#lanes.map(({ looking }) => looking));
-    await Promise.all(this.#busy.values());
+    await this.#parts.work.stop();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#looking;
+    await Promise.all([...this.#busy.values()].map(({ ended }) => ended));
+    if (this.#renewing !== null) clearInterval(this.#renewing);
   }
 
   get #stopped(): boolean {
     return this.#stopping.signal.aborted;
   }
 
-  #look(lane: Lane): void {
-    if (this.#stopped) return;
-    lane.lookAgain = true;
-    lane.looking ??= this.#lookThrough(lane);
+  #told(due: readonly Due[] | null): void {
+    if (due === null) this.#everywhere = true;
+    else for (const one of due) this.#places.expect(one);
+    this.#look();
   }
 
-  async #lookThrough(lane: Lane): Promise<void> {
+  #look(): void {
+    if (this.#stopped || !this.#started) return;
+    this.#lookAgain = true;
+    this.#looking ??= this.#lookThrough();
+  }
+
+  async #lookThrough(): Promise<void> {
     let wait = LOOK_AGAIN_MS;
     try {
-      while (lane.lookAgain && !this.#stopped) {
-        lane.lookAgain = false;
-        wait = await this.#begin(lane);
+      while (this.#lookAgain && !this.#stopped) {
+        this.#lookAgain = false;
+        await this.#begin();
       }
+      const now = this.#parts.clock();
+      const next = this.#busy.size < this.#parts.most ? this.#places.nextAt(now) : null;
+      if (next !== null) wait = Math.min(wait, Math.max(10, next.getTime() - now.getTime()));
     } catch (error) {
+      this.#everywhere = true;
+      wait = INSIST_MS.most;
       this.#tell(error);
     }
-    lane.looking = null;
-    if (lane.timer !== null) clearTimeout(lane.timer);
-    lane.timer = this.#stopped ? null : setTimeout(() => this.#look(lane), wait);
+    this.#looking = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = this.#stopped ? null : setTimeout(() => this.#look(), wait);
   }
 
-  /** @returns how long nothing has to be looked for, unless something is put in or ends */
-  async #begin(lane: Lane): Promise<number> {
-    const { store, clock } = this.#parts;
-    const { kind, busy, atOnce } = lane;
-    if (busy.size >= atOnce) return LOOK_AGAIN_MS;
-    const now = clock();
-    await this.#heedClock(now);
-    const due = await dueDeliveries(store, kind, now, atOnce + busy.size);
-    for (const id of due) {
-      if (busy.size >= atOnce) return LOOK_AGAIN_MS;
-      if (!busy.has(id) && !this.#stopped) this.#start(lane, id);
+  async #begin(): Promise<void> {
+    const { clock, most } = this.#parts;
+    await this.#heedClock(clock());
+    if (this.#everywhere) await this.#everyPlace();
+    while (!this.#stopped && this.#busy.size < most) {
+      const turn = this.#places.next(clock());
+      if (turn === null) return;
+      await this.#claim(turn, Math.min(turn.room, most - this.#busy.size));
     }
-    const next = await nextDue(store, kind, now);
-    return next === null
-      ? LOOK_AGAIN_MS
-      : Math.min(LOOK_AGAIN_MS, Math.max(10, next.getTime() - now.getTime()));
   }
 
-  #start(lane: Lane, id: DeliveryId): void {
-    lane.busy.add(id);
+  async #everyPlace(): Promise<void> {
+    const { store, clock } = this.#parts;
+    this.#everywhere = false;
+    const at = clock();
+    this.#places.forgetIdle(at);
+    const since = this.#flushedAt ?? at;
+    this.#flushedAt = since;
+    for (const flushed of await flushedSince(store, since)) {
+      this.#places.resume(flushed.destination);
+      if (flushed.at > this.#flushedAt) this.#flushedAt = flushed.at;
+    }
+    for (const kind of KINDS) {
+      for (const destination of await destinationsOf(store, kind)) {
+        this.#places.expect({ place: { kind, destination }, at });
+      }
+    }
+  }
+
+  async #claim(turn: Turn, room: number): Promise<void> {
+    const { store, clock } = this.#parts;
+    const { place, which } = turn;
+    const now = clock();
+    const claims = await claimDue(store, place, { which, holder: this.holder, room, now });
+    // Where as many were claimed as might be, more may be there.
+    const next = claims.length === room ? now : await nextDue(store, place, now);
+    this.#places.claimed(turn, claims.length, next, now);
+    for (const claim of claims) this.#start(claim, turn);
+  }
+
+  #start(claim: Claim, { place, because }: Turn): void {
+    const { id } = claim;
     const parts = { ...this.#parts, insist: (statements: readonly Statement[]) => this.#insist(statements) };
-    const ended = attempt(id, parts)
-      .catch((error: unknown) => this.#failed(id, error))
-      .then(() => {
-        lane.busy.delete(id);
+    const ended = attempt(claim, parts, because)
+      .catch((error: unknown) => this.#failed(claim, error))
+      .then((attempted) => {
         this.#busy.delete(id);
-        this.#look(lane);
+        const { away, nextAt } = attempted;
+        const at = { ...(away === undefined ? {} : { away }), now: this.#parts.clock() };
+        this.#tellPause(place, this.#places.ended(place, at));
+        if (nextAt !== null) this.#parts.work.written([{ place, at: nextAt }]);
+        this.#look();
       });
-    this.#busy.set(id, ended);
+    this.#busy.set(id, { claim, ended });
   }
 
-  async #failed(id: DeliveryId, error: unknown): Promise<void> {
+  async #failed(claim: Claim, error: unknown): Promise<Attempted> {
     this.#tell(error);
     if (!(error instanceof SealgateError)) {
       const now = this.#parts.clock();
-      await this.#insist([putOff(id, now, new Date(now.getTime() + PUT_OFF_MS))]);
-      return;
+      const nextAt = new Date(now.getTime() + PUT_OFF_MS);
+      await this.#insist([putOff(claim, now, nextAt)]);
+      return { nextAt };
     }
     // It is the database, and nothing can be written down: not repeated without a pause.
     await sleep(INSIST_MS.most, null, { signal: this.#stopping.signal }).catch(() => null);
+    return { nextAt: this.#parts.clock() };
   }
 
   /** At the start, and whenever the clock was set back. */
   async #heedClock(now: Date): Promise<void> {
     const latest = this.#latest;
     if (latest === null || now.getTime() < latest.getTime() - SET_BACK_MS) {
-      await this.#parts.store.query(fromTheFuture(now));
+      const { store, alone } = this.#parts;
+      const isStart = latest === null && alone;
+      await store.transaction([...(isStart ? [releaseClaims(null)] : []), fromTheFuture(now)]);
       this.#latest = now;
     } else if (now > latest) this.#latest = now;
   }
 
+  /** One that could not be renewed runs out, and somebody else may make the delivery its own. */
+  async #renew(): Promise<void> {
+    const claims = [...this.#busy.values()].map(({ claim }) => claim);
+    if (claims.length === 0) return;
+    try {
+      await this.#parts.store.transaction(renew(claims, this.#parts.clock()));
+    } catch (error) {
+      this.#tell(error);
+    }
+  }
+
   /** What was delivered has to be written down: a second try would bring a second copy. */
-  async #insist(statements: readonly Statement[]): Promise<boolean> {
+  async #insist(statements: readonly Statement[]): Promise<readonly (readonly Row[])[] | null> {
     for (let wait = INSIST_MS.first; ; wait = Math.min(INSIST_MS.most, wait * 2)) {
       try {
-        await this.#parts.store.transaction(statements);
-        return true;
+        return await this.#parts.store.transaction(statements);
       } catch (error) {
         if (!(error instanceof SealgateError)) throw error;
         this.#tell(error);
-        if (this.#stopped) return false;
+        if (this.#stopped) return null;
       }
       await sleep(wait, null, { signal: this.#stopping.signal }).catch(() => null);
     }
+  }
+
+  #tellPause({ destination }: Place, change: PauseChange | null): void {
+    const { log } = this.#parts;
+    if (change?.kind === 'resumed') log.write({ event: 'queue.resumed', level: 'info', destination });
+    if (change?.kind !== 'paused') return;
+    const again = change.until.toISOString();
+    log.write({ event: 'queue.paused', level: 'warn', destination, reason: change.because, again });
   }
 
   #tell(error: unknown): void {
@@ -152,13 +235,3 @@ export class Deliverer {
     }
   }
 }
-
-/** Deliveries of one way: those of another do not wait for them. */
-type Lane = {
-  kind: Way['kind'];
-  atOnce: number;
-  busy: Set<DeliveryId>;
-  looking: Promise<void> | null;
-  lookAgain: boolean;
-  timer: NodeJS.Timeout | null;
-};

@@ -125,7 +125,12 @@ export function noteRecipient(
 /** The attempt has ended, and the claim with it. One row: it stood. */
 export function noteAttempt(
   { id, holder, fence }: Claim,
-  { at, nextAt, overdueAt: overdue, delayTold }: { at: Date; nextAt: Date; overdueAt: Date; delayTold: boolean },
+  {
+    at,
+    nextAt,
+    overdueAt: overdue,
+    delayTold,
+  }: { at: Date; nextAt: Date; overdueAt: Date; delayTold: boolean },
 ): Statement {
   return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()},
       overdue_at = ${overdue.getTime()}, delay_told = ${delayTold ? 1 : 0}, lease_holder = NULL, lease_until = 0

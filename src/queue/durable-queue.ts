@@ -1,24 +1,38 @@
+import { randomBytes } from 'node:crypto';
 import { SealgateError } from '../errors.ts';
-import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { type SqlStore, sql } from '../store/sql-store.ts';
-import { insertDelivery } from './delivery-rows.ts';
-import type { DeliveryId, MailToDeliver, Queue, SealedSpool, Staged } from './ports.ts';
+import { insertDelivery, placeOf } from './delivery-rows.ts';
+import type {
+  DeliveryId,
+  Due,
+  DueWork,
+  MailToDeliver,
+  Queue,
+  Router,
+  SealedSpool,
+  Staged,
+  Way,
+} from './ports.ts';
+import { removeUnused } from './unused-files.ts';
 
 export type DurableQueueParts = {
   store: SqlStore;
   spool: SealedSpool;
+  /** null: everything goes to the one server. */
+  router: Router | null;
+  /** Told when something may leave. */
+  work: Pick<DueWork, 'written'>;
   clock: Clock;
   log: Log;
-  /** Told when something may leave now. */
-  wake(): void;
 };
 
 /**
  * What is put into the queue, by the gateway or by a command beside it: a sealed file first, then its rows.
  *
- * Holds: a row is never there without its file. A file without a row is swept.
+ * Holds: a row is never there without its file. A file without a row is swept. One delivery has the recipients of one destination, so that
+ * nobody waits for a destination that is not her own.
  */
 export class DurableQueue implements Queue {
   readonly #parts: DurableQueueParts;
@@ -37,48 +51,61 @@ export class DurableQueue implements Queue {
       throw error;
     }
     for (const one of staged) one.committed();
-    return staged.map(({ delivery }) => delivery);
+    return staged.flatMap(({ deliveries }) => deliveries);
   }
 
   async stage(mail: MailToDeliver): Promise<Staged> {
-    const { store, spool, clock, log, wake } = this.#parts;
+    const { store, spool, router, work, clock, log } = this.#parts;
     if (mail.envelope.recipients.length === 0) throw new Error('a mail for nobody');
-    // A report takes the place of what has failed: without it, that could never go.
-    if (mail.purpose !== 'report') await this.#room();
-    const delivery = await spool.write(mail.octets);
+    const { octets, ...rest } = mail;
+    const name = await spool.write(octets);
+    const now = clock();
+    const parts = byDestination(rest, router).map((part, i) => ({
+      ...part,
+      delivery: i === 0 ? name : newId(),
+    }));
     return {
-      delivery,
-      statements: insertDelivery(delivery, mail, clock()),
+      deliveries: parts.map(({ delivery }) => delivery),
+      statements: parts.flatMap(({ delivery: id, ...part }) =>
+        insertDelivery({ id, spool: name, mail: part, octets: octets.length, now }),
+      ),
       committed() {
-        const { id, purpose, envelope, octets } = mail;
-        log.write({
-          ...{ event: 'queue.enqueued', level: 'info', mail: id, delivery, purpose },
-          recipients: envelope.recipients.length,
-          octets: octets.length,
-        });
-        wake();
+        const { id, purpose } = mail;
+        for (const { delivery, envelope } of parts) {
+          log.write({
+            ...{ event: 'queue.enqueued', level: 'info', mail: id, delivery, purpose },
+            recipients: envelope.recipients.length,
+            octets: octets.length,
+          });
+        }
+        work.written(parts.map(({ way, notBefore }) => ({ place: placeOf(way), at: notBefore ?? now })));
       },
       async dropped() {
         // Nobody knows whether a transaction that failed was written after all: where its row is there, so is its file.
         const written = await store
-          .query(sql`SELECT 1 FROM delivery WHERE spool = ${delivery}`)
+          .query(sql`SELECT 1 FROM delivery WHERE spool = ${name}`)
           .catch(() => null);
-        if (written?.length === 0) await spool.remove(delivery);
+        if (written?.length === 0) await spool.remove(name);
       },
     };
   }
 
   async begin(deliveries: readonly DeliveryId[]): Promise<void> {
-    const { store, clock, log, wake } = this.#parts;
-    const now = clock().getTime();
+    const { store, clock, log, work } = this.#parts;
+    const now = clock();
+    const at = now.getTime();
     try {
-      await store.transaction(
+      const rows = await store.transaction(
         deliveries.map(
           (id) =>
-            sql`UPDATE delivery SET next_at = ${now} WHERE spool = ${id} AND attempts = 0 AND next_at > ${now}`,
+            sql`UPDATE delivery SET next_at = ${at} WHERE id = ${id} AND attempts = 0 AND next_at > ${at} RETURNING kind, destination`,
         ),
       );
-      wake();
+      work.written(
+        rows.flat().map(({ kind, destination }): Due => {
+          return { place: { kind: kind as Way['kind'], destination: String(destination) }, at: now };
+        }),
+      );
     } catch (error) {
       if (!(error instanceof SealgateError)) throw error;
       log.write({ event: 'queue.unavailable', level: 'error', reason: error.message });
@@ -87,18 +114,33 @@ export class DurableQueue implements Queue {
 
   async withdraw(deliveries: readonly DeliveryId[]): Promise<void> {
     const { store, spool } = this.#parts;
-    await store.transaction(deliveries.map((id) => sql`DELETE FROM delivery WHERE spool = ${id}`));
-    for (const id of deliveries) await spool.remove(id);
-  }
-
-  /** @throws SealgateError `queue.full` */
-  async #room(): Promise<void> {
-    const [row] = await this.#parts.store.query(sql`SELECT count(*) AS mails FROM delivery`);
-    if (Number(row?.mails) < limits.queue.deliveries) return;
-    throw new SealgateError({
-      code: 'queue.full',
-      duration: 'temporary',
-      publicText: 'The gateway has too much mail waiting to be delivered; try again later.',
-    });
+    const rows = await store.transaction(
+      deliveries.map((id) => sql`DELETE FROM delivery WHERE id = ${id} RETURNING spool`),
+    );
+    const names = rows.flat().map(({ spool: name }) => String(name));
+    await removeUnused(store, names, (name) => spool.remove(name));
   }
 }
+
+type Part = Omit<MailToDeliver, 'octets'>;
+
+/** The same mail once for each place that its recipients are at. */
+function byDestination(mail: Part, router: Router | null): readonly Part[] {
+  const { way, envelope } = mail;
+  if (router === null || way.kind !== 'smtp' || way.destination !== undefined) return [mail];
+  const groups = Map.groupBy(envelope.recipients, (recipient) => router.destinationOf(recipient));
+  return [...groups].map(
+    ([destination, recipients]): Part => ({
+      ...mail,
+      way: { kind: 'smtp', destination },
+      envelope: { ...envelope, recipients },
+    }),
+  );
+}
+
+/** In the form of a file's name: whoever reads a log need not tell them apart. 100 bits of chance. */
+function newId(): DeliveryId {
+  return Array.from(randomBytes(20), (octet) => ALPHABET[octet & 31]).join('');
+}
+
+const ALPHABET = '0123456789abcdefghijklmnopqrstuv';

@@ -8,7 +8,9 @@ import type { Statement } from '../store/sql-store.ts';
 
 /** Why the gateway delivers it. */
 export type Purpose =
-  /** Mail of a person that waited; what fails is reported to her. */
+  /** Mail of a person that the gateway has answered for; what fails is reported to her. */
+  | 'submitted'
+  /** The same after it has waited for a certificate. */
   | 'released'
   /** A note of a person to somebody whose certificate is missing. */
   | 'introduction'
@@ -54,12 +56,32 @@ export type MailToDeliver = {
   octets: Buffer;
 };
 
-/** One entry of the queue. It is also the name of its file in the spool. */
+/** One entry of the queue: a mail for its recipients at one destination. */
 export type DeliveryId = string;
+
+/** Where deliveries wait together: those of another place do not wait for them. */
+export type Place = { kind: Way['kind']; destination: Destination };
+
+/** Deliveries of a place that are due from then on. */
+export type Due = { place: Place; at: Date };
+
+/**
+ * Says where something may be due. What that is, the rows say: whoever is told claims it there, so that it does no harm to be told twice, or
+ * for nothing. On one node it is the node itself; several tell each other.
+ */
+export interface DueWork {
+  /** `told` is called with places where something may be due at that time, or with null: anywhere. */
+  watch(told: (due: readonly Due[] | null) => void): void;
+  /** Rows were written that are due then. Never throws. */
+  written(due: readonly Due[]): void;
+  /** `told` is not called any more. */
+  stop(): Promise<void>;
+}
 
 /** A mail whose octets lie in the spool, and whose rows are still to be written. */
 export type Staged = {
-  delivery: DeliveryId;
+  /** One for each destination. */
+  deliveries: readonly DeliveryId[];
   /** For a transaction with others of the same database. */
   statements: readonly Statement[];
   /** To be called once they are written: the delivery begins. */
@@ -102,5 +124,8 @@ export interface Courier {
 export type DeliveryOutcome =
   /** `unconfirmed`: whoever took it will not tell its sender where she asked for that (RFC 3461 §5.2.3). */
   | { recipient: Recipient; kind: 'delivered'; reply: Reply | null; unconfirmed?: true }
-  | { recipient: Recipient; kind: 'later'; reply: Reply | null; because: string }
-  | { recipient: Recipient; kind: 'failed'; reply: Reply | null; because: string };
+  | ({ recipient: Recipient; kind: 'later' } & Undelivered)
+  | ({ recipient: Recipient; kind: 'failed' } & Undelivered);
+
+/** `status`: RFC 3463, where there is no reply that has one. `server`: who said the reply; absent: the mail server of the section `queue`. */
+export type Undelivered = { reply: Reply | null; because: string; status?: string; server?: string };

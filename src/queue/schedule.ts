@@ -26,3 +26,31 @@ export function nextAttempt(attempts: number, now: Date, expiresAt: Date): Date 
   if (now >= expiresAt) return null;
   return new Date(Math.min(now.getTime() + waitAfter(attempts), expiresAt.getTime()));
 }
+
+/**
+ * When a delivery may not wait any longer with others of its destination, whatever that says: its sender is to hear of it then.
+ */
+export function overdueAt({
+  enqueuedAt,
+  expiresAt,
+  delayTold,
+}: {
+  enqueuedAt: Date;
+  expiresAt: Date;
+  delayTold: boolean;
+}): Date {
+  if (delayTold) return expiresAt;
+  return new Date(Math.min(expiresAt.getTime(), enqueuedAt.getTime() + DELAY_TOLD_AFTER_MS));
+}
+
+const PAUSE_FIRST_MS = 10_000;
+const PAUSE_LONGEST_MS = 15 * MINUTE_MS;
+
+/**
+ * How long nothing is sent to a destination that is away.
+ *
+ * @param times that it was found away, one after another, at least one
+ */
+export function pauseAfter(times: number): number {
+  return Math.min(PAUSE_LONGEST_MS, PAUSE_FIRST_MS * 2 ** Math.min(times - 1, 16));
+}

@@ -82,7 +82,9 @@ export function withoutReports(
 
 /** What the gateway writes itself, and copies for archives, have no sender who waits for news. */
 function isReported({ purpose, reversePath }: Delivery): boolean {
-  return reversePath !== null && (purpose === 'released' || purpose === 'introduction');
+  return (
+    reversePath !== null && (purpose === 'submitted' || purpose === 'released' || purpose === 'introduction')
+  );
 }
 
 function isLong({ enqueuedAt, delayTold }: Delivery, now: Date): boolean {

@@ -103,6 +103,64 @@ export const queueMigrations: readonly Migration[] = [
        ) STRICT, WITHOUT ROWID`,
     ],
   },
+  {
+    // One delivery for each destination of a mail, of which several may have one file; who is at work on it; what an administrator holds.
+    version: 3,
+    statements: [
+      `CREATE TABLE delivery_3 (
+         id TEXT PRIMARY KEY,
+         spool TEXT NOT NULL,
+         mail TEXT NOT NULL,
+         purpose TEXT NOT NULL,
+         kind TEXT NOT NULL,
+         destination TEXT NOT NULL,
+         way TEXT NOT NULL,
+         reverse_path TEXT,
+         parameters TEXT NOT NULL,
+         require_tls TEXT NOT NULL CHECK (require_tls IN ('no', 'upstream', 'onward')),
+         octets INTEGER NOT NULL,
+         enqueued_at INTEGER NOT NULL,
+         expires_at INTEGER NOT NULL,
+         next_at INTEGER NOT NULL,
+         overdue_at INTEGER NOT NULL,
+         attempts INTEGER NOT NULL,
+         last_at INTEGER,
+         delay_told INTEGER NOT NULL,
+         state TEXT NOT NULL CHECK (state IN ('waiting', 'held')),
+         held_at INTEGER,
+         lease_holder TEXT,
+         lease_until INTEGER NOT NULL,
+         fence INTEGER NOT NULL
+       ) STRICT, WITHOUT ROWID`,
+      `INSERT INTO delivery_3 SELECT spool, spool, mail, purpose, kind,
+         CASE kind WHEN 'append' THEN way ->> '$.archive' ELSE 'server' END,
+         way, reverse_path, parameters, require_tls, octets, enqueued_at, expires_at, next_at,
+         CASE WHEN delay_told = 1 OR expires_at < enqueued_at + 14400000 THEN expires_at ELSE enqueued_at + 14400000 END,
+         attempts, last_at, delay_told, 'waiting', NULL, NULL, 0, 0 FROM delivery`,
+      `CREATE TABLE delivery_recipient_3 (
+         delivery TEXT NOT NULL REFERENCES delivery_3 (id) ON DELETE CASCADE,
+         position INTEGER NOT NULL,
+         recipient TEXT NOT NULL,
+         because TEXT,
+         reply TEXT,
+         PRIMARY KEY (delivery, position)
+       ) STRICT, WITHOUT ROWID`,
+      `INSERT INTO delivery_recipient_3 SELECT * FROM delivery_recipient`,
+      // The recipients first: those of a delivery go with it.
+      'DROP TABLE delivery_recipient',
+      'DROP TABLE delivery',
+      'ALTER TABLE delivery_3 RENAME TO delivery',
+      'ALTER TABLE delivery_recipient_3 RENAME TO delivery_recipient',
+      'CREATE INDEX delivery_by_time ON delivery (kind, state, destination, next_at)',
+      'CREATE INDEX delivery_by_overdue ON delivery (kind, state, destination, overdue_at)',
+      'CREATE INDEX delivery_by_mail ON delivery (mail)',
+      'CREATE INDEX delivery_by_spool ON delivery (spool)',
+      'CREATE INDEX delivery_by_age ON delivery (enqueued_at, id)',
+      'CREATE INDEX delivery_by_holder ON delivery (lease_holder) WHERE lease_holder IS NOT NULL',
+      // Destinations that an administrator wants called, though they were found away.
+      'CREATE TABLE delivery_flush (destination TEXT PRIMARY KEY, flushed_at INTEGER NOT NULL) STRICT, WITHOUT ROWID',
+    ],
+  },
 ];
 
 /** @throws SealgateError `store.unusable` */

@@ -112,7 +112,7 @@ test('a mail that is refused leaves no copy, and who is to know is told', async 
 async function waiting(): Promise<readonly string[]> {
   const store = await openQueueStore(join(system.folder, 'state'));
   try {
-    return (await listQueue(store, null, 100)).map(({ purpose }) => purpose);
+    return (await listQueue(store, {}, 100)).map(({ purpose }) => purpose);
   } finally {
     await store.close();
   }
@@ -129,7 +129,7 @@ test('mail leaves while the archive is away; its copy waits, over a restart of t
   dovecot = await startArchive();
   gate.leadTo(dovecot.imapPort);
   const store = await openQueueStore(join(system.folder, 'state'));
-  await retryNow(store, null, new Date());
+  await retryNow(store, {}, new Date());
   await store.close();
   const loaded = await loadConfig(system.configFile);
   if (loaded.kind === 'invalid') throw new Error('invalid');

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { newMailId } from '../../src/ids.ts';
 import { QueuedCopies } from '../../src/imap-out/queued-copies.ts';
-import { dueDeliveries } from '../../src/queue/delivery-rows.ts';
 import type { MailToDeliver } from '../../src/queue/ports.ts';
+import { type SqlStore, sql } from '../../src/store/sql-store.ts';
 import { away, FakeLog } from '../pipeline/support/ports.ts';
 import { startTestQueue } from '../queue/support/queue.ts';
 
@@ -21,6 +21,11 @@ beforeEach(() => {
   story = [];
   withdrawTrouble = null;
 });
+
+async function dueOf(store: SqlStore, at: Date) {
+  const rows = await store.query(sql`SELECT id FROM delivery WHERE next_at <= ${at.getTime()}`);
+  return rows.map(({ id }) => id);
+}
 
 function copies(): QueuedCopies {
   return new QueuedCopies({
@@ -98,7 +103,7 @@ describe('copies on the disk', () => {
       await new QueuedCopies(parts).keep(copy(['sent'])),
       await new QueuedCopies(parts).keep(copy(['sent'])),
     ];
-    const due = () => dueDeliveries(store, 'append', time.now, 10);
+    const due = () => dueOf(store, time.now);
     expect(await due()).toEqual([]);
     await refused.takenBack();
     await left.left();

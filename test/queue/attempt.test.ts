@@ -3,15 +3,13 @@ import { join } from 'node:path';
 import { simpleParser } from 'mailparser';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
-import { limits } from '../../src/limits.ts';
 import { type AttemptParts, attempt } from '../../src/queue/attempt.ts';
 import { removeDeliveries } from '../../src/queue/by-hand.ts';
 import { type Delivery, readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
-import { DurableQueue } from '../../src/queue/durable-queue.ts';
+import { claimOne, LEASE_MS } from '../../src/queue/leases.ts';
 import { OwnMails } from '../../src/queue/own-mail.ts';
 import type { MailToDeliver } from '../../src/queue/ports.ts';
 import type { Parameter } from '../../src/smtp/envelope.ts';
-import type { SqlStore } from '../../src/store/sql-store.ts';
 import { newOwnKey, ownIdentity } from './support/own-identity.ts';
 import { DAY_MS, mailbox, mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
 import { ScriptedCourier } from './support/scripted-courier.ts';
@@ -32,13 +30,17 @@ beforeEach(async () => {
     ...{ hostname: 'gateway.example.org', server: 'mail.example.org', courier: () => courier },
     ownMails: new OwnMails({ identity, hostname: 'gateway.example.org', days: 5, clock, log }),
     async insist(statements) {
-      await q.store.transaction(statements);
-      return true;
+      return q.store.transaction(statements);
     },
   };
 });
 afterEach(() => q.stop());
 
+/** One attempt, if its time has come. */
+async function tried(id: string, having: AttemptParts = parts): Promise<void> {
+  const claim = await claimOne(q.store, id, { holder: 'here', now: q.time.now });
+  if (claim !== null) await attempt(claim, having);
+}
 const files = () => readdir(join(q.state, 'queue'));
 const all = () => readDeliveries(q.store, [], 100);
 const events = () => q.events.map(({ event }) => event).filter((event) => event !== 'queue.enqueued');
@@ -70,7 +72,7 @@ async function report() {
 
 test('what was delivered is gone, rows and file', async () => {
   const id = await put({ to: ['bob@partner.example', 'carol@partner.example'] });
-  await attempt(id, parts);
+  await tried(id, parts);
   expect(courier.mails.map(({ octets }) => octets.toString())).toEqual([
     expect.stringContaining('The text.'),
   ]);
@@ -86,14 +88,14 @@ test('what was delivered is gone, rows and file', async () => {
 test('who has it gets it no second time; who waits is tried again, later and later', async () => {
   const id = await put({ to: ['bob@partner.example', 'slow@partner.example'] });
   courier.script = (localPart) => (localPart === 'slow' ? 'later' : 'delivered');
-  await attempt(id, parts);
+  await tried(id, parts);
   const waits: number[] = [];
   for (let i = 0; i < 4; i++) {
     const { nextAt, recipients } = (await readDelivery(q.store, id)) as Delivery;
     expect(recipients.map(({ recipient }) => recipient.mailbox.localPart)).toEqual(['slow']);
     waits.push((nextAt.getTime() - q.time.now.getTime()) / MINUTE_MS);
     q.time.now = nextAt;
-    await attempt(id, parts);
+    await tried(id, parts);
   }
   expect(waits).toEqual([1, 2, 4, 8]);
   expect(courier.mails.map(({ envelope: { recipients } }) => recipients.length)).toEqual([2, 1, 1, 1, 1]);
@@ -101,15 +103,15 @@ test('who has it gets it no second time; who waits is tried again, later and lat
   expect(waiting?.because).toBe('the mail server said: 451 4.3.0 not now');
   courier.script = () => 'delivered';
   q.time.now = ((await readDelivery(q.store, id)) as Delivery).nextAt;
-  await attempt(id, parts);
+  await tried(id, parts);
   expect(await all()).toEqual([]);
   expect(await files()).toEqual([]);
 });
 
 test('a mail whose time has not come, or that is gone, is not tried', async () => {
   const id = await put({ notBefore: new Date(q.time.now.getTime() + 1) });
-  await attempt(id, parts);
-  await attempt('00000000000000000000', parts);
+  await tried(id, parts);
+  await tried('00000000000000000000', parts);
   expect(courier.mails).toEqual([]);
 });
 
@@ -124,7 +126,7 @@ test('a refusal for good is reported to the sender, in a report that programs ca
       [{ keyword: 'ENVID', value: 'QQ+2B1' }],
     ),
   });
-  await attempt(id, parts);
+  await tried(id, parts);
   const { delivery, text, parsed } = await report();
   expect(delivery).toMatchObject({ reversePath: null, requireTls: 'no' });
   expect(delivery.recipients.map(({ recipient }) => recipient.mailbox)).toEqual([
@@ -165,7 +167,7 @@ test.each([
   ['what must leave by TLS only never comes back whole', 'FULL', 'upstream', false],
 ] as const)('%s', async (_, ret, requireTls, whole) => {
   courier.script = () => 'failed';
-  await attempt(
+  await tried(
     await put({
       requireTls,
       envelope: envelope({ 'bob@partner.example': [] }, [{ keyword: 'RET', value: ret }]),
@@ -190,7 +192,7 @@ test.each([
   const id = await put({ envelope: envelope({ 'bob@partner.example': notify(value) }) });
   q.time.now = new Date(q.time.now.getTime() + 5 * 60 * MINUTE_MS);
   courier.script = () => kind;
-  await attempt(id, parts);
+  await tried(id, parts);
   const reports = (await all()).filter(({ purpose }) => purpose === 'report');
   const texts = await Promise.all(reports.map(async (one) => (await q.spool.read(one.id)).toString()));
   expect(texts.map((text) => /^Action: (\w+)\r$/m.exec(text)?.[1])).toEqual(actions);
@@ -200,7 +202,7 @@ test('that it takes long is said once', async () => {
   const id = await put({ envelope: envelope({ 'bob@partner.example': notify('DELAY') }) });
   courier.script = () => 'later';
   for (let i = 0; i < 12; i++) {
-    await attempt(id, parts);
+    await tried(id, parts);
     q.time.now = ((await readDelivery(q.store, id)) as Delivery).nextAt;
   }
   expect(q.time.now.getTime()).toBeGreaterThan(new Date('2026-03-01T20:00:00Z').getTime());
@@ -213,7 +215,7 @@ test('what has expired is tried a last time, and has failed then', async () => {
   const id = await put();
   courier.script = () => 'later';
   q.time.now = new Date(q.time.now.getTime() + 6 * DAY_MS);
-  await attempt(id, parts);
+  await tried(id, parts);
   expect(courier.mails.length).toBe(1);
   expect(await readDelivery(q.store, id)).toBeNull();
   const { text } = await report();
@@ -228,7 +230,7 @@ test.each(['question', 'notice', 'report', 'archive'] as const)(
   'of a %s that fails nobody is told but the log',
   async (purpose) => {
     courier.script = () => 'failed';
-    await attempt(await put({ purpose }), parts);
+    await tried(await put({ purpose }), parts);
     expect(await all()).toEqual([]);
     expect(q.events.at(-1)).toMatchObject({ event: 'queue.failed', purpose, reported: false });
   },
@@ -236,7 +238,7 @@ test.each(['question', 'notice', 'report', 'archive'] as const)(
 
 test('a mail without a reverse path is not reported', async () => {
   courier.script = () => 'failed';
-  await attempt(
+  await tried(
     await put({ envelope: { ...envelope({ 'bob@partner.example': [] }), reversePath: null } }),
     parts,
   );
@@ -255,7 +257,7 @@ test('success that nobody will confirm is told to those who asked for that', asy
     }),
   };
   const recipients = { 'bob@partner.example': notify('SUCCESS'), 'carol@partner.example': [] };
-  await attempt(await put({ envelope: envelope(recipients) }), parts);
+  await tried(await put({ envelope: envelope(recipients) }), parts);
   const { text } = await report();
   expect(text).toContain(
     'Final-Recipient: rfc822; bob@partner.example\r\nAction: relayed\r\nStatus: 2.0.0\r\n',
@@ -266,7 +268,7 @@ test('success that nobody will confirm is told to those who asked for that', asy
 test('to an address beyond ASCII goes a report for programs that know them', async () => {
   courier.script = () => 'failed';
   const to = envelope({ 'jürgen@partner.example': [] });
-  await attempt(await put({ envelope: { ...to, reversePath: mailbox('alicé@example.org') } }), parts);
+  await tried(await put({ envelope: { ...to, reversePath: mailbox('alicé@example.org') } }), parts);
   const { octets, delivery } = await report();
   expect(octets.toString()).toContain('Content-Type: message/global-delivery-status\r\n');
   expect(octets.toString()).toContain('Final-Recipient: utf-8; jürgen@partner.example\r\n');
@@ -294,7 +296,7 @@ test('to anybody else goes a report that every server takes, whatever was in the
     { keyword: 'RET', value: 'FULL' },
     { keyword: 'ENVID', value: 'a+0D+0AX-Forged:+20yes' },
   ];
-  await attempt(await put({ octets, envelope: envelope(recipients, mailParameters) }), parts);
+  await tried(await put({ octets, envelope: envelope(recipients, mailParameters) }), parts);
   const { text, parsed } = await report();
   expect(text).toMatch(/^[\x09\x0a\x0d\x20-\x7e]*$/);
   expect(text).not.toMatch(/^X-Forged/m);
@@ -313,19 +315,19 @@ test('nobody fails in silence: without room for the report everybody waits, and 
   const id = await put({ to: ['bob@partner.example', 'gone@partner.example'] });
   courier.script = (localPart) => (localPart === 'gone' ? 'failed' : 'delivered');
   const noRoom = new SealgateError({ code: 'queue.spool', publicText: 'Full.', duration: 'temporary' });
-  await attempt(id, { ...parts, queue: { stage: () => Promise.reject(noRoom) } });
+  await tried(id, { ...parts, queue: { stage: () => Promise.reject(noRoom) } });
   const waiting = (await readDelivery(q.store, id)) as Delivery;
   expect(waiting.recipients.map(({ recipient }) => recipient.mailbox.localPart)).toEqual(['gone']);
   expect(await q.spool.read(id)).toBeInstanceOf(Buffer);
   q.time.now = waiting.nextAt;
-  await attempt(id, parts);
+  await tried(id, parts);
   expect((await report()).text).toContain('Final-Recipient: rfc822; gone@partner.example');
 });
 
 test('a file that is gone or damaged has failed, and is reported without the mail', async () => {
   const id = await put();
   await rm(join(q.state, 'queue', id));
-  await attempt(id, parts);
+  await tried(id, parts);
   expect(courier.mails).toEqual([]);
   const { text } = await report();
   expect(text).toContain('Action: failed\r\nStatus: 5.0.0\r\n');
@@ -348,13 +350,13 @@ test('for a server that is away no key is used, until the sender has to hear of 
     away: () => 'it is away',
   };
   const dead: AttemptParts = { ...parts, spool, courier: () => away };
-  await attempt(id, dead);
+  await tried(id, dead);
   const waiting = (await readDelivery(q.store, id)) as Delivery;
   expect(waiting.recipients[0]?.because).toBe('it is away');
   expect(waiting.attempts).toBe(1);
   expect([readings, courier.mails.length]).toEqual([0, 0]);
   q.time.now = waiting.expiresAt;
-  await attempt(id, dead);
+  await tried(id, dead);
   expect(readings).toBe(1);
   expect((await report()).text).toContain('Subject: plans');
 });
@@ -364,32 +366,45 @@ test('what is taken out by hand while it is begun has not failed', async () => {
   const spool: AttemptParts['spool'] = {
     ...{ write: (octets) => q.spool.write(octets), remove: (name) => q.spool.remove(name) },
     async read(name) {
-      await removeDeliveries(q.store, join(q.state, 'queue'), [id]);
+      await removeDeliveries(q.store, join(q.state, 'queue'), { ids: [id] });
       return q.spool.read(name);
     },
   };
-  await attempt(id, { ...parts, spool });
+  await tried(id, { ...parts, spool });
   expect(await all()).toEqual([]);
   expect(events()).toEqual([]);
 });
 
-test('a full queue has room for the reports that empty it', async () => {
-  const id = await put();
-  courier.script = () => 'failed';
-  const full: SqlStore = {
-    query: async (statement) =>
-      statement.sql.includes('count(*)') ? [{ mails: limits.queue.deliveries }] : q.store.query(statement),
-    transaction: (statements) => q.store.transaction(statements),
-    close: () => q.store.close(),
+test('what somebody does whose claim was lost changes nothing: whoever took over writes what became of it', async () => {
+  const id = await put({ to: ['gone@partner.example', 'bob@partner.example'] });
+  const late = await claimOne(q.store, id, { holder: 'slow', now: q.time.now });
+  if (late === null) throw new Error('not claimed');
+  expect(await claimOne(q.store, id, { holder: 'other', now: q.time.now })).toBeNull();
+  q.time.now = new Date(q.time.now.getTime() + LEASE_MS);
+  // While the first one is at work on it, somebody else takes over, and says that all wait.
+  courier.script = (localPart) => (localPart === 'gone' ? 'failed' : 'later');
+  const taken: AttemptParts = {
+    ...parts,
+    courier: () => ({
+      async deliver(mail) {
+        const other = new ScriptedCourier(() => 'later');
+        await tried(id, { ...parts, courier: () => other });
+        return courier.deliver(mail);
+      },
+      close: async () => undefined,
+    }),
   };
-  const queue = new DurableQueue({ ...parts, store: full, wake: () => undefined });
-  await expect(queue.enqueue([mailTo(q)])).rejects.toThrow(/queue\.full|too much mail/);
-  await attempt(id, { ...parts, queue });
-  expect((await report()).text).toContain('Action: failed');
+  await attempt(late, taken);
+  const [left, ...more] = await all();
+  expect(more).toEqual([]);
+  expect(left).toMatchObject({ id, attempts: 1, fence: 2, lease: null });
+  expect(left?.recipients).toHaveLength(2);
+  expect(await files()).toHaveLength(1);
+  expect(events()).toEqual(['queue.delayed', 'queue.claim-lost']);
 });
 
 test('a way that is not configured any more waits', async () => {
   const id = await put({ way: { kind: 'append', archive: 'main', login: 'alice' } });
-  await attempt(id, { ...parts, courier: () => null });
+  await tried(id, { ...parts, courier: () => null });
   expect(((await readDelivery(q.store, id)) as Delivery).recipients[0]?.because).toContain('not configured');
 });

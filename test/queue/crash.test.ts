@@ -56,7 +56,7 @@ function runProcess(
 /** Goes on in the state that a killed process has left, until nothing is to be done any more. */
 async function finish(state: string, port: number): Promise<void> {
   const { store, spool, deliverer, stop } = await openQueueProcess(state, keyFile, port);
-  deliverer.wake();
+  deliverer.start();
   await vi.waitFor(async () => expect(await readDeliveries(store, [], 1)).toEqual([]), {
     timeout: 50_000,
     interval: 20,

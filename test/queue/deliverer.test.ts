@@ -4,6 +4,7 @@ import { Deliverer, type DelivererParts } from '../../src/queue/deliverer.ts';
 import { readDeliveries } from '../../src/queue/delivery-rows.ts';
 import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import { OwnMails } from '../../src/queue/own-mail.ts';
+import { OwnWork } from '../../src/queue/own-work.ts';
 import type { Courier, DeliveryOutcome } from '../../src/queue/ports.ts';
 import type { SqlStore } from '../../src/store/sql-store.ts';
 import { newOwnKey, ownIdentity } from './support/own-identity.ts';
@@ -56,17 +57,18 @@ afterEach(async () => {
 function start(changes: Partial<DelivererParts> = {}): DurableQueue {
   const clock = changes.clock ?? (() => new Date());
   const log = { write: (event: (typeof q.events)[number]) => q.events.push(event) };
-  let deliverer: Deliverer | null = null;
   const store = changes.store ?? q.store;
-  const queue = new DurableQueue({ store, spool: q.spool, clock, log, wake: () => deliverer?.wake() });
-  deliverer = new Deliverer({
+  const work = new OwnWork();
+  const queue = new DurableQueue({ store, spool: q.spool, router: null, work, clock, log });
+  const deliverer = new Deliverer({
     ...{ store, spool: q.spool, queue, clock, log, hostname: 'gateway.test', server: 'mail.test' },
     ownMails: new OwnMails({ identity, hostname: 'gateway.test', days: 5, clock, log }),
     courier: ({ kind }) => couriers[kind],
-    atOnce: { smtp: 2, append: 1 },
+    ...{ work, most: 10, alone: true },
+    atOnce: ({ kind }) => (kind === 'smtp' ? 2 : 1),
     ...changes,
   });
-  deliverer.wake();
+  deliverer.start();
   running = { deliverer, queue };
   return queue;
 }

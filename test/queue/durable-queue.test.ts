@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { dueDeliveries, nextDue, readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
+import { readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
+import { nextDue } from '../../src/queue/leases.ts';
 import { spoolReferences } from '../../src/queue/spool-references.ts';
 import { sql } from '../../src/store/sql-store.ts';
 import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
@@ -12,6 +13,10 @@ beforeEach(async () => {
 });
 afterEach(() => q.stop());
 
+const due = async (at: Date) => {
+  const rows = await q.store.query(sql`SELECT id FROM delivery WHERE next_at <= ${at.getTime()}`);
+  return rows.map(({ id }) => id);
+};
 const files = () => readdir(join(q.state, 'queue'));
 
 test('a mail that was put into the queue is there, with its octets and everything that was said of it', async () => {
@@ -47,7 +52,7 @@ test('several mails are there together or not at all, and what fails leaves no f
 
 test('what is staged is nothing before its statements are written, and goes where they will not be', async () => {
   const staged = await q.queue.stage(mailTo(q));
-  expect(await readDelivery(q.store, staged.delivery)).toBeNull();
+  expect(await readDelivery(q.store, staged.deliveries[0] ?? '')).toBeNull();
   await staged.dropped();
   expect(await files()).toEqual([]);
 });
@@ -56,7 +61,7 @@ test('a file whose rows were written after all stays, whatever the writer believ
   const staged = await q.queue.stage(mailTo(q));
   await q.store.transaction(staged.statements);
   await staged.dropped();
-  expect(await files()).toEqual([staged.delivery]);
+  expect(await files()).toEqual(staged.deliveries);
 });
 
 test('statements of a mail go into one transaction with others', async () => {
@@ -64,18 +69,18 @@ test('statements of a mail go into one transaction with others', async () => {
   await expect(
     q.store.transaction([...staged.statements, sql`INSERT INTO no_such_table VALUES (1)`]),
   ).rejects.toThrow();
-  expect(await readDelivery(q.store, staged.delivery)).toBeNull();
+  expect(await readDelivery(q.store, staged.deliveries[0] ?? '')).toBeNull();
 });
 
 test('a mail that waits for its time can begin before it, and be taken back', async () => {
   const notBefore = new Date(q.time.now.getTime() + 60_000);
   const [one = '', two = ''] = await q.queue.enqueue([mailTo(q, { notBefore }), mailTo(q, { notBefore })]);
-  expect(await dueDeliveries(q.store, 'smtp', q.time.now, 10)).toEqual([]);
-  expect(await nextDue(q.store, 'smtp', q.time.now)).toEqual(notBefore);
+  expect(await due(q.time.now)).toEqual([]);
+  expect(await nextDue(q.store, { kind: 'smtp', destination: 'server' }, q.time.now)).toEqual(notBefore);
   await q.queue.begin([one]);
-  expect(await dueDeliveries(q.store, 'smtp', q.time.now, 10)).toEqual([one]);
+  expect(await due(q.time.now)).toEqual([one]);
   await q.queue.withdraw([two]);
-  expect(await dueDeliveries(q.store, 'smtp', notBefore, 10)).toEqual([one]);
+  expect(await due(notBefore)).toEqual([one]);
   expect(await files()).toEqual([one]);
 });
 

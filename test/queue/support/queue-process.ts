@@ -5,6 +5,7 @@ import { Deliverer } from '../../../src/queue/deliverer.ts';
 import { DurableQueue } from '../../../src/queue/durable-queue.ts';
 import { OwnKey } from '../../../src/queue/own-key.ts';
 import { mailboxOf, OwnMails } from '../../../src/queue/own-mail.ts';
+import { OwnWork } from '../../../src/queue/own-work.ts';
 import type { Courier, MailToDeliver, SealedSpool } from '../../../src/queue/ports.ts';
 import { SmtpCourier } from '../../../src/queue/smtp-courier.ts';
 import { SpoolFolder } from '../../../src/queue/spool-folder.ts';
@@ -56,16 +57,15 @@ export async function openQueueProcess(
     },
   });
   const courier = stepwiseCourier(smtp, step);
-  let deliverer: Deliverer | null = null;
-  const queue = new DurableQueue({ ...parts, wake: () => deliverer?.wake() });
+  const work = new OwnWork();
+  const queue = new DurableQueue({ ...parts, router: null, work });
   const running = new Deliverer({
     ...{ ...parts, queue, hostname: 'gateway.test', server: 'upstream.test', courier: () => courier },
     ownMails: new OwnMails({ ...parts, identity, hostname: 'gateway.test', days: 5 }),
-    atOnce: { smtp: 2, append: 0 },
+    ...{ work, atOnce: () => 2, most: 2, alone: true },
   });
-  deliverer = running;
   return {
-    ...{ store, spool: folder, queue, deliverer },
+    ...{ store, spool: folder, queue, deliverer: running },
     async stop() {
       const stopped = running.stop();
       await smtp.close();
@@ -135,7 +135,7 @@ if (process.argv[1] === import.meta.filename) {
     process.kill(process.pid, 'SIGKILL');
   };
   const { queue, store, deliverer, stop } = await openQueueProcess(state, keyFile, Number(port), step);
-  deliverer.wake();
+  deliverer.start();
   for (let number = 0; number < Number(mails); number++) {
     await queue.enqueue([numberedMail(number)]);
     writeSync(1, `accepted ${number}\n`);

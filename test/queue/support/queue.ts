@@ -5,7 +5,7 @@ import { newMailId } from '../../../src/ids.ts';
 import type { Event } from '../../../src/log/events.ts';
 import { DurableQueue } from '../../../src/queue/durable-queue.ts';
 import { OwnKey } from '../../../src/queue/own-key.ts';
-import type { MailToDeliver } from '../../../src/queue/ports.ts';
+import type { MailToDeliver, Router } from '../../../src/queue/ports.ts';
 import { SpoolFolder } from '../../../src/queue/spool-folder.ts';
 import { openQueueStore } from '../../../src/store/queue-migrations.ts';
 import type { SqlStore } from '../../../src/store/sql-store.ts';
@@ -28,7 +28,7 @@ export type TestQueue = {
 
 const key: WrittenKey = newOwnKey();
 
-export async function startTestQueue(): Promise<TestQueue> {
+export async function startTestQueue(router: Router | null = null): Promise<TestQueue> {
   const state = await mkdtemp(join(tmpdir(), 'sealgate-queue-'));
   const store = await openQueueStore(state);
   const spool = await SpoolFolder.open(state, new OwnKey(ownIdentity([key])));
@@ -37,8 +37,11 @@ export async function startTestQueue(): Promise<TestQueue> {
   const woken = { times: 0 };
   const queue = new DurableQueue({
     ...{ store, spool, clock: () => time.now, log: { write: (event: Event) => events.push(event) } },
-    wake: () => {
-      woken.times++;
+    router,
+    work: {
+      written() {
+        woken.times++;
+      },
     },
   });
   return {

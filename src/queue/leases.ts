@@ -1,0 +1,92 @@
+import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
+import type { DeliveryId, Destination, Place, Way } from './ports.ts';
+
+/**
+ * Who is at work on which delivery, on one node or on several that share the rows.
+ *
+ * Holds: a delivery is claimed by one at a time. `fence` counts its claims: what becomes of it is written only by whoever made the last one
+ * and has not lost it, so that a late outcome of somebody who was taken for dead changes nothing.
+ */
+
+/** A claim that was made: `holder` writes what becomes of it as long as nobody has made a later one. */
+export type Claim = { id: DeliveryId; holder: string; fence: number };
+
+/** So long a claim stands without being renewed: after that its holder is taken for dead. */
+export const LEASE_MS = 60_000;
+export const RENEW_MS = 15_000;
+
+/** What is claimed of a place: what is due, longest waiting first, or only what may not wait with the rest (schedule.ts, `overdueAt`). */
+export type Which = 'due' | 'overdue';
+
+/** @returns the claims that were made, `room` at most */
+export async function claimDue(
+  store: SqlStore,
+  place: Place,
+  { which, holder, room, now }: { which: Which; holder: string; room: number; now: Date },
+): Promise<readonly Claim[]> {
+  const at = now.getTime();
+  const due = sql`SELECT id FROM delivery
+    WHERE ${isAt(place)} AND ${which === 'due' ? sql`next_at` : sql`overdue_at`} <= ${at} AND lease_until <= ${at}
+    ORDER BY ${which === 'due' ? sql`next_at` : sql`overdue_at`}, id LIMIT ${room}`;
+  const rows = await store.query(claim(sql`id IN (${due})`, holder, now));
+  return rows.map((row) => ({ id: String(row.id), holder, fence: Number(row.fence) }));
+}
+
+/** This one, if its time has come and nobody is at work on it; else null. */
+export async function claimOne(
+  store: SqlStore,
+  id: DeliveryId,
+  { holder, now }: { holder: string; now: Date },
+): Promise<Claim | null> {
+  const at = now.getTime();
+  const isDue = sql`id = ${id} AND state = 'waiting' AND next_at <= ${at} AND lease_until <= ${at}`;
+  const [row] = await store.query(claim(isDue, holder, now));
+  return row === undefined ? null : { id, holder, fence: Number(row.fence) };
+}
+
+function claim(which: Statement, holder: string, now: Date): Statement {
+  return sql`UPDATE delivery SET lease_holder = ${holder}, lease_until = ${now.getTime() + LEASE_MS}, fence = fence + 1
+    WHERE ${which} RETURNING id, fence`;
+}
+
+/** Those that are still the holder's stand for another while. */
+export function renew(claims: readonly Claim[], now: Date): Statement[] {
+  return claims.map(
+    ({ id, holder, fence }) =>
+      sql`UPDATE delivery SET lease_until = ${now.getTime() + LEASE_MS} WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence}`,
+  );
+}
+
+/** Of somebody who is known to be gone; null: of everybody. */
+export function releaseClaims(holder: string | null): Statement {
+  const whose = holder === null ? sql`lease_holder IS NOT NULL` : sql`lease_holder = ${holder}`;
+  return sql`UPDATE delivery SET lease_holder = NULL, lease_until = 0 WHERE ${whose}`;
+}
+
+/** When something is due at this place, claimed by somebody or not; null: nothing waits there. */
+export async function nextDue(store: SqlStore, place: Place, now: Date): Promise<Date | null> {
+  const at = now.getTime();
+  // What is under way is due again when its claim has run out; of what is due and free the first is enough.
+  const [row] = await store.query(
+    sql`SELECT (SELECT min(next_at) FROM delivery WHERE ${isAt(place)} AND next_at > ${at}) AS later,
+      (SELECT min(lease_until) FROM delivery WHERE lease_holder IS NOT NULL AND ${isAt(place)}) AS claimed,
+      (SELECT next_at FROM delivery WHERE ${isAt(place)} AND next_at <= ${at} AND lease_until <= ${at} LIMIT 1) AS due`,
+  );
+  const times = [row?.later, row?.claimed, row?.due].filter((time) => typeof time === 'number');
+  return times.length === 0 ? null : new Date(Math.min(...times));
+}
+
+/** Every destination for which something waits, whether it is due or not. One look into the index for each, however much waits there. */
+export async function destinationsOf(store: SqlStore, kind: Way['kind']): Promise<readonly Destination[]> {
+  const rows = await store.query(sql`WITH RECURSIVE place (destination) AS (
+      SELECT min(destination) FROM delivery WHERE kind = ${kind} AND state = 'waiting'
+      UNION ALL
+      SELECT (SELECT min(d.destination) FROM delivery d WHERE d.kind = ${kind} AND d.state = 'waiting' AND d.destination > place.destination)
+        FROM place WHERE place.destination IS NOT NULL)
+    SELECT destination FROM place WHERE destination IS NOT NULL`);
+  return rows.map(({ destination }) => String(destination));
+}
+
+function isAt({ kind, destination }: Place): Statement {
+  return sql`kind = ${kind} AND state = 'waiting' AND destination = ${destination}`;
+}
