@@ -1,16 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import type { OwnKey } from './own-key.ts';
 import type { SealedSpool } from './ports.ts';
+import { randomSpoolName, SPOOL_NAME, spoolDamaged, spoolMark, spoolUnusable } from './spool-name.ts';
 
 /** Its place in the state folder. */
 export const SPOOL = 'queue';
-
-const NAME = /^[0-9a-v]{20}$/;
-const ALPHABET = '0123456789abcdefghijklmnopqrstuv';
 
 /** A file that nothing refers to may still be about to get its row, by a command beside the gateway. */
 const ORPHANED_AFTER_MS = 3_600_000;
@@ -40,14 +36,14 @@ export class SpoolFolder implements SealedSpool {
       const made = await mkdir(folder, { recursive: true, mode: 0o700 });
       if (made !== undefined) await syncFolder(stateFolder);
     } catch (error) {
-      throw unusable(error);
+      throw spoolUnusable(SPOOL, error);
     }
     return new SpoolFolder(folder, key);
   }
 
   async write(octets: Buffer): Promise<string> {
-    const name = randomName();
-    const sealed = await this.#key.seal(Buffer.concat([prefix(name), octets]));
+    const name = randomSpoolName();
+    const sealed = await this.#key.seal(Buffer.concat([spoolMark(name), octets]));
     const path = join(this.#folder, name);
     try {
       const handle = await open(path, 'wx', 0o600);
@@ -60,22 +56,22 @@ export class SpoolFolder implements SealedSpool {
       await syncFolder(this.#folder);
     } catch (error) {
       await this.remove(name);
-      throw unusable(error);
+      throw spoolUnusable(SPOOL, error);
     }
     return name;
   }
 
   async read(name: string, usedFor?: MailId): Promise<Buffer> {
-    if (!NAME.test(name)) throw damaged();
+    if (!SPOOL_NAME.test(name)) throw spoolDamaged();
     let sealed: Buffer;
     try {
       sealed = await readFile(join(this.#folder, name));
     } catch (error) {
-      throw codeOf(error) === 'ENOENT' ? damaged() : unusable(error);
+      throw codeOf(error) === 'ENOENT' ? spoolDamaged() : spoolUnusable(SPOOL, error);
     }
     const opened = await this.#key.open(sealed, usedFor);
-    const expected = prefix(name);
-    if (opened === null || !opened.subarray(0, expected.length).equals(expected)) throw damaged();
+    const expected = spoolMark(name);
+    if (opened === null || !opened.subarray(0, expected.length).equals(expected)) throw spoolDamaged();
     return opened.subarray(expected.length);
   }
 
@@ -92,7 +88,7 @@ export class SpoolFolder implements SealedSpool {
   async sweep(referenced: ReadonlySet<string>, now: Date): Promise<{ removed: number; orphans: number }> {
     const swept = { removed: 0, orphans: 0 };
     for (const name of await readdir(this.#folder)) {
-      if (!NAME.test(name) || referenced.has(name)) continue;
+      if (!SPOOL_NAME.test(name) || referenced.has(name)) continue;
       const found = await stat(join(this.#folder, name)).catch(() => null);
       const age = found === null ? 0 : now.getTime() - found.mtimeMs;
       if (age >= SWEPT_AFTER_MS) {
@@ -106,18 +102,9 @@ export class SpoolFolder implements SealedSpool {
 
 /** For those who have no key. One that is not there is none to remove. */
 export async function removeSpooled(folder: string, name: string): Promise<void> {
-  if (!NAME.test(name)) return;
+  if (!SPOOL_NAME.test(name)) return;
   // One that stays is swept at the next start.
   await unlink(join(folder, name)).catch(() => undefined);
-}
-
-function prefix(name: string): Buffer {
-  return Buffer.from(`${name}\r\n`, 'latin1');
-}
-
-/** 100 bits of chance. */
-function randomName(): string {
-  return Array.from(randomBytes(20), (octet) => ALPHABET[octet & 31]).join('');
 }
 
 /** So that the name in it outlives a power cut as well. */
@@ -128,24 +115,6 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-function unusable(cause: unknown): SealgateError {
-  return new SealgateError({
-    code: 'queue.spool',
-    duration: 'temporary',
-    publicText: 'The gateway has no place to keep the mail just now; try again later.',
-    reason: `${SPOOL}: ${cause instanceof Error ? cause.message : String(cause)}`,
-    cause,
-  });
-}
-
-function damaged(): SealgateError {
-  return new SealgateError({
-    code: 'queue.damaged',
-    duration: 'permanent',
-    publicText: 'What the gateway kept of the mail is damaged, and cannot be read any more.',
-  });
 }
 
 function codeOf(error: unknown): string | null {

@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto';
+import type { Log } from '../log/log.ts';
+import { type SqlStore, sql } from '../store/sql-store.ts';
+
+export type NodesParts = {
+  store: SqlStore;
+  /** Of this node. */
+  name: string;
+  /** Digests of the certificates of `queue.key` (the first, to which this node seals) and `queue.formerKeys`. Empty: no queue. */
+  queueKeys: readonly string[];
+  /** In one word, for people. */
+  redis(): string;
+  log: Log;
+};
+
+export type NodeState = {
+  name: string;
+  startedAt: Date;
+  /** By the clock of the database. */
+  seenAt: Date;
+  /** `silent`: nothing was heard of it for a while. */
+  state: 'here' | 'silent';
+  redis: string;
+};
+
+const BEAT_MS = 5_000;
+/** Three beats that did not come. */
+const SILENT_AFTER_MS = 20_000;
+/** Then a node is not talked of any more. */
+const FORGOTTEN_AFTER_MS = 7 * 24 * 3_600_000;
+/** Clocks that are kept by NTP are nearer than this. */
+const CLOCK_MS = 2_000;
+
+/**
+ * Who is there: each node says so in a row, every few seconds. Nothing is decided by it: who delivers is said by claims in the rows of the queue.
+ */
+export class Nodes {
+  readonly #parts: NodesParts;
+  readonly #run = randomUUID();
+  #timer: NodeJS.Timeout | null = null;
+  #beating: Promise<void> = Promise.resolve();
+  /** What the clock of the database is ahead of this machine's. Milliseconds. */
+  #ahead = 0;
+  readonly #told = new Set<string>();
+
+  constructor(parts: NodesParts) {
+    this.#parts = parts;
+  }
+
+  /** The time that all nodes agree on: that of the database, as it was heard last. */
+  now(): Date {
+    return new Date(Date.now() + this.#ahead);
+  }
+
+  /** Never rejects: without the database nobody hears of this node, which goes on. */
+  async join(): Promise<void> {
+    const { name, log } = this.#parts;
+    await this.#beat(true);
+    const nodes = await listNodes(this.#parts.store).catch(() => []);
+    log.write({
+      ...{ event: 'cluster.joined', level: 'info', name },
+      nodes: nodes.filter(({ state }) => state === 'here').length,
+    });
+    this.#timer = setInterval(() => {
+      this.#beating = this.#beating.then(() => this.#beat(false));
+    }, BEAT_MS);
+  }
+
+  /** Takes its leave, so that nobody takes it for dead. */
+  async close(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#beating;
+    const { store, name } = this.#parts;
+    await store
+      .query(sql`DELETE FROM cluster_node WHERE name = ${name} AND run = ${this.#run}`)
+      .catch(() => undefined);
+  }
+
+  async #beat(isFirst: boolean): Promise<void> {
+    const { store, name, queueKeys, redis, log } = this.#parts;
+    try {
+      const asked = Date.now();
+      const [former = [], beaten = [], others = []] = await store.transaction([
+        sql`SELECT run FROM cluster_node WHERE name = ${name}`,
+        sql`INSERT INTO cluster_node (name, run, started_at, seen_at, redis, queue_keys)
+            VALUES (${name}, ${this.#run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(queueKeys)})
+            ON CONFLICT (name) DO UPDATE SET run = excluded.run, seen_at = excluded.seen_at, redis = excluded.redis,
+              queue_keys = excluded.queue_keys,
+              started_at = CASE WHEN cluster_node.run = excluded.run THEN cluster_node.started_at ELSE excluded.started_at END
+            RETURNING seen_at`,
+        sql`SELECT name, queue_keys, ${NOW} - seen_at AS silent FROM cluster_node WHERE name <> ${name}`,
+        sql`DELETE FROM cluster_node WHERE seen_at < ${NOW} - ${FORGOTTEN_AFTER_MS}::bigint`,
+      ]);
+      const answered = Date.now();
+      this.#heedClock(Number(beaten[0]?.seen_at), asked, answered);
+      const run = former[0]?.run;
+      // Whoever starts takes the place of the one that was; whoever goes on has lost it.
+      if (!isFirst && run !== undefined && run !== this.#run) {
+        log.write({ event: 'cluster.name-twice', level: 'error', name });
+      }
+      for (const other of others) this.#look(String(other.name), other);
+    } catch {
+      // The store itself says what it lacks to whoever needs it for mail.
+    }
+  }
+
+  #heedClock(there: number, asked: number, answered: number): void {
+    // What the answer took is not known to be of the one way or the other.
+    const ahead = there - (asked + answered) / 2;
+    if (!Number.isFinite(ahead)) return;
+    this.#ahead = Math.abs(ahead) <= answered - asked ? 0 : Math.round(ahead);
+    this.#once('clock', Math.abs(ahead) > CLOCK_MS, () =>
+      this.#parts.log.write({ event: 'cluster.clock', level: 'warn', seconds: Math.round(ahead / 1_000) }),
+    );
+  }
+
+  #look(node: string, { queue_keys: keys, silent }: Readonly<Record<string, unknown>>): void {
+    const { queueKeys, log } = this.#parts;
+    const isSilent = Number(silent) > SILENT_AFTER_MS;
+    this.#once(`gone ${node}`, isSilent, () =>
+      log.write({ event: 'cluster.node-gone', level: 'warn', node }),
+    );
+    const [sealsTo] = textsOf(String(keys));
+    this.#once(`key ${node}`, !isSilent && sealsTo !== undefined && !queueKeys.includes(sealsTo), () =>
+      log.write({ event: 'cluster.key-missing', level: 'error', node }),
+    );
+  }
+
+  /** Said when it begins to be so, and again only after it was not. */
+  #once(what: string, isSo: boolean, say: () => void): void {
+    if (!isSo) this.#told.delete(what);
+    else if (!this.#told.has(what)) {
+      this.#told.add(what);
+      say();
+    }
+  }
+}
+
+/** By name. @throws SealgateError `store.unavailable` */
+export async function listNodes(store: SqlStore): Promise<readonly NodeState[]> {
+  const rows = await store.query(
+    sql`SELECT name, started_at, seen_at, redis, ${NOW} - seen_at AS silent FROM cluster_node ORDER BY name`,
+  );
+  return rows.map((row) => ({
+    name: String(row.name),
+    startedAt: new Date(Number(row.started_at)),
+    seenAt: new Date(Number(row.seen_at)),
+    state: Number(row.silent) > SILENT_AFTER_MS ? 'silent' : 'here',
+    redis: String(row.redis),
+  }));
+}
+
+/** Of the database, milliseconds since 1970. */
+const NOW = { sql: '(extract(epoch FROM clock_timestamp()) * 1000)::bigint', parameters: [] };
+
+function textsOf(json: string): readonly string[] {
+  const parsed: unknown = JSON.parse(json);
+  return Array.isArray(parsed) ? parsed.map(String) : [];
+}

@@ -1,0 +1,36 @@
+import { randomBytes } from 'node:crypto';
+import { SealgateError } from '../errors.ts';
+
+/** What every sealed spool has alike, whether it is a folder or a table. */
+
+export const SPOOL_NAME = /^[0-9a-v]{20}$/;
+const ALPHABET = '0123456789abcdefghijklmnopqrstuv';
+
+/** 100 bits of chance. */
+export function randomSpoolName(): string {
+  return Array.from(randomBytes(20), (octet) => ALPHABET[octet & 31]).join('');
+}
+
+/** What is sealed begins with it, so that one that was put in the place of another is damage. */
+export function spoolMark(name: string): Buffer {
+  return Buffer.from(`${name}\r\n`, 'latin1');
+}
+
+/** @param place in the log alone */
+export function spoolUnusable(place: string, cause: unknown): SealgateError {
+  return new SealgateError({
+    code: 'queue.spool',
+    duration: 'temporary',
+    publicText: 'The gateway has no place to keep the mail just now; try again later.',
+    reason: `${place}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    cause,
+  });
+}
+
+export function spoolDamaged(): SealgateError {
+  return new SealgateError({
+    code: 'queue.damaged',
+    duration: 'permanent',
+    publicText: 'What the gateway kept of the mail is damaged, and cannot be read any more.',
+  });
+}

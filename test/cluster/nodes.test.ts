@@ -1,0 +1,159 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { agree } from '../../src/cluster/agreement.ts';
+import { listNodes, Nodes } from '../../src/cluster/nodes.ts';
+import { SealedRows } from '../../src/cluster/sealed-rows.ts';
+import { sharedInstallation } from '../../src/cluster/shared-installation.ts';
+import { limits } from '../../src/limits.ts';
+import type { Event } from '../../src/log/events.ts';
+import { Secret } from '../../src/log/secret.ts';
+import { clusterTables } from '../../src/store/cluster-tables.ts';
+import { openPostgresql, type PostgresqlStore } from '../../src/store/postgresql.ts';
+import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
+import { sql } from '../../src/store/sql-store.ts';
+import type { Started } from '../support/services/disposable.ts';
+import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
+
+let server: Started<Postgresql>;
+let store: PostgresqlStore;
+beforeAll(async () => {
+  server = await postgresql();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  store = await openPostgresql(
+    {
+      ...{ host: server.socket, port: server.port, database: await server.database(), user: 'test' },
+      ...{ password: null, tls: null, connections: 4, timeoutSeconds: 10 },
+    },
+    postgresqlMigrations,
+    clusterTables(),
+  );
+});
+afterEach(() => store.close());
+
+function node(name: string, queueKeys: readonly string[] = ['a']): { nodes: Nodes; events: Event[] } {
+  const events: Event[] = [];
+  const log = { write: (event: Event) => void events.push(event) };
+  return { nodes: new Nodes({ store, name, queueKeys, redis: () => 'here', log }), events };
+}
+
+describe('who is there', () => {
+  test('is listed while it runs, and not after it has taken its leave', async () => {
+    const [one, two] = [node('one'), node('two')];
+    await one.nodes.join();
+    await two.nodes.join();
+    expect(two.events).toEqual([{ event: 'cluster.joined', level: 'info', name: 'two', nodes: 2 }]);
+    expect(await listNodes(store)).toMatchObject([
+      { name: 'one', state: 'here', redis: 'here' },
+      { name: 'two', state: 'here' },
+    ]);
+    await one.nodes.close();
+    expect((await listNodes(store)).map(({ name }) => name)).toEqual(['two']);
+    await two.nodes.close();
+  });
+
+  test('and was not heard of is silent; one that takes its place under its name is there at once', async () => {
+    const one = node('one');
+    await one.nodes.join();
+    await store.query(sql`UPDATE cluster_node SET seen_at = seen_at - 60000`);
+    expect(await listNodes(store)).toMatchObject([{ name: 'one', state: 'silent' }]);
+    const two = node('two');
+    await two.nodes.join();
+    expect(two.events).toContainEqual({ event: 'cluster.node-gone', level: 'warn', node: 'one' });
+    const again = node('one');
+    await again.nodes.join();
+    expect(await listNodes(store)).toMatchObject([{ name: 'one', state: 'here' }, { name: 'two' }]);
+    // What is left of the former one does not take its leave for it.
+    await one.nodes.close();
+    expect(await listNodes(store)).toHaveLength(2);
+    await again.nodes.close();
+    await two.nodes.close();
+  });
+
+  test('is told of a node that seals to a key which it does not have', async () => {
+    const [one, two] = [node('one', ['new', 'old']), node('two', ['old'])];
+    await one.nodes.join();
+    await two.nodes.join();
+    expect(two.events).toContainEqual({ event: 'cluster.key-missing', level: 'error', node: 'one' });
+    expect(one.events).not.toContainEqual(expect.objectContaining({ event: 'cluster.key-missing' }));
+    await one.nodes.close();
+    await two.nodes.close();
+  });
+});
+
+describe('what nodes must have alike', () => {
+  const secret = (text: string) => sharedInstallation(new Secret(text.repeat(32)));
+
+  test('is derived from the secret: the same for the same, and nothing of it is the secret', () => {
+    const one = secret('a');
+    expect(one).toEqual(secret('a'));
+    expect(one.id).toMatch(/^[a-z0-9]{12}$/);
+    expect(one.viewSecret).toHaveLength(32);
+    expect(one.proof).not.toContain(one.viewSecret.toString('hex'));
+    expect(secret('b').viewSecret.equals(one.viewSecret)).toBe(false);
+  });
+
+  test('keeps a node out that has another secret, or another name', async () => {
+    const [{ proof }, other] = [secret('a'), secret('b')];
+    await agree(store, { proof, hostname: 'gw.example.org' });
+    await agree(store, { proof, hostname: 'gw.example.org' });
+    await expect(agree(store, { proof: other.proof, hostname: 'gw.example.org' })).rejects.toMatchObject({
+      code: 'cluster.differs',
+      publicText: expect.stringContaining('give this one the same file'),
+    });
+    await expect(agree(store, { proof, hostname: 'other.example.org' })).rejects.toMatchObject({
+      publicText: expect.stringContaining('"gw.example.org" on the other nodes'),
+    });
+  });
+});
+
+describe('what is sealed in the database', () => {
+  // The seal is not what is tested here: each octet is turned round.
+  const key = {
+    seal: async (octets: Buffer) => octets.map((octet) => octet ^ 0xff) as Buffer,
+    open: async (octets: Buffer) => octets.map((octet) => octet ^ 0xff) as Buffer,
+  };
+
+  test.each([0, 1, limits.cluster.pieceOctets - 22, limits.cluster.pieceOctets * 2 + 5])(
+    'comes back as it was: %i octets',
+    async (length) => {
+      const spool = new SealedRows(store.snapshots(), key);
+      const octets = Buffer.alloc(length, 'abc');
+      const name = await spool.write(octets);
+      expect((await new SealedRows(store, key).read(name)).equals(octets)).toBe(true);
+      await spool.remove(name);
+      await expect(spool.read(name)).rejects.toMatchObject({ code: 'queue.damaged' });
+    },
+  );
+
+  test('is damaged where a piece is missing, or stands in another one’s place', async () => {
+    const spool = new SealedRows(store, key);
+    const [one, two] = [await spool.write(Buffer.alloc(2_000_000)), await spool.write(Buffer.from('two'))];
+    await store.query(sql`DELETE FROM spool_piece WHERE spool_file = ${one} AND number = 3`);
+    await expect(spool.read(one)).rejects.toMatchObject({ code: 'queue.damaged' });
+    await store.query(sql`DELETE FROM spool_piece WHERE spool_file = ${one}`);
+    await store.query(sql`UPDATE spool_piece SET spool_file = ${one} WHERE spool_file = ${two}`);
+    await expect(spool.read(one)).rejects.toMatchObject({ code: 'queue.damaged' });
+  });
+
+  test('goes a day later where no row names it, whatever table that would be in', async () => {
+    const spool = new SealedRows(store, key);
+    const [kept, gone, fresh] = [
+      await spool.write(Buffer.from('kept')),
+      await spool.write(Buffer.from('gone')),
+      await spool.write(Buffer.from('fresh')),
+    ];
+    await store.query(
+      sql`UPDATE spool_piece SET written_at = written_at - 90000000 WHERE spool_file <> ${fresh}`,
+    );
+    await store.query(
+      sql`INSERT INTO held (spool, mail, from_address, from_folded, login, listener, subject, reverse_path, parameters, terms,
+            readable, held_at, expires_at)
+          VALUES (${kept}, 'm', 'a', 'a', 'a', 'l', NULL, NULL, '[]', '{}', 0, 0, 0)`,
+    );
+    expect(await spool.sweep()).toBe(1);
+    expect((await spool.read(kept)).toString()).toBe('kept');
+    expect((await spool.read(fresh)).toString()).toBe('fresh');
+    await expect(spool.read(gone)).rejects.toMatchObject({ code: 'queue.damaged' });
+  });
+});
