@@ -1,6 +1,8 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
 import { collectFrom } from '../octets/collect.ts';
+import { joinedSource } from '../octets/joined-source.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { type Reply, reply, summary } from '../smtp/reply.ts';
@@ -160,7 +162,7 @@ function stillWaiting(earlier: ReadonlySet<Recipient>, waiting: readonly MailToH
 
 /** One variant. While nobody has anything a failure to make it is thrown; after that it is a reason to stop. */
 async function handOver(
-  { make, rule, appendTo, ...variant }: PreparedVariant,
+  { make, discard, rule, appendTo, ...variant }: PreparedVariant,
   submission: Submission,
   isFirst: boolean,
   upstream: HandOver,
@@ -170,7 +172,7 @@ async function handOver(
   let octets: OctetSource;
   let copies: KeptCopies;
   try {
-    octets = await make();
+    octets = underTrace(submission, await make());
     copies = await keepCopies({ ...variant, appendTo, octets }, submission, archives);
   } catch (error) {
     if (isFirst) throw error;
@@ -190,6 +192,7 @@ async function handOver(
   const outcome = await deliver(upstream, { ...variant, octets }, log);
   // Where nobody knows whether the mail left, a copy too many is better than none.
   await (hasNotLeft(outcome) ? copies.takenBack() : copies.left());
+  await discard?.();
   const [first, ...others] = acceptedIn(outcome);
   if (first !== undefined) {
     const { listener } = origin;
@@ -201,6 +204,11 @@ async function handOver(
     });
   }
   return outcome;
+}
+
+/** RFC 5321 §4.4: at the beginning, whatever the message is. What is remembered of the mail is of its octets without it. */
+function underTrace({ trace }: Submission, octets: OctetSource): OctetSource {
+  return trace === undefined ? octets : joinedSource([bufferSource(trace), octets]);
 }
 
 /** Before the mail leaves, so that none leaves without its copies. */
@@ -248,8 +256,8 @@ async function deliver(upstream: HandOver, variant: Variant, log: Log): Promise<
  * and grow with every recipient, and not every server takes them.
  */
 function largestFirst(variants: readonly PreparedVariant[]): readonly PreparedVariant[] {
-  const rank = ({ protection, recipients }: PreparedVariant): number =>
-    (protection.encrypted ? 1_000_000 : 0) + recipients.length;
+  const rank = ({ protection, recipients, deferred }: PreparedVariant): number =>
+    deferred === true ? -1 : (protection.encrypted ? 1_000_000 : 0) + recipients.length;
   return [...variants].sort((one, other) => rank(other) - rank(one));
 }
 

@@ -89,8 +89,8 @@ async function allAnswered(
   upstream: HandOver,
   parts: InboundDeliveryParts,
 ): Promise<SubmissionOutcome> {
-  const { kind, reply } = await handOverAll(submission, { variants, waiting: [] }, upstream, parts);
-  return { kind, reply };
+  const { kind, reply, each } = await handOverAll(submission, { variants, waiting: [] }, upstream, parts);
+  return each === undefined ? { kind, reply } : { kind, reply, each };
 }
 
 /** RFC 2033 §4.2: what becomes of one has nothing to do with the others, so that nothing is handed over together. */
@@ -107,7 +107,9 @@ async function eachAnswered(
       refused(submission, error, parts),
     );
     if (last === null || outcome.kind === 'refused') last = outcome;
-    for (const recipient of variant.recipients) replies.set(addressOf(recipient), outcome.reply);
+    for (const recipient of variant.recipients) {
+      replies.set(addressOf(recipient), outcome.each?.get(recipient) ?? outcome.reply);
+    }
   }
   const { kind, reply } = last ?? refused(submission, new Error('a mail without recipients'), parts);
   const each = new Map(

@@ -17,8 +17,8 @@ export function passingStory(parts: HandOverParts): OutboundStory {
       };
       try {
         const prepared = { variants: [variant], waiting: [] };
-        const { kind, reply } = await handOverAll(submission, prepared, upstream, parts);
-        return { kind, reply };
+        const { kind, reply, each } = await handOverAll(submission, prepared, upstream, parts);
+        return each === undefined ? { kind, reply } : { kind, reply, each };
       } catch (error) {
         return { kind: 'refused', reply: refusalReply(refusalOf(error), submission.id) };
       }
