@@ -169,6 +169,9 @@ export const limits = {
     upstreamDataTimeoutMs: 120_000,
     upstreamBlockTimeoutMs: 180_000,
     upstreamEndOfDataTimeoutMs: 600_000,
+    /** The answer of a token endpoint, and how long it may take. */
+    tokenOctets: 65_536,
+    tokenTimeoutMs: 15_000,
     /** What a session that has to end gets for the mail it is handing over, and for its last words. */
     closeTimeoutMs: 15_000,
   },
@@ -429,8 +432,9 @@ export const limits = {
     calls: 8,
     /** TLSA records of one server. */
     tlsaRecords: 50,
-    /** Questions to resolvers at once, and how long all that are for one mail may take. */
+    /** Questions to resolvers at once, how long each may take, and all that are for one mail. */
     questions: 8,
+    questionMs: 10_000,
     lookupMs: 45_000,
     /** Of a TXT record, and of an MTA-STS policy (RFC 8461 §3.3 names 64 KiB); its names; and how long it may take. */
     textOctets: 4 * 1024,

@@ -1,6 +1,6 @@
 import type { CrossProblem } from './cross-checks.ts';
 import { sourceOf, unknownKey } from './key-checks.ts';
-import { isLoopback } from './loopback.ts';
+import { deliveryServerChecks, routingChecks } from './routing-checks.ts';
 import type { Sections } from './schema.ts';
 
 /** What is wrong between the section `queue` and the others. */
@@ -16,7 +16,8 @@ export function queueChecks(config: Partial<Sections>): CrossProblem[] {
   }));
   return [
     ...[{ reference: queue.key, path: ['queue', 'key'] }, ...former].flatMap((own) => ownKey(own, config)),
-    ...serverChecks(queue),
+    ...(queue.server === null ? [] : deliveryServerChecks(queue.server, ['queue', 'server'])),
+    ...routingChecks(queue),
     ...addressChecks(queue, config),
   ];
 }
@@ -48,25 +49,6 @@ function ownKey(
   if (asks) {
     const text = `while nobody has typed the PIN of ${name}, nothing that waits can leave`;
     problems.push({ path, severity: 'warning', text });
-  }
-  return problems;
-}
-
-function serverChecks({ server }: Queue): CrossProblem[] {
-  const { host, tls, allowPlaintext, login, password, ca, serverName } = server;
-  const problems: CrossProblem[] = [];
-  const error = (key: string, text: string) =>
-    problems.push({ path: ['queue', 'server', key], severity: 'error', text });
-  if (tls === 'none' && !allowPlaintext && !isLoopback(host)) {
-    error(
-      'tls',
-      'without TLS passwords and mail can be read on the way: say starttls or implicit, or allowPlaintext: true',
-    );
-  }
-  if (login !== null && password === null) error('login', 'a login needs its password');
-  if (login === null && password !== null) error('password', 'a password needs its login');
-  for (const [key, value] of Object.entries({ ca, serverName })) {
-    if (tls === 'none' && value !== null) error(key, 'this says something only with TLS');
   }
   return problems;
 }

@@ -1,12 +1,11 @@
 import * as z from 'zod';
+import { deliveryServer } from './delivery-server-schema.ts';
 import type { Files } from './files.ts';
-import { mailServerPlace } from './mail-server-schema.ts';
-import { sources } from './sources.ts';
+import { mxSection, routeList } from './routing-schema.ts';
 import { address, keyReference, maybe } from './values.ts';
 
 /** The section `queue`. */
 export function queueSection(files: Files) {
-  const { secret } = sources(files);
   return maybe(
     z
       .strictObject({
@@ -27,34 +26,25 @@ export function queueSection(files: Files) {
           description: 'Address that the gateway writes from; no login has it.',
           example: 'secure-mail@example.org',
         }),
-        server: z
-          .strictObject({
-            ...mailServerPlace(files),
-            login: maybe(
-              z
-                .string()
+        server: maybe(
+          z
+            .strictObject({
+              ...deliveryServer(files),
+              connections: z
+                .int()
                 .min(1)
-                .max(255)
-                .regex(/^[^\p{Cc}]+$/u, { error: 'a login without control characters is expected' })
-                .meta({
-                  description:
-                    'Login of the gateway, where the server wants one. It must be allowed to send in the name of every sender, since mail that waited keeps its own.',
-                  example: 'sealgate',
-                }),
-            ),
-            password: maybe(secret('Its password.', 'secrets/queue.password')),
-            connections: z
-              .int()
-              .min(1)
-              .max(20)
-              .default(2)
-              .describe('Connections that the gateway makes at once; each delivers some mails.'),
-          })
-          .meta({
-            description:
-              'The mail server that takes what the gateway delivers by itself, after the client’s own connection is gone.',
-            example: { host: 'mail.example.org', port: 587, tls: 'starttls' },
-          }),
+                .max(20)
+                .default(2)
+                .describe('Connections that the gateway makes at once; each delivers some mails.'),
+            })
+            .meta({
+              description:
+                'The mail server that takes what the gateway delivers by itself, after the client’s own connection is gone. It may be left out where a route is for every domain.',
+              example: { host: 'mail.example.org', port: 587, tls: 'starttls' },
+            }),
+        ),
+        routes: routeList(files),
+        mx: mxSection(files),
         days: z
           .int()
           .min(1)

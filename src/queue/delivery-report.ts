@@ -121,7 +121,7 @@ function statusPart(report: DeliveryReport, wide: boolean): Buffer {
       `Status: ${statusOf(report.action, one)}`,
       ...(reply === null
         ? []
-        : [`Remote-MTA: dns; ${report.server}`, `Diagnostic-Code: smtp; ${diagnosis(reply, wide)}`]),
+        : [`Remote-MTA: dns; ${serverOf(one, report)}`, `Diagnostic-Code: smtp; ${diagnosis(reply, wide)}`]),
       `Last-Attempt-Date: ${dateText(now)}`,
       ...(report.action === 'delayed' ? [`Will-Retry-Until: ${dateText(delivery.expiresAt)}`] : []),
     );
@@ -135,7 +135,13 @@ function statusOf(action: ReportAction, { outcome, expired }: Settlement): strin
   if (expired) return '5.4.7';
   const wanted = { failed: '5', delayed: '4', relayed: '2' }[action];
   const said = /^([245])\.\d{1,3}\.\d{1,3}(?= |$)/.exec(outcome.reply?.lines[0] ?? '');
-  return said !== null && said[1] === wanted ? said[0] : `${wanted}.0.0`;
+  if (said !== null && said[1] === wanted) return said[0];
+  const own = outcome.kind === 'delivered' ? undefined : outcome.status;
+  return own?.startsWith(`${wanted}.`) === true ? own : `${wanted}.0.0`;
+}
+
+function serverOf({ outcome }: Settlement, { server }: DeliveryReport): string {
+  return outcome.kind === 'delivered' ? server : (outcome.server ?? server);
 }
 
 function diagnosis({ code, lines }: Reply, wide: boolean): string {

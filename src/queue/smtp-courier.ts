@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MailServer } from '../connections/mail-server.ts';
+import { type MailServer, verificationOf } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Clock } from '../pipeline/ports.ts';
@@ -14,12 +14,14 @@ type MailForCourier = Parameters<Courier['deliver']>[0];
 
 /** Which servers take the mail now, in the order in which they are called (RFC 5321 §5.1), or why none does. */
 export type ServersNow = { kind: 'servers'; servers: readonly MailServer[] } | NoServer;
-/** `because`: for people. */
-export type NoServer = { kind: 'later' | 'failed'; because: string };
+/** `because`: for people. `status`: RFC 3463. */
+export type NoServer = { kind: 'later' | 'failed'; because: string; status?: string };
 
 export type SmtpCourierSettings = {
   /** A function is asked before each new connection; it never rejects. */
   server: MailServer | (() => Promise<ServersNow>);
+  /** Told what became of each call: why the server is of no use, or null. */
+  called?: (server: MailServer, because: string | null) => void;
   /** What the gateway calls itself. */
   hostname: string;
   /** null: the server takes mail from the gateway without a login. */
@@ -27,7 +29,8 @@ export type SmtpCourierSettings = {
   clock: Clock;
 };
 
-type Connection = { client: SmtpClient; mails: number };
+/** `server`: its name, where it is not the one that everybody knows of. */
+type Connection = { client: SmtpClient; mails: number; server?: string };
 /** One that waits for the next mail. */
 type Idle = Connection & { timer: NodeJS.Timeout };
 
@@ -73,13 +76,13 @@ export class SmtpCourier implements Courier {
   }
 
   async #deliver(mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
-    const everybody = ({ kind, because }: NoServer): readonly DeliveryOutcome[] =>
-      mail.envelope.recipients.map((recipient) => ({ recipient, kind, reply: null, because }));
+    const everybody = (none: NoServer): readonly DeliveryOutcome[] =>
+      mail.envelope.recipients.map((recipient) => ({ recipient, reply: null, ...none }));
     try {
       for (;;) {
         const connection = (await this.#takeIdle()) ?? (await this.#connect());
         if (!('client' in connection)) return everybody(connection);
-        const outcomes = await this.#deliverOn(connection, mail);
+        const outcomes = (await this.#deliverOn(connection, mail)).map((one) => saidBy(connection, one));
         // A server that has had enough of a connection (RFC 5321 §3.8) says nothing about the mail.
         if (connection.mails === 0 || !outcomes.every(({ reply }) => reply?.code === 421)) return outcomes;
         connection.client.abandon();
@@ -91,7 +94,8 @@ export class SmtpCourier implements Courier {
     }
   }
 
-  async #deliverOn({ client, mails }: Connection, mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+  async #deliverOn(connection: Connection, mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+    const { client } = connection;
     this.#used.add(client);
     try {
       return await deliverIn(client, mail);
@@ -99,7 +103,7 @@ export class SmtpCourier implements Courier {
       client.abandon();
       throw error;
     } finally {
-      this.#putBack(client, mails + 1);
+      this.#putBack({ ...connection, mails: connection.mails + 1 });
     }
   }
 
@@ -131,7 +135,8 @@ export class SmtpCourier implements Courier {
     return null;
   }
 
-  #putBack(client: SmtpClient, mails: number): void {
+  #putBack(connection: Connection): void {
+    const { client, mails } = connection;
     this.#used.delete(client);
     if (client.lost !== null) return;
     if (this.#closed || mails >= limits.queue.mailsOfConnection) {
@@ -143,7 +148,7 @@ export class SmtpCourier implements Courier {
       if (at !== -1) this.#idle.splice(at, 1);
       client.quit();
     }, IDLE_MS);
-    this.#idle.push({ client, mails, timer });
+    this.#idle.push({ ...connection, timer });
   }
 
   async #connect(): Promise<Connection | NoServer> {
@@ -159,10 +164,13 @@ export class SmtpCourier implements Courier {
       const connection = await this.#call(each);
       if (typeof connection !== 'string') {
         this.#away = null;
-        return connection;
+        this.#settings.called?.(each, null);
+        if (typeof server !== 'function') return connection;
+        return { ...connection, server: verificationOf(each.options).serverName };
       }
       if (this.#closed) return later(STOPPED);
       because = connection;
+      this.#settings.called?.(each, because);
     }
     return later(this.#isAway(because));
   }
@@ -206,6 +214,11 @@ export class SmtpCourier implements Courier {
     if (server.options.tls === 'if-offered') return 'the gateway logs in to a server only where it knows it';
     return await logInTo(client, login);
   }
+}
+
+function saidBy({ server }: Connection, outcome: DeliveryOutcome): DeliveryOutcome {
+  if (server === undefined || outcome.kind === 'delivered' || outcome.reply === null) return outcome;
+  return { ...outcome, server };
 }
 
 function later(because: string): NoServer {

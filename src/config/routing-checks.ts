@@ -1,0 +1,57 @@
+import type { CrossProblem } from './cross-checks.ts';
+import { isLoopback } from './loopback.ts';
+import { names } from './name-checks.ts';
+import type { Sections } from './schema.ts';
+
+/** What is wrong with where the queue takes mail. */
+
+type Queue = NonNullable<Sections['queue']>;
+type Server = Omit<NonNullable<Queue['server']>, 'connections'>;
+
+export function routingChecks({ server, routes, mx }: Queue): CrossProblem[] {
+  const path = ['queue', 'routes'];
+  const catchesAll = routes.findIndex(({ domains }) => domains.includes('*'));
+  const problems: CrossProblem[] = names('queue.routes', routes).map((problem) => problem);
+  if (server === null && catchesAll === -1) {
+    const text = 'without it a route for every domain is needed: domains: ["*"]';
+    problems.push({ path: ['queue', 'server'], severity: 'error', text });
+  }
+  for (const [i, { name, via }] of routes.entries()) {
+    if (catchesAll !== -1 && i > catchesAll) {
+      const text = 'an earlier route has every domain: nothing ever goes this way';
+      problems.push({ path: [...path, i, 'domains'], severity: 'warning', text });
+    }
+    if (name === 'server') {
+      const text = 'this name is that of the section server: choose another one';
+      problems.push({ path: [...path, i, 'name'], severity: 'error', text });
+    }
+    if (via.kind === 'server') problems.push(...deliveryServerChecks(via, [...path, i, 'via']));
+  }
+  const beyond = mx.resolvers.find(({ host }) => !isLoopback(host));
+  if (beyond !== undefined && !mx.trustNetwork && routes.some(({ via }) => via.kind === 'mx')) {
+    const text = `the resolver ${beyond.name} is not on this machine: whoever can change what it says on the way can lead mail elsewhere. Use one that is, or say trustNetwork: true`;
+    problems.push({ path: ['queue', 'mx', 'resolvers'], severity: 'error', text });
+  }
+  return problems;
+}
+
+export function deliveryServerChecks(
+  { host, tls, allowPlaintext, login, password, ca, serverName }: Server,
+  path: readonly PropertyKey[],
+): CrossProblem[] {
+  const problems: CrossProblem[] = [];
+  const error = (key: string, text: string) =>
+    problems.push({ path: [...path, key], severity: 'error', text });
+  if (tls === 'none' && !allowPlaintext && !isLoopback(host)) {
+    error(
+      'tls',
+      'without TLS passwords and mail can be read on the way: say starttls or implicit, or allowPlaintext: true',
+    );
+  }
+  if (login !== null && password === null) error('login', 'a login needs its password');
+  if (login === null && password !== null) error('password', 'a password needs its login');
+  for (const [key, value] of Object.entries({ ca, serverName })) {
+    if (tls === 'none' && value !== null) error(key, 'this says something only with TLS');
+  }
+  return problems;
+}

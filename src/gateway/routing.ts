@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { Config } from '../config/load.ts';
+import { AddressGuard } from '../connections/address-guard.ts';
+import { prepareMailServer } from '../connections/mail-server.ts';
+import { DnsResolver } from '../dns/resolver.ts';
+import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { Secret } from '../log/secret.ts';
+import type { Clock } from '../pipeline/ports.ts';
+import { RoutedCourier } from '../queue/routed-courier.ts';
+import { askingInTurn } from '../routing/asking.ts';
+import { HostBackoff } from '../routing/host-backoff.ts';
+import { MxRouting } from '../routing/mx-routing.ts';
+import { DEFAULT_ROUTE, type Route, Routes } from '../routing/routes.ts';
+import { SqlPolicyStore } from '../routing/sql-policy-store.ts';
+import { StsPolicies } from '../routing/sts-policies.ts';
+import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
+import { openRoutingStore } from '../store/routing-migrations.ts';
+import type { SqlStore } from '../store/sql-store.ts';
+import type { Opened } from './opening.ts';
+
+export type QueueSettings = NonNullable<Config['queue']>;
+type Server = NonNullable<QueueSettings['server']>;
+
+/** Where the queue takes mail. */
+export type Routing = { routes: Routes; courier: RoutedCourier };
+
+export type RoutingParts = { config: Config; clock: Clock; opened: Opened };
+
+/** @throws SealgateError `upstream.ca-file`, `store.unusable` (permanent) */
+export async function openRouting(settings: QueueSettings, parts: RoutingParts): Promise<Routing> {
+  const { config, clock } = parts;
+  const routes = routesOf(settings);
+  const servers = new Map<
+    string,
+    { server: Awaited<ReturnType<typeof prepareMailServer>>; login: GatewayLogin | null }
+  >();
+  for (const { name, via } of settings.routes) {
+    if (via.kind === 'server') servers.set(name, await serverOf(via));
+  }
+  if (settings.server !== null) servers.set(DEFAULT_ROUTE, await serverOf(settings.server));
+  const asksDns = settings.routes.some(({ via }) => via.kind === 'mx');
+  const courier = new RoutedCourier({
+    ...{ routes, servers, hostname: config.hostname, clock },
+    mx: asksDns
+      ? {
+          mx: await openMxRouting(settings, parts),
+          ...{ port: settings.mx.port, backoff: new HostBackoff(), clock },
+          tls: { verified: await authorities(settings.mx.ca), unverified: UNVERIFIED },
+        }
+      : null,
+  });
+  return { routes, courier };
+}
+
+/** In order; what none of them names goes to `queue.server`. */
+export function routesOf({ routes, server }: QueueSettings): Routes {
+  const listed = routes.map(
+    ({ name, domains, connections, via }): Route => ({
+      ...{ name, domains, connections },
+      via: via.kind === 'mx' ? via : { kind: 'server' },
+    }),
+  );
+  if (server === null) return new Routes(listed);
+  const { connections } = server;
+  return new Routes([
+    ...listed,
+    { name: DEFAULT_ROUTE, domains: ['*'], connections, via: { kind: 'server' } },
+  ]);
+}
+
+/** Mail servers as DNS names them. @throws SealgateError `upstream.ca-file`, `store.unusable` (permanent) */
+export async function openMxRouting(
+  { mx }: QueueSettings,
+  { config, clock, opened }: RoutingParts,
+): Promise<MxRouting> {
+  const store: SqlStore = opened.keep(await openRoutingStore(config.stateFolder));
+  const resolver = new DnsResolver(mx.resolvers, limits.routing.questionMs);
+  const ask = askingInTurn((question, signal) => resolver.ask(question, signal));
+  const guard = new AddressGuard(mx.allowAddresses);
+  return new MxRouting({
+    ...{ ask, guard, port: mx.port, ownNames: [config.hostname], random: Math.random },
+    policies: new StsPolicies({
+      ...{ ask, guard, clock, store: new SqlPolicyStore(store) },
+      tls: mx.ca === null ? null : await authorities(mx.ca),
+    }),
+  });
+}
+
+/** For connections whose server is judged otherwise, or not at all. */
+const UNVERIFIED: SecureContext = createSecureContext({ minVersion: 'TLSv1.2', ca: [] });
+
+async function authorities(file: string | null): Promise<SecureContext> {
+  if (file === null) return createSecureContext({ minVersion: 'TLSv1.2' });
+  try {
+    return createSecureContext({ minVersion: 'TLSv1.2', ca: await readFile(file) });
+  } catch (cause) {
+    throw new SealgateError({
+      code: 'upstream.ca-file',
+      publicText: `The file ${file} with the authorities for mail servers (queue.mx.ca) cannot be used; give a readable PEM file.`,
+      duration: 'permanent',
+      reason: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
+  }
+}
+
+async function serverOf({
+  host,
+  port,
+  tls,
+  allowPlaintext,
+  ca,
+  serverName,
+  login,
+  password,
+}: Omit<Server, 'connections'>) {
+  const server = await prepareMailServer({
+    ...{ host, port, tls, allowPlaintext },
+    ...(ca === null ? {} : { caFile: ca }),
+    ...(serverName === null ? {} : { serverName }),
+  });
+  return {
+    server,
+    login:
+      login === null || password === null
+        ? null
+        : { kind: 'password' as const, name: login, password: octetsOf(password) },
+  };
+}
+
+/** One character an octet, as credentials carry it. */
+function octetsOf(password: Secret): Secret {
+  return new Secret(Buffer.from(password.reveal(), 'utf8').toString('latin1'));
+}

@@ -1,0 +1,146 @@
+import type { MailServer } from '../connections/mail-server.ts';
+import { limits } from '../limits.ts';
+import { domainOf, type Route, type Routes } from '../routing/routes.ts';
+import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
+import { backoffKey, type MxServersParts, mxServers } from './mx-servers.ts';
+import type { Courier, DeliveryOutcome, Destination, Way } from './ports.ts';
+import { SmtpCourier } from './smtp-courier.ts';
+
+type MailForCourier = Parameters<Courier['deliver']>[0];
+
+export type RoutedCourierParts = {
+  routes: Routes;
+  /** By the names of the routes that have one. */
+  servers: ReadonlyMap<string, { server: MailServer; login: GatewayLogin | null }>;
+  /** null: no route asks DNS. */
+  mx: Omit<MxServersParts, 'signal'> | null;
+  hostname: string;
+  clock: MxServersParts['clock'];
+};
+
+type Kept = { courier: SmtpCourier; busy: number };
+
+/**
+ * Takes each mail to where the routes have it, with a courier for each destination.
+ *
+ * The routes that are in force decide, whatever was written down with the mail: what a configuration no longer has must not keep mail
+ * for ever. What must leave by TLS has couriers of its own, since their servers have to show who they are.
+ */
+export class RoutedCourier implements Courier {
+  readonly #parts: RoutedCourierParts;
+  /** Longest unused first. */
+  readonly #couriers = new Map<string, Kept>();
+  readonly #closing = new AbortController();
+  readonly #leaving = new Set<Promise<void>>();
+
+  constructor(parts: RoutedCourierParts) {
+    this.#parts = parts;
+  }
+
+  away(way: Way): string | null {
+    if (way.kind !== 'smtp') return null;
+    const destination = way.destination ?? 'server';
+    // Where one of the two kinds gets through, the place is there.
+    const reasons = [false, true]
+      .map((protectedOnly) => this.#couriers.get(keyOf(destination, protectedOnly)))
+      .filter((kept) => kept !== undefined)
+      .map(({ courier }) => courier.away());
+    const [first = null] = reasons;
+    return reasons.includes(null) ? null : first;
+  }
+
+  async deliver(mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+    const { recipients } = mail.envelope;
+    const groups = Map.groupBy(recipients, (recipient) => this.#parts.routes.destinationOf(recipient));
+    const outcomes = new Map<DeliveryOutcome['recipient'], DeliveryOutcome>();
+    for (const [destination, members] of groups) {
+      const part = { ...mail, envelope: { ...mail.envelope, recipients: members } };
+      for (const [i, outcome] of (await this.#deliverTo(destination, part)).entries()) {
+        const recipient = members[i];
+        if (recipient !== undefined) outcomes.set(recipient, outcome);
+      }
+    }
+    return recipients.map(
+      (recipient) =>
+        outcomes.get(recipient) ?? {
+          ...{ recipient, kind: 'later', reply: null },
+          because: 'nothing is known of it',
+        },
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([
+      ...[...this.#couriers.values()].map(({ courier }) => courier.close()),
+      ...this.#leaving,
+    ]);
+  }
+
+  async #deliverTo(destination: Destination, mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+    const [first] = mail.envelope.recipients;
+    const domain = first === undefined ? null : domainOf(first.mailbox);
+    const route = this.#parts.routes.routeOf(domain);
+    if (route === null) {
+      const because = `no route of the configuration is for ${domain ?? 'an address without a domain'}`;
+      return mail.envelope.recipients.map((recipient) => ({
+        ...{ recipient, kind: 'later', reply: null, status: '4.4.4', because },
+      }));
+    }
+    const kept = this.#courierFor(destination, { route, domain, mustBeProtected: mail.requireTls !== 'no' });
+    kept.busy++;
+    try {
+      return await kept.courier.deliver(mail);
+    } finally {
+      kept.busy--;
+    }
+  }
+
+  #courierFor(
+    destination: Destination,
+    { route, ...of }: { route: Route; domain: string | null; mustBeProtected: boolean },
+  ): Kept {
+    const key = keyOf(destination, of.mustBeProtected);
+    const kept = this.#couriers.get(key) ?? { courier: this.#newCourier(route, of), busy: 0 };
+    this.#couriers.delete(key);
+    this.#couriers.set(key, kept);
+    this.#letGo();
+    return kept;
+  }
+
+  #newCourier(
+    { name, via }: Route,
+    { domain, mustBeProtected }: { domain: string | null; mustBeProtected: boolean },
+  ): SmtpCourier {
+    const { servers, mx, hostname, clock } = this.#parts;
+    if (via.kind === 'server') {
+      const place = servers.get(name);
+      if (place === undefined) throw new Error(`the route ${name} has no server`);
+      return new SmtpCourier({ ...place, hostname, clock });
+    }
+    if (mx === null) throw new Error('a route asks DNS, and nobody can');
+    const parts = { ...mx, signal: this.#closing.signal };
+    return new SmtpCourier({
+      server: () => mxServers({ domain, via, mustBeProtected }, parts),
+      called(server, because) {
+        if (because === null) mx.backoff.isThere(backoffKey(server));
+        else mx.backoff.failed(backoffKey(server), because, clock());
+      },
+      ...{ login: null, hostname, clock },
+    });
+  }
+
+  #letGo(): void {
+    for (const [key, { courier, busy }] of this.#couriers) {
+      if (this.#couriers.size <= limits.routing.couriers) return;
+      if (busy > 0) continue;
+      this.#couriers.delete(key);
+      const gone = courier.close().finally(() => this.#leaving.delete(gone));
+      this.#leaving.add(gone);
+    }
+  }
+}
+
+function keyOf(destination: Destination, mustBeProtected: boolean): string {
+  return `${mustBeProtected ? 'tls' : 'any'} ${destination}`;
+}
