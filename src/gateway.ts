@@ -2,6 +2,7 @@ import type { Config } from './config/load.ts';
 import { completeRows } from './directory/complete-rows.ts';
 import { loadPinnedFiles } from './directory/pinned-files.ts';
 import { openCopies } from './gateway/archives.ts';
+import { openCluster } from './gateway/cluster.ts';
 import { openDirectory } from './gateway/directory.ts';
 import { type HoldingSide, openHolding } from './gateway/holding.ts';
 import { startHttpListeners } from './gateway/http.ts';
@@ -49,16 +50,18 @@ export async function startGateway(config: Config, lines: Log, stop?: AbortSigna
   const opened = new Opened();
   try {
     const clock = () => new Date();
-    const installation = await loadInstallation(config.stateFolder);
+    const cluster = await openCluster({ config, opened });
+    const installation = cluster?.installation ?? (await loadInstallation(config.stateFolder));
     const log = await openTrail(config, lines, clock, opened);
     const opening: Opening = { config, log, clock, opened };
     const store = opened.keep(await openSqlite(config.directory.file));
     const pinned = await loadPinnedFiles(config.directory.pinned);
     await completeRows(store);
-    const certificates = opened.keep(await openDirectoryStore(config.directory.store, store));
+    const certificates =
+      cluster?.store ?? opened.keep(await openDirectoryStore(config.directory.store, store));
     const keys = await openKeys(opening, store, stop);
     const { keyring } = keys;
-    const queue = await openQueue(opening, keys.sources);
+    const queue = await openQueue(opening, keys.sources, cluster);
     const trust = await loadTrust(config.trust);
     let waiting: HoldingSide | null = null;
     const noted = (address: string) => waiting?.told(address);
@@ -68,18 +71,18 @@ export async function startGateway(config: Config, lines: Log, stop?: AbortSigna
     const judging = judgingParts(config, { keyring, revocation, clock });
     if (queue !== null) waiting = openHolding(opening, { queue, installation, judging, directory });
     const outbound = await openOutbound(opening, {
-      ...{ judging, directory, policy, store },
+      ...{ judging, directory, policy, store: cluster?.rows ?? store, cluster },
       ...{ holding: waiting?.holding ?? null, ...(await openCopies(opening, queue)) },
     });
     const reading = await openReading(opening, {
-      ...{ installation, keys, directory, certificates, trust, revocation, store },
+      ...{ installation, keys, directory, certificates, trust, revocation, store, cluster },
     });
     const listening = { ports: new Ports(), tls: await loadListenerTls(config.tls) };
     const { ports } = listening;
     await queue?.start();
     waiting?.start();
     const { inbound } = reading;
-    const delivered = deliveredVariants(store, clock);
+    const delivered = deliveredVariants(cluster?.rows ?? store, clock);
     const relay = openRelay(opening, { outbound, inbound, delivered, installation });
     await startMailListeners(opening, { outbound, reading, installation, relay, waiting }, listening);
     const { standing } = revocation;

@@ -6,8 +6,8 @@ export type NodesParts = {
   store: SqlStore;
   /** Of this node. */
   name: string;
-  /** Digests of the certificates of `queue.key` (the first, to which this node seals) and `queue.formerKeys`. Empty: no queue. */
-  queueKeys: readonly string[];
+  /** Digests of the certificates of `queue.key` (the first, to which this node seals) and `queue.formerKeys`, as they are now. Empty: no queue. */
+  queueKeys(): readonly string[];
   /** In one word, for people. */
   redis(): string;
   log: Log;
@@ -83,7 +83,7 @@ export class Nodes {
       const [former = [], beaten = [], others = []] = await store.transaction([
         sql`SELECT run FROM cluster_node WHERE name = ${name}`,
         sql`INSERT INTO cluster_node (name, run, started_at, seen_at, redis, queue_keys)
-            VALUES (${name}, ${this.#run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(queueKeys)})
+            VALUES (${name}, ${this.#run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(queueKeys())})
             ON CONFLICT (name) DO UPDATE SET run = excluded.run, seen_at = excluded.seen_at, redis = excluded.redis,
               queue_keys = excluded.queue_keys,
               started_at = CASE WHEN cluster_node.run = excluded.run THEN cluster_node.started_at ELSE excluded.started_at END
@@ -121,7 +121,7 @@ export class Nodes {
       log.write({ event: 'cluster.node-gone', level: 'warn', node }),
     );
     const [sealsTo] = textsOf(String(keys));
-    this.#once(`key ${node}`, !isSilent && sealsTo !== undefined && !queueKeys.includes(sealsTo), () =>
+    this.#once(`key ${node}`, !isSilent && sealsTo !== undefined && !queueKeys().includes(sealsTo), () =>
       log.write({ event: 'cluster.key-missing', level: 'error', node }),
     );
   }

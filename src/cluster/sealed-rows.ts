@@ -1,5 +1,8 @@
 import type { MailId } from '../ids.ts';
 import { limits } from '../limits.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import { collectFrom } from '../octets/collect.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { OwnKey } from '../queue/own-key.ts';
 import type { SealedSpool } from '../queue/ports.ts';
 import { randomSpoolName, SPOOL_NAME, spoolDamaged, spoolMark, spoolUnusable } from '../queue/spool-name.ts';
@@ -26,9 +29,11 @@ export class SealedRows implements SealedSpool {
     this.#key = key;
   }
 
-  async write(octets: Buffer): Promise<string> {
+  async write(octets: Buffer | OctetSource): Promise<string> {
     const name = randomSpoolName();
-    const sealed = await this.#key.seal(Buffer.concat([spoolMark(name), octets]));
+    const sealed = await this.#key.seal(
+      Buffer.concat([spoolMark(name), Buffer.isBuffer(octets) ? octets : await collectFrom(octets)]),
+    );
     const { pieceOctets } = limits.cluster;
     try {
       for (let from = 0, number = 0; from < sealed.length; from += pieceOctets, number++) {
@@ -46,12 +51,12 @@ export class SealedRows implements SealedSpool {
     return name;
   }
 
-  async read(name: string, usedFor?: MailId): Promise<Buffer> {
+  async read(name: string, usedFor?: MailId): Promise<OctetSource> {
     if (!SPOOL_NAME.test(name)) throw spoolDamaged();
     const opened = await this.#key.open(await this.#sealed(name), usedFor);
     const expected = spoolMark(name);
     if (opened === null || !opened.subarray(0, expected.length).equals(expected)) throw spoolDamaged();
-    return opened.subarray(expected.length);
+    return bufferSource(opened.subarray(expected.length));
   }
 
   async #sealed(name: string): Promise<Buffer> {

@@ -1,17 +1,17 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
-import { sql } from '../store/sql-store.ts';
+import { type SqlStore, sql } from '../store/sql-store.ts';
+import type { Cluster } from './cluster.ts';
 import type { Opening } from './opening.ts';
 
 /** Says what was accepted and is nobody's now: the section `queue` was taken out of the configuration. @throws SealgateError `store.unusable` */
-export async function tellLeftBehind({ config, log }: Pick<Opening, 'config' | 'log'>): Promise<void> {
-  try {
-    await access(join(config.stateFolder, QUEUE));
-  } catch {
-    return;
-  }
-  const store = await openQueueStore(config.stateFolder);
+export async function tellLeftBehind(
+  { config, log }: Pick<Opening, 'config' | 'log'>,
+  cluster: Cluster | null = null,
+): Promise<void> {
+  const store = cluster?.rows ?? (await openIfThere(config.stateFolder));
+  if (store === null) return;
   try {
     const [row] = await store.query(sql`SELECT (SELECT count(*) FROM delivery) AS deliveries,
       (SELECT count(*) FROM held_recipient r WHERE NOT EXISTS
@@ -22,4 +22,13 @@ export async function tellLeftBehind({ config, log }: Pick<Opening, 'config' | '
   } finally {
     await store.close();
   }
+}
+
+async function openIfThere(stateFolder: string): Promise<SqlStore | null> {
+  try {
+    await access(join(stateFolder, QUEUE));
+  } catch {
+    return null;
+  }
+  return openQueueStore(stateFolder);
 }

@@ -5,10 +5,11 @@ import { outboundStory } from '../pipeline/outbound.ts';
 import type { CertificateDirectory, Clock, Keyring, OutboundStory } from '../pipeline/ports.ts';
 import type { Holding } from '../pipeline/waiting.ts';
 import type { Revocation } from '../revocation/open-revocation.ts';
-import { openDecisions } from '../store/decision-records.ts';
+import { openDecisions, type SqliteDecisions, sharedDecisions } from '../store/decision-records.ts';
 import { deliveredVariants } from '../store/delivered.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import type { CopiesAndNotices } from './archives.ts';
+import type { Cluster } from './cluster.ts';
 import type { Opening } from './opening.ts';
 import type { PolicyInForce } from './policy-in-force.ts';
 
@@ -17,6 +18,7 @@ export type OutboundParts = {
   directory: CertificateDirectory;
   policy: PolicyInForce;
   store: SqlStore;
+  cluster: Cluster | null;
   /** Where mail waits; null: nowhere, and no rule asks for it. */
   holding: Holding | null;
 } & CopiesAndNotices;
@@ -24,11 +26,10 @@ export type OutboundParts = {
 /** The way out: what leaves, for whom, and how. */
 export async function openOutbound(
   { config, log, clock, opened }: Opening,
-  { judging, directory, policy, store, holding, archives, notices }: OutboundParts,
+  { judging, directory, policy, store, cluster, holding, archives, notices }: OutboundParts,
 ): Promise<OutboundStory> {
   const memberships = await openMemberships(config.directory, log);
-  const decisions = await openDecisions(config.stateFolder, config.policy.recordDays, clock);
-  if (decisions !== null) opened.keep(decisions.store);
+  const decisions = await recordsOf({ config, clock, opened }, cluster);
   return outboundStory({
     ...{ ...judging, directory, memberships, holding, archives, notices, log },
     delivered: deliveredVariants(store, clock),
@@ -38,8 +39,20 @@ export async function openOutbound(
     get groups() {
       return policy.groups;
     },
-    ...(decisions === null ? {} : { decisions: decisions.records }),
+    ...(decisions === null ? {} : { decisions }),
   });
+}
+
+async function recordsOf(
+  { config, clock, opened }: Pick<Opening, 'config' | 'clock' | 'opened'>,
+  cluster: Cluster | null,
+): Promise<SqliteDecisions | null> {
+  const { recordDays: days } = config.policy;
+  if (cluster !== null) return sharedDecisions(cluster.rows, days, clock);
+  const decisions = await openDecisions(config.stateFolder, days, clock);
+  if (decisions === null) return null;
+  opened.keep(decisions.store);
+  return decisions.records;
 }
 
 /** What mail that leaves is judged with, by the gateway and by whoever wants to know beforehand. */

@@ -3,25 +3,22 @@ import { createKeyring } from '../hsm/keyring.ts';
 import { limits } from '../limits.ts';
 import { Deliverer } from '../queue/deliverer.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
-import { type OwnIdentity, OwnKey } from '../queue/own-key.ts';
+import type { OwnIdentity } from '../queue/own-key.ts';
 import { OwnMails } from '../queue/own-mail.ts';
-import { OwnWork } from '../queue/own-work.ts';
-import type { Courier } from '../queue/ports.ts';
-import { SpoolFolder } from '../queue/spool-folder.ts';
-import { spoolReferences } from '../queue/spool-references.ts';
+import type { Courier, SealedSpool } from '../queue/ports.ts';
 import { Principal } from '../sasl/principal.ts';
-import { openQueueStore } from '../store/queue-migrations.ts';
-import { holdAlone } from '../store/sole-holder.ts';
 import type { SqlStore } from '../store/sql-store.ts';
+import type { Cluster } from './cluster.ts';
 import { tellLeftBehind } from './left-behind.ts';
 import type { Opening } from './opening.ts';
+import { openQueueState } from './queue-state.ts';
 import { openRouting } from './routing.ts';
 
 /** What the gateway keeps and delivers by itself. */
 export type OwnQueue = {
-  /** Of `queue.sqlite`: for what is written in one transaction with deliveries. */
+  /** Where the rows of the queue are: for what is written in one transaction with deliveries. */
   store: SqlStore;
-  spool: SpoolFolder;
+  spool: SealedSpool;
   queue: DurableQueue;
   ownMails: OwnMails;
   /** Takes what goes into mailboxes; without one that waits. To be said before `start`. */
@@ -39,22 +36,22 @@ const APPENDS_AT_ONCE = 2;
  * @throws SealgateError `queue.in-use`, `store.unusable`, `queue.spool`, `upstream.ca-file`, those of the keyring
  */
 export async function openQueue(
-  { config, log, clock, opened }: Opening,
+  opening: Opening,
   sources: KeySources,
+  cluster: Cluster | null = null,
 ): Promise<OwnQueue | null> {
-  const { queue: settings, stateFolder, hostname } = config;
+  const { config, log, opened } = opening;
+  const { queue: settings, hostname } = config;
   if (settings === null) {
-    await tellLeftBehind({ config, log });
+    await tellLeftBehind({ config, log }, cluster);
     return null;
   }
-  const identity = ownIdentity({ config, log, clock }, settings, sources);
+  const identity = ownIdentity(opening, settings, sources);
+  const state = await openQueueState(opening, cluster, identity);
+  const { store, spool, work, alone, clock } = state;
   const { routes, courier: smtp } = await openRouting(settings, { config, clock, opened });
-  const store = opened.keep(await openQueueStore(stateFolder));
-  opened.keep(holdAlone(stateFolder));
-  const spool = await SpoolFolder.open(stateFolder, new OwnKey(identity));
   const ownMails = new OwnMails({ identity, hostname, days: settings.days, clock, log });
   let append: Courier | null = null;
-  const work = new OwnWork();
   const queue = new DurableQueue({ store, spool, router: routes, work, clock, log });
   return {
     ...{ store, spool, queue, ownMails },
@@ -62,16 +59,14 @@ export async function openQueue(
       append = courier;
     },
     async start() {
-      const { removed, orphans } = await spool.sweep(await spoolReferences(store), clock());
-      if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });
-      if (orphans > 0) log.write({ event: 'queue.orphans', level: 'warn', files: orphans });
+      await state.sweep();
       const running = new Deliverer({
         ...{ store, spool, queue, ownMails, hostname, clock, log, server: settings.server?.host ?? hostname },
         courier: ({ kind }) => (kind === 'smtp' ? smtp : append),
         work,
         atOnce: ({ kind, destination }) => (kind === 'smtp' ? routes.atOnce(destination) : APPENDS_AT_ONCE),
         most: limits.queue.underWay,
-        alone: true,
+        alone,
       });
       opened.keep({
         async close() {

@@ -23,10 +23,11 @@ import { atRestMailboxes } from '../store/at-rest-mailboxes.ts';
 import { epochMigrations } from '../store/epoch-migrations.ts';
 import { SqliteEpochs } from '../store/epochs.ts';
 import type { Installation } from '../store/installation.ts';
-import { type OpenedViewRecords, openViewRecords } from '../store/open-view-records.ts';
+import { type OpenedViewRecords, openViewRecords, sharedViewRecords } from '../store/open-view-records.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { openStoredContents, removeStoredContents, STORED_VIEWS_FILE } from '../store/stored-contents.ts';
+import type { Cluster } from './cluster.ts';
 import type { Keys } from './keys.ts';
 import type { Closable, Opening } from './opening.ts';
 import { loginsThatRead, readingSettings } from './reading-settings.ts';
@@ -42,6 +43,7 @@ export type ReadingParts = {
   revocation: Revocation;
   /** The gateway's own. */
   store: SqlStore;
+  cluster: Cluster | null;
 };
 
 /** What every session that reads mail works with. */
@@ -63,7 +65,7 @@ export type ReadingSide = {
 /** The way in: what is shown of mail, and what is remembered of having shown it. */
 export async function openReading(
   { config, log, clock, opened }: Opening,
-  { installation, keys, directory, certificates, trust, revocation, store }: ReadingParts,
+  { installation, keys, directory, certificates, trust, revocation, store, cluster }: ReadingParts,
 ): Promise<ReadingSide> {
   const { keyring, sources } = keys;
   const inbound: InboundParts = {
@@ -74,14 +76,14 @@ export async function openReading(
   };
   const story = inboundStory(inbound);
   const harvesting = opened.keep(new Harvesting(harvestStory(inbound), log));
-  const epochStore = opened.keep(
-    await openSqlite(join(config.stateFolder, 'epochs.sqlite'), epochMigrations),
+  const kept = new SqliteEpochs(
+    cluster?.store ??
+      opened.keep(await openSqlite(join(config.stateFolder, 'epochs.sqlite'), epochMigrations)),
+    clock,
   );
-  const kept = new SqliteEpochs(epochStore, clock);
   const epochs = new Epochs(kept, clock);
   const { newEpoch, refreshAfterNewKey: messages, keywords } = config.reading;
-  const views = await openViewRecords(config.stateFolder, kept, { newEpoch, now: clock() });
-  opened.keep(views.store);
+  const views = await recordsOf({ config, clock, opened }, kept, cluster);
   tellRecords(views, newEpoch, log);
   // A message that may be moved gets a new UID, which costs clients less.
   const needsEpoch = newEpoch === 'at-need' && messages === 0;
@@ -110,7 +112,7 @@ export async function openReading(
         ...{ keyring, clock, algorithms: config.smime, spool: encryptedSpool() },
         standing: revocation.standing,
       }),
-      mailboxes: atRestMailboxes(store),
+      mailboxes: atRestMailboxes(cluster?.rows ?? store),
     },
     refresh: messages === 0 ? null : { messages, fit, tried: new TriedMessages() },
     foreign: config.reading.foreign === 'peek-first' ? fit : null,
@@ -122,9 +124,21 @@ export async function openReading(
   };
 }
 
+async function recordsOf(
+  { config, clock, opened }: Pick<Opening, 'config' | 'clock' | 'opened'>,
+  epochs: SqliteEpochs,
+  cluster: Cluster | null,
+): Promise<Omit<OpenedViewRecords, 'store'>> {
+  const { newEpoch } = config.reading;
+  if (cluster !== null) return sharedViewRecords(cluster.rows, epochs, newEpoch);
+  const views = await openViewRecords(config.stateFolder, epochs, { newEpoch, now: clock() });
+  opened.keep(views.store);
+  return views;
+}
+
 /** Loudly: what clients have cached and what they get from now on may differ. */
 function tellRecords(
-  { movedTo, lost }: OpenedViewRecords,
+  { movedTo, lost }: Omit<OpenedViewRecords, 'store'>,
   newEpoch: Config['reading']['newEpoch'],
   log: Log,
 ): void {

@@ -76,6 +76,17 @@ export class SqliteDecisions {
   }
 }
 
+/** Those of a cluster, which all nodes share. null: for no days none are kept, and what was kept is deleted. */
+export async function sharedDecisions(
+  store: SqlStore,
+  days: number,
+  clock: () => Date,
+): Promise<SqliteDecisions | null> {
+  const records = new SqliteDecisions(store, clock, days);
+  await records.forgetOld();
+  return days === 0 ? null : records;
+}
+
 /**
  * Where a running gateway keeps decisions. null: for no days none are kept, and what was kept is deleted.
  *

@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Secret } from '../log/secret.ts';
+import type { PostgresqlStore } from './postgresql.ts';
+import type { TableSet } from './postgresql-migrate.ts';
 import { postgresqlMigrations } from './postgresql-migrations.ts';
 import type { SqlStore } from './sql-store.ts';
 import { storeUnusable } from './sql-store.ts';
@@ -29,12 +31,25 @@ export type DirectoryStoreSettings =
  */
 export async function openDirectoryStore(settings: DirectoryStoreSettings, own: SqlStore): Promise<SqlStore> {
   if (settings.kind === 'sqlite') return { ...borrowed(own), close: () => Promise.resolve() };
+  return openShared(settings, []);
+}
+
+/**
+ * The database of the directory with further tables.
+ *
+ * @throws SealgateError `store.unusable` (permanent)
+ */
+export async function openShared(
+  settings: Extract<DirectoryStoreSettings, { kind: 'postgresql' }>,
+  further: readonly TableSet[],
+): Promise<PostgresqlStore> {
   // Its driver is loaded where it is used.
   const { openPostgresql } = await import('./postgresql.ts');
   const { tls, ca, serverName, ...place } = settings;
   return openPostgresql(
     { ...place, tls: tls === 'none' ? null : { ca: await authorities(ca, settings.database), serverName } },
     postgresqlMigrations,
+    further,
   );
 }
 

@@ -15,6 +15,8 @@ export type OpenedViewRecords = {
   movedTo: string | null;
 };
 
+type KnownRecords = Pick<SqliteEpochs, 'recordsIdentity' | 'setRecordsIdentity' | 'needForAll'>;
+
 /**
  * Opens the records of what was shown. A damaged file keeps nobody from their mail: it is put aside, whole, and a new one begun.
  *
@@ -24,7 +26,7 @@ export type OpenedViewRecords = {
  */
 export async function openViewRecords(
   stateFolder: string,
-  epochs: Pick<SqliteEpochs, 'recordsIdentity' | 'setRecordsIdentity' | 'needForAll'>,
+  epochs: KnownRecords,
   { newEpoch, now }: { newEpoch: 'at-need' | 'by-command'; now: Date },
 ): Promise<OpenedViewRecords> {
   const file = join(stateFolder, 'views.sqlite');
@@ -35,17 +37,35 @@ export async function openViewRecords(
     store = await open(file);
   }
   try {
-    const records = new SqliteViewRecords(store);
-    const id = await records.identity();
-    const known = await epochs.recordsIdentity();
-    const lost = known !== null && known !== id;
-    if (lost && newEpoch === 'at-need') await epochs.needForAll();
-    if (known !== id) await epochs.setRecordsIdentity(id);
-    return { store, records, lost: lost ? 'lost' : 'no', movedTo };
+    return { store, movedTo, ...(await recordsIn(store, epochs, newEpoch)) };
   } catch (error) {
     await store.close();
     throw error;
   }
+}
+
+/** Records that all nodes of a cluster share. Whoever opened the store closes it. */
+export async function sharedViewRecords(
+  store: SqlStore,
+  epochs: KnownRecords,
+  newEpoch: 'at-need' | 'by-command',
+): Promise<Omit<OpenedViewRecords, 'store'>> {
+  return { movedTo: null, ...(await recordsIn(store, epochs, newEpoch)) };
+}
+
+/** Whether these are the records that the epochs are about. */
+async function recordsIn(
+  store: SqlStore,
+  epochs: KnownRecords,
+  newEpoch: 'at-need' | 'by-command',
+): Promise<Pick<OpenedViewRecords, 'records' | 'lost'>> {
+  const records = new SqliteViewRecords(store);
+  const id = await records.identity();
+  const known = await epochs.recordsIdentity();
+  const lost = known !== null && known !== id;
+  if (lost && newEpoch === 'at-need') await epochs.needForAll();
+  if (known !== id) await epochs.setRecordsIdentity(id);
+  return { records, lost: lost ? 'lost' : 'no' };
 }
 
 /** null: it is damaged. */

@@ -183,7 +183,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
       'queue',
     ],
   },
-  { layer: 8, folder: 'cluster', mayImport: ['queue', 'store'] },
+  { layer: 8, folder: 'cluster', mayImport: ['octets', 'queue', 'store'] },
   { layer: 1, folder: 'http', mayImport: ['connections'] },
   { layer: 9, folder: 'self-service', mayImport: ['http', 'holding'] },
   {

@@ -1,0 +1,119 @@
+import { readFile } from 'node:fs/promises';
+import type { RedisPlace } from '../cluster/redis-place.ts';
+import { SealedRows } from '../cluster/sealed-rows.ts';
+import type { Config } from '../config/load.ts';
+import { SealgateError } from '../errors.ts';
+import type { Clock } from '../pipeline/ports.ts';
+import { type OwnIdentity, OwnKey } from '../queue/own-key.ts';
+import { OwnWork } from '../queue/own-work.ts';
+import type { DueWork, SealedSpool } from '../queue/ports.ts';
+import { SpoolFolder } from '../queue/spool-folder.ts';
+import { spoolReferences } from '../queue/spool-references.ts';
+import { openQueueStore } from '../store/queue-migrations.ts';
+import { holdAlone } from '../store/sole-holder.ts';
+import type { SqlStore } from '../store/sql-store.ts';
+import type { Cluster } from './cluster.ts';
+import type { Opening } from './opening.ts';
+
+/** What the queue rests on: of one gateway in its state folder, of several in what they share. */
+export type QueueState = {
+  store: SqlStore;
+  spool: SealedSpool;
+  work: DueWork;
+  /** Nobody else delivers from these rows. */
+  alone: boolean;
+  clock: Clock;
+  /** Removes sealed mail that no row names, and says so. @throws SealgateError `store.unavailable` */
+  sweep(): Promise<void>;
+};
+
+/** Of a cluster, how often all rows are looked at, whatever Redis says. */
+const SWEEP_MS = 10_000;
+
+/** @throws SealgateError `queue.in-use`, `store.unusable`, `queue.spool`, `cluster.redis-forgets`, `cluster.redis-ca` */
+export function openQueueState(
+  opening: Opening,
+  cluster: Cluster | null,
+  identity: OwnIdentity,
+): Promise<QueueState> {
+  return cluster === null ? alone(opening, identity) : together(opening, cluster, identity);
+}
+
+async function alone(
+  { config: { stateFolder }, clock, log, opened }: Opening,
+  identity: OwnIdentity,
+): Promise<QueueState> {
+  const store = opened.keep(await openQueueStore(stateFolder));
+  opened.keep(holdAlone(stateFolder));
+  const spool = await SpoolFolder.open(stateFolder, new OwnKey(identity));
+  return {
+    ...{ store, spool, work: new OwnWork(), alone: true, clock },
+    async sweep() {
+      const { removed, orphans } = await spool.sweep(await spoolReferences(store), clock());
+      if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });
+      if (orphans > 0) log.write({ event: 'queue.orphans', level: 'warn', files: orphans });
+    },
+  };
+}
+
+async function together(
+  { config, log, opened }: Opening,
+  cluster: Cluster,
+  identity: OwnIdentity,
+): Promise<QueueState> {
+  const redis = config.cluster?.redis ?? null;
+  if (redis === null) throw new Error('a queue of a cluster without Redis');
+  const [{ DueJobs }, { Nodes }, { refuseShortcomings }] = await Promise.all([
+    // Its driver is loaded where it is used.
+    import('../cluster/due-jobs.ts'),
+    import('../cluster/nodes.ts'),
+    import('../cluster/redis-durability.ts'),
+  ]);
+  const work = new DueJobs({ place: await redisPlace(redis), sweepMs: SWEEP_MS, log });
+  opened.keep({ close: () => work.stop() });
+  const found = await work.open();
+  if (redis.acceptLosses) {
+    for (const reason of found ?? []) log.write({ event: 'cluster.redis-forgets', level: 'error', reason });
+  } else refuseShortcomings(found ?? [], `${redis.host}:${redis.port}`);
+  const { keyring, principal, address } = identity;
+  const nodes = new Nodes({
+    ...{ store: cluster.rows, name: cluster.name, log },
+    queueKeys: () =>
+      keyring.ownCertificates(principal, address).map(({ certificate }) => certificate.fingerprint),
+    redis: () => work.state.kind,
+  });
+  opened.keep(nodes);
+  await nodes.join();
+  const spool = new SealedRows(cluster.rows, new OwnKey(identity));
+  return {
+    ...{ store: cluster.rows, spool, work, alone: false, clock: () => nodes.now() },
+    async sweep() {
+      const removed = await spool.sweep();
+      if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });
+    },
+  };
+}
+
+/** As the configuration has it. @throws SealgateError `cluster.redis-ca` (permanent) */
+export async function redisPlace(
+  settings: NonNullable<NonNullable<Config['cluster']>['redis']>,
+): Promise<RedisPlace> {
+  const { host, port, tls, ca, serverName, user, password, db, prefix } = settings;
+  return {
+    ...{ host, port, user, password, db, prefix },
+    tls: tls === 'none' ? null : { ca: ca === null ? null : await authorities(ca), serverName },
+  };
+}
+
+async function authorities(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new SealgateError({
+      code: 'cluster.redis-ca',
+      duration: 'permanent',
+      publicText: `The file ${file} (cluster.redis.ca) cannot be read.`,
+      cause,
+    });
+  }
+}
