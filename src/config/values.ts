@@ -110,8 +110,8 @@ export const domainPattern = z
 
 export const size = z.union([z.int(), z.string()]).transform((written, context) => {
   const octets = typeof written === 'number' ? written : octetsFrom(written);
-  if (octets !== null && octets >= 1024 && octets <= limits.messageOctets) return octets;
-  const most = limits.messageOctets / 1024 / 1024;
+  if (octets !== null && octets >= 1024 && octets <= limits.smtp.messageOctets) return octets;
+  const most = limits.smtp.messageOctets / 1024 / 1024;
   context.addIssue({
     code: 'custom',
     message: `a size from 1 KiB to ${most} MiB is expected, like "25 MiB"`,

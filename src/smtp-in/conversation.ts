@@ -1,13 +1,15 @@
 import type { ClientGuard } from '../connections/client-guard.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
-import type { Origin, OutboundStory, OwnMailbox } from '../pipeline/ports.ts';
+import type { Spool } from '../octets/source.ts';
+import type { Origin, OutboundStory, OwnMailbox, StoreAndForward } from '../pipeline/ports.ts';
 import type { ClientAttributes } from '../smtp/client-attributes.ts';
-import type { Collected } from '../smtp/dot-stuffing.ts';
 import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
 import type { Upstream } from '../smtp-out/client.ts';
 import type { Admission } from './admission.ts';
+import type { ChunkedMessage } from './bdat.ts';
+import type { Intake } from './intake.ts';
 
 /** What a listener says about its sessions. */
 export type SessionSettings = {
@@ -24,6 +26,16 @@ export type SessionSettings = {
   fromHere: boolean;
 };
 
+/** What is needed to take messages. */
+export type Reception = {
+  /** Where long messages wait until they are answered. */
+  spool: Spool;
+  /** What takes mail in the place of the upstream, and is asked whether there is room; null: nothing does. */
+  storeAndForward: Pick<StoreAndForward, 'full'> | null;
+  /** Milliseconds, from any beginning. */
+  now: () => number;
+};
+
 /** What a session needs of the world; no socket, clock or chance of its own. */
 export type SessionPorts = {
   settings: SessionSettings;
@@ -34,6 +46,7 @@ export type SessionPorts = {
   /** Throws SealgateError. */
   openUpstream: () => Promise<Upstream>;
   newMailId: () => MailId;
+  reception: Reception;
   guard: ClientGuard;
   /** Whose mail it is, where clients do not log in; absent: they do. */
   admission?: Admission;
@@ -77,19 +90,25 @@ export type Conversation = {
   /** The upstream may have a transaction open: RSET before the next MAIL. */
   upstreamOpen: boolean;
   transaction: Transaction | null;
+  /** What has come by BDAT in the open transaction; null: nothing. */
+  chunks: ChunkedMessage | null;
+  /** See transaction-end.ts. */
+  untilEnd: { transaction: Transaction; giveBack: () => void }[];
 };
 
 /** What a verb wants done. */
 export type Step =
   | { kind: 'reply'; reply: Reply }
+  /** The same refusal once more, to what the client may have sent before it heard the first one. */
+  | { kind: 'refused-before'; reply: Reply }
   /** To one command: LMTP's end of data (RFC 2033 §4.2). */
   | { kind: 'replies'; replies: readonly Reply[] }
   /** The upstream's reply is under way; a RCPT may be worked on meanwhile (RFC 2920 §3.2). */
   | { kind: 'relay'; reply: Promise<Reply> }
   /** The next line is no command but an answer; null: it was too long. */
   | { kind: 'ask'; reply: Reply; answer: (line: Buffer | null) => Step | Promise<Step> }
-  /** What follows is a message. */
-  | { kind: 'collect'; reply: Reply; maxOctets: number; collected: (message: Collected) => Promise<Step> }
+  /** What follows are no commands; null: nothing is said before. */
+  | { kind: 'take'; reply: Reply | null; intake: Intake }
   | { kind: 'start-tls'; reply: Reply }
   | { kind: 'end'; reply: Reply };
 
@@ -113,5 +132,7 @@ export function newConversation(
     upstream: null,
     upstreamOpen: false,
     transaction: null,
+    chunks: null,
+    untilEnd: [],
   };
 }

@@ -5,6 +5,6 @@ import type { Step } from './conversation.ts';
 export function help(): Step {
   return {
     kind: 'reply',
-    reply: reply(214, '2.0.0', 'EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT'),
+    reply: reply(214, '2.0.0', 'EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT'),
   };
 }

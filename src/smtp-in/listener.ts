@@ -7,9 +7,12 @@ import { type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
 import { newMailId, newSessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
-import type { OutboundStory, OwnMailbox } from '../pipeline/ports.ts';
+import { encryptedSpool } from '../octets/encrypted-spool.ts';
+import type { Spool } from '../octets/source.ts';
+import type { OutboundStory, OwnMailbox, StoreAndForward } from '../pipeline/ports.ts';
 import { formatReply, reply } from '../smtp/reply.ts';
 import { connectUpstream } from '../smtp-out/connect.ts';
+import type { Admission } from './admission.ts';
 import { type Served, serveClient, type Timeouts } from './client-socket.ts';
 import type { SessionPorts } from './conversation.ts';
 
@@ -19,8 +22,14 @@ export type SubmissionListenerOptions = ListenerOptions & {
   story: OutboundStory;
   /** Absent: the gateway takes no mail for itself. */
   ownMailbox?: OwnMailbox;
-  /** Default: limits.messageOctets, which is also the most. */
+  /** Where long messages wait; default: encrypted, in the system's folder for temporary files. */
+  spool?: Spool;
+  /** What takes mail in the place of the mail server; absent: nothing does. */
+  storeAndForward?: Pick<StoreAndForward, 'full'>;
+  /** Default: limits.messageOctets; at most limits.smtp.messageOctets. */
   maxMessageOctets?: number;
+  /** Clients do not log in, and this says whose mail theirs is; absent: they do. */
+  admissionOf?: (client: ClientConnection) => Admission;
   /** Clients of this machine need no AUTH and are this login. */
   assumeLogin?: string;
   /** Milliseconds; default: limits.smtp. `command`: silence of a client; `beforeAuth`: from connecting to the login. */
@@ -51,7 +60,7 @@ export async function startSubmissionListener(
       listener: options.name,
       hostname: options.hostname,
       tls: options.tls,
-      maxMessageOctets: Math.min(options.maxMessageOctets ?? limits.messageOctets, limits.messageOctets),
+      maxMessageOctets: Math.min(options.maxMessageOctets ?? limits.messageOctets, limits.smtp.messageOctets),
       allowPlainAuth: options.allowPlainAuth ?? false,
       assumeLogin: options.assumeLogin ?? null,
       fromHere: false,
@@ -60,12 +69,22 @@ export async function startSubmissionListener(
     ownMailbox: options.ownMailbox ?? null,
     log: options.log,
     newMailId,
+    reception: {
+      spool: options.spool ?? encryptedSpool({ memoryOctets: limits.smtp.memoryOctets }),
+      storeAndForward: options.storeAndForward ?? null,
+      now: () => performance.now(),
+    },
   };
   const portsFor = (client: ClientConnection): SessionPorts => {
     const { remote: source, local: destination, fromHere, guard } = client;
     const settings = { ...ports.settings, fromHere };
-    const openUpstream = () => connectUpstream(upstream, options.hostname, { source, destination });
-    return { ...ports, settings, openUpstream, guard };
+    const admission = options.admissionOf?.(client);
+    const openUpstream = () => {
+      // A trusted proxy may have said whose connection it is.
+      const address = admission === undefined || admission.remote === '' ? source.address : admission.remote;
+      return connectUpstream(upstream, options.hostname, { source: { ...source, address }, destination });
+    };
+    return { ...ports, settings, openUpstream, guard, ...(admission === undefined ? {} : { admission }) };
   };
   const timeouts: Timeouts = {
     command: options.timeouts?.command ?? limits.smtp.commandTimeoutMs,

@@ -2,12 +2,13 @@ import { unreachable } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
 import { type Command, readCommand } from '../smtp/command-line.ts';
-import { type Collected, MessageCollector } from '../smtp/dot-stuffing.ts';
 import { type Line, LineReader } from '../smtp/line-reader.ts';
 import { formatReply, type Reply, reply } from '../smtp/reply.ts';
 import { type Conversation, newConversation, type SessionPorts, type Step } from './conversation.ts';
+import type { Intake } from './intake.ts';
 import { replyFromError, upstreamLost } from './reply-from-error.ts';
 import { forgetBeforeTls } from './starttls.ts';
+import { giveBackWhatIsOver } from './transaction-end.ts';
 import { perform } from './verbs.ts';
 
 /** The client's side of a session, as the session uses it. */
@@ -24,13 +25,6 @@ export interface ClientPort {
 
 /** A reply in its place; null while it is under way. */
 type Slot = { reply: Reply | null };
-
-type Collecting = {
-  messages: MessageCollector;
-  collected: (message: Collected) => Promise<Step>;
-  /** Octets after which the client is not listened to any longer. */
-  maxSeen: number;
-};
 
 /**
  * One submission session: octets of the client in, replies out, without a socket.
@@ -49,9 +43,10 @@ export class SubmissionSession {
   #underWay = 0;
   /** A command that waits until none is. */
   #held: Command | null = null;
-  #work: 'none' | 'verb' | 'handshake' = 'none';
+  /** `keeping`: octets of a message are being written away. */
+  #work: 'none' | 'verb' | 'handshake' | 'keeping' = 'none';
   #answer: ((line: Buffer | null) => Step | Promise<Step>) | null = null;
-  #collector: Collecting | null = null;
+  #intake: Intake | null = null;
   #errors = 0;
   /** The client has sent so much ahead that it is not read for now. */
   #full = false;
@@ -126,7 +121,8 @@ export class SubmissionSession {
   /** The gateway stops (RFC 5321 §3.8): at once, or after the message that is being handed over. */
   shutDown(): void {
     if (this.#ending !== 'no') return;
-    if (this.waitsForClient) this.#endWith(SHUTTING_DOWN, 'shutdown');
+    // A message whose end has not come is nobody's yet.
+    if (this.waitsForClient || this.#work === 'keeping') this.#endWith(SHUTTING_DOWN, 'shutdown');
     else this.#ending = 'when-idle';
   }
 
@@ -158,7 +154,7 @@ export class SubmissionSession {
       this.#do(command);
       return true;
     }
-    if (this.#collector !== null) return this.#collect(this.#collector);
+    if (this.#intake !== null) return this.#takeIn(this.#intake);
     const line = this.#lines.next();
     if (line === null) return false;
     const { kind } = line;
@@ -197,13 +193,13 @@ export class SubmissionSession {
     step.then(
       (done) => {
         this.#work = 'none';
-        if (this.#ending === 'ended') this.#conversation.upstream?.quit();
+        if (this.#ending === 'ended') this.#over();
         this.#apply(done);
         this.#pump();
       },
       (error: unknown) => {
         this.#work = 'none';
-        if (this.#ending === 'ended') this.#conversation.upstream?.quit();
+        if (this.#ending === 'ended') this.#over();
         this.#defect(error);
       },
     );
@@ -211,9 +207,13 @@ export class SubmissionSession {
 
   #apply(step: Step): void {
     if (this.#ending === 'ended') return;
+    giveBackWhatIsOver(this.#conversation);
     switch (step.kind) {
       case 'reply':
         this.#reply(step.reply);
+        break;
+      case 'refused-before':
+        this.#say(step.reply);
         break;
       case 'replies':
         for (const each of step.replies) this.#say(each);
@@ -225,13 +225,9 @@ export class SubmissionSession {
         this.#answer = step.answer;
         this.#say(step.reply);
         break;
-      case 'collect':
-        this.#collector = {
-          messages: new MessageCollector(step.maxOctets),
-          collected: step.collected,
-          maxSeen: 2 * step.maxOctets + limits.smtp.readAheadOctets,
-        };
-        this.#say(step.reply);
+      case 'take':
+        this.#intake = step.intake;
+        if (step.reply !== null) this.#say(step.reply);
         break;
       case 'start-tls':
         // RFC 3207 §4.2 and command injection: what came behind the command was not protected and is not read.
@@ -249,22 +245,36 @@ export class SubmissionSession {
     }
   }
 
-  #collect(collector: Collecting): boolean {
+  #takeIn(intake: Intake): boolean {
     const chunk = this.#lines.takeRest();
     if (chunk.length === 0) return false;
-    const outcome = collector.messages.push(chunk);
-    if (outcome.kind === 'more') {
-      if (collector.messages.seen <= collector.maxSeen) return false;
-      this.#endWith(
-        reply(552, '5.3.4', 'The message is far too large; closing the connection'),
-        'message far too large',
-      );
-      return true;
+    const outcome = intake.push(chunk);
+    switch (outcome.kind) {
+      case 'more':
+        if (outcome.ready === null) return false;
+        this.#work = 'keeping';
+        outcome.ready.then(
+          () => {
+            this.#work = 'none';
+            this.#pump();
+          },
+          (error: unknown) => this.#defect(error),
+        );
+        return true;
+      case 'too-much':
+        this.#endWith(
+          reply(552, '5.3.4', 'The message is far too large; closing the connection'),
+          'message far too large',
+        );
+        return true;
+      case 'end':
+        this.#intake = null;
+        this.#lines.push(outcome.rest);
+        this.#take(intake.done());
+        return true;
+      default:
+        return unreachable(outcome);
     }
-    this.#collector = null;
-    this.#lines.push(outcome.rest);
-    this.#take(collector.collected(collector.messages.collected()));
-    return true;
   }
 
   /** A reply of ours, or one that is there. Too many refusals of ours end the session. */
@@ -339,7 +349,7 @@ export class SubmissionSession {
 
   #endWithUpstream(): void {
     const lost = this.#conversation.upstream?.lost ?? null;
-    if (lost === null || this.#ending === 'ended' || !this.waitsForClient || this.#collector !== null) return;
+    if (lost === null || this.#ending === 'ended' || !this.waitsForClient || this.#intake !== null) return;
     this.#endWith(replyFromError(upstreamLost(lost)), 'the upstream was lost');
   }
 
@@ -369,9 +379,17 @@ export class SubmissionSession {
     this.#ending = 'ended';
     this.#cause = cause;
     this.#answer = null;
-    this.#collector = null;
+    this.#intake?.discard();
+    this.#intake = null;
     // A verb that is at work (a message being handed over) keeps its upstream until it is done.
-    if (this.#work !== 'verb') this.#conversation.upstream?.quit();
+    if (this.#work !== 'verb') this.#over();
+  }
+
+  /** Nothing is at work any more. */
+  #over(): void {
+    this.#conversation.transaction = null;
+    giveBackWhatIsOver(this.#conversation);
+    this.#conversation.upstream?.quit();
   }
 }
 

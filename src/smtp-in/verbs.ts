@@ -1,6 +1,8 @@
 import { unreachable } from '../errors.ts';
 import type { Command } from '../smtp/command-line.ts';
+import { reply } from '../smtp/reply.ts';
 import { auth } from './auth.ts';
+import { bdat } from './bdat.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { data } from './data.ts';
 import { ehlo, helo, lhlo, noAuth } from './ehlo.ts';
@@ -34,9 +36,13 @@ export function perform(
     case 'MAIL':
       return mailFrom(conversation, command);
     case 'RCPT':
+      // RFC 3030 §2: all recipients are said before the first chunk.
+      if (conversation.chunks !== null) return { kind: 'reply', reply: SEND_BDAT };
       return rcptTo(conversation, command, underWay);
     case 'DATA':
       return data(conversation);
+    case 'BDAT':
+      return bdat(conversation, command);
     case 'RSET':
       return rset(conversation);
     case 'NOOP':
@@ -61,3 +67,5 @@ export function perform(
       return unreachable(command);
   }
 }
+
+const SEND_BDAT = reply(503, '5.5.1', 'Send BDAT or RSET');

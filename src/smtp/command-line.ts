@@ -15,6 +15,8 @@ export type Command =
   | { verb: 'AUTH'; mechanism: string; initialResponse: Buffer | null }
   | { verb: 'MAIL'; reversePath: ReversePath; parameters: readonly Parameter[] }
   | { verb: 'RCPT'; mailbox: Mailbox; parameters: readonly Parameter[] }
+  /** `octets` of the message follow the line (RFC 3030 §2). */
+  | { verb: 'BDAT'; octets: number; last: boolean }
   | { verb: 'DATA' | 'RSET' | 'NOOP' | 'QUIT' | 'HELP' | 'VRFY' | 'EXPN' }
   /** What a proxy says of its client; who is believed is not judged here. */
   | { verb: 'XCLIENT' | 'XFORWARD'; attributes: ClientAttributes }
@@ -24,7 +26,7 @@ export type Command =
   | { verb: 'fatal'; reply: Reply };
 
 // The first word of a line that belongs to another protocol, whose further lines somebody else may have chosen (a browser
-// made to post a form to this port), or that announces octets which are no commands (BDAT, RFC 3030 §2).
+// made to post a form to this port), or that is about octets which are elsewhere (BURL, RFC 4468 §3).
 const FOREIGN = new Set([
   'GET',
   'POST',
@@ -35,7 +37,6 @@ const FOREIGN = new Set([
   'PATCH',
   'DELETE',
   'TRACE',
-  'BDAT',
   'BURL',
 ]);
 
@@ -52,6 +53,7 @@ const syntax = (text: string): Command => ({ verb: 'malformed', reply: reply(501
 export function readCommand(line: Buffer): Command {
   const verb = /^[A-Za-z0-9]{1,16}(?= |$)/.exec(line.toString('latin1', 0, 17))?.[0].toUpperCase() ?? '';
   if (verb === 'AUTH') return readAuth(line);
+  if (/^BDAT(?![A-Za-z0-9])/i.test(line.toString('latin1', 0, 5))) return readBdat(line);
   if (FOREIGN.has(verb))
     return { verb: 'fatal', reply: reply(502, '5.5.1', `${verb} is not supported here`) };
   if (line.length + 2 > limits.smtp.mailCommandOctets) {
@@ -109,6 +111,18 @@ function readAuth(line: Buffer): Command {
   const initialResponse = line.subarray(from + 1, end);
   if (initialResponse.includes(32)) return syntax('AUTH has too many arguments');
   return { verb: 'AUTH', mechanism: mechanism.toUpperCase(), initialResponse };
+}
+
+/**
+ * `"BDAT" SP chunk-size [SP "LAST"]`, RFC 3030 §2. Fatal where it is malformed: nobody knows how many of the octets behind it are
+ * no commands.
+ */
+function readBdat(line: Buffer): Command {
+  const found = line.length > 64 ? null : /^BDAT ([0-9]{1,15})( LAST)? *$/i.exec(line.toString('latin1'));
+  if (found === null) {
+    return { verb: 'fatal', reply: reply(501, '5.5.4', 'BDAT needs a size; closing the connection') };
+  }
+  return { verb: 'BDAT', octets: Number(found[1]), last: found[2] !== undefined };
 }
 
 /** `"MAIL FROM:" Reverse-path [SP Mail-parameters]`, RFC 5321 §4.1.1.2. */

@@ -49,6 +49,17 @@ export class MessageCollector {
     return { kind: 'end', rest: chunk.subarray(end) };
   }
 
+  /**
+   * What has come so far, stuffed, to be collected elsewhere: nothing more may be pushed here. null where some of it was not kept, since
+   * it is too large.
+   */
+  takeOut(): Buffer | null {
+    if (this.#tooLarge) return null;
+    const stuffed = Buffer.concat(this.#chunks, this.#stuffed);
+    this.#chunks = [];
+    return stuffed;
+  }
+
   /** To be called once, after `end`. */
   collected(): Collected {
     if (this.#tooLarge) return { kind: 'too-large' };

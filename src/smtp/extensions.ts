@@ -68,12 +68,14 @@ export type Offer = {
 
 /**
  * The keyword lines of our EHLO reply: the upstream's ∩ what we can carry. Everything not named here is not offered:
- * CHUNKING, BINARYMIME, BURL, XCLIENT, REQUIRETLS, FUTURERELEASE and whatever comes. PIPELINING and HELP are ours alone.
+ * BINARYMIME, BURL, XCLIENT, FUTURERELEASE and whatever comes. PIPELINING, CHUNKING and HELP are ours alone: towards the upstream
+ * a message always leaves by DATA.
  */
 export function offeredExtensions(offer: Offer): string[] {
   const lines = ['PIPELINING'];
   const { upstream } = offer;
   if (upstream !== null) {
+    lines.push('CHUNKING');
     if (upstream.has('SIZE')) lines.push(`SIZE ${maxMessageOctets(upstream, offer.maxMessageOctets)}`);
     for (const keyword of CARRIED) if (upstream.has(keyword)) lines.push(keyword);
     const mechanisms: readonly Mechanism[] = offer.authentication

@@ -159,9 +159,9 @@ describe('problems', () => {
     ['nothing where a map belongs', SOUND.replace(/ - \{ name: all.*\n/, ' -\n'), 17, /a map .* not nothing/],
     [
       'a size beyond the limit',
-      SOUND.replace('tls: none\n', 'tls: none\n    maxMessageSize: 2 GiB\n'),
+      SOUND.replace('tls: none\n', 'tls: none\n    maxMessageSize: 1025 MiB\n'),
       8,
-      /64 MiB/,
+      /1024 MiB/,
     ],
     ['an address without domain', SOUND.replace('alice@example.org', 'alice'), 13, /mail address/],
     ['a file that is not there', SOUND.replace('root.pem', 'gone.pem'), 14, /gone.pem does not exist/],

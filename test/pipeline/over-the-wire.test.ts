@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.ts';
 import type { FakeOptions } from '../smtp-in/support/fake-upstream.ts';
-import { loggedIn, type TestGateway, testGateway } from '../smtp-in/support/gateway.ts';
+import { loggedIn, QUEUED, type TestGateway, testGateway } from '../smtp-in/support/gateway.ts';
 import { type Person, Town } from './support/people.ts';
 import { FakeDelivered, FakeDirectory, FakeHolding, FakeKeyring, FakeLog, rule } from './support/ports.ts';
 
@@ -88,7 +88,7 @@ const ACCEPTS = '250 2.0.0 upstream queued as 1\r\n';
 describe('several variants on one connection', () => {
   it('reach each recipient once; the client gets the upstream’s own last reply', async () => {
     const started = await start({});
-    expect(await send(started, [BOB, CAROL, DAVE])).toBe('250 2.0.0 upstream queued as 4711');
+    expect(await send(started, [BOB, CAROL, DAVE])).toMatch(QUEUED);
     expect(served(started)).toEqual([BOB, CAROL, DAVE]);
     expect(started.upstream.accepted).toHaveLength(2);
     expect(started.upstream.connections).toBe(1);

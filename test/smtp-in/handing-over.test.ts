@@ -2,7 +2,14 @@ import { afterEach, expect, test } from 'vitest';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
 import type { HandOver, Submission, SubmissionOutcome, Variant } from '../../src/pipeline/ports.ts';
 import type { FakeOptions } from './support/fake-upstream.ts';
-import { ForwardingStory, loggedIn, type TestGateway, testGateway } from './support/gateway.ts';
+import {
+  ForwardingStory,
+  loggedIn,
+  named,
+  QUEUED,
+  type TestGateway,
+  testGateway,
+} from './support/gateway.ts';
 
 let gateway: TestGateway | null = null;
 afterEach(async () => {
@@ -62,7 +69,7 @@ test('all recipients in another order: the open transaction goes on', async () =
   const reply = await send((submission) => [
     { ...variant(submission, [], 'x\r\n'), recipients: [...submission.envelope.recipients].reverse() },
   ]);
-  expect(reply).toBe('250 2.0.0 upstream queued as 4711');
+  expect(reply).toMatch(QUEUED);
   expect(afterLogin()).toEqual([
     'MAIL FROM:<a@example.org>',
     'RCPT TO:<b@example.net> NOTIFY=FAILURE',
@@ -81,7 +88,7 @@ test('two variants: each has its recipients with their parameters, its own size 
     {},
     'MAIL FROM:<a@example.org> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=7',
   );
-  expect(reply).toBe('250 2.0.0 upstream queued as 4711');
+  expect(reply).toMatch(QUEUED);
   expect(afterLogin()).toEqual([
     'MAIL FROM:<a@example.org> SIZE=65676 BODY=8BITMIME RET=HDRS ENVID=7',
     'RCPT TO:<b@example.net> NOTIFY=FAILURE',
@@ -108,7 +115,7 @@ test('a recipient refused on the second run: its whole variant is rejected with 
     (submission) => [variant(submission, ['b'], 'first\r\n'), variant(submission, ['c', 'd'], 'second\r\n')],
     { script: { 'RCPT TO:<D@': () => (++asked > 1 ? '452 4.2.2 full by now\r\n' : '250 ok\r\n') } },
   );
-  expect(reply).toBe('452 4.2.2 full by now');
+  expect(reply).toMatch(named('452 4.2.2 full by now'));
   expect(gateway?.upstream.accepted.map((mail) => mail.octets.toString())).toEqual(['first\r\n']);
   expect(gateway?.upstream.commands.at(-1)).toBe('RSET');
 });
@@ -121,7 +128,7 @@ test.each([['MAIL', { MAIL: '250 ok\r\n', second: '550 5.7.1 no more\r\n' }]] as
       (submission) => [variant(submission, ['b'], 'first\r\n'), variant(submission, ['c'], 'second\r\n')],
       { script: { MAIL: () => (++asked > 2 ? '550 5.7.1 no more\r\n' : '250 ok\r\n') } },
     );
-    expect(reply).toBe('550 5.7.1 no more');
+    expect(reply).toMatch(named('550 5.7.1 no more'));
     expect(gateway?.upstream.accepted.length).toBe(1);
   },
 );
@@ -150,12 +157,14 @@ test('DATA refused: rejected with that reply', async () => {
   const reply = await send((submission) => [variant(submission, ['b', 'c', 'd'], 'x\r\n')], {
     script: { DATA: '554 5.7.1 no valid recipients\r\n' },
   });
-  expect(reply).toBe('554 5.7.1 no valid recipients');
+  expect(reply).toMatch(named('554 5.7.1 no valid recipients'));
 });
 
 test('a variant larger than the upstream takes is not sent', async () => {
   const reply = await send((submission) => [variant(submission, ['b', 'c', 'd'], 'x'.repeat(10_485_761))]);
-  expect(reply).toBe('552 5.3.4 The protected message has 10485761 octets; the mail server accepts 10485760');
+  expect(reply).toMatch(
+    named('552 5.3.4 The protected message has 10485761 octets; the mail server accepts 10485760'),
+  );
   expect(gateway?.upstream.commands).not.toContain('DATA');
 });
 
@@ -202,8 +211,8 @@ test('a story that refuses: its reply is the client’s, and the next mail begin
   const client = await loggedIn(gateway.port);
   client.send('MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n');
   for (let i = 0; i < 3; i++) await client.reply();
-  expect(await client.ask('x\r\n.')).toBe(
-    '550-5.7.1 There is no certificate for bob\r\n550 5.7.1 Ask him for a signed mail',
+  expect(await client.ask('x\r\n.')).toMatch(
+    named('550-5.7.1 There is no certificate for bob\r\n550 5.7.1 Ask him for a signed mail'),
   );
   expect(await client.ask('MAIL FROM:<c@example.org>')).toMatch(/^250/);
   expect(gateway.upstream.segments.at(-1)).toBe('RSET\r\nMAIL FROM:<c@example.org>\r\n');

@@ -4,7 +4,7 @@ import { SealgateError } from '../../src/errors.ts';
 import { startSubmissionListener } from '../../src/smtp-in/listener.ts';
 import { certificateFor } from '../support/certificate.ts';
 import { TestClient } from './support/client.ts';
-import { ForwardingStory, loggedIn, type TestGateway, testGateway } from './support/gateway.ts';
+import { ForwardingStory, loggedIn, QUEUED, type TestGateway, testGateway } from './support/gateway.ts';
 
 const material = certificateFor('localhost');
 const other = certificateFor('other.test');
@@ -124,7 +124,7 @@ test('closing waits for the message that is being handed over', async () => {
   const closed = listener.close();
   end.resolve();
   expect(await client.toEnd()).toEqual([
-    '250 2.0.0 upstream queued as 4711',
+    expect.stringMatching(QUEUED),
     '421 4.3.2 The gateway is shutting down; try again later',
   ]);
   await closed;
@@ -190,5 +190,5 @@ test('a client that waits for a slow upstream is not silent', async () => {
   const client = await loggedIn(gateway.port);
   client.send('MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\nx\r\n.\r\n');
   const replies = await client.toEnd();
-  expect(replies[3]).toBe('250 2.0.0 upstream queued as 4711');
+  expect(replies[3]).toMatch(QUEUED);
 });

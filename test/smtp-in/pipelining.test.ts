@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { PLAIN, TestClient } from './support/client.ts';
 import { KEYWORDS } from './support/fake-upstream.ts';
-import { loggedIn, type TestGateway, testGateway } from './support/gateway.ts';
+import { loggedIn, QUEUED, type TestGateway, testGateway } from './support/gateway.ts';
 
 let gateway: TestGateway | null = null;
 afterEach(async () => {
@@ -138,7 +138,7 @@ test('1,000 recipients in one segment are relayed; one more is told to wait for 
   expect(found.slice(1_001, 1_004)).toEqual(Array(3).fill('452 4.5.3 Too many recipients'));
   expect(found[1_004]).toMatch(/^354/);
   client.send('x\r\n.\r\n');
-  expect(await client.reply()).toBe('250 2.0.0 upstream queued as 4711');
+  expect(await client.reply()).toMatch(QUEUED);
   expect(gateway.upstream.accepted[0]?.to.length).toBe(1_000);
   expect(gateway.story.expected.length).toBe(1_000);
   client.end();

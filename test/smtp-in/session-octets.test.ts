@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { UNGUARDED } from '../../src/connections/client-guard.ts';
 import { isLoopback } from '../../src/connections/loopback.ts';
-import { newMailId, newSessionId } from '../../src/ids.ts';
+import { type MailId, newSessionId } from '../../src/ids.ts';
 import { silentLog } from '../../src/log/log.ts';
 import { collectFrom } from '../../src/octets/collect.ts';
+import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
 import type { OctetSource } from '../../src/octets/source.ts';
 import { readExtensions } from '../../src/smtp/extensions.ts';
 import type { SessionSettings } from '../../src/smtp-in/conversation.ts';
@@ -76,7 +77,8 @@ async function play(chunks: readonly Buffer[], remote = '127.0.0.1', settings = 
       ownMailbox: null,
       log: silentLog,
       openUpstream: async () => upstream,
-      newMailId,
+      newMailId: () => 'mail' as MailId,
+      reception: { spool: encryptedSpool(), storeAndForward: null, now: () => 0 },
       guard: UNGUARDED,
     },
     {

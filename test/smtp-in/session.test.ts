@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { TestClient } from './support/client.ts';
 import { KEYWORDS } from './support/fake-upstream.ts';
-import { loggedIn, type TestGateway, testGateway } from './support/gateway.ts';
+import { loggedIn, named, type TestGateway, testGateway } from './support/gateway.ts';
 
 let gateway: TestGateway | null = null;
 afterEach(async () => {
@@ -147,7 +147,9 @@ test('a message that is declared too large is refused at MAIL, one that is too l
   client.send('MAIL FROM:<a@example.org> SIZE=1\r\nRCPT TO:<b@example.net>\r\nDATA\r\n');
   for (let i = 0; i < 3; i++) await client.reply();
   client.send(`${'x'.repeat(99)}\r\n.\r\nNOOP\r\n`);
-  expect(await client.reply()).toBe('552 5.3.4 The message is too large; at most 100 octets are accepted');
+  expect(await client.reply()).toMatch(
+    named('552 5.3.4 The message is too large; at most 100 octets are accepted'),
+  );
   expect(await client.reply()).toMatch(/^250/);
   client.send('MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n');
   for (let i = 0; i < 3; i++) await client.reply();

@@ -79,9 +79,10 @@ test('a browser that is made to post a form to the port gets nothing done', asyn
   expect(gateway.upstream.commands.filter((line) => line.startsWith('MAIL'))).toEqual([]);
 });
 
-test('BDAT, which is not offered, ends the session before its octets are taken for commands', async () => {
+test('BDAT that does not say how many octets follow ends the session before they are taken for commands', async () => {
   gateway = await testGateway();
   const client = await loggedIn(gateway.port);
-  client.send(`BDAT 100 LAST\r\n${INNER}`);
-  expect(await client.toEnd()).toEqual(['502 5.5.1 BDAT is not supported here']);
+  client.send(`BDAT all LAST\r\n${INNER}`);
+  expect(await client.toEnd()).toEqual(['501 5.5.4 BDAT needs a size; closing the connection']);
+  expect(gateway.upstream.commands.filter((line) => /evil|victim|^DATA/.test(line))).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { certificateFor } from '../support/certificate.ts';
 import { PLAIN, TestClient } from './support/client.ts';
-import { type TestGateway, testGateway } from './support/gateway.ts';
+import { QUEUED, type TestGateway, testGateway } from './support/gateway.ts';
 
 const material = certificateFor('localhost');
 afterAll(() => material.remove());
@@ -19,7 +19,7 @@ async function sendsMail(client: TestClient): Promise<void> {
   expect(await client.ask(`AUTH PLAIN ${PLAIN}`)).toMatch(/^235/);
   client.send('MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n');
   for (const code of ['250', '250', '354']) expect(await client.reply()).toContain(code);
-  expect(await client.ask('x\r\n.')).toBe('250 2.0.0 upstream queued as 4711');
+  expect(await client.ask('x\r\n.')).toMatch(QUEUED);
   expect(await client.ask('QUIT')).toMatch(/^221/);
 }
 

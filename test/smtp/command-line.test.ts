@@ -143,12 +143,41 @@ test('what is not UTF-8 is refused', () => {
   }
 });
 
-test.each(['GET / HTTP/1.1', 'POST / HTTP/1.1', 'CONNECT x:25 HTTP/1.1', 'BDAT 100 LAST', 'BURL imap://x'])(
+test.each(['GET / HTTP/1.1', 'POST / HTTP/1.1', 'CONNECT x:25 HTTP/1.1', 'BURL imap://x'])(
   'cross-protocol attack: %j ends the session',
   (line) => {
     expect(told(line)).toBe('fatal 502');
   },
 );
+
+test('BDAT says how many octets follow; one that is malformed is the end, since nobody knows', () => {
+  expect(readCommand(Buffer.from('BDAT 86'))).toEqual({ verb: 'BDAT', octets: 86, last: false });
+  expect(readCommand(Buffer.from('bdat 0 last  '))).toEqual({ verb: 'BDAT', octets: 0, last: true });
+  const malformed = [
+    'BDAT',
+    'BDAT ',
+    'BDAT x',
+    'BDAT -1',
+    'BDAT +1',
+    'BDAT 1 FIRST',
+    'BDAT 1  LAST',
+    'BDAT  1',
+  ];
+  const odd = [
+    'BDAT\t1',
+    'BDAT 0x10',
+    'BDAT 1e3',
+    'BDAT 1 LAST x',
+    `BDAT ${'9'.repeat(16)}`,
+    'BDAT 1 LAST\0',
+    'BDAT\0',
+  ];
+  for (const line of [...malformed, ...odd, `BDAT 1${' '.repeat(70)}LAST`, `BDAT ${'1'.repeat(3_000)}`]) {
+    expect(told(line), line).toBe('fatal 501');
+  }
+  expect(readCommand(Buffer.from('BDAT 1\xff', 'latin1'))).toMatchObject({ verb: 'fatal' });
+  expect(told('BDATA 1')).toBe('500');
+});
 
 test('AUTH keeps its secret in the octets of the line, so that it can be wiped', () => {
   const line = Buffer.from('AUTH PLAIN AGEAYg==');

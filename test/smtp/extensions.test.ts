@@ -20,6 +20,7 @@ test('offered is what the upstream has and we can carry; the rest is stripped', 
   expect(
     offer([
       'PIPELINING',
+      'CHUNKING',
       'SIZE 36700160',
       'VRFY',
       'ETRN',
@@ -40,6 +41,7 @@ test('offered is what the upstream has and we can carry; the rest is stripped', 
     ]),
   ).toEqual([
     'PIPELINING',
+    'CHUNKING',
     `SIZE ${sizeBeforeGrowth(36_700_160)}`,
     '8BITMIME',
     'SMTPUTF8',
@@ -51,7 +53,7 @@ test('offered is what the upstream has and we can carry; the rest is stripped', 
 });
 
 test('an upstream that offers nothing: PIPELINING and HELP are ours', () => {
-  expect(offer([])).toEqual(['PIPELINING', 'HELP']);
+  expect(offer([])).toEqual(['PIPELINING', 'CHUNKING', 'HELP']);
 });
 
 test('before STARTTLS nothing that needs the upstream or a secret is offered', () => {
@@ -63,8 +65,8 @@ test('before STARTTLS nothing that needs the upstream or a secret is offered', (
 test('AUTH is offered in the forms that can be said upstream', () => {
   expect(offer(['AUTH LOGIN'])).toContain('AUTH PLAIN LOGIN');
   expect(offer(['AUTH XOAUTH2'])).toContain('AUTH XOAUTH2');
-  expect(offer(['AUTH GSSAPI NTLM'])).toEqual(['PIPELINING', 'HELP']);
-  expect(offer(['AUTH PLAIN'], { authentication: false })).toEqual(['PIPELINING', 'HELP']);
+  expect(offer(['AUTH GSSAPI NTLM'])).toEqual(['PIPELINING', 'CHUNKING', 'HELP']);
+  expect(offer(['AUTH PLAIN'], { authentication: false })).toEqual(['PIPELINING', 'CHUNKING', 'HELP']);
 });
 
 test('SIZE leaves room for the growth by protection, and never exceeds ours', () => {

@@ -59,6 +59,14 @@ export class ForwardingStory implements OutboundStory {
   }
 }
 
+/** A reply with the gateway's id of the mail behind it. */
+export function named(reply: string): RegExp {
+  return new RegExp(`^${RegExp.escape(reply)} \\[[0-9a-z]{20}\\]$`);
+}
+
+/** What the fake upstream says to the end of data, as the client hears it. */
+export const QUEUED = named('250 2.0.0 upstream queued as 4711');
+
 export type TestGateway = {
   port: number;
   upstream: FakeUpstream;

@@ -1,0 +1,65 @@
+import { hasBareLineEnd } from './dot-stuffing.ts';
+
+/**
+ * What must not be in a message that leaves by SMTP: a bare CR or LF, and a line that begins with NULs and a dot. It is not stuffed, and
+ * a server that drops NULs would read `NUL . CRLF` as the end of data (SMTP smuggling).
+ */
+export type LineFault = 'bare-line-end' | 'nul-before-dot';
+
+const CR = 13;
+const LF = 10;
+const DOT = 46;
+const NULS_AND_DOT = /\n\0+\./;
+const NULS_AT_END = /\n\0+$/;
+
+/** Whether a line begins with NULs and a dot; the first one begins where the octets do. */
+export function hasNulBeforeDot(octets: Buffer): boolean {
+  // Hardly a message has a NUL at all.
+  if (!octets.includes(0)) return false;
+  return /^\0+\./.test(octets.toString('latin1')) || NULS_AND_DOT.test(octets.toString('latin1'));
+}
+
+/** Looks for faults in a message that comes in chunks; what is found does not depend on where they end. Serves one message. */
+export class LineFaults {
+  /** A CR that waits for its LF. */
+  #held = false;
+  /** What there is of the last line: nothing, NULs alone, anything else. */
+  #line: 'nothing' | 'nuls' | 'more' = 'nothing';
+
+  /** Whether the last line has its CRLF; so has a message without octets. */
+  get atLine(): boolean {
+    return this.#line === 'nothing';
+  }
+
+  /** @returns null: nothing so far. After a fault nothing more may be given. */
+  update(chunk: Buffer): LineFault | null {
+    const [first] = chunk;
+    if (first === undefined) return null;
+    const last = chunk[chunk.length - 1];
+    if (this.#held && first !== LF) return 'bare-line-end';
+    const inside = chunk.subarray(this.#held ? 1 : 0, last === CR ? chunk.length - 1 : chunk.length);
+    if (hasBareLineEnd(inside)) return 'bare-line-end';
+    this.#held = last === CR;
+    return this.#nuls(chunk) ? 'nul-before-dot' : null;
+  }
+
+  #nuls(chunk: Buffer): boolean {
+    let at = 0;
+    if (this.#line !== 'more') {
+      while (chunk[at] === 0) at++;
+      if (at > 0) this.#line = 'nuls';
+      if (at === chunk.length) return false;
+      if (this.#line === 'nuls' && chunk[at] === DOT) return true;
+    }
+    this.#line = chunk[chunk.length - 1] === LF ? 'nothing' : 'more';
+    if (!chunk.includes(0, at)) return false;
+    const text = chunk.toString('latin1', Math.max(0, at - 1));
+    if (NULS_AT_END.test(text)) this.#line = 'nuls';
+    return NULS_AND_DOT.test(text);
+  }
+
+  /** At the end of the message. */
+  finish(): LineFault | null {
+    return this.#held ? 'bare-line-end' : null;
+  }
+}
