@@ -81,7 +81,7 @@ export class HoldingDesk implements Holding {
     try {
       const statements: Statement[] = [];
       for (const mail of mails) {
-        const name = await spool.write(await collectFrom(writeContent(mail)));
+        const name = await spool.write(writeContent(mail));
         files.push(name);
         statements.push(...insertPart(name, mail, { heldAt, expiresAt }));
       }

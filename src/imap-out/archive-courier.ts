@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
+import { collectFrom } from '../octets/collect.ts';
 import type { Courier, DeliveryOutcome, Way } from '../queue/ports.ts';
 import { type Archive, loginFor } from './archive.ts';
 import { ImapSession } from './session.ts';
@@ -106,7 +107,7 @@ export class ArchiveCourier implements Courier {
     const { session, mails } = (await this.#takeIdle(place)) ?? (await this.#connect(archive, login, place));
     this.#used.add(session);
     try {
-      const appended = await session.append(archive.mailbox, octets);
+      const appended = await session.append(archive.mailbox, Buffer.isBuffer(octets) ? octets : await collectFrom(octets));
       if (appended.kind === 'refused') {
         return { kind: appended.final ? 'failed' : 'later', because: appended.because };
       }

@@ -1,5 +1,8 @@
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
+import { collectFrom } from '../octets/collect.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { summary } from '../smtp/reply.ts';
 import type { Row, SqlStore, Statement } from '../store/sql-store.ts';
@@ -110,7 +113,7 @@ async function wasWritten({ id, fence }: Claim, { store }: AttemptParts): Promis
   return now === null || (now.fence === fence && now.lease === null);
 }
 
-type Outcomes = { octets: Buffer | null; outcomes: readonly DeliveryOutcome[]; away?: string | null };
+type Outcomes = { octets: OctetSource | null; outcomes: readonly DeliveryOutcome[]; away?: string | null };
 
 async function outcomesOf(
   delivery: Delivery,
@@ -131,7 +134,7 @@ async function outcomesOf(
   }
   const away = taker.away?.(way) ?? null;
   if (away !== null) return { octets: null, outcomes: everybody('later', away), away };
-  let octets: Buffer;
+  let octets: OctetSource;
   try {
     octets = await spool.read(delivery.spool, mail);
   } catch (error) {
@@ -147,14 +150,17 @@ async function outcomesOf(
 async function stageReports(
   { reports }: Settled,
   delivery: Delivery,
-  octets: Buffer | null,
+  octets: OctetSource | null,
   { queue, spool, ownMails, hostname, server, clock }: AttemptParts,
 ): Promise<Staged[]> {
   const { reversePath: to, mail } = delivery;
   const staged: Staged[] = [];
   if (to === null || reports.length === 0) return staged;
   try {
-    const original = octets ?? (await readable(spool, delivery));
+    const source = octets ?? (await readable(spool, delivery));
+    // One octet more than ever comes back: it is seen that there are too many.
+    const most = Math.min(source?.length ?? 0, limits.queue.returnedOctets + 1);
+    const original = source === null ? null : await collectFrom(source, 0, most);
     for (const { action, recipients } of reports) {
       const report = deliveryReport({
         ...{ action, recipients, delivery, original, from: ownMails.address, to, hostname, server },
@@ -173,7 +179,7 @@ async function stageReports(
 }
 
 /** null: not now, or not any more; the report goes without it. */
-async function readable(spool: SealedSpool, { spool: name, mail }: Delivery): Promise<Buffer | null> {
+async function readable(spool: SealedSpool, { spool: name, mail }: Delivery): Promise<OctetSource | null> {
   try {
     return await spool.read(name, mail);
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { MailId } from '../ids.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { TlsDemand } from '../policy/rules.ts';
 import type { Envelope, Recipient } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
@@ -53,7 +54,8 @@ export type MailToDeliver = {
   expiresAt: Date;
   /** Absent: it leaves at once. Else not before, unless `Queue.begin` says so: until then it can be taken back for certain. */
   notBefore?: Date;
-  octets: Buffer;
+  /** A source is read before `enqueue` or `stage` resolves, and never after. */
+  octets: Buffer | OctetSource;
 };
 
 /** One entry of the queue: a mail for its recipients at one destination. */
@@ -103,10 +105,14 @@ export interface Queue {
 
 /** Files that only the gateway's own key opens, each written once. Names are random and say nothing. */
 export interface SealedSpool {
-  /** On the disk, with its folder, when the promise resolves. No private key is used. @throws SealgateError `queue.spool`, temporary */
-  write(octets: Buffer): Promise<string>;
+  /**
+   * On the disk, with its folder, when the promise resolves. No private key is used.
+   *
+   * @throws SealgateError `queue.spool`, `queue.full`, temporary; nothing is kept then
+   */
+  write(octets: Buffer | OctetSource): Promise<string>;
   /** @param usedFor in the audit trail of the key. @throws SealgateError `queue.spool`, `key.unavailable` (temporary); `queue.damaged` (permanent) */
-  read(name: string, usedFor?: MailId): Promise<Buffer>;
+  read(name: string, usedFor?: MailId): Promise<OctetSource>;
   /** One that is not there is none to remove. Never rejects. */
   remove(name: string): Promise<void>;
 }

@@ -1,12 +1,25 @@
-import { mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
+import { bufferSource } from '../octets/buffer-source.ts';
+import { collect } from '../octets/collect.ts';
+import type { OctetSource } from '../octets/source.ts';
+import { BatchKeys } from './batch-keys.ts';
+import { BatchWriter, syncFolder } from './batch-writer.ts';
 import type { OwnKey } from './own-key.ts';
 import type { SealedSpool } from './ports.ts';
-import { randomSpoolName, SPOOL_NAME, spoolDamaged, spoolMark, spoolUnusable } from './spool-name.ts';
+import { isBatch, locate, MOST_HEAD, mailKey } from './sealed-batch.ts';
+import { SPOOL_NAME, spoolDamaged, spoolMark, spoolUnusable } from './spool-name.ts';
+import { opened, readAt, SpooledMail } from './spooled-mail.ts';
 
 /** Its place in the state folder. */
 export const SPOOL = 'queue';
+
+/** Mails that are not longer are read into memory. */
+const SHORT_OCTETS = 256 * 1024;
+/** Enough for the heads of most files. */
+const FIRST_READ = 8_192;
 
 /** A file that nothing refers to may still be about to get its row, by a command beside the gateway. */
 const ORPHANED_AFTER_MS = 3_600_000;
@@ -15,7 +28,7 @@ const ORPHANED_AFTER_MS = 3_600_000;
 const SWEPT_AFTER_MS = 30 * 24 * 3_600_000;
 
 /**
- * Files under the gateway's own key, one for each mail. What is sealed begins with the name of its file, so that one that was
+ * Files under the gateway's own key, a name for each mail (sealed-batch.ts). What is sealed is bound to that name, so that one that was
  * put in the place of another is damage.
  *
  * Must never happen: plaintext on the disk; a name given back before its file would outlive a power cut.
@@ -23,10 +36,14 @@ const SWEPT_AFTER_MS = 30 * 24 * 3_600_000;
 export class SpoolFolder implements SealedSpool {
   readonly #folder: string;
   readonly #key: Pick<OwnKey, 'seal' | 'open'>;
+  readonly #keys: BatchKeys;
+  readonly #writer: BatchWriter;
 
   private constructor(folder: string, key: Pick<OwnKey, 'seal' | 'open'>) {
     this.#folder = folder;
     this.#key = key;
+    this.#keys = new BatchKeys((wrapped, usedFor) => key.open(wrapped, usedFor));
+    this.#writer = new BatchWriter(folder, (octets) => key.seal(octets));
   }
 
   /** Makes the folder where it is not there. @throws SealgateError `queue.spool` */
@@ -41,38 +58,34 @@ export class SpoolFolder implements SealedSpool {
     return new SpoolFolder(folder, key);
   }
 
-  async write(octets: Buffer): Promise<string> {
-    const name = randomSpoolName();
-    const sealed = await this.#key.seal(Buffer.concat([spoolMark(name), octets]));
-    const path = join(this.#folder, name);
+  async write(octets: Buffer | OctetSource): Promise<string> {
     try {
-      const handle = await open(path, 'wx', 0o600);
-      try {
-        await handle.writeFile(sealed);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await syncFolder(this.#folder);
+      return await this.#writer.write(Buffer.isBuffer(octets) ? bufferSource(octets) : octets);
     } catch (error) {
-      await this.remove(name);
-      throw spoolUnusable(SPOOL, error);
+      throw error instanceof SealgateError ? error : spoolUnusable(SPOOL, error);
     }
-    return name;
   }
 
-  async read(name: string, usedFor?: MailId): Promise<Buffer> {
+  async read(name: string, usedFor?: MailId): Promise<OctetSource> {
     if (!SPOOL_NAME.test(name)) throw spoolDamaged();
-    let sealed: Buffer;
-    try {
-      sealed = await readFile(join(this.#folder, name));
-    } catch (error) {
-      throw codeOf(error) === 'ENOENT' ? spoolDamaged() : spoolUnusable(SPOOL, error);
-    }
-    const opened = await this.#key.open(sealed, usedFor);
+    const path = join(this.#folder, name);
+    const head = await headOf(path, name);
+    // Version 1: the whole file is one message of CMS.
+    if (!isBatch(head)) return bufferSource(await this.#former(name, head, usedFor));
+    const located = locate(head, name);
+    const batchKey = located === null ? null : await this.#keys.open(located.wrapped, usedFor);
+    if (located === null || batchKey === null) throw spoolDamaged();
+    const mail = new SpooledMail(path, mailKey(batchKey, located), located);
+    if (located.length <= SHORT_OCTETS) return bufferSource(await collect(mail.read()));
+    await mail.check();
+    return mail;
+  }
+
+  async #former(name: string, sealed: Buffer, usedFor?: MailId): Promise<Buffer> {
+    const content = await this.#key.open(sealed, usedFor);
     const expected = spoolMark(name);
-    if (opened === null || !opened.subarray(0, expected.length).equals(expected)) throw spoolDamaged();
-    return opened.subarray(expected.length);
+    if (content === null || !content.subarray(0, expected.length).equals(expected)) throw spoolDamaged();
+    return content.subarray(expected.length);
   }
 
   remove(name: string): Promise<void> {
@@ -107,16 +120,14 @@ export async function removeSpooled(folder: string, name: string): Promise<void>
   await unlink(join(folder, name)).catch(() => undefined);
 }
 
-/** So that the name in it outlives a power cut as well. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
+/** The beginning of a file in which this mail is found, if it is of version 2; else all of it. */
+async function headOf(path: string, name: string): Promise<Buffer> {
+  const handle = await opened(path);
   try {
-    await handle.sync();
+    const head = await readAt(handle, 0, FIRST_READ, 'what-is-there');
+    if (!isBatch(head)) return await readAt(handle, 0, (await handle.stat()).size, 'all');
+    return locate(head, name) === null ? await readAt(handle, 0, MOST_HEAD, 'what-is-there') : head;
   } finally {
     await handle.close();
   }
-}
-
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && 'code' in error ? String(error.code) : null;
 }

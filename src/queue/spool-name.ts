@@ -16,13 +16,26 @@ export function spoolMark(name: string): Buffer {
   return Buffer.from(`${name}\r\n`, 'latin1');
 }
 
-/** @param place in the log alone */
+/** ENOSPC, EDQUOT: no room; anything else: no place. Both pass. @param place in the log alone */
 export function spoolUnusable(place: string, cause: unknown): SealgateError {
+  const reason = `${place}: ${cause instanceof Error ? cause.message : String(cause)}`;
+  const code = codeOf(cause);
+  if (code === 'ENOSPC' || code === 'EDQUOT') return spoolFull(reason, cause);
   return new SealgateError({
     code: 'queue.spool',
     duration: 'temporary',
     publicText: 'The gateway has no place to keep the mail just now; try again later.',
-    reason: `${place}: ${cause instanceof Error ? cause.message : String(cause)}`,
+    reason,
+    cause,
+  });
+}
+
+export function spoolFull(reason: string, cause?: unknown): SealgateError {
+  return new SealgateError({
+    code: 'queue.full',
+    duration: 'temporary',
+    publicText: 'The gateway has no room for the mail just now; try again later.',
+    reason,
     cause,
   });
 }
@@ -33,4 +46,9 @@ export function spoolDamaged(): SealgateError {
     duration: 'permanent',
     publicText: 'What the gateway kept of the mail is damaged, and cannot be read any more.',
   });
+}
+
+/** Of an error of the file system. */
+export function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error ? String(error.code) : null;
 }

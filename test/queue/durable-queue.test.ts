@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { collectFrom } from '../../src/octets/collect.ts';
 import { readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
 import { nextDue } from '../../src/queue/leases.ts';
 import { spoolReferences } from '../../src/queue/spool-references.ts';
@@ -34,7 +35,7 @@ test('a mail that was put into the queue is there, with its octets and everythin
       ...{ recipient, position, because: null, reply: null },
     })),
   });
-  expect(await q.spool.read(id)).toEqual(mail.octets);
+  expect(await collectFrom(await q.spool.read(id))).toEqual(mail.octets);
   expect(q.woken.times).toBe(1);
   expect(q.events).toMatchObject([{ event: 'queue.enqueued', mail: mail.id, delivery: id, recipients: 2 }]);
 });

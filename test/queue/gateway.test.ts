@@ -96,7 +96,7 @@ test('a mail of the gateway is signed by its key, which OpenSSL finds good', asy
   });
   await close();
   expect(composed.envelope.reversePath).toBeNull();
-  const content = await opensslVerify(system, composed.octets);
+  const content = await opensslVerify(system, composed.octets as Buffer);
   expect(content.toString()).toContain('A line.');
 });
 

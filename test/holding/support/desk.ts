@@ -10,6 +10,7 @@ import { Releases } from '../../../src/holding/releases.ts';
 import { Turns } from '../../../src/holding/turns.ts';
 import { type MailId, newMailId } from '../../../src/ids.ts';
 import { bufferSource } from '../../../src/octets/buffer-source.ts';
+import { collectFrom } from '../../../src/octets/collect.ts';
 import type { HeldProtection, HeldProtector, HoldTerms, MailToHold } from '../../../src/pipeline/waiting.ts';
 import { type Delivery, readDeliveries } from '../../../src/queue/delivery-rows.ts';
 import { OwnMails } from '../../../src/queue/own-mail.ts';
@@ -94,7 +95,7 @@ export async function startDesk({
       return Promise.all(
         rows.map(async (row) => ({
           ...row,
-          text: (await base.spool.read(row.id)).toString().replaceAll('=\r\n', ''),
+          text: String(await collectFrom(await base.spool.read(row.id))).replaceAll('=\r\n', ''),
         })),
       );
     },

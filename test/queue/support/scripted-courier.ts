@@ -1,3 +1,4 @@
+import { collectFrom } from '../../../src/octets/collect.ts';
 import type { Courier, DeliveryOutcome } from '../../../src/queue/ports.ts';
 import type { Recipient } from '../../../src/smtp/envelope.ts';
 
@@ -8,6 +9,7 @@ export type Script = (localPart: string, mail: Taken) => 'delivered' | 'later' |
 /** A courier that does what a test says, and remembers who got what. */
 export class ScriptedCourier implements Courier {
   readonly mails: Taken[] = [];
+  readonly texts: string[] = [];
   script: Script;
 
   constructor(script: Script = () => 'delivered') {
@@ -16,6 +18,8 @@ export class ScriptedCourier implements Courier {
 
   async deliver(mail: Taken): Promise<readonly DeliveryOutcome[]> {
     this.mails.push(mail);
+    const { octets } = mail;
+    this.texts.push(String(Buffer.isBuffer(octets) ? octets : await collectFrom(octets)));
     return mail.envelope.recipients.map((recipient) => this.#outcome(recipient, mail));
   }
 
