@@ -8,8 +8,8 @@ import { certificatesOf } from './trust.ts';
 
 type Allowed = NonNullable<Config['relay'][number]['from']>['certificates'];
 
-const CLIENT_AUTHENTICATION = '1.3.6.1.5.5.7.3.2';
-const ANY_USE = '2.5.29.37.0';
+// serverAuth, clientAuth, anyExtendedKeyUsage: a mail server shows the certificate of its host, and public authorities give those for servers alone.
+const USES = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2', '2.5.29.37.0'];
 
 /**
  * Certificates that clients of a listener may show: exactly that one, or one of an authority for a host of that name, valid now.
@@ -33,7 +33,7 @@ export async function clientCertificates(allowed: Allowed, clock: Clock): Promis
       const at = clock();
       return authorities.some(
         ({ anchors, names }) =>
-          isForClients(shown) &&
+          isForTls(shown) &&
           hostNames(shown).some((host) => names.some((matches) => matches(host))) &&
           validatePath({ certificate: shown, pool, anchors, at }).outcome === 'valid',
       );
@@ -54,12 +54,8 @@ function parsed(chain: readonly Buffer[]): Certificate[] {
   return certificates;
 }
 
-function isForClients({ extendedKeyUsage }: Certificate): boolean {
-  return (
-    extendedKeyUsage === null ||
-    extendedKeyUsage.includes(CLIENT_AUTHENTICATION) ||
-    extendedKeyUsage.includes(ANY_USE)
-  );
+function isForTls({ extendedKeyUsage }: Certificate): boolean {
+  return extendedKeyUsage === null || USES.some((use) => extendedKeyUsage.includes(use));
 }
 
 /** RFC 6125 §6.4: names of hosts, as the certificate has them; a wildcard is no name of a client. */

@@ -3,6 +3,7 @@ import { type Reply, reply } from '../smtp/reply.ts';
 import { beforeMessage } from './before-message.ts';
 import type { Conversation, Step, Transaction } from './conversation.ts';
 import { DataIntake } from './data-intake.ts';
+import { speaksLmtp } from './lmtp.ts';
 import { logRefusal } from './relay.ts';
 import { submit } from './submit.ts';
 
@@ -16,7 +17,8 @@ export function data(conversation: Conversation): Step | Promise<Step> {
   if (conversation.chunks !== null) return refused(conversation, reply(503, '5.5.1', 'Send BDAT or RSET'));
   const missing = whatIsMissing(transaction);
   if (missing !== null || transaction === null || origin === null) {
-    return { kind: 'reply', reply: missing ?? SEND_MAIL };
+    // RFC 2033 §4.2: 503 also where no RCPT was taken.
+    return { kind: 'reply', reply: speaksLmtp(conversation) ? SEND_MAIL : (missing ?? SEND_MAIL) };
   }
   const maxOctets = maxOctetsOf(conversation);
   const taken = (): Step => ({

@@ -1,0 +1,96 @@
+import { afterEach, expect, test } from 'vitest';
+import type { OutboundStory } from '../../src/pipeline/ports.ts';
+import { TestClient } from './support/client.ts';
+import { inbound, type TestRelay, testRelay } from './support/relay.ts';
+
+/** LMTP (RFC 2033) on a listener for other servers. */
+
+const SETTINGS = inbound(['example.org'], { protocol: 'lmtp' });
+
+let relay: TestRelay | null = null;
+afterEach(async () => {
+  await relay?.close();
+  relay = null;
+});
+
+/** Every second recipient is refused. */
+const alternating = (story: OutboundStory): OutboundStory => ({
+  judgeRecipient: () => null,
+  expectRecipient: () => undefined,
+  async submit(submission, handOver) {
+    const outcome = await story.submit(submission, handOver);
+    const refusal = { code: 451, lines: ['4.7.5 the key is away'] };
+    const each = new Map(
+      submission.envelope.recipients.map((one, i) => [one, i % 2 === 0 ? outcome.reply : refusal]),
+    );
+    return { ...outcome, each };
+  },
+});
+
+async function greeted(...args: Parameters<typeof testRelay>): Promise<TestClient> {
+  relay = await testRelay(...args);
+  const client = await TestClient.open(relay.port);
+  expect(await client.ask('LHLO server.test')).toMatch(/^250-gateway\.test\r\n[\s\S]*PIPELINING/);
+  return client;
+}
+
+test('it greets with LHLO alone', async () => {
+  relay = await testRelay(SETTINGS);
+  const client = await TestClient.open(relay.port);
+  expect(await client.ask('EHLO server.test')).toBe('500 5.5.1 This is LMTP: send LHLO');
+  expect(await client.ask('HELO server.test')).toBe('500 5.5.1 This is LMTP: send LHLO');
+  expect(await client.ask('MAIL FROM:<a@b.test>')).toMatch(/^503 /);
+  expect(await client.ask('LHLO server.test')).toMatch(/^250-/);
+  expect(await client.ask('MAIL FROM:<a@b.test>')).toMatch(/^250 /);
+});
+
+test('by SMTP there is no LHLO', async () => {
+  relay = await testRelay(inbound(['example.org']));
+  const client = await TestClient.open(relay.port);
+  expect(await client.ask('LHLO server.test')).toMatch(/^500 5\.5\.1/);
+});
+
+test('after the end of data there is a reply for each recipient that was taken, in their order', async () => {
+  const client = await greeted(SETTINGS, {}, { through: alternating });
+  client.send(
+    [
+      'MAIL FROM:<a@b.test>',
+      'RCPT TO:<one@example.org>',
+      'RCPT TO:<two@elsewhere.test>',
+      'RCPT TO:<three@example.org>',
+      'RCPT TO:<four@example.org>',
+      'DATA',
+      '',
+    ].join('\r\n'),
+  );
+  for (const code of ['250', '250', '550', '250', '250', '354']) {
+    expect(await client.reply()).toMatch(new RegExp(`^${code} `));
+  }
+  client.send('Subject: a\r\n\r\nb\r\n.\r\nNOOP\r\n');
+  expect(await client.reply()).toMatch(/^250 /);
+  expect(await client.reply()).toMatch(/^451 4\.7\.5 the key is away/);
+  expect(await client.reply()).toMatch(/^250 /);
+  expect(await client.reply()).toMatch(/^250 2\.0\.0/);
+  expect(client.unread).toBe('');
+  const [submission] = relay?.story.submissions ?? [];
+  expect(submission?.origin.arrival?.protocol).toBe('LMTP');
+});
+
+test('what is refused as a whole is refused for each', async () => {
+  const client = await greeted(SETTINGS, {}, { maxMessageOctets: 1_024 });
+  client.send('MAIL FROM:<a@b.test>\r\nRCPT TO:<one@example.org>\r\nRCPT TO:<two@example.org>\r\nDATA\r\n');
+  for (let i = 0; i < 4; i++) await client.reply();
+  client.send(`Subject: a\r\n\r\n${'b'.repeat(70)}\r\n`.repeat(20));
+  client.send('.\r\nNOOP\r\n');
+  expect(await client.reply()).toMatch(/^552 5\.3\.4/);
+  expect(await client.reply()).toMatch(/^552 5\.3\.4/);
+  expect(await client.reply()).toMatch(/^250 2\.0\.0/);
+});
+
+test('without a recipient that was taken there is no data', async () => {
+  const client = await greeted(SETTINGS);
+  await client.ask('MAIL FROM:<a@b.test>');
+  await client.ask('RCPT TO:<two@elsewhere.test>');
+  // RFC 2033 §4.2: 503 where no RCPT has succeeded.
+  expect(await client.ask('DATA')).toMatch(/^503 5\.5\.1/);
+});
