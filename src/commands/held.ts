@@ -1,5 +1,4 @@
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { SealgateError, unreachable } from '../errors.ts';
 import { findHeld, listHeld } from '../holding/held-list.ts';
@@ -10,11 +9,10 @@ import { limits } from '../limits.ts';
 import { printable } from '../log/printable.ts';
 import { listQueue } from '../queue/by-hand.ts';
 import type { Delivery } from '../queue/delivery-rows.ts';
-import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { requireConfirmation } from './confirmation.ts';
-import { isThere } from './is-there.ts';
 import { jsonText } from './json-output.ts';
+import { withQueueRows } from './kept-state.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 type Options = { config?: string; json?: true };
@@ -151,14 +149,7 @@ function tell({ json }: Options, value: object, text: string): void {
 }
 
 async function withQueue<T>({ config }: Options, none: T, act: (store: SqlStore) => Promise<T>): Promise<T> {
-  const { stateFolder } = await readConfig(configPath(config));
-  if (!(await isThere(join(stateFolder, QUEUE)))) return none;
-  const store = await openQueueStore(stateFolder);
-  try {
-    return await act(store);
-  } finally {
-    await store.close();
-  }
+  return withQueueRows(await readConfig(configPath(config)), none, ({ store }) => act(store));
 }
 
 function unknown(id: string): SealgateError {

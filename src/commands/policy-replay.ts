@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Config } from '../config/load.ts';
 import { loadPolicy } from '../config/load-policy.ts';
 import { formatProblem } from '../config/problem.ts';
@@ -7,8 +5,8 @@ import { SealgateError } from '../errors.ts';
 import { quoted } from '../policy/quoted.ts';
 import type { RecordedMail, Treatment } from '../policy/recorded-mail.ts';
 import { isDifferent, type ReplayedRecipient, replayMail } from '../policy/replay.ts';
-import { DECISIONS, decisionMigrations, SqliteDecisions } from '../store/decision-records.ts';
-import { openSqlite } from '../store/sqlite.ts';
+import { SqliteDecisions } from '../store/decision-records.ts';
+import { withDecisionRows } from './kept-state.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 export type ReplayOptions = { rules: string; days?: string; config?: string; json?: true };
@@ -43,17 +41,9 @@ export async function replayPolicy({ rules: file, days, config, json }: ReplayOp
   process.stdout.write(`${text}\n`);
 }
 
-async function replayed(
-  { stateFolder, policy }: Config,
-  days: number,
-  candidate: Config['policy'],
-): Promise<Replay> {
-  const file = join(stateFolder, DECISIONS);
-  // A file that is made here would be its administrator's, and the gateway could not write it.
-  if (!existsSync(file)) return { days, mails: 0, differences: [] };
-  const store = await openSqlite(file, decisionMigrations);
-  try {
-    const records = new SqliteDecisions(store, () => new Date(), policy.recordDays);
+async function replayed(running: Config, days: number, candidate: Config['policy']): Promise<Replay> {
+  return withDecisionRows(running, { days, mails: 0, differences: [] }, async (store) => {
+    const records = new SqliteDecisions(store, () => new Date(), running.policy.recordDays);
     const differences: Replay['differences'][number][] = [];
     let mails = 0;
     for await (const { at, mail, record } of records.since(days)) {
@@ -66,9 +56,7 @@ async function replayed(
       }
     }
     return { days, mails, differences };
-  } finally {
-    await store.close();
-  }
+  });
 }
 
 function daysFrom(text: string | undefined, { policy }: Config): number {

@@ -1,17 +1,13 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { printable } from '../log/printable.ts';
 import { type Chosen, listQueue, removeDeliveries, retryNow } from '../queue/by-hand.ts';
 import type { Delivery } from '../queue/delivery-rows.ts';
-import { SPOOL } from '../queue/spool-folder.ts';
 import { writePath } from '../smtp/path.ts';
-import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
-import type { SqlStore } from '../store/sql-store.ts';
 import { requireConfirmation } from './confirmation.ts';
-import { isThere } from './is-there.ts';
 import { jsonText } from './json-output.ts';
+import { type QueueRows, withQueueRows } from './kept-state.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 const NOTHING_LIKE_THAT = 'There is nothing like that in the queue: “sealgate queue list” shows what is.';
@@ -71,11 +67,11 @@ async function retry(ids: readonly string[], options: Options & { all?: true }):
 }
 
 async function remove(ids: readonly string[], options: Options & { yes?: true }): Promise<void> {
-  const removed = await withQueue(options, 0, async ({ store, folder }) => {
+  const removed = await withQueue(options, 0, async ({ store, remove: removeSealed }) => {
     const found = await listQueue(store, { ids }, limits.queue.listed);
     const [first = ''] = ids;
     if (found.length > 0) await requireConfirmation('remove from the queue', first, options.yes);
-    return removeDeliveries(store, folder, { ids });
+    return removeDeliveries(store, removeSealed, { ids });
   });
   const text =
     removed === 0
@@ -92,19 +88,8 @@ function tell({ json }: Options, value: object, text: string): void {
   process.stdout.write(json === true ? `${jsonText(value)}\n` : `${text}\n`);
 }
 
-async function withQueue<T>(
-  { config }: Options,
-  none: T,
-  act: (queue: { store: SqlStore; folder: string }) => Promise<T>,
-): Promise<T> {
-  const { stateFolder } = await readConfig(configPath(config));
-  if (!(await isThere(join(stateFolder, QUEUE)))) return none;
-  const store = await openQueueStore(stateFolder);
-  try {
-    return await act({ store, folder: join(stateFolder, SPOOL) });
-  } finally {
-    await store.close();
-  }
+async function withQueue<T>({ config }: Options, none: T, act: (queue: QueueRows) => Promise<T>): Promise<T> {
+  return withQueueRows(await readConfig(configPath(config)), none, act);
 }
 
 function page(delivery: Delivery): string {

@@ -5,11 +5,11 @@ import { SealgateError } from '../errors.ts';
 import { printable } from '../log/printable.ts';
 import { storedReader } from '../reading/stored/stored-views.ts';
 import { canonicalLogin } from '../sasl/canonical-login.ts';
-import { loadInstallation } from '../store/installation.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { SqliteStoredContents, STORED_VIEWS_FILE } from '../store/stored-contents.ts';
 import { storedViewMigrations } from '../store/stored-view-migrations.ts';
 import { jsonText } from './json-output.ts';
+import { installationOf } from './kept-state.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 type ForgetOptions = { login: string; config?: string; json?: true };
@@ -36,8 +36,9 @@ async function forget(options: ForgetOptions): Promise<void> {
       duration: 'permanent',
     });
   }
-  const { stateFolder, imap } = await readConfig(configPath(options.config));
-  const { viewSecret } = await loadInstallation(stateFolder);
+  const config = await readConfig(configPath(options.config));
+  const { stateFolder, imap } = config;
+  const { viewSecret } = await installationOf(config);
   const accounts = new Set(imap.map(({ upstream }) => upstream.host.toLowerCase()));
   const readers = [...accounts].map((account) => storedReader(viewSecret, { account, login }));
   const messages = await emptied(join(stateFolder, STORED_VIEWS_FILE), readers);

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
@@ -6,11 +5,9 @@ import { readMailboxName } from '../imap-proxy/append/mailbox-name.ts';
 import { printable } from '../log/printable.ts';
 import { readerOf } from '../reading/record-seal.ts';
 import { canonicalLogin } from '../sasl/canonical-login.ts';
-import { epochMigrations } from '../store/epoch-migrations.ts';
 import { SqliteEpochs } from '../store/epochs.ts';
-import { loadInstallation } from '../store/installation.ts';
-import { openSqlite } from '../store/sqlite.ts';
 import { jsonText } from './json-output.ts';
+import { installationOf, withEpochRows } from './kept-state.ts';
 import { configPath, readConfig } from './read-config.ts';
 import { addForgetCommand } from './reading-forget.ts';
 
@@ -64,9 +61,8 @@ async function begin(
   mailbox: string | null,
   servers: readonly string[],
 ): Promise<Begun[]> {
-  const { viewSecret } = await loadInstallation(config.stateFolder);
-  const store = await openSqlite(join(config.stateFolder, 'epochs.sqlite'), epochMigrations);
-  try {
+  const { viewSecret } = await installationOf(config);
+  return withEpochRows(config, async (store) => {
     const epochs = new SqliteEpochs(store, () => new Date());
     const begun: Begun[] = [];
     for (const server of servers) {
@@ -75,9 +71,7 @@ async function begin(
       begun.push({ server, epoch: await epochs.begin(reader, mailbox), known });
     }
     return begun;
-  } finally {
-    await store.close();
-  }
+  });
 }
 
 function serversOf({ imap, pop3 }: Config): readonly string[] {

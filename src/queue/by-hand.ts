@@ -2,7 +2,6 @@ import type { SqlStore, Statement } from '../store/sql-store.ts';
 import { allOf, sql } from '../store/sql-store.ts';
 import { type Delivery, readDeliveries } from './delivery-rows.ts';
 import type { Destination } from './ports.ts';
-import { removeSpooled } from './spool-folder.ts';
 import { removeUnused } from './unused-files.ts';
 
 /** What an administrator does with the queue, beside a running gateway or without one. */
@@ -146,12 +145,12 @@ export function release(
 /**
  * Nobody is told, and nobody gets it.
  *
- * @param folder of the spool
+ * @param remove what is sealed under that name
  * @returns how many
  */
 export async function removeDeliveries(
   store: SqlStore,
-  folder: string,
+  remove: (name: string) => Promise<void>,
   chosen: Chosen,
   progress: Progress = () => undefined,
 ): Promise<number> {
@@ -160,7 +159,7 @@ export async function removeDeliveries(
     store,
     progress,
     (some) => sql`DELETE FROM delivery WHERE id IN (${some(all)}) RETURNING id, spool`,
-    (names) => removeUnused(store, names, (name) => removeSpooled(folder, name)),
+    (names) => removeUnused(store, names, remove),
   );
 }
 
