@@ -52,7 +52,7 @@ export async function startGateway(config: Config, lines: Log, stop?: AbortSigna
     const clock = () => new Date();
     const cluster = await openCluster({ config, opened });
     const installation = cluster?.installation ?? (await loadInstallation(config.stateFolder));
-    const log = await openTrail(config, lines, clock, opened);
+    const log = await openTrail({ config, clock, opened }, lines, cluster);
     const opening: Opening = { config, log, clock, opened };
     const store = opened.keep(await openSqlite(config.directory.file));
     const pinned = await loadPinnedFiles(config.directory.pinned);

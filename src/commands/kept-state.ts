@@ -11,6 +11,7 @@ import type { PostgresqlStore } from '../store/postgresql.ts';
 import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
 import { type SqlStore, sql } from '../store/sql-store.ts';
 import { openSqlite } from '../store/sqlite.ts';
+import { TRAIL, trailMigrations } from '../store/trail-migrations.ts';
 import { isThere } from './is-there.ts';
 
 /** What commands find where the gateway keeps it: in its state folder, or in the database that the nodes of a cluster share. */
@@ -59,6 +60,18 @@ export async function withDecisionRows<T>(
   // A file that is made here would be its administrator's, and the gateway could not write it.
   if (!existsSync(file)) return none;
   return closing(await openSqlite(file, decisionMigrations), act);
+}
+
+/** @param none where nothing was ever kept. @throws SealgateError `store.unusable`, `store.unavailable` */
+export async function withTrailRows<T>(
+  config: Config,
+  none: T,
+  act: (store: SqlStore) => Promise<T>,
+): Promise<T> {
+  if (config.cluster !== null) return withShared(config, (shared) => act(shared.snapshots()));
+  const file = join(config.stateFolder, TRAIL);
+  if (!(await isThere(file))) return none;
+  return closing(await openSqlite(file, trailMigrations, 'takes-the-last'), act);
 }
 
 /** @throws SealgateError `store.unusable` */

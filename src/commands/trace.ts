@@ -1,15 +1,13 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { printable } from '../log/printable.ts';
 import type { SqlStore } from '../store/sql-store.ts';
-import { openSqlite } from '../store/sqlite.ts';
-import { TRAIL, trailMigrations } from '../store/trail-migrations.ts';
+import { TRAIL } from '../store/trail-migrations.ts';
 import { findMails, type Step, stepsOf, type TakenMail, type Wanted } from '../trail/read-trail.ts';
 import { tellStep } from '../trail/tell-step.ts';
-import { isThere } from './is-there.ts';
 import { jsonText } from './json-output.ts';
+import { withTrailRows } from './kept-state.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 type Options = { config?: string; json?: true };
@@ -90,24 +88,20 @@ function hoursAgo(text: string): Date {
 }
 
 async function withTrail(options: Options, act: (store: SqlStore) => Promise<void>): Promise<void> {
-  const { stateFolder, log } = await readConfig(configPath(options.config));
-  const file = join(stateFolder, TRAIL);
-  if (!(await isThere(file))) {
-    throw new SealgateError({
-      code: 'trace.nothing-kept',
-      duration: 'permanent',
-      publicText:
-        log.traceDays === 0
-          ? 'The configuration says log.traceDays: 0, so nothing is known of any mail.'
-          : `There is no ${file}: no gateway has taken a mail with this configuration yet.`,
-    });
-  }
-  const store = await openSqlite(file, trailMigrations, 'takes-the-last');
-  try {
+  const config = await readConfig(configPath(options.config));
+  const isThere = await withTrailRows(config, false, async (store) => {
     await act(store);
-  } finally {
-    await store.close();
-  }
+    return true;
+  });
+  if (isThere) return;
+  throw new SealgateError({
+    code: 'trace.nothing-kept',
+    duration: 'permanent',
+    publicText:
+      config.log.traceDays === 0
+        ? 'The configuration says log.traceDays: 0, so nothing is known of any mail.'
+        : `No gateway has taken a mail with this configuration yet: there is no ${TRAIL} in ${config.stateFolder}.`,
+  });
 }
 
 function unusable(publicText: string): SealgateError {

@@ -6,6 +6,7 @@ import type { Clock } from '../pipeline/ports.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { TRAIL, trailMigrations } from '../store/trail-migrations.ts';
 import { Trail } from '../trail/trail.ts';
+import type { Cluster } from './cluster.ts';
 import type { Opened } from './opening.ts';
 
 /**
@@ -13,8 +14,15 @@ import type { Opened } from './opening.ts';
  *
  * @throws SealgateError `store.unusable`
  */
-export async function openTrail(config: Config, log: Log, clock: Clock, opened: Opened): Promise<Log> {
+export async function openTrail(
+  { config, clock, opened }: { config: Config; clock: Clock; opened: Opened },
+  log: Log,
+  cluster: Cluster | null,
+): Promise<Log> {
   const { traceDays: days } = config.log;
+  if (cluster !== null) {
+    return days === 0 ? log : opened.keep(new Trail({ store: cluster.rows, days, clock, log }));
+  }
   const file = join(config.stateFolder, TRAIL);
   if (days === 0) {
     await Promise.all(['', '-wal', '-shm'].map((part) => rm(`${file}${part}`, { force: true })));

@@ -4,6 +4,7 @@ import type { Migration } from './migrations.ts';
 import { postgresqlForm } from './postgresql-form.ts';
 import type { TableSet } from './postgresql-migrate.ts';
 import { queueMigrations } from './queue-migrations.ts';
+import { trailMigrations } from './trail-migrations.ts';
 
 /**
  * What all nodes of a cluster share, in the database of their directory. Each set has steps of its own; a step that has been released never
@@ -18,6 +19,7 @@ export function clusterTables(): readonly TableSet[] {
     { name: 'view', migrations: views },
     { name: 'epoch', migrations: postgresqlForm(epochMigrations) },
     { name: 'decision', migrations: postgresqlForm(decisionMigrations) },
+    { name: 'trail', migrations: postgresqlForm(trailMigrations) },
   ];
 }
 

@@ -3,7 +3,7 @@ import type { Migration } from './migrations.ts';
 /** Its file in the state folder. */
 export const TRAIL = 'trail.sqlite';
 
-/** What became of each mail: a file of its own, which may be deleted at any time and loses no mail. A power cut may take the last moments of it. */
+/** What became of each mail. Of one gateway: a file of its own, which may be deleted at any time and loses no mail. A power cut may take the last moments of it. */
 export const trailMigrations: readonly Migration[] = [
   {
     version: 1,
@@ -17,7 +17,7 @@ export const trailMigrations: readonly Migration[] = [
        ) STRICT, WITHOUT ROWID`,
       'CREATE INDEX trail_mail_by_age ON trail_mail (at)',
       `CREATE TABLE trail_event (
-         id INTEGER PRIMARY KEY,
+         id INTEGER PRIMARY KEY AUTOINCREMENT,
          mail TEXT NOT NULL,
          at INTEGER NOT NULL,
          event TEXT NOT NULL

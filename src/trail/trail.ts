@@ -6,6 +6,8 @@ import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
 /** A line of the log that is about one mail. */
 export type MailEvent = Extract<Event, { mail: unknown }>;
 
+type Unwritten = { at: number; event: MailEvent };
+
 const DAY_MS = 24 * 60 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
 /** What is written together: a mail must not cost a transaction. */
@@ -28,7 +30,7 @@ export type TrailParts = {
  */
 export class Trail implements Log {
   readonly #parts: TrailParts;
-  #unwritten: { at: number; event: MailEvent }[] = [];
+  #unwritten: Unwritten[] = [];
   #lost = 0;
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> = Promise.resolve();
@@ -70,7 +72,7 @@ export class Trail implements Log {
     try {
       for (let from = 0; from < events.length; from += limits.trail.writtenAtOnce) {
         const some = events.slice(from, from + limits.trail.writtenAtOnce);
-        await store.transaction([...some.flatMap(statementsOf), ...this.#forgotten()]);
+        await store.transaction([...statementsOf(some), ...this.#forgotten()]);
       }
       this.#failing = false;
     } catch (error) {
@@ -100,14 +102,27 @@ function isOfMail(event: Event): event is MailEvent {
   return 'mail' in event && event.mail !== null;
 }
 
-function statementsOf({ at, event }: { at: number; event: MailEvent }): Statement[] {
-  const mail = String(event.mail);
-  const said = sql`INSERT INTO trail_event (mail, at, event) VALUES (${mail}, ${at}, ${JSON.stringify(event)})`;
-  if (event.event !== 'mail.taken') return [said];
-  const { principal, from, to } = event;
+/** One statement for all of a kind, which is one way there and back for any database. */
+function statementsOf(events: readonly Unwritten[]): Statement[] {
+  const lines = events.map(({ at, event }) => sql`(${String(event.mail)}, ${at}, ${JSON.stringify(event)})`);
+  const mails = events.flatMap(({ at, event }) => {
+    if (event.event !== 'mail.taken') return [];
+    const [login, from, to] = [event.principal, event.from, event.to].map((text) => text.toLowerCase());
+    return [sql`(${String(event.mail)}, ${at}, ${login ?? ''}, ${from ?? ''}, ${to ?? ''})`];
+  });
   return [
-    said,
-    sql`INSERT INTO trail_mail (mail, at, login, sender, recipients)
-        VALUES (${mail}, ${at}, ${principal.toLowerCase()}, ${from.toLowerCase()}, ${to.toLowerCase()}) ON CONFLICT DO NOTHING`,
+    sql`INSERT INTO trail_event (mail, at, event) VALUES ${joined(lines)}`,
+    ...(mails.length === 0
+      ? []
+      : [
+          sql`INSERT INTO trail_mail (mail, at, login, sender, recipients) VALUES ${joined(mails)} ON CONFLICT (mail) DO NOTHING`,
+        ]),
   ];
+}
+
+function joined(parts: readonly Statement[]): Statement {
+  return {
+    sql: parts.map((part) => part.sql).join(', '),
+    parameters: parts.flatMap(({ parameters }) => parameters),
+  };
 }

@@ -1,16 +1,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { MailId, SessionId } from '../../src/ids.ts';
 import { limits } from '../../src/limits.ts';
 import type { Event } from '../../src/log/events.ts';
+import { clusterTables } from '../../src/store/cluster-tables.ts';
+import { openPostgresql } from '../../src/store/postgresql.ts';
+import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
 import { type SqlStore, storeUnavailable } from '../../src/store/sql-store.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { TRAIL, trailMigrations } from '../../src/store/trail-migrations.ts';
 import { findMails, stepsOf } from '../../src/trail/read-trail.ts';
 import { tellStep } from '../../src/trail/tell-step.ts';
 import { type MailEvent, Trail } from '../../src/trail/trail.ts';
+import type { Started } from '../support/services/disposable.ts';
+import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 
 const mail = (id: string) => id as MailId;
 const DAY_MS = 86_400_000;
@@ -29,7 +34,22 @@ const refused = (id: string, reason: string): MailEvent => ({
   ...{ event: 'mail.refused', level: 'warn', mail: mail(id), code: 'policy.refused', reason },
 });
 
-describe('the trail of a mail', () => {
+let server: Started<Postgresql>;
+beforeAll(async () => {
+  server = await postgresql();
+});
+afterAll(() => server.stop());
+
+const STORES = {
+  SQLite: (folder: string) => openSqlite(join(folder, TRAIL), trailMigrations, 'takes-the-last'),
+  PostgreSQL: async () => {
+    const place = { host: server.socket, port: server.port, database: await server.database(), user: 'test' };
+    const how = { password: null, tls: null, connections: 2, timeoutSeconds: 10 };
+    return openPostgresql({ ...place, ...how }, postgresqlMigrations, clusterTables());
+  },
+};
+
+describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore) => {
   let folder: string;
   let store: SqlStore;
   let now: Date;
@@ -38,7 +58,7 @@ describe('the trail of a mail', () => {
   const log = { write: (event: Event) => void lines.push(event) };
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'sealgate-trail-'));
-    store = await openSqlite(join(folder, TRAIL), trailMigrations, 'takes-the-last');
+    store = await openStore(folder);
     now = new Date('2026-03-01T12:00:00Z');
     lines = [];
   });
@@ -132,7 +152,7 @@ describe('the trail of a mail', () => {
     waiting.resolve();
     await closed;
     const [row] = await store.query({ sql: 'SELECT count(*) AS events FROM trail_event', parameters: [] });
-    expect(row?.events).toBe(limits.trail.unwritten);
+    expect(Number(row?.events)).toBe(limits.trail.unwritten);
   });
 
   it('a stranger’s text can neither move the cursor nor begin a line', () => {
