@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
   policy: async () => (await import('./commands/policy.ts')).addPolicyCommands,
   held: async () => (await import('./commands/held.ts')).addHeldCommands,
   queue: async () => (await import('./commands/queue.ts')).addQueueCommands,
+  cluster: async () => (await import('./commands/cluster.ts')).addClusterCommands,
   trace: async () => (await import('./commands/trace.ts')).addTraceCommand,
   publish: async () => (await import('./commands/publish.ts')).addPublishCommands,
   smime: async () => (await import('./commands/smime.ts')).addSmimeCommands,

@@ -1,0 +1,125 @@
+import type { Command } from 'commander';
+import { listNodes, type NodeState } from '../cluster/nodes.ts';
+import { type RedisStatus, redisStatus } from '../cluster/redis-status.ts';
+import { SealgateError } from '../errors.ts';
+import { redisPlace } from '../gateway/queue-state.ts';
+import { printable } from '../log/printable.ts';
+import { type SqlStore, sql } from '../store/sql-store.ts';
+import { jsonText } from './json-output.ts';
+import { withShared } from './kept-state.ts';
+import { configPath, readConfig } from './read-config.ts';
+
+type Options = { config?: string; json?: true };
+
+/** `sealgate cluster`: several gateways as one. */
+export function addClusterCommands(program: Command): void {
+  program
+    .command('cluster')
+    .description('several gateways that share the work')
+    .command('status')
+    .description('the nodes, what is in their queue, and whether PostgreSQL and Redis are there')
+    .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
+    .option('--json', 'as JSON')
+    .action((options: Options) => status(options));
+}
+
+type QueueDepth = {
+  deliveries: number;
+  /** Their time has come, and nobody is at work on them. */
+  due: number;
+  /** Somebody is. */
+  underWay: number;
+  /** Since when the longest of those waits whose time has come. */
+  oldestDue: Date | null;
+  /** Mails of which somebody waits for a certificate. */
+  held: number;
+};
+
+type ClusterStatus = {
+  nodes: readonly NodeState[];
+  queue: QueueDepth;
+  /** Octets that all tables of the gateways have. */
+  postgresql: { version: string; octets: number };
+  /** null: the configuration has none. */
+  redis: RedisStatus | null;
+};
+
+async function status(options: Options): Promise<void> {
+  const config = await readConfig(configPath(options.config));
+  const { cluster } = config;
+  if (cluster === null) {
+    throw new SealgateError({
+      code: 'cluster.none',
+      duration: 'permanent',
+      publicText: 'The configuration has no section cluster: this gateway is the only one.',
+    });
+  }
+  const [redis, shared] = await Promise.all([
+    cluster.redis === null ? null : redisStatus(await redisPlace(cluster.redis)),
+    withShared(config, async (store) => ({
+      nodes: await listNodes(store),
+      queue: await queueDepth(store.snapshots()),
+      postgresql: await postgresqlState(store),
+    })),
+  ]);
+  const found: ClusterStatus = { ...shared, redis };
+  process.stdout.write(options.json === true ? `${jsonText(found)}\n` : page(found));
+}
+
+async function queueDepth(store: SqlStore): Promise<QueueDepth> {
+  const now = Date.now();
+  const [row] = await store.query(sql`SELECT
+    (SELECT count(*) FROM delivery) AS deliveries,
+    (SELECT count(*) FROM delivery WHERE state = 'waiting' AND next_at <= ${now} AND lease_until <= ${now}) AS due,
+    (SELECT min(next_at) FROM delivery WHERE state = 'waiting' AND next_at <= ${now} AND lease_until <= ${now}) AS oldest,
+    (SELECT count(*) FROM delivery WHERE lease_until > ${now}) AS under_way,
+    (SELECT count(DISTINCT h.mail) FROM held h JOIN held_recipient r ON r.spool = h.spool WHERE NOT EXISTS
+      (SELECT 1 FROM held_settled s WHERE s.spool = r.spool AND s.position = r.position)) AS held`);
+  return {
+    deliveries: Number(row?.deliveries),
+    due: Number(row?.due),
+    underWay: Number(row?.under_way),
+    oldestDue: typeof row?.oldest === 'number' ? new Date(row.oldest) : null,
+    held: Number(row?.held),
+  };
+}
+
+async function postgresqlState(store: SqlStore): Promise<ClusterStatus['postgresql']> {
+  const [row] = await store.query(
+    sql`SELECT current_setting('server_version') AS version,
+        (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
+         WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace) AS octets`,
+  );
+  return { version: String(row?.version), octets: Number(row?.octets) };
+}
+
+function page({ nodes, queue, postgresql, redis }: ClusterStatus): string {
+  const { deliveries, due, underWay, oldestDue, held } = queue;
+  const waits = oldestDue === null ? '' : `, the first since ${oldestDue.toISOString()}`;
+  return [
+    ...(nodes.length === 0 ? ['No node runs, or none has a queue.'] : nodes.map(nodeText)),
+    `queue       ${deliveries} deliveries: ${underWay} under way, ${due} due${waits}; ${held} mails are held`,
+    `PostgreSQL  ${postgresql.version}, ${Math.ceil(postgresql.octets / 1024 / 1024)} MiB`,
+    ...redisText(redis),
+    '',
+  ].join('\n');
+}
+
+function nodeText({ name, state, startedAt, seenAt, redis }: NodeState): string {
+  return state === 'here'
+    ? `node        ${printable(name)}: here, since ${startedAt.toISOString()}, Redis ${printable(redis)}`
+    : `node        ${printable(name)}: SILENT since ${seenAt.toISOString()}; the others finish what it had begun`;
+}
+
+function redisText(redis: RedisStatus | null): readonly string[] {
+  if (redis === null) return ['Redis       none is configured'];
+  if (redis.state === 'away') {
+    return [
+      `Redis       AWAY (${printable(redis.reason)}): each node delivers what it has taken, and late what others have`,
+    ];
+  }
+  return [
+    `Redis       here, ${redis.orders} orders`,
+    ...redis.forgets.map((one) => `            it may forget: ${one}`),
+  ];
+}
