@@ -169,6 +169,11 @@ export const limits = {
     upstreamDataTimeoutMs: 120_000,
     upstreamBlockTimeoutMs: 180_000,
     upstreamEndOfDataTimeoutMs: 600_000,
+    /** To one mail server: connections that wait for their next mail, how long they do, and after what they are ended. */
+    idleConnections: 20,
+    idleMs: 5_000,
+    mailsOfConnection: 50,
+    connectionAgeMs: 300_000,
     /** The answer of a token endpoint, and how long it may take. */
     tokenOctets: 65_536,
     tokenTimeoutMs: 15_000,
@@ -462,8 +467,6 @@ export const limits = {
     listed: 10_000,
     /** Under way at once, to all destinations together. */
     underWay: 200,
-    /** Of one connection to the mail server. */
-    mailsOfConnection: 50,
     /** Octets of a mail that comes back whole in a report; of a larger one its header does. */
     returnedOctets: 1024 * 1024,
   },

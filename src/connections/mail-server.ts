@@ -32,6 +32,8 @@ export type MailServerOptions = {
   protocol?: 'smtp' | 'lmtp';
   /** PEM file with the only authorities that count for this server; else the system's. */
   caFile?: string;
+  /** PEM files of what is shown to a server that asks for a certificate. */
+  clientCertificate?: { certificateFile: string; keyFile: string };
   /** Name that the certificate must carry, where it is not `host`. */
   serverName?: string;
   /** Says in a PROXY header whose connection it is. */
@@ -56,21 +58,53 @@ export function verificationOf({ verification, serverName, host }: MailServerOpt
   return verification ?? { kind: 'ca', serverName: serverName ?? host };
 }
 
-/** Throws SealgateError `upstream.ca-file` (permanent). */
+/** Throws SealgateError `upstream.ca-file`, `upstream.client-certificate` (permanent). */
 export async function prepareMailServer(options: MailServerOptions): Promise<MailServer> {
   const name = `${options.host.includes(':') ? `[${options.host}]` : options.host}:${options.port}`;
   if (options.tls === 'none') return { options, name, context: null };
-  const { caFile } = options;
+  const { caFile, clientCertificate } = options;
+  if (caFile === undefined && clientCertificate === undefined) {
+    // One for all: it is asked for with each server of each domain that mail goes to.
+    systemContext ??= createSecureContext(TLS);
+    return { options, name, context: systemContext };
+  }
+  const ca = caFile === undefined ? {} : { ca: await readAuthorities(caFile, name) };
+  const shown = clientCertificate === undefined ? {} : await readClientCertificate(clientCertificate, name);
+  return { options, name, context: createSecureContext({ ...TLS, ...ca, ...shown }) };
+}
+
+const TLS = { minVersion: 'TLSv1.2' } as const;
+let systemContext: SecureContext | null = null;
+
+async function readAuthorities(file: string, name: string): Promise<Buffer> {
   try {
-    const ca = caFile === undefined ? undefined : await readFile(caFile);
-    if (ca !== undefined && !ca.includes('-----BEGIN CERTIFICATE-----'))
-      throw new Error('no certificate in PEM form');
-    const context = createSecureContext({ minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) });
-    return { options, name, context };
+    const ca = await readFile(file);
+    if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate in PEM form');
+    createSecureContext({ ca });
+    return ca;
   } catch (cause) {
     throw new SealgateError({
       code: 'upstream.ca-file',
-      publicText: `The file ${caFile ?? ''} with the authorities for ${name} cannot be used; give a readable PEM file.`,
+      publicText: `The file ${file} with the authorities for ${name} cannot be used; give a readable PEM file.`,
+      duration: 'permanent',
+      reason: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
+  }
+}
+
+async function readClientCertificate(
+  { certificateFile, keyFile }: NonNullable<MailServerOptions['clientCertificate']>,
+  name: string,
+): Promise<{ cert: Buffer; key: Buffer }> {
+  try {
+    const shown = { cert: await readFile(certificateFile), key: await readFile(keyFile) };
+    createSecureContext(shown);
+    return shown;
+  } catch (cause) {
+    throw new SealgateError({
+      code: 'upstream.client-certificate',
+      publicText: `The certificate ${certificateFile} and the key ${keyFile} for ${name} cannot be used; give readable PEM files that belong to each other.`,
       duration: 'permanent',
       reason: cause instanceof Error ? cause.message : String(cause),
       cause,

@@ -3,10 +3,10 @@ import { type MailServer, verificationOf } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Clock } from '../pipeline/ports.ts';
-import { isCompleted } from '../smtp/reply.ts';
 import type { SmtpClient } from '../smtp-out/client.ts';
 import { connectUpstream } from '../smtp-out/connect.ts';
 import { type GatewayLogin, logInTo } from '../smtp-out/gateway-login.ts';
+import { IdleConnections, type UsedConnection } from '../smtp-out/idle-connections.ts';
 import type { Courier, DeliveryOutcome } from './ports.ts';
 import { deliverIn } from './smtp-transaction.ts';
 
@@ -30,13 +30,8 @@ export type SmtpCourierSettings = {
 };
 
 /** `server`: its name, where it is not the one that everybody knows of. */
-type Connection = { client: SmtpClient; mails: number; server?: string };
-/** One that waits for the next mail. */
-type Idle = Connection & { timer: NodeJS.Timeout };
+type Connection = UsedConnection & { server?: string };
 
-const IDLE_MS = 5_000;
-/** A connection that nobody used for a while may be gone, and its end not have been heard. */
-const STILL_THERE_MS = 10_000;
 /** So long nobody else calls a server that could not be reached, or that refused the login, again. */
 const AWAY_MS = 5_000;
 const STOPPED = 'the gateway is being stopped';
@@ -44,7 +39,7 @@ const STOPPED = 'the gateway is being stopped';
 /** Takes mails to the gateway's own mail server, several on one connection. How many at once is for whoever asks. */
 export class SmtpCourier implements Courier {
   readonly #settings: SmtpCourierSettings;
-  readonly #idle: Idle[] = [];
+  readonly #idle = new IdleConnections<Connection>();
   readonly #used = new Set<SmtpClient>();
   /** That have no mail yet: nothing is waited for where the courier is closed. */
   readonly #early = new Set<SmtpClient>();
@@ -80,7 +75,7 @@ export class SmtpCourier implements Courier {
       mail.envelope.recipients.map((recipient) => ({ recipient, reply: null, ...none }));
     try {
       for (;;) {
-        const connection = (await this.#takeIdle()) ?? (await this.#connect());
+        const connection = (await this.#idle.take()) ?? (await this.#connect());
         if (!('client' in connection)) return everybody(connection);
         const outcomes = (await this.#deliverOn(connection, mail)).map((one) => saidBy(connection, one));
         // A server that has had enough of a connection (RFC 5321 §3.8) says nothing about the mail.
@@ -103,7 +98,8 @@ export class SmtpCourier implements Courier {
       client.abandon();
       throw error;
     } finally {
-      this.#putBack({ ...connection, mails: connection.mails + 1 });
+      this.#used.delete(client);
+      this.#idle.put({ ...connection, mails: connection.mails + 1 });
     }
   }
 
@@ -111,10 +107,7 @@ export class SmtpCourier implements Courier {
     this.#closed = true;
     this.#closing.resolve(null);
     for (const client of this.#early) client.abandon();
-    for (const { client, timer } of this.#idle.splice(0)) {
-      clearTimeout(timer);
-      client.quit();
-    }
+    this.#idle.close();
     const ended = Promise.all(this.#underWay);
     const late = new AbortController();
     const patience = sleep(limits.smtp.closeTimeoutMs, null, { signal: late.signal }).catch(() => null);
@@ -122,33 +115,6 @@ export class SmtpCourier implements Courier {
     late.abort();
     for (const client of this.#used) client.abandon();
     await ended;
-  }
-
-  async #takeIdle(): Promise<Connection | null> {
-    for (let idle = this.#idle.pop(); idle !== undefined; idle = this.#idle.pop()) {
-      const { client, timer } = idle;
-      clearTimeout(timer);
-      const answer = await this.#whileEarly(client, () => client.command('NOOP', STILL_THERE_MS));
-      if (answer.kind === 'reply' && isCompleted(answer.reply)) return idle;
-      client.abandon();
-    }
-    return null;
-  }
-
-  #putBack(connection: Connection): void {
-    const { client, mails } = connection;
-    this.#used.delete(client);
-    if (client.lost !== null) return;
-    if (this.#closed || mails >= limits.queue.mailsOfConnection) {
-      client.quit();
-      return;
-    }
-    const timer = setTimeout(() => {
-      const at = this.#idle.findIndex((idle) => idle.client === client);
-      if (at !== -1) this.#idle.splice(at, 1);
-      client.quit();
-    }, IDLE_MS);
-    this.#idle.push({ ...connection, timer });
   }
 
   async #connect(): Promise<Connection | NoServer> {
@@ -185,7 +151,7 @@ export class SmtpCourier implements Courier {
         return STOPPED;
       }
       const because = await this.#whileEarly(client, () => this.#logIn(client, server));
-      if (because === null) return { client, mails: 0 };
+      if (because === null) return this.#idle.fresh(client);
       client.quit();
       return because;
     } catch (error) {

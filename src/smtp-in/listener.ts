@@ -2,7 +2,7 @@ import type { SecureContext } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
 import { listen } from '../connections/listen.ts';
 import { addressLimits, type ListenerOptions, MAX_CONNECTIONS } from '../connections/listener.ts';
-import { prepareMailServer } from '../connections/mail-server.ts';
+import { type MailServer, prepareMailServer } from '../connections/mail-server.ts';
 import { type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
 import { newMailId, newSessionId } from '../ids.ts';
@@ -11,7 +11,8 @@ import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
 import type { OutboundStory, OwnMailbox, StoreAndForward } from '../pipeline/ports.ts';
 import { formatReply, reply } from '../smtp/reply.ts';
-import { connectUpstream } from '../smtp-out/connect.ts';
+import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
+import { connectAsGateway, UpstreamPool } from '../smtp-out/pool.ts';
 import type { Admission } from './admission.ts';
 import { type Served, serveClient, type Timeouts } from './client-socket.ts';
 import type { SessionPorts } from './conversation.ts';
@@ -32,6 +33,8 @@ export type SubmissionListenerOptions = ListenerOptions & {
   admissionOf?: (client: ClientConnection) => Admission;
   /** Clients of this machine need no AUTH and are this login. */
   assumeLogin?: string;
+  /** How the gateway itself logs in to the mail server, where clients do not; absent: not at all. */
+  upstreamLogin?: GatewayLogin;
   /** Milliseconds; default: limits.smtp. `command`: silence of a client; `beforeAuth`: from connecting to the login. */
   timeouts?: Partial<Timeouts>;
 };
@@ -55,6 +58,7 @@ export async function startSubmissionListener(
 ): Promise<SubmissionListener> {
   const context = contextOf(options);
   const upstream = await prepareMailServer(options.upstream);
+  const pool = poolFor(options, upstream);
   const ports: Omit<SessionPorts, 'openUpstream' | 'guard'> = {
     settings: {
       listener: options.name,
@@ -80,9 +84,11 @@ export async function startSubmissionListener(
     const settings = { ...ports.settings, fromHere };
     const admission = options.admissionOf?.(client);
     const openUpstream = () => {
+      if (pool !== null) return pool.take();
       // A trusted proxy may have said whose connection it is.
       const address = admission === undefined || admission.remote === '' ? source.address : admission.remote;
-      return connectUpstream(upstream, options.hostname, { source: { ...source, address }, destination });
+      const from = { source: { ...source, address }, destination };
+      return connectAsGateway(upstream, options.hostname, options.upstreamLogin ?? null, from);
     };
     return { ...ports, settings, openUpstream, guard, ...(admission === undefined ? {} : { admission }) };
   };
@@ -110,8 +116,17 @@ export async function startSubmissionListener(
       const stopped = listening.stop();
       for (const client of served) client.shutDown();
       await stopped;
+      pool?.close();
     },
   };
+}
+
+/** Sessions share connections where none of them is anybody's: no client logs in, and the mail server is not told whose each is. */
+function poolFor(options: SubmissionListenerOptions, server: MailServer): UpstreamPool | null {
+  const { proxyProtocol = 'none', tellClientAddress = false } = server.options;
+  const isSomebodys = options.admissionOf === undefined && options.assumeLogin === undefined;
+  if (isSomebodys || proxyProtocol !== 'none' || tellClientAddress) return null;
+  return new UpstreamPool({ server, hostname: options.hostname, login: options.upstreamLogin ?? null });
 }
 
 const TOO_MANY = reply(421, '4.7.0', 'Too many connections; try again later');

@@ -114,6 +114,11 @@ export class SmtpClient implements Upstream {
     return this.#lost;
   }
 
+  /** It stands, and no reply is to come. */
+  get atRest(): boolean {
+    return this.#lost === null && this.#pending.length === 0 && !this.#replies.hasUnread;
+  }
+
   whenLost(listener: (reason: string) => void): void {
     this.#lostListener = listener;
   }

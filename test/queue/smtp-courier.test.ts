@@ -74,7 +74,7 @@ test('several mails go by one connection, each in a transaction of its own', asy
   expect(fake.connections).toBe(1);
   expect(fake.commands).toEqual([
     ...['EHLO gateway.test', 'MAIL FROM:<alice@x.test> SIZE=21', 'RCPT TO:<bob@x.test>', 'DATA'],
-    ...['NOOP', 'MAIL FROM:<alice@x.test> SIZE=21', 'RCPT TO:<carol@x.test>', 'DATA'],
+    ...['RSET', 'MAIL FROM:<alice@x.test> SIZE=21', 'RCPT TO:<carol@x.test>', 'DATA'],
   ]);
   expect(fake.accepted[0]?.octets.toString()).toBe('Subject: a\r\n\r\n.text\r\n');
 });

@@ -103,7 +103,7 @@ test.each([
     () => '235 2.7.0 ok\r\n',
   ];
   const upstream = {
-    ...{ name: 'x', protocol: 'smtp', secure: false, lost: null, whenLost: () => undefined },
+    ...{ name: 'x', protocol: 'smtp' as const, secure: false, lost: null, whenLost: () => undefined },
     extensions: new Map([['AUTH', ['PLAIN', 'SCRAM-SHA-256']]]),
     async command(line: string) {
       lines.push(line);
