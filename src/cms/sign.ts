@@ -6,6 +6,7 @@ import { contentTypes } from './oids.ts';
 import { contentDigestFor } from './signatures.ts';
 import {
   certificateSet,
+  type DetachedForm,
   noScheme,
   type SignerTemplate,
   signedDataHead,
@@ -100,12 +101,21 @@ export function certificatesOnly(certificates: readonly Certificate[]): Buffer {
 type Signed = { template: SignerTemplate; attributes: Buffer; signature: Buffer };
 
 async function signContent(request: SignRequest, content: DetachedContent): Promise<readonly Signed[]> {
-  const time = der.time(request.signingTime);
+  const time = encodedTime(request.signingTime);
   const { coSigners = [], capabilities } = request;
   const first = await signAttributes(request, time, content);
   if (coSigners.length === 0) return [first];
   const others = coSigners.map((one) => signAttributes({ ...one, capabilities }, time, content));
   return [first, ...(await Promise.all(others))];
+}
+
+let lastTime: { second: number; encoded: Buffer } = { second: Number.NaN, encoded: Buffer.alloc(0) };
+
+/** Shared by all signatures of a second: not to be written to. */
+function encodedTime(time: Date): Buffer {
+  const second = Math.floor(time.getTime() / 1000);
+  if (lastTime.second !== second) lastTime = { second, encoded: der.time(time) };
+  return lastTime.encoded;
 }
 
 async function signAttributes(
@@ -130,8 +140,37 @@ async function signAttributes(
 
 /** Joins all parts in one copy. */
 function assemble(signed: readonly Signed[], content: Uint8Array | null): Buffer {
+  const [only, second] = signed;
+  if (content === null && only !== undefined && second === undefined) return detached(only);
   const { head, tail } = frame(signed, content === null ? null : content.length);
   return Buffer.concat(content === null ? [head, ...tail] : [head, content, ...tail]);
+}
+
+/** The signature of one signer: its constant octets, with what is new of it put in. */
+function detached(signed: Signed): Buffer {
+  const { template, attributes, signature } = signed;
+  let form = template.detached;
+  if (form === null || form.signatureOctets !== signature.length) {
+    form = detachedForm(signed);
+    template.detached = form;
+  }
+  const octets = Buffer.from(form.octets);
+  octets.set(attributes, form.attributesAt);
+  // signedAttrs [0] IMPLICIT: the same octets under another tag.
+  octets[form.attributesAt] = der.identifiers.constructed0;
+  octets.set(signature, form.signatureAt);
+  return octets;
+}
+
+function detachedForm(signed: Signed): DetachedForm {
+  const { template, attributes, signature } = signed;
+  const { head, tail } = frame([signed], null);
+  const octets = Buffer.concat([head, ...tail]);
+  const signatureAt = octets.length - signature.length;
+  // The signature is the last of its SignerInfo, behind signatureAlgorithm and a header.
+  const signatureHead = der.octetString(signature).length - signature.length;
+  const attributesAt = signatureAt - signatureHead - template.signatureAlgorithm.length - attributes.length;
+  return { octets, signatureOctets: signature.length, attributesAt, signatureAt };
 }
 
 /** What stands around the content: `head`, the content and `tail` are the whole message. */

@@ -52,32 +52,76 @@ export type SignerTemplate = {
   /** SignerInfo: version, sid and digestAlgorithm. */
   signerHead: Buffer;
   signatureAlgorithm: Buffer;
+  /** Of the last signature without content; null: none was made yet. */
+  detached: DetachedForm | null;
+};
+
+/** A whole message without content, of one signer whose signatures have so many octets: with holes. */
+export type DetachedForm = {
+  octets: Buffer;
+  signatureOctets: number;
+  attributesAt: number;
+  signatureAt: number;
 };
 
 /** Few per certificate: more means that somebody varies capabilities by mail, and then keeping them is no use. */
 const TEMPLATES_PER_CERTIFICATE = 16;
 
+type Templates = {
+  by: Map<string, SignerTemplate>;
+  /** What was asked for last, which mostly is what is asked for next. */
+  last: LastAsked | null;
+};
+
+type LastAsked = Omit<Constants, 'scheme'> & { scheme: SignatureScheme; template: SignerTemplate };
+
+/** Without the signer, who holds on to more. */
+type Constants = Omit<TemplateRequest, 'signer'> & Pick<TemplateRequest['signer'], 'chain'>;
+
 /** By certificate and not by key: wrappers of one key come and go with each mail. */
-const templates = new WeakMap<Certificate, Map<string, SignerTemplate>>();
+const templates = new WeakMap<Certificate, Templates>();
 
 /** @param time encoded; its length is part of the template: UTCTime or GeneralizedTime (RFC 5652 §11.3) */
 export function templateFor(request: TemplateRequest, time: Buffer): SignerTemplate {
   const scheme = signingScheme(request);
+  let known = templates.get(request.signer.certificate);
+  if (known === undefined || known.by.size >= TEMPLATES_PER_CERTIFICATE) {
+    known = { by: new Map(), last: null };
+    templates.set(request.signer.certificate, known);
+  }
+  const { last } = known;
+  if (last !== null && isSame(last, request, scheme) && last.template.timeOctets === time.length) {
+    return last.template;
+  }
+  const key = keyOf(request, scheme, time);
+  let template = known.by.get(key);
+  if (template === undefined) {
+    template = makeTemplate(request, scheme, time);
+    known.by.set(key, template);
+  }
+  const { encryptionCertificate, capabilities, signer } = request;
+  known.last = {
+    ...{ chain: signer.chain, capabilities, scheme, template },
+    ...(encryptionCertificate === undefined ? {} : { encryptionCertificate }),
+  };
+  return template;
+}
+
+/** The very same objects, none of which changes. */
+function isSame(last: LastAsked, request: TemplateRequest, scheme: SignatureScheme): boolean {
+  return (
+    last.scheme === scheme &&
+    last.chain === request.signer.chain &&
+    last.capabilities === request.capabilities &&
+    last.encryptionCertificate === request.encryptionCertificate
+  );
+}
+
+function keyOf(request: TemplateRequest, scheme: SignatureScheme, time: Buffer): string {
   const salt = scheme.kind === 'rsa-pss' ? scheme.saltOctets : '';
   const encryption = request.encryptionCertificate?.fingerprint ?? '';
   const chain = request.signer.chain.map(({ fingerprint }) => fingerprint).join(' ');
-  const key = `${schemeName(scheme)} ${salt} ${time.length} ${encryption} ${chain} ${request.capabilities.join(' ')}`;
-  let known = templates.get(request.signer.certificate);
-  if (known === undefined || known.size >= TEMPLATES_PER_CERTIFICATE) {
-    known = new Map();
-    templates.set(request.signer.certificate, known);
-  }
-  let template = known.get(key);
-  if (template === undefined) {
-    template = makeTemplate(request, scheme, time);
-    known.set(key, template);
-  }
-  return template;
+  return `${schemeName(scheme)} ${salt} ${time.length} ${encryption} ${chain} ${request.capabilities.join(' ')}`;
 }
 
 function makeTemplate(request: TemplateRequest, scheme: SignatureScheme, time: Buffer): SignerTemplate {
@@ -119,6 +163,7 @@ function makeTemplate(request: TemplateRequest, scheme: SignatureScheme, time: B
     certificateList,
     signerHead: Buffer.concat([der.integer(1), issuerAndSerial(signer.certificate), digestIdentifier]),
     signatureAlgorithm: signatureIdentifier,
+    detached: null,
   };
 }
 

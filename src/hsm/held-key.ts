@@ -1,5 +1,5 @@
 import { SealgateError } from '../errors.ts';
-import type { KeyDescription } from './inventory.ts';
+import type { Inventory, KeyDescription } from './inventory.ts';
 import type { KeyPlace } from './key-state.ts';
 import { type KeyStanding, nearestFirst } from './known-key.ts';
 import type { Operation } from './operation.ts';
@@ -44,6 +44,11 @@ export class HeldKey {
     label: string,
     isAble: (description: KeyDescription) => boolean,
   ): Promise<{ octets: Buffer; place: KeyPlace }> {
+    const [only, another] = this.#places;
+    if (only !== undefined && another === undefined) {
+      if (!descriptionsOf(only.inventory, this.key).some(isAble)) throw gone(label);
+      return { octets: await only.place.perform(operation), place: only.place };
+    }
     const able = this.#holders()
       .filter(({ descriptions }) => descriptions.some(isAble))
       .map(({ at }) => ({ standing: at.standing, load: at.place.load, place: at.place }))
@@ -74,10 +79,23 @@ export class HeldKey {
 
   #holders(): Holder[] {
     return this.#places.flatMap((at) => {
-      const descriptions = at.inventory?.keys.filter(({ key }) => key === this.key) ?? [];
+      const descriptions = descriptionsOf(at.inventory, this.key);
       return descriptions.length === 0 ? [] : [{ at, descriptions }];
     });
   }
+}
+
+/** A place may have thousands of keys, and each mail asks for one of them. */
+const byKey = new WeakMap<Inventory, ReadonlyMap<string, readonly KeyDescription[]>>();
+
+function descriptionsOf(inventory: Inventory | null, key: string): readonly KeyDescription[] {
+  if (inventory === null) return [];
+  let known = byKey.get(inventory);
+  if (known === undefined) {
+    known = Map.groupBy(inventory.keys, (description) => description.key);
+    byKey.set(inventory, known);
+  }
+  return known.get(key) ?? [];
 }
 
 /** Away, or its PIN not known: another token with the same key is as good. Everything else concerns the request. */

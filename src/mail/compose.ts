@@ -1,6 +1,6 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { SealgateError } from '../errors.ts';
-import { canonicalLines, hazardsIn } from './canonical.ts';
+import { canonicalLines } from './canonical.ts';
 import type { HeaderField } from './entity.ts';
 import { field, fieldsNamed, malformedLines } from './header.ts';
 import { type HeaderProtection, protectHeader } from './header-protection.ts';
@@ -74,7 +74,7 @@ export function splitHeader(
   const type = declared === undefined ? Buffer.from(defaultContentType(body())) : slice(declared);
   const others = moves.filter((field) => field !== declared).map(slice);
   // RFC 9788 §2.1.1
-  const marked = protection === null ? null : withParameters(type, new Map([['hp', protection.kind]]));
+  const marked = protection === null ? null : withMark(type, protection.kind);
   if (protection === null || marked === null) {
     if (isHidden(protection)) {
       throw malformedHeader('its Content-Type cannot be read');
@@ -130,9 +130,28 @@ function headerLines(fields: readonly Buffer[]): Buffer {
   return lines.length === 0 || lines.at(-1) === 0x0a ? lines : Buffer.concat([lines, Buffer.from('\r\n')]);
 }
 
+/** Content-Type fields that many mails have. Forgotten, all of them, when there are too many. */
+const marks = new Map<string, Buffer | null>();
+const MARKS_KEPT = 100;
+const KEPT_OCTETS = 100;
+
+/** Content-Type with the parameter `hp`; null: it cannot be read. Not to be written to. */
+function withMark(type: Buffer, kind: HeaderProtection['kind']): Buffer | null {
+  const mark = () => withParameters(type, new Map([['hp', kind]]));
+  if (type.length > KEPT_OCTETS) return mark();
+  const key = `${kind} ${type.toString('latin1')}`;
+  let marked = marks.get(key);
+  if (marked === undefined) {
+    marked = mark();
+    if (marks.size >= MARKS_KEPT) marks.clear();
+    marks.set(key, marked);
+  }
+  return marked;
+}
+
 /** A message without MIME fields is US-ASCII (RFC 2045 §5.2); where it is not, its charset is told as far as it is known. */
 function defaultContentType(body: Buffer): string {
-  const charset = !hazardsIn(body).eightBit ? 'us-ascii' : isUtf8(body) ? 'utf-8' : 'unknown-8bit';
+  const charset = isAscii(body) && !body.includes(0) ? 'us-ascii' : isUtf8(body) ? 'utf-8' : 'unknown-8bit';
   return `Content-Type: text/plain; charset=${charset}\r\n`;
 }
 

@@ -156,6 +156,11 @@ function asIs(facts: OutboundFacts, decisions: readonly RecipientDecision[]): Ou
 }
 
 function deliver(facts: OutboundFacts, decisions: readonly RecipientDecision[]): OutboundDecision {
+  const [only, another] = decisions;
+  // The usual mail: nobody whose variant could be the same.
+  if (only !== undefined && another === undefined && only.outcome.kind !== 'hold') {
+    return { kind: 'deliver', variants: [variantOf([0], decisions)], held: [] };
+  }
   const groups = new Map<string, number[]>();
   const held = new Map<string, Waiting[]>();
   for (const [index, { outcome }] of decisions.entries()) {

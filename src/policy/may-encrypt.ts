@@ -13,14 +13,31 @@ export function mayEncrypt(
   recipient: Pick<RecipientFacts, 'address' | 'groups' | 'groupsAway'>,
   rules: readonly Rule[],
 ): boolean {
+  if (!canEncrypt(rules)) return false;
   const correspondence = earlyCorrespondence(origin, { ...recipient, certificates: null });
   for (const rule of rules) {
     const match = matchRule(rule, correspondence);
     if (match.kind === 'passed') continue;
-    // An author who may steer may ask for it.
-    if (rule.encrypt !== 'never' || rule.steering !== null || asksForCertificates(rule)) return true;
+    if (canMatter(rule)) return true;
     if (match.kind === 'applies') return false;
   }
   // No rule: refused.
   return false;
+}
+
+/** An author who may steer may ask for it. */
+function canMatter(rule: Rule): boolean {
+  return rule.encrypt !== 'never' || rule.steering !== null || asksForCertificates(rule);
+}
+
+const encrypting = new WeakMap<readonly Rule[], boolean>();
+
+/** Whether any of the rules does; asked with every recipient of every mail. */
+function canEncrypt(rules: readonly Rule[]): boolean {
+  let known = encrypting.get(rules);
+  if (known === undefined) {
+    known = rules.some(canMatter);
+    encrypting.set(rules, known);
+  }
+  return known;
 }

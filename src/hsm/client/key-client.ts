@@ -19,6 +19,7 @@ import { type KeyClientOptions, type KeyClientTimes, keyClientTimes } from './ke
 import { LoginPermits } from './login-permits.ts';
 import { nameOf, tokenOf } from './place-name.ts';
 import { RunningKeyProcess } from './running-key-process.ts';
+import type { SessionPipe } from './session-pipe.ts';
 import { environmentOf, keyProcessProgram, startKeyProcess } from './start-key-process.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 
@@ -138,6 +139,8 @@ export class KeyClient implements KeyPlace {
         if (this.#waiting.isFull(operation)) {
           return Promise.reject(errorOf(away('too many requests wait')));
         }
+        const free = state.kind === 'open' ? this.#freeSession() : null;
+        if (free !== null) return sentAtOnce(free, operation);
         const time = state.kind === 'locked' ? this.#times.pin : this.#times.wait;
         const result = this.#waiting.add(operation, time);
         if (this.#phase.kind === 'running') this.#serve(this.#phase.current);
@@ -394,6 +397,19 @@ export class KeyClient implements KeyPlace {
     this.#failures = 0;
   }
 
+  /** One that takes a request at once, the least loaded; null: it has to wait, or others wait already. */
+  #freeSession(): SessionPipe | null {
+    if (this.#phase.kind !== 'running' || this.#waiting.count > 0) return null;
+    const { process: running, ready } = this.#phase.current;
+    let free: SessionPipe | null = null;
+    for (let number = 0; number < ready; number++) {
+      const session = running.sessions[number];
+      if (session?.inside === 0) return session;
+      if (session?.hasRoom === true) free ??= session;
+    }
+    return free;
+  }
+
   /** Hands over what waits, two requests to a session at most, and asks for sessions while that is not enough. */
   #serve(current: Current): void {
     if (this.#waiting.count === 0) return;
@@ -403,13 +419,15 @@ export class KeyClient implements KeyPlace {
       return;
     }
     const open = current.process.sessions.slice(0, current.ready);
-    for (const session of open) session.cork();
+    // Somebody gets two: in one write.
+    const isMany = this.#waiting.count > open.length;
+    if (isMany) for (const session of open) session.cork();
     for (const session of byLoad(open)) {
       const request = this.#waiting.next();
       if (request === null) break;
       session.send(request);
     }
-    for (const session of open) session.uncork();
+    if (isMany) for (const session of open) session.uncork();
     this.#grow(current);
   }
 
@@ -484,6 +502,13 @@ export class KeyClient implements KeyPlace {
   #isCurrent(current: Current): boolean {
     return this.#phase.kind === 'running' && this.#phase.current === current;
   }
+}
+
+/** Its time to wait for a turn does not run: its turn is now. */
+function sentAtOnce(session: SessionPipe, operation: Operation): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  session.send({ operation, resolve, reject });
+  return promise;
 }
 
 /** Idle sessions first, then those that do one thing, as often as each may take a request. */

@@ -3,7 +3,7 @@ import { limits } from '../../limits.ts';
 import { FailureError, refused } from '../failures.ts';
 import type { Failure } from '../messages.ts';
 import type { Operation } from '../operation.ts';
-import { frameHead } from './frames.ts';
+import { frameHead, LENGTH_OCTETS } from './frames.ts';
 import { keyTransportCode, readKeyTransport, readSignature, signatureCode } from './scheme-codes.ts';
 
 /**
@@ -19,11 +19,17 @@ const KINDS = { sign: 1, decrypt: 2, agree: 3, decapsulate: 4 } as const;
 const INPUTS = { message: 0, digest: 1 } as const;
 const KEY_OCTETS = 32;
 const HEAD_OCTETS = 4 + 1 + KEY_OCTETS;
+const ID_AT = LENGTH_OCTETS;
+const KIND_AT = ID_AT + 4;
+const KEY_AT = KIND_AT + 1;
 export const DONE = 0;
 export const FAILED = 1;
 export const ANSWER_HEAD_OCTETS = 5;
 /** Ids go round. */
 export const IDS = 2 ** 32;
+
+/** Data up to so many octets is copied behind what stands in front of it, for one write; longer data is a piece of its own. */
+const COPIED_OCTETS = 4_096;
 
 /**
  * A request, in pieces to be written one after another.
@@ -34,15 +40,19 @@ export function requestFrame(id: number, operation: Operation): Buffer[] {
   const { parameters, data } = partsOf(operation);
   const length = HEAD_OCTETS + parameters.length + data.length;
   if (length > limits.keys.requestOctets) throw new FailureError(refused(`${length} octets for one use`));
-  const head = Buffer.alloc(HEAD_OCTETS);
-  head.writeUInt32BE(id, 0);
-  head[4] = KINDS[operation.kind];
-  const key = Buffer.from(operation.key, 'hex');
-  if (key.length !== KEY_OCTETS || operation.key.length !== 2 * KEY_OCTETS) {
+  const copied = data.length <= COPIED_OCTETS ? data.length : 0;
+  const frame = Buffer.allocUnsafe(LENGTH_OCTETS + HEAD_OCTETS + parameters.length + copied);
+  frame.writeUInt32BE(length, 0);
+  frame.writeUInt32BE(id, ID_AT);
+  frame[KIND_AT] = KINDS[operation.kind];
+  // What is no hexadecimal digit ends the writing.
+  if (operation.key.length !== 2 * KEY_OCTETS || frame.write(operation.key, KEY_AT, 'hex') !== KEY_OCTETS) {
     throw new FailureError(refused('a key that is not named by a digest'));
   }
-  key.copy(head, 5);
-  return [Buffer.concat([frameHead(length, limits.keys.requestOctets), head, parameters]), data];
+  frame.set(parameters, KEY_AT + KEY_OCTETS);
+  if (copied === 0) return [frame, data];
+  frame.set(data, KEY_AT + KEY_OCTETS + parameters.length);
+  return [frame];
 }
 
 function partsOf(operation: Operation): { parameters: Buffer; data: Buffer } {
