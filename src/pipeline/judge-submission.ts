@@ -4,6 +4,7 @@ import type { OutboundFacts, UpstreamFacts } from '../policy/facts.ts';
 import { mayEncrypt } from '../policy/may-encrypt.ts';
 import { type AlgorithmSettings, cautiousAlgorithms } from '../smime/algorithm-choice.ts';
 import { type AddressAlgorithms, algorithmsFor } from './address-algorithms.ts';
+import { asClientAsksForTls } from './asked-for-tls.ts';
 import { clientProtection } from './client-protection.ts';
 import { groupFacts } from './group-facts.ts';
 import { messageFacts } from './message-facts.ts';
@@ -101,5 +102,6 @@ export async function judgeSubmission(
     algorithms: algorithmsFor(settings, addressAlgorithms, principal.login, from),
     ...(revocation === undefined ? {} : { standing: revocation.standing }),
   };
-  return { message, facts, decision: decideOutbound(facts, policy.rules), findings };
+  const decision = asClientAsksForTls(decideOutbound(facts, policy.rules), envelope);
+  return { message, facts, decision, findings };
 }

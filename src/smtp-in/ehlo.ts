@@ -6,6 +6,7 @@ import { takeAssumedLogin } from './assumed-login.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { speaksLmtp } from './lmtp.ts';
 import { replyFromError } from './reply-from-error.ts';
+import { extensionsFor } from './upstream-extensions.ts';
 
 /**
  * Whether a password may be sent on this connection as it is (RFC 4954 §4). A listener with STARTTLS waits for the handshake;
@@ -50,7 +51,7 @@ async function greeted(conversation: Conversation, domain: string): Promise<Step
   conversation.greeted = 'ehlo';
   conversation.helo = domain;
   const lines = offeredExtensions({
-    upstream: conversation.upstream?.extensions ?? null,
+    upstream: extensionsFor(conversation),
     maxMessageOctets: settings.maxMessageOctets,
     startTls: settings.tls === 'starttls' && !conversation.secure,
     authentication: authentication && conversation.origin === null,

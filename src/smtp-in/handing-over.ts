@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { HandOver, HandOverOutcome, UpstreamFacts, Variant, WholeOutcome } from '../pipeline/ports.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { maxSizeOf } from '../smtp/extensions.ts';
+import { hasParameter } from '../smtp/parameters.ts';
 import { isCompleted, reply, replyClass } from '../smtp/reply.ts';
 import type { Answer, Upstream } from '../smtp-out/client.ts';
 import type { Conversation, Transaction } from './conversation.ts';
@@ -58,15 +59,16 @@ export class HandingOver implements HandOver {
         unsent: true,
       };
     }
-    if (variant.requireTls && !upstream.secure) {
+    const { requireTls } = this.upstream;
+    // RFC 8689 §3: what the client has asked for is not dropped, whatever became of its mail.
+    const byClient = hasParameter(this.#transaction.mailParameters, 'REQUIRETLS');
+    if ((variant.requireTls && !upstream.secure) || (byClient && !requireTls)) {
       return {
         ...this.#defect('a variant that must leave by TLS only, and the upstream has none'),
         unsent: true,
       };
     }
-    // RFC 8689 §2: the transaction that stands open was begun without it.
-    const { requireTls } = this.upstream;
-    const asked = variant.requireTls && requireTls;
+    const asked = byClient || (variant.requireTls && requireTls);
     const max = maxSizeOf(upstream.extensions);
     if (max !== null && variant.octets.length > max) {
       const text = `The protected message has ${variant.octets.length} octets; the mail server accepts ${max}`;
@@ -74,7 +76,8 @@ export class HandingOver implements HandOver {
     }
     try {
       let heard = variant.recipients;
-      if (asked || this.#open === null || !sameMembers(this.#open, wanted)) {
+      // The transaction that stands open was begun as the client asked for it.
+      if (asked !== byClient || this.#open === null || !sameMembers(this.#open, wanted)) {
         const failure = await this.#reopen(upstream, variant, asked);
         if (failure !== null) return failure;
       } else {

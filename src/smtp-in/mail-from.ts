@@ -8,6 +8,7 @@ import type { Conversation, Step, Transaction } from './conversation.ts';
 import { logRefusal, relayed } from './relay.ts';
 import { replyFromError, upstreamLost } from './reply-from-error.ts';
 import { forwardOn } from './trusted-proxy.ts';
+import { extensionsFor } from './upstream-extensions.ts';
 
 /** MAIL (RFC 5321 §4.1.1.2), only for the authenticated (RFC 6409 §4.3). It opens the upstream's transaction with ours. */
 export function mailFrom(
@@ -24,7 +25,7 @@ export function mailFrom(
   const { upstream } = conversation;
   if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
   const { reversePath, parameters } = command;
-  const refused = refusedParameter('MAIL', parameters, upstream.extensions);
+  const refused = refusedParameter('MAIL', parameters, extensionsFor(conversation) ?? upstream.extensions);
   if (refused !== null) return refusal(conversation, refused);
   // RFC 6531 §3.5.
   if (reversePath !== null && needsSmtpUtf8(reversePath) && !hasParameter(parameters, 'SMTPUTF8')) {

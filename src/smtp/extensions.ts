@@ -1,5 +1,6 @@
 import { type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
 import type { Reply } from './reply.ts';
+import { limitsOffered } from './transaction-limits.ts';
 
 /** EHLO keywords (upper case) with their parameters. RFC 5321 §4.1.1.1. */
 export type Extensions = ReadonlyMap<string, readonly string[]>;
@@ -55,10 +56,10 @@ export function maxMessageOctets(upstream: Extensions, ours: number): number {
 }
 
 // End-to-end in effect: only what the upstream has can be promised, because its replies are ours.
-const CARRIED = ['8BITMIME', 'SMTPUTF8', 'DSN', 'ENHANCEDSTATUSCODES'] as const;
+const CARRIED = ['8BITMIME', 'SMTPUTF8', 'DSN', 'ENHANCEDSTATUSCODES', 'REQUIRETLS'] as const;
 
 export type Offer = {
-  /** Null as long as there is no upstream (before STARTTLS): then nothing that needs it is offered. */
+  /** As far as it counts for this client. Null as long as there is no upstream (before STARTTLS): then nothing that needs it is offered. */
   upstream: Extensions | null;
   maxMessageOctets: number;
   startTls: boolean;
@@ -78,6 +79,7 @@ export function offeredExtensions(offer: Offer): string[] {
     lines.push('CHUNKING');
     if (upstream.has('SIZE')) lines.push(`SIZE ${maxMessageOctets(upstream, offer.maxMessageOctets)}`);
     for (const keyword of CARRIED) if (upstream.has(keyword)) lines.push(keyword);
+    lines.push(limitsOffered(upstream));
     const mechanisms: readonly Mechanism[] = offer.authentication
       ? mechanismsToOffer(upstream.get('AUTH') ?? [])
       : [];

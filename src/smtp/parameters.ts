@@ -45,10 +45,12 @@ const XTEXT = '(?:[\\x21-\\x2a\\x2c-\\x3c\\x3e-\\x7e]|\\+[0-9A-F]{2})';
 const MAIL: ReadonlyMap<string, Meaning> = new Map([
   // RFC 1870 §4.
   ['SIZE', { extension: 'SIZE', value: /^[0-9]{1,15}$/ }],
-  // RFC 6152 §2; BINARYMIME needs CHUNKING, which is not offered.
+  // RFC 6152 §2; BINARYMIME is not offered: a message leaves by DATA.
   ['BODY', { extension: '8BITMIME', value: /^(?:7BIT|8BITMIME)$/i }],
   // RFC 6531 §3.4.
   ['SMTPUTF8', { extension: 'SMTPUTF8', value: null }],
+  // RFC 8689 §2.
+  ['REQUIRETLS', { extension: 'REQUIRETLS', value: null }],
   // RFC 4954 §5.
   ['AUTH', { extension: 'AUTH', value: new RegExp(`^(?:<>|${XTEXT}+)$`) }],
   // RFC 3461 §4.3 and §4.4.

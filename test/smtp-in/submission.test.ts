@@ -21,6 +21,7 @@ test('a mail goes through, and every reply but greeting, EHLO and 354 is the ups
       '250-SMTPUTF8',
       '250-DSN',
       '250-ENHANCEDSTATUSCODES',
+      '250-LIMITS RCPTMAX=1000',
       '250-AUTH PLAIN LOGIN XOAUTH2 OAUTHBEARER',
       '250 HELP',
     ].join('\r\n'),

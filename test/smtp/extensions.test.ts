@@ -47,13 +47,15 @@ test('offered is what the upstream has and we can carry; the rest is stripped', 
     'SMTPUTF8',
     'DSN',
     'ENHANCEDSTATUSCODES',
+    'REQUIRETLS',
+    'LIMITS RCPTMAX=20',
     'AUTH PLAIN LOGIN',
     'HELP',
   ]);
 });
 
 test('an upstream that offers nothing: PIPELINING and HELP are ours', () => {
-  expect(offer([])).toEqual(['PIPELINING', 'CHUNKING', 'HELP']);
+  expect(offer([])).toEqual(['PIPELINING', 'CHUNKING', 'LIMITS RCPTMAX=1000', 'HELP']);
 });
 
 test('before STARTTLS nothing that needs the upstream or a secret is offered', () => {
@@ -65,8 +67,13 @@ test('before STARTTLS nothing that needs the upstream or a secret is offered', (
 test('AUTH is offered in the forms that can be said upstream', () => {
   expect(offer(['AUTH LOGIN'])).toContain('AUTH PLAIN LOGIN');
   expect(offer(['AUTH XOAUTH2'])).toContain('AUTH XOAUTH2');
-  expect(offer(['AUTH GSSAPI NTLM'])).toEqual(['PIPELINING', 'CHUNKING', 'HELP']);
-  expect(offer(['AUTH PLAIN'], { authentication: false })).toEqual(['PIPELINING', 'CHUNKING', 'HELP']);
+  expect(offer(['AUTH GSSAPI NTLM'])).toEqual(['PIPELINING', 'CHUNKING', 'LIMITS RCPTMAX=1000', 'HELP']);
+  expect(offer(['AUTH PLAIN'], { authentication: false })).toEqual([
+    'PIPELINING',
+    'CHUNKING',
+    'LIMITS RCPTMAX=1000',
+    'HELP',
+  ]);
 });
 
 test('SIZE leaves room for the growth by protection, and never exceeds ours', () => {
@@ -79,5 +86,23 @@ test('SIZE leaves room for the growth by protection, and never exceeds ours', ()
   expect(offer(['SIZE 100'])).toContain('SIZE 1');
   for (const octets of [0, 1, 65_536, 10_000_000]) {
     expect(sizeAfterGrowth(sizeBeforeGrowth(100_000 + octets))).toBeLessThanOrEqual(100_001 + octets);
+  }
+});
+
+test('RFC 9422: our bounds and the upstream’s, whichever are tighter', () => {
+  expect(offer(['LIMITS rcptmax=5000 MAILMAX=20 RCPTDOMAINMAX=1 WHAT=3'])).toContain(
+    'LIMITS MAILMAX=20 RCPTMAX=1000 RCPTDOMAINMAX=1',
+  );
+  expect(offer(['LIMITS RCPTMAX=100'])).toContain('LIMITS RCPTMAX=100');
+  for (const odd of [
+    'RCPTMAX=0',
+    'RCPTMAX=',
+    'RCPTMAX',
+    'RCPTMAX=-1',
+    'RCPTMAX=1234567',
+    'RCPTMAX=1e3',
+    '',
+  ]) {
+    expect(offer([`LIMITS ${odd}`]), odd).toContain('LIMITS RCPTMAX=1000');
   }
 });
