@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { oneGateway } from './one-gateway.ts';
 import type { Setting } from './setting.ts';
+import { threeNodes } from './three-nodes.ts';
 import { type FireResult, underFire } from './under-fire.ts';
 
 /** `npm run crash`: load while everything is killed by chance. Ends with 1 where a mail that was accepted is lost, unprotected or corrupted. */
@@ -11,6 +12,7 @@ import { type FireResult, underFire } from './under-fire.ts';
 const SETTINGS: Readonly<Record<string, (folder: string) => Promise<Setting>>> = {
   live: (folder) => oneGateway('live', folder),
   queue: (folder) => oneGateway('queue', folder),
+  nodes: threeNodes,
 };
 /** Duplicates are what a sender makes who did not hear the answer; more of them would be of our making. */
 const DUPLICATES = 0.01;
