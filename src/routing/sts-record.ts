@@ -21,7 +21,7 @@ export function stsPolicyId(records: readonly Buffer[]): string | null {
 }
 
 function idOf(text: string): string | null {
-  const parts = text.split(/[ \t]*;[ \t]*/);
+  const parts = text.split(';').map((part) => part.replace(/^[ \t]+|(?<![ \t])[ \t]+$/g, ''));
   // A delimiter may stand at the end.
   if (parts.at(-1) === '') parts.pop();
   const fields = parts.map((part) => FIELD.exec(part));

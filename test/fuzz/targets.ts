@@ -22,6 +22,7 @@ import { pkiTargets } from './targets/pki.ts';
 import { policyTargets } from './targets/policy.ts';
 import { pop3Targets } from './targets/pop3.ts';
 import { publishingTargets } from './targets/publishing.ts';
+import { routingTargets } from './targets/routing.ts';
 import { searchTargets } from './targets/search.ts';
 import { smimeTargets } from './targets/smime.ts';
 import { smtpTargets } from './targets/smtp.ts';
@@ -34,6 +35,7 @@ export const targets: readonly FuzzTarget[] = [
   ...pkiTargets,
   ...directoryTargets,
   ...dnsTargets,
+  ...routingTargets,
   ...httpStoreTargets,
   ...ldapTargets,
   ...httpTargets,

@@ -13,6 +13,8 @@ export type FakeOptions = {
   tls?: { cert: string; key: string };
   /** TLS from the first octet. */
   implicit?: boolean;
+  /** Where it listens, in place of 127.0.0.1 and a port of the system's choice. */
+  place?: { host: string; port: number };
 };
 
 export type FakeUpstream = {
@@ -155,7 +157,9 @@ export async function fakeUpstream(options: FakeOptions = {}): Promise<FakeUpstr
       act('GREETING', '');
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) =>
+    server.listen(options.place?.port ?? 0, options.place?.host ?? '127.0.0.1', resolve),
+  );
   const address = server.address();
   return Object.assign(fake, {
     port: address !== null && typeof address === 'object' ? address.port : 0,

@@ -1,0 +1,379 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
+import type { DeliveryOutcome } from '../../src/queue/ports.ts';
+import type { TlsLevel } from '../../src/routing/routes.ts';
+import {
+  A,
+  B,
+  type GatewayOptions,
+  type GatewaySide,
+  gatewaySide,
+  type MailWorld,
+  mailServer,
+  mailTo,
+  mailWorld,
+  policyServer,
+  policyText,
+} from '../routing/support/mail-world.ts';
+import { type FakeOptions, type FakeUpstream, KEYWORDS } from '../smtp-in/support/fake-upstream.ts';
+
+let world: MailWorld;
+beforeAll(async () => {
+  world = await mailWorld();
+});
+afterAll(() => world?.stop());
+
+let ends: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const end of ends.toReversed()) await end();
+  ends = [];
+});
+
+async function server(host: string, options: Omit<FakeOptions, 'place'> = {}): Promise<FakeUpstream> {
+  const fake = await mailServer(world, host, options);
+  ends.push(() => fake.close());
+  return fake;
+}
+async function gateway(options: GatewayOptions = {}): Promise<GatewaySide> {
+  const side = await gatewaySide(world, options);
+  ends.push(() => side.stop());
+  return side;
+}
+const said = (outcomes: readonly DeliveryOutcome[]) =>
+  outcomes.map((one) =>
+    one.kind === 'delivered'
+      ? 'delivered'
+      : `${one.kind} ${one.status ?? one.reply?.code ?? '-'}: ${one.because}`,
+  );
+const WITHOUT_TLS = { keywords: KEYWORDS };
+const secured = (fake: FakeUpstream) => fake.commands.filter((line) => line === 'STARTTLS').length;
+
+describe('mail to where DNS says', () => {
+  test('goes to the first server; recipients of one domain share a transaction, those of another do not', async () => {
+    const [first, second] = [await server(A), await server(B)];
+    const { courier } = await gateway();
+    const to = ['bob@two.plain.example', 'eve@one.plain.example', 'carol@TWO.plain.example'];
+    expect(said(await courier.deliver(mailTo(...to)))).toEqual(['delivered', 'delivered', 'delivered']);
+    expect(first.accepted.map((one) => one.to.length)).toEqual([2, 1]);
+    expect(second.connections).toBe(0);
+  });
+
+  test('goes to the next server where the first is away, or wants nothing for now, and says so of those who are', async () => {
+    const second = await server(B);
+    const { courier } = await gateway();
+    expect(said(await courier.deliver(mailTo('bob@away.plain.example')))).toEqual(['delivered']);
+    for (const GREETING of ['421 4.3.2 no\r\n', '554 5.3.2 no\r\n']) {
+      const first = await server(A, { script: { GREETING } });
+      const { courier: other } = await gateway();
+      expect(said(await other.deliver(mailTo('bob@two.plain.example')))).toEqual(['delivered']);
+      expect(first.connections).toBe(1);
+      await first.close();
+    }
+    expect(second.accepted).toHaveLength(3);
+    const [alone] = said(await courier.deliver(mailTo('bob@alloff.plain.example')));
+    expect(alone).toMatch(/^later .*off\.plain\.example \(127\.0\.0\.9:/);
+  });
+
+  test('is not taken elsewhere once a server has refused it', async () => {
+    const [, second] = [await server(A, { script: { RCPT: '550 5.1.1 no such user\r\n' } }), await server(B)];
+    const { courier } = await gateway();
+    const [outcome] = await courier.deliver(mailTo('bob@two.plain.example'));
+    expect(outcome).toMatchObject({ kind: 'failed', reply: { code: 550 }, server: 'a.plain.example' });
+    expect(second.connections).toBe(0);
+  });
+
+  test('does not wait again and again for a server that was away a moment ago', async () => {
+    const { courier, time } = await gateway();
+    await courier.deliver(mailTo('bob@alloff.plain.example'));
+    expect(courier.away({ kind: 'smtp', destination: 'domain:alloff.plain.example' })).toContain(
+      'ECONNREFUSED',
+    );
+    expect(courier.away({ kind: 'smtp', destination: 'domain:one.plain.example' })).toBeNull();
+    time.now = new Date(time.now.getTime() + 6_000);
+    const [again] = await courier.deliver(mailTo('bob@alloff.plain.example'));
+    expect(again).toMatchObject({ kind: 'later', status: '4.4.1' });
+    const fake = await mailServer(world, '127.0.0.9');
+    ends.push(() => fake.close());
+    time.now = new Date(time.now.getTime() + 6_000);
+    expect(said(await courier.deliver(mailTo('bob@alloff.plain.example')))).toEqual(['delivered']);
+  });
+
+  test.each([
+    ['implicit.plain.example', /^delivered$/],
+    ['aliased.plain.example', /^delivered$/],
+    ['[127.0.0.2]', /^delivered$/],
+    ['null.plain.example', /^failed 5\.1\.10: .*null MX/],
+    ['nowhere.plain.example', /^failed 5\.1\.2: there is no domain nowhere\.plain\.example/],
+    ['empty.plain.example', /^failed 5\.4\.4: .*no address/],
+    ['nohost.plain.example', /^failed 5\.4\.4: nowhere\.plain\.example has no address/],
+    ['loop.plain.example', /^failed 5\.4\.6: /],
+    ['bogus.example', /^later 4\.4\.3: .*SERVFAIL/],
+    ['', /^failed 5\.1\.2: /],
+  ])('for somebody at %j: %s', async (domain, expected) => {
+    await server(A);
+    const { courier } = await gateway();
+    expect(said(await courier.deliver(mailTo(`bob@${domain}`)))[0]).toMatch(expected);
+  });
+
+  test('attack: goes to no inner server that a stranger names', async () => {
+    const { courier } = await gateway();
+    for (const domain of ['private.plain.example', '[10.9.8.7]', '[IPv6:fe80::1]', '[169.254.169.254]']) {
+      expect(said(await courier.deliver(mailTo(`bob@${domain}`)))[0]).toMatch(
+        /^failed 5\.4\.4: .*may be called/,
+      );
+    }
+  });
+
+  test('waits where the resolver is away', async () => {
+    const { courier } = await gateway({ resolverPort: 1 });
+    expect(said(await courier.deliver(mailTo('bob@one.plain.example')))[0]).toMatch(
+      /^later 4\.4\.3: .*ECONNREFUSED/,
+    );
+  });
+
+  test('is left when the gateway stops', async () => {
+    await server(A, { script: { GREETING: '' } });
+    const { courier } = await gateway();
+    const outcome = courier.deliver(mailTo('bob@one.plain.example'));
+    await courier.close();
+    expect(said(await outcome)[0]).toMatch(/^later/);
+  });
+});
+
+describe('TLS as the route asks', () => {
+  const levels: [TlsLevel, string, Omit<FakeOptions, 'place'>, RegExp][] = [
+    ['opportunistic', 'one.plain.example', {}, /^delivered/],
+    ['opportunistic', 'one.plain.example', WITHOUT_TLS, /^delivered/],
+    ['encrypt', 'one.plain.example', {}, /^delivered/],
+    ['encrypt', 'one.plain.example', WITHOUT_TLS, /^later .*does not offer STARTTLS/],
+    ['verify', 'bare.signed.example', {}, /^later .*does not match/],
+    // The server is in no zone that is signed, and the domain says so under DNSSEC.
+    ['verify', 'named.signed.example', {}, /^delivered/],
+    ['dane-or-verify', 'named.signed.example', {}, /^delivered/],
+    ['dane', 'named.signed.example', {}, /^later 4\.7\.5: .*no TLSA records/],
+    ['dane', 'ee.signed.example', {}, /^delivered/],
+    ['dane-or-verify', 'ee.signed.example', {}, /^delivered/],
+  ];
+  test.each(levels)('%s, to %s: %o', async (tls, domain, options, expected) => {
+    const fake = await server(A, options);
+    const { courier } = await gateway({ tls });
+    const [outcome = ''] = said(await courier.deliver(mailTo(`bob@${domain}`)));
+    expect(outcome).toMatch(expected);
+    const delivered = outcome === 'delivered';
+    expect(fake.accepted).toHaveLength(delivered ? 1 : 0);
+    if (delivered) expect(secured(fake)).toBe('keywords' in options ? 0 : 1);
+  });
+
+  test('a name of the route is believed, whatever DNS says', async () => {
+    const fake = await server(A);
+    for (const [hosts, expected] of [
+      [['*.plain.example'], /^delivered/],
+      [[], /^later 4\.7\.5: .*nobody vouches for mx\.other\.example/],
+    ] as const) {
+      const elsewhere = {
+        ...{ records: [Buffer.concat([Buffer.from('000a', 'hex'), name('mx.other.example')])] },
+        ...{ isAuthentic: false, timeToLive: 60, exists: true, canonical: 'two.plain.example' },
+      };
+      // With a name of the route the true answer, and without an answer that leads elsewhere.
+      const { courier } = await gateway({
+        ...{ tls: 'verify', hosts },
+        answer: ({ type, name: asked }) => {
+          if (hosts.length > 0) return null;
+          if (type === 15) return elsewhere;
+          if (type === 1 && asked === 'mx.other.example')
+            return { ...elsewhere, records: [Buffer.from([127, 0, 0, 2])] };
+          return asked === 'mx.other.example' ? { ...elsewhere, records: [] } : null;
+        },
+      });
+      expect(said(await courier.deliver(mailTo('bob@two.plain.example')))[0]).toMatch(expected);
+    }
+    expect(fake.accepted).toHaveLength(1);
+  });
+
+  test('attack: after a handshake that failed nothing is said without TLS', async () => {
+    const fake = await server(A, { script: { STARTTLS: '454 4.7.0 not now\r\n' } });
+    const { courier } = await gateway();
+    expect(said(await courier.deliver(mailTo('bob@one.plain.example')))[0]).toMatch(/^later .*454/);
+    expect(fake.accepted).toEqual([]);
+  });
+
+  test('what must leave by TLS leaves to a server that is known to be the right one, or waits', async () => {
+    const fake = await server(A, { keywords: [...KEYWORDS, 'STARTTLS', 'REQUIRETLS'] });
+    const { courier } = await gateway();
+    const protectedMail = (domain: string) => ({ ...mailTo(`bob@${domain}`), requireTls: 'onward' as const });
+    expect(said(await courier.deliver(mailTo('bob@ee.signed.example')))).toEqual(['delivered']);
+    expect(said(await courier.deliver(protectedMail('ee.signed.example')))).toEqual(['delivered']);
+    expect(fake.accepted.at(-1)?.from).toContain('REQUIRETLS');
+    for (const domain of ['forged.signed.example', 'wrong.signed.example', 'bare.signed.example']) {
+      expect(said(await courier.deliver(protectedMail(domain)))[0]).not.toBe('delivered');
+    }
+    // A connection of mail that need not be protected is not used for mail that must.
+    expect(said(await courier.deliver(mailTo('bob@odd.signed.example')))).toEqual(['delivered']);
+    expect(said(await courier.deliver(protectedMail('odd.signed.example')))[0]).toMatch(/^later/);
+    expect(fake.accepted).toHaveLength(3);
+  });
+});
+
+describe('DANE', () => {
+  test.each([
+    ['ee.signed.example', {}, /^delivered/],
+    ['alias.signed.example', {}, /^delivered/],
+    ['ta.signed.example', { chain: true }, /^delivered/],
+    ['ta.signed.example', {}, /^later .*no issuer that its TLSA records name/],
+    ['ta2.signed.example', { chain: true }, /^later .*is not for ta2host.signed.example/],
+    // Nobody knows what they mean: TLS, whoever it is.
+    ['odd.signed.example', { other: true }, /^delivered/],
+    ['odd.signed.example', WITHOUT_TLS, /^later .*STARTTLS/],
+    ['wrong.signed.example', {}, /^later .*not the one that its TLSA records name/],
+    // Attacks.
+    ['ee.signed.example', WITHOUT_TLS, /^later .*does not offer STARTTLS/],
+    ['ee.signed.example', { other: true }, /^later .*not the one that its TLSA records name/],
+  ])(
+    '%s, %o: %s',
+    async (domain, { chain = false, other = false, ...options }: Record<string, unknown>, expected) => {
+      const identity = other === true ? world.stranger : world.certificate;
+      const ca = readFileSync(world.caFile, 'utf8');
+      const tls = { key: identity.key, cert: chain === true ? identity.cert + ca : identity.cert };
+      const fake = await server(A, { tls, ...options });
+      const { courier } = await gateway();
+      const [outcome = ''] = said(await courier.deliver(mailTo(`bob@${domain}`)));
+      expect(outcome).toMatch(expected);
+      expect(fake.accepted).toHaveLength(outcome === 'delivered' ? 1 : 0);
+    },
+  );
+
+  test('records that DNSSEC does not vouch for are none', async () => {
+    await server(A);
+    expect(said(await (await gateway()).courier.deliver(mailTo('bob@forged.plain.example')))).toEqual([
+      'delivered',
+    ]);
+    const { courier } = await gateway({ tls: 'dane' });
+    expect(said(await courier.deliver(mailTo('bob@forged.plain.example')))[0]).toMatch(/^later 4\.7\.5/);
+  });
+
+  test('attack: whoever takes the answer about TLSA records away does not take the protection', async () => {
+    const fake = await server(A, WITHOUT_TLS);
+    const { courier } = await gateway({
+      answer: ({ type }) => {
+        if (type === 52) throw unanswered();
+        return null;
+      },
+    });
+    expect(said(await courier.deliver(mailTo('bob@ee.signed.example')))[0]).toMatch(/^later 4\.4\.3/);
+    expect(fake.accepted).toEqual([]);
+  });
+});
+
+describe('MTA-STS', () => {
+  const start = async (options: GatewayOptions = {}) => {
+    const policies = await policyServer(world);
+    ends.push(() => policies.stop());
+    policies.state.text = policyText('enforce', 'a.plain.example');
+    return { policies, side: await gateway({ policyPort: policies.state.port, ...options }) };
+  };
+
+  test('a policy is enforced, and fetched once', async () => {
+    const fake = await server(A);
+    const { policies, side } = await start();
+    for (let i = 0; i < 2; i++)
+      expect(said(await side.courier.deliver(mailTo('bob@sts.plain.example')))).toEqual(['delivered']);
+    expect(policies.state.asked).toBe(1);
+    expect([secured(fake), fake.accepted.length]).toEqual([1, 2]);
+  });
+
+  test.each([
+    ['STARTTLS is stripped', WITHOUT_TLS, 'sts', /^later .*does not offer STARTTLS/],
+    ['another certificate', { other: true }, 'sts', /^later .*(not match|altname)/i],
+    ['MX records lead elsewhere', {}, 'stsother', /^later 4\.7\.5: .*does not name b\.plain\.example/],
+  ])(
+    'attack: %s, and nothing leaves',
+    async (_, { other, ...options }: Record<string, unknown>, label, expected) => {
+      const tls = other === true ? world.stranger : world.certificate;
+      const fakes = [await server(A, { tls, ...options }), await server(B, { tls, ...options })];
+      const { side } = await start();
+      expect(said(await side.courier.deliver(mailTo(`bob@${label}.plain.example`)))[0]).toMatch(expected);
+      expect(fakes.flatMap(({ accepted }) => accepted)).toEqual([]);
+    },
+  );
+
+  test('attack: a policy that is known stays, though its record is gone, its server silent, and the gateway new', async () => {
+    const database = `${world.folder}/policies.sqlite`;
+    const fake = await server(A);
+    const { side, policies } = await start({ database });
+    expect(said(await side.courier.deliver(mailTo('bob@sts.plain.example')))).toEqual(['delivered']);
+    await side.stop();
+    ends = ends.filter((end) => end !== ends.at(-1));
+    await fake.close();
+    const stripped = await server(A, WITHOUT_TLS);
+    policies.state.status = 404;
+    const gone = { records: [], isAuthentic: false, timeToLive: null, exists: false, canonical: null };
+    const other = { ...gone, records: [Buffer.from('\x0fv=STSv1; id=222')], exists: true };
+    for (const answer of [gone, other]) {
+      const later = await gateway({
+        ...{ database, policyPort: policies.state.port },
+        answer: ({ name: asked }) => (asked.startsWith('_mta-sts.') ? answer : null),
+      });
+      expect(said(await later.courier.deliver(mailTo('bob@sts.plain.example')))[0]).toMatch(
+        /^later .*STARTTLS/,
+      );
+      // Until it is over.
+      later.time.now = new Date(later.time.now.getTime() + 8 * 24 * 3_600_000);
+      expect(said(await later.courier.deliver(mailTo('bob@sts.plain.example')))).toEqual(['delivered']);
+    }
+    expect(stripped.accepted).toHaveLength(2);
+  });
+
+  test.each([
+    ['testing', policyText('testing', 'elsewhere.example')],
+    ['none', policyText('none')],
+    ['unreadable', 'version: STSv1'],
+  ])('a policy that is %s keeps nobody from the mail', async (_, text) => {
+    await server(B, WITHOUT_TLS);
+    const { side, policies } = await start();
+    policies.state.text = text;
+    expect(said(await side.courier.deliver(mailTo('bob@stsother.plain.example')))).toEqual(['delivered']);
+  });
+
+  test.each<[string, { status?: number; type?: string }]>([
+    ['a redirect', { status: 302 }],
+    ['a page', { type: 'text/html' }],
+    ['an error', { status: 500 }],
+  ])('%s is no policy, and is not asked for again at once', async (_, answer) => {
+    await server(B);
+    const { side, policies } = await start();
+    Object.assign(policies.state, answer);
+    for (let i = 0; i < 2; i++) {
+      expect(said(await side.courier.deliver(mailTo('bob@stsother.plain.example')))).toEqual(['delivered']);
+    }
+    expect(policies.state.asked).toBe(1);
+  });
+
+  test('attack: a server of policies without its certificate has none', async () => {
+    const policies = await policyServer(world, world.stranger);
+    ends.push(() => policies.stop());
+    policies.state.text = policyText('enforce', 'a.plain.example');
+    await server(B);
+    const { courier, mx } = await gateway({ policyPort: policies.state.port });
+    expect(said(await courier.deliver(mailTo('bob@stsother.plain.example')))).toEqual(['delivered']);
+    const via = { kind: 'mx', tls: 'opportunistic', hosts: [] } as const;
+    const plan = await mx.plan('stsother.plain.example', via, false, new AbortController().signal);
+    expect(plan).toMatchObject({ sts: { policy: null } });
+    expect(policies.state.asked).toBe(0);
+  });
+});
+
+function name(text: string): Buffer {
+  return Buffer.from(
+    `${text
+      .split('.')
+      .map((label) => String.fromCharCode(label.length) + label)
+      .join('')}\0`,
+  );
+}
+
+function unanswered(): Error {
+  return new SealgateError({
+    ...{ code: 'dns.unanswered', publicText: 'No answer.', duration: 'temporary', reason: 'SERVFAIL' },
+  });
+}
