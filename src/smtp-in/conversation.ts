@@ -83,9 +83,9 @@ export type Conversation = {
   /** Set by a login that the upstream has accepted; its principal decides whose keys are used. */
   origin: Origin | null;
   authFailures: number;
-  /** What a trusted peer has said of whose mail it passes on (XFORWARD), and whether the upstream is still to be told. */
+  /** What a trusted peer has said of whose mail it passes on (XFORWARD), and whether that was followed by the mail. */
   forwarded: ClientAttributes;
-  forwardedAnew: boolean;
+  forwardedWithMail: boolean;
   upstream: Upstream | null;
   /** The upstream may have a transaction open: RSET before the next MAIL. */
   upstreamOpen: boolean;
@@ -128,7 +128,7 @@ export function newConversation(
     origin: null,
     authFailures: 0,
     forwarded: new Map(),
-    forwardedAnew: false,
+    forwardedWithMail: false,
     upstream: null,
     upstreamOpen: false,
     transaction: null,

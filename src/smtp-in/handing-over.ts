@@ -8,6 +8,7 @@ import type { Answer, Upstream } from '../smtp-out/client.ts';
 import type { Conversation, Transaction } from './conversation.ts';
 import { mailCommand } from './mail-from.ts';
 import { rcptCommand } from './rcpt-to.ts';
+import { forwardOn } from './trusted-proxy.ts';
 
 /**
  * Hands the variants of one submission over, one after the other, on the session's own connection to the upstream.
@@ -126,6 +127,7 @@ export class HandingOver implements HandOver {
     const commands: Promise<Answer>[] = [];
     if (this.#conversation.upstreamOpen) commands.push(upstream.command('RSET'));
     this.#conversation.upstreamOpen = true;
+    forwardOn(this.#conversation);
     commands.push(upstream.command(mailCommand(reversePath, parameters, octets.length)));
     for (const recipient of recipients) commands.push(upstream.command(rcptCommand(recipient)));
     for (const answer of await Promise.all(commands)) {

@@ -7,7 +7,7 @@ import type { Admission } from './admission.ts';
 import type { Conversation, Step, Transaction } from './conversation.ts';
 import { logRefusal, relayed } from './relay.ts';
 import { replyFromError, upstreamLost } from './reply-from-error.ts';
-import { forwardOn } from './trusted-proxy.ts';
+import { forwardMail } from './trusted-proxy.ts';
 import { extensionsFor } from './upstream-extensions.ts';
 
 /** MAIL (RFC 5321 §4.1.1.2), only for the authenticated (RFC 6409 §4.3). It opens the upstream's transaction with ours. */
@@ -38,7 +38,7 @@ export function mailFrom(
   if (admission !== undefined) {
     const unwelcome = admit(conversation, admission, command);
     if (unwelcome !== null) return refusal(conversation, unwelcome);
-    forwardOn(conversation);
+    forwardMail(conversation);
   }
 
   const transaction: Transaction = {

@@ -34,17 +34,24 @@ export function xforward(conversation: Conversation, attributes: ClientAttribute
   if (conversation.transaction !== null) {
     return { kind: 'reply', reply: reply(503, '5.5.1', 'XFORWARD must not come within a mail transaction') };
   }
-  conversation.forwarded = new Map([...conversation.forwarded, ...attributes]);
-  conversation.forwardedAnew = true;
+  const before = conversation.forwardedWithMail ? [] : conversation.forwarded;
+  conversation.forwarded = new Map([...before, ...attributes]);
+  conversation.forwardedWithMail = false;
   return { kind: 'reply', reply: reply(250, '2.0.0', 'Noted') };
 }
 
-/** Tells the upstream what a trusted peer has said, where it wants to know. Its replies change nothing. */
+/** MAIL: what a trusted peer has said is about this mail, and about no other. */
+export function forwardMail(conversation: Conversation): void {
+  if (conversation.forwardedWithMail) conversation.forwarded = new Map();
+  conversation.forwardedWithMail = true;
+  forwardOn(conversation);
+}
+
+/** Tells the upstream before each of its transactions for that mail, where it wants to know. Its replies change nothing. */
 export function forwardOn(conversation: Conversation): void {
-  const { upstream, forwarded, forwardedAnew } = conversation;
+  const { upstream, forwarded } = conversation;
   const wanted = upstream?.extensions.get('XFORWARD');
-  if (upstream === null || wanted === undefined || !forwardedAnew) return;
-  conversation.forwardedAnew = false;
+  if (upstream === null || wanted === undefined) return;
   const names = new Set(wanted.map((name) => name.toUpperCase()));
   for (const attribute of forwarded) {
     if (names.has(attribute[0]))

@@ -207,6 +207,14 @@ test('what a proxy says of whose mail it passes on is told the mail server, and 
     'XFORWARD ADDR=192.0.2.7',
     'MAIL FROM:<alice@example.org>',
   ]);
+  // It was said of that mail, and of no other.
+  await client.ask('RSET');
+  await client.ask('MAIL FROM:<alice@example.org>');
+  expect(relay.upstream.commands.filter((line) => line.startsWith('XFORWARD'))).toHaveLength(2);
+  await client.ask('RSET');
+  await client.ask('XFORWARD ADDR=192.0.2.8');
+  await client.ask('MAIL FROM:<alice@example.org>');
+  expect(relay.upstream.commands.at(-2)).toBe('XFORWARD ADDR=192.0.2.8');
 });
 
 test('the address of a load balancer that tells nothing of its client admits nobody', async () => {
