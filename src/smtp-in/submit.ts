@@ -8,6 +8,7 @@ import { tooLarge } from './mail-from.ts';
 import { withMailId } from './mail-id.ts';
 import type { Received } from './message-body.ts';
 import { logRefusal } from './relay.ts';
+import { logTaken } from './taken.ts';
 
 /** A message is there, by DATA or by BDAT: the story decides, and its answer ends the transaction. Nothing of the message stays behind. */
 export async function submit(
@@ -33,6 +34,7 @@ export async function submit(
     },
     octets: received.octets,
   };
+  logTaken(conversation, submission);
   const handOver = new HandingOver(conversation, transaction);
   try {
     if (transaction.own === null) return answered(await story.submit(submission, handOver));

@@ -11,6 +11,10 @@ export function tellStep(event: MailEvent): string {
         `taken from ${principal} by ${listener}: ${who} to ${to}${more(to, recipients)}, ${octets} octets`,
       );
     }
+    case 'key.used': {
+      const how = event.code === null ? 'was used' : `could not be used (${event.code})`;
+      return shown(`the key ${event.key} of ${event.principal} ${how}`);
+    }
     case 'mail.protected': {
       const { signed, encrypted, rule, recipients, octets } = event;
       return shown(

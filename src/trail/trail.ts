@@ -99,6 +99,8 @@ export class Trail implements Log {
 }
 
 function isOfMail(event: Event): event is MailEvent {
+  // Whoever reads uses a key for each mail that is opened: that is the log's.
+  if (event.event === 'key.used' && event.operation === 'decrypt') return false;
   return 'mail' in event && event.mail !== null;
 }
 
