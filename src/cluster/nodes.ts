@@ -6,11 +6,15 @@ export type NodesParts = {
   store: SqlStore;
   /** Of this node. */
   name: string;
-  /** Digests of the certificates of `queue.key` (the first, to which this node seals) and `queue.formerKeys`, as they are now. Empty: no queue. */
-  queueKeys(): readonly string[];
-  /** In one word, for people. */
-  redis(): string;
   log: Log;
+};
+
+/** What a node says of its queue. */
+export type QueueWords = {
+  /** Digests of the certificates of `queue.key` (the first, to which this node seals) and `queue.formerKeys`, as they are now. */
+  keys(): readonly string[];
+  /** How Redis is to it, in one word. */
+  redis(): string;
 };
 
 export type NodeState = {
@@ -21,6 +25,8 @@ export type NodeState = {
   /** `silent`: nothing was heard of it for a while. */
   state: 'here' | 'silent';
   redis: string;
+  /** Deliveries that it is at work on. */
+  underWay: number;
 };
 
 const BEAT_MS = 5_000;
@@ -36,7 +42,9 @@ const CLOCK_MS = 2_000;
  */
 export class Nodes {
   readonly #parts: NodesParts;
-  readonly #run = randomUUID();
+  /** Of this run of the process: in the claims of its deliveries, too. */
+  readonly run: string = randomUUID();
+  #queue: QueueWords = { keys: () => [], redis: () => 'unused' };
   #timer: NodeJS.Timeout | null = null;
   #beating: Promise<void> = Promise.resolve();
   /** What the clock of the database is ahead of this machine's. Milliseconds. */
@@ -52,6 +60,12 @@ export class Nodes {
     return new Date(Date.now() + this.#ahead);
   }
 
+  /** From the next beat on, which comes at once. Never rejects. */
+  async tellOfQueue(queue: QueueWords): Promise<void> {
+    this.#queue = queue;
+    await this.#beatNext();
+  }
+
   /** Never rejects: without the database nobody hears of this node, which goes on. */
   async join(): Promise<void> {
     const { name, log } = this.#parts;
@@ -61,9 +75,12 @@ export class Nodes {
       ...{ event: 'cluster.joined', level: 'info', name },
       nodes: nodes.filter(({ state }) => state === 'here').length,
     });
-    this.#timer = setInterval(() => {
-      this.#beating = this.#beating.then(() => this.#beat(false));
-    }, BEAT_MS);
+    this.#timer = setInterval(() => void this.#beatNext(), BEAT_MS);
+  }
+
+  #beatNext(): Promise<void> {
+    this.#beating = this.#beating.then(() => this.#beat(false));
+    return this.#beating;
   }
 
   /** Takes its leave, so that nobody takes it for dead. */
@@ -72,18 +89,19 @@ export class Nodes {
     await this.#beating;
     const { store, name } = this.#parts;
     await store
-      .query(sql`DELETE FROM cluster_node WHERE name = ${name} AND run = ${this.#run}`)
+      .query(sql`DELETE FROM cluster_node WHERE name = ${name} AND run = ${this.run}`)
       .catch(() => undefined);
   }
 
   async #beat(isFirst: boolean): Promise<void> {
-    const { store, name, queueKeys, redis, log } = this.#parts;
+    const { store, name, log } = this.#parts;
+    const { keys, redis } = this.#queue;
     try {
       const asked = Date.now();
       const [former = [], beaten = [], others = []] = await store.transaction([
         sql`SELECT run FROM cluster_node WHERE name = ${name}`,
         sql`INSERT INTO cluster_node (name, run, started_at, seen_at, redis, queue_keys)
-            VALUES (${name}, ${this.#run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(queueKeys())})
+            VALUES (${name}, ${this.run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(keys())})
             ON CONFLICT (name) DO UPDATE SET run = excluded.run, seen_at = excluded.seen_at, redis = excluded.redis,
               queue_keys = excluded.queue_keys,
               started_at = CASE WHEN cluster_node.run = excluded.run THEN cluster_node.started_at ELSE excluded.started_at END
@@ -95,7 +113,7 @@ export class Nodes {
       this.#heedClock(Number(beaten[0]?.seen_at), asked, answered);
       const run = former[0]?.run;
       // Whoever starts takes the place of the one that was; whoever goes on has lost it.
-      if (!isFirst && run !== undefined && run !== this.#run) {
+      if (!isFirst && run !== undefined && run !== this.run) {
         log.write({ event: 'cluster.name-twice', level: 'error', name });
       }
       for (const other of others) this.#look(String(other.name), other);
@@ -115,14 +133,17 @@ export class Nodes {
   }
 
   #look(node: string, { queue_keys: keys, silent }: Readonly<Record<string, unknown>>): void {
-    const { queueKeys, log } = this.#parts;
+    const { log } = this.#parts;
+    const own = this.#queue.keys();
     const isSilent = Number(silent) > SILENT_AFTER_MS;
     this.#once(`gone ${node}`, isSilent, () =>
       log.write({ event: 'cluster.node-gone', level: 'warn', node }),
     );
     const [sealsTo] = textsOf(String(keys));
-    this.#once(`key ${node}`, !isSilent && sealsTo !== undefined && !queueKeys().includes(sealsTo), () =>
-      log.write({ event: 'cluster.key-missing', level: 'error', node }),
+    this.#once(
+      `key ${node}`,
+      !isSilent && own.length > 0 && sealsTo !== undefined && !own.includes(sealsTo),
+      () => log.write({ event: 'cluster.key-missing', level: 'error', node }),
     );
   }
 
@@ -139,7 +160,9 @@ export class Nodes {
 /** By name. @throws SealgateError `store.unavailable` */
 export async function listNodes(store: SqlStore): Promise<readonly NodeState[]> {
   const rows = await store.query(
-    sql`SELECT name, started_at, seen_at, redis, ${NOW} - seen_at AS silent FROM cluster_node ORDER BY name`,
+    sql`SELECT name, started_at, seen_at, redis, ${NOW} - seen_at AS silent,
+          (SELECT count(*) FROM delivery WHERE lease_holder = run) AS under_way
+        FROM cluster_node ORDER BY name`,
   );
   return rows.map((row) => ({
     name: String(row.name),
@@ -147,6 +170,7 @@ export async function listNodes(store: SqlStore): Promise<readonly NodeState[]> 
     seenAt: new Date(Number(row.seen_at)),
     state: Number(row.silent) > SILENT_AFTER_MS ? 'silent' : 'here',
     redis: String(row.redis),
+    underWay: Number(row.under_way),
   }));
 }
 

@@ -97,7 +97,7 @@ function page({ nodes, queue, postgresql, redis }: ClusterStatus): string {
   const { deliveries, due, underWay, oldestDue, held } = queue;
   const waits = oldestDue === null ? '' : `, the first since ${oldestDue.toISOString()}`;
   return [
-    ...(nodes.length === 0 ? ['No node runs, or none has a queue.'] : nodes.map(nodeText)),
+    ...(nodes.length === 0 ? ['No node runs.'] : nodes.map(nodeText)),
     `queue       ${deliveries} deliveries: ${underWay} under way, ${due} due${waits}; ${held} mails are held`,
     `PostgreSQL  ${postgresql.version}, ${Math.ceil(postgresql.octets / 1024 / 1024)} MiB`,
     ...redisText(redis),
@@ -105,10 +105,10 @@ function page({ nodes, queue, postgresql, redis }: ClusterStatus): string {
   ].join('\n');
 }
 
-function nodeText({ name, state, startedAt, seenAt, redis }: NodeState): string {
+function nodeText({ name, state, startedAt, seenAt, redis, underWay }: NodeState): string {
   return state === 'here'
-    ? `node        ${printable(name)}: here, since ${startedAt.toISOString()}, Redis ${printable(redis)}`
-    : `node        ${printable(name)}: SILENT since ${seenAt.toISOString()}; the others finish what it had begun`;
+    ? `node        ${printable(name)}: here, since ${startedAt.toISOString()}, Redis ${printable(redis)}, ${underWay} deliveries under way`
+    : `node        ${printable(name)}: SILENT since ${seenAt.toISOString()}; the others finish its ${underWay} deliveries`;
 }
 
 function redisText(redis: RedisStatus | null): readonly string[] {

@@ -1,5 +1,6 @@
 import { hostname as machine } from 'node:os';
 import { agree } from '../cluster/agreement.ts';
+import { Nodes } from '../cluster/nodes.ts';
 import { sharedInstallation } from '../cluster/shared-installation.ts';
 import type { Config } from '../config/load.ts';
 import { clusterTables } from '../store/cluster-tables.ts';
@@ -11,13 +12,12 @@ import type { Opening } from './opening.ts';
 
 /** What all nodes share. */
 export type Cluster = {
-  /** Of this node. */
-  name: string;
   /** The directory, and what has to look as if one transaction came after the other. */
   store: PostgresqlStore;
   /** The same database for what many do at once (postgresql.ts, Isolation). */
   rows: SqlStore;
   installation: Installation;
+  nodes: Nodes;
 };
 
 /**
@@ -27,13 +27,17 @@ export type Cluster = {
  */
 export async function openCluster({
   config,
+  log,
   opened,
-}: Pick<Opening, 'config' | 'opened'>): Promise<Cluster | null> {
+}: Pick<Opening, 'config' | 'log' | 'opened'>): Promise<Cluster | null> {
   if (config.cluster === null) return null;
   const { proof, ...installation } = sharedInstallation(config.cluster.secret);
   const store = opened.keep(await openClusterStore(config));
   await agree(store, { proof, hostname: config.hostname });
-  return { name: config.cluster.node ?? machine(), store, rows: store.snapshots(), installation };
+  const rows = store.snapshots();
+  const nodes = opened.keep(new Nodes({ store: rows, name: config.cluster.node ?? machine(), log }));
+  await nodes.join();
+  return { store, rows, installation, nodes };
 }
 
 /** The database that the nodes share, for commands beside them as well. @throws SealgateError `store.unusable` */

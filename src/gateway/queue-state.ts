@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { refuseShortcomings } from '../cluster/redis-durability.ts';
 import type { RedisPlace } from '../cluster/redis-place.ts';
 import { SealedRows } from '../cluster/sealed-rows.ts';
 import type { Config } from '../config/load.ts';
@@ -23,6 +24,8 @@ export type QueueState = {
   /** Nobody else delivers from these rows. */
   alone: boolean;
   clock: Clock;
+  /** In the claims of this run; null: any will do. */
+  holder: string | null;
   /** Removes sealed mail that no row names, and says so. @throws SealgateError `store.unavailable` */
   sweep(): Promise<void>;
 };
@@ -47,7 +50,7 @@ async function alone(
   opened.keep(holdAlone(stateFolder));
   const spool = await SpoolFolder.open(stateFolder, new OwnKey(identity));
   return {
-    ...{ store, spool, work: new OwnWork(), alone: true, clock },
+    ...{ store, spool, work: new OwnWork(), alone: true, clock, holder: null },
     async sweep() {
       const { removed, orphans } = await spool.sweep(await spoolReferences(store), clock());
       if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });
@@ -63,12 +66,8 @@ async function together(
 ): Promise<QueueState> {
   const redis = config.cluster?.redis ?? null;
   if (redis === null) throw new Error('a queue of a cluster without Redis');
-  const [{ DueJobs }, { Nodes }, { refuseShortcomings }] = await Promise.all([
-    // Its driver is loaded where it is used.
-    import('../cluster/due-jobs.ts'),
-    import('../cluster/nodes.ts'),
-    import('../cluster/redis-durability.ts'),
-  ]);
+  // Its driver is loaded where it is used.
+  const { DueJobs } = await import('../cluster/due-jobs.ts');
   const work = new DueJobs({ place: await redisPlace(redis), sweepMs: SWEEP_MS, log });
   opened.keep({ close: () => work.stop() });
   const found = await work.open();
@@ -76,17 +75,14 @@ async function together(
     for (const reason of found ?? []) log.write({ event: 'cluster.redis-forgets', level: 'error', reason });
   } else refuseShortcomings(found ?? [], `${redis.host}:${redis.port}`);
   const { keyring, principal, address } = identity;
-  const nodes = new Nodes({
-    ...{ store: cluster.rows, name: cluster.name, log },
-    queueKeys: () =>
-      keyring.ownCertificates(principal, address).map(({ certificate }) => certificate.fingerprint),
+  const { nodes } = cluster;
+  await nodes.tellOfQueue({
+    keys: () => keyring.ownCertificates(principal, address).map(({ certificate }) => certificate.fingerprint),
     redis: () => work.state.kind,
   });
-  opened.keep(nodes);
-  await nodes.join();
   const spool = new SealedRows(cluster.rows, new OwnKey(identity));
   return {
-    ...{ store: cluster.rows, spool, work, alone: false, clock: () => nodes.now() },
+    ...{ store: cluster.rows, spool, work, alone: false, clock: () => nodes.now(), holder: nodes.run },
     async sweep() {
       const removed = await spool.sweep();
       if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });

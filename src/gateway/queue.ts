@@ -48,7 +48,7 @@ export async function openQueue(
   }
   const identity = ownIdentity(opening, settings, sources);
   const state = await openQueueState(opening, cluster, identity);
-  const { store, spool, work, alone, clock } = state;
+  const { store, spool, work, alone, clock, holder } = state;
   const { routes, courier: smtp } = await openRouting(settings, { config, clock, opened });
   const ownMails = new OwnMails({ identity, hostname, days: settings.days, clock, log });
   let append: Courier | null = null;
@@ -67,6 +67,7 @@ export async function openQueue(
         atOnce: ({ kind, destination }) => (kind === 'smtp' ? routes.atOnce(destination) : APPENDS_AT_ONCE),
         most: limits.queue.underWay,
         alone,
+        ...(holder === null ? {} : { holder }),
       });
       opened.keep({
         async close() {

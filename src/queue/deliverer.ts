@@ -15,6 +15,8 @@ export type DelivererParts = Omit<AttemptParts, 'insist'> & {
   atOnce(place: Place): number;
   /** And in all. */
   most: number;
+  /** Of this run of the process, in its claims; absent: by chance. */
+  holder?: string;
   /** Nobody else delivers what these rows say: claims that are there are those of a process that has ended. */
   alone: boolean;
 };
@@ -39,7 +41,7 @@ const KINDS: readonly Way['kind'][] = ['smtp', 'append'];
 export class Deliverer {
   readonly #parts: DelivererParts;
   /** Of this run of the process, in the rows. */
-  readonly holder: string = randomUUID();
+  readonly holder: string;
   readonly #places: Places;
   readonly #busy = new Map<DeliveryId, { claim: Claim; ended: Promise<void> }>();
   readonly #stopping = new AbortController();
@@ -57,6 +59,7 @@ export class Deliverer {
 
   constructor(parts: DelivererParts) {
     this.#parts = parts;
+    this.holder = parts.holder ?? randomUUID();
     this.#places = new Places(parts.atOnce);
   }
 

@@ -32,10 +32,10 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-function node(name: string, queueKeys: readonly string[] = ['a']): { nodes: Nodes; events: Event[] } {
+function node(name: string): { nodes: Nodes; events: Event[] } {
   const events: Event[] = [];
   const log = { write: (event: Event) => void events.push(event) };
-  return { nodes: new Nodes({ store, name, queueKeys: () => queueKeys, redis: () => 'here', log }), events };
+  return { nodes: new Nodes({ store, name, log }), events };
 }
 
 describe('who is there', () => {
@@ -45,7 +45,7 @@ describe('who is there', () => {
     await two.nodes.join();
     expect(two.events).toEqual([{ event: 'cluster.joined', level: 'info', name: 'two', nodes: 2 }]);
     expect(await listNodes(store)).toMatchObject([
-      { name: 'one', state: 'here', redis: 'here' },
+      { name: 'one', state: 'here', redis: 'unused', underWay: 0 },
       { name: 'two', state: 'here' },
     ]);
     await one.nodes.close();
@@ -72,9 +72,12 @@ describe('who is there', () => {
   });
 
   test('is told of a node that seals to a key which it does not have', async () => {
-    const [one, two] = [node('one', ['new', 'old']), node('two', ['old'])];
+    const [one, two] = [node('one'), node('two')];
     await one.nodes.join();
     await two.nodes.join();
+    await one.nodes.tellOfQueue({ keys: () => ['new', 'old'], redis: () => 'here' });
+    await two.nodes.tellOfQueue({ keys: () => ['old'], redis: () => 'here' });
+    await one.nodes.tellOfQueue({ keys: () => ['new', 'old'], redis: () => 'here' });
     expect(two.events).toContainEqual({ event: 'cluster.key-missing', level: 'error', node: 'one' });
     expect(one.events).not.toContainEqual(expect.objectContaining({ event: 'cluster.key-missing' }));
     await one.nodes.close();
