@@ -18,7 +18,8 @@ beforeAll(async () => {
   authPort = await freePort();
   dovecot = await startDovecot({
     users: [USER],
-    further: `service auth {\n  inet_listener sasl {\n    port = ${authPort}\n  }\n}\n`,
+    // With SCRAM the password is proved and not sent.
+    further: `auth_mechanisms = plain login scram-sha-256\nservice auth {\n  inet_listener sasl {\n    port = ${authPort}\n  }\n}\n`,
   });
 });
 afterAll(() => dovecot?.stop());
