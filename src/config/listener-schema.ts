@@ -4,7 +4,7 @@ import type { Files } from './files.ts';
 import { mailServerPlace } from './mail-server-schema.ts';
 import { addressRange, host, listenerPort, maybe, name, transport } from './values.ts';
 
-/** Of listeners for reading mail. */
+/** Of listeners where clients log in. */
 export const relayMechanisms = z
   .array(z.enum(RELAYED_MECHANISMS))
   .default([])
@@ -28,6 +28,14 @@ export const rawLoginSuffix = maybe(
       example: '+raw',
     }),
 );
+
+/** Of listeners that take mail. */
+export const delivery = z
+  .enum(['live', 'queue'])
+  .default('live')
+  .describe(
+    '`live`: the mail server has the mail before the client is answered. `queue`: the client is answered when the mail is in the gateway’s own queue (section `queue`), durably, and it is delivered from there; the mail server behind this listener decides who may log in, and nothing else.',
+  );
 
 /** What every listener has: where it listens, what it offers clients, and the mail server behind it. */
 export function listenerSchema(files: Files) {

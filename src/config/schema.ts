@@ -8,7 +8,7 @@ import { holdingSection } from './holding-schema.ts';
 import { httpSection } from './http-schema.ts';
 import { imapSection } from './imap-schema.ts';
 import { keySection } from './key-schema.ts';
-import { listenerSchema } from './listener-schema.ts';
+import { delivery, listenerSchema, relayMechanisms } from './listener-schema.ts';
 import { policySection } from './policy-schema.ts';
 import { pop3Section } from './pop3-schema.ts';
 import { principal } from './principal-schema.ts';
@@ -61,6 +61,8 @@ export function configSchema(files: Files) {
           maxMessageSize: size
             .prefault('50 MiB')
             .meta({ description: 'Largest mail accepted: octets, or a number with KiB or MiB.' }),
+          relayMechanisms,
+          delivery,
           assumeLogin: maybe(
             login.meta({
               description:

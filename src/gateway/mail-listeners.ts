@@ -64,6 +64,7 @@ function startSubmission(
   return startSubmissionListener({
     ...common(listener, shared),
     ...{ upstream: mailServerOf(listener), story, maxMessageOctets },
+    relayMechanisms: listener.relayMechanisms,
     ...(assumeLogin === null ? {} : { assumeLogin }),
     ...(waiting === null ? {} : { ownMailbox: waiting.ownMailbox }),
   });

@@ -1,3 +1,5 @@
+import { RELAYED_MECHANISMS, type RelayedMechanism } from './relayed-identity.ts';
+
 /** The SASL mechanisms (RFC 4422) that are handed through; what they mean is between client and upstream. */
 export type Mechanism = 'PLAIN' | 'LOGIN' | 'XOAUTH2' | 'OAUTHBEARER';
 
@@ -20,4 +22,13 @@ export function upstreamMechanism(client: Mechanism, upstream: readonly string[]
 /** Ours ∩ the upstream's, conversions counted in. */
 export function mechanismsToOffer(upstream: readonly string[]): readonly Mechanism[] {
   return MECHANISMS.filter((mechanism) => upstreamMechanism(mechanism, upstream) !== null);
+}
+
+/** Those that are relayed, of which the upstream has them and an administrator permits them. */
+export function relayedToOffer(
+  upstream: readonly string[],
+  permitted: readonly RelayedMechanism[],
+): readonly RelayedMechanism[] {
+  const offered = new Set(upstream.map((name) => name.toUpperCase()));
+  return RELAYED_MECHANISMS.filter((mechanism) => offered.has(mechanism) && permitted.includes(mechanism));
 }

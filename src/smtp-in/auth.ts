@@ -8,13 +8,15 @@ import {
   type SaslRefusal,
   whatWasSaid,
 } from '../sasl/credentials.ts';
-import { asMechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
+import { asMechanism, mechanismsToOffer, relayedToOffer } from '../sasl/mechanism.ts';
 import { Principal } from '../sasl/principal.ts';
+import { clientSpeaksFirst, type RelayedIdentity, type RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { type Reply, reply, replyClass } from '../smtp/reply.ts';
 import { type AuthOutcome, authenticate } from '../smtp-out/auth.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { mayAuthenticate } from './ehlo.ts';
 import { logRefusal } from './relay.ts';
+import { type RelayedOutcome, relayLogin } from './relayed-auth.ts';
 import { replyFromError, upstreamLost } from './reply-from-error.ts';
 
 /**
@@ -31,8 +33,12 @@ export function auth(
   if (!mayAuthenticate(conversation)) {
     return refusal(538, '5.7.11', 'Encryption is required for AUTH; use STARTTLS');
   }
+  const theirs = conversation.upstream?.extensions.get('AUTH') ?? [];
+  const permitted = relayedToOffer(theirs, conversation.ports.settings.relayMechanisms ?? []);
+  const relayed = permitted.find((each) => each === command.mechanism.toUpperCase());
+  if (relayed !== undefined) return relay(conversation, relayed, command.initialResponse);
   const mechanism = asMechanism(command.mechanism);
-  const offered = mechanismsToOffer(conversation.upstream?.extensions.get('AUTH') ?? []);
+  const offered = mechanismsToOffer(theirs);
   if (mechanism === null || !offered.includes(mechanism)) {
     return refusal(504, '5.5.4', 'The mechanism is not offered');
   }
@@ -77,6 +83,55 @@ function withDecoded(conversation: Conversation, line: Buffer, next: Next): Step
   return next(decoded);
 }
 
+/** A login in which the password does not travel. */
+function relay(
+  conversation: Conversation,
+  mechanism: RelayedMechanism,
+  initialResponse: Buffer | null,
+): Step | Promise<Step> {
+  const begin = async (first: Buffer | null): Promise<Step> => {
+    if (!(await conversation.ports.guard.mayLogIn(null))) return failed(conversation, TOO_MANY_FAILED);
+    const { upstream } = conversation;
+    if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
+    return heard(conversation, mechanism, await relayLogin(upstream, mechanism, first));
+  };
+  if (clientSpeaksFirst(mechanism)) {
+    return initialResponse === null
+      ? ask(conversation, '', begin)
+      : withDecoded(conversation, initialResponse, begin);
+  }
+  // RFC 4954 §4: where the server speaks first there is nothing to respond to yet.
+  if (initialResponse !== null) return refusal(501, '5.7.0', 'The mechanism has no initial response');
+  return begin(null);
+}
+
+function heard(conversation: Conversation, mechanism: RelayedMechanism, outcome: RelayedOutcome): Step {
+  switch (outcome.kind) {
+    case 'accepted':
+      return judged(conversation, outcome.identity, outcome);
+    case 'refused':
+      return failed(conversation, reply(535, '5.7.8', outcome.refusal.why));
+    case 'challenge':
+      return {
+        kind: 'ask',
+        reply: outcome.reply,
+        answer: async (line) => {
+          const octets = line === null ? null : decodeBase64(line);
+          return heard(conversation, mechanism, await outcome.answer(octets));
+        },
+      };
+    case 'rejected':
+      if (replyClass(outcome.reply) === 'permanent') conversation.ports.guard.loginFailed(null);
+      return failed(conversation, outcome.reply);
+    case 'lost':
+      return { kind: 'end', reply: replyFromError(upstreamLost(outcome.reason)) };
+    default:
+      return unreachable(outcome);
+  }
+}
+
+const TOO_MANY_FAILED = reply(454, '4.7.0', 'Too many failed logins from your address; try again later');
+
 async function verify(
   conversation: Conversation,
   credentials: Credentials | SaslRefusal,
@@ -85,17 +140,18 @@ async function verify(
   for (const octets of wipe) octets.fill(0);
   if (credentials.kind === 'refused') return failed(conversation, reply(535, '5.7.8', credentials.why));
   if (!(await conversation.ports.guard.mayLogIn(whatWasSaid(credentials)))) {
-    return failed(
-      conversation,
-      reply(454, '4.7.0', 'Too many failed logins from your address; try again later'),
-    );
+    return failed(conversation, TOO_MANY_FAILED);
   }
   const { upstream } = conversation;
   if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
   return judged(conversation, credentials, await authenticate(upstream, credentials));
 }
 
-function judged(conversation: Conversation, credentials: Credentials, outcome: AuthOutcome): Step {
+function judged(
+  conversation: Conversation,
+  credentials: Credentials | RelayedIdentity,
+  outcome: AuthOutcome,
+): Step {
   const { log, settings } = conversation.ports;
   switch (outcome.kind) {
     case 'accepted': {

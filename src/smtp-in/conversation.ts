@@ -3,6 +3,7 @@ import type { MailId, SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import type { Spool } from '../octets/source.ts';
 import type { Origin, OutboundStory, OwnMailbox, StoreAndForward } from '../pipeline/ports.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import type { ClientAttributes } from '../smtp/client-attributes.ts';
 import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
@@ -20,6 +21,8 @@ export type SessionSettings = {
   maxMessageOctets: number;
   /** Logins without TLS, from other machines too. */
   allowPlainAuth: boolean;
+  /** Logins in which the password does not travel that are passed on; absent: none. */
+  relayMechanisms?: readonly RelayedMechanism[];
   /** The login that clients of this machine are taken for without AUTH; null: they log in. */
   assumeLogin: string | null;
   /** The client is on this machine, and no balancer between. */
@@ -31,7 +34,7 @@ export type Reception = {
   /** Where long messages wait until they are answered. */
   spool: Spool;
   /** What takes mail in the place of the upstream, and is asked whether there is room; null: nothing does. */
-  storeAndForward: Pick<StoreAndForward, 'full'> | null;
+  storeAndForward: StoreAndForward | null;
   /** Milliseconds, from any beginning. */
   now: () => number;
 };

@@ -55,6 +55,7 @@ async function greeted(conversation: Conversation, domain: string): Promise<Step
     maxMessageOctets: settings.maxMessageOctets,
     startTls: settings.tls === 'starttls' && !conversation.secure,
     authentication: authentication && conversation.origin === null,
+    relayMechanisms: settings.relayMechanisms ?? [],
   });
   if (admission?.trustsPeer === true) lines.push(attributesOffered('XCLIENT'), attributesOffered('XFORWARD'));
   return { kind: 'reply', reply: { code: 250, lines: [settings.hostname, ...lines] } };

@@ -10,12 +10,14 @@ import { limits } from '../limits.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import type { Spool } from '../octets/source.ts';
 import type { OutboundStory, OwnMailbox, StoreAndForward } from '../pipeline/ports.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import { formatReply, reply } from '../smtp/reply.ts';
 import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
 import { connectAsGateway, UpstreamPool } from '../smtp-out/pool.ts';
 import type { Admission } from './admission.ts';
 import { type Served, serveClient, type Timeouts } from './client-socket.ts';
 import type { SessionPorts } from './conversation.ts';
+import { QueuedUpstream } from './queued-upstream.ts';
 
 export type SubmissionListenerOptions = ListenerOptions & {
   /** In place of `secureContext`. */
@@ -26,11 +28,13 @@ export type SubmissionListenerOptions = ListenerOptions & {
   /** Where long messages wait; default: encrypted, in the system's folder for temporary files. */
   spool?: Spool;
   /** What takes mail in the place of the mail server; absent: nothing does. */
-  storeAndForward?: Pick<StoreAndForward, 'full'>;
+  storeAndForward?: StoreAndForward;
   /** Default: limits.messageOctets; at most limits.smtp.messageOctets. */
   maxMessageOctets?: number;
   /** Clients do not log in, and this says whose mail theirs is; absent: they do. */
   admissionOf?: (client: ClientConnection) => Admission;
+  /** Logins in which the password does not travel that are passed on. Default: none. */
+  relayMechanisms?: readonly RelayedMechanism[];
   /** Clients of this machine need no AUTH and are this login. */
   assumeLogin?: string;
   /** How the gateway itself logs in to the mail server, where clients do not; absent: not at all. */
@@ -66,6 +70,7 @@ export async function startSubmissionListener(
       tls: options.tls,
       maxMessageOctets: Math.min(options.maxMessageOctets ?? limits.messageOctets, limits.smtp.messageOctets),
       allowPlainAuth: options.allowPlainAuth ?? false,
+      relayMechanisms: options.relayMechanisms ?? [],
       assumeLogin: options.assumeLogin ?? null,
       fromHere: false,
     },
@@ -83,8 +88,14 @@ export async function startSubmissionListener(
     const { remote: source, local: destination, fromHere, guard } = client;
     const settings = { ...ports.settings, fromHere };
     const admission = options.admissionOf?.(client);
-    const openUpstream = () => {
-      if (pool !== null) return pool.take();
+    const openUpstream = async () => {
+      if (options.storeAndForward !== undefined) {
+        const logsIn = admission === undefined && (settings.assumeLogin === null || !fromHere);
+        return new QueuedUpstream(logsIn ? await connectHere() : null);
+      }
+      return pool !== null ? pool.take() : connectHere();
+    };
+    const connectHere = () => {
       // A trusted proxy may have said whose connection it is.
       const address = admission === undefined || admission.remote === '' ? source.address : admission.remote;
       const from = { source: { ...source, address }, destination };

@@ -1,4 +1,5 @@
-import { type Mechanism, mechanismsToOffer } from '../sasl/mechanism.ts';
+import { mechanismsToOffer, relayedToOffer } from '../sasl/mechanism.ts';
+import type { RelayedMechanism } from '../sasl/relayed-identity.ts';
 import type { Reply } from './reply.ts';
 import { limitsOffered } from './transaction-limits.ts';
 
@@ -65,6 +66,8 @@ export type Offer = {
   startTls: boolean;
   /** Whether AUTH may be used on this connection as it is. */
   authentication: boolean;
+  /** Logins in which the password does not travel that are permitted. */
+  relayMechanisms: readonly RelayedMechanism[];
 };
 
 /**
@@ -80,9 +83,8 @@ export function offeredExtensions(offer: Offer): string[] {
     if (upstream.has('SIZE')) lines.push(`SIZE ${maxMessageOctets(upstream, offer.maxMessageOctets)}`);
     for (const keyword of CARRIED) if (upstream.has(keyword)) lines.push(keyword);
     lines.push(limitsOffered(upstream));
-    const mechanisms: readonly Mechanism[] = offer.authentication
-      ? mechanismsToOffer(upstream.get('AUTH') ?? [])
-      : [];
+    const theirs = offer.authentication ? (upstream.get('AUTH') ?? []) : [];
+    const mechanisms = [...relayedToOffer(theirs, offer.relayMechanisms), ...mechanismsToOffer(theirs)];
     if (mechanisms.length > 0) lines.push(`AUTH ${mechanisms.join(' ')}`);
   }
   if (offer.startTls) lines.push('STARTTLS');

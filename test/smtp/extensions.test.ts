@@ -13,6 +13,7 @@ const offer = (lines: readonly string[], changes: object = {}) =>
     maxMessageOctets: 67_108_864,
     startTls: false,
     authentication: true,
+    relayMechanisms: [],
     ...changes,
   });
 
@@ -60,7 +61,13 @@ test('an upstream that offers nothing: PIPELINING and HELP are ours', () => {
 
 test('before STARTTLS nothing that needs the upstream or a secret is offered', () => {
   expect(
-    offeredExtensions({ upstream: null, maxMessageOctets: 1, startTls: true, authentication: false }),
+    offeredExtensions({
+      upstream: null,
+      maxMessageOctets: 1,
+      startTls: true,
+      authentication: false,
+      relayMechanisms: [],
+    }),
   ).toEqual(['PIPELINING', 'STARTTLS', 'HELP']);
 });
 

@@ -102,7 +102,7 @@ export async function fakeUpstream(options: FakeOptions = {}): Promise<FakeUpstr
       if (saslSteps > 0) {
         saslSteps--;
         if (saslSteps > 0) socket.write('334 UGFzc3dvcmQ6\r\n');
-        else act('AUTH VERDICT', line);
+        else if (act('AUTH VERDICT', line).startsWith('334')) saslSteps = 1;
         return;
       }
       const said = act(line, line);
