@@ -472,8 +472,8 @@ export const limits = {
   },
   /** Several nodes that share the work. */
   cluster: {
-    /** Octets of what is sealed, in one row of the database. */
-    pieceOctets: 512 * 1024,
+    /** Chunks of 64 KiB of what is sealed, in one row of the database. */
+    pieceChunks: 8,
     /** Jobs that a node looks at in the same moment: each is one look into the rows. */
     jobsAtOnce: 8,
     /** Orders that Redis has not answered yet; what comes beyond them is looked at by the node itself. */

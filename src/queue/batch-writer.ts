@@ -165,7 +165,7 @@ async function writeWhole(handle: FileHandle, parts: readonly Buffer[]): Promise
 }
 
 /** Chunks of a source, all but the last of the same length. Throws where it is not as long as it says. */
-async function* wholeChunks(source: OctetSource): AsyncIterable<Buffer> {
+export async function* wholeChunks(source: OctetSource): AsyncIterable<Buffer> {
   let carried: Buffer[] = [];
   let filled = 0;
   let seen = 0;

@@ -66,7 +66,6 @@ const spool: readonly Migration[] = [
       `CREATE TABLE spool_piece (
          spool_file text COLLATE "C" NOT NULL,
          number bigint NOT NULL,
-         is_last boolean NOT NULL,
          written_at bigint NOT NULL,
          sealed bytea NOT NULL,
          PRIMARY KEY (spool_file, number)

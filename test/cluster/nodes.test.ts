@@ -112,33 +112,50 @@ describe('what nodes must have alike', () => {
 });
 
 describe('what is sealed in the database', () => {
-  // The seal is not what is tested here: each octet is turned round.
   const key = {
-    seal: async (octets: Buffer) => octets.map((octet) => octet ^ 0xff) as Buffer,
-    open: async (octets: Buffer) => octets.map((octet) => octet ^ 0xff) as Buffer,
+    seal: async (octets: Buffer) => Buffer.from(octets.map((octet) => octet ^ 0xff)),
+    open: async (octets: Buffer) => Buffer.from(octets.map((octet) => octet ^ 0xff)),
   };
+  const CHUNK = 64 * 1024;
+  const PIECE = limits.cluster.pieceChunks * CHUNK;
 
-  test.each([0, 1, limits.cluster.pieceOctets - 22, limits.cluster.pieceOctets * 2 + 5])(
-    'comes back as it was: %i octets',
+  test.each([0, 1, CHUNK, 256 * 1024, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 5])(
+    'comes back as it was, from another node: %i octets',
     async (length) => {
       const spool = new SealedRows(store.snapshots(), key);
-      const octets = Buffer.alloc(length, 'abc');
+      const octets = Buffer.alloc(length, 'abcdefg');
       const name = await spool.write(octets);
-      const back = await collectFrom(await new SealedRows(store, key).read(name));
-      expect(back.equals(octets)).toBe(true);
+      const back = await new SealedRows(store, key).read(name);
+      expect(back.length).toBe(length);
+      expect((await collectFrom(back)).equals(octets)).toBe(true);
+      const [from, to] = [Math.floor(length / 3), Math.floor(length / 2)];
+      expect((await collectFrom(back, from, to)).equals(octets.subarray(from, to))).toBe(true);
       await spool.remove(name);
       await expect(spool.read(name)).rejects.toMatchObject({ code: 'queue.damaged' });
     },
   );
 
-  test('is damaged where a piece is missing, or stands in another one’s place', async () => {
+  test('is damaged where a piece is missing, shorter, or stands in another one’s place', async () => {
     const spool = new SealedRows(store, key);
-    const [one, two] = [await spool.write(Buffer.alloc(2_000_000)), await spool.write(Buffer.from('two'))];
+    const long = () => spool.write(Buffer.alloc(3 * PIECE));
+    const damaged = (name: string) =>
+      expect(spool.read(name)).rejects.toMatchObject({ code: 'queue.damaged' });
+    const [one, two, three, four] = [await long(), await long(), await long(), await long()];
     await store.query(sql`DELETE FROM spool_piece WHERE spool_file = ${one} AND number = 3`);
-    await expect(spool.read(one)).rejects.toMatchObject({ code: 'queue.damaged' });
+    await damaged(one);
+    await store.query(
+      sql`UPDATE spool_piece SET sealed = substring(sealed FROM 1 FOR 70000) WHERE spool_file = ${two} AND number = 2`,
+    );
+    await damaged(two);
+    await store.transaction([
+      sql`UPDATE spool_piece SET number = 20 WHERE spool_file = ${three} AND number = 1`,
+      sql`UPDATE spool_piece SET number = 1 WHERE spool_file = ${three} AND number = 2`,
+      sql`UPDATE spool_piece SET number = 2 WHERE spool_file = ${three} AND number = 20`,
+    ]);
+    await damaged(three);
     await store.query(sql`DELETE FROM spool_piece WHERE spool_file = ${one}`);
-    await store.query(sql`UPDATE spool_piece SET spool_file = ${one} WHERE spool_file = ${two}`);
-    await expect(spool.read(one)).rejects.toMatchObject({ code: 'queue.damaged' });
+    await store.query(sql`UPDATE spool_piece SET spool_file = ${one} WHERE spool_file = ${four}`);
+    await damaged(one);
   });
 
   test('goes a day later where no row names it, whatever table that would be in', async () => {
