@@ -28,7 +28,13 @@ export function relayChecks({ relay, principals }: Partial<Sections>): CrossProb
 
 type Problem = (keys: readonly PropertyKey[], text: string) => CrossProblem;
 
-function transportProblems({ tls, allowPlaintext, host, oldTls }: Relay, error: Problem): CrossProblem[] {
+function transportProblems(
+  { tls, allowPlaintext, host, oldTls, upstream }: Relay,
+  error: Problem,
+): CrossProblem[] {
+  if (upstream.tls === 'none' && upstream.authentication?.kind === 'certificate') {
+    return [error(['upstream', 'authentication'], 'a certificate is shown with TLS only')];
+  }
   if (tls === 'none' && oldTls) return [error(['oldTls'], 'this says something only with TLS')];
   if (tls !== 'none' || allowPlaintext || isLoopback(host)) return [];
   const text =

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
 import { listenerSchema } from './listener-schema.ts';
+import { outgoingMailServer } from './mail-server-schema.ts';
 import { sources } from './sources.ts';
 import { addressRange, domainPattern, maybe, size } from './values.ts';
 
@@ -46,6 +47,9 @@ export function relaySection(files: Files) {
     .array(
       z.strictObject({
         ...listener,
+        upstream: listener.upstream
+          .extend(outgoingMailServer(files, 'queue.server.authentication'))
+          .meta({ ...listener.upstream.meta(), description: 'The mail server behind this listener.' }),
         allowPlaintext: z
           .boolean()
           .default(false)

@@ -36,7 +36,7 @@ export function routingChecks({ server, routes, mx }: Queue): CrossProblem[] {
 }
 
 export function deliveryServerChecks(
-  { host, tls, allowPlaintext, login, password, ca, serverName }: Server,
+  { host, tls, allowPlaintext, login, password, ca, serverName, authentication }: Server,
   path: readonly PropertyKey[],
 ): CrossProblem[] {
   const problems: CrossProblem[] = [];
@@ -50,6 +50,12 @@ export function deliveryServerChecks(
   }
   if (login !== null && password === null) error('login', 'a login needs its password');
   if (login === null && password !== null) error('password', 'a password needs its login');
+  if (authentication !== null && (login !== null || password !== null)) {
+    error('authentication', 'login and password already say how the gateway logs in: write one of the two');
+  }
+  if (authentication?.kind === 'certificate' && tls === 'none') {
+    error('authentication', 'a certificate is shown with TLS only');
+  }
   for (const [key, value] of Object.entries({ ca, serverName })) {
     if (tls === 'none' && value !== null) error(key, 'this says something only with TLS');
   }

@@ -28,7 +28,7 @@ export function routeList(files: Files) {
           .discriminatedUnion('kind', [
             z.strictObject({
               kind: z.literal('server').describe('One mail server, for all of these domains.'),
-              ...deliveryServer(files),
+              ...deliveryServer(files, 'queue.server.authentication'),
             }),
             z.strictObject({
               kind: z.literal('mx').describe('The mail servers that DNS names for each domain.'),

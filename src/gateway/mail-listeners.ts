@@ -10,6 +10,7 @@ import type { Installation } from '../store/installation.ts';
 import type { HoldingSide } from './holding.ts';
 import type { ListenerTls } from './listener-tls.ts';
 import type { Closable, Opening } from './opening.ts';
+import { gatewayLogin } from './outgoing-server.ts';
 import type { Listening } from './ports.ts';
 import type { ReadingSide } from './reading.ts';
 import type { RelaySide } from './relay.ts';
@@ -72,8 +73,10 @@ function startSubmission(
 
 async function startRelay(listener: Config['relay'][number], shared: Shared, relay: RelaySide) {
   const { allowPlainAuth: _, ...place } = common(listener, shared);
+  const upstreamLogin = await gatewayLogin(listener.upstream, () => new Date());
   return startRelayListener({
     ...place,
+    ...(upstreamLogin === null ? {} : { upstreamLogin }),
     upstream: mailServerOf(listener),
     maxMessageOctets: listener.maxMessageSize,
     ...(await relay.of(listener)),

@@ -6,7 +6,6 @@ import { prepareMailServer } from '../connections/mail-server.ts';
 import { DnsResolver } from '../dns/resolver.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { Secret } from '../log/secret.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { RoutedCourier } from '../queue/routed-courier.ts';
 import { askingInTurn } from '../routing/asking.ts';
@@ -19,6 +18,7 @@ import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
 import { openRoutingStore } from '../store/routing-migrations.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import type { Opened } from './opening.ts';
+import { gatewayLogin, outgoingServerOptions } from './outgoing-server.ts';
 
 export type QueueSettings = NonNullable<Config['queue']>;
 type Server = NonNullable<QueueSettings['server']>;
@@ -37,9 +37,9 @@ export async function openRouting(settings: QueueSettings, parts: RoutingParts):
     { server: Awaited<ReturnType<typeof prepareMailServer>>; login: GatewayLogin | null }
   >();
   for (const { name, via } of settings.routes) {
-    if (via.kind === 'server') servers.set(name, await serverOf(via));
+    if (via.kind === 'server') servers.set(name, await serverOf(via, clock));
   }
-  if (settings.server !== null) servers.set(DEFAULT_ROUTE, await serverOf(settings.server));
+  if (settings.server !== null) servers.set(DEFAULT_ROUTE, await serverOf(settings.server, clock));
   const asksDns = settings.routes.some(({ via }) => via.kind === 'mx');
   const courier = new RoutedCourier({
     ...{ routes, servers, hostname: config.hostname, clock },
@@ -106,31 +106,10 @@ async function authorities(file: string | null): Promise<SecureContext> {
   }
 }
 
-async function serverOf({
-  host,
-  port,
-  tls,
-  allowPlaintext,
-  ca,
-  serverName,
-  login,
-  password,
-}: Omit<Server, 'connections'>) {
-  const server = await prepareMailServer({
-    ...{ host, port, tls, allowPlaintext },
-    ...(ca === null ? {} : { caFile: ca }),
-    ...(serverName === null ? {} : { serverName }),
-  });
+async function serverOf({ login, password, ...place }: Omit<Server, 'connections'>, clock: Clock) {
+  const inShort = login === null || password === null ? null : { kind: 'password' as const, login, password };
   return {
-    server,
-    login:
-      login === null || password === null
-        ? null
-        : { kind: 'password' as const, name: login, password: octetsOf(password) },
+    server: await prepareMailServer(outgoingServerOptions(place)),
+    login: await gatewayLogin({ authentication: inShort ?? place.authentication }, clock),
   };
-}
-
-/** One character an octet, as credentials carry it. */
-function octetsOf(password: Secret): Secret {
-  return new Secret(Buffer.from(password.reveal(), 'utf8').toString('latin1'));
 }

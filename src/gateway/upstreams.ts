@@ -3,7 +3,8 @@ import { type MailServer, type MailServerOptions, prepareMailServer } from '../c
 import { SealgateError } from '../errors.ts';
 import { connectUpstream as connectImap } from '../imap-proxy/upstream-connection.ts';
 import { connectUpstream as connectPop3 } from '../pop3-proxy/upstream-connection.ts';
-import { connectUpstream as connectSmtp } from '../smtp-out/connect.ts';
+import { connectAsGateway } from '../smtp-out/pool.ts';
+import { gatewayLogin, outgoingServerOptions } from './outgoing-server.ts';
 
 /** A listener of any kind that has a mail server behind it. */
 export type ProxyListener =
@@ -19,6 +20,7 @@ export function mailServerOf({ upstream }: ProxyListener): MailServerOptions {
     ...{ host, port, tls, allowPlaintext, proxyProtocol, tellClientAddress },
     ...(ca === null ? {} : { caFile: ca }),
     ...(serverName === null ? {} : { serverName }),
+    ...('protocol' in upstream ? outgoingServerOptions(upstream) : {}),
   };
 }
 
@@ -31,7 +33,9 @@ export async function checkUpstreams(config: Config): Promise<void> {
   await Promise.all([
     ...[...config.submission, ...config.relay].map((listener) =>
       checked(listener, async (server) => {
-        const client = await connectSmtp(server, config.hostname);
+        const { upstream } = listener;
+        const login = 'authentication' in upstream ? await gatewayLogin(upstream, () => new Date()) : null;
+        const client = await connectAsGateway(server, config.hostname, login);
         client.quit();
       }),
     ),
