@@ -17,6 +17,7 @@ import { keysEventLoop } from './keys/event-loop.ts';
 import { keysKills } from './keys/kills.ts';
 import { tokenRate } from './keys/token-rate.ts';
 import { policyDeciding } from './policy/deciding.ts';
+import { relayLarge } from './relay/large.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
 import { runRounds } from './rounds.ts';
 import { summarise, table } from './summary.ts';
@@ -25,6 +26,7 @@ import { summarise, table } from './summary.ts';
 const BENCHMARKS: readonly (() => Benchmark)[] = [
   relayPlain,
   relaySigned,
+  relayLarge,
   engineSigned,
   engineEncrypted,
   smimeSigned,
