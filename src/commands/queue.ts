@@ -8,6 +8,7 @@ import { writePath } from '../smtp/path.ts';
 import { requireConfirmation } from './confirmation.ts';
 import { jsonText } from './json-output.ts';
 import { type QueueRows, withQueueRows } from './kept-state.ts';
+import { addRouteCommand } from './queue-route.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 const NOTHING_LIKE_THAT = 'There is nothing like that in the queue: “sealgate queue list” shows what is.';
@@ -41,6 +42,7 @@ export function addQueueCommands(program: Command): void {
       .option('--yes', 'do not ask')
       .description('throw away for good; nobody gets it, and its sender is not told'),
   ).action((ids: string[], options: Options & { yes?: true }) => remove(ids, options));
+  addRouteCommand(queue);
 }
 
 async function list(ids: readonly string[], options: Options): Promise<void> {

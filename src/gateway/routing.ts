@@ -13,10 +13,9 @@ import { HostBackoff } from '../routing/host-backoff.ts';
 import { MxRouting } from '../routing/mx-routing.ts';
 import { DEFAULT_ROUTE, type Route, Routes } from '../routing/routes.ts';
 import { SqlPolicyStore } from '../routing/sql-policy-store.ts';
-import { StsPolicies } from '../routing/sts-policies.ts';
+import { type PolicyStore, StsPolicies } from '../routing/sts-policies.ts';
 import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
 import { openRoutingStore } from '../store/routing-migrations.ts';
-import type { SqlStore } from '../store/sql-store.ts';
 import type { Opened } from './opening.ts';
 import { gatewayLogin, outgoingServerOptions } from './outgoing-server.ts';
 
@@ -70,23 +69,33 @@ export function routesOf({ routes, server }: QueueSettings): Routes {
   ]);
 }
 
-/** Mail servers as DNS names them. @throws SealgateError `upstream.ca-file`, `store.unusable` (permanent) */
+/**
+ * Mail servers as DNS names them.
+ *
+ * @param isKept policies are kept in the state folder; else they are forgotten at the end
+ * @throws SealgateError `upstream.ca-file`, `store.unusable` (permanent)
+ */
 export async function openMxRouting(
   { mx }: QueueSettings,
   { config, clock, opened }: RoutingParts,
+  isKept = true,
 ): Promise<MxRouting> {
-  const store: SqlStore = opened.keep(await openRoutingStore(config.stateFolder));
+  const store = isKept
+    ? new SqlPolicyStore(opened.keep(await openRoutingStore(config.stateFolder)))
+    : FORGETFUL;
   const resolver = new DnsResolver(mx.resolvers, limits.routing.questionMs);
   const ask = askingInTurn((question, signal) => resolver.ask(question, signal));
   const guard = new AddressGuard(mx.allowAddresses);
   return new MxRouting({
     ...{ ask, guard, port: mx.port, ownNames: [config.hostname], random: Math.random },
     policies: new StsPolicies({
-      ...{ ask, guard, clock, store: new SqlPolicyStore(store) },
+      ...{ ask, guard, clock, store },
       tls: mx.ca === null ? null : await authorities(mx.ca),
     }),
   });
 }
+
+const FORGETFUL: PolicyStore = { load: async () => null, keep: async () => undefined };
 
 /** For connections whose server is judged otherwise, or not at all. */
 const UNVERIFIED: SecureContext = createSecureContext({ minVersion: 'TLSv1.2', ca: [] });

@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { AddressGuard } from '../../../src/connections/address-guard.ts';
 import type { DnsAnswer, DnsQuestion } from '../../../src/dns/message.ts';
 import { DnsResolver } from '../../../src/dns/resolver.ts';
 import { freePort } from '../../../src/evaluation/free-port.ts';
-import type { ServerIdentity } from '../../../src/evaluation/throwaway-pki.ts';
+import type { ServerIdentity, ThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
 import { newMailId } from '../../../src/ids.ts';
 import type { MailToDeliver } from '../../../src/queue/ports.ts';
 import { RoutedCourier } from '../../../src/queue/routed-courier.ts';
@@ -45,6 +46,7 @@ export type MailWorld = {
   stranger: ServerIdentity;
   caFile: string;
   folder: string;
+  pki: ThrowawayPki;
   stop(): Promise<void>;
 };
 
@@ -102,7 +104,7 @@ export async function mailWorld(): Promise<MailWorld> {
     { silent: ['silent.example'] },
   );
   return {
-    ...{ servers, port, certificate, stranger, folder, caFile: pki.ca.certificateFile },
+    ...{ servers, port, certificate, stranger, folder, pki, caFile: pki.ca.certificateFile },
     async stop() {
       await Promise.all([servers.stop(), pki.stop(), remove()]);
     },
@@ -135,6 +137,8 @@ export async function policyServer({ certificate }: MailWorld, identity = certif
 export const policyText = (mode: string, ...mx: readonly string[]) =>
   ['version: STSv1', `mode: ${mode}`, ...mx.map((name) => `mx: ${name}`), 'max_age: 604800', ''].join('\r\n');
 
+let databases = 0;
+
 export type GatewaySide = {
   courier: RoutedCourier;
   mx: MxRouting;
@@ -155,7 +159,13 @@ export type GatewayOptions = {
 
 /** What the gateway makes of its configuration, for one route that has every domain. */
 export async function gatewaySide(world: MailWorld, options: GatewayOptions = {}): Promise<GatewaySide> {
-  const { tls = 'opportunistic', hosts = [], policyPort = 1, answer, database = ':memory:' } = options;
+  const {
+    tls = 'opportunistic',
+    hosts = [],
+    policyPort = 1,
+    answer,
+    database = join(world.folder, `policies-${++databases}.sqlite`),
+  } = options;
   const via: MxVia = { kind: 'mx', tls, hosts };
   const route: Route = { name: 'internet', domains: ['*'], connections: 2, via };
   const port = options.resolverPort ?? world.servers.port;
