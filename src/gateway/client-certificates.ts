@@ -58,7 +58,7 @@ function isForTls({ extendedKeyUsage }: Certificate): boolean {
   return extendedKeyUsage === null || USES.some((use) => extendedKeyUsage.includes(use));
 }
 
-/** RFC 6125 §6.4: names of hosts, as the certificate has them; a wildcard is no name of a client. */
+/** RFC 9525 §6.3: names of hosts, as the certificate has them; a wildcard is no name of a client. */
 function hostNames({ subjectAltName }: Certificate): string[] {
   return subjectAltName.flatMap((name) => (name.kind === 'dNSName' ? [name.text.toLowerCase()] : []));
 }

@@ -2,7 +2,7 @@
  * What a trusted proxy says of its client, as Postfix has it in XCLIENT and XFORWARD:
  *
  *     attributes = 1*( SP name "=" value )
- *     value      = xtext (RFC 1891 §5) / "[UNAVAILABLE]" / "[TEMPUNAVAIL]"
+ *     value      = xtext (RFC 3461 §4) / "[UNAVAILABLE]" / "[TEMPUNAVAIL]"
  *
  * Names are upper case; value null: the proxy does not know.
  */
@@ -33,7 +33,7 @@ export function readClientAttributes(verb: 'XCLIENT' | 'XFORWARD', text: string)
   return attributes;
 }
 
-/** RFC 1891 §5. null: malformed, or a control character in it. */
+/** RFC 3461 §4. null: malformed, or a control character in it. */
 function decodeXtext(value: string): string | null {
   if (/\+(?![0-9A-Fa-f]{2})/.test(value)) return null;
   const octets = value.replace(/\+([0-9A-Fa-f]{2})/g, (_, hex: string) =>

@@ -152,7 +152,7 @@ describe('mail that arrives', () => {
 
   it('that two keys open to two texts comes to each as its own key has it', async () => {
     const mail = await encryptedTo([bob, carol]);
-    const texts = new Map([
+    const texts = new Map<string, string>([
       [BOB, 'Content-Type: text/plain\r\n\r\nfor bob\r\n'],
       [CAROL, 'Content-Type: text/plain\r\n\r\nfor carol\r\n'],
     ]);
