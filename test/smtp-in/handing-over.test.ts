@@ -1,6 +1,12 @@
 import { afterEach, expect, test } from 'vitest';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
-import type { HandOver, Submission, SubmissionOutcome, Variant } from '../../src/pipeline/ports.ts';
+import type {
+  HandOver,
+  HandOverOutcome,
+  Submission,
+  SubmissionOutcome,
+  Variant,
+} from '../../src/pipeline/ports.ts';
 import type { FakeOptions } from './support/fake-upstream.ts';
 import {
   ForwardingStory,
@@ -246,4 +252,44 @@ test('a variant that must leave by TLS only goes nowhere without', async () => {
   const reply = await send((submission) => [{ ...variant(submission, ['b'], 'x\r\n'), requireTls: true }]);
   expect(reply).toMatch(/^451/);
   expect(gateway?.upstream.commands).not.toContain('DATA');
+});
+
+test('RFC 2033 §4.2: by LMTP each recipient has an answer, whatever the order in which they were named', async () => {
+  const outcomes: HandOverOutcome[] = [];
+  class Looking extends SplittingStory {
+    protected override outcome(outcome: HandOverOutcome): SubmissionOutcome {
+      outcomes.push(outcome);
+      return super.outcome(outcome);
+    }
+  }
+  const split: Split = (submission) => [
+    { ...variant(submission, [], 'x\r\n'), recipients: [...submission.envelope.recipients].reverse() },
+  ];
+  gateway = await testGateway(
+    { protocol: 'lmtp', script: { END: '250 2.0.0 b\r\n552 5.2.2 c\r\n451 4.2.0 d\r\n' } },
+    {},
+    new Looking(split),
+  );
+  const client = await loggedIn(gateway.port);
+  client.send('MAIL FROM:<a@example.org>\r\n');
+  for (const name of ['b', 'c', 'd']) client.send(`RCPT TO:<${name}@example.net>\r\n`);
+  client.send('DATA\r\n');
+  for (let i = 0; i < 5; i++) await client.reply();
+  client.send('plain\r\n.\r\n');
+  await client.reply();
+  client.end();
+  expect(gateway.upstream.commands[0]).toBe('LHLO gateway.test');
+  const [each] = outcomes;
+  expect(each?.kind).toBe('each');
+  expect(
+    each?.kind === 'each' &&
+      each.outcomes.map(({ recipient, outcome }) => [
+        recipient.mailbox.localPart,
+        outcome.kind === 'unreachable' ? outcome.kind : `${outcome.kind} ${outcome.reply.code}`,
+      ]),
+  ).toEqual([
+    ['d', 'rejected 451'],
+    ['c', 'rejected 552'],
+    ['b', 'accepted 250'],
+  ]);
 });

@@ -6,6 +6,8 @@ import { MessageCollector } from '../../../src/smtp/dot-stuffing.ts';
 export type Act = string | { close: true } | { say: string; thenClose: true };
 
 export type FakeOptions = {
+  /** RFC 2033: what follows the end of data is for the script to say. */
+  protocol?: 'lmtp';
   /** EHLO keywords. */
   keywords?: readonly string[];
   /** Replies by command prefix, upper case (`MAIL`, `RCPT TO:<B@`); first match wins. `END` is the end of data, `GREETING` the beginning. */
@@ -83,7 +85,7 @@ export async function fakeUpstream(options: FakeOptions = {}): Promise<FakeUpstr
       );
       const given = entry?.[1];
       let what: Act | undefined = typeof given === 'function' ? given(line, connection) : given;
-      if (what === undefined && key.startsWith('EHLO')) {
+      if (what === undefined && key.startsWith(options.protocol === 'lmtp' ? 'LHLO' : 'EHLO')) {
         const lines = ['upstream.test', ...(options.keywords ?? KEYWORDS)];
         what = lines.map((text, i) => `250${i === lines.length - 1 ? ' ' : '-'}${text}\r\n`).join('');
       }

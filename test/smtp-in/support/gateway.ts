@@ -89,7 +89,10 @@ export async function testGateway(
     host: '127.0.0.1',
     port: 0,
     tls: 'none',
-    upstream: { host: '127.0.0.1', port: upstream.port, tls: 'none' },
+    upstream: {
+      ...{ host: '127.0.0.1', port: upstream.port, tls: 'none' },
+      ...(fake.protocol === undefined ? {} : { protocol: fake.protocol }),
+    },
     story,
     log: { write: (event) => events.push(event) },
     hostname: 'gateway.test',
