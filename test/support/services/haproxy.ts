@@ -7,8 +7,12 @@ import { startForegroundProcess } from '../../../src/evaluation/foreground-proce
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import { requireCommand } from '../require-command.ts';
 
-/** A port of HAProxy's, and where it hands connections on; TLS passes through as it is. `http`: it reads requests, and hands on each of them. */
-export type Forwarding = { to: number; header: 'send-proxy' | 'send-proxy-v2'; mode?: 'tcp' | 'http' };
+/** A port of HAProxy's, and where it hands connections on, to one after the other where there are several; TLS passes through as it is. `http`: it reads requests, and hands on each of them. */
+export type Forwarding = {
+  to: number | readonly number[];
+  header: 'send-proxy' | 'send-proxy-v2';
+  mode?: 'tcp' | 'http';
+};
 
 export type Haproxy = {
   /** In the order of what was asked for. */
@@ -27,12 +31,12 @@ export async function startHaproxy(forwardings: readonly Forwarding[]): Promise<
       `  mode ${mode}`,
       `  bind 127.0.0.1:${ports[at]}`,
       // Checks open a connection and close it, as those of many balancers do.
-      `  server gateway 127.0.0.1:${to} ${header} check`,
+      ...[to].flat().map((port, i) => `  server gateway${i} 127.0.0.1:${port} ${header} check inter 200ms`),
     ].join('\n'),
   );
   const text = [
     'global\n  maxconn 100',
-    'defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s',
+    'defaults\n  mode tcp\n  option redispatch\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s',
     ...sections,
     '',
   ].join('\n\n');
