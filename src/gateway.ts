@@ -73,6 +73,7 @@ export async function startGateway(config: Config, lines: Log, stop?: AbortSigna
     const outbound = await openOutbound(opening, {
       ...{ judging, directory, policy, store: cluster?.rows ?? store, cluster },
       ...{ holding: waiting?.holding ?? null, ...(await openCopies(opening, queue)) },
+      storeAndForward: queue?.storeAndForward ?? null,
     });
     const reading = await openReading(opening, {
       ...{ installation, keys, directory, certificates, trust, revocation, store, cluster },
@@ -84,7 +85,7 @@ export async function startGateway(config: Config, lines: Log, stop?: AbortSigna
     const { inbound } = reading;
     const delivered = deliveredVariants(cluster?.rows ?? store, clock);
     const relay = openRelay(opening, { outbound, inbound, delivered, installation });
-    await startMailListeners(opening, { outbound, reading, installation, relay, waiting }, listening);
+    await startMailListeners(opening, { outbound, reading, installation, relay, waiting, queue }, listening);
     const { standing } = revocation;
     const people = publishedPeople(opening, { keys: keys.sources, standing });
     await startLdapListeners(opening, people, listening);

@@ -9,7 +9,8 @@ type Queue = NonNullable<Sections['queue']>;
 
 export function queueChecks(config: Partial<Sections>): CrossProblem[] {
   const { queue } = config;
-  if (queue === undefined || queue === null) return [];
+  if (queue === undefined) return [];
+  if (queue === null) return deliveryWithout(config);
   const former = queue.formerKeys.map((reference, i) => ({
     reference,
     path: ['queue', 'formerKeys', i],
@@ -20,6 +21,17 @@ export function queueChecks(config: Partial<Sections>): CrossProblem[] {
     ...routingChecks(queue),
     ...addressChecks(queue, config),
   ];
+}
+
+/** Listeners that want a queue where there is none. */
+function deliveryWithout({ submission, relay }: Partial<Sections>): CrossProblem[] {
+  return Object.entries({ submission, relay }).flatMap(([section, listeners]) =>
+    (listeners ?? []).flatMap(({ delivery }, i): CrossProblem[] => {
+      if (delivery === 'live') return [];
+      const text = 'delivery: queue needs the section queue';
+      return [{ path: [section, i, 'delivery'], severity: 'error', text }];
+    }),
+  );
 }
 
 /** Every reference that the section makes to an entry of `keys`. */

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { deliveryServer } from './delivery-server-schema.ts';
 import type { Files } from './files.ts';
 import { mxSection, routeList } from './routing-schema.ts';
-import { address, keyReference, maybe } from './values.ts';
+import { address, keyReference, maybe, size } from './values.ts';
 
 /** The section `queue`. */
 export function queueSection(files: Files) {
@@ -53,6 +53,21 @@ export function queueSection(files: Files) {
           .describe(
             'How long a delivery is tried, with growing waits between, before its sender is told that it has failed.',
           ),
+        reserve: z
+          .strictObject({
+            octets: size.prefault('256 MiB').meta({
+              description:
+                'Octets that stay free on the file system of `stateFolder`: no mail is taken for the queue that would use them.',
+            }),
+            files: z
+              .int()
+              .min(0)
+              .max(100_000_000)
+              .default(1_000)
+              .describe('The same in files (inodes) that can still be made there.'),
+          })
+          .prefault({})
+          .describe('Room that is kept for what is in the queue already.'),
       })
       .meta({
         description:

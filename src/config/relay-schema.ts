@@ -1,13 +1,13 @@
 import * as z from 'zod';
 import type { Files } from './files.ts';
-import { listenerSchema } from './listener-schema.ts';
+import { delivery, listenerSchema } from './listener-schema.ts';
 import { outgoingMailServer } from './mail-server-schema.ts';
 import { sources } from './sources.ts';
 import { addressRange, domainPattern, maybe, size } from './values.ts';
 
 /** The section `relay`. */
 export function relaySection(files: Files) {
-  const { path } = sources(files);
+  const { path, secret } = sources(files);
   const listener = listenerSchema(files)(25, 'starttls', 'mx', {
     host: 'mail.example.org',
     port: 25,
@@ -88,6 +88,21 @@ export function relaySection(files: Files) {
                 .array(certificate)
                 .default([])
                 .meta({ description: 'Certificates that those servers show.', off: true }),
+              mark: maybe(
+                z
+                  .strictObject({
+                    field: z
+                      .string()
+                      .regex(/^[Xx]-[A-Za-z0-9-]{1,60}$/, {
+                        error: 'the name of a header field like X-Relay-Secret is expected',
+                      })
+                      .meta({ description: 'Name of the header field.', example: 'X-Relay-Secret' }),
+                    value: secret('What stands in it.', 'secrets/relay-mark'),
+                  })
+                  .describe(
+                    'A header field that mail must have besides, with a secret in it; it is taken off. For servers in a cloud, whose networks and certificates other customers have too: without it they could send in the name of own users.',
+                  ),
+              ),
             })
             .describe(
               'Who mail is taken from: whoever is in one of the networks, or shows one of the certificates. Without it: with `direction: inbound` from anybody, with `outbound` from nobody.',
@@ -119,6 +134,7 @@ export function relaySection(files: Files) {
               'Servers that say whose connection it is, or whose mail they pass on (XCLIENT and XFORWARD, as Postfix has them): addresses or ranges. What they say is believed: who connects through them is admitted by the address that they tell.',
             example: ['127.0.0.1'],
           }),
+        delivery,
         maxMessageSize: size
           .prefault('50 MiB')
           .meta({ description: 'Largest mail accepted: octets, or a number with KiB or MiB.' }),

@@ -12,6 +12,7 @@ import type { ListenerTls } from './listener-tls.ts';
 import type { Closable, Opening } from './opening.ts';
 import { gatewayLogin } from './outgoing-server.ts';
 import type { Listening } from './ports.ts';
+import type { OwnQueue } from './queue.ts';
 import type { ReadingSide } from './reading.ts';
 import type { RelaySide } from './relay.ts';
 import { mailServerOf, type ProxyListener } from './upstreams.ts';
@@ -23,22 +24,24 @@ export type MailListenerParts = {
   relay: RelaySide;
   /** Takes answers to the gateway’s questions; null: it asks none. */
   waiting: Pick<HoldingSide, 'ownMailbox'> | null;
+  /** Takes mail of listeners that say `delivery: queue`; null: the configuration has none. */
+  queue: Pick<OwnQueue, 'storeAndForward'> | null;
 };
 
 /** Mail clients are taken from here on, and their mail servers called for them. */
 export async function startMailListeners(
   { config, log, opened }: Opening,
-  { outbound, reading, installation, relay, waiting }: MailListenerParts,
+  { outbound, reading, installation, relay, waiting, queue }: MailListenerParts,
   { ports, tls }: Listening,
 ): Promise<void> {
   const shared = { tls, log, hostname: config.hostname, failedLogins: new FailedLogins() };
   const running = (listener: ProxyListener, started: Closable & { port: number }) =>
     ports.add(listener, opened.keep(started).port);
   for (const listener of config.submission) {
-    running(listener, await startSubmission(listener, shared, outbound, waiting));
+    running(listener, await startSubmission(listener, shared, outbound, { waiting, queue }));
   }
   for (const listener of config.relay) {
-    running(listener, await startRelay(listener, shared, relay));
+    running(listener, await startRelay(listener, shared, { relay, queue }));
   }
   for (const listener of config.imap) {
     running(listener, await startImap(listener, shared, reading, installation));
@@ -59,7 +62,7 @@ function startSubmission(
   listener: Config['submission'][number],
   shared: Shared,
   story: OutboundStory,
-  waiting: MailListenerParts['waiting'],
+  { waiting, queue }: Pick<MailListenerParts, 'waiting' | 'queue'>,
 ) {
   const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
   return startSubmissionListener({
@@ -68,10 +71,15 @@ function startSubmission(
     relayMechanisms: listener.relayMechanisms,
     ...(assumeLogin === null ? {} : { assumeLogin }),
     ...(waiting === null ? {} : { ownMailbox: waiting.ownMailbox }),
+    ...queued(listener, queue),
   });
 }
 
-async function startRelay(listener: Config['relay'][number], shared: Shared, relay: RelaySide) {
+async function startRelay(
+  listener: Config['relay'][number],
+  shared: Shared,
+  { relay, queue }: Pick<MailListenerParts, 'relay' | 'queue'>,
+) {
   const { allowPlainAuth: _, ...place } = common(listener, shared);
   const upstreamLogin = await gatewayLogin(listener.upstream, () => new Date());
   return startRelayListener({
@@ -79,8 +87,16 @@ async function startRelay(listener: Config['relay'][number], shared: Shared, rel
     ...(upstreamLogin === null ? {} : { upstreamLogin }),
     upstream: mailServerOf(listener),
     maxMessageOctets: listener.maxMessageSize,
+    ...queued(listener, queue),
     ...(await relay.of(listener)),
   });
+}
+
+/** Where mail goes that is not handed over while the client waits. */
+function queued({ delivery }: { delivery: 'live' | 'queue' }, queue: MailListenerParts['queue']) {
+  if (delivery === 'live') return {};
+  if (queue === null) throw new Error('a listener that wants a queue where there is none');
+  return { storeAndForward: queue.storeAndForward };
 }
 
 function startImap(

@@ -2,7 +2,13 @@ import type { Config } from '../config/load.ts';
 import { openMemberships } from '../directory/groups/open-memberships.ts';
 import type { JudgingParts } from '../pipeline/judge-submission.ts';
 import { outboundStory } from '../pipeline/outbound.ts';
-import type { CertificateDirectory, Clock, Keyring, OutboundStory } from '../pipeline/ports.ts';
+import type {
+  CertificateDirectory,
+  Clock,
+  Keyring,
+  OutboundStory,
+  StoreAndForward,
+} from '../pipeline/ports.ts';
 import type { Holding } from '../pipeline/waiting.ts';
 import type { Revocation } from '../revocation/open-revocation.ts';
 import { openDecisions, type SqliteDecisions, sharedDecisions } from '../store/decision-records.ts';
@@ -21,17 +27,19 @@ export type OutboundParts = {
   cluster: Cluster | null;
   /** Where mail waits; null: nowhere, and no rule asks for it. */
   holding: Holding | null;
+  /** Null: there is no queue. */
+  storeAndForward: StoreAndForward | null;
 } & CopiesAndNotices;
 
 /** The way out: what leaves, for whom, and how. */
 export async function openOutbound(
   { config, log, clock, opened }: Opening,
-  { judging, directory, policy, store, cluster, holding, archives, notices }: OutboundParts,
+  { judging, directory, policy, store, cluster, holding, storeAndForward, archives, notices }: OutboundParts,
 ): Promise<OutboundStory> {
   const memberships = await openMemberships(config.directory, log);
   const decisions = await recordsOf({ config, clock, opened }, cluster);
   return outboundStory({
-    ...{ ...judging, directory, memberships, holding, archives, notices, log },
+    ...{ ...judging, directory, memberships, holding, storeAndForward, archives, notices, log },
     delivered: deliveredVariants(store, clock),
     get rules() {
       return policy.rules;

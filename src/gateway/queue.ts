@@ -1,11 +1,14 @@
 import type { KeySources } from '../hsm/key-sources.ts';
 import { createKeyring } from '../hsm/keyring.ts';
 import { limits } from '../limits.ts';
+import type { StoreAndForward } from '../pipeline/ports.ts';
 import { Deliverer } from '../queue/deliverer.ts';
 import { DurableQueue } from '../queue/durable-queue.ts';
 import type { OwnIdentity } from '../queue/own-key.ts';
 import { OwnMails } from '../queue/own-mail.ts';
 import type { Courier, SealedSpool } from '../queue/ports.ts';
+import { DiskRoom, ENDLESS } from '../queue/room.ts';
+import { SubmittedMail } from '../queue/store-and-forward.ts';
 import { Principal } from '../sasl/principal.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import type { Cluster } from './cluster.ts';
@@ -21,6 +24,8 @@ export type OwnQueue = {
   spool: SealedSpool;
   queue: DurableQueue;
   ownMails: OwnMails;
+  /** Takes mail in the place of a mail server. */
+  storeAndForward: StoreAndForward;
   /** Takes what goes into mailboxes; without one that waits. To be said before `start`. */
   appendBy(courier: Courier): void;
   /** Begins to deliver, after files without a row were swept (spool-references.ts). */
@@ -52,16 +57,23 @@ export async function openQueue(
   const { routes, courier: smtp } = await openRouting(settings, { config, clock, opened });
   const ownMails = new OwnMails({ identity, hostname, days: settings.days, clock, log });
   let append: Courier | null = null;
+  const { reserve, days } = settings;
+  // What several nodes share is on no disk of this one.
+  const room = alone ? DiskRoom.ofSpool(config.stateFolder, { reserve, log }) : ENDLESS;
   const queue = new DurableQueue({ store, spool, router: routes, work, clock, log });
+  const server = settings.server?.host ?? hostname;
+  const storeAndForward = new SubmittedMail({
+    ...{ store, queue, ownMails, room, hostname, server, days, clock },
+  });
   return {
-    ...{ store, spool, queue, ownMails },
+    ...{ store, spool, queue, ownMails, storeAndForward },
     appendBy(courier) {
       append = courier;
     },
     async start() {
       await state.sweep();
       const running = new Deliverer({
-        ...{ store, spool, queue, ownMails, hostname, clock, log, server: settings.server?.host ?? hostname },
+        ...{ store, spool, queue, ownMails, hostname, clock, log, server },
         courier: ({ kind }) => (kind === 'smtp' ? smtp : append),
         work,
         atOnce: ({ kind, destination }) => (kind === 'smtp' ? routes.atOnce(destination) : APPENDS_AT_ONCE),

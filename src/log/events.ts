@@ -311,6 +311,9 @@ type QueueEvent =
   | { event: 'queue.left-behind'; level: 'error'; deliveries: number; waiting: number }
   /** Its database cannot be used; nothing is lost, and it is tried again. */
   | { event: 'queue.unavailable'; level: 'error'; reason: string }
+  /** No more mail is taken for the queue: what is free is kept for what is in it already. */
+  | { event: 'queue.full'; level: 'error'; reason: string }
+  | { event: 'queue.has-room'; level: 'info' }
   /** Its holder was taken for dead, and somebody else has it: what became of it here is not written down. */
   | { event: 'queue.claim-lost'; level: 'warn'; mail: MailId; delivery: string }
   /** Nothing is sent to a destination for a while: it was found away. */

@@ -13,12 +13,14 @@ import type {
   DeliveredVariants,
   HandOver,
   HandOverOutcome,
+  StoreAndForward,
   Submission,
   SubmissionOutcome,
   Variant,
 } from './ports.ts';
 import type { PreparedVariant } from './protect.ts';
 import { ownReply, refusalOf } from './refusal.ts';
+import { TheRest } from './the-rest.ts';
 import { broken } from './variant-algorithms.ts';
 import type { Holding, MailToHold } from './waiting.ts';
 
@@ -31,6 +33,8 @@ export type HandOverParts = {
   holding?: Holding | null;
   /** Where copies go; null or absent: nowhere. */
   archives?: ArchiveCopies | null;
+  /** Takes what the upstream does not, once it has taken a part; null or absent: the client sends again. */
+  storeAndForward?: StoreAndForward | null;
   log: Log;
 };
 
@@ -44,8 +48,9 @@ export type HandedOver = SubmissionOutcome & {
 /**
  * Hands the variants of one mail over, one after another, keeps what waits after them, and answers for the whole.
  *
- * Holds: a 250 means every recipient's variant was accepted upstream, or is kept. After a partial hand-over the client gets 451 or 554
- * with the names; what was delivered is remembered until the rest is, so that the client's retry delivers only the rest.
+ * Holds: a 250 means every recipient's variant was accepted upstream, or is kept, or its sender is told by mail that it was refused. Where
+ * nothing can be kept, the client gets 451 or 554 with the names after a partial hand-over; what was delivered is remembered until the rest is, so
+ * that the client's retry delivers only the rest.
  * Must never happen: a recipient that nobody accepted is covered by a 250; a recipient gets the mail twice because of us;
  * a reply that says nothing was sent when something was.
  *
@@ -59,12 +64,15 @@ export async function handOverAll(
   upstream: HandOver,
   parts: HandOverParts,
 ): Promise<HandedOver> {
-  const { delivered, holding = null, log } = parts;
+  const { delivered, holding = null, storeAndForward = null, log } = parts;
+  /** Nobody has anything before all of it is there. */
+  const wholly = upstream.commit !== undefined;
+  const rest = new TheRest(submission, wholly ? null : storeAndForward, log);
   const all = [...variants.flatMap(({ recipients }) => recipients), ...waiting.flatMap(whoWait)];
   const memory = new DeliveryMemory(submission, delivered, log);
   // One recipient is never delivered in part: the common case pays for no look-up.
   const earlier = all.length > 1 ? await memory.whoHasIt(all) : new Set<Recipient>();
-  const rest = largestFirst(without(earlier, variants));
+  const leaving = largestFirst(without(earlier, variants));
   const held = stillWaiting(earlier, waiting);
   const done: Recipient[] = all.filter((one) => earlier.has(one));
   const retry = { safe: true };
@@ -73,6 +81,7 @@ export async function handOverAll(
     missing: readonly Recipient[],
     waits: readonly Recipient[] = [],
   ): HandedOver => {
+    if (wholly) done.length = earlier.size;
     const reply = stopReply(stop, { done, missing, retryIsSafe: retry.safe }, submission.id);
     log.write({
       event: 'mail.refused',
@@ -89,8 +98,10 @@ export async function handOverAll(
   };
   const individually = new Individually();
   let last: Reply | null = null;
-  for (const [index, prepared] of rest.entries()) {
-    const outcome = await handOver(prepared, submission, done.length === 0, upstream, parts);
+  for (const [index, prepared] of leaving.entries()) {
+    const isFirst = wholly || done.length === 0;
+    const outcome = await handOver(prepared, submission, isFirst, upstream, { ...parts, rest });
+    if (outcome.kind === 'kept') continue;
     if (outcome.kind === 'each') {
       individually.add(outcome);
       const has = prepared.recipients.filter((one) => individually.accepted.has(one));
@@ -99,24 +110,39 @@ export async function handOverAll(
       continue;
     }
     if (outcome.kind !== 'accepted') {
-      const missing = rest.slice(index).flatMap(({ recipients }) => recipients);
-      return stopped(outcome, [...individually.refused.keys(), ...missing, ...held.flatMap(whoWait)]);
+      const missing = leaving.slice(index).flatMap(({ recipients }) => recipients);
+      const { refused } = individually;
+      const dropped = await rest.drop();
+      return stopped(outcome, [...refused.keys(), ...dropped, ...missing, ...held.flatMap(whoWait)]);
     }
     last = outcome.reply;
     done.push(...prepared.recipients);
-    const more = index + 1 < rest.length || held.length > 0;
-    if (more) retry.safe = (await memory.remember(prepared.recipients)) && retry.safe;
+    const more = index + 1 < leaving.length || held.length > 0 || !rest.isEmpty;
+    if (more && !wholly) retry.safe = (await memory.remember(prepared.recipients)) && retry.safe;
   }
   if (held.length > 0) {
-    const stop = await keep(held, done.length === 0, holding, log);
-    if (stop !== null) return stopped(stop, [...individually.refused.keys(), ...held.flatMap(whoWait)]);
+    const stop = await keep(held, wholly || done.length === 0, holding, log);
+    if (stop !== null) {
+      const dropped = await rest.drop();
+      return stopped(stop, [...individually.refused.keys(), ...dropped, ...held.flatMap(whoWait)]);
+    }
     if (individually.stop !== null) retry.safe = (await memory.remember(held.flatMap(whoWait))) && retry.safe;
+  }
+  const uncommitted = await rest.commit(upstream);
+  if (uncommitted !== null) {
+    const waits = held.flatMap(whoWait);
+    const missing = wholly ? leaving.flatMap(({ recipients }) => recipients) : rest.recipients;
+    const { refused } = individually;
+    if (waits.length > 0) retry.safe = (await memory.remember(waits)) && retry.safe;
+    return stopped(uncommitted, [...refused.keys(), ...missing], waits);
   }
   if (individually.stop !== null) {
     return stopped(individually.stop, [...individually.refused.keys()], held.flatMap(whoWait));
   }
-  if (rest.length + Math.min(held.length, 1) > 1 || earlier.size > 0) await memory.forget(all);
-  const standing = { has: done, waits: held.flatMap(whoWait) };
+  const inParts = !wholly && leaving.length + Math.min(held.length, 1) > 1;
+  if (inParts || earlier.size > 0) await memory.forget(all);
+  const standing = { has: [...done, ...rest.kept], waits: held.flatMap(whoWait) };
+  if (!rest.isEmpty) return { kind: 'accepted', reply: rest.reply(done, submission.id), ...standing };
   if (last !== null) return { kind: 'accepted', reply: last, ...standing };
   const reply =
     held.length > 0
@@ -166,8 +192,8 @@ async function handOver(
   submission: Submission,
   isFirst: boolean,
   upstream: HandOver,
-  { archives = null, log }: HandOverParts,
-): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' | 'each' }>> {
+  { archives = null, rest, log }: HandOverParts & { rest: TheRest },
+): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' | 'each' }> | { kind: 'kept' }> {
   const { id: mail, origin } = submission;
   let octets: OctetSource;
   let copies: KeptCopies;
@@ -190,11 +216,14 @@ async function handOver(
     octets: size,
   });
   const outcome = await deliver(upstream, { ...variant, octets }, log);
+  const kept = isFirst ? 'not' : await rest.take({ ...variant, octets }, outcome);
   // Where nobody knows whether the mail left, a copy too many is better than none.
-  await (hasNotLeft(outcome) ? copies.takenBack() : copies.left());
+  await (hasNotLeft(outcome) && kept !== 'kept' ? copies.takenBack() : copies.left());
   await discard?.();
+  if (kept !== 'not') return { kind: 'kept' };
   const [first, ...others] = acceptedIn(outcome);
-  if (first !== undefined) {
+  // What is put into the queue says so itself, once it is there.
+  if (first !== undefined && upstream.commit === undefined) {
     const { listener } = origin;
     log.write({
       event: 'mail.handed-over',

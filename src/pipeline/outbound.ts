@@ -21,6 +21,7 @@ import type {
   Keyring,
   Memberships,
   OutboundStory,
+  StoreAndForward,
   Submission,
   SubmissionOutcome,
 } from './ports.ts';
@@ -47,6 +48,8 @@ export type OutboundParts = JudgingParts & {
   holding?: Holding | null;
   /** Where copies go; null or absent: no rule may ask for it. */
   archives?: ArchiveCopies | null;
+  /** Takes what the mail server does not, once it has taken a part; null or absent: the client sends again. */
+  storeAndForward?: StoreAndForward | null;
   /** Who tells of decisions; null or absent: no rule may ask for it. */
   notices?: Notices | null;
   /** Absent: decisions are not recorded. */

@@ -3,7 +3,7 @@ import type { Recipient } from '../smtp/envelope.ts';
 import { type Reply, replyClass } from '../smtp/reply.ts';
 import type { HandOverOutcome, WholeOutcome } from './ports.ts';
 import { addressOf } from './recipient-certificates.ts';
-import { asciiText, ownReply, type Refusal, shortened } from './refusal.ts';
+import { asciiText, ownReply, type Refusal, refusalReply, shortened } from './refusal.ts';
 
 /** Why the hand-over of a mail's variants ended before the last one. */
 export type Stop =
@@ -56,6 +56,8 @@ export type Standing = {
  */
 export function stopReply(stop: Stop, { done, missing, retryIsSafe }: Standing, mail: MailId): Reply {
   if (stop.kind === 'rejected' && done.length === 0) return stop.reply;
+  const isOurs = stop.kind === 'failed' || stop.kind === 'not-kept';
+  if (isOurs && done.length === 0) return refusalReply(stop.refusal, mail);
   const cause = causeOf(stop);
   if (done.length === 0) return ownReply(451, '4.4.2', `Not confirmed: ${cause}. Please send again.`, mail);
   const temporary = isTemporary(stop) && retryIsSafe;
@@ -63,6 +65,19 @@ export function stopReply(stop: Stop, { done, missing, retryIsSafe }: Standing, 
   const facts = `Sent to ${names(done)}, but ${not} ${names(missing)}: ${cause}.`;
   const advice = temporary ? 'Send again: only the missing ones will get it.' : adviceAfter(retryIsSafe);
   return ownReply(temporary ? 451 : 554, enhancedCode(stop, temporary), `${facts} ${advice}`, mail);
+}
+
+/** What the client is told where the upstream has a part, and the rest is the gateway's to deliver, or to report. */
+export function restReply(
+  { done, kept, failed }: Record<'done' | 'kept' | 'failed', readonly Recipient[]>,
+  mail: MailId,
+): Reply {
+  const facts = [
+    `Sent to ${names(done)}`,
+    ...(kept.length === 0 ? [] : [`kept to be sent to ${names(kept)}`]),
+    ...(failed.length === 0 ? [] : [`not to ${names(failed)}, of which you are told by mail`]),
+  ];
+  return ownReply(250, '2.0.0', `${facts.join('; ')}.`, mail);
 }
 
 /** What the client is told where the whole mail waits. */
@@ -75,7 +90,7 @@ function adviceAfter(retryIsSafe: boolean): string {
   return retryIsSafe ? 'Only these are missing.' : 'Send it again to the missing ones only.';
 }
 
-function isTemporary(stop: Stop): boolean {
+export function isTemporary(stop: Stop): boolean {
   switch (stop.kind) {
     case 'rejected':
       return replyClass(stop.reply) !== 'permanent';
@@ -96,7 +111,7 @@ function causeOf(stop: Stop): string {
     case 'failed':
       return 'the gateway could not make the message for them';
     case 'not-kept':
-      return 'the gateway could not keep it for them until it can be encrypted';
+      return 'the gateway could not keep it for them';
   }
 }
 

@@ -70,17 +70,32 @@ export interface HandOver {
   /** The connection that it goes by, as it is now. */
   readonly upstream: UpstreamFacts;
   deliver(variant: Variant): Promise<HandOverOutcome>;
+  /**
+   * Present: what `deliver` has accepted is nothing before this has resolved, then it is all there.
+   *
+   * @throws SealgateError (temporary): nothing of it is
+   */
+  commit?(): Promise<void>;
 }
 
-/** Takes a variant in the place of the upstream, to deliver it later: durably, or not at all. */
+/** Takes variants in the place of the upstream, to deliver them later: durably, or not at all. */
 export interface StoreAndForward {
-  /**
-   * @param of the mail that the variant belongs to; whoever has sent it hears what becomes of it
-   * @throws SealgateError `queue.*` (temporary); nothing is kept then
-   */
-  take(variant: Variant, of: Pick<Submission, 'id' | 'origin' | 'envelope'>): Promise<void>;
+  /** Of one mail; whoever has sent it hears what becomes of it. */
+  begin(of: Pick<Submission, 'id' | 'origin' | 'envelope' | 'trace'>): Keeping;
   /** Asked before a message is taken; null: there is room. Else the refusal, which is temporary (RFC 5321 §4.2.2, 452). */
   full(octets: number): Promise<Reply | null>;
+}
+
+/** What is kept of one mail: nothing before `commit` has resolved, then all of it. */
+export interface Keeping {
+  /** To be delivered. The octets are not read after this has resolved. @throws SealgateError `queue.*` (temporary) */
+  add(variant: Variant): Promise<void>;
+  /** Not to be delivered to these: the sender is told so, with the server's reply (RFC 3464). @throws SealgateError `queue.*` (temporary) */
+  fail(variant: Variant, reply: Reply): Promise<void>;
+  /** In one transaction. @throws SealgateError `queue.*`, `store.unavailable` (temporary); nothing is kept then */
+  commit(): Promise<void>;
+  /** Nothing of it is kept; nothing happens after `commit`. Never rejects. */
+  drop(): Promise<void>;
 }
 
 export type HandOverOutcome =

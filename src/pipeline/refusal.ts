@@ -54,13 +54,19 @@ function detailOf(code: string): string {
   if (/^(key|cms|pki)\./.test(code)) return '7.5';
   // X.4.3: directory server failure.
   if (code.startsWith('directory.')) return '4.3';
+  // X.3.1: mail system full.
+  if (code === 'queue.full') return '3.1';
   return '3.0';
 }
 
-/** RFC 5321 §4.3.2: 451 and 554 after the end of data, 550 for reasons of policy (RFC 3463 X.7.1). */
+/** RFC 5321 §4.3.2: 451, 452 (no room, RFC 3463 X.3.1) and 554 after the end of data, 550 for reasons of policy (RFC 3463 X.7.1). */
 export function refusalReply({ duration, enhancedCode, publicText }: Refusal, mail: MailId): Reply {
-  const code = duration === 'temporary' ? 451 : enhancedCode === '5.7.1' ? 550 : 554;
-  return ownReply(code, enhancedCode, publicText, mail);
+  return ownReply(codeFor(duration, enhancedCode), enhancedCode, publicText, mail);
+}
+
+function codeFor(duration: Duration, enhancedCode: string): number {
+  if (duration === 'temporary') return enhancedCode === '4.3.1' ? 452 : 451;
+  return enhancedCode === '5.7.1' ? 550 : 554;
 }
 
 /** A reply line is at most 512 octets with code and CRLF (RFC 5321 §4.5.3.1.5); clients show long ones badly. */

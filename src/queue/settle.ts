@@ -92,7 +92,10 @@ function isLong({ enqueuedAt, delayTold }: Delivery, now: Date): boolean {
 }
 
 /** RFC 3461 §4.1. Without NOTIFY failures are told, and nothing else. */
-function asksFor({ waiting }: Settlement, what: 'SUCCESS' | 'FAILURE' | 'DELAY'): boolean {
+export function asksFor(
+  { waiting }: Pick<Settlement, 'waiting'>,
+  what: 'SUCCESS' | 'FAILURE' | 'DELAY',
+): boolean {
   const notify = notifyOf(waiting.recipient.parameters);
   return notify === null ? what === 'FAILURE' : notify.includes(what);
 }

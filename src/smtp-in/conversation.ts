@@ -11,6 +11,7 @@ import type { Upstream } from '../smtp-out/client.ts';
 import type { Admission } from './admission.ts';
 import type { ChunkedMessage } from './bdat.ts';
 import type { Intake } from './intake.ts';
+import type { SendingLimits } from './sending-limits.ts';
 
 /** What a listener says about its sessions. */
 export type SessionSettings = {
@@ -35,6 +36,8 @@ export type Reception = {
   spool: Spool;
   /** What takes mail in the place of the upstream, and is asked whether there is room; null: nothing does. */
   storeAndForward: StoreAndForward | null;
+  /** How much may be sent; null: as much as anybody likes. */
+  sendingLimits: SendingLimits | null;
   /** Milliseconds, from any beginning. */
   now: () => number;
 };
@@ -68,6 +71,8 @@ export type Transaction = {
   passedOn: number;
   /** The upstream has accepted MAIL. */
   accepted: boolean;
+  /** Called where its message was not accepted: it does not count. */
+  notAccepted?: () => void;
   /** Its reply to MAIL is there and has been judged: replies to RCPT of the same pipeline are not looked at before. */
   opening: Promise<unknown>;
 };

@@ -18,6 +18,7 @@ import type { Admission } from './admission.ts';
 import { type Served, serveClient, type Timeouts } from './client-socket.ts';
 import type { SessionPorts } from './conversation.ts';
 import { QueuedUpstream } from './queued-upstream.ts';
+import { type SendingBounds, SendingLimits } from './sending-limits.ts';
 
 export type SubmissionListenerOptions = ListenerOptions & {
   /** In place of `secureContext`. */
@@ -33,6 +34,10 @@ export type SubmissionListenerOptions = ListenerOptions & {
   maxMessageOctets?: number;
   /** Clients do not log in, and this says whose mail theirs is; absent: they do. */
   admissionOf?: (client: ClientConnection) => Admission;
+  /** How much clients may send; absent: as much as they like. */
+  sendingBounds?: SendingBounds;
+  /** Milliseconds, never backwards; the system's where absent. */
+  now?: () => number;
   /** Logins in which the password does not travel that are passed on. Default: none. */
   relayMechanisms?: readonly RelayedMechanism[];
   /** Clients of this machine need no AUTH and are this login. */
@@ -81,7 +86,8 @@ export async function startSubmissionListener(
     reception: {
       spool: options.spool ?? encryptedSpool({ memoryOctets: limits.smtp.memoryOctets }),
       storeAndForward: options.storeAndForward ?? null,
-      now: () => performance.now(),
+      sendingLimits: sendingLimitsOf(options),
+      now: options.now ?? NOW,
     },
   };
   const portsFor = (client: ClientConnection): SessionPorts => {
@@ -138,6 +144,13 @@ function poolFor(options: SubmissionListenerOptions, server: MailServer): Upstre
   const isSomebodys = options.admissionOf === undefined && options.assumeLogin === undefined;
   if (isSomebodys || proxyProtocol !== 'none' || tellClientAddress) return null;
   return new UpstreamPool({ server, hostname: options.hostname, login: options.upstreamLogin ?? null });
+}
+
+const NOW = () => performance.now();
+
+function sendingLimitsOf(options: SubmissionListenerOptions): SendingLimits | null {
+  const { sendingBounds, unlimitedNetworks = [], now = NOW } = options;
+  return sendingBounds === undefined ? null : new SendingLimits(sendingBounds, unlimitedNetworks, now);
 }
 
 const TOO_MANY = reply(421, '4.7.0', 'Too many connections; try again later');

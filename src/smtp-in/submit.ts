@@ -1,12 +1,13 @@
 import { unreachable } from '../errors.ts';
 import type { Origin, Submission } from '../pipeline/ports.ts';
-import { type Reply, reply } from '../smtp/reply.ts';
+import { isCompleted, type Reply, reply } from '../smtp/reply.ts';
 import type { Conversation, Step, Transaction } from './conversation.ts';
 import { HandingOver } from './handing-over.ts';
 import { endOfData } from './lmtp.ts';
 import { tooLarge } from './mail-from.ts';
 import { withMailId } from './mail-id.ts';
 import type { Received } from './message-body.ts';
+import { QueuedHandOver } from './queued-hand-over.ts';
 import { logRefusal } from './relay.ts';
 import { logTaken } from './taken.ts';
 
@@ -35,18 +36,24 @@ export async function submit(
     octets: received.octets,
   };
   logTaken(conversation, submission);
-  const handOver = new HandingOver(conversation, transaction);
+  const { storeAndForward } = conversation.ports.reception;
+  const handOver =
+    storeAndForward === null
+      ? new HandingOver(conversation, transaction)
+      : new QueuedHandOver(storeAndForward, submission);
   try {
     if (transaction.own === null) return answered(await story.submit(submission, handOver));
     if (ownMailbox === null) throw new Error('a recipient that nobody has accepted');
     return answered({ kind: 'refused', reply: await ownMailbox.take(submission) });
   } finally {
-    handOver.close();
+    await handOver.close();
     await received.discard();
   }
 
   function answered(outcome: Parameters<typeof endOfData>[2] & { kind: 'accepted' | 'refused' }): Step {
     if (outcome.kind === 'refused') logRefusal(conversation, outcome.reply, id);
+    // One that was not accepted does not count; see before-message.ts.
+    if (isCompleted(outcome.reply)) delete transaction.notAccepted;
     const step = endOfData(conversation, transaction, outcome);
     if (step.kind === 'reply') return { kind: 'reply', reply: withMailId(step.reply, id) };
     if (step.kind !== 'replies') return step;
