@@ -5,6 +5,7 @@ import { viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
 import { type InboundParts, inboundStory } from '../pipeline/inbound.ts';
 import { inboundDelivery } from '../pipeline/inbound-delivery.ts';
+import { markedStory } from '../pipeline/marked-story.ts';
 import { passingStory, storyForKnown } from '../pipeline/pass-on.ts';
 import type { DeliveredVariants, OutboundStory } from '../pipeline/ports.ts';
 import { tracedStory } from '../pipeline/trace.ts';
@@ -58,9 +59,11 @@ export function openRelay(
         });
   return {
     async of(listener) {
+      const story = tracedStory(storyOf(listener), clock);
+      const mark = listener.from?.mark ?? null;
       const { protocol, direction, domains, from, strangers, nullSender, trustedProxies } = listener;
       return {
-        story: tracedStory(storyOf(listener), clock),
+        story: mark === null ? story : markedStory(story, mark),
         relay: {
           ...{ protocol, nobody, trustedProxies: new AddressRanges(trustedProxies) },
           purpose:

@@ -1,9 +1,13 @@
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { loadConfig } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problem.ts';
 import { freePort } from '../../src/evaluation/free-port.ts';
 import { runProgram } from '../../src/evaluation/run-program.ts';
+import { startGateway } from '../../src/gateway.ts';
 import { TestClient } from '../smtp-in/support/client.ts';
 import { type FakeUpstream, fakeUpstream } from '../smtp-in/support/fake-upstream.ts';
 import { addressOf, type MailSystem, readInbox, startMailSystem } from '../support/mail-system.ts';
@@ -108,6 +112,41 @@ async function inbox(name: string, subject: string): Promise<string> {
   await expect.poll(found, { timeout: 15_000, interval: 200 }).not.toBe('');
   return found();
 }
+
+/** As MX itself: nothing between the gateway and Dovecot. */
+async function withDovecotBehind(work: (port: number) => Promise<void>): Promise<void> {
+  const { submission, imap, pop3, ...rest } = parse(await readFile(system.configFile, 'utf8'));
+  const file = join(system.folder, 'mx.yaml');
+  const upstream = { host: '127.0.0.1', port: system.dovecot.lmtpPort, tls: 'none', protocol: 'lmtp' };
+  const mx = { name: 'mx', host: '127.0.0.1', port: 0, tls: 'starttls', direction: 'inbound' };
+  const stateFolder = join(system.folder, 'mx-state');
+  const settings = { ...rest, stateFolder, relay: [{ ...mx, domains: [DOMAIN], upstream }] };
+  await writeFile(file, stringify(settings), { mode: 0o600 });
+  const loaded = await loadConfig(file);
+  if (loaded.kind === 'invalid') throw new Error(loaded.problems.map(formatProblem).join('\n'));
+  const gateway = await startGateway(loaded.config, { write: () => undefined });
+  try {
+    await work(gateway.port('mx'));
+  } finally {
+    await gateway.close();
+  }
+}
+
+test('as MX with Dovecot behind, by LMTP: mail lies readable in the mailbox, and its signer is known from then on', async () => {
+  await withDovecotBehind(async (port) => {
+    const mail = await secured('direct', 'alice');
+    const to = [addressOf('alice'), addressOf('carol')];
+    expect(await hand(port, addressOf('bob'), to, mail)).toMatch(/^250 2\.0\.0 /);
+    expect(await inbox('alice', 'direct')).toContain('secret about direct');
+    expect(await inbox('carol', 'direct')).not.toContain('secret about');
+    const client = await TestClient.open(port);
+    await client.ask('EHLO elsewhere.test');
+    await client.ask(`MAIL FROM:<${addressOf('bob')}>`);
+    expect(await client.ask('RCPT TO:<nobody@sealgate.test>')).toMatch(/^550 /);
+    expect(await client.ask('RCPT TO:<victim@elsewhere.test>')).toMatch(/^550 5\.7\.1 Relaying/);
+    client.end();
+  });
+});
 
 test('Postfix is only started by root', async () => {
   if (isRoot) return;
