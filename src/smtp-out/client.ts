@@ -80,7 +80,10 @@ export class SmtpClient implements Upstream {
   /** Commands that wait because the upstream does not pipeline. */
   #unsent: { line: string; pending: Pending }[] = [];
   #out = '';
+  /** When the reply that is waited for is late; null: none is waited for. As performance.now() counts. */
+  #deadline: number | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #timerEnds = 0;
   #lost: string | null = null;
   #lostListener: ((reason: string) => void) | null = null;
 
@@ -232,6 +235,8 @@ export class SmtpClient implements Upstream {
     this.#socket.off('end', this.#onEnd);
     this.#socket.off('close', this.#onEnd);
     this.#socket.off('error', this.#onError);
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
     this.#lost = 'the connection has been handed on';
     return this.#socket;
   }
@@ -326,11 +331,32 @@ export class SmtpClient implements Upstream {
     this.#arm();
   }
 
+  /** From now on the first reply that is waited for has its time; a timer that ends before is left as it is, and looks then. */
   #arm(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
     const first = this.#pending[0];
-    if (this.#lost !== null || first === undefined) this.#timer = null;
-    else this.#timer = setTimeout(() => this.#lose('it did not reply in time'), first.timeoutMs);
+    if (this.#lost !== null || first === undefined) {
+      this.#deadline = null;
+      return;
+    }
+    this.#deadline = performance.now() + first.timeoutMs;
+    if (this.#timer !== null && this.#timerEnds <= this.#deadline) return;
+    this.#startTimer(first.timeoutMs, this.#deadline);
+  }
+
+  #startTimer(delayMs: number, ends: number): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerEnds = ends;
+    // The connection itself keeps the process: a timer that is left over must not.
+    this.#timer = setTimeout(() => this.#timerEnded(), delayMs).unref();
+  }
+
+  #timerEnded(): void {
+    this.#timer = null;
+    if (this.#deadline === null) return;
+    const left = this.#deadline - performance.now();
+    // Timers may end a little early.
+    if (left <= 1) this.#lose('it did not reply in time');
+    else this.#startTimer(left, this.#deadline);
   }
 
   #lose(reason: string): void {

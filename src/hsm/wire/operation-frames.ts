@@ -1,3 +1,4 @@
+import type { SignatureScheme } from '../../cms/keys.ts';
 import { unreachable } from '../../errors.ts';
 import { limits } from '../../limits.ts';
 import { FailureError, refused } from '../failures.ts';
@@ -58,8 +59,10 @@ export function requestFrame(id: number, operation: Operation): Buffer[] {
 function partsOf(operation: Operation): { parameters: Buffer; data: Buffer } {
   switch (operation.kind) {
     case 'sign': {
-      const parameters = Buffer.from([...signatureCode(operation.scheme), INPUTS[operation.input]]);
-      return { parameters, data: view(operation.data) };
+      return {
+        parameters: signatureParameters(operation.scheme, operation.input),
+        data: view(operation.data),
+      };
     }
     case 'decrypt':
       return { parameters: keyTransportCode(operation.scheme), data: view(operation.encryptedKey) };
@@ -70,6 +73,22 @@ function partsOf(operation: Operation): { parameters: Buffer; data: Buffer } {
     default:
       return unreachable(operation);
   }
+}
+
+/** A key signs by few schemes, and by the same objects each time. */
+const knownParameters = new WeakMap<SignatureScheme, Record<keyof typeof INPUTS, Buffer>>();
+
+function signatureParameters(scheme: SignatureScheme, input: keyof typeof INPUTS): Buffer {
+  let known = knownParameters.get(scheme);
+  if (known === undefined) {
+    const code = [...signatureCode(scheme)];
+    known = {
+      message: Buffer.from([...code, INPUTS.message]),
+      digest: Buffer.from([...code, INPUTS.digest]),
+    };
+    knownParameters.set(scheme, known);
+  }
+  return known[input];
 }
 
 function view(octets: Uint8Array): Buffer {
