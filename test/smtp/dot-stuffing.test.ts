@@ -133,6 +133,26 @@ test('a message with a bare CR or LF is never sent', () => {
   }
 });
 
+test('a bare line end is a CR or LF that stands alone, in long lines and short', () => {
+  const piece = fc.constantFrom(
+    '\r\n',
+    '\r\n',
+    '\r\n',
+    'a',
+    '.',
+    'a line that is longer than short ones are, on average',
+  );
+  const flaw = fc.constantFrom('', '\r', '\n', '\n\r');
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 60 }), flaw, fc.array(piece), (before, alone, after) => {
+      const text = [...before, alone, ...after].join('');
+      const isBare = /[\r\n]/.test(text.replaceAll('\r\n', ''));
+      expect(hasBareLineEnd(Buffer.from(text, 'latin1'))).toBe(isBare);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
 test('bare line ends are found wherever the search is cut into windows', () => {
   for (let at = 16_380; at < 16_390; at++) {
     const clean = Buffer.from(`${'x'.repeat(at)}\r\n${'y'.repeat(20_000)}`);
