@@ -117,7 +117,8 @@ export async function handOverAll(
     }
     last = outcome.reply;
     done.push(...prepared.recipients);
-    const more = index + 1 < leaving.length || held.length > 0 || !rest.isEmpty;
+    const isLast = index + 1 === leaving.length && held.length === 0 && rest.isEmpty;
+    const more = !isLast || individually.stop !== null;
     if (more && !wholly) retry.safe = (await memory.remember(prepared.recipients)) && retry.safe;
   }
   if (held.length > 0) {
