@@ -90,7 +90,9 @@ export class RoutedCourier implements Courier {
     const kept = this.#courierFor(destination, { route, domain, mustBeProtected: mail.requireTls !== 'no' });
     kept.busy++;
     try {
-      return await kept.courier.deliver(mail);
+      const outcomes = await kept.courier.deliver(mail);
+      const host = this.#parts.servers.get(route.name)?.server.options.host;
+      return host === undefined ? outcomes : outcomes.map((one) => saidBy(host, one));
     } finally {
       kept.busy--;
     }
@@ -139,6 +141,10 @@ export class RoutedCourier implements Courier {
       this.#leaving.add(gone);
     }
   }
+}
+
+function saidBy(server: string, outcome: DeliveryOutcome): DeliveryOutcome {
+  return outcome.kind === 'delivered' || outcome.reply === null ? outcome : { ...outcome, server };
 }
 
 function keyOf(destination: Destination, mustBeProtected: boolean): string {
