@@ -39,6 +39,8 @@ export type Found =
  */
 export async function findHosts(domain: string, parts: FindingParts, signal: AbortSignal): Promise<Found> {
   if (domain.startsWith('[')) return literalHost(domain, parts.guard);
+  // Other letters would become those of another name on the wire.
+  if (!isName(domain)) return hopeless('5.1.2', 'there cannot be such a domain');
   const mx = await asked({ name: domain, type: TYPE_MX }, parts.ask, signal);
   if ('because' in mx) return mx;
   if (!mx.exists) return hopeless('5.1.2', `there is no domain ${domain}`);
@@ -137,6 +139,11 @@ function literalHost(domain: string, guard: AddressGuard): Found {
   }
   const facts = { name: domain, canonical: domain, isNamedAuthentically: false, tlsa: null };
   return { kind: 'hosts', hosts: [{ kind: 'host', ...facts, addresses: [address] }] };
+}
+
+/** RFC 1035 §2.3.4, with "_" as an address may have it. */
+function isName(domain: string): boolean {
+  return domain.length <= 253 && domain.split('.').every((label) => /^[a-z0-9_-]{1,63}$/.test(label));
 }
 
 function addressIn(data: Buffer): string | null {

@@ -110,6 +110,9 @@ describe('mail to where DNS says', () => {
     ['loop.plain.example', /^failed 5\.4\.6: /],
     ['bogus.example', /^later 4\.4\.3: .*SERVFAIL/],
     ['', /^failed 5\.1\.2: /],
+    [`${'a'.repeat(64)}.example`, /^failed 5\.1\.2: there cannot be/],
+    // Its lowest octets would be those of another domain.
+    ['\u016fne.plain.example\u{1fffe}', /^failed 5\.1\.2: there cannot be/],
   ])('for somebody at %j: %s', async (domain, expected) => {
     await server(A);
     const { courier } = await gateway();
