@@ -22,6 +22,7 @@ import { pkiTargets } from './targets/pki.ts';
 import { policyTargets } from './targets/policy.ts';
 import { pop3Targets } from './targets/pop3.ts';
 import { publishingTargets } from './targets/publishing.ts';
+import { relayTargets } from './targets/relay.ts';
 import { routingTargets } from './targets/routing.ts';
 import { searchTargets } from './targets/search.ts';
 import { smimeTargets } from './targets/smime.ts';
@@ -36,6 +37,7 @@ export const targets: readonly FuzzTarget[] = [
   ...directoryTargets,
   ...dnsTargets,
   ...routingTargets,
+  ...relayTargets,
   ...httpStoreTargets,
   ...ldapTargets,
   ...httpTargets,
