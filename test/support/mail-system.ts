@@ -65,6 +65,8 @@ export type MailSystemOptions = {
   append?: object;
   /** The section `reading`. */
   reading?: object;
+  /** What the submission listener says besides or instead. */
+  submission?: object;
   /** What the IMAP listener says besides or instead. */
   imap?: object;
   /** What the POP3 listener says besides or instead. */
@@ -170,6 +172,7 @@ export async function startMailSystem(options: MailSystemOptions): Promise<MailS
           port: 0,
           tls: 'starttls',
           upstream: { ...toUpstream, port: upstream.port },
+          ...options.submission,
         },
       ],
       imap: [

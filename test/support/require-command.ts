@@ -15,6 +15,7 @@ const PACKAGES = {
   gpgsm: 'gpgsm',
   haproxy: 'haproxy',
   mbsync: 'isync',
+  msmtp: 'msmtp',
   mutt: 'mutt',
   neomutt: 'neomutt',
   offlineimap: 'offlineimap3',
