@@ -158,6 +158,8 @@ export const limits = {
     memoryOctets: 256 * 1024,
     /** How long the upstream hears nothing while a client sends a message: less than what any server has time for. */
     upstreamQuietMs: 60_000,
+    /** Logins, and addresses and networks, of one listener whose messages are counted. */
+    countedSenders: 20_000,
     /** Octets of a client that are read ahead while a command is being worked on, and of replies that it does not take. */
     readAheadOctets: 131_072,
     /** RFC 5321 §4.5.3.2: five minutes for a command. */

@@ -17,6 +17,7 @@ import { queueSection } from './queue-schema.ts';
 import { readingSection } from './reading-schema.ts';
 import { relaySection } from './relay-schema.ts';
 import { revocation } from './revocation-schema.ts';
+import { sendingLimits } from './sending-limits-schema.ts';
 import { sources } from './sources.ts';
 import { domainPattern, hostname, login, maybe, size } from './values.ts';
 
@@ -61,6 +62,7 @@ export function configSchema(files: Files) {
           maxMessageSize: size
             .prefault('50 MiB')
             .meta({ description: 'Largest mail accepted: octets, or a number with KiB or MiB.' }),
+          sendingLimits,
           relayMechanisms,
           delivery,
           assumeLogin: maybe(

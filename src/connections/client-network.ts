@@ -17,3 +17,18 @@ export function clientNetwork(address: string): string {
   octets.copy(network, 0, 0, 8);
   return `${ipText(network)}/64`;
 }
+
+/**
+ * The network around a client, as one customer of a provider has it: a /24 of IPv4, translated or not, a /48 of IPv6 (RFC 6177 §2).
+ *
+ * @param address in the form of an `Endpoint`
+ */
+export function surroundingNetwork(address: string): string {
+  const all = ipOctets(address.split('%')[0] ?? '');
+  if (all === null) return address;
+  const octets = all.length === 16 && all.subarray(0, 12).equals(TRANSLATED) ? all.subarray(12) : all;
+  const [kept, prefix] = octets.length === 4 ? [3, 24] : [6, 48];
+  const network = Buffer.alloc(octets.length);
+  octets.copy(network, 0, 0, kept);
+  return `${ipText(network)}/${prefix}`;
+}

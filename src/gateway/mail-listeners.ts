@@ -69,6 +69,7 @@ function startSubmission(
     ...common(listener, shared),
     ...{ upstream: mailServerOf(listener), story, maxMessageOctets },
     relayMechanisms: listener.relayMechanisms,
+    ...(listener.sendingLimits === null ? {} : { sendingBounds: listener.sendingLimits }),
     ...(assumeLogin === null ? {} : { assumeLogin }),
     ...(waiting === null ? {} : { ownMailbox: waiting.ownMailbox }),
     ...queued(listener, queue),

@@ -50,12 +50,14 @@ export function bdat(conversation: Conversation, chunk: Chunk): Step | Promise<S
   if (conversation.chunks !== null) return next(conversation, conversation.chunks, origin, chunk);
   const message = begin(conversation, transaction, maxOctets);
   message.refused = whatIsMissing(transaction);
-  const asked = message.refused === null ? beforeMessage(conversation, transaction) : null;
-  if (asked === null) return next(conversation, message, origin, chunk);
-  return asked.then((refusal) => {
+  const judged = (refusal: Reply | null): Step | Promise<Step> => {
     message.refused = refusal;
+    if (refusal !== null) logRefusal(conversation, refusal, null);
     return next(conversation, message, origin, chunk);
-  });
+  };
+  if (message.refused !== null) return judged(message.refused);
+  const asked = beforeMessage(conversation, transaction);
+  return asked instanceof Promise ? asked.then(judged) : judged(asked);
 }
 
 function begin(conversation: Conversation, transaction: Transaction, maxOctets: number): ChunkedMessage {

@@ -28,13 +28,13 @@ export function data(conversation: Conversation): Step | Promise<Step> {
       submit(conversation, transaction, origin, received, maxOctets),
     ),
   });
-  const asked = beforeMessage(conversation, transaction);
-  if (asked === null) return taken();
-  return asked.then((refusal) => {
+  const judged = (refusal: Reply | null): Step => {
     if (refusal === null) return taken();
     conversation.transaction = null;
     return refused(conversation, refusal);
-  });
+  };
+  const asked = beforeMessage(conversation, transaction);
+  return asked instanceof Promise ? asked.then(judged) : judged(asked);
 }
 
 const SEND_MAIL = reply(503, '5.5.1', 'Send MAIL and RCPT first');

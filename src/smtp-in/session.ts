@@ -298,6 +298,7 @@ export class SubmissionSession {
       (result) => {
         this.#underWay--;
         slot.reply = result;
+        if (this.#work === 'none') giveBackWhatIsOver(this.#conversation);
         if (result.code === 421) this.#endWith(null, 'the upstream ended it');
         else if (this.#underWay === 0) this.#pump();
         this.#flushSoon();

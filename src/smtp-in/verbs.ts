@@ -3,6 +3,7 @@ import type { Command } from '../smtp/command-line.ts';
 import { reply } from '../smtp/reply.ts';
 import { auth } from './auth.ts';
 import { bdat } from './bdat.ts';
+import { beginWithinLimits, rcptWithinLimits } from './before-message.ts';
 import type { Conversation, Step } from './conversation.ts';
 import { data } from './data.ts';
 import { ehlo, helo, lhlo, noAuth } from './ehlo.ts';
@@ -34,11 +35,11 @@ export function perform(
     case 'AUTH':
       return conversation.ports.admission === undefined ? auth(conversation, command) : noAuth();
     case 'MAIL':
-      return mailFrom(conversation, command);
+      return beginWithinLimits(conversation, () => mailFrom(conversation, command));
     case 'RCPT':
       // RFC 3030 §2: all recipients are said before the first chunk.
       if (conversation.chunks !== null) return { kind: 'reply', reply: SEND_BDAT };
-      return rcptTo(conversation, command, underWay);
+      return rcptWithinLimits(conversation, () => rcptTo(conversation, command, underWay));
     case 'DATA':
       return data(conversation);
     case 'BDAT':

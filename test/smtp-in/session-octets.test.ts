@@ -78,7 +78,7 @@ async function play(chunks: readonly Buffer[], remote = '127.0.0.1', settings = 
       log: silentLog,
       openUpstream: async () => upstream,
       newMailId: () => 'mail' as MailId,
-      reception: { spool: encryptedSpool(), storeAndForward: null, now: () => 0 },
+      reception: { spool: encryptedSpool(), storeAndForward: null, sendingLimits: null, now: () => 0 },
       guard: UNGUARDED,
     },
     {
