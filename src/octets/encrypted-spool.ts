@@ -10,6 +10,7 @@ import {
   type SpoolWriter,
 } from './source.ts';
 import { SpoolFile, STORED_OCTETS, TAG_OCTETS } from './spool-file.ts';
+import { turns } from './turns.ts';
 
 /**
  * A spool in memory for what is small, and in encrypted files without names for the rest.
@@ -44,6 +45,8 @@ class EncryptedSpoolWriter implements SpoolWriter {
   #current: Buffer = Buffer.alloc(0);
   #filled = 0;
   #length = 0;
+  /** Octets that were written since others had their turn. */
+  #sinceTurn = 0;
   #done = false;
 
   constructor(folder: string, memoryOctets: number) {
@@ -53,6 +56,11 @@ class EncryptedSpoolWriter implements SpoolWriter {
 
   async write(octets: Uint8Array): Promise<void> {
     if (this.#done) throw new Error('a spool was written to after its end');
+    this.#sinceTurn += octets.length;
+    if (this.#sinceTurn >= CHUNK_OCTETS / 2) {
+      this.#sinceTurn = 0;
+      await turns.over();
+    }
     let at = 0;
     while (at < octets.length) {
       if (this.#filled === this.#current.length) await this.#makeRoom(octets.length - at);
@@ -186,6 +194,7 @@ class SpooledInFile implements SpooledOctets, ScannableSource {
       next = behind < last ? this.#fetch(behind, last, free) : null;
       free = stored;
       for (let at = 0, index = first; at < stored.length; at += STORED_OCTETS, index++) {
+        await turns.over();
         if (this.#discarded) throw discarded();
         const chunk = this.#file.unseal(index, stored.subarray(at, at + STORED_OCTETS));
         const begin = index * CHUNK_OCTETS;
