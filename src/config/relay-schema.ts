@@ -13,35 +13,33 @@ export function relaySection(files: Files) {
     port: 25,
     tls: 'starttls',
   });
-  const certificate = z
-    .strictObject({
-      fingerprint: maybe(
-        z
-          .string()
-          .regex(/^(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31})$/, {
-            error: 'the SHA-256 fingerprint is expected: 64 hexadecimal digits, with or without colons',
-          })
-          .transform((text) => text.replaceAll(':', '').toLowerCase())
-          .meta({
-            description: 'SHA-256 fingerprint of exactly one certificate.',
-            example: '0f'.repeat(32),
-          }),
-      ),
-      ca: maybe(
-        path('file', 'PEM file of the authority that must have issued it; with `names`.', 'relay-ca.pem'),
-      ),
-      names: maybe(
-        z
-          .array(domainPattern)
-          .min(1)
-          .meta({
-            description:
-              'With `ca`: host names of which the certificate must carry one; `*.example.org` is everything below.',
-            example: ['mail.example.org'],
-          }),
-      ),
-    })
-    .describe('A client certificate: by its fingerprint, or by who issued it and the name in it.');
+  const certificate = z.strictObject({
+    fingerprint: maybe(
+      z
+        .string()
+        .regex(/^(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31})$/, {
+          error: 'the SHA-256 fingerprint is expected: 64 hexadecimal digits, with or without colons',
+        })
+        .transform((text) => text.replaceAll(':', '').toLowerCase())
+        .meta({
+          description: 'SHA-256 fingerprint of exactly one certificate.',
+          example: '0f'.repeat(32),
+        }),
+    ),
+    ca: maybe(
+      path('file', 'PEM file of the authority that must have issued it; with `names`.', 'relay-ca.pem'),
+    ),
+    names: maybe(
+      z
+        .array(domainPattern)
+        .min(1)
+        .meta({
+          description:
+            'With `ca`: host names of which the certificate must carry one; `*.example.org` is everything below.',
+          example: ['mail.example.org'],
+        }),
+    ),
+  });
 
   return z
     .array(
@@ -75,6 +73,7 @@ export function relaySection(files: Files) {
               description:
                 'With `direction: inbound`: the own domains, for which mail is taken; `*.example.org` is everything below. Mail for others is refused.',
               example: ['example.org'],
+              shown: true,
             }),
         ),
         from: maybe(
@@ -84,10 +83,11 @@ export function relaySection(files: Files) {
                 .array(addressRange)
                 .default([])
                 .meta({ description: 'Addresses and ranges of those servers.', example: ['10.1.0.25'] }),
-              certificates: z
-                .array(certificate)
-                .default([])
-                .meta({ description: 'Certificates that those servers show.', off: true }),
+              certificates: z.array(certificate).default([]).meta({
+                description:
+                  'Certificates that those servers show: each by its fingerprint, or by who issued it and the name in it.',
+                off: true,
+              }),
               mark: maybe(
                 z
                   .strictObject({
@@ -141,5 +141,8 @@ export function relaySection(files: Files) {
       }),
     )
     .default([])
-    .describe('Listeners for other mail servers, which do not log in: as MX or content filter.');
+    .meta({
+      description: 'Listeners for other mail servers, which do not log in: as MX or content filter.',
+      off: true,
+    });
 }
