@@ -17,7 +17,9 @@ import { keysEventLoop } from './keys/event-loop.ts';
 import { keysKills } from './keys/kills.ts';
 import { tokenRate } from './keys/token-rate.ts';
 import { policyDeciding } from './policy/deciding.ts';
+import { queueAcceptance } from './queue/queue.ts';
 import { relayLarge } from './relay/large.ts';
+import { relayLatency } from './relay/latency.ts';
 import { relayPlain, relaySigned } from './relay/relay.ts';
 import { runRounds } from './rounds.ts';
 import { summarise, table } from './summary.ts';
@@ -26,7 +28,9 @@ import { summarise, table } from './summary.ts';
 const BENCHMARKS: readonly (() => Benchmark)[] = [
   relayPlain,
   relaySigned,
+  relayLatency,
   relayLarge,
+  queueAcceptance,
   engineSigned,
   engineEncrypted,
   smimeSigned,

@@ -10,6 +10,8 @@ export type Row = {
   /** Ours divided by this one, round by round; null for ours. */
   oursRatio: Spread | null;
   cpuMicrosecondsPerUnit: Spread | null;
+  /** Its CPU for one unit divided by ours, round by round; null for ours, and where it cannot be told. */
+  cpuRatio: Spread | null;
   /** Our CPU less that of a limit, round by round: what we spend beyond what nobody can save. null for all others. */
   oursBeyondMicroseconds: Spread | null;
   /** The most that the resident memory has grown by; null where nobody looked. */
@@ -28,12 +30,12 @@ export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summ
   const ours = results.find(({ contender }) => contender.role === 'ours')?.samples ?? [];
   const rows = results.map(({ contender, samples }): Row => {
     const cpu = samples.flatMap((sample) => microseconds(sample) ?? []);
-    const beyond = samples.flatMap((sample, round) => {
-      const [ownCpu, itsCpu] = [ours[round], sample].map((one) =>
-        one === undefined ? null : microseconds(one),
-      );
-      return ownCpu == null || itsCpu == null ? [] : [ownCpu - itsCpu];
+    const both = samples.flatMap((sample, round) => {
+      const [own, its] = [ours[round], sample].map((one) => (one === undefined ? null : microseconds(one)));
+      return own == null || its == null ? [] : [{ own, its }];
     });
+    const beyond = both.map(({ own, its }) => own - its);
+    const cpuRatios = samples === ours ? [] : both.map(({ own, its }) => its / own);
     return {
       name: contender.name,
       role: contender.role,
@@ -43,6 +45,7 @@ export function summarise({ benchmark, rounds, results }: BenchmarkResult): Summ
           ? null
           : spread(samples.map((sample, round) => rate(ours[round] ?? sample) / rate(sample))),
       cpuMicrosecondsPerUnit: cpu.length === 0 ? null : spread(cpu),
+      cpuRatio: cpuRatios.length === 0 ? null : spread(cpuRatios),
       memoryGrowthMegabytes: mostGrowth(samples),
       worst: worst(samples),
       figures: figures(samples, (sample, name) => sample.figures?.[name]),
@@ -113,6 +116,7 @@ const HEAD = [
   'per second (min median max)',
   'ours / this (min median max)',
   'CPU us each (median)',
+  'its CPU / ours (min median max)',
   'ours beyond it',
   'memory grew by (MB)',
 ];
@@ -124,6 +128,7 @@ export function table({ name, about, unit, rounds, rows }: Summary): string {
     spreadText(row.unitsPerSecond, 0),
     row.oursRatio === null ? '' : spreadText(row.oursRatio, 2),
     row.cpuMicrosecondsPerUnit === null ? '-' : row.cpuMicrosecondsPerUnit.median.toFixed(0),
+    row.cpuRatio === null ? '' : spreadText(row.cpuRatio, 2),
     row.oursBeyondMicroseconds === null ? '' : row.oursBeyondMicroseconds.median.toFixed(0),
     row.memoryGrowthMegabytes === null ? '' : row.memoryGrowthMegabytes.toFixed(0),
   ]);

@@ -9,7 +9,7 @@ import { freePort } from '../../../src/evaluation/free-port.ts';
 import { createThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
 import type { Contender } from '../benchmark.ts';
 import { type Cores, onCores, otherCores } from './cores.ts';
-import { awaitListening, mailsOf, relayRound, SENDER, startSink } from './load.ts';
+import { awaitListening, mailsOf, relayRound, SENDER, startSink, WARM_UP_MAILS } from './load.ts';
 
 export type GatewayOptions = {
   sign: boolean;
@@ -24,8 +24,8 @@ export type BenchGateway = { port: number; pid: number | null; stop(): Promise<v
 const HERE = fileURLToPath(new URL('../../../', import.meta.url));
 
 /**
- * The gateway as `npm start` runs it, in a process of its own, with a listener that assumes a login: smtp-source has none.
- * What it logs by default goes to a file.
+ * The gateway as `npm start` runs it, in a process of its own, with a listener that assumes a login: smtp-source has none. It logs
+ * what goes wrong, as the relay next to it.
  */
 export async function startGateway(
   sink: number,
@@ -77,6 +77,7 @@ export function gatewayContender(options: GatewayOptions): Contender {
     async start() {
       const sink = await startSink(rest);
       const gateway = await startGateway(sink.port, options);
+      await relayRound(gateway.port, sink, WARM_UP_MAILS, null, rest);
       return {
         run: (size) => relayRound(gateway.port, sink, mailsOf(size, 3_000, 20_000), gateway.pid, rest),
         async stop() {

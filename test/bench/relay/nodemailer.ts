@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import type { Contender } from '../benchmark.ts';
-import { awaitListening, mailsOf, relayRound, startSink } from './load.ts';
+import { awaitListening, mailsOf, relayRound, startSink, WARM_UP_MAILS } from './load.ts';
 
 export function nodemailerContender(): Contender {
   return {
@@ -16,6 +16,7 @@ export function nodemailerContender(): Contender {
       const relay = spawn(process.execPath, [program, String(port), String(sink.port)], { stdio: 'inherit' });
       const gone = once(relay, 'close');
       await awaitListening(port);
+      await relayRound(port, sink, WARM_UP_MAILS, null);
       return {
         run: (size) => relayRound(port, sink, mailsOf(size, 2_000, 10_000), relay.pid ?? null),
         async stop() {
