@@ -1,10 +1,12 @@
 import type { MailServer } from '../connections/mail-server.ts';
 import { limits } from '../limits.ts';
+import type { TlsDemand } from '../policy/rules.ts';
 import { domainOf, type Route, type Routes } from '../routing/routes.ts';
+import type { Extensions } from '../smtp/extensions.ts';
 import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
 import { backoffKey, type MxServersParts, mxServers } from './mx-servers.ts';
 import type { Courier, DeliveryOutcome, Destination, Way } from './ports.ts';
-import { SmtpCourier } from './smtp-courier.ts';
+import { type NoServer, SmtpCourier } from './smtp-courier.ts';
 
 type MailForCourier = Parameters<Courier['deliver']>[0];
 
@@ -17,6 +19,8 @@ export type RoutedCourierParts = {
   hostname: string;
   clock: MxServersParts['clock'];
 };
+
+const DEMANDS: readonly TlsDemand[] = ['no', 'upstream', 'onward'];
 
 type Kept = { courier: SmtpCourier; busy: number };
 
@@ -40,9 +44,8 @@ export class RoutedCourier implements Courier {
   away(way: Way): string | null {
     if (way.kind !== 'smtp') return null;
     const destination = way.destination ?? 'server';
-    // Where one of the two kinds gets through, the place is there.
-    const reasons = [false, true]
-      .map((protectedOnly) => this.#couriers.get(keyOf(destination, protectedOnly)))
+    // Where mail of one kind gets through, the place is there.
+    const reasons = DEMANDS.map((demand) => this.#couriers.get(`${demand} ${destination}`))
       .filter((kept) => kept !== undefined)
       .map(({ courier }) => courier.away());
     const [first = null] = reasons;
@@ -87,7 +90,7 @@ export class RoutedCourier implements Courier {
         ...{ recipient, kind: 'later', reply: null, status: '4.4.4', because },
       }));
     }
-    const kept = this.#courierFor(destination, { route, domain, mustBeProtected: mail.requireTls !== 'no' });
+    const kept = this.#courierFor(destination, { route, domain, demand: demandOf(mail) });
     kept.busy++;
     try {
       const outcomes = await kept.courier.deliver(mail);
@@ -100,9 +103,9 @@ export class RoutedCourier implements Courier {
 
   #courierFor(
     destination: Destination,
-    { route, ...of }: { route: Route; domain: string | null; mustBeProtected: boolean },
+    { route, ...of }: { route: Route; domain: string | null; demand: TlsDemand },
   ): Kept {
-    const key = keyOf(destination, of.mustBeProtected);
+    const key = `${of.demand} ${destination}`;
     const kept = this.#couriers.get(key) ?? { courier: this.#newCourier(route, of), busy: 0 };
     this.#couriers.delete(key);
     this.#couriers.set(key, kept);
@@ -112,7 +115,7 @@ export class RoutedCourier implements Courier {
 
   #newCourier(
     { name, via }: Route,
-    { domain, mustBeProtected }: { domain: string | null; mustBeProtected: boolean },
+    { domain, demand }: { domain: string | null; demand: TlsDemand },
   ): SmtpCourier {
     const { servers, mx, hostname, clock } = this.#parts;
     if (via.kind === 'server') {
@@ -123,7 +126,8 @@ export class RoutedCourier implements Courier {
     if (mx === null) throw new Error('a route asks DNS, and nobody can');
     const parts = { ...mx, signal: this.#closing.signal };
     return new SmtpCourier({
-      server: () => mxServers({ domain, via, mustBeProtected }, parts),
+      server: () => mxServers({ domain, via, mustBeProtected: demand !== 'no' }, parts),
+      ...(demand === 'onward' ? { unfit: withoutRequireTls } : {}),
       called(server, because) {
         if (because === null) mx.backoff.isThere(backoffKey(server));
         else mx.backoff.failed(backoffKey(server), because, clock());
@@ -147,6 +151,15 @@ function saidBy(server: string, outcome: DeliveryOutcome): DeliveryOutcome {
   return outcome.kind === 'delivered' || outcome.reply === null ? outcome : { ...outcome, server };
 }
 
-function keyOf(destination: Destination, mustBeProtected: boolean): string {
-  return `${mustBeProtected ? 'tls' : 'any'} ${destination}`;
+/** As smtp-transaction.ts has it: a report leaves to a server that promises nothing, too. */
+function demandOf({ requireTls, purpose }: MailForCourier): TlsDemand {
+  return requireTls === 'onward' && purpose === 'report' ? 'upstream' : requireTls;
+}
+
+/** RFC 8689 §4.2.1: another server of the domain may promise it; where none does, the mail comes back. */
+function withoutRequireTls(extensions: Extensions): NoServer | null {
+  if (extensions.has('REQUIRETLS')) return null;
+  const because =
+    'it may leave by TLS only for the whole way, and no mail server of the domain promises that (REQUIRETLS)';
+  return { kind: 'failed', status: '5.7.30', because };
 }

@@ -3,6 +3,7 @@ import { type MailServer, verificationOf } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Clock } from '../pipeline/ports.ts';
+import type { Extensions } from '../smtp/extensions.ts';
 import type { SmtpClient } from '../smtp-out/client.ts';
 import { connectUpstream } from '../smtp-out/connect.ts';
 import { type GatewayLogin, logInTo } from '../smtp-out/gateway-login.ts';
@@ -22,6 +23,8 @@ export type SmtpCourierSettings = {
   server: MailServer | (() => Promise<ServersNow>);
   /** Told what became of each call: why the server is of no use, or null. */
   called?: (server: MailServer, because: string | null) => void;
+  /** Of a server that is there: why it is of no use for these mails; null, or absent: it is. What no server is of use for has come to that. */
+  unfit?: (extensions: Extensions) => NoServer | null;
   /** What the gateway calls itself. */
   hostname: string;
   /** null: the server takes mail from the gateway without a login. */
@@ -125,12 +128,18 @@ export class SmtpCourier implements Courier {
     const found: ServersNow =
       typeof server === 'function' ? await server() : { kind: 'servers', servers: [server] };
     if (found.kind !== 'servers') return found;
-    let because = 'there is no mail server for it';
+    let unfit: NoServer | null = null;
+    let because: string | null = null;
     for (const each of found.servers) {
       const connection = await this.#call(each);
       if (typeof connection !== 'string') {
         this.#away = null;
         this.#settings.called?.(each, null);
+        unfit = this.#settings.unfit?.(connection.client.extensions) ?? null;
+        if (unfit !== null) {
+          connection.client.quit();
+          continue;
+        }
         if (typeof server !== 'function') return connection;
         return { ...connection, server: verificationOf(each.options).serverName };
       }
@@ -138,7 +147,9 @@ export class SmtpCourier implements Courier {
       because = connection;
       this.#settings.called?.(each, because);
     }
-    return later(this.#isAway(because));
+    // Whoever was not there may be fit.
+    if (because === null && unfit !== null) return unfit;
+    return { ...later(this.#isAway(because ?? 'there is no mail server for it')), status: '4.4.1' };
   }
 
   /** A text: why it is of no use, for people. */

@@ -218,6 +218,20 @@ describe('TLS as the route asks', () => {
   });
 });
 
+test('mail that must leave by TLS for the whole way is taken to the server that promises that, and comes back where none does', async () => {
+  const promising = { keywords: [...KEYWORDS, 'STARTTLS', 'REQUIRETLS'] };
+  const [first, second] = [await server(A), await server(B, promising)];
+  const { courier } = await gateway({ hosts: ['*.plain.example'] });
+  const mail = (domain: string) => ({ ...mailTo(`bob@${domain}`), requireTls: 'onward' as const });
+  expect(said(await courier.deliver(mail('two.plain.example')))).toEqual(['delivered']);
+  expect(second.accepted[0]?.from).toContain('REQUIRETLS');
+  expect(said(await courier.deliver(mail('one.plain.example')))[0]).toMatch(/^failed 5\.7\.30: .*REQUIRETLS/);
+  expect(said(await courier.deliver({ ...mail('one.plain.example'), purpose: 'report' }))).toEqual([
+    'delivered',
+  ]);
+  expect(first.accepted).toHaveLength(1);
+});
+
 describe('DANE', () => {
   test.each([
     ['ee.signed.example', {}, /^delivered/],
