@@ -10,6 +10,7 @@ import { OwnWork } from '../queue/own-work.ts';
 import type { DueWork, SealedSpool } from '../queue/ports.ts';
 import { SpoolFolder } from '../queue/spool-folder.ts';
 import { spoolReferences } from '../queue/spool-references.ts';
+import { groupedTransactions } from '../store/grouped-transactions.ts';
 import { openQueueStore } from '../store/queue-migrations.ts';
 import { holdAlone } from '../store/sole-holder.ts';
 import type { SqlStore } from '../store/sql-store.ts';
@@ -46,7 +47,7 @@ async function alone(
   { config: { stateFolder }, clock, log, opened }: Opening,
   identity: OwnIdentity,
 ): Promise<QueueState> {
-  const store = opened.keep(await openQueueStore(stateFolder));
+  const store = opened.keep(groupedTransactions(await openQueueStore(stateFolder)));
   opened.keep(holdAlone(stateFolder));
   const spool = await SpoolFolder.open(stateFolder, new OwnKey(identity));
   return {
