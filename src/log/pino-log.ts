@@ -2,7 +2,7 @@ import { type DestinationStream, pino } from 'pino';
 import type { Event } from './events.ts';
 import type { Log } from './log.ts';
 import { printable } from './printable.ts';
-import { textLine } from './text-line.ts';
+import { textLine, valueAsText } from './text-line.ts';
 
 export type LogOptions = {
   /** Least important events that are written. */
@@ -31,34 +31,26 @@ export function createLog({ level, format, stream }: LogOptions, clock: () => Da
   if (format === 'text') {
     return {
       write(event) {
-        if (lines.isLevelEnabled(event.level))
-          stream.write(
-            `${textLine(
-              clock(),
-              shown(event, (text) => text),
-            )}\n`,
-          );
+        if (lines.isLevelEnabled(event.level)) stream.write(`${textLine(clock(), event)}\n`);
       },
     };
   }
   return {
     write(event) {
-      if (!lines.isLevelEnabled(event.level)) return;
-      const { level: importance, ...fields } = shown(event, printable);
-      lines[importance](fields);
+      const { level: importance } = event;
+      // Most events of a mail are of no importance where a load is: then nothing is made of them.
+      if (lines.isLevelEnabled(importance)) lines[importance](shown(event));
     },
   };
 }
 
-/** The event with nothing in it but values that may be printed. */
-function shown(event: Event, text: (text: string) => string): Event {
-  const fields = Object.entries(event).map(([key, value]) => [key, shownValue(value, text)]);
-  return Object.fromEntries(fields) as Event;
+/** The event's fields, without its level, with nothing in them but values that may be printed. */
+function shown(event: Event): Record<string, unknown> {
+  const { level: _, ...fields } = event;
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, shownValue(value)]));
 }
 
-function shownValue(value: unknown, text: (text: string) => string): unknown {
+function shownValue(value: unknown): unknown {
   if (value === null || typeof value === 'number' || typeof value === 'boolean') return value;
-  if (value instanceof Uint8Array) return `[${value.length} octets]`;
-  // Secret says `[secret]` of itself; other objects say no more than that they are one.
-  return text(String(value));
+  return printable(valueAsText(value));
 }

@@ -8,14 +8,23 @@ import { cut, withoutControls } from './printable.ts';
  * `value = plain-word / '"' text '"'`, with `"` and `\` escaped by `\`: a stranger's text cannot look like a field.
  */
 export function textLine(time: Date, event: Event): string {
-  const { event: name, level, ...fields } = event;
-  const words = Object.entries(fields).map(([key, value]) => `${key}=${valueText(value)}`);
-  return [time.toISOString(), level.toUpperCase().padEnd(5), name, ...words].join(' ');
+  let line = `${time.toISOString()} ${LEVELS[event.level]} ${event.event}`;
+  for (const [key, value] of Object.entries(event)) {
+    if (key !== 'event' && key !== 'level') line += ` ${key}=${valueText(value)}`;
+  }
+  return line;
 }
+
+const LEVELS = { debug: 'DEBUG', info: 'INFO ', warn: 'WARN ', error: 'ERROR' } as const;
 
 function valueText(value: unknown): string {
   if (value === null || value === undefined) return '-';
-  const text = cut(String(value));
+  const text = cut(valueAsText(value));
   if (/^[A-Za-z0-9._:/@+<>,-]+$/.test(text) && text !== '-') return text;
   return `"${withoutControls(text.replace(/["\\]/g, '\\$&'))}"`;
+}
+
+/** What of a value may be printed: Secret says `[secret]` of itself, other objects say no more than that they are one. */
+export function valueAsText(value: unknown): string {
+  return value instanceof Uint8Array ? `[${value.length} octets]` : String(value);
 }
