@@ -25,17 +25,10 @@ export class ScramClient {
 
   /** The answer to the server's first message; null: it asks for what is not to be given. */
   async final(serverFirst: string): Promise<string | null> {
-    const match =
-      /^r=([\x21-\x2b\x2d-\x7e]{1,512}),s=([A-Za-z0-9+/]{1,512}={0,2}),i=([1-9][0-9]{0,8})(?:,.*)?$/s.exec(
-        serverFirst,
-      );
-    if (match === null) return null;
-    const [, nonce = '', salt = '', count = ''] = match;
-    const iterations = Number(count);
-    // RFC 5802 §5: the server's nonce goes on from ours. RFC 7677 §4: fewer iterations would give the password away to who listens.
-    if (!nonce.startsWith(this.#nonce) || nonce === this.#nonce) return null;
-    if (iterations < LEAST_ITERATIONS || iterations > MOST_ITERATIONS) return null;
-    const salted = await derive(this.#password, Buffer.from(salt, 'base64'), iterations, 32, 'sha256');
+    const first = readServerFirst(serverFirst, this.#nonce);
+    if (first === null) return null;
+    const { nonce, salt, iterations } = first;
+    const salted = await derive(this.#password, salt, iterations, 32, 'sha256');
     const withoutProof = `c=${Buffer.from(GS2).toString('base64')},r=${nonce}`;
     const authMessage = `${this.#bare},${serverFirst},${withoutProof}`;
     const clientKey = hmac(salted, 'Client Key');
@@ -54,6 +47,28 @@ export class ScramClient {
       signature.length === this.#serverSignature.length && timingSafeEqual(signature, this.#serverSignature)
     );
   }
+}
+
+/**
+ * `server-first-message` of RFC 5802 §7; null: it is none, or asks for what is not to be given.
+ *
+ * @param ours the nonce that the client has sent
+ */
+export function readServerFirst(
+  text: string,
+  ours: string,
+): { nonce: string; salt: Buffer; iterations: number } | null {
+  const match =
+    /^r=([\x21-\x2b\x2d-\x7e]{1,512}),s=([A-Za-z0-9+/]{1,512}={0,2}),i=([1-9][0-9]{0,8})(?:,.*)?$/s.exec(
+      text,
+    );
+  if (match === null) return null;
+  const [, nonce = '', salt = '', count = ''] = match;
+  const iterations = Number(count);
+  // RFC 5802 §5: the server's nonce goes on from ours. RFC 7677 §4: fewer iterations would give the password away to who listens.
+  if (!nonce.startsWith(ours) || nonce === ours) return null;
+  if (iterations < LEAST_ITERATIONS || iterations > MOST_ITERATIONS) return null;
+  return { nonce, salt: Buffer.from(salt, 'base64'), iterations };
 }
 
 const GS2 = 'n,,';

@@ -27,6 +27,7 @@ import { routingTargets } from './targets/routing.ts';
 import { searchTargets } from './targets/search.ts';
 import { smimeTargets } from './targets/smime.ts';
 import { smtpTargets } from './targets/smtp.ts';
+import { smtpOutTargets } from './targets/smtp-out.ts';
 import { streamTargets } from './targets/streams.ts';
 
 /** Every parser that reads what a stranger wrote. */
@@ -49,6 +50,7 @@ export const targets: readonly FuzzTarget[] = [
   ...mailTargets,
   ...connectionsTargets,
   ...smtpTargets,
+  ...smtpOutTargets,
   ...imapTargets,
   ...imapAppendTargets,
   ...imapPlainTargets,
