@@ -51,15 +51,20 @@ async function variantsOf(
   opening: OpeningForDelivery,
   readersOf: InboundDeliveryParts['readersOf'],
 ): Promise<readonly PreparedVariant[]> {
-  const names = new Map<Result, string>();
-  const groups = new Map<string, { recipients: Recipient[]; result: Result }>();
+  const results = new Map<Result, Recipient[]>();
   for (const recipient of distinct(envelope.recipients)) {
     const result = await opening.for(readersOf(addressOf(recipient)));
-    const name = names.get(result) ?? (await nameOf(result));
-    names.set(result, name);
+    const recipients = results.get(result);
+    if (recipients === undefined) results.set(result, [recipient]);
+    else recipients.push(recipient);
+  }
+  const groups = new Map<string, { recipients: Recipient[]; result: Result }>();
+  for (const [result, recipients] of results) {
+    // One alone is like no other: it need not be read for that.
+    const name = results.size === 1 ? '' : await nameOf(result);
     const group = groups.get(name);
-    if (group === undefined) groups.set(name, { recipients: [recipient], result });
-    else group.recipients.push(recipient);
+    if (group === undefined) groups.set(name, { recipients, result });
+    else group.recipients.push(...recipients);
   }
   return [...groups.values()].map(({ recipients, result }) => prepared(recipients, result));
 }

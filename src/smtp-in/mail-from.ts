@@ -36,6 +36,10 @@ export function mailFrom(
   // RFC 1870 §6.1.
   if (size > max) return refusal(conversation, tooLarge(max));
   if (admission !== undefined) {
+    // RFC 4954 §5: whose word AUTH= is. Where nobody logs in it is nobody's, and was not offered.
+    if (hasParameter(parameters, 'AUTH')) {
+      return refusal(conversation, reply(555, '5.5.4', 'The parameter AUTH of MAIL is not supported'));
+    }
     const unwelcome = admit(conversation, admission, command);
     if (unwelcome !== null) return refusal(conversation, unwelcome);
     forwardMail(conversation);

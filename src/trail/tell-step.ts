@@ -8,7 +8,7 @@ export function tellStep(event: MailEvent): string {
       const { principal, listener, from, to, recipients, octets } = event;
       const who = from === '' ? 'nobody (a report)' : from;
       return shown(
-        `taken from ${principal} by ${listener}: ${who} to ${to}${more(to, recipients)}, ${octets} octets`,
+        `taken from ${principal === '' ? 'another server' : principal} by ${listener}: ${who} to ${to}${more(to, recipients)}, ${octets} octets`,
       );
     }
     case 'key.used': {
@@ -20,6 +20,10 @@ export function tellStep(event: MailEvent): string {
       return shown(
         `${protection(signed, encrypted)} for ${people(recipients)} by rule ${rule}: ${octets} octets`,
       );
+    }
+    case 'mail.opened': {
+      const { principal, verdict } = event;
+      return shown(`opened${principal === '' ? '' : ` with a key of ${principal}`}: ${verdict}`);
     }
     case 'mail.handed-over':
       return shown(`taken by the mail server for ${people(event.recipients)}: ${event.reply}`);

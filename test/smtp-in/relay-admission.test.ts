@@ -105,6 +105,12 @@ test('an inbound mail has no login: nobody’s keys and addresses are behind it'
   });
 });
 
+test('whom a stranger says that mail is from (AUTH=) is not passed on', async () => {
+  const client = await greeted(OWN);
+  expect(await client.ask('MAIL FROM:<a@b.test> AUTH=alice@example.org')).toMatch(/^555 5\.5\.4/);
+  expect(relay?.upstream.commands.filter((line) => line.startsWith('MAIL'))).toEqual([]);
+});
+
 test('nobody logs in, and AUTH is not offered', async () => {
   relay = await testRelay(OWN);
   const client = await TestClient.open(relay.port);
