@@ -90,8 +90,8 @@ export function outboundStory(parts: OutboundParts): OutboundStory {
       }
       const handed = await handedOver(submission, judged, upstream, parts, spool);
       await tellNotices(submission, judged, policy, handed, parts);
-      const { kind, reply } = handed;
-      return { kind, reply };
+      const { kind, reply, each } = handed;
+      return each === undefined ? { kind, reply } : { kind, reply, each };
     },
   };
 }
