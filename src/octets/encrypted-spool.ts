@@ -57,7 +57,7 @@ class EncryptedSpoolWriter implements SpoolWriter {
   async write(octets: Uint8Array): Promise<void> {
     if (this.#done) throw new Error('a spool was written to after its end');
     this.#sinceTurn += octets.length;
-    if (this.#sinceTurn >= CHUNK_OCTETS / 2) {
+    if (this.#sinceTurn >= CHUNK_OCTETS) {
       this.#sinceTurn = 0;
       await turns.over();
     }
@@ -193,8 +193,8 @@ class SpooledInFile implements SpooledOctets, ScannableSource {
       const behind = first + CHUNKS_READ;
       next = behind < last ? this.#fetch(behind, last, free) : null;
       free = stored;
+      await turns.over();
       for (let at = 0, index = first; at < stored.length; at += STORED_OCTETS, index++) {
-        await turns.over();
         if (this.#discarded) throw discarded();
         const chunk = this.#file.unseal(index, stored.subarray(at, at + STORED_OCTETS));
         const begin = index * CHUNK_OCTETS;

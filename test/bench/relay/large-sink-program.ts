@@ -9,7 +9,7 @@ createServer((socket) => {
   socket.write('220 sink\r\n');
   let data = false;
   let tail: Buffer = Buffer.alloc(0);
-  socket.on('data', (chunk) => {
+  socket.on('data', (chunk: Buffer) => {
     if (data) {
       // Nobody says anything behind the end of data before its reply.
       tail = Buffer.concat([tail, chunk.subarray(-END.length)]).subarray(-END.length);

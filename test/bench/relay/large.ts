@@ -89,6 +89,7 @@ async function round(gateway: LargeGateway, size: RoundSize): Promise<Sample> {
     memoryGrowth: grown[0] ?? 0,
     worst: {
       'event loop late (ms)': lateness.worst,
+      'event loop held in one go (ms of processor time)': lateness.held,
       'a short mail beside it (ms)': waits.at(-1) ?? 0,
       'key processes grew by (MB)': grown.slice(1).reduce((sum, one) => sum + one, 0) / MEGABYTE,
     },
