@@ -86,3 +86,48 @@ test('BDAT that does not say how many octets follow ends the session before they
   expect(await client.toEnd()).toEqual(['501 5.5.4 BDAT needs a size; closing the connection']);
   expect(gateway.upstream.commands.filter((line) => /evil|victim|^DATA/.test(line))).toEqual([]);
 });
+
+/** Published in December 2023, with every relative: each ends data for some server, and for us none does. */
+const SEQUENCES = [
+  ...[
+    '\n.\n',
+    '\n.\r\n',
+    '\n.\r',
+    '\r.\r',
+    '\r.\n',
+    '\r.\r\n',
+    '\r\n.\n',
+    '\r\n.\r',
+    '\r\n.\r\r\n',
+    '\r\n.\n\r\n',
+  ],
+  ...['\r\r\n.\r\r\n', '\n\n.\r\n', '\n\r.\n\r', '\r\n\0.\r\n', '\r\n\0\0.\n', '\r\0\n.\r\0\n', '\n\0.\0\n'],
+];
+
+test.each([
+  ['in memory', ''],
+  ['in a spool', `${'y'.repeat(70)}\r\n`.repeat(4_000)],
+])('SMTP smuggling in a message %s, by DATA and BDAT, an octet at a time', async (_, before) => {
+  gateway = await testGateway();
+  for (const sequence of SEQUENCES) {
+    // Each is an error, and sessions end after some.
+    const client = await loggedIn(gateway.port);
+    const text = `Subject: outer\r\n\r\n${before}outer${sequence}${INNER}Subject: inner\r\n\r\ninner\r\n`;
+    for (const how of ['DATA', 'BDAT']) {
+      client.send('MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n');
+      for (let i = 0; i < 2; i++) expect(await client.reply()).toMatch(/^250/);
+      if (how === 'DATA') expect(await client.ask('DATA')).toMatch(/^354/);
+      else client.send(`BDAT ${Buffer.byteLength(text)} LAST\r\n`);
+      const at = text.indexOf(sequence, before.length);
+      client.send(text.slice(0, at));
+      await client.trickle(text.slice(at, at + sequence.length));
+      client.send(text.slice(at + sequence.length) + (how === 'DATA' ? '.\r\n' : ''));
+      expect(await client.reply(), `${how} ${JSON.stringify(sequence)}`).toMatch(/^554 5\.6\.0 /);
+    }
+    expect(await client.ask('NOOP')).toBe('250 2.0.0 upstream noop');
+    client.end();
+  }
+  expect(gateway.upstream.accepted).toEqual([]);
+  expect(gateway.upstream.commands.filter((line) => /evil|victim|^DATA/.test(line))).toEqual([]);
+  expect(gateway.story.submissions).toEqual([]);
+});
