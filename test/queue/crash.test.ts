@@ -30,13 +30,13 @@ type Run = { said: string[]; signal: NodeJS.Signals | null; code: number | null 
 function runProcess(
   state: string,
   port: number,
-  { killAt, mails }: { killAt: number; mails: number },
+  { killAt, mails, together = '' }: { killAt: number; mails: number; together?: string },
   onLine: (line: string, kill: () => void) => void = () => undefined,
 ): Promise<Run> {
   const program = join(import.meta.dirname, 'support', 'queue-process.ts');
   const child = spawn(
     process.execPath,
-    [program, state, keyFile, String(port), String(killAt), String(mails)],
+    [program, state, keyFile, String(port), String(killAt), String(mails), together],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
@@ -133,6 +133,36 @@ test('killed again and again while mail comes and goes, whatever was accepted is
     // The upstream keeps the last hundred mails.
     for (const number of accepted) {
       expect(copies(upstream.received, `bob${number}@upstream.test`), `mail ${number}`).toBeGreaterThan(0);
+    }
+  } finally {
+    await upstream.stop();
+  }
+});
+
+test('killed while mails come together, each that was answered arrives, and none in part', async () => {
+  const upstream = await upstreamFor();
+  const state = join(folder, 'together');
+  await mkdir(state);
+  try {
+    const accepted = new Set<number>();
+    for (const after of [4, 17]) {
+      const run = await runProcess(
+        state,
+        upstream.port,
+        { killAt: 0, mails: 24, together: '8' },
+        (line, kill) => {
+          if (line === `accepted ${after}`) kill();
+        },
+      );
+      for (const line of run.said) accepted.add(Number(line.replace('accepted ', '')));
+    }
+    await finish(state, upstream.port);
+    const { received } = upstream;
+    expect(accepted.size).toBeGreaterThan(4);
+    for (let number = 0; number < 24; number++) {
+      const [bob, carol] = ['bob', 'carol'].map((name) => copies(received, `${name}${number}@upstream.test`));
+      expect(Number(bob) > 0, `mail ${number}`).toBe(Number(carol) > 0);
+      if (accepted.has(number)) expect(bob, `mail ${number}`).toBeGreaterThan(0);
     }
   } finally {
     await upstream.stop();
