@@ -1,4 +1,5 @@
 import type { MailId } from '../ids.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { OutboundDecision } from '../policy/decide-outbound.ts';
 import type { TlsDemand } from '../policy/rules.ts';
 
@@ -22,7 +23,8 @@ export type CopyToKeep = {
   /** Names of archives; at least one. */
   archives: readonly string[];
   requireTls: TlsDemand;
-  octets: Buffer;
+  /** Not read after `keep` has resolved. */
+  octets: OctetSource;
 };
 
 export type KeptCopies = {

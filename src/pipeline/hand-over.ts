@@ -1,7 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
-import { collectFrom } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Recipient } from '../smtp/envelope.ts';
@@ -251,7 +250,7 @@ async function keepCopies(
   if (archives === null) throw broken('decided on a copy without a place for it');
   const { login } = origin.principal;
   return archives.keep({
-    ...{ id, login, archives: appendTo, octets: await collectFrom(octets) },
+    ...{ id, login, archives: appendTo, octets },
     requireTls: requireTls ? 'upstream' : 'no',
   });
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { newMailId } from '../../src/ids.ts';
 import { QueuedCopies } from '../../src/imap-out/queued-copies.ts';
+import { bufferSource } from '../../src/octets/buffer-source.ts';
 import type { MailToDeliver } from '../../src/queue/ports.ts';
 import { type SqlStore, sql } from '../../src/store/sql-store.ts';
 import { away, FakeLog } from '../pipeline/support/ports.ts';
@@ -49,7 +50,13 @@ function copies(): QueuedCopies {
 }
 
 const copy = (archives: readonly string[], login = 'alice') => ({
-  ...{ id: newMailId(), login, archives, requireTls: 'no' as const, octets: Buffer.from('mail') },
+  ...{
+    id: newMailId(),
+    login,
+    archives,
+    requireTls: 'no' as const,
+    octets: bufferSource(Buffer.from('mail')),
+  },
 });
 
 describe('copies in the queue', () => {
