@@ -36,7 +36,11 @@ export type AttemptParts = {
   clock: Clock;
   log: Log;
   /** Writes it down, and does not give up while the gateway runs; the rows of each. null: the gateway is being stopped. */
-  insist(statements: readonly Statement[]): Promise<readonly (readonly Row[])[] | null>;
+  insist(
+    statements: readonly Statement[],
+    /** Told of each try of which nobody heard whether it was written. */
+    unheard?: () => void,
+  ): Promise<readonly (readonly Row[])[] | null>;
 };
 
 export type Attempted = {
@@ -84,15 +88,17 @@ export async function attempt(
     parts.log.write({ event: 'queue.unavailable', level: 'error', reason: error.message });
   }
   const reports = staged.flatMap(({ statements }) => statements.map((one) => onlyWhile(claim, one)));
-  const written = await insist([
-    ...reports,
-    ...statementsOf(claim, delivery, settled, now),
-    usesOf(delivery.spool),
-  ]);
+  let isUnheard = false;
+  const written = await insist(
+    [...reports, ...statementsOf(claim, delivery, settled, now), usesOf(delivery.spool)],
+    () => {
+      isUnheard = true;
+    },
+  );
   const stood = (written?.at(-2)?.length ?? 0) > 0;
   if (!stood) for (const one of staged) await one.dropped();
   if (written === null) return { ...rest, nextAt: null };
-  if (!stood && !(await wasWritten(claim, parts))) {
+  if (!stood && !(isUnheard && (await wasWritten(claim, parts)))) {
     const { mail, id } = delivery;
     parts.log.write({ event: 'queue.claim-lost', level: 'warn', mail, delivery: id });
     return { ...rest, nextAt: null };

@@ -158,7 +158,8 @@ export class Deliverer {
 
   #start(claim: Claim, { place, because }: Turn): void {
     const { id } = claim;
-    const parts = { ...this.#parts, insist: (statements: readonly Statement[]) => this.#insist(statements) };
+    const insist: AttemptParts['insist'] = (statements, unheard) => this.#insist(statements, unheard);
+    const parts = { ...this.#parts, insist };
     const ended = attempt(claim, parts, because)
       .catch((error: unknown) => this.#failed(claim, error))
       .then((attempted) => {
@@ -208,12 +209,16 @@ export class Deliverer {
   }
 
   /** What was delivered has to be written down: a second try would bring a second copy. */
-  async #insist(statements: readonly Statement[]): Promise<readonly (readonly Row[])[] | null> {
+  async #insist(
+    statements: readonly Statement[],
+    unheard: () => void = () => undefined,
+  ): Promise<readonly (readonly Row[])[] | null> {
     for (let wait = INSIST_MS.first; ; wait = Math.min(INSIST_MS.most, wait * 2)) {
       try {
         return await this.#parts.store.transaction(statements);
       } catch (error) {
         if (!(error instanceof SealgateError)) throw error;
+        unheard();
         this.#tell(error);
         if (this.#stopped) return null;
       }
