@@ -1,17 +1,28 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
+import { flush } from '../../src/queue/by-hand.ts';
 import { Deliverer, type DelivererParts } from '../../src/queue/deliverer.ts';
-import { readDeliveries } from '../../src/queue/delivery-rows.ts';
+import { placeOf, readDeliveries } from '../../src/queue/delivery-rows.ts';
 import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import { OwnMails } from '../../src/queue/own-mail.ts';
 import { OwnWork } from '../../src/queue/own-work.ts';
-import type { Courier, DeliveryOutcome } from '../../src/queue/ports.ts';
+import type { Courier, DeliveryOutcome, Router } from '../../src/queue/ports.ts';
 import type { SqlStore } from '../../src/store/sql-store.ts';
 import { newOwnKey, ownIdentity } from './support/own-identity.ts';
 import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
 import { ScriptedCourier } from './support/scripted-courier.ts';
 
 const identity = ownIdentity([newOwnKey()]);
+
+/** It is looked through everything when the test says so, and not only every ten seconds. */
+class ToldWork extends OwnWork {
+  told: () => void = () => undefined;
+
+  override watch(told: Parameters<OwnWork['watch']>[0]): void {
+    this.told = () => told(null);
+    super.watch(told);
+  }
+}
 
 /** A courier whose deliveries end when the test says so. */
 class SlowCourier implements Courier {
@@ -40,7 +51,7 @@ class SlowCourier implements Courier {
 
 let q: TestQueue;
 let couriers: { smtp: Courier; append: Courier };
-let running: { deliverer: Deliverer; queue: DurableQueue } | null = null;
+let running: { deliverer: Deliverer; queue: DurableQueue; work: ToldWork } | null = null;
 beforeEach(async () => {
   q = await startTestQueue();
   couriers = { smtp: new SlowCourier(), append: new SlowCourier() };
@@ -54,12 +65,12 @@ afterEach(async () => {
 });
 
 /** In real time: a mail that is put in at once is due at once. */
-function start(changes: Partial<DelivererParts> = {}): DurableQueue {
+function start(changes: Partial<DelivererParts> = {}, router: Router | null = null): DurableQueue {
   const clock = changes.clock ?? (() => new Date());
   const log = { write: (event: (typeof q.events)[number]) => q.events.push(event) };
   const store = changes.store ?? q.store;
-  const work = new OwnWork();
-  const queue = new DurableQueue({ store, spool: q.spool, router: null, work, clock, log });
+  const work = new ToldWork();
+  const queue = new DurableQueue({ store, spool: q.spool, router, work, clock, log });
   const deliverer = new Deliverer({
     ...{ store, spool: q.spool, queue, clock, log, hostname: 'gateway.test', server: 'mail.test' },
     ownMails: new OwnMails({ identity, hostname: 'gateway.test', days: 5, clock, log }),
@@ -69,7 +80,7 @@ function start(changes: Partial<DelivererParts> = {}): DurableQueue {
     ...changes,
   });
   deliverer.start();
-  running = { deliverer, queue };
+  running = { deliverer, queue, work };
   return queue;
 }
 const toBob = (name: string, changes = {}) =>
@@ -214,4 +225,38 @@ test('who stops it waits for what is under way, and nothing more begins', async 
   await stopped;
   expect(smtp().underWay).toEqual([]);
   expect(await left()).toBe(1);
+});
+
+test('a destination that is away waits as a whole, keeps no other waiting, and is called when somebody wants it', async () => {
+  const tried: string[] = [];
+  let away = true;
+  const there = new ScriptedCourier();
+  couriers.smtp = {
+    away: (way) => (away && placeOf(way).destination === 'domain:dead.example' ? 'nobody answers' : null),
+    async deliver(mail) {
+      tried.push(placeOf(mail.way).destination);
+      return there.deliver(mail);
+    },
+    close: async () => undefined,
+  };
+  const router: Router = { destinationOf: ({ mailbox: { domain } }) => `domain:${domain}`, atOnce: () => 2 };
+  const queue = start({}, router);
+  const to = (domain: string, count: number) =>
+    Array.from({ length: count }, (_, i) =>
+      mailTo({ time: { now: new Date() } }, { to: [`x${i}@${domain}`] }),
+    );
+  await queue.enqueue(to('dead.example', 40));
+  await queue.enqueue(to('alive.example', 5));
+  await expect.poll(left).toBe(40);
+  expect(tried).toEqual(Array.from({ length: 5 }, () => 'domain:alive.example'));
+  // As many as may be under way have found it away, and no more.
+  const found = (await readDeliveries(q.store, [], 100)).filter(({ attempts }) => attempts > 0);
+  expect(found.length).toBeLessThanOrEqual(2);
+  expect(q.events.filter(({ event }) => event === 'queue.paused')).toMatchObject([
+    { destination: 'domain:dead.example', reason: 'nobody answers' },
+  ]);
+  away = false;
+  await flush(q.store, 'domain:dead.example', new Date());
+  running?.work.told();
+  await expect.poll(left).toBe(0);
 });
