@@ -65,11 +65,12 @@ describe('what the gateway loads', () => {
     ).toEqual(['cms/key-agreement.ts', 'hsm/originator-key.ts', 'pki/encryption-key.ts']);
   });
 
-  test('reads the private key of its TLS listeners and no other file of that kind, and says so', () => {
+  test('reads the private keys of its own TLS, towards clients and mail servers, and no other file of that kind, and says so', () => {
     const reading = loaded.filter(({ text }) => /\bkey: await readFile\(|readPrivateFile\(/.test(text));
-    expect(reading.map(({ path }) => path)).toEqual(['gateway/listener-tls.ts']);
+    expect(reading.map(({ path }) => path)).toEqual(['connections/mail-server.ts', 'gateway/listener-tls.ts']);
     const limits = readFileSync(join(ROOT, 'docs/limits.md'), 'utf8');
     expect(limits).toMatch(/The key of the TLS listeners is in the gateway's own memory/);
+    expect(limits).toMatch(/So is that of a certificate that it shows to mail servers/);
   });
 
   test('the same holds for what starts it', () => {
