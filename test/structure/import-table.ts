@@ -148,7 +148,12 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 6,
     folder: 'imap-out',
-    mayImport: ['connections', 'queue/ports → types', 'pipeline/archive-copies → types'],
+    mayImport: [
+      'octets/collect',
+      'connections',
+      'queue/ports → types',
+      'pipeline/archive-copies → types',
+    ],
   },
   {
     layer: 7,
