@@ -4,6 +4,7 @@ import { encryptStream } from '../cms/encrypt-stream.ts';
 import { Base64Encoder, base64Length } from '../mail/base64.ts';
 import { joinMessage } from '../mail/compose.ts';
 import { splitSafely } from '../mail/compose-source.ts';
+import { borrowed } from '../octets/scan.ts';
 import type { OctetSource, OctetStream } from '../octets/source.ts';
 import { transformed } from '../octets/transform.ts';
 import type { EncryptMessageOptions } from './encrypt.ts';
@@ -44,7 +45,8 @@ export async function encryptEntityStream(
   options: Omit<EncryptMessageOptions, 'headerProtection'> = {},
 ): Promise<EncryptedMessage> {
   const cms = await encryptStream({
-    content: entity.read(),
+    // A chunk is encrypted before the next one is asked for.
+    content: borrowed(entity),
     contentOctets: entity.length,
     recipients,
     algorithm,
