@@ -36,7 +36,7 @@ export async function startHaproxy(forwardings: readonly Forwarding[]): Promise<
   );
   const text = [
     'global\n  maxconn 100',
-    'defaults\n  mode tcp\n  option redispatch\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s',
+    'defaults\n  mode tcp\n  option redispatch\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  timeout check 10s',
     ...sections,
     '',
   ].join('\n\n');
