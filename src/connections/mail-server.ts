@@ -76,7 +76,8 @@ export async function prepareMailServer(options: MailServerOptions): Promise<Mai
 const TLS = { minVersion: 'TLSv1.2' } as const;
 let systemContext: SecureContext | null = null;
 
-async function readAuthorities(file: string, name: string): Promise<Buffer> {
+/** Of a PEM file; `name` is the server that they are for. Throws SealgateError `upstream.ca-file` (permanent). */
+export async function readAuthorities(file: string, name: string): Promise<Buffer> {
   try {
     const ca = await readFile(file);
     if (!ca.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate in PEM form');

@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { Config } from '../config/load.ts';
-import type { MailServerOptions } from '../connections/mail-server.ts';
-import { SealgateError } from '../errors.ts';
+import { type MailServerOptions, readAuthorities } from '../connections/mail-server.ts';
 import { Secret } from '../log/secret.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { TokenSource } from '../smtp-out/access-token.ts';
@@ -44,7 +42,10 @@ export async function gatewayLogin(
     }
     case 'oauth2': {
       const { login, tokenEndpoint: endpoint, clientId, clientSecret, scope, ca } = authentication;
-      const tls = ca === null ? null : await authoritiesIn(ca, endpoint);
+      const tls =
+        ca === null
+          ? null
+          : createSecureContext({ minVersion: 'TLSv1.2', ca: await readAuthorities(ca, endpoint.host) });
       const tokens = new TokenSource({ endpoint, clientId, clientSecret, scope, tls, clock });
       return { kind: 'oauth2', name: login, tokens };
     }
@@ -54,20 +55,6 @@ export async function gatewayLogin(
 }
 
 /** One character an octet, as credentials carry it. */
-export function octetsOf(password: Secret): Secret {
+function octetsOf(password: Secret): Secret {
   return new Secret(Buffer.from(password.reveal(), 'utf8').toString('latin1'));
-}
-
-async function authoritiesIn(file: string, { host }: URL) {
-  try {
-    return createSecureContext({ minVersion: 'TLSv1.2', ca: await readFile(file) });
-  } catch (cause) {
-    throw new SealgateError({
-      code: 'upstream.ca-file',
-      publicText: `The file ${file} with the authorities for ${host} cannot be used; give a readable PEM file.`,
-      duration: 'permanent',
-      reason: cause instanceof Error ? cause.message : String(cause),
-      cause,
-    });
-  }
 }

@@ -134,7 +134,7 @@ test.each<[what: string, queue: object, options: Options, says: RegExp]>([
     'no server',
     { key: 'gateway', address: 'a@example.org' },
     {},
-    /^error queue\.server true: this is missing/,
+    /^error queue\.server true: without it a route for every domain is needed/,
   ],
 ])('is told with line and column: %s', async (_, queue, options, says) => {
   expect(await problems(queue, options)).toContainEqual(expect.stringMatching(says));
