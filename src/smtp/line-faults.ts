@@ -19,7 +19,10 @@ export function hasNulBeforeDot(octets: Buffer): boolean {
   return /^\0+\./.test(octets.toString('latin1')) || NULS_AND_DOT.test(octets.toString('latin1'));
 }
 
-/** Looks for faults in a message that comes in chunks; what is found does not depend on where they end. Serves one message. */
+/**
+ * Looks for faults in a message that comes in chunks; whether there is one does not depend on where they end, only which of several is
+ * told. Serves one message.
+ */
 export class LineFaults {
   /** A CR that waits for its LF. */
   #held = false;

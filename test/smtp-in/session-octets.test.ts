@@ -124,6 +124,14 @@ const SESSION = Buffer.from(
     'DATA',
     'bare\n.\r',
     '.',
+    'MAIL FROM:<a@example.org>',
+    'RCPT TO:<d@example.net>',
+    'BDAT 9',
+    'QUIT',
+    'a',
+    'BDAT 3',
+    'b',
+    'BDAT 0 LAST',
     'WHAT',
     'QUIT',
     'MAIL FROM:<after@example.org>',
@@ -135,6 +143,7 @@ test('a session cut in two at every octet says and does the same', async () => {
   const whole = await play([SESSION]);
   expect(whole.ended).toBe(true);
   expect(whole.heard).toContain('DATA .dot\r\nx\r\n');
+  expect(whole.heard).toContain('DATA QUIT\r\na\r\nb\r\n');
   expect(whole.said).toMatch(/554 5\.6\.0 .*500 5\.5\.1 .*221 2\.0\.0 Goodbye\r\n$/s);
   for (let at = 1; at < SESSION.length; at++) {
     expect(await play([SESSION.subarray(0, at), SESSION.subarray(at)])).toEqual(whole);
@@ -153,6 +162,10 @@ const line = fc.constantFrom(
   'RCPT TO:<b@example.net>\r\n',
   'DATA\r\n',
   'x\r\n.\r\n',
+  'BDAT 8\r\nQUIT\r\nx\n',
+  'BDAT 3\r\nx\r\n',
+  'BDAT 0 LAST\r\n',
+  'BDAT 300 LAST\r\n',
   '.\r\n',
   'RSET\r\n',
   'NOOP\r\n',

@@ -15,11 +15,14 @@ import { RELAYED_MECHANISMS, readRelayedIdentity } from '../../../src/sasl/relay
 import { readCommand } from '../../../src/smtp/command-line.ts';
 import { hasBareLineEnd, MessageCollector, stuffed } from '../../../src/smtp/dot-stuffing.ts';
 import { maxMessageOctets, readExtensions } from '../../../src/smtp/extensions.ts';
+import { hasNulBeforeDot, type LineFault, LineFaults } from '../../../src/smtp/line-faults.ts';
 import { LineReader } from '../../../src/smtp/line-reader.ts';
 import { writeParameters } from '../../../src/smtp/parameters.ts';
 import { writePath } from '../../../src/smtp/path.ts';
 import { formatReply } from '../../../src/smtp/reply.ts';
 import { ReplyReader } from '../../../src/smtp/reply-reader.ts';
+import { limitsOffered } from '../../../src/smtp/transaction-limits.ts';
+import { Unstuffing } from '../../../src/smtp/unstuffing.ts';
 import { linesOf } from '../mutate-lines.ts';
 import { type FuzzTarget, holds } from '../target.ts';
 import { chunksOf } from './chunks.ts';
@@ -55,6 +58,8 @@ export const smtpTargets: readonly FuzzTarget[] = [
       'MAIL FROM:',
       'RCPT TO:',
       'AUTH PLAIN ',
+      'BDAT ',
+      ' LAST',
       ' SIZE=1',
       ' BODY=8BITMIME',
       ' SMTPUTF8',
@@ -75,6 +80,7 @@ export const smtpTargets: readonly FuzzTarget[] = [
         'RCPT TO: <ü@ü.example>',
         'AUTH PLAIN AGEAYg==',
         'NOOP',
+        'BDAT 86 LAST',
       ),
       run(input) {
         const command = readCommand(input);
@@ -86,6 +92,13 @@ export const smtpTargets: readonly FuzzTarget[] = [
           holds(!/[\x00-\x1f\x7f]/.test(line), 'no control goes to the upstream');
           const again = readCommand(Buffer.from(line));
           holds(isDeepStrictEqual(again, command), 'a command is read as it was written');
+        }
+        if (command.verb === 'BDAT') {
+          const line = `BDAT ${command.octets}${command.last ? ' LAST' : ''}`;
+          holds(isDeepStrictEqual(readCommand(Buffer.from(line)), command), 'a chunk is announced as it was');
+        }
+        if (/^BDAT(?![A-Za-z0-9])/i.test(input.toString('latin1', 0, 5))) {
+          holds(command.verb === 'BDAT' || command.verb === 'fatal', 'no octets of a chunk become commands');
         }
         return command;
       },
@@ -137,6 +150,8 @@ export const smtpTargets: readonly FuzzTarget[] = [
         for (const outcome of whole) {
           if (outcome.kind !== 'reply') continue;
           maxMessageOctets(readExtensions(outcome.reply), 1_000);
+          const offered = limitsOffered(readExtensions(outcome.reply));
+          holds(/^LIMITS(?: [A-Z]+=[1-9][0-9]{0,5})+$/.test(offered), 'limits are written as they are read');
           const again = drain(new ReplyReader(), [Buffer.from(formatReply(outcome.reply))], ended);
           holds(isDeepStrictEqual(again, [outcome]), 'a reply is read as it was written');
         }
@@ -169,6 +184,25 @@ export const smtpTargets: readonly FuzzTarget[] = [
         holds(isDeepStrictEqual(pieces, whole), 'pieces give the same message');
         if (whole?.collected.kind === 'message') {
           holds(!hasBareLineEnd(whole.collected.octets), 'no bare line end gets through');
+        }
+        // The same as a stream: octets, what is behind them, and what is wrong with them.
+        const streamed = [[input], chunksOf(input)].map(unstuffed);
+        const comparable = streamed.map((each) => each && { ...each, fault: each.fault !== null });
+        holds(isDeepStrictEqual(comparable[1], comparable[0]), 'chunks give the same stream');
+        holds(
+          (streamed[0] ?? null) === null
+            ? whole === null
+            : whole !== null && streamed[0]?.rest.equals(whole.rest) === true,
+          'data ends at the same place',
+        );
+        if (whole?.collected.kind === 'message') {
+          holds(streamed[0]?.octets.equals(whole.collected.octets) === true, 'the stream is the message');
+          holds(
+            (streamed[0]?.fault === 'nul-before-dot') === hasNulBeforeDot(whole.collected.octets),
+            'NULs are found in a stream too',
+          );
+        } else if (whole?.collected.kind === 'bare-line-end') {
+          holds(streamed[0]?.fault != null, 'no bare line end gets through a stream');
         }
         const sent = stuffed(input);
         if (sent !== null) {
@@ -237,6 +271,29 @@ export const smtpTargets: readonly FuzzTarget[] = [
     }),
   },
 ];
+
+/** A message as it comes in a stream; null where it does not end. */
+function unstuffed(
+  chunks: readonly Buffer[],
+): { octets: Buffer; rest: Buffer; fault: LineFault | null } | null {
+  const unstuffing = new Unstuffing();
+  const faults = new LineFaults();
+  const octets: Buffer[] = [];
+  let fault: LineFault | null = null;
+  for (const [index, chunk] of chunks.entries()) {
+    const out = unstuffing.update(chunk);
+    octets.push(out.octets);
+    fault ??= faults.update(out.octets);
+    if (out.rest === null) continue;
+    fault ??= faults.finish();
+    return {
+      octets: Buffer.concat(octets),
+      rest: Buffer.concat([out.rest, ...chunks.slice(index + 1)]),
+      fault,
+    };
+  }
+  return null;
+}
 
 function isCredentials(read: Credentials | ReturnType<typeof readPlain>): read is Credentials {
   return read.kind !== 'refused';
