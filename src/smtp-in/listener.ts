@@ -58,7 +58,7 @@ export type SubmissionListener = {
 };
 
 /**
- * Listens for mail clients and serves each with a session and an upstream connection of its own.
+ * Listens for mail clients and serves each with a session, which has a connection to the mail server for itself while it lasts.
  *
  * Throws SealgateError: `listener.port-in-use`, `listener.not-permitted`, `listener.address`, `listener.tls`, `upstream.ca-file`.
  */
