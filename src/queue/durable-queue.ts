@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { SealgateError } from '../errors.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
@@ -15,6 +14,7 @@ import type {
   Staged,
   Way,
 } from './ports.ts';
+import { randomSpoolName } from './spool-name.ts';
 import { removeUnused } from './unused-files.ts';
 
 export type DurableQueueParts = {
@@ -62,7 +62,7 @@ export class DurableQueue implements Queue {
     const now = clock();
     const parts = byDestination(rest, router).map((part, i) => ({
       ...part,
-      delivery: i === 0 ? name : newId(),
+      delivery: i === 0 ? name : randomSpoolName(),
     }));
     return {
       deliveries: parts.map(({ delivery }) => delivery),
@@ -137,10 +137,3 @@ function byDestination(mail: Part, router: Router | null): readonly Part[] {
     }),
   );
 }
-
-/** In the form of a file's name: whoever reads a log need not tell them apart. 100 bits of chance. */
-function newId(): DeliveryId {
-  return Array.from(randomBytes(20), (octet) => ALPHABET[octet & 31]).join('');
-}
-
-const ALPHABET = '0123456789abcdefghijklmnopqrstuv';

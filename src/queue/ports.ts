@@ -103,7 +103,7 @@ export interface Queue {
   withdraw(deliveries: readonly DeliveryId[]): Promise<void>;
 }
 
-/** Files that only the gateway's own key opens, each written once. Names are random and say nothing. */
+/** Files that only the gateway's own key opens, each written once. Names say when, and nothing else. */
 export interface SealedSpool {
   /**
    * On the disk, with its folder, when the promise resolves. No private key is used.

@@ -6,9 +6,15 @@ import { SealgateError } from '../errors.ts';
 export const SPOOL_NAME = /^[0-9a-v]{20}$/;
 const ALPHABET = '0123456789abcdefghijklmnopqrstuv';
 
-/** 100 bits of chance. */
-export function randomSpoolName(): string {
-  return Array.from(randomBytes(20), (octet) => ALPHABET[octet & 31]).join('');
+/** Of the time, so that what comes together lies together in the indexes of a database: else one more mail costs a third more where 100,000 wait. */
+const TIME_LETTERS = 9;
+const LETTERS = 20;
+
+/** The time, and 55 bits of chance. */
+export function randomSpoolName(now = Date.now()): string {
+  const time = now.toString(32).padStart(TIME_LETTERS, '0').slice(-TIME_LETTERS);
+  const chance = Array.from(randomBytes(LETTERS - TIME_LETTERS), (octet) => ALPHABET[octet & 31]);
+  return time + chance.join('');
 }
 
 /** What is sealed begins with it, so that one that was put in the place of another is damage. */
