@@ -1,5 +1,4 @@
 import { bufferSource } from '../octets/buffer-source.ts';
-import type { OctetSource } from '../octets/source.ts';
 import type { Parameter, Recipient } from '../smtp/envelope.ts';
 import { type Extensions, maxSizeOf } from '../smtp/extensions.ts';
 import { hasParameter, writeParameters } from '../smtp/parameters.ts';
@@ -9,9 +8,7 @@ import type { Answer, Upstream } from '../smtp-out/client.ts';
 import type { DeliveryOutcome, MailToDeliver } from './ports.ts';
 import { type TransportNeeds, transportNeedsOf } from './transport-needs.ts';
 
-export type MailForSmtp = Pick<MailToDeliver, 'envelope' | 'requireTls' | 'purpose'> & {
-  octets: Buffer | OctetSource;
-};
+export type MailForSmtp = Pick<MailToDeliver, 'envelope' | 'requireTls' | 'octets' | 'purpose'>;
 
 const LOST: Verdict = { kind: 'later', reply: null, because: 'the mail server did not answer for it' };
 
