@@ -133,7 +133,9 @@ async function handedOver(
   } catch (error) {
     return { ...refused(submission, error, parts.log), has: [], waits: [] };
   } finally {
-    await spool.discard().catch((error: unknown) => logDefect(parts.log, error));
+    if (message.kind === 'in-source') {
+      await spool.discard().catch((error: unknown) => logDefect(parts.log, error));
+    }
   }
 }
 

@@ -48,6 +48,7 @@ export type HeaderEdit = { range: Range; text: string };
 
 /** All other octets stay. The same message where nothing changes. */
 export function withEditedHeader(message: OutgoingMessage, edits: readonly HeaderEdit[]): OutgoingMessage {
+  if (edits.length === 0) return message;
   const octets = headerOf(message);
   const changes = edits
     .filter(({ range, text }) => octets.toString('latin1', range.start, range.end) !== text)

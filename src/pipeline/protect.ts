@@ -75,13 +75,12 @@ export async function prepareVariants(
         ? sourceOf(source)
         : await forms.signed(source, innerForm(signing.form), header, signature);
     let make = async (): Promise<OctetSource> => base;
-    const made = new HeldSpools(spool);
+    // Short mail pays for none.
+    const made = forms.kind === 'in-memory' || encrypting === null ? null : new HeldSpools(spool);
     if (encrypting !== null) {
       const encryptedBy = encryptionFor(encryption, findings.algorithms);
       if (planned.length > 1) await encryptedBy(IN_MEMORY)(REHEARSAL, null);
-      const encrypted = encryptedBy(
-        forms.kind === 'in-memory' ? IN_MEMORY : { kind: 'in-spool', spool: made },
-      );
+      const encrypted = encryptedBy(made === null ? IN_MEMORY : { kind: 'in-spool', spool: made });
       // A signature inside has the protected header already: only the innermost payload counts.
       make = () => encrypted(base, signing === null ? header : null);
       // RFC 2634 §1.1: the outer signature covers what is encrypted; what it protects of the header is inside already.
@@ -93,7 +92,8 @@ export async function prepareVariants(
     prepared.push({
       recipients: recipients.map((index) => at(findings.recipients, index)),
       protection: { signed: signing !== null, encrypted: encrypting !== null },
-      ...{ rule, requireTls, appendTo, make, discard: () => made.discard().catch(() => undefined) },
+      ...{ rule, requireTls, appendTo, make },
+      ...(made === null ? {} : { discard: () => made.discard().catch(() => undefined) }),
     });
   }
   return prepared;
