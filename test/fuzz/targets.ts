@@ -22,6 +22,7 @@ import { pkiTargets } from './targets/pki.ts';
 import { policyTargets } from './targets/policy.ts';
 import { pop3Targets } from './targets/pop3.ts';
 import { publishingTargets } from './targets/publishing.ts';
+import { queueTargets } from './targets/queue.ts';
 import { relayTargets } from './targets/relay.ts';
 import { routingTargets } from './targets/routing.ts';
 import { searchTargets } from './targets/search.ts';
@@ -39,6 +40,7 @@ export const targets: readonly FuzzTarget[] = [
   ...dnsTargets,
   ...routingTargets,
   ...relayTargets,
+  ...queueTargets,
   ...httpStoreTargets,
   ...ldapTargets,
   ...httpTargets,
