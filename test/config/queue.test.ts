@@ -14,9 +14,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-type Options = { gatewayUse?: string; keysOfAlice?: string[]; addressOfAlice?: string };
+type Options = { gatewayUse?: string; keysOfAlice?: string[]; addressOfAlice?: string; delivery?: string };
 
-async function load(queue: object | null, { gatewayUse, keysOfAlice, addressOfAlice }: Options = {}) {
+async function load(
+  queue: object | null,
+  { gatewayUse, keysOfAlice, addressOfAlice, delivery = 'live' }: Options = {},
+) {
   const file = join(folder, 'gateway.yaml');
   const upstream = { host: '127.0.0.1', port: 25, tls: 'none' };
   const use = gatewayUse === undefined ? {} : { use: gatewayUse };
@@ -24,7 +27,7 @@ async function load(queue: object | null, { gatewayUse, keysOfAlice, addressOfAl
     file,
     stringify({
       ...{ hostname: 'gw.example.org', stateFolder: 'state', trust: { anchors: ['root.pem'] } },
-      submission: [{ name: 'submission', host: '127.0.0.1', port: 2587, tls: 'none', upstream }],
+      submission: [{ name: 'submission', host: '127.0.0.1', port: 2587, tls: 'none', delivery, upstream }],
       keys: [
         { name: 'alice', kind: 'pem', certificate: 'a.crt', key: 'a.key' },
         { name: 'gateway', kind: 'pem', certificate: 'g.crt', key: 'g.key', ...use },
@@ -64,8 +67,16 @@ test('there is none by itself, and a sound one gives no warning', async () => {
   expect(loaded.config.queue).toMatchObject({
     formerKeys: [],
     days: 5,
+    reserve: { octets: 256 * 1024 * 1024, files: 1_000 },
     server: { connections: 2, login: null },
   });
+});
+
+test('a listener that queues its mail needs a queue', async () => {
+  expect(await problems(sound, { delivery: 'queue' })).toEqual([]);
+  expect(await problems(null, { delivery: 'queue' })).toContainEqual(
+    'error submission[0].delivery true: delivery: queue needs the section queue',
+  );
 });
 
 test.each(['secure-mail2@example.org', 'secure-mail+x@example.com', 'x+secure-mail@example.org'])(
