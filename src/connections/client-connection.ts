@@ -11,6 +11,8 @@ export type ClientConnection = {
   socket: Socket;
   /** The client's end: with the PROXY protocol the one that the balancer told. */
   remote: Endpoint;
+  /** Whose end that is: a balancer that tells nothing of its client leaves its own. */
+  remoteIs: 'client' | 'balancer';
   /** The end that it connected to. */
   local: Endpoint;
   /**
@@ -32,7 +34,8 @@ export type Arrival =
 
 export function directClient(socket: Socket): ArrivedClient {
   const remote = remoteOf(socket);
-  return { socket, remote, local: localOf(socket), fromHere: isLoopback(remote.address) };
+  const fromHere = isLoopback(remote.address);
+  return { socket, remote, remoteIs: 'client', local: localOf(socket), fromHere };
 }
 
 /**
@@ -58,7 +61,8 @@ export function proxiedClient(socket: Socket): Promise<Arrival> {
       const { header } = reading;
       const [remote, local] =
         header.kind === 'own' ? [remoteOf(socket), localOf(socket)] : [header.source, header.destination];
-      settle({ kind: 'client', client: { socket, remote, local, fromHere: false } });
+      const remoteIs = header.kind === 'own' ? 'balancer' : 'client';
+      settle({ kind: 'client', client: { socket, remote, remoteIs, local, fromHere: false } });
       if (rest.length > 0) socket.unshift(rest);
     };
     // `readable` and not `data`: without its listener the socket is as new, and the next one's `data` begins by itself.

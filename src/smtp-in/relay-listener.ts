@@ -1,4 +1,3 @@
-import { AddressRanges } from '../connections/address-range.ts';
 import { limits } from '../limits.ts';
 import {
   type SubmissionListener,
@@ -9,7 +8,7 @@ import { RelayAdmission, type RelaySettings } from './relay-admission.ts';
 
 export type RelayListenerOptions = Omit<
   SubmissionListenerOptions,
-  'assumeLogin' | 'ownMailbox' | 'allowPlainAuth' | 'admissionOf'
+  'assumeLogin' | 'ownMailbox' | 'allowPlainAuth' | 'admissionOf' | 'clientCertificates'
 > & { relay: RelaySettings };
 
 /**
@@ -18,12 +17,13 @@ export type RelayListenerOptions = Omit<
  * Must never happen: the address of a load balancer, which has told nothing of its client, admits that client.
  */
 export function startRelayListener({ relay, ...options }: RelayListenerOptions): Promise<SubmissionListener> {
-  const balancers = new AddressRanges(options.proxyProtocolFrom ?? []);
   return startSubmissionListener({
     ...options,
+    // Not every server stands being asked, so that only those are that could be let in by it.
+    clientCertificates: (relay.from?.certificates ?? null) === null ? 'ignored' : 'asked',
     // Nobody logs in: silence is what bounds a session.
     timeouts: { beforeAuth: limits.smtp.commandTimeoutMs, ...options.timeouts },
-    admissionOf: ({ remote: { address } }) =>
-      new RelayAdmission(relay, balancers.has(address) ? '' : address),
+    admissionOf: ({ remote, remoteIs }) =>
+      new RelayAdmission(relay, remoteIs === 'balancer' ? '' : remote.address),
   });
 }

@@ -43,6 +43,8 @@ export async function underFire(setting: Setting, options: FireOptions): Promise
     sending.abort();
   }
   const kills = await killing;
+  const [refusal] = sent.refused.values();
+  if (sent.accepted.size === 0) throw new Error(`nothing was accepted: ${refusal ?? 'no reply'}`);
   await drained(setting, progress);
   const seconds = (performance.now() - began) / 1000;
   progress('everything is delivered; each message is looked at');

@@ -238,4 +238,6 @@ test('the address of a load balancer that tells nothing of its client admits nob
   expect(await through('PROXY TCP4 10.1.0.5 10.1.0.7 4711 25\r\n')).toMatch(/^250 /);
   expect(await through('PROXY TCP4 192.0.2.5 10.1.0.7 4711 25\r\n')).toBe('554 5.7.1');
   expect(await through('PROXY UNKNOWN\r\n')).toBe('554 5.7.1');
+  // A client beside the balancer, which tells so, is a client like others.
+  expect(await through('PROXY TCP4 127.0.0.1 127.0.0.1 4711 25\r\n')).toMatch(/^250 /);
 });
