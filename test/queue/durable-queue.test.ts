@@ -1,11 +1,14 @@
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { collectFrom } from '../../src/octets/collect.ts';
 import { readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
 import { nextDue } from '../../src/queue/leases.ts';
 import { spoolReferences } from '../../src/queue/spool-references.ts';
+import { openQueueStore, QUEUE, queueMigrations } from '../../src/store/queue-migrations.ts';
 import { sql } from '../../src/store/sql-store.ts';
+import { openSqlite } from '../../src/store/sqlite.ts';
 import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
 
 let q: TestQueue;
@@ -90,4 +93,31 @@ test('a file is referred to by whatever table has its name', async () => {
   await q.store.query(sql`CREATE TABLE another (spool TEXT PRIMARY KEY)`);
   await q.store.query(sql`INSERT INTO another VALUES ('elsewhere')`);
   expect(await spoolReferences(q.store)).toEqual(new Set([id, 'elsewhere']));
+});
+
+test('what a former version has put into its rows is there, with its recipients', async () => {
+  const state = await mkdtemp(join(tmpdir(), 'sealgate-former-'));
+  try {
+    const former = await openSqlite(join(state, QUEUE), queueMigrations.slice(0, 2));
+    const recipient = JSON.stringify({ mailbox: { localPart: 'bob', domain: 'x.example' }, parameters: [] });
+    const put = (name: string, kind: string, way: object) => [
+      sql`INSERT INTO delivery VALUES (${name}, 'm1', 'released', ${kind}, ${JSON.stringify(way)}, NULL, '[]', 'no', 10, 1000, 9000, 2000, 3, 1500, 1)`,
+      sql`INSERT INTO delivery_recipient VALUES (${name}, 0, ${recipient}, 'not now', NULL)`,
+    ];
+    await former.transaction([
+      ...put('one', 'smtp', { kind: 'smtp' }),
+      ...put('two', 'append', { kind: 'append', archive: 'main', login: 'alice' }),
+    ]);
+    await former.close();
+    const store = await openQueueStore(state);
+    const rest = { attempts: 3, delayTold: true, heldAt: null, lease: null, fence: 0 };
+    expect(await readDeliveries(store, [], 9)).toMatchObject([
+      { id: 'one', spool: 'one', destination: 'server', recipients: [{ because: 'not now' }], ...rest },
+      { id: 'two', spool: 'two', destination: 'main', recipients: [{ because: 'not now' }], ...rest },
+    ]);
+    expect([...(await spoolReferences(store))].sort()).toEqual(['one', 'two']);
+    await store.close();
+  } finally {
+    await rm(state, { recursive: true });
+  }
 });
