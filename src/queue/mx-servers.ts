@@ -45,20 +45,41 @@ export async function mxServers(
   if (!('hosts' in plan)) return refused(plan);
   const none = noHost(plan);
   if (none !== null) return refused(none);
-  const servers = plan.hosts.flatMap((host) =>
-    'noWay' in host || host.requirement.kind === 'unusable'
-      ? []
-      : host.addresses.map((address) => serverAt(host, { address, port, tls, clock })),
-  );
   const now = clock();
-  const there = servers.filter((server) => backoff.awayBecause(backoffKey(server), now) === null);
-  if (there.length > 0) return { kind: 'servers', servers: there.slice(0, limits.routing.calls) };
-  const [first] = servers;
-  const because = first === undefined ? null : backoff.awayBecause(backoffKey(first), now);
+  const left: string[] = [];
+  const hosts = plan.hosts.map((host): readonly MailServer[] => {
+    if ('noWay' in host) {
+      if (host.noWay.kind === 'later') left.push(host.noWay.because);
+      return [];
+    }
+    if (host.requirement.kind === 'unusable') {
+      left.push(host.requirement.why);
+      return [];
+    }
+    const servers = host.addresses.map((address) => serverAt(host, { address, port, tls, clock }));
+    return servers.filter((server) => {
+      const because = backoff.awayBecause(backoffKey(server), now);
+      if (because !== null) left.push(because);
+      return because === null;
+    });
+  });
+  const servers = shared(hosts, limits.routing.calls);
+  if (servers.length < hosts.flat().length)
+    left.push('it has more mail servers than are called in one attempt');
+  const [because = null] = left;
+  if (servers.length > 0) return { kind: 'servers', servers, left: because };
   return refused({
     ...{ kind: 'later', status: '4.4.1' },
     because: because ?? 'none of its mail servers can be reached',
   });
+}
+
+/** In their order, so many of them that each host has its share: the many addresses of one that is away must not hide the next. */
+function shared(hosts: readonly (readonly MailServer[])[], most: number): readonly MailServer[] {
+  const nth = Math.max(0, ...hosts.map(({ length }) => length));
+  const rounds = Array.from({ length: nth }, (_, i) => hosts.flatMap((servers) => servers.slice(i, i + 1)));
+  const chosen = new Set(rounds.flat().slice(0, most));
+  return hosts.flat().filter((server) => chosen.has(server));
 }
 
 /** A failed check of who it is says nothing of a connection without one. */

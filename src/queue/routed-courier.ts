@@ -109,7 +109,7 @@ export class RoutedCourier implements Courier {
     const kept = this.#couriers.get(key) ?? { courier: this.#newCourier(route, of), busy: 0 };
     this.#couriers.delete(key);
     this.#couriers.set(key, kept);
-    this.#letGo();
+    this.#letGoBut(kept);
     return kept;
   }
 
@@ -136,12 +136,13 @@ export class RoutedCourier implements Courier {
     });
   }
 
-  #letGo(): void {
-    for (const [key, { courier, busy }] of this.#couriers) {
+  /** Of those that nobody needs; more may be under way at once than are kept. */
+  #letGoBut(wanted: Kept): void {
+    for (const [key, kept] of this.#couriers) {
       if (this.#couriers.size <= limits.routing.couriers) return;
-      if (busy > 0) continue;
+      if (kept.busy > 0 || kept === wanted) continue;
       this.#couriers.delete(key);
-      const gone = courier.close().finally(() => this.#leaving.delete(gone));
+      const gone = kept.courier.close().finally(() => this.#leaving.delete(gone));
       this.#leaving.add(gone);
     }
   }

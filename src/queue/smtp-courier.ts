@@ -13,8 +13,11 @@ import { deliverIn } from './smtp-transaction.ts';
 
 type MailForCourier = Parameters<Courier['deliver']>[0];
 
-/** Which servers take the mail now, in the order in which they are called (RFC 5321 §5.1), or why none does. */
-export type ServersNow = { kind: 'servers'; servers: readonly MailServer[] } | NoServer;
+/**
+ * Which servers take the mail now, in the order in which they are called (RFC 5321 §5.1), or why none does. `left`: why there are others that
+ * are not called now, and may be later; null: there are none.
+ */
+export type ServersNow = { kind: 'servers'; servers: readonly MailServer[]; left: string | null } | NoServer;
 /** `because`: for people. `status`: RFC 3463. */
 export type NoServer = { kind: 'later' | 'failed'; because: string; status?: string };
 
@@ -126,7 +129,7 @@ export class SmtpCourier implements Courier {
     if (away !== null) return later(away);
     const { server } = this.#settings;
     const found: ServersNow =
-      typeof server === 'function' ? await server() : { kind: 'servers', servers: [server] };
+      typeof server === 'function' ? await server() : { kind: 'servers', servers: [server], left: null };
     if (found.kind !== 'servers') return found;
     let unfit: NoServer | null = null;
     let because: string | null = null;
@@ -147,8 +150,10 @@ export class SmtpCourier implements Courier {
       because = connection;
       this.#settings.called?.(each, because);
     }
-    // Whoever was not there may be fit.
-    if (because === null && unfit !== null) return unfit;
+    // Whoever was not there, or not called, may be fit.
+    if (because === null && unfit !== null) {
+      return found.left === null ? unfit : { ...later(found.left), status: '4.4.1' };
+    }
     return { ...later(this.#isAway(because ?? 'there is no mail server for it')), status: '4.4.1' };
   }
 

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { DnsAnswer, DnsQuestion } from '../../src/dns/message.ts';
 import { SealgateError } from '../../src/errors.ts';
+import { limits } from '../../src/limits.ts';
 import type { DeliveryOutcome } from '../../src/queue/ports.ts';
 import type { TlsLevel } from '../../src/routing/routes.ts';
 import {
@@ -135,6 +137,30 @@ describe('mail to where DNS says', () => {
     );
   });
 
+  test('goes to more domains at once than connections are kept for', async () => {
+    const fake = await server(A, WITHOUT_TLS);
+    const { courier } = await gateway({ answer: everyName(A) });
+    const mails = Array.from({ length: limits.routing.couriers + 5 }, (_, i) => mailTo(`bob@d${i}.example`));
+    const outcomes = await Promise.all(mails.map((mail) => courier.deliver(mail)));
+    expect(new Set(outcomes.flatMap(said))).toEqual(new Set(['delivered']));
+    expect(fake.accepted).toHaveLength(mails.length);
+  });
+
+  test('reaches the second server, however many addresses the first has that are away', async () => {
+    const fake = await server(B);
+    const addresses = Array.from({ length: limits.routing.calls + 2 }, (_, i) => [127, 0, 1, 1 + i]);
+    const { courier } = await gateway({
+      answer: ({ type, name: asked }) =>
+        type === 1 && ['a.plain.example', 'off.plain.example'].includes(asked)
+          ? { ...NOTHING, records: addresses.map((address) => Buffer.from(address)) }
+          : type === 15
+            ? { ...NOTHING, records: ['a', 'off', 'b'].map((host, i) => mx(i, `${host}.plain.example`)) }
+            : null,
+    });
+    expect(said(await courier.deliver(mailTo('bob@two.plain.example')))).toEqual(['delivered']);
+    expect(fake.accepted).toHaveLength(1);
+  });
+
   test('is left when the gateway stops', async () => {
     await server(A, { script: { GREETING: '' } });
     const { courier } = await gateway();
@@ -230,6 +256,17 @@ test('mail that must leave by TLS for the whole way is taken to the server that 
     'delivered',
   ]);
   expect(first.accepted).toHaveLength(1);
+});
+
+test('mail that must leave by TLS for the whole way does not come back while a server that may promise it is away', async () => {
+  await server(B);
+  const { courier, time } = await gateway({ hosts: ['*.plain.example'] });
+  for (let i = 0; i < 3; i++) {
+    const mail = { ...mailTo('bob@two.plain.example'), requireTls: 'onward' as const };
+    expect(said(await courier.deliver(mail))[0]).toMatch(/^later 4\.4\.1: .*a\.plain\.example/);
+    // The courier calls again, and leaves out whom it has not reached.
+    time.now = new Date(time.now.getTime() + 5_500);
+  }
 });
 
 describe('DANE', () => {
@@ -379,6 +416,20 @@ describe('MTA-STS', () => {
     expect(policies.state.asked).toBe(0);
   });
 });
+
+const NOTHING: DnsAnswer = {
+  ...{ records: [], isAuthentic: false, timeToLive: 60, exists: true, canonical: null },
+};
+
+/** Every name is a server at this address, and has nothing else. */
+function everyName(address: string) {
+  return ({ type }: DnsQuestion): DnsAnswer =>
+    type === 1 ? { ...NOTHING, records: [Buffer.from(address.split('.').map(Number))] } : NOTHING;
+}
+
+function mx(preference: number, host: string): Buffer {
+  return Buffer.concat([Buffer.from([0, preference]), name(host)]);
+}
 
 function name(text: string): Buffer {
   return Buffer.from(
