@@ -63,9 +63,7 @@ export class StsPolicies {
     const known = kept !== null && isInForce(kept, clock()) ? kept : null;
     const id = await this.#idOf(domain, signal);
     if (id === null) return finding(known, 'its record is not there; what was fetched before counts');
-    if (known?.id === id && clock().getTime() - known.fetchedAt.getTime() < REFRESHED_MS) {
-      return finding(known, 'fetched before');
-    }
+    if (known?.id === id && isFresh(known, clock())) return finding(known, 'fetched before');
     const fetched = await this.#fetched(domain, id, signal);
     if (typeof fetched === 'string') {
       if (known === null) return { policy: null, why: `the MTA-STS policy ${fetched}` };
@@ -94,10 +92,10 @@ export class StsPolicies {
     if (failed?.id === id && now >= failed.at && now - failed.at < AGAIN_MS) {
       return 'could not be fetched minutes ago.';
     }
-    const running = this.#fetching.get(domain) ?? this.#fetch(domain, signal);
+    const running =
+      this.#fetching.get(domain) ?? this.#fetch(domain, signal).finally(() => this.#fetching.delete(domain));
     this.#fetching.set(domain, running);
     const outcome = await running;
-    this.#fetching.delete(domain);
     this.#failed.delete(domain);
     if (typeof outcome === 'string') {
       const [oldest] = this.#failed.keys();
@@ -109,8 +107,11 @@ export class StsPolicies {
 
   async #fetch(domain: string, signal: AbortSignal): Promise<StsPolicy | string> {
     const { guard, tls, port = 443 } = this.#parts;
+    const url = URL.parse(`https://mta-sts.${domain}:${port}/.well-known/mta-sts.txt`);
+    // With a number at the end it would be an address.
+    if (url?.hostname !== `mta-sts.${domain}`) return 'cannot be fetched: no server can have such a name.';
     const request = {
-      url: new URL(`https://mta-sts.${domain}:${port}/.well-known/mta-sts.txt`),
+      url,
       ...{ body: null, accept: 'text/plain', maxOctets: limits.routing.policyOctets, tls },
       signal: AbortSignal.any([signal, AbortSignal.timeout(limits.routing.policyMs)]),
     };
@@ -124,14 +125,21 @@ export class StsPolicies {
   }
 
   async #addressesOf(name: string, signal: AbortSignal) {
-    const answers = await Promise.all(
+    const answers = await Promise.allSettled(
       [TYPE_A, TYPE_AAAA].map((type) => this.#parts.ask({ name, type }, signal)),
     );
+    // Many name servers answer about one of the two only: it is enough.
     return answers
-      .flatMap(({ records }) => records)
+      .flatMap((answer) => (answer.status === 'fulfilled' ? answer.value.records : []))
       .filter(({ length }) => length === 4 || length === 16)
       .map((data) => ({ address: ipText(data), family: data.length === 4 ? 4 : 6 }));
   }
+}
+
+/** Not in the future, as it is after the clock was set back. */
+function isFresh({ fetchedAt }: KeptPolicy, now: Date): boolean {
+  const age = now.getTime() - fetchedAt.getTime();
+  return age >= 0 && age < REFRESHED_MS;
 }
 
 function isInForce({ policy, fetchedAt }: KeptPolicy, now: Date): boolean {

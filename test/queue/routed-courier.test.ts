@@ -378,6 +378,41 @@ describe('MTA-STS', () => {
     expect(stripped.accepted).toHaveLength(2);
   });
 
+  test('a policy counts although no name server answers about IPv6', async () => {
+    const fake = await server(A, WITHOUT_TLS);
+    const { side } = await start({
+      answer: ({ type, name: asked }) => {
+        if (type === 28 && asked.startsWith('mta-sts.')) throw unanswered();
+        return null;
+      },
+    });
+    expect(said(await side.courier.deliver(mailTo('bob@sts.plain.example')))[0]).toMatch(/^later .*STARTTLS/);
+    expect(fake.accepted).toEqual([]);
+  });
+
+  test('a policy that was fetched in what is the future now is fetched anew', async () => {
+    const { side, policies } = await start();
+    const via = { kind: 'mx', tls: 'opportunistic', hosts: [] } as const;
+    const { now } = side.time;
+    for (const at of [new Date(now.getTime() + 9 * 365 * 24 * 3_600_000), now, now]) {
+      side.time.now = at;
+      const plan = await side.mx.plan('sts.plain.example', via, false, new AbortController().signal);
+      expect(plan).toMatchObject({ sts: { policy: { mode: 'enforce' } } });
+    }
+    expect(policies.state.asked).toBe(2);
+  });
+
+  test('a domain whose name no server of policies can have has none', async () => {
+    await server(A);
+    const { side } = await start({
+      answer: (question) =>
+        question.type === 16
+          ? { ...NOTHING, records: [Buffer.from('\x0fv=STSv1; id=222')] }
+          : everyName(A)(question),
+    });
+    expect(said(await side.courier.deliver(mailTo('bob@plain.123')))).toEqual(['delivered']);
+  });
+
   test.each([
     ['testing', policyText('testing', 'elsewhere.example')],
     ['none', policyText('none')],
