@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { sharedInstallation } from '../cluster/shared-installation.ts';
+import { installationFromSecret } from '../cluster/installation-from-secret.ts';
 import type { Config } from '../config/load.ts';
 import { openClusterStore } from '../gateway/cluster.ts';
 import { removeSpooled, SPOOL } from '../queue/spool-folder.ts';
@@ -76,7 +76,7 @@ export async function withTrailRows<T>(
 
 /** @throws SealgateError `store.unusable` */
 export async function installationOf({ cluster, stateFolder }: Config): Promise<Installation> {
-  return cluster === null ? loadInstallation(stateFolder) : sharedInstallation(cluster.secret);
+  return cluster === null ? loadInstallation(stateFolder) : installationFromSecret(cluster.secret);
 }
 
 /** The database that the nodes share, for as long as `act` takes. */

@@ -1,7 +1,7 @@
 import { hostname as machine } from 'node:os';
 import { agree } from '../cluster/agreement.ts';
+import { installationFromSecret } from '../cluster/installation-from-secret.ts';
 import { Nodes } from '../cluster/nodes.ts';
-import { sharedInstallation } from '../cluster/shared-installation.ts';
 import type { Config } from '../config/load.ts';
 import { clusterTables } from '../store/cluster-tables.ts';
 import { openShared } from '../store/directory-store.ts';
@@ -31,7 +31,7 @@ export async function openCluster({
   opened,
 }: Pick<Opening, 'config' | 'log' | 'opened'>): Promise<Cluster | null> {
   if (config.cluster === null) return null;
-  const { proof, ...installation } = sharedInstallation(config.cluster.secret);
+  const { proof, ...installation } = installationFromSecret(config.cluster.secret);
   const store = opened.keep(await openClusterStore(config));
   await agree(store, { proof, hostname: config.hostname });
   const rows = store.snapshots();

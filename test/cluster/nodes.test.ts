@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { agree } from '../../src/cluster/agreement.ts';
+import { installationFromSecret } from '../../src/cluster/installation-from-secret.ts';
 import { listNodes, Nodes } from '../../src/cluster/nodes.ts';
 import { SealedRows } from '../../src/cluster/sealed-rows.ts';
-import { sharedInstallation } from '../../src/cluster/shared-installation.ts';
 import { limits } from '../../src/limits.ts';
 import type { Event } from '../../src/log/events.ts';
 import { Secret } from '../../src/log/secret.ts';
@@ -86,7 +86,7 @@ describe('who is there', () => {
 });
 
 describe('what nodes must have alike', () => {
-  const secret = (text: string) => sharedInstallation(new Secret(text.repeat(32)));
+  const secret = (text: string) => installationFromSecret(new Secret(text.repeat(32)));
 
   test('is derived from the secret: the same for the same, and nothing of it is the secret', () => {
     const one = secret('a');

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { clusterTables } from '../../src/store/cluster-tables.ts';
 import type { Migration } from '../../src/store/migrations.ts';
@@ -32,7 +35,8 @@ afterAll(async () => {
 });
 
 async function inFile(migrations: readonly Migration[]): Promise<Record<string, readonly string[]>> {
-  const file = await openSqlite(':memory:', migrations);
+  const folder = await mkdtemp(join(tmpdir(), 'sealgate-columns-'));
+  const file = await openSqlite(join(folder, 'columns.sqlite'), migrations);
   try {
     const tables = await file.query(
       sql`SELECT m.name AS "table", c.name AS name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
@@ -41,6 +45,7 @@ async function inFile(migrations: readonly Migration[]): Promise<Record<string, 
     return byTable(tables);
   } finally {
     await file.close();
+    await rm(folder, { recursive: true });
   }
 }
 

@@ -20,6 +20,7 @@ import { LoginPermits } from './login-permits.ts';
 import { nameOf, tokenOf } from './place-name.ts';
 import { RunningKeyProcess } from './running-key-process.ts';
 import type { SessionPipe } from './session-pipe.ts';
+import { freeSession, handOut, sentAtOnce } from './sessions-by-load.ts';
 import { environmentOf, keyProcessProgram, startKeyProcess } from './start-key-process.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 
@@ -397,17 +398,11 @@ export class KeyClient implements KeyPlace {
     this.#failures = 0;
   }
 
-  /** One that takes a request at once, the least loaded; null: it has to wait, or others wait already. */
+  /** null: it has to wait, or others wait already. */
   #freeSession(): SessionPipe | null {
     if (this.#phase.kind !== 'running' || this.#waiting.count > 0) return null;
     const { process: running, ready } = this.#phase.current;
-    let free: SessionPipe | null = null;
-    for (let number = 0; number < ready; number++) {
-      const session = running.sessions[number];
-      if (session?.inside === 0) return session;
-      if (session?.hasRoom === true) free ??= session;
-    }
-    return free;
+    return freeSession(running.sessions, ready);
   }
 
   /** Hands over what waits, two requests to a session at most, and asks for sessions while that is not enough. */
@@ -418,16 +413,7 @@ export class KeyClient implements KeyPlace {
       current.asked = true;
       return;
     }
-    const open = current.process.sessions.slice(0, current.ready);
-    // Somebody gets two: in one write.
-    const isMany = this.#waiting.count > open.length;
-    if (isMany) for (const session of open) session.cork();
-    for (const session of byLoad(open)) {
-      const request = this.#waiting.next();
-      if (request === null) break;
-      session.send(request);
-    }
-    if (isMany) for (const session of open) session.uncork();
+    handOut(this.#waiting, current.process.sessions.slice(0, current.ready));
     this.#grow(current);
   }
 
@@ -502,17 +488,4 @@ export class KeyClient implements KeyPlace {
   #isCurrent(current: Current): boolean {
     return this.#phase.kind === 'running' && this.#phase.current === current;
   }
-}
-
-/** Its time to wait for a turn does not run: its turn is now. */
-function sentAtOnce(session: SessionPipe, operation: Operation): Promise<Buffer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  session.send({ operation, resolve, reject });
-  return promise;
-}
-
-/** Idle sessions first, then those that do one thing, as often as each may take a request. */
-function byLoad<T extends { inside: number; hasRoom: boolean }>(sessions: readonly T[]): T[] {
-  const idle = sessions.filter(({ inside }) => inside === 0);
-  return [...idle, ...sessions.filter(({ inside, hasRoom }) => inside > 0 && hasRoom), ...idle];
 }

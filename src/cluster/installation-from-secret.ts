@@ -8,7 +8,7 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
  * What a single gateway makes by chance, from the secret that all nodes have (HKDF with SHA-256, RFC 5869 §2): each purpose has a key of its own,
  * and none of them tells the secret. `proof` shows that two nodes have the same.
  */
-export function sharedInstallation(secret: Secret): Installation & { proof: string } {
+export function installationFromSecret(secret: Secret): Installation & { proof: string } {
   const id = [...derived(secret, 'installation id', 12)].map((octet) => ALPHABET[octet & 31]).join('');
   return {
     id,
