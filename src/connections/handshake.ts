@@ -2,22 +2,23 @@ import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { ClientCertificates } from './tls-context.ts';
 
 /**
  * The TLS side of a client's connection, after its handshake; the client has `timeoutMs` for it, and no more than any client. When the handshake fails the
- * socket is closed. `askCertificate`: a client may show a certificate, which nobody has judged then. Throws SealgateError `listener.handshake` (temporary).
+ * socket is closed. `certificates`: `asked`: a client may show one, which nobody has judged then; the context is made for it. Throws SealgateError `listener.handshake` (temporary).
  */
 export function secured(
   socket: Socket,
   secureContext: SecureContext,
   timeoutMs: number,
-  askCertificate = false,
+  certificates: ClientCertificates = 'ignored',
 ): Promise<TLSSocket> {
   if (socket.destroyed) return Promise.reject(handshakeFailed('the client closed the connection'));
   const secure = new TLSSocket(socket, {
     ...{ isServer: true, secureContext },
     // Whoever it is, and whether that is enough, is judged by who asked: here everybody gets through.
-    ...(askCertificate ? { requestCert: true, rejectUnauthorized: false } : {}),
+    ...(certificates === 'asked' ? { requestCert: true, rejectUnauthorized: false } : {}),
   });
   return new Promise((resolve, reject) => {
     const failed = (error?: Error): void => {

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { SecureContext } from 'node:tls';
 import type { Config } from '../config/load.ts';
-import { tlsContext } from '../connections/tls-context.ts';
+import { type ClientCertificates, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
 
-/** The certificate and key for clients; one context for all listeners with the same settings. */
-export type ListenerTls = { context(oldTls: boolean): SecureContext };
+/** The certificate and key for clients; one context for all listeners with the usual settings. */
+export type ListenerTls = { context(oldTls: boolean, certificates?: ClientCertificates): SecureContext };
 
 /** null: the configuration has none. @throws SealgateError `listener.tls` */
 export async function loadListenerTls(tls: Config['tls']): Promise<ListenerTls | null> {
@@ -17,7 +17,10 @@ export async function loadListenerTls(tls: Config['tls']): Promise<ListenerTls |
       ...(tls.passphrase === null ? {} : { passphrase: tls.passphrase.reveal() }),
     };
     const usual = tlsContext(material, false);
-    return { context: (oldTls) => (oldTls ? tlsContext(material, true) : usual) };
+    return {
+      context: (oldTls, certificates = 'ignored') =>
+        oldTls || certificates === 'asked' ? tlsContext(material, oldTls, certificates) : usual,
+    };
   } catch (cause) {
     throw new SealgateError({
       code: 'listener.tls',

@@ -83,8 +83,10 @@ async function startRelay(
 ) {
   const { allowPlainAuth: _, ...place } = common(listener, shared);
   const upstreamLogin = await gatewayLogin(listener.upstream, () => new Date());
+  const asks = (listener.from?.certificates.length ?? 0) > 0;
   return startRelayListener({
     ...place,
+    ...(asks && shared.tls !== null ? { secureContext: shared.tls.context(listener.oldTls, 'asked') } : {}),
     ...(upstreamLogin === null ? {} : { upstreamLogin }),
     upstream: mailServerOf(listener),
     maxMessageOctets: listener.maxMessageSize,

@@ -75,7 +75,10 @@ export function openRelay(
               ? null
               : {
                   networks: new AddressRanges(from.networks),
-                  certificates: await clientCertificates(from.certificates, clock),
+                  certificates:
+                    from.certificates.length === 0
+                      ? null
+                      : await clientCertificates(from.certificates, clock),
                 },
         },
       };

@@ -85,7 +85,7 @@ export function serveClient(
     raw.setTimeout(0);
     handshaking = true;
     client.guard
-      .handshake(() => secured(raw, context, timeouts.beforeAuth, ports.admission !== undefined))
+      .handshake(() => secured(raw, context, timeouts.beforeAuth, settings.clientCertificates))
       .then((tls) => {
         handshaking = false;
         ports.admission?.secured(shownChain(tls));

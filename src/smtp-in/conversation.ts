@@ -1,4 +1,5 @@
 import type { ClientGuard } from '../connections/client-guard.ts';
+import type { ClientCertificates } from '../connections/tls-context.ts';
 import type { MailId, SessionId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import type { Spool } from '../octets/source.ts';
@@ -28,6 +29,8 @@ export type SessionSettings = {
   assumeLogin: string | null;
   /** The client is on this machine, and no balancer between. */
   fromHere: boolean;
+  /** Absent: ignored. */
+  clientCertificates?: ClientCertificates;
 };
 
 /** What is needed to take messages. */

@@ -3,7 +3,7 @@ import type { ClientConnection } from '../connections/client-connection.ts';
 import { listen } from '../connections/listen.ts';
 import { addressLimits, type ListenerOptions, MAX_CONNECTIONS } from '../connections/listener.ts';
 import { type MailServer, prepareMailServer } from '../connections/mail-server.ts';
-import { type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
+import { type ClientCertificates, type TlsMaterial, tlsContext } from '../connections/tls-context.ts';
 import { SealgateError } from '../errors.ts';
 import { newMailId, newSessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
@@ -23,6 +23,8 @@ import { type SendingBounds, SendingLimits } from './sending-limits.ts';
 export type SubmissionListenerOptions = ListenerOptions & {
   /** In place of `secureContext`. */
   tlsMaterial?: TlsMaterial;
+  /** Default: ignored. A `secureContext` is made for the same. */
+  clientCertificates?: ClientCertificates;
   story: OutboundStory;
   /** Absent: the gateway takes no mail for itself. */
   ownMailbox?: OwnMailbox;
@@ -78,6 +80,7 @@ export async function startSubmissionListener(
       relayMechanisms: options.relayMechanisms ?? [],
       assumeLogin: options.assumeLogin ?? null,
       fromHere: false,
+      clientCertificates: options.clientCertificates ?? 'ignored',
     },
     story: options.story,
     ownMailbox: options.ownMailbox ?? null,
@@ -160,7 +163,7 @@ function contextOf(options: SubmissionListenerOptions): SecureContext | null {
   if (options.secureContext !== undefined) return options.secureContext;
   try {
     if (options.tlsMaterial === undefined) throw new Error('there is no certificate');
-    return tlsContext(options.tlsMaterial, false);
+    return tlsContext(options.tlsMaterial, false, options.clientCertificates);
   } catch (cause) {
     throw new SealgateError({
       code: 'listener.tls',

@@ -16,8 +16,8 @@ export type RelaySettings = {
         strangers: 'refuse' | 'pass';
         nullSender: 'refuse' | 'pass';
       };
-  /** Who mail is taken from; null: anybody. */
-  from: { networks: AddressRanges; certificates: ShownCertificates } | null;
+  /** Who mail is taken from; null: anybody. `certificates` null: nobody is let in by one, and none is asked for. */
+  from: { networks: AddressRanges; certificates: ShownCertificates | null } | null;
   trustedProxies: AddressRanges;
   /** Of mail of which nothing is known of whose it is. It has no address and no key. */
   nobody: Principal;
@@ -58,7 +58,7 @@ export class RelayAdmission implements Admission {
 
   secured(chain: readonly Buffer[]): void {
     this.#hasShown =
-      !this.#isTold && chain.length > 0 && this.#settings.from?.certificates.admit(chain) === true;
+      !this.#isTold && chain.length > 0 && this.#settings.from?.certificates?.admit(chain) === true;
   }
 
   clientIs(address: string | null): void {

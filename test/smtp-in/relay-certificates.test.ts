@@ -51,7 +51,8 @@ async function start(
   tls: 'implicit' | 'starttls' = 'implicit',
   trustedProxies: readonly string[] = [],
 ): Promise<TestRelay> {
-  const from = { networks: new AddressRanges([]), certificates: await clientCertificates(allowed, clock) };
+  const certificates = allowed.length === 0 ? null : await clientCertificates(allowed, clock);
+  const from = { networks: new AddressRanges([]), certificates };
   const settings = outbound([], { from, trustedProxies: new AddressRanges(trustedProxies) });
   relay = await testRelay(settings, {}, { tls, tlsMaterial: { cert: gateway.cert, key: gateway.key } });
   return relay;
@@ -118,3 +119,32 @@ test('before STARTTLS nobody is let in, and the certificate of a proxy not those
   expect(await secure.ask('MAIL FROM:<alice@example.org>')).toMatch(/^554 5\.7\.1/);
   secure.end();
 });
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'who comes again with the session of before is let in (%s)',
+  async (maxVersion) => {
+    const byName = { fingerprint: null, ca: pki.ca.certificateFile, names: ['mail.example.org'] };
+    for (const allowed of [[byName], []]) {
+      const { port } = await start(allowed);
+      const own = { cert: known.cert, key: known.key, ca: pki.ca.certificate, servername: 'localhost' };
+      let session: Buffer | undefined;
+      for (const time of ['first', 'again']) {
+        const resumed = session === undefined ? {} : { session };
+        const socket = connect({ port, host: '127.0.0.1', maxVersion, ...own, ...resumed });
+        socket.on('session', (ticket) => {
+          session = ticket;
+        });
+        const client = new TestClient(socket);
+        expect([time, await client.reply()]).toEqual([time, expect.stringMatching(/^220 /)]);
+        await client.ask('EHLO server.test');
+        const expected = allowed.length === 0 ? /^554 5\.7\.1/ : /^250 /;
+        expect(await client.ask('MAIL FROM:<alice@example.org>')).toMatch(expected);
+        // Where nobody is asked for a certificate a session is good for a second time.
+        expect(socket.isSessionReused()).toBe(time === 'again' && allowed.length === 0);
+        client.end();
+      }
+      await relay?.close();
+      relay = null;
+    }
+  },
+);
