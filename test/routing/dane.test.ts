@@ -72,6 +72,14 @@ test('a key that the domain names is good whatever its certificate says (RFC 767
   expect(problem([leaf({ names: [] }), root], ofRoot)).toMatch(/is not for/);
 });
 
+test('a key that the domain names is good in a certificate without any name, which names no authority (RFC 7671 §5.1)', () => {
+  const bare = makeDer({ subject: Buffer.from('3000', 'hex'), key: ecKey('leaf'), extensions: [] });
+  expect(problem([bare], tlsaRecord(3, 1, 1, sha('sha256', key(bare))))).toBeNull();
+  expect(problem([bare], tlsaRecord(3, 0, 2, sha('sha512', bare)))).toBeNull();
+  expect(problem([bare], tlsaRecord(3, 1, 1, Buffer.alloc(32)))).toMatch(/not the one/);
+  expect(problem([bare, root], tlsaRecord(2, 0, 1, sha('sha256', root)))).toMatch(/cannot be read/);
+});
+
 test('attack: an authority that is only shown, or whose name alone fits, vouches for nothing', () => {
   const forged = leaf({ issuerKey: 'eve' });
   const ofRoot = tlsaRecord(2, 1, 1, sha('sha256', key(root)));

@@ -32,7 +32,10 @@ export function readAssociation(data: Buffer): Association | null {
 }
 
 /** Whether it is of this very certificate or its key (RFC 6698 §2.1.2, §2.1.3). */
-export function isOf({ selector, matching, data }: Association, certificate: Certificate): boolean {
+export function isOf(
+  { selector, matching, data }: Association,
+  certificate: Pick<Certificate, 'der' | 'subjectPublicKeyInfo'>,
+): boolean {
   const selected = selector === 'certificate' ? certificate.der : certificate.subjectPublicKeyInfo;
   const matched = matching === 'exact' ? selected : createHash(matching).update(selected).digest();
   return matched.length === data.length && timingSafeEqual(matched, data);
