@@ -48,6 +48,7 @@ describe('who may import whom', () => {
       'log',
       'errors.ts',
       'ids.ts',
+      'limits',
       'limits.ts',
     ]);
     const homes = new Set(files.map(({ path }) => path.split('/')[0] ?? ''));
