@@ -35,8 +35,8 @@ export type SmtpCourierSettings = {
   clock: Clock;
 };
 
-/** `server`: its name, where it is not the one that everybody knows of. */
-type Connection = UsedConnection & { server?: string };
+/** `server`: where it is not the one that everybody knows of. */
+type Connection = UsedConnection & { server?: MailServer };
 
 /** So long nobody else calls a server that could not be reached, or that refused the login, again. */
 const AWAY_MS = 5_000;
@@ -80,13 +80,19 @@ export class SmtpCourier implements Courier {
     const everybody = (none: NoServer): readonly DeliveryOutcome[] =>
       mail.envelope.recipients.map((recipient) => ({ recipient, reply: null, ...none }));
     try {
-      for (;;) {
+      let refused: readonly DeliveryOutcome[] | null = null;
+      for (let fresh = 0; ; ) {
         const connection = (await this.#idle.take()) ?? (await this.#connect());
-        if (!('client' in connection)) return everybody(connection);
+        if (!('client' in connection)) return refused ?? everybody(connection);
         const outcomes = (await this.#deliverOn(connection, mail)).map((one) => saidBy(connection, one));
         // A server that has had enough of a connection (RFC 5321 §3.8) says nothing about the mail.
-        if (connection.mails === 0 || !outcomes.every(({ reply }) => reply?.code === 421)) return outcomes;
+        if (!outcomes.every(({ reply }) => reply?.code === 421)) return outcomes;
         connection.client.abandon();
+        if (connection.mails > 0) continue;
+        // Nor does one that is busy: another server of the domain is called, and this one not for a while.
+        if (connection.server === undefined || ++fresh >= limits.routing.calls) return outcomes;
+        this.#settings.called?.(connection.server, becauseOf(outcomes));
+        refused = outcomes;
       }
     } catch (error) {
       return everybody(
@@ -144,7 +150,7 @@ export class SmtpCourier implements Courier {
           continue;
         }
         if (typeof server !== 'function') return connection;
-        return { ...connection, server: verificationOf(each.options).serverName };
+        return { ...connection, server: each };
       }
       if (this.#closed) return later(STOPPED);
       because = connection;
@@ -200,7 +206,11 @@ export class SmtpCourier implements Courier {
 
 function saidBy({ server }: Connection, outcome: DeliveryOutcome): DeliveryOutcome {
   if (server === undefined || outcome.kind === 'delivered' || outcome.reply === null) return outcome;
-  return { ...outcome, server };
+  return { ...outcome, server: verificationOf(server.options).serverName };
+}
+
+function becauseOf([first]: readonly DeliveryOutcome[]): string {
+  return first === undefined || first.kind === 'delivered' ? '' : first.because;
 }
 
 function later(because: string): NoServer {

@@ -85,6 +85,20 @@ describe('mail to where DNS says', () => {
     expect(second.connections).toBe(0);
   });
 
+  test('goes to the next server where the first ends the connection before it has taken anything', async () => {
+    const busy = { script: { MAIL: '421 4.3.2 too busy\r\n' } };
+    const first = await server(A, busy);
+    const second = await server(B);
+    const { courier } = await gateway();
+    expect(said(await courier.deliver(mailTo('bob@two.plain.example')))).toEqual(['delivered']);
+    await second.close();
+    const third = await server(B, busy);
+    const { courier: other } = await gateway();
+    const [outcome] = await other.deliver(mailTo('bob@two.plain.example'));
+    expect(outcome).toMatchObject({ kind: 'later', reply: { code: 421 }, server: 'b.plain.example' });
+    expect([first.connections, third.connections]).toEqual([2, 1]);
+  });
+
   test('does not wait again and again for a server that was away a moment ago', async () => {
     const { courier, time } = await gateway();
     await courier.deliver(mailTo('bob@alloff.plain.example'));
