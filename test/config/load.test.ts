@@ -72,7 +72,7 @@ describe('a sound file', () => {
     expect(config.directory.file).toBe(join(folder, 'state', 'directory.sqlite'));
     expect(config.submission[0]).toMatchObject({ maxMessageSize: 50 * 1024 * 1024, maxConnections: 1000 });
     expect(config.imap).toEqual([]);
-    expect(config.log).toEqual({ level: 'info', format: 'text' });
+    expect(config.log).toEqual({ level: 'info', format: 'text', traceDays: 14 });
     expect(config.keys[0]?.places).toEqual([
       {
         kind: 'pkcs12',
