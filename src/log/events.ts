@@ -274,6 +274,8 @@ type QueueEvent =
       purpose: string;
       recipients: number;
       reply: string;
+      /** Who took it, and how the connection was protected, where DNS has named the server. */
+      by?: string;
     }
   /** It stays in the queue, and is tried again. */
   | {

@@ -220,7 +220,11 @@ function tell({ mail, id, purpose }: Delivery, settled: Settled, log: Log): void
   if (taken !== undefined) {
     const { reply } = taken.outcome;
     const said = reply === null ? '-' : summary(reply);
-    log.write({ event: 'queue.delivered', level: 'info', ...who(delivered), reply: said });
+    const by = taken.outcome.kind === 'delivered' ? taken.outcome.by : undefined;
+    log.write({
+      ...{ event: 'queue.delivered', level: 'info', ...who(delivered), reply: said },
+      ...(by === undefined ? {} : { by }),
+    });
   }
   const [lost] = failed;
   if (lost !== undefined) {

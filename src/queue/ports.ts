@@ -128,8 +128,11 @@ export interface Courier {
 }
 
 export type DeliveryOutcome =
-  /** `unconfirmed`: whoever took it will not tell its sender where she asked for that (RFC 3461 §5.2.3). */
-  | { recipient: Recipient; kind: 'delivered'; reply: Reply | null; unconfirmed?: true }
+  /**
+   * `unconfirmed`: whoever took it will not tell its sender where she asked for that (RFC 3461 §5.2.3). `by`: who took it, and how the
+   * connection was protected, for people; absent: the mail server of the configuration.
+   */
+  | { recipient: Recipient; kind: 'delivered'; reply: Reply | null; unconfirmed?: true; by?: string }
   | ({ recipient: Recipient; kind: 'later' } & Undelivered)
   | ({ recipient: Recipient; kind: 'failed' } & Undelivered);
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type MailServer, verificationOf } from '../connections/mail-server.ts';
+import { type MailServer, type Verification, verificationOf } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Clock } from '../pipeline/ports.ts';
@@ -40,6 +40,11 @@ type Connection = UsedConnection & { server?: MailServer };
 
 /** So long nobody else calls a server that could not be reached, or that refused the login, again. */
 const AWAY_MS = 5_000;
+const VERIFIED: Readonly<Record<Verification['kind'], string>> = {
+  ca: 'TLS, verified by certificate authorities',
+  dane: 'TLS, verified by TLSA records',
+  none: 'TLS, not verified',
+};
 const STOPPED = 'the gateway is being stopped';
 
 /** Takes mails to the gateway's own mail server, several on one connection. How many at once is for whoever asks. */
@@ -204,8 +209,13 @@ export class SmtpCourier implements Courier {
   }
 }
 
-function saidBy({ server }: Connection, outcome: DeliveryOutcome): DeliveryOutcome {
-  if (server === undefined || outcome.kind === 'delivered' || outcome.reply === null) return outcome;
+function saidBy({ server, client }: Connection, outcome: DeliveryOutcome): DeliveryOutcome {
+  if (server === undefined) return outcome;
+  if (outcome.kind === 'delivered') {
+    const how = client.encrypted ? VERIFIED[verificationOf(server.options).kind] : 'without TLS';
+    return { ...outcome, by: `${server.name}, ${how}` };
+  }
+  if (outcome.reply === null) return outcome;
   return { ...outcome, server: verificationOf(server.options).serverName };
 }
 

@@ -100,6 +100,11 @@ export class SmtpClient implements Upstream {
     if (socket.destroyed) this.#onEnd();
   }
 
+  /** By TLS, whoever it is. */
+  get encrypted(): boolean {
+    return this.#socket instanceof TLSSocket;
+  }
+
   get secure(): boolean {
     return this.#verified && this.#socket instanceof TLSSocket;
   }

@@ -35,8 +35,10 @@ export function tellStep(event: MailEvent): string {
       return shown(
         `put into the queue for ${people(event.recipients)} (${event.purpose}) as ${event.delivery}`,
       );
-    case 'queue.delivered':
-      return shown(`delivered from the queue to ${people(event.recipients)}: ${event.reply}`);
+    case 'queue.delivered': {
+      const by = event.by === undefined ? '' : ` by ${event.by}`;
+      return shown(`delivered from the queue to ${people(event.recipients)}${by}: ${event.reply}`);
+    }
     case 'queue.delayed':
       return shown(
         `waits in the queue for ${people(event.recipients)} until ${event.again}: ${event.reason}`,

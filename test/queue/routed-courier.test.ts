@@ -185,6 +185,17 @@ describe('mail to where DNS says', () => {
 });
 
 describe('TLS as the route asks', () => {
+  test.each([
+    ['one.plain.example', {}, /^a\.plain\.example \(127\.0\.0\.2:\d+\), TLS, not verified$/],
+    ['one.plain.example', WITHOUT_TLS, /^a\.plain\.example .*, without TLS$/],
+    ['ee.signed.example', {}, /^mx\.signed\.example .*, TLS, verified by TLSA records$/],
+  ])('it is told who has taken it, and how: %s, %o', async (domain, options, by) => {
+    await server(A, options);
+    const { courier } = await gateway();
+    const [outcome] = await courier.deliver(mailTo(`bob@${domain}`));
+    expect(outcome).toMatchObject({ kind: 'delivered', by: expect.stringMatching(by) });
+  });
+
   const levels: [TlsLevel, string, Omit<FakeOptions, 'place'>, RegExp][] = [
     ['opportunistic', 'one.plain.example', {}, /^delivered/],
     ['opportunistic', 'one.plain.example', WITHOUT_TLS, /^delivered/],
