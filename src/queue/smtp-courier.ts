@@ -141,7 +141,11 @@ export class SmtpCourier implements Courier {
     const { server } = this.#settings;
     const found: ServersNow =
       typeof server === 'function' ? await server() : { kind: 'servers', servers: [server], left: null };
-    if (found.kind !== 'servers') return found;
+    if (found.kind !== 'servers') {
+      // DNS is silent of the domain, whatever the mail: the others need not ask as well.
+      if (found.status === '4.4.3') this.#isAway(found.because);
+      return found;
+    }
     let unfit: NoServer | null = null;
     let because: string | null = null;
     for (const each of found.servers) {

@@ -149,6 +149,9 @@ describe('mail to where DNS says', () => {
     expect(said(await courier.deliver(mailTo('bob@one.plain.example')))[0]).toMatch(
       /^later 4\.4\.3: .*ECONNREFUSED/,
     );
+    // Not one mail after the other: the domain is away.
+    const place = { kind: 'smtp' as const, destination: 'domain:one.plain.example' };
+    expect(courier.away(place)).toContain('ECONNREFUSED');
   });
 
   test('goes to more domains at once than connections are kept for', async () => {
