@@ -61,7 +61,8 @@ function mailParameters(
   const { extensions } = upstream;
   const { envelope, requireTls, purpose } = mail;
   const parameters: Parameter[] = [];
-  if (needs.bareLineEnd) return failed('the message has line ends that servers read differently');
+  if (needs.bareLineEnd || needs.nulBeforeDot)
+    return failed('the message has line ends that servers read differently');
   const max = maxSizeOf(extensions);
   if (max !== null && size > max) {
     return failed(`the message has ${size} octets, and the mail server takes ${max}`);

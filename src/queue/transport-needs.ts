@@ -2,11 +2,14 @@ import { HazardSearch } from '../mail/hazards.ts';
 import { OctetSearch } from '../octets/octet-search.ts';
 import { scan } from '../octets/scan.ts';
 import type { OctetSource } from '../octets/source.ts';
+import { NulBeforeDot } from '../smtp/line-faults.ts';
 
 /** What a message asks of a server that takes it as it is. */
 export type TransportNeeds = {
   /** It has a bare CR or LF: no server may have it (RFC 5321 §2.3.8). */
   bareLineEnd: boolean;
+  /** A line begins with NULs and a dot: see line-faults.ts. */
+  nulBeforeDot: boolean;
   /** Octets beyond ASCII or NUL: 8BITMIME (RFC 6152). */
   eightBit: boolean;
   /** The same in its header: SMTPUTF8 (RFC 6531 §3.4). */
@@ -19,6 +22,8 @@ const HEADER_END = Buffer.from('\r\n\r\n');
 export async function transportNeedsOf(message: OctetSource): Promise<TransportNeeds> {
   const whole = new HazardSearch();
   const header = new HazardSearch();
+  const nuls = new NulBeforeDot();
+  let nulBeforeDot = false;
   let offset = 0;
   let headerEnd: number | null = null;
   const search = new OctetSearch(HEADER_END, (at) => {
@@ -30,9 +35,10 @@ export async function transportNeedsOf(message: OctetSource): Promise<TransportN
       header.update(octets.subarray(0, Math.max(0, (headerEnd ?? offset + octets.length) - offset)));
     }
     whole.update(octets);
+    if (octets.length > 0 && nuls.update(octets)) nulBeforeDot = true;
     offset += octets.length;
     return undefined;
   });
   const { bareLineEnd, eightBit } = whole.finish().hazards;
-  return { bareLineEnd, eightBit, eightBitHeader: header.finish().hazards.eightBit };
+  return { bareLineEnd, nulBeforeDot, eightBit, eightBitHeader: header.finish().hazards.eightBit };
 }

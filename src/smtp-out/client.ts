@@ -7,7 +7,7 @@ import { stuffed } from '../smtp/dot-stuffing.ts';
 import type { Extensions } from '../smtp/extensions.ts';
 import { type Reply, summary } from '../smtp/reply.ts';
 import { ReplyReader } from '../smtp/reply-reader.ts';
-import { BARE_LINE_END, inBlocks } from './message-blocks.ts';
+import { FAULTY_LINES, inBlocks } from './message-blocks.ts';
 
 /** What became of a command. `lost`: no reply came, and none will. `unsent`: of the message that was to follow not an octet has left. */
 export type Answer = { kind: 'reply'; reply: Reply } | { kind: 'lost'; reason: string; unsent?: true };
@@ -36,7 +36,7 @@ export interface Upstream {
    * DATA, and after its 354 the message. A refusal is the answer, also one in the middle of the message; anything else that is not
    * 354 is no answer to DATA: `lost`. LMTP has several answers: `dataForEach`.
    *
-   * @throws what reading the message throws, and Error where it has a bare CR or LF. The server never hears the end of data then.
+   * @throws what reading the message throws, and Error where it has a fault of line-faults.ts. The server never hears the end of data then.
    */
   data(message: OctetSource): Promise<Answer>;
   /**
@@ -176,7 +176,7 @@ export class SmtpClient implements Upstream {
   async #transmit(message: OctetSource, replies: number): Promise<readonly Answer[]> {
     const octets = octetsInMemory(message);
     const parts = octets === null || octets.length > ONE_WRITE ? 'in blocks' : stuffed(octets);
-    if (parts === null) throw new Error(BARE_LINE_END);
+    if (parts === null) throw new Error(FAULTY_LINES);
     const go = await this.#mayFollow(replies);
     if (go !== 'yes') return go;
     if (parts !== 'in blocks') {

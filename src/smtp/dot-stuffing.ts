@@ -1,3 +1,5 @@
+import { hasBareLineEnd, hasNulBeforeDot } from './line-faults.ts';
+
 /**
  * The message in DATA: transparency (RFC 5321 §4.5.2) and its end (§4.1.1.4).
  *
@@ -10,7 +12,6 @@ const END = Buffer.from('\r\n.\r\n');
 const LINE_WITH_DOT = Buffer.from('\r\n.');
 const TERMINATOR = Buffer.from('.\r\n');
 const DOT = 46;
-const CR = 13;
 
 export type Collected =
   /** Stuffing removed; empty, or ended by CRLF. */
@@ -100,37 +101,6 @@ function lastFour(tail: Buffer, chunk: Buffer): Buffer {
   return joined.subarray(Math.max(0, joined.length - 4));
 }
 
-/** Octets looked at in one go by `hasBareLineEnd`: short Latin-1 strings are searched faster than octets. */
-const WINDOW = 16_384;
-/** Lines of a usual mail are longer than this, on average: then it is faster to look for each line end. */
-const SHORT_LINE = 32;
-const BARE = /\r(?!\n)|(?<!\r)\n/;
-
-/** Whether a CR is without its LF, or a LF without its CR. */
-export function hasBareLineEnd(octets: Buffer): boolean {
-  let start = 0;
-  while (start < octets.length) {
-    let end = Math.min(start + WINDOW, octets.length);
-    // A pair is never cut: a CR at the end waits for the next window.
-    if (end < octets.length && octets[end - 1] === CR) end--;
-    if (hasBareLineEndIn(octets.toString('latin1', start, end))) return true;
-    start = end;
-  }
-  return false;
-}
-
-function hasBareLineEndIn(text: string): boolean {
-  let at = 0;
-  for (let lines = Math.ceil(text.length / SHORT_LINE); lines > 0; lines--) {
-    const lf = text.indexOf('\n', at);
-    const cr = text.indexOf('\r', at);
-    if (cr === -1) return lf !== -1;
-    if (lf !== cr + 1) return true;
-    at = lf + 1;
-  }
-  return BARE.test(text.slice(at));
-}
-
 /** RFC 5321 §4.5.2: of a line that begins with a dot, the dot goes. Shares memory with `stuffed` where there is none. */
 function removeStuffing(stuffed: Buffer): Buffer {
   const parts: Buffer[] = [];
@@ -147,10 +117,10 @@ function removeStuffing(stuffed: Buffer): Buffer {
 
 /**
  * The message as it goes over the wire after 354: stuffed, with CRLF at its end, and the end of data.
- * The parts are in order and share memory with `octets`. Null for a message with a bare CR or LF: it must not be sent.
+ * The parts are in order and share memory with `octets`. Null for a message with a fault of line-faults.ts: it must not be sent.
  */
 export function stuffed(octets: Buffer): Buffer[] | null {
-  if (hasBareLineEnd(octets)) return null;
+  if (hasBareLineEnd(octets) || hasNulBeforeDot(octets)) return null;
   const parts: Buffer[] = [];
   const dot = TERMINATOR.subarray(0, 1);
   if (octets[0] === DOT) parts.push(dot);

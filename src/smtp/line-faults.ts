@@ -1,5 +1,3 @@
-import { hasBareLineEnd } from './dot-stuffing.ts';
-
 /**
  * What must not be in a message that leaves by SMTP: a bare CR or LF, and a line that begins with NULs and a dot. It is not stuffed, and
  * a server that drops NULs would read `NUL . CRLF` as the end of data (SMTP smuggling).
@@ -11,6 +9,37 @@ const LF = 10;
 const DOT = 46;
 const NULS_AND_DOT = /\n\0+\./;
 const NULS_AT_END = /\n\0+$/;
+
+/** Octets looked at in one go by `hasBareLineEnd`: short Latin-1 strings are searched faster than octets. */
+const WINDOW = 16_384;
+/** Lines of a usual mail are longer than this, on average: then it is faster to look for each line end. */
+const SHORT_LINE = 32;
+const BARE = /\r(?!\n)|(?<!\r)\n/;
+
+/** Whether a CR is without its LF, or a LF without its CR. */
+export function hasBareLineEnd(octets: Buffer): boolean {
+  let start = 0;
+  while (start < octets.length) {
+    let end = Math.min(start + WINDOW, octets.length);
+    // A pair is never cut: a CR at the end waits for the next window.
+    if (end < octets.length && octets[end - 1] === CR) end--;
+    if (hasBareLineEndIn(octets.toString('latin1', start, end))) return true;
+    start = end;
+  }
+  return false;
+}
+
+function hasBareLineEndIn(text: string): boolean {
+  let at = 0;
+  for (let lines = Math.ceil(text.length / SHORT_LINE); lines > 0; lines--) {
+    const lf = text.indexOf('\n', at);
+    const cr = text.indexOf('\r', at);
+    if (cr === -1) return lf !== -1;
+    if (lf !== cr + 1) return true;
+    at = lf + 1;
+  }
+  return BARE.test(text.slice(at));
+}
 
 /** Whether a line begins with NULs and a dot; the first one begins where the octets do. */
 export function hasNulBeforeDot(octets: Buffer): boolean {
@@ -26,12 +55,11 @@ export function hasNulBeforeDot(octets: Buffer): boolean {
 export class LineFaults {
   /** A CR that waits for its LF. */
   #held = false;
-  /** What there is of the last line: nothing, NULs alone, anything else. */
-  #line: 'nothing' | 'nuls' | 'more' = 'nothing';
+  readonly #nuls = new NulBeforeDot();
 
   /** Whether the last line has its CRLF; so has a message without octets. */
   get atLine(): boolean {
-    return this.#line === 'nothing';
+    return this.#nuls.atLine;
   }
 
   /** @returns null: nothing so far. After a fault nothing more may be given. */
@@ -43,10 +71,27 @@ export class LineFaults {
     const inside = chunk.subarray(this.#held ? 1 : 0, last === CR ? chunk.length - 1 : chunk.length);
     if (hasBareLineEnd(inside)) return 'bare-line-end';
     this.#held = last === CR;
-    return this.#nuls(chunk) ? 'nul-before-dot' : null;
+    return this.#nuls.update(chunk) ? 'nul-before-dot' : null;
   }
 
-  #nuls(chunk: Buffer): boolean {
+  /** At the end of the message. */
+  finish(): LineFault | null {
+    return this.#held ? 'bare-line-end' : null;
+  }
+}
+
+/** `hasNulBeforeDot` for octets that come in chunks. */
+export class NulBeforeDot {
+  /** What there is of the last line: nothing, NULs alone, anything else. */
+  #line: 'nothing' | 'nuls' | 'more' = 'nothing';
+
+  /** Whether the last line has its LF; so has what has no octets. */
+  get atLine(): boolean {
+    return this.#line === 'nothing';
+  }
+
+  /** Whether there is one. @param chunk not empty */
+  update(chunk: Buffer): boolean {
     let at = 0;
     if (this.#line !== 'more') {
       while (chunk[at] === 0) at++;
@@ -59,10 +104,5 @@ export class LineFaults {
     const text = chunk.toString('latin1', Math.max(0, at - 1));
     if (NULS_AT_END.test(text)) this.#line = 'nuls';
     return NULS_AND_DOT.test(text);
-  }
-
-  /** At the end of the message. */
-  finish(): LineFault | null {
-    return this.#held ? 'bare-line-end' : null;
   }
 }

@@ -1,4 +1,4 @@
-import { hasBareLineEnd } from './dot-stuffing.ts';
+import { LineFaults } from './line-faults.ts';
 
 const CR = 13;
 const LF = 10;
@@ -11,28 +11,32 @@ const END = Buffer.from('\r\n.\r\n');
 /**
  * `stuffed` of dot-stuffing.ts for a message that comes in chunks (RFC 5321 §4.5.2); serves one message.
  *
- * Holds: what comes out does not depend on where the chunks end. Must never happen: an octet of a bare CR or LF, or anything behind
- * it, comes out, or the end of data does.
+ * Holds: what comes out does not depend on where the chunks end. Must never happen: an octet of a bare CR or LF, the dot behind NULs at
+ * the beginning of a line, or anything behind them comes out, or the end of data does.
  */
 export class Stuffing {
   /** The next octet is the first one of a line; the message begins as if after a CRLF. */
   #atLine = true;
   /** A CR that waits for its LF. */
   #held = false;
+  readonly #faults = new LineFaults();
   #broken = false;
 
   /**
    * The chunk as it goes over the wire, in parts that share memory with it; may be none.
    *
    * @param chunk not empty
-   * @returns null, now and ever after: there is a bare CR or LF
+   * @returns null, now and ever after: there is a fault
    */
   update(chunk: Buffer): Buffer[] | null {
+    if (this.#broken || this.#faults.update(chunk) !== null) {
+      this.#broken = true;
+      return null;
+    }
     const parts: Buffer[] = [];
     let start = 0;
     let end = chunk.length;
     if (this.#held) {
-      if (chunk[0] !== LF) this.#broken = true;
       parts.push(CRLF);
       start = 1;
       this.#atLine = true;
@@ -40,10 +44,6 @@ export class Stuffing {
     this.#held = end > start && chunk[end - 1] === CR;
     if (this.#held) end--;
     const octets = chunk.subarray(start, end);
-    if (this.#broken || hasBareLineEnd(octets)) {
-      this.#broken = true;
-      return null;
-    }
     if (octets.length === 0) return parts;
     if (this.#atLine && octets[0] === DOT[0]) parts.push(DOT);
     let from = 0;
@@ -56,7 +56,7 @@ export class Stuffing {
     return parts;
   }
 
-  /** The CRLF that is missing, and the end of data. null: there is a bare CR or LF. */
+  /** The CRLF that is missing, and the end of data. null: there is a fault. */
   finish(): Buffer | null {
     if (this.#broken || this.#held) return null;
     return this.#atLine ? TERMINATOR : END;

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
 import type { OctetSource } from '../../src/octets/source.ts';
 import { transportNeedsOf } from '../../src/queue/transport-needs.ts';
-import { hasBareLineEnd } from '../../src/smtp/dot-stuffing.ts';
+import { hasBareLineEnd, hasNulBeforeDot } from '../../src/smtp/line-faults.ts';
 
 function inChunks(octets: Buffer, size: number): OctetSource {
   return {
@@ -20,13 +20,19 @@ test.each([
   ['a: ü\r\n\r\ntext\r\n', { bareLineEnd: false, eightBit: true, eightBitHeader: true }],
   ['a: ü', { bareLineEnd: false, eightBit: true, eightBitHeader: true }],
   ['a: b\r\n\r\n\n', { bareLineEnd: true, eightBit: false, eightBitHeader: false }],
+  [
+    'a: b\r\n\r\n\0\0.\r\n',
+    { bareLineEnd: false, nulBeforeDot: true, eightBit: true, eightBitHeader: false },
+  ],
   ['', { bareLineEnd: false, eightBit: false, eightBitHeader: false }],
 ])('%j asks for %j', async (text, needs) => {
   const octets = Buffer.from(text);
   for (const source of [bufferSource(octets), inChunks(octets, 1), inChunks(octets, 3)]) {
-    expect(await transportNeedsOf(source)).toEqual(needs);
+    expect(await transportNeedsOf(source)).toEqual({ nulBeforeDot: false, ...needs });
   }
 });
+
+const isBeyond = (octet: number): boolean => octet > 127 || octet === 0;
 
 test('chunks do not show', async () => {
   const pieces = fc.array(fc.constantFrom('\r\n', '\r', '\n', 'a', 'ü', '\r\n\r\n', 'Subject: x'), {
@@ -39,8 +45,9 @@ test('chunks do not show', async () => {
       const header = octets.subarray(0, end === -1 ? octets.length : end);
       expect(await transportNeedsOf(inChunks(octets, size))).toEqual({
         bareLineEnd: hasBareLineEnd(octets),
-        eightBit: octets.some((octet) => octet > 127),
-        eightBitHeader: header.some((octet) => octet > 127),
+        nulBeforeDot: hasNulBeforeDot(octets),
+        eightBit: octets.some(isBeyond),
+        eightBitHeader: header.some(isBeyond),
       });
     }),
     { numRuns: 500 },

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { hasBareLineEnd, MessageCollector, stuffed } from '../../src/smtp/dot-stuffing.ts';
+import { MessageCollector, stuffed } from '../../src/smtp/dot-stuffing.ts';
+import { hasBareLineEnd } from '../../src/smtp/line-faults.ts';
 
 /** What is collected, and what is left behind the end of data; null where data does not end. */
 function collect(octets: Buffer, cuts: readonly number[], max = 1_000): { got: string; rest: string } | null {

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { hasBareLineEnd, stuffed } from '../../src/smtp/dot-stuffing.ts';
+import { stuffed } from '../../src/smtp/dot-stuffing.ts';
+import { hasBareLineEnd, hasNulBeforeDot } from '../../src/smtp/line-faults.ts';
 import { Stuffing } from '../../src/smtp/stuffing.ts';
 
 const nasty = fc
-  .array(fc.constantFrom('\r\n', '.', 'a', '\r', '\n', '\r\n.', '..', '\r\n.\r\n', 'text'), { maxLength: 24 })
+  .array(fc.constantFrom('\r\n', '.', 'a', '\r', '\n', '\r\n.', '..', '\r\n.\r\n', 'text', '\0', '\r\n\0.'), {
+    maxLength: 24,
+  })
   .map((pieces) => Buffer.from(pieces.join(''), 'latin1'));
 const cuts = fc.array(fc.nat(60), { maxLength: 12 });
 
@@ -34,11 +37,12 @@ test('in chunks comes out what comes out of the whole, wherever the chunks end',
   );
 });
 
-test('nothing of a bare line end, and nothing behind it, comes out', () => {
+test('nothing of a bare line end or of a dot behind NULs, and nothing behind it, comes out', () => {
   fc.assert(
     fc.property(nasty, cuts, (octets, at) => {
       const { out } = inChunks(octets, at);
       expect(hasBareLineEnd(out)).toBe(false);
+      expect(hasNulBeforeDot(out)).toBe(false);
     }),
     { numRuns: 1_000 },
   );
@@ -49,4 +53,14 @@ test('a chunk behind a bare line end brings nothing back', () => {
   expect(stuffing.update(Buffer.from('a\nb'))).toBeNull();
   expect(stuffing.update(Buffer.from('c\r\n'))).toBeNull();
   expect(stuffing.finish()).toBeNull();
+});
+
+test('a server that drops NULs is not given the end of data that it would read there', () => {
+  for (const text of ['a\r\n\0.\r\nMAIL FROM:<x@example.org>\r\n', '\0\0.\r\n']) {
+    expect(stuffed(Buffer.from(text))).toBeNull();
+    for (let cut = 0; cut <= text.length; cut++) {
+      expect(inChunks(Buffer.from(text), [cut]).end).toBeNull();
+    }
+  }
+  expect(stuffed(Buffer.from('a\0.\r\n'))).not.toBeNull();
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { hasBareLineEnd, MessageCollector } from '../../src/smtp/dot-stuffing.ts';
-import { hasNulBeforeDot, LineFaults } from '../../src/smtp/line-faults.ts';
+import { MessageCollector } from '../../src/smtp/dot-stuffing.ts';
+import { hasBareLineEnd, hasNulBeforeDot, LineFaults } from '../../src/smtp/line-faults.ts';
 import { Unstuffing } from '../../src/smtp/unstuffing.ts';
 
 const pieces = fc.array(

@@ -2,7 +2,8 @@ import { Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { bufferSource } from '../../../src/octets/buffer-source.ts';
-import { hasBareLineEnd, stuffed } from '../../../src/smtp/dot-stuffing.ts';
+import { stuffed } from '../../../src/smtp/dot-stuffing.ts';
+import { hasBareLineEnd, hasNulBeforeDot } from '../../../src/smtp/line-faults.ts';
 import { ReplyReader } from '../../../src/smtp/reply-reader.ts';
 import { Stuffing } from '../../../src/smtp/stuffing.ts';
 import { readToken } from '../../../src/smtp-out/access-token.ts';
@@ -100,7 +101,7 @@ export const smtpOutTargets: readonly FuzzTarget[] = [
     form: 'lines',
     allowed: [],
     budget: { ms: 100, usPerOctet: 8 },
-    dictionary: ['.', '..', '\r\n.\r\n', '\n.\n', '\r', '\n', '\r\n'],
+    dictionary: ['.', '..', '\r\n.\r\n', '\n.\n', '\r', '\n', '\r\n', '\0', '\r\n\0.'],
     prepare: () => ({
       seeds: ['a\r\n.b\r\n', '.\r\n..\r\n', 'a\n.\r\n', '\r\r\n'].map((text) => Buffer.from(text)),
       run(input) {
@@ -112,7 +113,8 @@ export const smtpOutTargets: readonly FuzzTarget[] = [
         const end = stuffing.finish();
         const written = Buffer.concat(parts);
         holds(!hasBareLineEnd(written), 'nothing of a bare line end is written');
-        holds((whole === null) === (end === null), 'chunks hide no bare line end');
+        holds(!hasNulBeforeDot(written), 'no dot behind NULs is written');
+        holds((whole === null) === (end === null), 'chunks hide no fault');
         if (whole === null || end === null) return null;
         const all = Buffer.concat([written, end]);
         holds(all.equals(Buffer.concat(whole)), 'chunks do not show');

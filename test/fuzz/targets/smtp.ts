@@ -13,9 +13,14 @@ import { principalLogin } from '../../../src/sasl/principal-login.ts';
 import { rawLogin } from '../../../src/sasl/raw-login.ts';
 import { RELAYED_MECHANISMS, readRelayedIdentity } from '../../../src/sasl/relayed-identity.ts';
 import { readCommand } from '../../../src/smtp/command-line.ts';
-import { hasBareLineEnd, MessageCollector, stuffed } from '../../../src/smtp/dot-stuffing.ts';
+import { MessageCollector, stuffed } from '../../../src/smtp/dot-stuffing.ts';
 import { maxMessageOctets, readExtensions } from '../../../src/smtp/extensions.ts';
-import { hasNulBeforeDot, type LineFault, LineFaults } from '../../../src/smtp/line-faults.ts';
+import {
+  hasBareLineEnd,
+  hasNulBeforeDot,
+  type LineFault,
+  LineFaults,
+} from '../../../src/smtp/line-faults.ts';
 import { LineReader } from '../../../src/smtp/line-reader.ts';
 import { writeParameters } from '../../../src/smtp/parameters.ts';
 import { writePath } from '../../../src/smtp/path.ts';
