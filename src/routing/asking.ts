@@ -5,6 +5,7 @@ import { limits } from '../limits.ts';
 export type Ask = (question: DnsQuestion, signal: AbortSignal) => Promise<DnsAnswer>;
 
 export const TYPE_A = 1;
+export const TYPE_CNAME = 5;
 export const TYPE_MX = 15;
 export const TYPE_TXT = 16;
 export const TYPE_AAAA = 28;

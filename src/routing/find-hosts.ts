@@ -4,7 +4,7 @@ import { readAssociation } from '../directory/smimea/association.ts';
 import type { DnsAnswer } from '../dns/message.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { type Ask, TYPE_A, TYPE_AAAA, TYPE_MX, TYPE_TLSA } from './asking.ts';
+import { type Ask, TYPE_A, TYPE_AAAA, TYPE_CNAME, TYPE_MX, TYPE_TLSA } from './asking.ts';
 import { exchangers } from './mail-exchangers.ts';
 import { hopeless, type NoWay, notNow } from './no-way.ts';
 import type { HostFacts } from './tls-requirement.ts';
@@ -89,8 +89,15 @@ async function findHost(
     addresses: addresses.slice(0, limits.routing.addressesOfHost),
   };
   // RFC 7672 §2.2: without DNSSEC for server and address there is no DANE, and name servers that break at TLSA are not asked.
-  const isAuthentic = isNamedAuthentically && known.every((answer) => answer.isAuthentic);
-  if (!isAuthentic) return { ...facts, tlsa: null };
+  if (!isNamedAuthentically) return { ...facts, tlsa: null };
+  if (!known.every((answer) => answer.isAuthentic)) {
+    // §2.2.2: an alias that is signed has its own records, wherever it leads to. What it leads to anybody can have said.
+    if (facts.canonical === name) return { ...facts, tlsa: null };
+    const alias = await asked({ name, type: TYPE_CNAME }, parts.ask, signal);
+    if ('because' in alias) return none(alias);
+    facts.canonical = name;
+    if (!alias.isAuthentic || alias.records.length === 0) return { ...facts, tlsa: null };
+  }
   const tlsa = await findTlsa(facts, parts, signal);
   return tlsa !== null && 'because' in tlsa ? none(tlsa) : { ...facts, tlsa };
 }

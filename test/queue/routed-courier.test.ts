@@ -308,6 +308,8 @@ describe('DANE', () => {
     ['odd.signed.example', { other: true }, /^delivered/],
     ['odd.signed.example', WITHOUT_TLS, /^later .*STARTTLS/],
     ['wrong.signed.example', {}, /^later .*not the one that its TLSA records name/],
+    // An alias that is signed, of a name in a zone that is not (RFC 7672 §2.2.2).
+    ['away.signed.example', {}, /^later .*not the one that its TLSA records name/],
     // Attacks.
     ['ee.signed.example', WITHOUT_TLS, /^later .*does not offer STARTTLS/],
     ['ee.signed.example', { other: true }, /^later .*not the one that its TLSA records name/],

@@ -96,6 +96,8 @@ export async function mailWorld(): Promise<MailWorld> {
           ...['wrong IN MX 10 mxwrong', `mxwrong IN A ${A}`, tlsa('mxwrong', `3 1 1 ${'00'.repeat(32)}`)],
           ...['odd IN MX 10 mxodd', `mxodd IN A ${A}`, tlsa('mxodd', `1 1 1 ${spki}`)],
           ...['bare IN MX 10 mxbare', `mxbare IN A ${A}`],
+          ...['away IN MX 10 mxaway', 'mxaway IN CNAME a.plain.example.'],
+          tlsa('mxaway', `3 1 1 ${'00'.repeat(32)}`),
           ...['outside IN MX 10 a.plain.example.', 'named IN MX 10 a.plain.example.'],
         ],
       },
