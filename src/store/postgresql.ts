@@ -76,6 +76,8 @@ export class PostgresqlStore implements SqlStore {
     });
     // A connection that broke while nobody used it is replaced by the next request.
     this.#pool.on('error', () => undefined);
+    // One that breaks in the hands of a request fails that request; without a listener of its own it would end the process as well.
+    this.#pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
   /** An outage is no reason not to start: whoever asks is told of it. */

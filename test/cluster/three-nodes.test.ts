@@ -148,4 +148,5 @@ test('while the database is away nothing is accepted; what was under way is cros
   });
   await arrives(numbers);
   expect(taken(numbers)).toHaveLength(numbers.length);
+  for (const { complaints } of system.nodes) expect(complaints).toEqual([]);
 });

@@ -185,6 +185,23 @@ describe('the connection', () => {
 });
 
 describe('an outage', () => {
+  test('in the midst of requests fails them, and nothing else', async () => {
+    const store = await opened();
+    let under = true;
+    const asking = Array.from({ length: 4 }, async () => {
+      // Some breaks find a connection between two statements.
+      while (under) {
+        const two = [sql`SELECT name FROM thing`, sql`SELECT count(*) FROM thing`];
+        const error = await store.transaction(two).catch((one: unknown) => one);
+        if (error instanceof Error) expect(error).toMatchObject({ code: 'store.unavailable' });
+      }
+    });
+    for (let i = 0; i < 3; i++) await server.restart();
+    under = false;
+    await Promise.all(asking);
+    expect(await store.query(sql`SELECT name FROM thing`)).toEqual([]);
+  });
+
   test('is temporary, and over when the server is back', async () => {
     const store = await opened();
     await store.query(sql`INSERT INTO thing (name) VALUES ('before')`);

@@ -21,6 +21,8 @@ import { type NumberedSink, startNumberedSink } from './numbered-sink.ts';
 export type Node = {
   readonly name: string;
   readonly lines: readonly Readonly<Record<string, unknown>>[];
+  /** What it wrote to its standard error, and how it ended where nobody asked it to. */
+  readonly complaints: readonly string[];
   signal(signal: NodeJS.Signals): void;
   /** Ends it as a power cut would. */
   kill(): Promise<void>;
@@ -163,9 +165,10 @@ export async function startThreeNodes(): Promise<ThreeNodes> {
 
 function gatewayProcess(name: string, file: string): Node {
   const lines: Record<string, unknown>[] = [];
+  const complaints: string[] = [];
   let child: ChildProcess | null = null;
   return {
-    ...{ name, lines },
+    ...{ name, lines, complaints },
     signal(signal) {
       child?.kill(signal);
     },
@@ -184,10 +187,9 @@ function gatewayProcess(name: string, file: string): Node {
       );
       child = started;
       const listening = Promise.withResolvers<void>();
-      let complaint = '';
       let rest = '';
       started.stderr?.on('data', (octets: Buffer) => {
-        complaint += octets.toString();
+        complaints.push(octets.toString());
       });
       started.stdout?.on('data', (octets: Buffer) => {
         const texts = `${rest}${octets.toString()}`.split('\n');
@@ -198,7 +200,10 @@ function gatewayProcess(name: string, file: string): Node {
           if (line.event === 'gateway.listening') listening.resolve();
         }
       });
-      started.once('exit', () => listening.reject(new Error(`node ${name} ended: ${complaint}`)));
+      started.once('exit', (code, signal) => {
+        if (signal !== 'SIGKILL') complaints.push(`ended: ${code ?? signal}`);
+        listening.reject(new Error(`node ${name} ended: ${complaints.join('')}`));
+      });
       await listening.promise;
       listening.promise.catch(() => undefined);
     },
