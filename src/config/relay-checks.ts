@@ -114,10 +114,16 @@ const TOO_WIDE = 'this is so much of the Internet that it would be an open relay
 
 /** Ranges of more than a /8 of IPv4, or a /16 of IPv6, are nobody's own network. */
 function isTooWide(range: string): boolean {
-  const [address = '', prefix] = range.toLowerCase().split('/');
+  const [written = '', prefix] = range.split('/');
+  const address = written.includes(':') ? usualSpelling(written) : written;
   if (prefix === undefined) return address === '0.0.0.0' || address === '::';
   if (!address.includes(':')) return Number(prefix) < 8;
   // RFC 4291 §2.5.5.2: all of IPv4 lies in ::ffff:0:0/96.
-  const isMapped = /^(?:::|(?:0{1,4}:){5})ffff:/.test(address);
-  return Number(prefix) < (isMapped ? 104 : 16) || (/^[0:]+$/.test(address) && Number(prefix) < 96);
+  const isMapped = address.startsWith('::ffff:');
+  return Number(prefix) < (isMapped ? 104 : 16) || (address === '::' && Number(prefix) < 96);
+}
+
+/** RFC 5952: an IPv6 address has many spellings, and one of these. */
+function usualSpelling(address: string): string {
+  return new URL(`http://[${address}]`).hostname.slice(1, -1);
 }

@@ -4,10 +4,10 @@ import { sevenBitSafeFrom } from '../mail/seven-bit-safe-source.ts';
 import { bufferSource, sliceOf } from '../octets/buffer-source.ts';
 import { collectFrom } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
-import type { OctetSource, Spool } from '../octets/source.ts';
+import type { OctetSource, Spool, SpooledOctets } from '../octets/source.ts';
 import type { OpenOutcome } from '../pipeline/ports.ts';
 import { clearSignedStatus } from './clear-signed-overlay.ts';
-import { withoutForgedStatus } from './forged-status.ts';
+import { HeaderCleaner, withoutForgedStatus } from './forged-status.ts';
 import { type RenderPolicy, renderView } from './render.ts';
 import { type ViewNames, viewBoundary } from './view-names.ts';
 
@@ -46,7 +46,7 @@ export async function deliveredView(
   { names, secret, policy, spool }: DeliveredParts,
 ): Promise<DeliveredView> {
   const status = clearSignedStatus(outcome, names);
-  const asItCame = async () => untouched(await cleanOf(original, names), status);
+  const asItCame = async () => untouched(await cleanOf(original, names, spool), status);
   if (outcome.kind !== 'opened') return asItCame();
   try {
     const entity = sevenBit ? await sevenBitSafeFrom(outcome.entity) : outcome.entity;
@@ -64,27 +64,46 @@ export async function deliveredView(
 }
 
 /** Where the header begins with a continuation, it would be one of ours below a status (RFC 5322 §2.2.3). */
-function untouched(
-  { octets, begins }: { octets: OctetSource; begins: string },
-  status: string,
-): DeliveredView {
+function untouched({ octets, begins, discard }: Clean, status: string): DeliveredView {
   const mayStand = status !== '' && begins !== ' ' && begins !== '\t';
   return {
     octets: mayStand ? joinedSource([bufferSource(Buffer.from(status, 'latin1')), octets]) : octets,
     opened: false,
-    discard: async () => undefined,
+    discard,
   };
 }
 
-async function cleanOf(
-  original: OctetSource,
-  names: ViewNames,
-): Promise<{ octets: OctetSource; begins: string }> {
+type Clean = { octets: OctetSource; begins: string; discard(): Promise<void> };
+
+async function cleanOf(original: OctetSource, names: ViewNames, spool: Spool): Promise<Clean> {
   const beginning = await collectFrom(original, 0, Math.min(original.length, limits.mail.headerOctets));
+  const begins = beginning.toString('latin1', 0, 1);
+  if (beginning.length < original.length && !endsHeader(beginning)) {
+    const copy = await cleanCopy(original, names, spool);
+    return { octets: copy, begins, discard: () => copy.discard() };
+  }
   const clean = withoutForgedStatus(beginning, names);
   const octets =
     clean === beginning
       ? original
       : joinedSource([bufferSource(clean), sliceOf(original, clean.length, original.length)]);
-  return { octets, begins: beginning.toString('latin1', 0, 1) };
+  return { octets, begins, discard: async () => undefined };
+}
+
+/** Whether the empty line is in there. */
+function endsHeader(beginning: Buffer): boolean {
+  return /(?:^|\n)\r?\n/.test(beginning.toString('latin1'));
+}
+
+/** Of a header that is larger than any that is held in memory. */
+async function cleanCopy(original: OctetSource, names: ViewNames, spool: Spool): Promise<SpooledOctets> {
+  const cleaner = new HeaderCleaner(names);
+  const writer = spool.begin();
+  try {
+    for await (const chunk of original.read()) await writer.write(cleaner.clean(chunk));
+    return await writer.finish();
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
 }

@@ -1,5 +1,6 @@
 import { reply } from '../smtp/reply.ts';
 import type { Conversation, Step } from './conversation.ts';
+import { forgetForwarded } from './trusted-proxy.ts';
 
 /** STARTTLS (RFC 3207 §4). What the client has sent behind it is dropped by the session. */
 export function startTls(conversation: Conversation): Step {
@@ -21,4 +22,5 @@ export function forgetBeforeTls(conversation: Conversation): void {
   conversation.greeted = 'no';
   conversation.transaction = null;
   conversation.authFailures = 0;
+  forgetForwarded(conversation);
 }

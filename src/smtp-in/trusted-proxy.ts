@@ -23,6 +23,7 @@ export function xclient(conversation: Conversation, attributes: ClientAttributes
   conversation.upstreamOpen = false;
   conversation.origin = null;
   conversation.greeted = 'no';
+  forgetForwarded(conversation);
   conversation.helo = attributes.get('HELO') ?? '';
   const protocol = admission.protocol === 'lmtp' ? 'LMTP' : 'ESMTP';
   return { kind: 'reply', reply: reply(220, null, `${settings.hostname} ${protocol} Sealgate`) };
@@ -38,6 +39,12 @@ export function xforward(conversation: Conversation, attributes: ClientAttribute
   conversation.forwarded = new Map([...before, ...attributes]);
   conversation.forwardedWithMail = false;
   return { kind: 'reply', reply: reply(250, '2.0.0', 'Noted') };
+}
+
+/** What was said of the mail of an earlier client, or by nobody knows whom. */
+export function forgetForwarded(conversation: Conversation): void {
+  conversation.forwarded = new Map();
+  conversation.forwardedWithMail = false;
 }
 
 /** MAIL: what a trusted peer has said is about this mail, and about no other. */

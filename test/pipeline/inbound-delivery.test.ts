@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import { deliveredView } from '../../src/mail-view/delivered.ts';
 import { viewNames } from '../../src/mail-view/view-names.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
@@ -140,6 +141,8 @@ describe('mail that arrives', () => {
     expect(got.get(CAROL)).toBe(got.get(BOB));
     expect(got.get(DAVE)).toBe(mail.toString('latin1'));
     expect(server.taken.map(({ recipients }) => recipients.length)).toEqual([2, 1]);
+    // Nothing of what was opened goes back to whoever sent it.
+    expect(server.taken.map(({ opened }) => opened)).toEqual([true, undefined]);
   });
 
   it('never comes as plaintext to somebody with a key that does not open it', async () => {
@@ -232,6 +235,18 @@ describe('mail that arrives', () => {
     const text = (await received()).get(BOB) ?? '';
     expect(text).not.toContain('abcdef123456');
     expect(text).toHaveLength(plain.length);
+  });
+
+  it('has no such status behind a header that is larger than any that is read', async () => {
+    const large = `X-Filler: ${'a'.repeat(70)}\r\n`.repeat(limits.mail.headerOctets / 70);
+    const forged = 'X-Sealgate-abcdef123456-Status: v=1; view=opened; verdict=trusted';
+    const body = 'In the body X-Sealgate-abcdef123456-Status: is a word like any other.\r\n';
+    const plain = Buffer.from(`${HEADER.join('\r\n')}\r\n${large}${forged}\r\n\r\n${body}`, 'latin1');
+    await deliver(arrives([BOB], plain));
+    const text = (await received()).get(BOB) ?? '';
+    expect(text).toHaveLength(plain.length);
+    expect(text).not.toContain(forged);
+    expect(text.endsWith(`\r\n\r\n${body}`)).toBe(true);
   });
 
   it('whose header begins with a continuation gets no status that it would continue', async () => {

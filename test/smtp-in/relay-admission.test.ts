@@ -223,6 +223,20 @@ test('what a proxy says of whose mail it passes on is told the mail server, and 
   expect(relay.upstream.commands.at(-2)).toBe('XFORWARD ADDR=192.0.2.8');
 });
 
+test('what a proxy has said of whose mail it passes on is not said of the next client', async () => {
+  relay = await testRelay(outbound(['10.1.0.0/16'], PROXY), {
+    keywords: ['PIPELINING', 'XFORWARD NAME ADDR'],
+    script: { XFORWARD: '250 2.0.0 noted\r\n' },
+  });
+  const client = await TestClient.open(relay.port);
+  await client.ask('EHLO proxy.test');
+  await client.ask('XFORWARD ADDR=192.0.2.7');
+  await client.ask('XCLIENT ADDR=10.1.0.5');
+  await client.ask('EHLO server.test');
+  expect(await client.ask('MAIL FROM:<alice@example.org>')).toMatch(/^250 /);
+  expect(relay.upstream.commands.filter((line) => line.startsWith('XFORWARD'))).toEqual([]);
+});
+
 test('the address of a load balancer that tells nothing of its client admits nobody', async () => {
   relay = await testRelay(outbound(['127.0.0.1', '10.1.0.0/16']), {}, { proxyProtocolFrom: ['127.0.0.1'] });
   const { port } = relay;
