@@ -4,6 +4,7 @@ import { limits } from '../limits.ts';
 import { printable } from '../log/printable.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { TRAIL } from '../store/trail-migrations.ts';
+import { keptSince } from '../trail/forgetting.ts';
 import { findMails, type Step, stepsOf, type TakenMail, type Wanted } from '../trail/read-trail.ts';
 import { tellStep } from '../trail/tell-step.ts';
 import { jsonText } from './json-output.ts';
@@ -37,15 +38,21 @@ async function trace(ids: readonly string[], options: Finding): Promise<void> {
     ...(to === undefined ? {} : { to }),
     ...(hours === undefined ? {} : { since: hoursAgo(hours) }),
   };
-  await withTrail(options, async (store) => {
-    if (ids.length > 0) await tellMails(store, ids, options);
-    else tellFound(await findMails(store, wanted, limits.trail.shownMails), options);
+  await withTrail(options, async (store, after) => {
+    if (ids.length > 0) await tellMails(store, ids, after, options);
+    else tellFound(await findMails(store, wanted, after, limits.trail.shownMails), options);
   });
 }
 
-async function tellMails(store: SqlStore, ids: readonly string[], { json }: Options): Promise<void> {
+async function tellMails(
+  store: SqlStore,
+  ids: readonly string[],
+  after: Date,
+  { json }: Options,
+): Promise<void> {
   const mails = [];
-  for (const id of ids) mails.push({ mail: id, steps: await stepsOf(store, id, limits.trail.shownLines) });
+  for (const mail of ids)
+    mails.push({ mail, steps: await stepsOf(store, mail, after, limits.trail.shownLines) });
   const unknown = mails.filter(({ steps }) => steps.length === 0).map(({ mail }) => mail);
   if (json === true) {
     const asJson = ({ at, event: { level: _, mail: __, ...event } }: Step) => ({ at, ...event });
@@ -87,10 +94,14 @@ function hoursAgo(text: string): Date {
   return new Date(Date.now() - Number(text) * 3_600_000);
 }
 
-async function withTrail(options: Options, act: (store: SqlStore) => Promise<void>): Promise<void> {
+/** `act` is told what is over: a gateway that was stopped for long has not deleted it yet. */
+async function withTrail(
+  options: Options,
+  act: (store: SqlStore, after: Date) => Promise<void>,
+): Promise<void> {
   const config = await readConfig(configPath(options.config));
   const isThere = await withTrailRows(config, false, async (store) => {
-    await act(store);
+    await act(store, keptSince(new Date(), config.log.traceDays));
     return true;
   });
   if (isThere) return;

@@ -5,12 +5,14 @@ import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { openSqlite } from '../store/sqlite.ts';
 import { TRAIL, trailMigrations } from '../store/trail-migrations.ts';
+import { Forgetting } from '../trail/forgetting.ts';
 import { Trail } from '../trail/trail.ts';
 import type { Cluster } from './cluster.ts';
 import type { Opened } from './opening.ts';
 
 /**
- * The log that keeps the trail of each mail beside its lines; for no days it is the log alone, and what was kept is deleted.
+ * The log that keeps the trail of each mail beside its lines; for no days it is the log alone, and what was kept is deleted. So is the file of
+ * a gateway that has become a node: nobody would forget it when its days are over.
  *
  * @throws SealgateError `store.unusable`
  */
@@ -20,14 +22,17 @@ export async function openTrail(
   cluster: Cluster | null,
 ): Promise<Log> {
   const { traceDays: days } = config.log;
-  if (cluster !== null) {
-    return days === 0 ? log : opened.keep(new Trail({ store: cluster.rows, days, clock, log }));
-  }
   const file = join(config.stateFolder, TRAIL);
-  if (days === 0) {
+  if (cluster !== null || days === 0) {
     await Promise.all(['', '-wal', '-shm'].map((part) => rm(`${file}${part}`, { force: true })));
+  }
+  if (cluster !== null) {
+    const store = cluster.rows;
+    if (days > 0) return opened.keep(new Trail({ store, days, clock, log }));
+    opened.keep(new Forgetting({ store, days, clock }));
     return log;
   }
+  if (days === 0) return log;
   const store = opened.keep(await openSqlite(file, trailMigrations, 'takes-the-last'));
   return opened.keep(new Trail({ store, days, clock, log }));
 }

@@ -7,10 +7,15 @@ export type Step = { at: Date; event: MailEvent };
 /** A mail as it was taken. */
 export type TakenMail = { mail: string; at: Date; login: string; sender: string; recipients: string };
 
-/** Oldest first. */
-export async function stepsOf(store: SqlStore, mail: string, limit: number): Promise<readonly Step[]> {
+/** Oldest first. @param after what is not newer is over, though it may not be deleted yet */
+export async function stepsOf(
+  store: SqlStore,
+  mail: string,
+  after: Date,
+  limit: number,
+): Promise<readonly Step[]> {
   const rows = await store.query(
-    sql`SELECT at, event FROM trail_event WHERE mail = ${mail} ORDER BY id LIMIT ${limit}`,
+    sql`SELECT at, event FROM trail_event WHERE mail = ${mail} AND at > ${after.getTime()} ORDER BY id LIMIT ${limit}`,
   );
   return rows.map(({ at, event }) => ({
     at: new Date(Number(at)),
@@ -27,13 +32,14 @@ export type Wanted = {
   since?: Date;
 };
 
-/** Newest first. */
+/** Newest first. @param after as of `stepsOf` */
 export async function findMails(
   store: SqlStore,
   { from, to, since }: Wanted,
+  after: Date,
   limit: number,
 ): Promise<readonly TakenMail[]> {
-  const conditions: Statement[] = [];
+  const conditions: Statement[] = [sql`at > ${after.getTime()}`];
   if (from !== undefined) {
     const who = from.toLowerCase();
     conditions.push(sql`sender = ${who} OR login = ${who}`);

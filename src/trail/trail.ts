@@ -2,14 +2,13 @@ import { limits } from '../limits.ts';
 import type { Event } from '../log/events.ts';
 import type { Log } from '../log/log.ts';
 import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
+import { Forgetting } from './forgetting.ts';
 
 /** A line of the log that is about one mail. */
 export type MailEvent = Extract<Event, { mail: unknown }>;
 
 type Unwritten = { at: number; event: MailEvent };
 
-const DAY_MS = 24 * 60 * 60 * 1000;
-const HOUR_MS = 60 * 60 * 1000;
 /** What is written together: a mail must not cost a transaction. */
 const WRITE_AFTER_MS = 250;
 
@@ -17,6 +16,8 @@ export type TrailParts = {
   store: SqlStore;
   /** How long it is kept. */
   days: number;
+  /** How many lines are kept; `limits.trail.lines` when absent. */
+  lines?: number;
   clock: () => Date;
   /** Where every line goes besides. */
   log: Log;
@@ -30,15 +31,16 @@ export type TrailParts = {
  */
 export class Trail implements Log {
   readonly #parts: TrailParts;
+  readonly #forgetting: Forgetting;
   #unwritten: Unwritten[] = [];
   #lost = 0;
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> = Promise.resolve();
-  #swept = 0;
   #failing = false;
 
   constructor(parts: TrailParts) {
     this.#parts = parts;
+    this.#forgetting = new Forgetting(parts);
   }
 
   write(event: Event): void {
@@ -60,41 +62,36 @@ export class Trail implements Log {
     return this.#writing;
   }
 
-  close(): Promise<void> {
-    return this.flush();
+  async close(): Promise<void> {
+    await this.flush();
+    await this.#forgetting.close();
   }
 
   async #write(): Promise<void> {
     const events = this.#unwritten;
     this.#unwritten = [];
     if (events.length === 0) return;
-    const { store, log } = this.#parts;
+    let written = 0;
     try {
-      for (let from = 0; from < events.length; from += limits.trail.writtenAtOnce) {
-        const some = events.slice(from, from + limits.trail.writtenAtOnce);
-        await store.transaction([...statementsOf(some), ...this.#forgotten()]);
+      while (written < events.length) {
+        const some = events.slice(written, written + limits.trail.writtenAtOnce);
+        await this.#parts.store.transaction(statementsOf(some));
+        written += some.length;
+        this.#forgetting.wrote(some.length);
       }
       this.#failing = false;
+      if (this.#lost > 0) this.#tellLost('more came than could be written down');
     } catch (error) {
-      this.#lost += events.length;
-      const reason = error instanceof Error ? error.message : String(error);
-      if (!this.#failing)
-        log.write({ event: 'trail.unavailable', level: 'error', events: this.#lost, reason });
+      this.#lost += events.length - written;
+      if (!this.#failing) this.#tellLost(error instanceof Error ? error.message : String(error));
       this.#failing = true;
       this.#lost = 0;
     }
   }
 
-  /** Once an hour. */
-  #forgotten(): Statement[] {
-    const now = this.#parts.clock().getTime();
-    if (now - this.#swept < HOUR_MS && now >= this.#swept) return [];
-    this.#swept = now;
-    const oldest = now - this.#parts.days * DAY_MS;
-    return [
-      sql`DELETE FROM trail_event WHERE at <= ${oldest}`,
-      sql`DELETE FROM trail_mail WHERE at <= ${oldest}`,
-    ];
+  #tellLost(reason: string): void {
+    this.#parts.log.write({ event: 'trail.unavailable', level: 'error', events: this.#lost, reason });
+    this.#lost = 0;
   }
 }
 
@@ -106,7 +103,7 @@ function isOfMail(event: Event): event is MailEvent {
 
 /** One statement for all of a kind, which is one way there and back for any database. */
 function statementsOf(events: readonly Unwritten[]): Statement[] {
-  const lines = events.map(({ at, event }) => sql`(${String(event.mail)}, ${at}, ${JSON.stringify(event)})`);
+  const lines = events.map(({ at, event }) => sql`(${String(event.mail)}, ${at}, ${written(event)})`);
   const mails = events.flatMap(({ at, event }) => {
     if (event.event !== 'mail.taken') return [];
     const [login, from, to] = [event.principal, event.from, event.to].map((text) => text.toLowerCase());
@@ -120,6 +117,16 @@ function statementsOf(events: readonly Unwritten[]): Statement[] {
           sql`INSERT INTO trail_mail (mail, at, login, sender, recipients) VALUES ${joined(mails)} ON CONFLICT (mail) DO NOTHING`,
         ]),
   ];
+}
+
+/** Whatever a stranger's reason says: a line has a bound. */
+function written(event: MailEvent): string {
+  const text = JSON.stringify(event);
+  const most = limits.trail.textCharacters;
+  if (text.length <= most) return text;
+  return JSON.stringify(event, (_, value) =>
+    typeof value === 'string' && value.length > most ? `${value.slice(0, most)}…` : value,
+  );
 }
 
 function joined(parts: readonly Statement[]): Statement {

@@ -11,6 +11,7 @@ import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
 import { type SqlStore, storeUnavailable } from '../../src/store/sql-store.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { TRAIL, trailMigrations } from '../../src/store/trail-migrations.ts';
+import { Forgetting, keptSince } from '../../src/trail/forgetting.ts';
 import { findMails, stepsOf } from '../../src/trail/read-trail.ts';
 import { tellStep } from '../../src/trail/tell-step.ts';
 import { type MailEvent, Trail } from '../../src/trail/trail.ts';
@@ -19,6 +20,7 @@ import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 
 const mail = (id: string) => id as MailId;
 const DAY_MS = 86_400_000;
+const EVER = new Date(0);
 
 const taken = (id: string, from: string, to: string): MailEvent => ({
   ...{
@@ -67,6 +69,15 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     await rm(folder, { recursive: true, force: true });
   });
 
+  /** Lines, mails. */
+  async function counted(): Promise<number[]> {
+    const [row] = await store.query({
+      sql: 'SELECT (SELECT count(*) FROM trail_event) AS lines, (SELECT count(*) FROM trail_mail) AS mails',
+      parameters: [],
+    });
+    return [Number(row?.lines), Number(row?.mails)];
+  }
+
   it('has what the log says of it, in order, and every line goes to the log besides', async () => {
     const trail = new Trail({ store, days: 2, clock, log });
     const events: Event[] = [
@@ -78,11 +89,11 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     for (const event of events) trail.write(event);
     await trail.close();
     expect(lines).toEqual(events);
-    expect(await stepsOf(store, 'm1', 100)).toEqual([
+    expect(await stepsOf(store, 'm1', EVER, 100)).toEqual([
       { at: now, event: events[0] },
       { at: now, event: events[3] },
     ]);
-    expect(await stepsOf(store, 'm3', 100)).toEqual([]);
+    expect(await stepsOf(store, 'm3', EVER, 100)).toEqual([]);
   });
 
   it('mails are found by sender or login, by recipient and by time, addresses in any letter case', async () => {
@@ -93,7 +104,7 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     trail.write(taken('m2', 'carol@example.org', '100%@example.net'));
     await trail.close();
     const found = async (wanted: Parameters<typeof findMails>[1]) =>
-      (await findMails(store, wanted, 10)).map((one) => one.mail);
+      (await findMails(store, wanted, EVER, 10)).map((one) => one.mail);
     expect(await found({})).toEqual(['m2', 'm1']);
     expect(await found({ from: 'alice@example.ORG' })).toEqual(['m1']);
     expect(await found({ from: 'alice' })).toEqual(['m2', 'm1']);
@@ -104,15 +115,54 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     expect(await found({ from: 'nobody@example.org' })).toEqual([]);
   });
 
-  it('is forgotten after its days', async () => {
+  it('is forgotten after its days by a gateway that starts then, before any mail comes', async () => {
     const trail = new Trail({ store, days: 2, clock, log });
     trail.write(taken('m1', 'a@example.org', 'b@example.org'));
-    await trail.flush();
-    now = new Date(now.getTime() + 2 * DAY_MS);
-    trail.write(taken('m2', 'a@example.org', 'b@example.org'));
     await trail.close();
-    expect(await stepsOf(store, 'm1', 10)).toEqual([]);
-    expect((await findMails(store, {}, 10)).map((one) => one.mail)).toEqual(['m2']);
+    now = new Date(now.getTime() + 2 * DAY_MS);
+    expect(await stepsOf(store, 'm1', keptSince(now, 2), 10)).toEqual([]);
+    expect(await findMails(store, {}, keptSince(now, 2), 10)).toEqual([]);
+    const forgetting = new Forgetting({ store, days: 2, clock });
+    await forgetting.forget();
+    await forgetting.close();
+    expect(await counted()).toEqual([0, 0]);
+  });
+
+  it('is forgotten where nothing is to be kept any more', async () => {
+    const trail = new Trail({ store, days: 2, clock, log });
+    for (let i = 0; i < 2 * limits.trail.forgottenAtOnce + 1; i++)
+      trail.write(taken(`m${i}`, 'a@example.org', 'b@example.org'));
+    await trail.close();
+    const forgetting = new Forgetting({ store, days: 0, clock });
+    await forgetting.forget();
+    await forgetting.close();
+    expect(await counted()).toEqual([0, 0]);
+  });
+
+  it('is forgotten before its days are over where there is too much: the oldest lines, and the mails that they were about', async () => {
+    const trail = new Trail({ store, days: 2, lines: 20, clock, log });
+    for (let i = 0; i < 30; i++) {
+      now = new Date(now.getTime() + 1000);
+      trail.write(taken(`m${i}`, 'a@example.org', 'b@example.org'));
+      trail.write(refused(`m${i}`, 'x'));
+      await trail.flush();
+    }
+    const forgetting = new Forgetting({ store, days: 2, lines: 20, clock });
+    await forgetting.forget();
+    await forgetting.close();
+    await trail.close();
+    expect(await counted()).toEqual([20, 10]);
+    expect((await findMails(store, {}, EVER, 100)).at(-1)?.mail).toBe('m20');
+    expect(await stepsOf(store, 'm20', EVER, 10)).toHaveLength(2);
+  });
+
+  it('a line is not longer than it may be, whatever a stranger says', async () => {
+    const trail = new Trail({ store, days: 2, clock, log });
+    trail.write(refused('m1', '\ud83d\ude00'.repeat(100_000)));
+    await trail.close();
+    const [row] = await store.query({ sql: 'SELECT length(event) AS long FROM trail_event', parameters: [] });
+    expect(Number(row?.long)).toBeLessThan(2 * limits.trail.textCharacters);
+    expect(await stepsOf(store, 'm1', EVER, 10)).toHaveLength(1);
   });
 
   it('a database that cannot be used costs lines of the trail, is said once, and nothing else', async () => {
@@ -134,7 +184,7 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     await trail.close();
     expect(lines.filter(({ event }) => event === 'trail.unavailable')).toHaveLength(1);
     expect(lines.filter(({ event }) => event === 'mail.refused')).toHaveLength(3);
-    expect(await stepsOf(store, 'm3', 10)).toHaveLength(1);
+    expect(await stepsOf(store, 'm3', EVER, 10)).toHaveLength(1);
   });
 
   it('what waits to be written down is bounded', async () => {
@@ -146,13 +196,15 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
         return store.transaction(statements);
       },
     };
-    const trail = new Trail({ store: slow, days: 2, clock, log: { write: () => undefined } });
+    const trail = new Trail({ store: slow, days: 2, clock, log });
     for (let i = 0; i < limits.trail.unwritten + 10; i++) trail.write(refused('m1', 'x'));
     const closed = trail.close();
     waiting.resolve();
     await closed;
-    const [row] = await store.query({ sql: 'SELECT count(*) AS events FROM trail_event', parameters: [] });
-    expect(Number(row?.events)).toBe(limits.trail.unwritten);
+    expect(await counted()).toEqual([limits.trail.unwritten, 0]);
+    expect(lines.filter(({ event }) => event === 'trail.unavailable')).toEqual([
+      expect.objectContaining({ events: 10 }),
+    ]);
   });
 
   it('a stranger’s text can neither move the cursor nor begin a line', () => {
