@@ -81,6 +81,7 @@ function prepared(recipients: readonly Recipient[], result: Result): PreparedVar
     ...{ recipients, rule: 'relay', requireTls: false, appendTo: [] },
     protection: { signed: false, encrypted: false },
     ...(result.kind === 'waits' ? { deferred: true as const } : {}),
+    ...(result.kind === 'message' && result.mail.opened ? { opened: true as const } : {}),
     make: async (): Promise<OctetSource> => {
       if (result.kind === 'waits') throw result.why;
       return result.mail.octets;
@@ -94,7 +95,10 @@ async function allAnswered(
   upstream: HandOver,
   parts: InboundDeliveryParts,
 ): Promise<SubmissionOutcome> {
-  const { kind, reply, each } = await handOverAll(submission, { variants, waiting: [] }, upstream, parts);
+  const prepared = { variants, waiting: [] };
+  const { kind, reply, each } = await handOverAll(submission, prepared, upstream, {
+    ...{ again: 'in-parts', ...parts },
+  });
   return each === undefined ? { kind, reply } : { kind, reply, each };
 }
 

@@ -60,6 +60,8 @@ export type Variant = {
   protection: { signed: boolean; encrypted: boolean };
   /** It must not leave but by TLS; where the upstream offers REQUIRETLS (RFC 8689), it is told so too. */
   requireTls: boolean;
+  /** It was encrypted, and was opened for these recipients: nothing of it goes back to whoever has sent it. */
+  opened?: true | undefined;
 };
 
 /**

@@ -163,7 +163,7 @@ async function stageReports(
   const staged: Staged[] = [];
   if (to === null || reports.length === 0) return staged;
   try {
-    const source = octets ?? (await readable(spool, delivery));
+    const source = delivery.purpose === 'opened' ? null : (octets ?? (await readable(spool, delivery)));
     // One octet more than ever comes back: it is seen that there are too many.
     const most = Math.min(source?.length ?? 0, limits.queue.returnedOctets + 1);
     const original = source === null ? null : await collectFrom(source, 0, most);

@@ -153,13 +153,17 @@ function diagnosis({ code, lines }: Reply, wide: boolean): string {
 }
 
 /**
- * RFC 3461 §4.3: the whole mail where RET says so, else its header. RFC 8689 §5: of what must leave by TLS only, never more than the
- * header comes back. A mail so large that the report might be refused for it, or one that is 8-bit where the report must not be, does not come
- * back whole either.
+ * RFC 3461 §4.3: the whole mail where it failed and RET says so, else its header. RFC 8689 §5: of what must leave by TLS only, never more than
+ * the header comes back. A mail so large that the report might be refused for it, or one that is 8-bit where the report must not be, does not
+ * come back whole either.
+ *
+ * Must never happen: something of a mail that the gateway has opened goes to whoever has sent it: that may be anybody who has come by what was
+ * encrypted to somebody else.
  */
-function returnedPart({ delivery, original }: DeliveryReport, wide: boolean): Buffer | null {
-  if (original === null) return null;
+function returnedPart({ action, delivery, original }: DeliveryReport, wide: boolean): Buffer | null {
+  if (original === null || delivery.purpose === 'opened') return null;
   const whole =
+    action === 'failed' &&
     parameterValue(delivery.mailParameters, 'RET')?.toUpperCase() === 'FULL' &&
     delivery.requireTls === 'no' &&
     original.length <= limits.queue.returnedOctets &&

@@ -11,6 +11,8 @@ import type { Statement } from '../store/sql-store.ts';
 export type Purpose =
   /** Mail of a person that the gateway has answered for; what fails is reported to her. */
   | 'submitted'
+  /** The same, of mail that the gateway has opened for those who get it: nothing of it goes back to whoever has sent it. */
+  | 'opened'
   /** The same after it has waited for a certificate. */
   | 'released'
   /** A note of a person to somebody whose certificate is missing. */

@@ -1,7 +1,7 @@
 import type { Parameter } from '../smtp/envelope.ts';
 import { parameterValue } from '../smtp/parameters.ts';
 import type { Delivery, WaitingRecipient } from './delivery-rows.ts';
-import type { DeliveryOutcome } from './ports.ts';
+import type { DeliveryOutcome, Purpose } from './ports.ts';
 import { DELAY_TOLD_AFTER_MS, nextAttempt } from './schedule.ts';
 
 /** What one attempt means for each recipient who still waited. Pure. */
@@ -81,10 +81,10 @@ export function withoutReports(
 }
 
 /** What the gateway writes itself, and copies for archives, have no sender who waits for news. */
+const REPORTED: ReadonlySet<Purpose> = new Set(['submitted', 'opened', 'released', 'introduction']);
+
 function isReported({ purpose, reversePath }: Delivery): boolean {
-  return (
-    reversePath !== null && (purpose === 'submitted' || purpose === 'released' || purpose === 'introduction')
-  );
+  return reversePath !== null && REPORTED.has(purpose);
 }
 
 function isLong({ enqueuedAt, delayTold }: Delivery, now: Date): boolean {

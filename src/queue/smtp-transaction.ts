@@ -82,8 +82,13 @@ function mailParameters(
   }
   if (extensions.has('DSN')) {
     // RFC 3461 §4.3, §4.4
+    const isOpened = purpose === 'opened';
     parameters.push(
-      ...envelope.mailParameters.filter(({ keyword }) => keyword === 'RET' || keyword === 'ENVID'),
+      ...envelope.mailParameters.filter(
+        ({ keyword }) => (keyword === 'RET' && !isOpened) || keyword === 'ENVID',
+      ),
+      // Whoever has sent it need not be who could read it: a report of the server's must not bring them the text.
+      ...(isOpened ? [{ keyword: 'RET', value: 'HDRS' }] : []),
     );
   }
   // RFC 8689 §5: a report is not thrown away for want of that promise; its sender would never hear of the failure.

@@ -7,7 +7,7 @@ import { type Reply, reply, summary } from '../smtp/reply.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { deliveryReport } from './delivery-report.ts';
 import { newMessageId, type OwnMails } from './own-mail.ts';
-import type { MailToDeliver, Queue, Staged } from './ports.ts';
+import type { MailToDeliver, Purpose, Queue, Staged } from './ports.ts';
 import type { Room } from './room.ts';
 import { asksFor } from './settle.ts';
 
@@ -57,13 +57,13 @@ class KeepingMail implements Keeping {
     this.#parts = parts;
   }
 
-  async add({ recipients, octets, requireTls }: Variant): Promise<void> {
+  async add({ recipients, octets, requireTls, opened }: Variant): Promise<void> {
     const { queue, room } = this.#parts;
     await room.check(octets.length);
     const { id, envelope } = this.#of;
     this.#staged.push(
       await queue.stage({
-        ...{ id, purpose: 'submitted', way: { kind: 'smtp' }, octets },
+        ...{ id, purpose: purposeOf({ opened }), way: { kind: 'smtp' }, octets },
         envelope: { ...envelope, recipients },
         requireTls: demandOf(requireTls, this.#of),
         expiresAt: this.#expiresAt(),
@@ -94,7 +94,10 @@ class KeepingMail implements Keeping {
   }
 
   /** null: nobody wants to hear of it (RFC 3461 §4.1, RFC 5321 §4.5.5). */
-  async #report({ recipients, octets, requireTls }: Variant, said: Reply): Promise<MailToDeliver | null> {
+  async #report(
+    { recipients, octets, requireTls, opened }: Variant,
+    said: Reply,
+  ): Promise<MailToDeliver | null> {
     const { ownMails, hostname, server, clock } = this.#parts;
     const { id, envelope } = this.#of;
     const { reversePath: to, mailParameters } = envelope;
@@ -110,7 +113,7 @@ class KeepingMail implements Keeping {
     const report = deliveryReport({
       ...{ action: 'failed', recipients: told, to, from: ownMails.address, hostname, server, now },
       delivery: {
-        ...{ mail: id, purpose: 'submitted', mailParameters, requireTls: tls },
+        ...{ mail: id, purpose: purposeOf({ opened }), mailParameters, requireTls: tls },
         ...{ enqueuedAt: now, expiresAt: this.#expiresAt() },
       },
       original: await collectFrom(octets, 0, Math.min(octets.length, limits.queue.returnedOctets + 1)),
@@ -125,6 +128,10 @@ class KeepingMail implements Keeping {
     const { clock, days } = this.#parts;
     return new Date(clock().getTime() + days * DAY_MS);
   }
+}
+
+function purposeOf({ opened }: Pick<Variant, 'opened'>): Purpose {
+  return opened === true ? 'opened' : 'submitted';
 }
 
 /** What the client has asked for (RFC 8689 §4.1), or the rule. */

@@ -296,6 +296,17 @@ describe('a key that is away', () => {
     expect([...(await received()).keys()]).toEqual([BOB]);
   });
 
+  it('comes to nobody twice, where the sender tries again for each alone', async () => {
+    keyring.decryptionTrouble = away();
+    const mail = await encryptedTo([bob]);
+    expect((await deliver(arrives([BOB, DAVE], mail))).reply.code).toBe(451);
+    keyring.decryptionTrouble = null;
+    server = new FakeUpstream();
+    for (const one of [DAVE, BOB]) expect((await deliver(arrives([one], mail))).kind).toBe('accepted');
+    expect([...(await received()).keys()]).toEqual([BOB]);
+    expect(delivered.keys.size).toBe(0);
+  });
+
   it('of the only recipient leaves nothing with anybody', async () => {
     keyring.decryptionTrouble = away();
     const outcome = await deliver(arrives([BOB], await encryptedTo([bob])));

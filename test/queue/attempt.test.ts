@@ -179,6 +179,41 @@ test.each([
   expect(delivery.requireTls).toBe(requireTls);
 });
 
+/** As by a server that confirms nothing. */
+function unconfirmed(): AttemptParts['courier'] {
+  return () => ({
+    deliver: async (mail) =>
+      mail.envelope.recipients.map((recipient) => ({
+        ...{ recipient, kind: 'delivered' as const, reply: null, unconfirmed: true as const },
+      })),
+    close: async () => undefined,
+  });
+}
+
+test('RET is for failures: where a mail was handed on, its header comes back (RFC 3461 §4.3)', async () => {
+  const sent = envelope({ 'bob@partner.example': notify('SUCCESS') }, [{ keyword: 'RET', value: 'FULL' }]);
+  await tried(await put({ envelope: sent }), { ...parts, courier: unconfirmed() });
+  const { text } = await report();
+  expect(text).toContain('Action: relayed\r\n');
+  expect(text).toContain('Content-Type: text/rfc822-headers\r\n');
+  expect(text).not.toContain('The text.');
+});
+
+test.each(['relayed', 'failed'] as const)(
+  'of a mail that was opened nothing goes back to whoever sent it: %s',
+  async (action) => {
+    courier.script = () => 'failed';
+    const ret = [{ keyword: 'RET', value: 'FULL' }];
+    const sent = envelope({ 'bob@partner.example': notify('SUCCESS,FAILURE') }, ret);
+    const id = await put({ purpose: 'opened', envelope: sent });
+    await tried(id, action === 'failed' ? parts : { ...parts, courier: unconfirmed() });
+    const { text, parsed } = await report();
+    expect(text).toContain(`Action: ${action}\r\n`);
+    expect(text).not.toMatch(/plans|The text/);
+    expect(parsed.attachments).toEqual([]);
+  },
+);
+
 test.each([
   ['NEVER', 'failed', []],
   ['SUCCESS', 'failed', []],
@@ -247,16 +282,7 @@ test('a mail without a reverse path is not reported', async () => {
 });
 
 test('success that nobody will confirm is told to those who asked for that', async () => {
-  parts = {
-    ...parts,
-    courier: () => ({
-      deliver: async (mail) =>
-        mail.envelope.recipients.map((recipient) => ({
-          ...{ recipient, kind: 'delivered' as const, reply: null, unconfirmed: true as const },
-        })),
-      close: async () => undefined,
-    }),
-  };
+  parts = { ...parts, courier: unconfirmed() };
   const recipients = { 'bob@partner.example': notify('SUCCESS'), 'carol@partner.example': [] };
   await tried(await put({ envelope: envelope(recipients) }), parts);
   const { text } = await report();

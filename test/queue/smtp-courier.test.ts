@@ -212,6 +212,13 @@ test('the server is told what it can do, and nothing else', async () => {
     'MAIL FROM:<alice@x.test> SIZE=21 RET=HDRS ENVID=Q1',
     'RCPT TO:<bob@x.test> NOTIFY=SUCCESS',
   ]);
+  // What was opened must not come back whole to whoever sent it.
+  const opened = {
+    ...mail({ ...parameters, mail: [{ keyword: 'RET', value: 'FULL' }] }),
+    purpose: 'opened' as const,
+  };
+  await able.courier.deliver(opened);
+  expect(able.fake.commands).toContain('MAIL FROM:<alice@x.test> SIZE=21 RET=HDRS');
   const plain = await start({ keywords: [] });
   const [untold] = await plain.courier.deliver(mail(parameters));
   expect(untold).toMatchObject({ kind: 'delivered', unconfirmed: true });
