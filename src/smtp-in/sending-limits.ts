@@ -59,8 +59,7 @@ export class SendingLimits {
   /** Whether one more message, with at least one recipient, may begin; null: it may. */
   mayBegin(origin: Origin): Reply | null {
     const { atOnce = null } = this.#bounds.login ?? {};
-    const { login } = origin.principal;
-    if (atOnce !== null && (this.#underWay.get(login) ?? 0) >= atOnce) {
+    if (atOnce !== null && (this.#underWay.get(nameOf(origin)) ?? 0) >= atOnce) {
       return tooMuch(`At most ${atOnce} messages of this login are taken at the same time`);
     }
     return this.mayHave(origin, 1);
@@ -81,8 +80,9 @@ export class SendingLimits {
   }
 
   /** A message is under way until what is returned is called. */
-  begin({ principal: { login } }: Origin): () => void {
+  begin(origin: Origin): () => void {
     if ((this.#bounds.login?.atOnce ?? null) === null) return () => undefined;
+    const login = nameOf(origin);
     this.#underWay.set(login, (this.#underWay.get(login) ?? 0) + 1);
     return () => {
       const left = (this.#underWay.get(login) ?? 1) - 1;
@@ -93,21 +93,20 @@ export class SendingLimits {
 
   /** A message counts, until what is returned says that it was not accepted. */
   count(origin: Origin, recipients: number): () => void {
-    const counted = this.#whoCounts(origin);
-    const add = (sign: 1 | -1): void => {
-      for (const { counts, name } of counted) {
-        counts.messages.add(name, sign);
-        counts.recipients.add(name, sign * recipients);
-      }
+    const takeBack = this.#whoCounts(origin).flatMap(({ counts, name }) => [
+      counts.messages.add(name, 1),
+      counts.recipients.add(name, recipients),
+    ]);
+    return () => {
+      for (const each of takeBack) each();
     };
-    add(1);
-    return () => add(-1);
   }
 
-  #whoCounts({ principal, remote }: Origin): readonly Counted[] {
+  #whoCounts(origin: Origin): readonly Counted[] {
+    const { remote } = origin;
     const unlimited = this.#unlimited.has(remote);
-    const nameOf = {
-      login: principal.login,
+    const names = {
+      login: nameOf(origin),
       address: clientNetwork(remote),
       network: surroundingNetwork(remote),
     };
@@ -115,9 +114,14 @@ export class SendingLimits {
       const bound = this.#bounds[kind];
       const counts = this.#counts.get(kind);
       if (bound === null || counts === undefined || (kind !== 'login' && unlimited)) return [];
-      return [{ bound, counts, name: nameOf[kind], whom: WHOM[kind] }];
+      return [{ bound, counts, name: names[kind], whom: WHOM[kind] }];
     });
   }
+}
+
+/** Most mail servers take `Alice` for `alice`: were each counted by itself, a login of twenty letters would be a million. */
+function nameOf({ principal }: Origin): string {
+  return principal.login.toLowerCase();
 }
 
 /** RFC 3463 X.7.1 with 450: the client keeps the mail and tries again. */

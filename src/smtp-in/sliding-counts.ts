@@ -29,14 +29,14 @@ export class SlidingCounts {
     const counted = this.#counted.get(name);
     if (counted === undefined) return 0;
     this.#shift(counted);
-    return Math.max(
-      0,
-      counted.counts.reduce((sum, count) => sum + count, 0),
-    );
+    return counted.counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** @param count negative: it did not happen after all */
-  add(name: string, count: number): void {
+  /**
+   * What is returned says that it did not happen after all. It is taken out where it was counted: taken from a later part it would outlast
+   * what it stands for, and who gives up often enough could send so much more.
+   */
+  add(name: string, count: number): () => void {
     const counted = this.#counted.get(name) ?? { part: this.#part(), counts: [0] };
     this.#shift(counted);
     counted.counts[0] = (counted.counts[0] ?? 0) + count;
@@ -46,6 +46,16 @@ export class SlidingCounts {
       if (this.#counted.size <= this.#names) break;
       this.#counted.delete(oldest);
     }
+    const { part } = counted;
+    let isBack = false;
+    return () => {
+      if (isBack || this.#counted.get(name) !== counted) return;
+      isBack = true;
+      this.#shift(counted);
+      const at = counted.part - part;
+      const there = counted.counts[at];
+      if (there !== undefined) counted.counts[at] = there - count;
+    };
   }
 
   #part(): number {

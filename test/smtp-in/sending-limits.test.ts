@@ -31,15 +31,37 @@ test('counts slide: what is older than the window does not count, to a twelfth o
   expect(counts.of('never heard of')).toBe(0);
 });
 
-test('what did not happen after all is never less than nothing', () => {
+test('what did not happen after all goes where it was counted: nobody earns more for later by giving up', () => {
   let now = 0;
   const counts = new SlidingCounts(12 * MINUTE, 10, () => now);
-  counts.add('a', 1);
+  const takeBack = counts.add('a', 3);
   now = 5 * MINUTE;
-  counts.add('a', -1);
+  takeBack();
+  takeBack();
   expect(counts.of('a')).toBe(0);
+  counts.add('a', 2);
   now = 13 * MINUTE;
-  expect(counts.of('a')).toBe(0);
+  expect(counts.of('a')).toBe(2);
+  // What has slid out of the window, or was forgotten, is not there to be taken back.
+  const late = counts.add('b', 4);
+  now = 40 * MINUTE;
+  counts.add('b', 1);
+  late();
+  expect(counts.of('b')).toBe(1);
+});
+
+test('a login is one login however its letters are written', () => {
+  const limits = new SendingLimits(
+    { ...NONE, login: { messages: 2, recipients: null, minutes: 60, atOnce: 2 } },
+    [],
+    () => 0,
+  );
+  limits.begin(origin('alice@example.org'));
+  limits.begin(origin('Alice@example.org'));
+  expect(limits.mayBegin(origin('ALICE@example.org'))?.lines[0]).toMatch(/at the same time/);
+  limits.count(origin('alice@example.org'), 1);
+  limits.count(origin('aLice@example.org'), 1);
+  expect(limits.mayHave(origin('alicE@example.org'), 1)?.lines[0]).toMatch(/in 60 minutes/);
 });
 
 test('memory is bounded: the one that was quiet for longest is forgotten', () => {
