@@ -5,6 +5,7 @@ import type { Conversation, Step, Transaction } from './conversation.ts';
 import { maxOctetsOf, whatIsMissing } from './data.ts';
 import { mostSeen } from './data-intake.ts';
 import type { Intake, Intaken } from './intake.ts';
+import { endOfData, speaksLmtp } from './lmtp.ts';
 import { MessageBody } from './message-body.ts';
 import { logRefusal } from './relay.ts';
 import { refusalFor, submit } from './submit.ts';
@@ -15,7 +16,8 @@ import { UpstreamAlive } from './upstream-alive.ts';
  * BDAT (RFC 3030 §2): a message in chunks whose lengths are said before. It leaves by DATA, so its lines have to end with CRLF as there.
  *
  * What holds: announced octets are never read as commands, whatever the reply; where they would be too many the session ends instead. After
- * a refusal the rest of the chunks is refused too, up to the last one or RSET.
+ * a refusal the rest of the chunks is refused too, up to the last one or RSET. By LMTP the last one has a reply for each recipient
+ * (RFC 2033 §4.3).
  */
 export type ChunkedMessage = {
   readonly transaction: Transaction;
@@ -88,6 +90,10 @@ function next(
     if (refusal !== null) {
       message.refused = refusal;
       if (last) conversation.transaction = null;
+      if (last && speaksLmtp(conversation) && whatIsMissing(transaction) === null) {
+        if (known === null) logRefusal(conversation, refusal, null);
+        return endOfData(conversation, transaction, { reply: refusal });
+      }
       // The client may have sent further chunks before it heard of the first refusal: they are no errors of theirs.
       return known === null ? refused(conversation, refusal) : { kind: 'refused-before', reply: refusal };
     }

@@ -217,6 +217,7 @@ export class SubmissionSession {
         break;
       case 'replies':
         for (const each of step.replies) this.#say(each);
+        if (step.replies.some(({ code }) => code === 421)) this.#endWith(null, 'a 421 ended it');
         break;
       case 'relay':
         this.#relay(step.reply);

@@ -94,3 +94,60 @@ test('without a recipient that was taken there is no data', async () => {
   // RFC 2033 §4.2: 503 where no RCPT has succeeded.
   expect(await client.ask('DATA')).toMatch(/^503 5\.5\.1/);
 });
+
+test('RFC 2033 §4.3: the last chunk has a reply for each recipient too, and what was refused before it as well', async () => {
+  const client = await greeted(SETTINGS, {}, { maxMessageOctets: 1_024 });
+  const envelope = 'MAIL FROM:<a@b.test>\r\nRCPT TO:<one@example.org>\r\nRCPT TO:<two@example.org>\r\n';
+  const large = `BDAT 2000\r\n${'b'.repeat(2_000)}`;
+  const codes = async (text: string): Promise<string[]> => {
+    client.send(`${text}VRFY x\r\n`);
+    const said: string[] = [];
+    while (said.at(-1) !== '252') said.push((await client.reply())?.slice(0, 3) ?? '252');
+    return said;
+  };
+  expect(await codes(`${envelope}BDAT 4\r\nx: yBDAT 2 LAST\r\n\r\n`)).toEqual([
+    '250',
+    '250',
+    '250',
+    '250',
+    '250',
+    '250',
+    '252',
+  ]);
+  expect(await codes(`${envelope}${large}BDAT 2 LAST\r\n\r\n`)).toEqual([
+    '250',
+    '250',
+    '250',
+    '552',
+    '552',
+    '552',
+    '252',
+  ]);
+  expect(await codes(`${envelope}${large.replace('2000', '2000 LAST')}`)).toEqual([
+    '250',
+    '250',
+    '250',
+    '552',
+    '552',
+    '252',
+  ]);
+});
+
+test('a 421 after the end of data ends the session, when all have heard it', async () => {
+  const client = await greeted(
+    SETTINGS,
+    {},
+    {
+      through: () => ({
+        ...{ judgeRecipient: () => null, expectRecipient: () => undefined },
+        submit: async () => ({ kind: 'refused', reply: { code: 421, lines: ['4.3.2 going away'] } }),
+      }),
+    },
+  );
+  client.send('MAIL FROM:<a@b.test>\r\nRCPT TO:<one@example.org>\r\nRCPT TO:<two@example.org>\r\nDATA\r\n');
+  for (let i = 0; i < 4; i++) await client.reply();
+  client.send('x\r\n.\r\nNOOP\r\n');
+  expect(await client.reply()).toMatch(/^421/);
+  expect(await client.reply()).toMatch(/^421/);
+  expect(await client.reply()).toBeNull();
+});
