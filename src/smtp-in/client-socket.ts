@@ -65,6 +65,7 @@ export function serveClient(
 
   /** No reading while the session has enough, or while the client does not take its replies. */
   function read(): void {
+    if (handshaking) return;
     if (ended || (shouldRead && socket.writableLength <= limits.smtp.readAheadOctets)) socket.resume();
     else socket.pause();
   }
@@ -82,6 +83,8 @@ export function serveClient(
   function secure(done: () => void): void {
     if (context === null) throw new Error('a listener with TLS has no certificate');
     for (const event of ['data', 'drain', 'timeout']) raw.removeAllListeners(event);
+    // The handshake may have to wait for its place: what the client says meanwhile is kept for it.
+    raw.pause();
     raw.setTimeout(0);
     handshaking = true;
     client.guard

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, expect, test } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import { certificateFor } from '../support/certificate.ts';
 import { PLAIN, TestClient } from './support/client.ts';
 import { QUEUED, type TestGateway, testGateway } from './support/gateway.ts';
@@ -108,4 +109,27 @@ test('a listener with STARTTLS may be told to take logins without it', async () 
   expect(await client.ask(`AUTH PLAIN ${PLAIN}`)).toMatch(/^235/);
   expect(await client.ask('STARTTLS')).toBe('503 5.5.1 STARTTLS must come before AUTH');
   client.end();
+});
+
+test('a client whose handshake has to wait for a place loses nothing that it says meanwhile', async () => {
+  gateway = await testGateway({}, starttls);
+  const { port } = gateway;
+  const ready = async (): Promise<TestClient> => {
+    const client = await TestClient.open(port);
+    await client.ask('EHLO client.test');
+    expect(await client.ask('STARTTLS')).toMatch(/^220/);
+    return client;
+  };
+  // They take all places of the address, and say nothing.
+  const silent: TestClient[] = [];
+  for (let i = 0; i < limits.connections.handshakesOfAddress; i++) silent.push(await ready());
+  const client = await ready();
+  const secured = client.secure(material.cert);
+  // Its first octets are there before there is a place.
+  const other = await TestClient.open(port);
+  for (let i = 0; i < 20; i++) await other.ask('EHLO client.test');
+  for (const one of silent) one.end();
+  await secured;
+  await sendsMail(client);
+  other.end();
 });
