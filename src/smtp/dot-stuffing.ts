@@ -1,3 +1,4 @@
+import { SmallChunks } from '../octets/small-chunks.ts';
 import { hasBareLineEnd, hasNulBeforeDot } from './line-faults.ts';
 
 /**
@@ -23,6 +24,7 @@ export class MessageCollector {
   /** Stuffed octets that can still be a message of `maxOctets`: three become four at worst (`.CRLF`). */
   readonly #maxStuffed: number;
   #chunks: Buffer[] = [];
+  readonly #small = new SmallChunks();
   #stuffed = 0;
   /** The last four octets seen; the message begins as if after a CRLF. */
   #tail: Buffer = CRLF;
@@ -90,7 +92,11 @@ export class MessageCollector {
       this.#tooLarge = true;
       this.#chunks = [];
     }
-    if (!this.#tooLarge && chunk.length > 0) this.#chunks.push(chunk);
+    if (this.#tooLarge || chunk.length === 0) return;
+    const last = this.#chunks.at(-1);
+    const joined = last === undefined ? null : this.#small.joined(last, chunk);
+    if (joined === null) this.#chunks.push(chunk);
+    else this.#chunks[this.#chunks.length - 1] = joined;
   }
 }
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MessageCollector, stuffed } from '../../src/smtp/dot-stuffing.ts';
@@ -164,4 +166,20 @@ test('bare line ends are found wherever the search is cut into windows', () => {
       expect(hasBareLineEnd(bare)).toBe(true);
     }
   }
+});
+
+test('a message that comes octet by octet takes about as much memory as it has octets', () => {
+  const collector = new MessageCollector(1_000_000);
+  setFlagsFromString('--expose-gc');
+  const collectGarbage: () => void = runInNewContext('gc');
+  collectGarbage();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < 100_000; i++) collector.push(Buffer.from('a'));
+  collectGarbage();
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(4_000_000);
+  collector.push(Buffer.from('\r\n.\r\n'));
+  expect(collector.collected()).toEqual({
+    kind: 'message',
+    octets: Buffer.from(`${'a'.repeat(100_000)}\r\n`),
+  });
 });
