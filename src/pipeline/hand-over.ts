@@ -34,6 +34,8 @@ export type HandOverParts = {
   archives?: ArchiveCopies | null;
   /** Takes what the upstream does not, once it has taken a part; null or absent: the client sends again. */
   storeAndForward?: StoreAndForward | null;
+  /** How a client sends a mail again that some have already; servers do it for each recipient alone too. Absent: for all of them together. */
+  again?: 'together' | 'in-parts';
   log: Log;
 };
 
@@ -70,7 +72,8 @@ export async function handOverAll(
   const all = [...variants.flatMap(({ recipients }) => recipients), ...waiting.flatMap(whoWait)];
   const memory = new DeliveryMemory(submission, delivered, log);
   // One recipient is never delivered in part: the common case pays for no look-up.
-  const earlier = all.length > 1 ? await memory.whoHasIt(all) : new Set<Recipient>();
+  const mayHaveIt = all.length > 1 || parts.again === 'in-parts';
+  const earlier = mayHaveIt ? await memory.whoHasIt(all) : new Set<Recipient>();
   const leaving = largestFirst(without(earlier, variants));
   const held = stillWaiting(earlier, waiting);
   const done: Recipient[] = all.filter((one) => earlier.has(one));
