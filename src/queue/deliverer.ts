@@ -5,9 +5,22 @@ import type { Row, Statement } from '../store/sql-store.ts';
 import { type Attempted, type AttemptParts, attempt } from './attempt.ts';
 import { flushedSince } from './by-hand.ts';
 import { fromTheFuture, putOff } from './delivery-rows.ts';
-import { type Claim, claimDue, destinationsOf, nextDue, RENEW_MS, releaseClaims, renew } from './leases.ts';
+import {
+  type Claim,
+  claimDue,
+  claimsFromTheFuture,
+  destinationsOf,
+  LEASE_MS,
+  nextDue,
+  RENEW_MS,
+  releaseClaims,
+  renew,
+} from './leases.ts';
 import { type PauseChange, Places, type Turn } from './places.ts';
 import type { DeliveryId, Due, DueWork, Place, Way } from './ports.ts';
+
+/** `until`: its claim stands without being renewed, ms. */
+type UnderWay = { claim: Claim; ended: Promise<void>; until: number };
 
 export type DelivererParts = Omit<AttemptParts, 'insist'> & {
   work: DueWork;
@@ -43,7 +56,7 @@ export class Deliverer {
   /** Of this run of the process, in the rows. */
   readonly holder: string;
   readonly #places: Places;
-  readonly #busy = new Map<DeliveryId, { claim: Claim; ended: Promise<void> }>();
+  readonly #busy = new Map<DeliveryId, UnderWay>();
   readonly #stopping = new AbortController();
   #looking: Promise<void> | null = null;
   #lookAgain = false;
@@ -149,14 +162,23 @@ export class Deliverer {
     const { store, clock } = this.#parts;
     const { place, which } = turn;
     const now = clock();
+    await this.#keepOwn(now);
     const claims = await claimDue(store, place, { which, holder: this.holder, room, now });
     // Where as many were claimed as might be, more may be there.
     const next = claims.length === room ? now : await nextDue(store, place, now);
     this.#places.claimed(turn, claims.length, next, now);
-    for (const claim of claims) this.#start(claim, turn);
+    for (const claim of claims) this.#start(claim, turn, now.getTime() + LEASE_MS);
   }
 
-  #start(claim: Claim, { place, because }: Turn): void {
+  /**
+   * What is under way here is not claimed anew: a process that was stopped for long, a clock that was set ahead or a database that was away
+   * makes a claim run out while its delivery goes on.
+   */
+  async #keepOwn(now: Date): Promise<void> {
+    if ([...this.#busy.values()].some(({ until }) => until <= now.getTime())) await this.#renewAll(now);
+  }
+
+  #start(claim: Claim, { place, because }: Turn, until: number): void {
     const { id } = claim;
     const insist: AttemptParts['insist'] = (statements, unheard) => this.#insist(statements, unheard);
     const parts = { ...this.#parts, insist };
@@ -170,7 +192,7 @@ export class Deliverer {
         if (nextAt !== null) this.#parts.work.written([{ place, at: nextAt }]);
         this.#look();
       });
-    this.#busy.set(id, { claim, ended });
+    this.#busy.set(id, { claim, ended, until });
   }
 
   async #failed(claim: Claim, error: unknown): Promise<Attempted> {
@@ -192,20 +214,36 @@ export class Deliverer {
     if (latest === null || now.getTime() < latest.getTime() - SET_BACK_MS) {
       const { store, alone } = this.#parts;
       const isStart = latest === null && alone;
-      await store.transaction([...(isStart ? [releaseClaims(null)] : []), fromTheFuture(now)]);
+      await store.transaction([
+        ...(isStart ? [releaseClaims(null)] : []),
+        fromTheFuture(now),
+        claimsFromTheFuture(now),
+      ]);
+      for (const one of this.#busy.values()) one.until = Math.min(one.until, now.getTime() + LEASE_MS);
       this.#latest = now;
+      if (latest !== null) this.#flushedAt = null;
     } else if (now > latest) this.#latest = now;
   }
 
   /** One that could not be renewed runs out, and somebody else may make the delivery its own. */
   async #renew(): Promise<void> {
-    const claims = [...this.#busy.values()].map(({ claim }) => claim);
-    if (claims.length === 0) return;
     try {
-      await this.#parts.store.transaction(renew(claims, this.#parts.clock()));
+      await this.#renewAll(this.#parts.clock());
     } catch (error) {
       this.#tell(error);
     }
+  }
+
+  async #renewAll(now: Date): Promise<void> {
+    const busy = [...this.#busy.values()];
+    if (busy.length === 0) return;
+    await this.#parts.store.transaction(
+      renew(
+        busy.map(({ claim }) => claim),
+        now,
+      ),
+    );
+    for (const one of busy) one.until = now.getTime() + LEASE_MS;
   }
 
   /** What was delivered has to be written down: a second try would bring a second copy. */

@@ -63,6 +63,12 @@ export function releaseClaims(holder: string | null): Statement {
   return sql`UPDATE delivery SET lease_holder = NULL, lease_until = 0 WHERE ${whose}`;
 }
 
+/** Where the clock was set back: none stands for longer than one that is made now. */
+export function claimsFromTheFuture(now: Date): Statement {
+  const most = now.getTime() + LEASE_MS;
+  return sql`UPDATE delivery SET lease_until = ${most} WHERE lease_holder IS NOT NULL AND lease_until > ${most}`;
+}
+
 /** When something is due at this place, claimed by somebody or not; null: nothing waits there. */
 export async function nextDue(store: SqlStore, place: Place, now: Date): Promise<Date | null> {
   const at = now.getTime();

@@ -147,6 +147,21 @@ test('a database that fails for a while brings nobody a second copy', async () =
   expect(q.events.filter(({ event }) => event === 'queue.unavailable').length).toBe(2);
 });
 
+test('what is under way here is not begun a second time when its claim has run out', async () => {
+  const time = { now: new Date() };
+  const queue = start({ clock: () => time.now });
+  const put = (name: string) => queue.enqueue([mailTo({ time }, { to: [`${name}@partner.example`] })]);
+  await put('a');
+  await expect.poll(() => smtp().underWay.length).toBe(1);
+  // The process was stopped, or the clock was set ahead.
+  time.now = new Date(time.now.getTime() + 10 * 60_000);
+  await put('b');
+  await expect.poll(() => smtp().underWay.map(({ to }) => to)).toEqual(['a', 'b']);
+  for (const one of [...smtp().underWay]) one.end();
+  await expect.poll(() => q.events.filter(({ event }) => event === 'queue.delivered')).toHaveLength(2);
+  expect(await left()).toBe(0);
+});
+
 test('a defect is said, holds up nobody else, and the end does not wait for its pause', async () => {
   const broken: Courier = {
     deliver: () => Promise.reject(new Error('broken')),
