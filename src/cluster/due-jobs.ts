@@ -22,7 +22,8 @@ const STALLED_EVERY_MS = 10_000;
 const LOCK_MS = 10_000;
 
 /**
- * Tells all nodes what is due, by Redis: one job for each place and time, which one of the nodes takes when that time has come.
+ * Tells all nodes what is due, by Redis: one job for each place and time, which one of the nodes takes when that time has come. Of what is due
+ * already the node that has written it is told at once, besides.
  *
  * Holds: nothing depends on a job. The rows say what is due and claims in them who delivers; what Redis has lost, or was never told, is found by
  * looking at all rows every `sweepMs`. While Redis is away each node delivers what it was given itself.
@@ -98,6 +99,10 @@ export class DueJobs implements DueWork {
       this.#told?.(due);
       return;
     }
+    // Who has written it is there: the job is for the others, where this node has no room for all of it, or is lost.
+    const now = Date.now();
+    const already = due.filter(({ at }) => at.getTime() <= now);
+    if (already.length > 0) this.#told?.(already);
     this.#under++;
     void this.#order(due)
       .catch(() => this.#told?.(due))

@@ -87,7 +87,8 @@ describe('nodes tell each other what is due', () => {
   test('each job goes to one of them, and all of them get some', async () => {
     const at = place(await server());
     const nodes = [await node(at), await node(at), await node(at)];
-    for (let i = 0; i < 60; i++) nodes[0]?.jobs.written([due(Date.now(), `d${i}`)]);
+    const writer = await node(at, false);
+    for (let i = 0; i < 60; i++) writer.jobs.written([due(Date.now(), `d${i}`)]);
     const all = () => nodes.flatMap(({ told }) => destinations(told));
     await vi.waitFor(() => expect(all()).toHaveLength(60), { timeout: 10_000 });
     expect(new Set(all()).size).toBe(60);

@@ -125,6 +125,40 @@ test('what a node says that was taken for dead changes nothing', async () => {
   expect(system.sink.taken.filter(({ number: one }) => one === -1)).toEqual([]);
 });
 
+test('commands on any node see and change the queue of all', async () => {
+  const run = async (...words: string[]) => {
+    const { code, out, error } = await runSealgate([...words, '--config', system.configFile]);
+    expect(error).toBe('');
+    expect(code).toBe(0);
+    return out;
+  };
+  system.sink.shut();
+  const numbers = await accepted(9);
+  await vi.waitFor(() => expect(system.sink.waiting()).toBe(6), PATIENT);
+  type Listed = { deliveries: readonly { id: string; mail: string }[] };
+  const { deliveries } = JSON.parse(await run('queue', 'list', '--json')) as Listed;
+  expect(deliveries).toHaveLength(9);
+  const claimed = await system.store.query({
+    sql: 'SELECT id FROM delivery WHERE lease_holder IS NOT NULL',
+    parameters: [],
+  });
+  const [held = '', removed = ''] = deliveries
+    .map(({ id }) => id)
+    .filter((id) => !claimed.some((row) => row.id === id));
+  await run('queue', 'hold', held);
+  expect(await run('queue', 'show', held)).toContain(held);
+  await run('queue', 'remove', removed, '--yes');
+  await run('queue', 'flush', 'server');
+  await run('queue', 'retry', '--all');
+  expect(await run('held', 'list')).toBe('Nothing waits.\n');
+  system.sink.open();
+  await vi.waitFor(async () => expect(await system.queued()).toBe(1), PATIENT);
+  expect(taken(numbers)).toHaveLength(7);
+  await run('queue', 'release', held);
+  await vi.waitFor(async () => expect(await system.queued()).toBe(0), PATIENT);
+  expect(new Set(taken(numbers).map(({ number: one }) => one)).size).toBe(8);
+});
+
 test('without Redis mail is accepted and delivered, and with it again', async () => {
   await system.redis.kill();
   await arrives(await accepted(9));
