@@ -3,7 +3,6 @@ import { deliveryReport } from '../queue/delivery-report.ts';
 import { newMessageId, type OwnMails } from '../queue/own-mail.ts';
 import type { MailToDeliver } from '../queue/ports.ts';
 import { parameterValue } from '../smtp/parameters.ts';
-import type { StoredContent } from './held-content.ts';
 import type { HeldPart, PartRecipient } from './held-rows.ts';
 import { readHeaderAlone } from './mail-header.ts';
 
@@ -19,12 +18,12 @@ export type ReportParts = {
  * Of the mail it repeats no more than what it was called.
  *
  * @param expired it has waited long enough; else `because` of each says why
- * @param content null: it cannot be read now
+ * @param beginning of what waits, with all of its header; null: it cannot be read now
  */
 export function failureReports(
   part: HeldPart,
   recipients: readonly PartRecipient[],
-  { expired, content }: { expired: boolean; content: StoredContent | null },
+  { expired, beginning }: { expired: boolean; beginning: Buffer | null },
   { ownMails, hostname, clock }: ReportParts,
 ): MailToDeliver[] {
   const { id, reversePath: to, mailParameters, terms, heldAt, expiresAt } = part;
@@ -42,7 +41,7 @@ export function failureReports(
       expired,
       ...(expired ? { reason: outOfTime(because) } : {}),
     })),
-    original: content === null ? null : headerToShow(content.encryptable, part.subject !== null),
+    original: beginning === null ? null : headerToShow(beginning, part.subject !== null),
     ...{ from: ownMails.address, to, hostname, server: hostname },
     ...{ messageId: newMessageId(hostname), now: clock() },
   });

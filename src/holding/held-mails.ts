@@ -126,7 +126,7 @@ export class WaitingMails implements HeldMails {
       forSender === true ? 'it was discarded by an administrator of the gateway' : 'it was discarded';
     const told = recipients.map((one) => ({ ...one, because }));
     const reports: MailToDeliver[] =
-      forSender === true ? failureReports(part, told, { expired: false, content: null }, this.#parts) : [];
+      forSender === true ? failureReports(part, told, { expired: false, beginning: null }, this.#parts) : [];
     return this.#parts.held.settle(part, recipients, { state: 'discarded', because, by }, reports);
   }
 }

@@ -1,7 +1,6 @@
 import { SealgateError } from '../errors.ts';
 import { newMailId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
-import { collectFrom } from '../octets/collect.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import type { MailToDeliver, Queue, SealedSpool, Staged } from '../queue/ports.ts';
 import type { SqlStore, Statement } from '../store/sql-store.ts';
@@ -48,7 +47,7 @@ export class HeldStore {
 
   /** @throws SealgateError `queue.spool`, `key.unavailable` (temporary); `queue.damaged` */
   async content({ spool: name, id }: Pick<HeldPart, 'spool' | 'id'>): Promise<StoredContent> {
-    const content = readContent(await collectFrom(await this.#parts.spool.read(name, id)));
+    const content = await readContent(await this.#parts.spool.read(name, id));
     if (content !== null) return content;
     throw new SealgateError({
       code: 'queue.damaged',

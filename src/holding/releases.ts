@@ -1,5 +1,8 @@
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
+import { collectFrom } from '../octets/collect.ts';
+import type { OctetSource } from '../octets/source.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import type { HeldProtector } from '../pipeline/waiting.ts';
 import type { MailToDeliver } from '../queue/ports.ts';
@@ -71,9 +74,12 @@ export class Releases {
       try {
         const now = await protector.protect(part, one.recipient, opened);
         if (now.kind === 'ready') {
-          await held.settle(part, [one], { state: 'leaving', because: 'it is encrypted', by }, [
-            ...this.leaving(part, [one], now.octets),
-          ]);
+          const leaving = this.leaving(part, [one], now.octets);
+          try {
+            await held.settle(part, [one], { state: 'leaving', because: 'it is encrypted', by }, leaving);
+          } finally {
+            await now.discard();
+          }
         } else if (now.kind === 'waiting') {
           await this.#note(part, one, now.because);
         } else {
@@ -103,7 +109,7 @@ export class Releases {
   leaving(
     { id, login, reversePath, mailParameters, terms }: HeldPart,
     recipients: readonly PartRecipient[],
-    octets: Buffer,
+    octets: OctetSource,
   ): MailToDeliver[] {
     const expiresAt = new Date(this.#parts.clock().getTime() + this.#parts.deliveryMs);
     const envelope = {
@@ -135,10 +141,16 @@ export class Releases {
     const [part] = await held.parts([isOf(spool)]);
     const waiting = part?.recipients.filter(isWaiting) ?? [];
     if (part === undefined || waiting.length === 0) return;
-    const content = await held.content(part).catch(unreadable);
-    const reports = failureReports(part, waiting, { expired: true, content }, this.#parts);
+    const beginning = await this.#beginning(part).catch(unreadable);
+    const reports = failureReports(part, waiting, { expired: true, beginning }, this.#parts);
     const because = 'it has waited for as long as it may';
     await held.settle(part, waiting, { state: 'expired', because, by: ITSELF }, reports);
+  }
+
+  /** The header of a mail, and some of what follows. */
+  async #beginning(part: HeldPart): Promise<Buffer> {
+    const { encryptable } = await this.#parts.held.content(part);
+    return collectFrom(encryptable, 0, Math.min(encryptable.length, limits.mail.headerOctets + 4));
   }
 
   async #giveUp({ spool }: HeldPart, because: string): Promise<void> {
@@ -148,7 +160,7 @@ export class Releases {
     const waiting = part?.recipients.filter(isWaiting) ?? [];
     if (part === undefined || waiting.length === 0) return;
     const lost = waiting.map((one) => ({ ...one, because }));
-    const reports = failureReports(part, lost, { expired: false, content: null }, this.#parts);
+    const reports = failureReports(part, lost, { expired: false, beginning: null }, this.#parts);
     await held.settle(part, waiting, { state: 'expired', because, by: ITSELF }, reports);
   }
 

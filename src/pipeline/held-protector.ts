@@ -1,5 +1,8 @@
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
+import { encryptedSpool } from '../octets/encrypted-spool.ts';
+import type { Spool } from '../octets/source.ts';
 import { mayCertificateEncrypt } from '../pki/key-purpose.ts';
 import { certificateToUse } from '../policy/certificate-to-use.ts';
 import { quoted } from '../policy/quoted.ts';
@@ -9,11 +12,12 @@ import {
   chooseEncryption,
   type Reader,
 } from '../smime/algorithm-choice.ts';
-import { encryptMessage } from '../smime/encrypt.ts';
+import { HeldSpools } from '../smime/held-spools.ts';
 import { readerProblem } from '../smime/pinned-algorithms.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { type AddressAlgorithms, algorithmsFor } from './address-algorithms.ts';
 import type { CertificateDirectory, Clock, OwnCertificate, RevocationUse } from './ports.ts';
+import { encryptionBy, type Workplace } from './protecting.ts';
 import { addressOf, certificatesNow } from './recipient-certificates.ts';
 import { broken } from './variant-algorithms.ts';
 import type { HeldContent, HeldProtection, HeldProtector } from './waiting.ts';
@@ -25,6 +29,10 @@ export type HeldProtectorParts = {
   addressAlgorithms?: readonly AddressAlgorithms[];
   /** Absent: revocation is not looked at. */
   revocation?: RevocationUse;
+  /** What is not longer is encrypted in memory; `limits.outbound.memoryOctets` when absent. */
+  memoryOctets?: number;
+  /** Where longer messages are encrypted; encrypted files in the system's folder for temporary ones when absent. */
+  spool?: Spool;
   clock: Clock;
   log: Log;
 };
@@ -38,12 +46,13 @@ type Mail = Parameters<HeldProtector['protect']>[0];
  * not trust, or which is revoked by now; an outage that is taken for "there is none".
  */
 export function heldProtector(parts: HeldProtectorParts): HeldProtector {
+  const { spool = encryptedSpool() } = parts;
   return {
     async protect(mail, recipient, content) {
       const found = await orLater(mail, parts, () => findReader(mail, recipient, parts));
       if (found.kind !== 'reader') return found;
       const held = await content();
-      return orLater(mail, parts, () => encryptTo(found, held, mail, parts));
+      return orLater(mail, parts, () => encryptTo(found, held, mail, { ...parts, spool }));
     },
   };
 }
@@ -75,8 +84,10 @@ async function encryptTo(
   { reader, at }: FoundReader,
   { encryptable, headerProtection, own }: HeldContent,
   { from, login, terms }: Mail,
-  { algorithms = cautiousAlgorithms, addressAlgorithms = [], revocation }: HeldProtectorParts,
+  parts: HeldProtectorParts & { spool: Spool },
 ): Promise<HeldProtection> {
+  const { algorithms = cautiousAlgorithms, addressAlgorithms = [], revocation, spool } = parts;
+  const { memoryOctets = limits.outbound.memoryOctets } = parts;
   const settings = algorithmsFor(algorithms, addressAlgorithms, login, from);
   const { postQuantum } = settings;
   const mine = await stillUsable(own, at, postQuantum, revocation);
@@ -84,12 +95,11 @@ async function encryptTo(
     ...settings,
     pins: terms.algorithms,
   });
-  const requests = choice.recipients.map(({ request }) => request);
-  const { contentEncryption, boundKey } = choice;
-  const octets = await encryptMessage(encryptable, requests, contentEncryption, {
-    ...{ headerProtection, postQuantum, boundKey },
-  });
-  return { kind: 'ready', octets };
+  const held = new HeldSpools(spool);
+  const where: Workplace =
+    encryptable.length > memoryOctets ? { kind: 'in-spool', spool: held } : { kind: 'in-memory' };
+  const octets = await encryptionBy(choice, postQuantum, where)(encryptable, headerProtection);
+  return { kind: 'ready', octets, discard: () => held.discard().catch(() => undefined) };
 }
 
 /** What cannot be done now may be possible later, until the mail expires; nothing leaves otherwise. */
@@ -101,7 +111,11 @@ async function orLater<T>(
   try {
     return await work();
   } catch (error) {
-    if (error instanceof SealgateError) return { kind: 'later', error };
+    if (error instanceof SealgateError) {
+      // Of what was kept: no later time reads it.
+      if (error.code === 'queue.damaged') throw error;
+      return { kind: 'later', error };
+    }
     const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
     log.write({ event: 'gateway.defect', level: 'error', where: 'pipeline/held-protector', error: trace });
     return { kind: 'later', error: broken(`mail ${id} could not be encrypted`) };

@@ -50,21 +50,21 @@ export interface Holding {
 
 /** What a mail that waits is to one of its recipients now. */
 export type HeldProtection =
-  /** A whole message for this recipient alone. */
-  | { kind: 'ready'; octets: Buffer }
+  /** A whole message for this recipient alone; `discard` frees the spool that it may be in. Never rejects. */
+  | { kind: 'ready'; octets: OctetSource; discard(): Promise<void> }
   /** `because`: a clause for people. */
   | { kind: 'waiting'; because: string }
   /** Somebody who must be asked does not answer, or cannot now. */
   | { kind: 'later'; error: SealgateError };
 
-/** What of a mail that waits lies sealed. */
-export type HeldContent = Pick<MailToHold, 'headerProtection' | 'own'> & { encryptable: Buffer };
+/** What of a mail that waits lies sealed; opened as it is read. */
+export type HeldContent = Pick<MailToHold, 'headerProtection' | 'own' | 'encryptable'>;
 
 /** Judges by the terms of the mail and by what is known now; no private key of a person is used. Never less protected than the terms say. */
 export interface HeldProtector {
   /**
    * @param content costs a use of the gateway's own key, so it is asked for only where there is a certificate to encrypt to. What it throws is
-   * thrown on
+   * thrown on; so is `queue.damaged` while it is read
    */
   protect(
     mail: Pick<MailToHold, 'id' | 'from' | 'login' | 'terms'>,

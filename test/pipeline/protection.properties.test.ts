@@ -465,7 +465,7 @@ async function neverLess(
             const known = later[NAMES.indexOf(address)] as Knowledge;
             const certificate = usable(known, rule.revocation ?? failing.failure);
             const protection = await protector.protect(asStored(held), recipient, async () => {
-              const content = readContent(await collectFrom(writeContent(held)));
+              const content = await readContent(writeContent(held));
               if (content === null) throw new Error('what was kept cannot be read');
               return content;
             });
@@ -479,7 +479,7 @@ async function neverLess(
             if (protection.kind !== 'ready') continue;
             counts.released++;
             const requireTls = held.terms.requireTls !== 'no';
-            const one = await looked(protection.octets, [address], requireTls);
+            const one = await looked(await collectFrom(protection.octets), [address], requireTls);
             expectProtected(one, address, rule, known, said, failing);
           }
         }

@@ -1,14 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { SealgateError } from '../../src/errors.ts';
 import { newSessionId } from '../../src/ids.ts';
 import { bufferSource } from '../../src/octets/buffer-source.ts';
 import { collectFrom } from '../../src/octets/collect.ts';
 import type { OctetSource } from '../../src/octets/source.ts';
-import { heldProtector } from '../../src/pipeline/held-protector.ts';
+import { type HeldProtectorParts, heldProtector } from '../../src/pipeline/held-protector.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.ts';
 import type { Standing, SubmissionOutcome } from '../../src/pipeline/ports.ts';
 import type { HeldProtection, MailToHold } from '../../src/pipeline/waiting.ts';
 import type { Rule } from '../../src/policy/rules.ts';
+import { watchedSpool } from '../reading/support/watched-spool.ts';
 import { principalNamed } from '../support/principal.ts';
 import { type BufferedOutcome, buffered } from './support/buffered.ts';
 import { type Person, Town } from './support/people.ts';
@@ -114,10 +116,15 @@ async function inMemory(octets: OctetSource | null): Promise<Buffer> {
 }
 
 /** As it comes back from the disk. */
-async function release(held: MailToHold, to = BOB, at = new Date()): Promise<HeldProtection> {
-  const parts = { directory, revocation: revocation(), clock: () => at, log };
+async function release(
+  held: MailToHold,
+  to = BOB,
+  at = new Date(),
+  where: Pick<HeldProtectorParts, 'memoryOctets' | 'spool'> = {},
+): Promise<HeldProtection> {
+  const parts = { directory, revocation: revocation(), clock: () => at, log, ...where };
   const { headerProtection, own } = held;
-  const encryptable = await collectFrom(held.encryptable);
+  const encryptable = bufferSource(await collectFrom(held.encryptable));
   const { id, from, login } = held;
   const terms = JSON.parse(JSON.stringify(held.terms));
   return heldProtector(parts).protect({ id, from, login, terms }, recipient(to), async () => ({
@@ -128,7 +135,7 @@ async function release(held: MailToHold, to = BOB, at = new Date()): Promise<Hel
 async function released(held: MailToHold, to = BOB): Promise<Buffer> {
   const protection = await release(held, to);
   if (protection.kind !== 'ready') throw new Error(`${protection.kind}: ${JSON.stringify(protection)}`);
-  return protection.octets;
+  return collectFrom(protection.octets);
 }
 
 function read(octets: Buffer, login: string): Promise<BufferedOutcome> {
@@ -339,6 +346,47 @@ describe('when a mail has waited', () => {
     const octets = await released(kept());
     expect(await read(octets, BOB)).toMatchObject({ kind: 'opened' });
     expect(await read(octets, ALICE)).toMatchObject({ kind: 'no-key' });
+  });
+
+  it('a long mail is encrypted where it lies, and is in no spool once it has left', async () => {
+    await send([BOB], [rule({ ...HOLD, subject: 'protect' })]);
+    directory.knows(bob);
+    const watched = watchedSpool();
+    const ready = await release(kept(), BOB, new Date(), { memoryOctets: 0, spool: watched.spool });
+    if (ready.kind !== 'ready') throw new Error(ready.kind);
+    expect(watched.left()).toBe(1);
+    const octets = await collectFrom(ready.octets);
+    expect(octets.toString('latin1')).toContain('Subject: [...]');
+    expect(await town.verified(Buffer.from(await town.decrypted(octets, bob), 'latin1'))).toContain(WORDS);
+    await ready.discard();
+    expect(watched.left()).toBe(0);
+  });
+
+  it.each([
+    ['damaged', 'queue.damaged', null],
+    ['away for now', 'queue.spool', 'later'],
+  ] as const)('kept octets that are found %s while they are read', async (_, code, kind) => {
+    await send([BOB], [rule(HOLD)]);
+    directory.knows(bob);
+    const { spool, left } = watchedSpool();
+    const { id, from, login, terms, headerProtection, own, encryptable } = kept();
+    let reads = 0;
+    const failing: OctetSource = {
+      length: encryptable.length,
+      async *read(start, end) {
+        if (++reads > 3) throw away(code);
+        yield* encryptable.read(start, end);
+      },
+    };
+    const parts = { directory, clock: () => new Date(), log, memoryOctets: 0, spool };
+    const protection = heldProtector(parts)
+      .protect({ id, from, login, terms }, recipient(BOB), async () => ({
+        ...{ encryptable: failing, headerProtection, own },
+      }))
+      .catch((error: SealgateError) => error.code);
+    if (kind === null) expect(await protection).toBe(code);
+    else expect(await protection).toMatchObject({ kind, error: { code } });
+    expect(left()).toBe(0);
   });
 
   it('its content is opened only where there is a certificate', async () => {

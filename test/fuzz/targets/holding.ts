@@ -111,8 +111,8 @@ export const holdingTargets: readonly FuzzTarget[] = [
           }),
         ].map((content) => collectFrom(content)),
       ),
-      run(input) {
-        const content = readContent(input);
+      async run(input) {
+        const content = await readContent(bufferSource(input));
         if (content === null) return null;
         const { encryptable, readable } = content;
         holds(encryptable.length + (readable?.length ?? 0) <= input.length, 'pieces lie in the file');

@@ -118,7 +118,8 @@ function protectorOf(known: Known, protectedFor: string[]): HeldProtector {
       }
       const { encryptable } = await content();
       protectedFor.push(address);
-      return { kind: 'ready', octets: Buffer.from(`ENCRYPTED FOR ${address}: ${encryptable.length}\r\n`) };
+      const octets = Buffer.from(`ENCRYPTED FOR ${address}: ${encryptable.length}\r\n`);
+      return { kind: 'ready', octets: bufferSource(octets), discard: async () => undefined };
     },
   };
 }
