@@ -1,8 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 
 /** Listeners for other servers: nothing that would be an open relay is a configuration. */
@@ -140,4 +140,17 @@ test.each([
   const found = await problems(relay);
   expect(found.filter((problem) => problem.startsWith(said))).toHaveLength(1);
   expect((await load(relay)).kind).toBe('invalid');
+});
+
+test('the set-ups in the documentation are configurations', async () => {
+  const secrets = ['secrets/smarthost', 'secrets/relay-mark'];
+  const files = ['trust/roots-of-exchange-online.pem', 'tls/gateway.crt', 'tls/gateway.key', ...secrets];
+  for (const name of ['secrets', 'trust', 'tls']) await mkdir(join(folder, name), { recursive: true });
+  for (const name of files) await writeFile(join(folder, name), 'not read here', { mode: 0o600 });
+  const page = await readFile(join(import.meta.dirname, '../../docs/relay.md'), 'utf8');
+  const listeners = [...page.matchAll(/^```yaml\n(relay:\n[\s\S]*?)^```$/gm)].flatMap(
+    ([, text = '']): object[] => parse(text).relay,
+  );
+  expect(listeners.length).toBeGreaterThan(5);
+  for (const listener of listeners) expect([listener, await problems(listener)]).toEqual([listener, []]);
 });
