@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { refuseShortcomings } from '../cluster/redis-durability.ts';
 import type { RedisPlace } from '../cluster/redis-place.ts';
 import { SealedRows } from '../cluster/sealed-rows.ts';
@@ -47,8 +47,10 @@ async function alone(
   { config: { stateFolder }, clock, log, opened }: Opening,
   identity: OwnIdentity,
 ): Promise<QueueState> {
-  const store = opened.keep(groupedTransactions(await openQueueStore(stateFolder)));
+  // First: one that must not run here brings no schema up to date beneath the one that does.
+  await mkdir(stateFolder, { recursive: true, mode: 0o700 }).catch(() => undefined);
   opened.keep(holdAlone(stateFolder));
+  const store = opened.keep(groupedTransactions(await openQueueStore(stateFolder)));
   const spool = await SpoolFolder.open(stateFolder, new OwnKey(identity));
   return {
     ...{ store, spool, work: new OwnWork(), alone: true, clock, holder: null },

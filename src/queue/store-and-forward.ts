@@ -6,6 +6,7 @@ import { hasParameter } from '../smtp/parameters.ts';
 import { type Reply, reply, summary } from '../smtp/reply.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { deliveryReport } from './delivery-report.ts';
+import { readDelivery } from './delivery-rows.ts';
 import { newMessageId, type OwnMails } from './own-mail.ts';
 import type { MailToDeliver, Purpose, Queue, Staged } from './ports.ts';
 import type { Room } from './room.ts';
@@ -82,8 +83,11 @@ class KeepingMail implements Keeping {
     try {
       await this.#parts.store.transaction(staged.flatMap(({ statements }) => statements));
     } catch (error) {
-      await this.drop();
-      throw error;
+      // One that failed may have been written after all: whoever is told otherwise sends all of it again.
+      if (!(await isWritten(this.#parts.store, staged))) {
+        await this.drop();
+        throw error;
+      }
     }
     this.#staged = [];
     for (const one of staged) one.committed();
@@ -128,6 +132,12 @@ class KeepingMail implements Keeping {
     const { clock, days } = this.#parts;
     return new Date(clock().getTime() + days * DAY_MS);
   }
+}
+
+/** All of a transaction is there, or nothing. Where nobody can say it is not. */
+async function isWritten(store: SqlStore, [first]: readonly Staged[]): Promise<boolean> {
+  const [id = ''] = first?.deliveries ?? [];
+  return (await readDelivery(store, id).catch(() => null)) !== null;
 }
 
 function purposeOf({ opened }: Pick<Variant, 'opened'>): Purpose {

@@ -125,7 +125,9 @@ export class PostgresqlStore implements SqlStore {
       await this.#ready();
       return await this.#attempts(statements, isolation);
     } catch (error) {
-      throw postgresqlFault(error, this.#name());
+      const fault = postgresqlFault(error, this.#name());
+      // Whoever asks now has not caused what an administrator changed meanwhile: no mail is refused for good because of it.
+      throw fault.duration === 'permanent' ? storeUnavailable(fault.publicText, fault) : fault;
     }
   }
 

@@ -177,6 +177,13 @@ describe('the connection', () => {
     expect(inspect(store, { depth: 12, showHidden: true })).not.toContain(PASSWORD);
   });
 
+  test('that is there is used by requests of which none fails for good, whatever the server refuses', async () => {
+    const store = await overTls();
+    const error = await failure(store.query(sql`DO $$ BEGIN RAISE insufficient_privilege; END $$`));
+    expect(error).toMatchObject({ code: 'store.unavailable', duration: 'temporary' });
+    expect(error.reason).toContain('the user may not make tables in it');
+  });
+
   test('to a database that is not there fails for good', async () => {
     const error = await failure(opened({ database: 'nowhere' }));
     expect(error).toMatchObject({ code: 'store.unusable', duration: 'permanent' });
