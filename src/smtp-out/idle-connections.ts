@@ -1,10 +1,12 @@
 import { limits } from '../limits.ts';
 import { isCompleted } from '../smtp/reply.ts';
+import { statedLimits } from '../smtp/transaction-limits.ts';
 import type { SmtpClient } from './client.ts';
 
 /** A connection that mails have gone by. */
 export type UsedConnection = {
   client: SmtpClient;
+  /** Whether they were accepted or not. */
   mails: number;
   /** When it was made, as `performance.now` has it. */
   since: number;
@@ -75,8 +77,11 @@ export class IdleConnections<C extends UsedConnection = UsedConnection> {
   put(connection: C): void {
     const { client, mails, since } = connection;
     if (client.lost !== null) return;
+    // RFC 9422 §4.1: after so many the server takes no more on this connection.
+    const most = statedLimits(client.extensions).get('MAILMAX') ?? limits.smtp.mailsOfConnection;
     const isWorn =
-      mails >= limits.smtp.mailsOfConnection || this.#now() - since >= limits.smtp.connectionAgeMs;
+      mails >= Math.min(most, limits.smtp.mailsOfConnection) ||
+      this.#now() - since >= limits.smtp.connectionAgeMs;
     if (this.#closed || isWorn || !client.atRest || this.#idle.length >= this.#most) {
       client.quit();
       return;

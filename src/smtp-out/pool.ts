@@ -1,6 +1,7 @@
 import { type MailServer, mailServerFailure } from '../connections/mail-server.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Extensions } from '../smtp/extensions.ts';
+import { statedLimits } from '../smtp/transaction-limits.ts';
 import type { Answer, MailProtocol, SmtpClient, Upstream } from './client.ts';
 import { connectUpstream } from './connect.ts';
 import { type GatewayLogin, logInTo } from './gateway-login.ts';
@@ -37,7 +38,9 @@ export class UpstreamPool {
   async take(): Promise<Upstream> {
     const used = (await this.#idle.take()) ?? (await this.#connect());
     return new Lent(used, (given) => {
-      if (this.#closed) given.client.quit();
+      // What the server says of a connection as a whole is passed on to clients: each has to have a whole one.
+      const isCounted = statedLimits(given.client.extensions).has('MAILMAX');
+      if (this.#closed || (isCounted && given.mails > 0)) given.client.quit();
       else this.#idle.put(given);
     });
   }
@@ -107,7 +110,10 @@ class Lent implements Upstream {
   command(line: string): Promise<Answer> {
     if (this.#isBack) return Promise.resolve(OVER);
     if (PERSONAL.test(line)) this.#isPersonal = true;
-    if (/^MAIL\b/i.test(line)) this.#isOpen = true;
+    if (/^MAIL\b/i.test(line)) {
+      this.#isOpen = true;
+      this.#used.mails++;
+    }
     return this.#heard(this.#used.client.command(line));
   }
 
@@ -122,7 +128,6 @@ class Lent implements Upstream {
 
   async data(message: OctetSource): Promise<Answer> {
     if (this.#isBack) return { ...OVER, unsent: true };
-    this.#used.mails++;
     const answer = await this.#heard(this.#used.client.data(message));
     if (answer.kind === 'reply') this.#isOpen = false;
     return answer;
@@ -130,7 +135,6 @@ class Lent implements Upstream {
 
   async dataForEach(message: OctetSource, recipients: number): Promise<readonly Answer[]> {
     if (this.#isBack) return Array.from({ length: recipients }, () => ({ ...OVER, unsent: true as const }));
-    this.#used.mails++;
     const answers = await this.#used.client.dataForEach(message, recipients);
     for (const answer of answers) this.#hear(answer);
     this.#isOpen = false;

@@ -79,6 +79,12 @@ test('several mails go by one connection, each in a transaction of its own', asy
   expect(fake.accepted[0]?.octets.toString()).toBe('Subject: a\r\n\r\n.text\r\n');
 });
 
+test('RFC 9422: no more mails go by one connection than the server takes on it', async () => {
+  const { courier, fake } = await start({ keywords: [...KEYWORDS, 'LIMITS MAILMAX=2'] });
+  for (let i = 0; i < 5; i++) expect(await kinds(courier.deliver(mail()))).toEqual(['delivered 250']);
+  expect(fake.connections).toBe(3);
+});
+
 test('each recipient has an outcome of her own', async () => {
   const { courier, fake } = await start({
     script: { 'RCPT TO:<GONE': '550 5.1.1 no\r\n', 'RCPT TO:<FULL': '452 4.2.2 full\r\n' },

@@ -60,6 +60,16 @@ test('sessions one after the other have one connection, each as if it were new',
   ]);
 });
 
+test('RFC 9422: a server that takes only so many mails on a connection has a new one for each session', async () => {
+  const { fake, pool } = await start({ keywords: [...KEYWORDS, 'LIMITS MAILMAX=10'] });
+  for (let i = 0; i < 3; i++) {
+    const upstream = await pool.take();
+    await upstream.command('MAIL FROM:<a@x.test>');
+    upstream.quit();
+  }
+  expect(fake.connections).toBe(3);
+});
+
 test('sessions at the same time have one each', async () => {
   const { fake, pool } = await start();
   const both = await Promise.all([pool.take(), pool.take()]);
