@@ -8,7 +8,7 @@ import { type Intake, type Intaken, MORE } from './intake.ts';
 import { MessageBody, type Received } from './message-body.ts';
 import { UpstreamAlive } from './upstream-alive.ts';
 
-type Long = { unstuffing: Unstuffing; body: MessageBody; alive: UpstreamAlive };
+type Long = { unstuffing: Unstuffing; body: MessageBody };
 
 /**
  * The message in DATA. What is short is gathered and looked at in one go, which costs least; what is longer than
@@ -20,6 +20,8 @@ export class DataIntake implements Intake {
   readonly #collected: (received: Received) => Promise<Step>;
   readonly #short: MessageCollector;
   #long: Long | null = null;
+  /** null: the whole message may still come in one go, as most do. */
+  #alive: UpstreamAlive | null = null;
   #seen = 0;
 
   constructor(
@@ -35,22 +37,22 @@ export class DataIntake implements Intake {
 
   push(chunk: Buffer): Intaken {
     this.#seen += chunk.length;
+    this.#alive?.octetsCame();
     if (this.#long !== null) return this.#bounded(this.#pushLong(this.#long, chunk));
     const outcome = this.#short.push(chunk);
     if (outcome.kind === 'end') return outcome;
+    this.#alive ??= new UpstreamAlive(this.#conversation);
     const gathered = this.#seen > limits.smtp.memoryOctets ? this.#short.takeOut() : null;
     if (gathered === null) return this.#bounded(MORE);
     const { spool } = this.#conversation.ports.reception;
     this.#long = {
       unstuffing: new Unstuffing(),
       body: new MessageBody(spool, this.#maxOctets),
-      alive: new UpstreamAlive(this.#conversation),
     };
     return this.#bounded(this.#pushLong(this.#long, gathered));
   }
 
-  #pushLong({ unstuffing, body, alive }: Long, chunk: Buffer): Exclude<Intaken, { kind: 'too-much' }> {
-    alive.octetsCame();
+  #pushLong({ unstuffing, body }: Long, chunk: Buffer): Exclude<Intaken, { kind: 'too-much' }> {
     const { octets, rest } = unstuffing.update(chunk);
     const ready = body.add(octets);
     return rest === null ? { kind: 'more', ready } : { kind: 'end', rest };

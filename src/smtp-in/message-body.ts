@@ -81,6 +81,7 @@ export class MessageBody {
       return { kind: 'message', octets, discard };
     } catch (error) {
       this.#writer = null;
+      await this.#spooled?.discard();
       const failed: Failed = { kind: 'no-room', reason: reasonOf(error) };
       this.#failed = failed;
       return failed;

@@ -54,3 +54,21 @@ test.each(['DATA', 'BDAT'])(
     client.end();
   },
 );
+
+test('so it does while a short message takes long', async () => {
+  let now = 0;
+  gateway = await testGateway({}, { now: () => now });
+  const { upstream } = gateway;
+  const client = await loggedIn(gateway.port);
+  client.send(ENVELOPE);
+  for (let i = 0; i < 2; i++) await client.reply();
+  expect(await client.ask('DATA')).toMatch(/^354/);
+  const heard = () => upstream.commands.filter((line) => line === 'NOOP').length;
+  while (heard() < 3) {
+    now += limits.smtp.upstreamQuietMs + 1;
+    await client.trickle('y');
+  }
+  expect(await client.ask('\r\n.')).toMatch(QUEUED);
+  expect(upstream.accepted).toHaveLength(1);
+  client.end();
+});
