@@ -235,6 +235,51 @@ test('a client that goes away in the middle leaves nothing behind, by DATA and b
   }
 });
 
+test.each([
+  'RSET',
+  'EHLO client.test',
+  'QUIT',
+  'BDAT x',
+  `BDAT ${'9'.repeat(15)}`,
+  'GET / HTTP/1.1',
+  'a\nb',
+  'the gateway stops',
+  'the mail server goes',
+])('chunks that %j ends leave nothing behind, and nobody has them', async (ending) => {
+  const spool = new CountingSpool();
+  const { client } = await start(spool);
+  const { wire } = message(2 * limits.smtp.memoryOctets);
+  client.send(`${ENVELOPE}BDAT ${wire.length}\r\n`);
+  client.send(wire);
+  for (let i = 0; i < 3; i++) expect(await client.reply()).toMatch(/^250/);
+  expect(spool.open).toBe(1);
+  if (ending === 'the gateway stops') void gateway?.close();
+  else if (ending === 'the mail server goes')
+    for (const socket of gateway?.upstream.open ?? []) socket.destroy();
+  else client.send(`${ending}\r\n`);
+  await until(() => spool.open === 0);
+  client.end();
+  expect(gateway?.upstream.accepted).toEqual([]);
+});
+
+test('a story that fails, and one that refuses, leave nothing behind', async () => {
+  for (const fails of [true, false]) {
+    const spool = new CountingSpool();
+    const { client, story } = await start(spool);
+    story.submit = async () => {
+      if (fails) throw new Error('a defect');
+      return { kind: 'refused', reply: { code: 550, lines: ['5.7.1 no'] } };
+    };
+    await begun(client);
+    client.send(Buffer.concat([message(2 * limits.smtp.memoryOctets).wire, END]));
+    expect(await client.reply()).toMatch(fails ? /^421 4\.3\.0/ : /^550 5\.7\.1/);
+    expect(spool.begun).toBe(1);
+    await until(() => spool.open === 0);
+    await gateway?.close();
+    expect(gateway?.upstream.accepted).toEqual([]);
+  }
+});
+
 test('what cannot be written yet is not read from the client either', async () => {
   const spool = new CountingSpool();
   const opened = Promise.withResolvers<void>();
