@@ -5,11 +5,11 @@ import { SealedRows } from '../cluster/sealed-rows.ts';
 import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
 import type { Clock } from '../pipeline/ports.ts';
+import { sweepOrphans } from '../queue/orphans.ts';
 import { type OwnIdentity, OwnKey } from '../queue/own-key.ts';
 import { OwnWork } from '../queue/own-work.ts';
 import type { DueWork, SealedSpool } from '../queue/ports.ts';
 import { SpoolFolder } from '../queue/spool-folder.ts';
-import { spoolReferences } from '../queue/spool-references.ts';
 import { groupedTransactions } from '../store/grouped-transactions.ts';
 import { openQueueStore } from '../store/queue-migrations.ts';
 import { holdAlone } from '../store/sole-holder.ts';
@@ -55,7 +55,7 @@ async function alone(
   return {
     ...{ store, spool, work: new OwnWork(), alone: true, clock, holder: null },
     async sweep() {
-      const { removed, orphans } = await spool.sweep(await spoolReferences(store), clock());
+      const { removed, orphans } = await sweepOrphans(store, spool, clock());
       if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });
       if (orphans > 0) log.write({ event: 'queue.orphans', level: 'warn', files: orphans });
     },

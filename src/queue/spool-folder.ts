@@ -24,9 +24,6 @@ const FIRST_READ = 8_192;
 /** A file that nothing refers to may still be about to get its row, by a command beside the gateway. */
 const ORPHANED_AFTER_MS = 3_600_000;
 
-/** Orphans are nobody's after a crash, but accepted mail where the database was lost, or is an older copy: there is time to notice. */
-const SWEPT_AFTER_MS = 30 * 24 * 3_600_000;
-
 /**
  * Files under the gateway's own key, a name for each mail (sealed-batch.ts). What is sealed is bound to that name, so that one that was
  * put in the place of another is damage.
@@ -93,23 +90,18 @@ export class SpoolFolder implements SealedSpool {
   }
 
   /**
-   * Removes what a crash left behind, thirty days after it was written.
+   * What is there without a row, and not so new that it may still get one.
    *
    * @param referenced every name that has a row
-   * @returns how many went, and how many are there that have no row
    */
-  async sweep(referenced: ReadonlySet<string>, now: Date): Promise<{ removed: number; orphans: number }> {
-    const swept = { removed: 0, orphans: 0 };
+  async unnamed(referenced: ReadonlySet<string>, now: Date): Promise<readonly string[]> {
+    const unnamed: string[] = [];
     for (const name of await readdir(this.#folder)) {
       if (!SPOOL_NAME.test(name) || referenced.has(name)) continue;
       const found = await stat(join(this.#folder, name)).catch(() => null);
-      const age = found === null ? 0 : now.getTime() - found.mtimeMs;
-      if (age >= SWEPT_AFTER_MS) {
-        await this.remove(name);
-        swept.removed++;
-      } else if (age >= ORPHANED_AFTER_MS) swept.orphans++;
+      if (found !== null && now.getTime() - found.mtimeMs >= ORPHANED_AFTER_MS) unnamed.push(name);
     }
-    return swept;
+    return unnamed;
   }
 }
 

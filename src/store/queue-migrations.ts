@@ -161,6 +161,13 @@ export const queueMigrations: readonly Migration[] = [
       'CREATE TABLE delivery_flush (destination TEXT PRIMARY KEY, flushed_at INTEGER NOT NULL) STRICT, WITHOUT ROWID',
     ],
   },
+  {
+    // Sealed files of one gateway that no row names, and when that was first seen.
+    version: 4,
+    statements: [
+      'CREATE TABLE spool_orphan (name TEXT PRIMARY KEY, seen_at INTEGER NOT NULL) STRICT, WITHOUT ROWID',
+    ],
+  },
 ];
 
 /** @throws SealgateError `store.unusable` */

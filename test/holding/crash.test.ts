@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { isOfMail } from '../../src/holding/held-rows.ts';
-import { spoolReferences } from '../../src/queue/spool-references.ts';
+import { sweepOrphans } from '../../src/queue/orphans.ts';
 import { startTestQueue, type TestQueue } from '../queue/support/queue.ts';
 import { type Desk, mailToHold, startDesk, states } from './support/desk.ts';
 
@@ -73,7 +73,9 @@ async function consistent(
       .sort(),
     where,
   ).toHaveLength(states_.length);
-  await base.spool.sweep(await spoolReferences(base.store), new Date(Date.now() + 31 * 24 * 3_600_000));
+  for (const days of [1, 32]) {
+    await sweepOrphans(base.store, base.spool, new Date(Date.now() + days * 24 * 3_600_000));
+  }
   expect((await readdir(join(base.state, 'queue'))).sort(), where).toEqual(all.map(({ id }) => id).sort());
 }
 

@@ -62,7 +62,8 @@ async function finish(state: string, port: number): Promise<void> {
     interval: 20,
   });
   await stop();
-  await spool.sweep(new Set(), new Date(Date.now() + 31 * 24 * HOUR_MS));
+  for (const name of await spool.unnamed(new Set(), new Date(Date.now() + 2 * HOUR_MS)))
+    await spool.remove(name);
   expect(await readdir(join(state, 'queue'))).toEqual([]);
 }
 

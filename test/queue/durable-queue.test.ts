@@ -5,11 +5,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { collectFrom } from '../../src/octets/collect.ts';
 import { readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
 import { nextDue } from '../../src/queue/leases.ts';
+import { sweepOrphans } from '../../src/queue/orphans.ts';
 import { spoolReferences } from '../../src/queue/spool-references.ts';
 import { openQueueStore, QUEUE, queueMigrations } from '../../src/store/queue-migrations.ts';
 import { sql } from '../../src/store/sql-store.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
-import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
+import { DAY_MS, mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
 
 let q: TestQueue;
 beforeEach(async () => {
@@ -120,4 +121,28 @@ test('what a former version has put into its rows is there, with its recipients'
   } finally {
     await rm(state, { recursive: true });
   }
+});
+
+test('what has no row goes thirty days after that was seen, however old it is: it may be what a lost database knew of', async () => {
+  const [mail, other] = await q.queue.enqueue([mailTo(q), mailTo(q)]);
+  const rows = await q.store.query(sql`SELECT * FROM delivery WHERE id = ${mail ?? ''}`);
+  await q.store.query(sql`DELETE FROM delivery`);
+  const day = (days: number) => new Date(Date.now() + days * DAY_MS);
+  // It has waited for a certificate for two months.
+  expect(await sweepOrphans(q.store, q.spool, day(60))).toEqual({ removed: 0, orphans: 2 });
+  expect(await sweepOrphans(q.store, q.spool, day(89))).toEqual({ removed: 0, orphans: 2 });
+  // The right database is put back for a while: what it names has been missed for no day.
+  const columns = Object.entries(rows[0] ?? {});
+  await q.store.query({
+    sql: `INSERT INTO delivery (${columns.map(([name]) => name).join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`,
+    parameters: columns.map(([, value]) => value),
+  });
+  expect(await sweepOrphans(q.store, q.spool, day(91))).toEqual({ removed: 1, orphans: 0 });
+  expect(await files()).toEqual([mail]);
+  expect(await files()).not.toContain(other);
+  await q.store.query(sql`DELETE FROM delivery`);
+  expect(await sweepOrphans(q.store, q.spool, day(92))).toEqual({ removed: 0, orphans: 1 });
+  // The clock was set back meanwhile.
+  expect(await sweepOrphans(q.store, q.spool, day(2))).toEqual({ removed: 0, orphans: 1 });
+  expect(await sweepOrphans(q.store, q.spool, day(33))).toEqual({ removed: 1, orphans: 0 });
 });
