@@ -63,7 +63,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const serving = new Set<Promise<void>>();
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
     socket.on('error', ignored);
-    if (open.size >= maxConnections) return turnAway(socket, options.tooMany);
+    // A client that has gone may have left work behind.
+    if (Math.max(open.size, serving.size) >= maxConnections) return turnAway(socket, options.tooMany);
     open.add(socket);
     socket.once('close', () => open.delete(socket));
     const served = (balancers === null ? admit(directClient(socket)) : arrive(socket, balancers)).finally(
@@ -77,12 +78,15 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     const { socket, remote } = client;
     const give = places.take(remote.address);
     if (give === null) return turnAway(socket, options.tooMany);
-    socket.once('close', give);
-    if (socket.destroyed) give();
     const guard = places.isUnlimited(remote.address)
       ? UNGUARDED
       : guardOf(remote.address, handshakes, failedLogins);
-    return await options.serve({ ...client, guard });
+    try {
+      await options.serve({ ...client, guard });
+    } finally {
+      if (socket.destroyed) give();
+      else socket.once('close', give);
+    }
   }
 
   async function arrive(socket: Socket, from: AddressRanges): Promise<void> {

@@ -109,7 +109,9 @@ export function serveClient(
     session.timedOut();
   }, timeouts.beforeAuth);
 
-  const closed = new Promise<void>((resolve) => {
+  const hurried = Promise.withResolvers<void>();
+  let hurry: NodeJS.Timeout | undefined;
+  const gone = new Promise<void>((resolve) => {
     raw.once('close', () => {
       clearTimeout(beforeAuth);
       if (farewell !== null) clearTimeout(farewell);
@@ -118,6 +120,10 @@ export function serveClient(
       resolve();
     });
   });
+  // Work for a client that has gone counts as its session, so that nobody has more at work than sessions.
+  const closed = gone
+    .then(() => Promise.race([session.over, hurried.promise]))
+    .finally(() => clearTimeout(hurry));
 
   log.write({ event: 'smtp.connected', level: 'debug', session: id, remote, listener: settings.listener });
   raw.on('error', failed);
@@ -131,7 +137,10 @@ export function serveClient(
     closed,
     shutDown: () => {
       session.shutDown();
-      farewell ??= setTimeout(() => raw.destroy(), limits.smtp.closeTimeoutMs);
+      hurry ??= setTimeout(() => {
+        raw.destroy();
+        hurried.resolve();
+      }, limits.smtp.closeTimeoutMs);
     },
   };
 }

@@ -52,6 +52,7 @@ export class SubmissionSession {
   #full = false;
   #ending: 'no' | 'when-idle' | 'ended' = 'no';
   #cause = 'the client quit';
+  readonly #isOver = Promise.withResolvers<void>();
 
   constructor(ports: SessionPorts, client: ClientPort, id: SessionId, remote: string, secure: boolean) {
     this.#client = client;
@@ -77,6 +78,11 @@ export class SubmissionSession {
   /** Whether the client is waited for, and not the upstream or the story. */
   get waitsForClient(): boolean {
     return this.#work === 'none' && this.#underWay === 0;
+  }
+
+  /** Resolves when it has ended and nothing is at work any more: a message may be handed over for long after its client has gone. */
+  get over(): Promise<void> {
+    return this.#isOver.promise;
   }
 
   /** For the log, once it has ended. */
@@ -392,6 +398,7 @@ export class SubmissionSession {
     this.#conversation.transaction = null;
     giveBackWhatIsOver(this.#conversation);
     this.#conversation.upstream?.quit();
+    this.#isOver.resolve();
   }
 }
 

@@ -1,9 +1,19 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Spool } from '../../src/octets/source.ts';
 import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.ts';
+import { watchedSpool } from '../reading/support/watched-spool.ts';
 import type { FakeOptions } from '../smtp-in/support/fake-upstream.ts';
 import { loggedIn, QUEUED, type TestGateway, testGateway } from '../smtp-in/support/gateway.ts';
 import { type Person, Town } from './support/people.ts';
-import { FakeDelivered, FakeDirectory, FakeHolding, FakeKeyring, FakeLog, rule } from './support/ports.ts';
+import {
+  away,
+  FakeDelivered,
+  FakeDirectory,
+  FakeHolding,
+  FakeKeyring,
+  FakeLog,
+  rule,
+} from './support/ports.ts';
 
 /** The story on real connections: a client, the gateway's session, and an upstream that answers by script. */
 
@@ -207,5 +217,75 @@ describe('a mail that waits', () => {
     client.socket.destroy();
     expect(served(running)).toEqual([BOB]);
     expect(holding.waiting).toEqual([CAROL, DAVE]);
+  });
+});
+
+describe('a client that is lost while its long mail is worked on', () => {
+  const LONG = MESSAGE.replace('key\r\n', `key\r\n${'a line of an attachment\r\n'.repeat(40_000)}`);
+
+  /** The story stops where `at` is reached; then the client goes, then the story goes on, and the key is there or not. */
+  async function lost(at: 'signing' | 'encrypting', key: 'there' | 'away'): Promise<TestGateway> {
+    const [reception, working] = [watchedSpool(), watchedSpool()];
+    const [reached, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const stop = (here: typeof at): Promise<void> => {
+      if (here === at) reached.resolve();
+      return here === at ? goesOn.promise : Promise.resolve();
+    };
+    const { signing } = alice;
+    const keyring = new FakeKeyring([
+      {
+        ...alice,
+        signing: {
+          ...signing,
+          async sign(scheme, data) {
+            await stop('signing');
+            if (key === 'away') throw away();
+            return signing.sign(scheme, data);
+          },
+        },
+      },
+      bob,
+    ]);
+    const spool: Spool = {
+      begin() {
+        const writer = working.spool.begin();
+        return { ...writer, write: (octets) => stop('encrypting').then(() => writer.write(octets)) };
+      },
+    };
+    const story = outboundStory({
+      ...{ keyring, directory: new FakeDirectory().knows(bob), delivered, rules: [rule()], log, spool },
+      clock: () => new Date(),
+    });
+    gateway = await testGateway({}, { story, spool: reception.spool });
+    const client = await loggedIn(gateway.port);
+    await client.ask(`MAIL FROM:<${ALICE}>`);
+    for (const address of [BOB, CAROL]) await client.ask(`RCPT TO:<${address}>`);
+    await client.ask('DATA');
+    client.send(LONG);
+    await reached.promise;
+    expect(reception.left()).toBe(1);
+    client.socket.destroy();
+    await new Promise((resolve) => client.socket.once('close', resolve));
+    goesOn.resolve();
+    // A session that works is waited for.
+    await gateway.close();
+    expect([reception.left(), working.left()]).toEqual([0, 0]);
+    return gateway;
+  }
+
+  it.each(['signing', 'encrypting'] as const)(
+    'while %s: all of it is sent, and no spool stays',
+    async (at) => {
+      const started = await lost(at, 'there');
+      expect(served(started)).toEqual([BOB, CAROL]);
+      const [encrypted, signed] = started.upstream.accepted.map(({ octets }) => octets);
+      const inside = await town.decrypted(encrypted as Buffer, bob);
+      expect(await town.verified(Buffer.from(inside, 'latin1'))).toContain('a line of an attachment');
+      expect(await town.verified(signed as Buffer)).toContain('the boathouse key');
+    },
+  );
+
+  it('and whose key goes away then: nobody gets anything, and no spool stays', async () => {
+    expect(served(await lost('signing', 'away'))).toEqual([]);
   });
 });
