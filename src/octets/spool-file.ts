@@ -146,7 +146,8 @@ const forgotten = new FinalizationRegistry<FileHandle>((handle) => void closeCou
 
 async function closeCounted(handle: FileHandle): Promise<void> {
   openFiles--;
-  await handle.close();
+  // Nobody needs what was in it: an answer that is decided must not become another one by this.
+  await handle.close().catch(() => undefined);
 }
 
 function nonceOf(index: number): Buffer {

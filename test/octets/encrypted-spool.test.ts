@@ -11,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
@@ -136,6 +136,12 @@ describe('places', () => {
     await writer.discard();
     expect(openFiles()).toHaveLength(0);
     await expect(writer.write(Buffer.from('x'))).rejects.toThrow('after its end');
+  });
+
+  it('is thrown away without a word where the disk fails then: nobody needs what was in it', async () => {
+    const content = await spooled(randomBytes(CHUNK_OCTETS), 0);
+    closeSync(Number(basename(theFile())));
+    await content.discard();
   });
 
   it.each([0, 1 << 20])('gives nothing once it was thrown away (%i octets of memory)', async (memory) => {
