@@ -83,6 +83,8 @@ export const limits = {
     ownReceived: 3,
     /** How long the keys of its recipients are waited for, of all of them together: the client waits for the answer meanwhile. */
     keyPatienceMs: 20_000,
+    /** Opened copies of one mail that differ from each other, kept at once; whoever is left is served when it is sent again. */
+    openedOctets: 2 * 1024 * 1024 * 1024,
   },
   imap: {
     clientLineOctets: 65_536,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
@@ -18,6 +19,8 @@ export type InboundDeliveryParts = OpeningParts &
     readersOf(address: string): readonly Principal[];
     /** Whether the client takes a reply for each recipient after the end of data (LMTP). */
     replyToEach: boolean;
+    /** Absent: `limits.relay.openedOctets`. */
+    openedOctets?: number;
   };
 
 /**
@@ -34,7 +37,7 @@ export function inboundDelivery(parts: InboundDeliveryParts): OutboundStory {
     async submit(submission, upstream) {
       const opening = new OpeningForDelivery(submission, parts);
       try {
-        const variants = await variantsOf(submission, opening, parts.readersOf);
+        const variants = await variantsOf(submission, opening, parts);
         return await (parts.replyToEach ? eachAnswered : allAnswered)(submission, variants, upstream, parts);
       } catch (error) {
         return refused(submission, error, parts);
@@ -45,28 +48,61 @@ export function inboundDelivery(parts: InboundDeliveryParts): OutboundStory {
   };
 }
 
-/** One message for all who get the same octets: two keys may open two texts in one mail, so that it counts what came out. */
+type Group = {
+  result: Result;
+  recipients: Recipient[];
+  /** Of its octets; null: not asked for yet. One alone is like no other, and need not be read for that. */
+  name: string | null;
+};
+
+/**
+ * One message for all who get the same octets: two keys may open two texts in one mail, so that it counts what came out. Of what is the same
+ * only one is kept, and of what differs no more than `limits.relay.openedOctets`: a mail may have a thousand recipients.
+ */
 async function variantsOf(
   { envelope }: Submission,
   opening: OpeningForDelivery,
-  readersOf: InboundDeliveryParts['readersOf'],
+  { readersOf, openedOctets = limits.relay.openedOctets }: InboundDeliveryParts,
 ): Promise<readonly PreparedVariant[]> {
-  const results = new Map<Result, Recipient[]>();
+  const groups: Group[] = [];
+  const byResult = new Map<Result, Group>();
+  let kept = 0;
   for (const recipient of distinct(envelope.recipients)) {
-    const result = await opening.for(readersOf(addressOf(recipient)));
-    const recipients = results.get(result);
-    if (recipients === undefined) results.set(result, [recipient]);
-    else recipients.push(recipient);
+    const readers = readersOf(addressOf(recipient));
+    const result: Result =
+      kept > openedOctets ? { kind: 'waits', why: tooMuch() } : await opening.for(readers);
+    let group = byResult.get(result) ?? null;
+    if (group === null) {
+      group = await alike(result, groups);
+      if (group === null) {
+        group = { result, recipients: [], name: null };
+        groups.push(group);
+        if (result.kind === 'message' && result.mail.opened) kept += result.mail.octets.length;
+      } else await opening.forget(result);
+      byResult.set(result, group);
+    }
+    group.recipients.push(recipient);
   }
-  const groups = new Map<string, { recipients: Recipient[]; result: Result }>();
-  for (const [result, recipients] of results) {
-    // One alone is like no other: it need not be read for that.
-    const name = results.size === 1 ? '' : await nameOf(result);
-    const group = groups.get(name);
-    if (group === undefined) groups.set(name, { recipients, result });
-    else group.recipients.push(...recipients);
+  return groups.map(({ recipients, result }) => prepared(recipients, result));
+}
+
+async function alike(result: Result, groups: readonly Group[]): Promise<Group | null> {
+  if (groups.length === 0) return null;
+  const name = await nameOf(result);
+  for (const group of groups) {
+    group.name ??= await nameOf(group.result);
+    if (group.name === name) return group;
   }
-  return [...groups.values()].map(({ recipients, result }) => prepared(recipients, result));
+  return null;
+}
+
+function tooMuch(): SealgateError {
+  return new SealgateError({
+    code: 'relay.too-much-opened',
+    duration: 'temporary',
+    publicText:
+      'The mail is too large to be opened for so many at once; send it again for those who have not got it.',
+  });
 }
 
 async function nameOf(result: Result): Promise<string> {

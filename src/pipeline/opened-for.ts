@@ -49,7 +49,9 @@ export class OpeningForDelivery {
   readonly #parts: OpeningParts;
   readonly #patience: Patience;
   readonly #byReaders = new Map<string, Promise<Result>>();
-  readonly #discards: (() => Promise<void>)[] = [];
+  /** Of what was opened, and of what was made of it for one result, which goes first. */
+  readonly #discards = new Set<() => Promise<void>>();
+  readonly #discardsOf = new Map<Result, readonly (() => Promise<void>)[]>();
   #closed: Promise<DeliverableOutcome | SealgateError> | null = null;
   #original: Promise<Result> | null = null;
 
@@ -75,7 +77,16 @@ export class OpeningForDelivery {
 
   /** What was opened goes, whatever has become of it. Never rejects. */
   async discard(): Promise<void> {
-    for (const discard of this.#discards.splice(0)) await discard().catch(() => undefined);
+    const all = [...this.#discards].reverse();
+    this.#discards.clear();
+    for (const discard of all) await discard().catch(() => undefined);
+  }
+
+  /** Somebody else gets the same: nobody needs this one any more. Never rejects. */
+  async forget(result: Result): Promise<void> {
+    for (const discard of this.#discardsOf.get(result) ?? []) {
+      if (this.#discards.delete(discard)) await discard().catch(() => undefined);
+    }
   }
 
   async #withKeysOf(readers: readonly Principal[], closed: DeliverableOutcome): Promise<Result> {
@@ -100,7 +111,7 @@ export class OpeningForDelivery {
         ? { principal: origin.principal, withoutKeys: true as const }
         : { principal: reader }),
     });
-    if (outcome.kind === 'opened' && outcome.discard !== undefined) this.#discards.push(outcome.discard);
+    if (outcome.kind === 'opened' && outcome.discard !== undefined) this.#discards.add(outcome.discard);
     if (outcome.kind !== 'unavailable') return outcome;
     const { key, publicText } = outcome;
     const code = key ? 'key.unavailable' : 'directory.unavailable';
@@ -118,7 +129,8 @@ export class OpeningForDelivery {
     const { id, envelope, octets: original } = this.#submission;
     const sevenBit = parameterValue(envelope.mailParameters, 'BODY')?.toUpperCase() !== '8BITMIME';
     const mail = await this.#parts.view.render({ original, outcome, mail: id, sevenBit });
-    this.#discards.unshift(mail.discard);
+    const discardMail = () => mail.discard();
+    this.#discards.add(discardMail);
     if (mail.opened && outcome.kind === 'opened') {
       const { verdict, report } = outcome;
       this.#parts.log.write({
@@ -127,6 +139,9 @@ export class OpeningForDelivery {
         verdict: verdict.kind,
       });
     }
-    return { kind: 'message', mail };
+    const result: Result = { kind: 'message', mail };
+    const opened = outcome.kind === 'opened' && reader !== null ? outcome.discard : undefined;
+    this.#discardsOf.set(result, opened === undefined ? [discardMail] : [discardMail, opened]);
+    return result;
   }
 }

@@ -7,7 +7,7 @@ import { collectFrom } from '../../src/octets/collect.ts';
 import { encryptedSpool } from '../../src/octets/encrypted-spool.ts';
 import { inboundStory } from '../../src/pipeline/inbound.ts';
 import { type InboundDeliveryParts, inboundDelivery } from '../../src/pipeline/inbound-delivery.ts';
-import type { Submission, SubmissionOutcome } from '../../src/pipeline/ports.ts';
+import type { InboundStory, Submission, SubmissionOutcome } from '../../src/pipeline/ports.ts';
 import { tracedStory } from '../../src/pipeline/trace.ts';
 import { principalNamed } from '../support/principal.ts';
 import { type Person, Town } from './support/people.ts';
@@ -173,6 +173,36 @@ describe('mail that arrives', () => {
     expect(got.get(BOB)).toMatch(/for bob\r\n$/);
     expect(got.get(CAROL)).toMatch(/for carol\r\n$/);
     expect(got.get(DAVE)).toBe(mail.toString('latin1'));
+  });
+
+  it('is kept once for all who get the same of it, and of what differs no more than there is room for', async () => {
+    const octets = await encryptedTo([bob, carol]);
+    let kept = 0;
+    let most = 0;
+    const counted = (story: InboundStory): InboundStory => ({
+      async open(request) {
+        const outcome = await story.open(request);
+        if (outcome.kind !== 'opened') return outcome;
+        most = Math.max(most, ++kept);
+        const discard = async () => {
+          kept--;
+          await outcome.discard?.();
+        };
+        return { ...outcome, discard };
+      },
+    });
+    const inbound = inboundStory({
+      ...{ keyring, directory, anchors: [town.anchor], intermediates: [], clock: () => new Date(), log },
+    });
+    const outcome = await deliver(arrives([BOB, CAROL], octets), { story: counted(inbound) });
+    expect(outcome.reply.code).toBe(250);
+    expect(server.taken.map(({ recipients }) => recipients.map(textOf))).toEqual([[BOB, CAROL]]);
+    expect([most, kept]).toEqual([2, 0]);
+
+    server = new FakeUpstream();
+    const full = await deliver(arrives([BOB, DAVE, CAROL], octets), { openedOctets: 1 });
+    expect(full.reply.code).toBe(451);
+    expect(server.served).toEqual([BOB]);
   });
 
   it('that is longer than memory should hold is opened the same', async () => {
