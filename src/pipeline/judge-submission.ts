@@ -9,7 +9,7 @@ import { clientProtection } from './client-protection.ts';
 import { groupFacts } from './group-facts.ts';
 import { messageFacts } from './message-facts.ts';
 import { type OutboundPolicy, originFacts, recipientGroups } from './outbound-policy.ts';
-import { type OutgoingMessage, readOutgoing } from './outgoing-message.ts';
+import { type OutgoingMessage, readOutgoing, withoutParts } from './outgoing-message.ts';
 import type { Clock, Keyring, RevocationUse, Submission } from './ports.ts';
 import type { Findings } from './protect.ts';
 import { addressOf, distinct, type RecipientLookups } from './recipient-certificates.ts';
@@ -103,5 +103,5 @@ export async function judgeSubmission(
     ...(revocation === undefined ? {} : { standing: revocation.standing }),
   };
   const decision = asClientAsksForTls(decideOutbound(facts, policy.rules), envelope);
-  return { message, facts, decision, findings };
+  return { message: withoutParts(message), facts, decision, findings };
 }

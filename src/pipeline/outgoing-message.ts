@@ -20,7 +20,7 @@ export type MessageInSource = {
   octets: OctetSource;
   /** The octets before the body, empty line included. */
   header: Buffer;
-  /** Ranges count in `octets`. Without parts where the header has been edited. */
+  /** Ranges count in `octets`. Without parts where the header has been edited, and once the mail was judged. */
   root: Entity;
 };
 
@@ -32,6 +32,11 @@ export async function readOutgoing(octets: OctetSource, memoryOctets: number): P
   if (octets.length <= memoryOctets) return inMemory(await collectFrom(octets));
   const root = await readEntityFrom(octets);
   return { kind: 'in-source', octets, header: await collectFrom(octets, 0, root.body.start), root };
+}
+
+/** A long one without what only a judgement needs: it may wait for a key, with many others, and parts take megabytes. */
+export function withoutParts(message: OutgoingMessage): OutgoingMessage {
+  return message.kind === 'in-memory' ? message : { ...message, root: { ...message.root, parts: [] } };
 }
 
 export function sourceOf({ octets }: OutgoingMessage): OctetSource {

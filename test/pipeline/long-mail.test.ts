@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { collectFrom } from '../../src/octets/collect.ts';
 import type { OctetSource, Spool } from '../../src/octets/source.ts';
-import { type OutboundParts, outboundStory } from '../../src/pipeline/outbound.ts';
+import { judgeSubmission } from '../../src/pipeline/judge-submission.ts';
+import { type OutboundParts, outboundLookups, outboundStory, policyOf } from '../../src/pipeline/outbound.ts';
 import type { HandOver, HandOverOutcome, SubmissionOutcome } from '../../src/pipeline/ports.ts';
 import type { Rule } from '../../src/policy/rules.ts';
 import { watchedSpool } from '../reading/support/watched-spool.ts';
@@ -112,6 +113,22 @@ describe('what OpenSSL finds in it', () => {
     const signed = await town.decrypted(Buffer.from(encrypted, 'latin1'), bob);
     expect(await town.verified(Buffer.from(signed, 'latin1'))).toContain(ATTACHMENT);
   });
+});
+
+it('once it was judged, nothing of its parts is in memory while a key is waited for', async () => {
+  const parts: OutboundParts = {
+    ...{ keyring, directory, delivered: new FakeDelivered(), rules: [rule()] },
+    ...{ clock: () => new Date(), log: new FakeLog() },
+  };
+  const judged = await judgeSubmission(
+    submission(ALICE, [bob.address], LONG),
+    policyOf(parts),
+    { tls: true, requireTls: true },
+    outboundLookups(parts),
+    parts,
+  );
+  expect(judged.message.kind).toBe('in-source');
+  expect(judged.message.root.parts).toEqual([]);
 });
 
 describe('spools', () => {
