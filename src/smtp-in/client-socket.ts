@@ -76,6 +76,8 @@ export function serveClient(
     socket.on('error', failed);
     socket.on('timeout', () => {
       if (session.waitsForClient) session.timedOut();
+      // It is told once for each silence: the client may still have nothing to say when we have.
+      else socket.setTimeout(timeouts.command);
     });
     socket.setTimeout(timeouts.command);
   }
