@@ -3,6 +3,7 @@ import { FailedLogins } from '../connections/failed-logins.ts';
 import { startImapListener } from '../imap-proxy/listener.ts';
 import type { SearchScope } from '../imap-proxy/search/open-undecided.ts';
 import type { OutboundStory } from '../pipeline/ports.ts';
+import { answeredStory } from '../pipeline/trace.ts';
 import { startPop3Listener } from '../pop3-proxy/listener.ts';
 import { startSubmissionListener } from '../smtp-in/listener.ts';
 import { startRelayListener } from '../smtp-in/relay-listener.ts';
@@ -30,11 +31,11 @@ export type MailListenerParts = {
 
 /** Mail clients are taken from here on, and their mail servers called for them. */
 export async function startMailListeners(
-  { config, log, opened }: Opening,
+  { config, log, clock, opened }: Opening,
   { outbound, reading, installation, relay, waiting, queue }: MailListenerParts,
   { ports, tls }: Listening,
 ): Promise<void> {
-  const shared = { tls, log, hostname: config.hostname, failedLogins: new FailedLogins() };
+  const shared = { tls, log, clock, hostname: config.hostname, failedLogins: new FailedLogins() };
   const running = (listener: ProxyListener, started: Closable & { port: number }) =>
     ports.add(listener, opened.keep(started).port);
   for (const listener of config.submission) {
@@ -54,6 +55,7 @@ export async function startMailListeners(
 type Shared = {
   tls: ListenerTls | null;
   log: Opening['log'];
+  clock: Opening['clock'];
   hostname: string;
   failedLogins: FailedLogins;
 };
@@ -67,7 +69,8 @@ function startSubmission(
   const { maxMessageSize: maxMessageOctets, assumeLogin } = listener;
   return startSubmissionListener({
     ...common(listener, shared),
-    ...{ upstream: mailServerOf(listener), story, maxMessageOctets },
+    ...{ upstream: mailServerOf(listener), maxMessageOctets },
+    story: listener.delivery === 'live' ? story : answeredStory(story, shared.hostname, shared.clock),
     relayMechanisms: listener.relayMechanisms,
     ...(listener.sendingLimits === null ? {} : { sendingBounds: listener.sendingLimits }),
     ...(assumeLogin === null ? {} : { assumeLogin }),

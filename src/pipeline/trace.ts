@@ -30,6 +30,27 @@ export function tracedStory(story: OutboundStory, clock: Clock): OutboundStory {
   };
 }
 
+/**
+ * Mail of clients for which the gateway answers itself: a trace field that says so (RFC 5321 §4.4), and nothing of where the client is: that is
+ * nobody's business among those who get the mail. So it has no `from`.
+ */
+export function answeredStory(story: OutboundStory, hostname: string, clock: Clock): OutboundStory {
+  return {
+    judgeRecipient: (origin, recipient) => story.judgeRecipient(origin, recipient),
+    expectRecipient: (origin, recipient) => story.expectRecipient(origin, recipient),
+    submit(submission, upstream) {
+      const { id, origin } = submission;
+      const lines = [
+        `Received: by ${hostname} (${program(origin.listener)})`,
+        `id ${id};`,
+        dateText(clock()),
+      ];
+      const trace = Buffer.from(`${lines.join('\r\n\t')}\r\n`, 'latin1');
+      return story.submit({ ...submission, trace }, upstream);
+    },
+  };
+}
+
 /** As much as a header may have. */
 function beginningOf(octets: OctetSource): Promise<Buffer> {
   return collectFrom(octets, 0, Math.min(octets.length, limits.mail.headerOctets));
@@ -50,14 +71,17 @@ export function traceField({ id, origin }: Submission, arrival: Arrival, at: Dat
   const { remote, listener } = origin;
   const helo = /^[A-Za-z0-9.:_[\]-]{1,255}$/.test(arrival.helo) ? arrival.helo : 'unknown';
   const address = remote === '' ? '(unknown)' : `([${remote.includes(':') ? 'IPv6:' : ''}${remote}])`;
-  const date = at.toUTCString().replace('GMT', '+0000');
   const lines = [
     `Received: from ${helo} ${address}`,
     `by ${arrival.hostname} (${program(listener)})`,
     `with ${arrival.protocol} id ${id};`,
-    date,
+    dateText(at),
   ];
   return Buffer.from(`${lines.join('\r\n\t')}\r\n`, 'latin1');
+}
+
+function dateText(at: Date): string {
+  return at.toUTCString().replace('GMT', '+0000');
 }
 
 function program(listener: string): string {

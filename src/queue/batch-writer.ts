@@ -54,7 +54,9 @@ export class BatchWriter {
           for (const { name, resolve } of batch) resolve(name);
         },
         (error: unknown) => {
-          for (const { reject } of batch) reject(error);
+          // Found out just now: each gets a file of its own.
+          if (batch.length > 1 && !this.#links) this.#waiting = [...batch, ...this.#waiting];
+          else for (const { reject } of batch) reject(error);
         },
       )
       .finally(() => {

@@ -23,7 +23,7 @@ const LOOKED_MS = 250;
 /** Sealed, in rows and in journals a mail takes more than it has. */
 const AROUND_OCTETS = 16_384;
 
-/** Room of a file system. A file system that counts no files (btrfs) has enough of them. */
+/** Room of a file system. A file system that counts no files (btrfs), or says nothing of itself, has enough: writing says when there is none. */
 export class DiskRoom implements Room {
   readonly #look: () => Promise<FreeSpace>;
   readonly #reserve: Reserve;
@@ -106,6 +106,9 @@ function whatIsMissing(free: FreeSpace, wanted: FreeSpace): string | null {
 }
 
 async function freeSpaceOf(folder: string): Promise<FreeSpace> {
-  const { bavail, bsize, files, ffree } = await statfs(folder);
-  return { octets: bavail * bsize, files: files === 0 ? Number.MAX_SAFE_INTEGER : ffree };
+  const { blocks, bavail, bsize, files, ffree } = await statfs(folder);
+  return {
+    octets: blocks === 0 ? Number.MAX_SAFE_INTEGER : bavail * bsize,
+    files: files === 0 ? Number.MAX_SAFE_INTEGER : ffree,
+  };
 }

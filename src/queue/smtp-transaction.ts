@@ -12,7 +12,13 @@ export type MailForSmtp = Pick<MailToDeliver, 'envelope' | 'requireTls' | 'octet
 
 const LOST: Verdict = { kind: 'later', reply: null, because: 'the mail server did not answer for it' };
 
-type Verdict = { kind: 'delivered' | 'later' | 'failed'; reply: Reply | null; because: string };
+/** `status`: RFC 3463, where no reply has one. */
+type Verdict = {
+  kind: 'delivered' | 'later' | 'failed';
+  reply: Reply | null;
+  because: string;
+  status?: string;
+};
 
 /**
  * One mail in one transaction, each recipient for herself: those whom the server refuses do not keep it from the others.
@@ -62,21 +68,21 @@ function mailParameters(
   const { envelope, requireTls, purpose } = mail;
   const parameters: Parameter[] = [];
   if (needs.bareLineEnd || needs.nulBeforeDot)
-    return failed('the message has line ends that servers read differently');
+    return failed('the message has line ends that servers read differently', '5.6.0');
   const max = maxSizeOf(extensions);
   if (max !== null && size > max) {
-    return failed(`the message has ${size} octets, and the mail server takes ${max}`);
+    return failed(`the message has ${size} octets, and the mail server takes ${max}`, '5.3.4');
   }
   if (extensions.has('SIZE')) parameters.push({ keyword: 'SIZE', value: String(size) });
   // RFC 6152 §3: nobody has leave to change what is signed, so what is not 7-bit needs a server that takes it.
   const { eightBit } = needs;
   if (eightBit && !extensions.has('8BITMIME')) {
-    return failed('the message has octets beyond ASCII, which the mail server does not take');
+    return failed('the message has octets beyond ASCII, which the mail server does not take', '5.6.3');
   }
   if (eightBit) parameters.push({ keyword: 'BODY', value: '8BITMIME' });
   if (needsUtf8(mail, needs)) {
     if (!extensions.has('SMTPUTF8')) {
-      return failed('the mail server takes no addresses beyond ASCII (SMTPUTF8)');
+      return failed('the mail server takes no addresses beyond ASCII (SMTPUTF8)', '5.6.7');
     }
     parameters.push({ keyword: 'SMTPUTF8', value: null });
   }
@@ -103,7 +109,7 @@ function withTls(
 ): Parameter[] | Verdict {
   if (!secure) {
     return {
-      ...{ kind: 'later', reply: null },
+      ...{ kind: 'later', reply: null, status: '4.7.0' },
       because: 'it may leave by TLS only, and the mail server is called without',
     };
   }
@@ -112,6 +118,7 @@ function withTls(
   if (demand === 'upstream') return parameters;
   return failed(
     'it may leave by TLS only for the whole way, and the mail server does not promise that (REQUIRETLS)',
+    '5.7.30',
   );
 }
 
@@ -150,15 +157,17 @@ async function reset(upstream: Upstream): Promise<void> {
   if (answer.kind === 'lost' || !isCompleted(answer.reply)) upstream.abandon();
 }
 
-function failed(because: string): Verdict {
-  return { kind: 'failed', reply: null, because };
+function failed(because: string, status: string): Verdict {
+  return { kind: 'failed', reply: null, because, status };
 }
 
 function outcomeOf(
   recipient: Recipient,
-  { kind, reply, because }: Verdict,
+  { kind, reply, because, status }: Verdict,
   confirmed = true,
 ): DeliveryOutcome {
-  if (kind !== 'delivered') return { recipient, kind, reply, because };
+  if (kind !== 'delivered') {
+    return { recipient, kind, reply, because, ...(status === undefined ? {} : { status }) };
+  }
   return { recipient, kind, reply, ...(confirmed ? {} : { unconfirmed: true as const }) };
 }

@@ -70,6 +70,8 @@ export class HandingOver implements HandOver {
       };
     }
     const asked = byClient || (variant.requireTls && requireTls);
+    // Nor what the client has asked for of reports, where a server's would bring back what was opened for others.
+    const hides = variant.opened === true && upstream.extensions.has('DSN');
     const max = maxSizeOf(upstream.extensions);
     if (max !== null && variant.octets.length > max) {
       const text = `The protected message has ${variant.octets.length} octets; the mail server accepts ${max}`;
@@ -78,8 +80,8 @@ export class HandingOver implements HandOver {
     try {
       let heard = variant.recipients;
       // The transaction that stands open was begun as the client asked for it.
-      if (asked !== byClient || this.#open === null || !sameMembers(this.#open, wanted)) {
-        const failure = await this.#reopen(upstream, variant, asked);
+      if (asked !== byClient || hides || this.#open === null || !sameMembers(this.#open, wanted)) {
+        const failure = await this.#reopen(upstream, variant, { asked, hides });
         if (failure !== null) return failure;
       } else {
         heard = inOrderOf(this.#open, heard);
@@ -118,11 +120,14 @@ export class HandingOver implements HandOver {
   async #reopen(
     upstream: Upstream,
     { recipients, octets }: Variant,
-    asked: boolean,
+    { asked, hides }: { asked: boolean; hides: boolean },
   ): Promise<HandOverOutcome | null> {
     const { reversePath } = this.#transaction;
-    const parameters = this.#transaction.mailParameters.filter(({ keyword }) => keyword !== 'REQUIRETLS');
+    const parameters = this.#transaction.mailParameters.filter(
+      ({ keyword }) => keyword !== 'REQUIRETLS' && !(hides && keyword === 'RET'),
+    );
     if (asked) parameters.push({ keyword: 'REQUIRETLS', value: null });
+    if (hides) parameters.push({ keyword: 'RET', value: 'HDRS' });
     this.#open = null;
     const commands: Promise<Answer>[] = [];
     if (this.#conversation.upstreamOpen) commands.push(upstream.command('RSET'));

@@ -232,12 +232,14 @@ test('the server is told what it can do, and nothing else', async () => {
 });
 
 test.each([
-  ['octets beyond ASCII', { octets: Buffer.from('Subject: a\r\n\r\nü\r\n') }, 'octets beyond ASCII'],
-  ['an address beyond ASCII', { to: ['jürgen@x.test'] }, 'SMTPUTF8'],
-  ['too many octets', { octets: Buffer.alloc(200, 'a') }, 'the mail server takes 100'],
-] as const)('what the server cannot take has failed: %s', async (_, changes, reason) => {
+  ['octets beyond ASCII', { octets: Buffer.from('Subject: a\r\n\r\nü\r\n') }, 'octets beyond ASCII', '5.6.3'],
+  ['an address beyond ASCII', { to: ['jürgen@x.test'] }, 'SMTPUTF8', '5.6.7'],
+  ['too many octets', { octets: Buffer.alloc(200, 'a') }, 'the mail server takes 100', '5.3.4'],
+] as const)('what the server cannot take has failed: %s', async (_, changes, reason, status) => {
   const { courier, fake } = await start({ keywords: ['SIZE 100'] });
-  expect(await because(courier.deliver(mail(changes)))).toMatch(new RegExp(`^failed: .*${reason}`));
+  const outcomes = courier.deliver(mail(changes));
+  expect(await because(outcomes)).toMatch(new RegExp(`^failed: .*${reason}`));
+  expect((await outcomes)[0]).toMatchObject({ status });
   expect(fake.commands).toEqual(['EHLO gateway.test']);
 });
 

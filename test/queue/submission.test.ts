@@ -32,6 +32,10 @@ test('the mail server decides who logs in; mail is answered here, and arrives pr
   expect(shown).toContain('Hello Bob.');
   const [stored] = (await system.stored('bob')).map(String);
   expect(stored).not.toContain('Hello Bob.');
+  // RFC 5321 §4.4, without a word of where Alice is.
+  expect(stored).toMatch(
+    /^Received: by gateway\S+ \(Sealgate submission\)\s+id \w+;\s+[^\n]* \+0000\r?\nFrom:/m,
+  );
   const taken = system.taken();
   expect(taken.map(({ envelope }) => [envelope.login, envelope.reversePath])).toEqual([
     [addressOf('gateway'), addressOf('alice')],

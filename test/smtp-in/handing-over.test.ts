@@ -293,3 +293,16 @@ test('RFC 2033 §4.2: by LMTP each recipient has an answer, whatever the order i
     ['b', 'accepted 250'],
   ]);
 });
+
+test('of what was opened a server is asked to bring back no text, whatever the client has asked for', async () => {
+  const both = ['b', 'c', 'd'];
+  await send(
+    (s) => [{ ...variant(s, both, 'opened\r\n'), opened: true }],
+    { keywords: ['PIPELINING', 'DSN', 'AUTH PLAIN'] },
+    'MAIL FROM:<a@example.org> RET=FULL ENVID=Q1',
+  );
+  const begun = gateway?.upstream.commands.filter((line) => line.startsWith('MAIL')) ?? [];
+  expect(begun[0]).toContain('RET=FULL');
+  expect(begun.at(-1)).toMatch(/ ENVID=Q1 .*RET=HDRS|RET=HDRS.* ENVID=Q1/);
+  expect(begun.at(-1)).not.toContain('RET=FULL');
+});
