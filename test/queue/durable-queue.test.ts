@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { collectFrom } from '../../src/octets/collect.ts';
 import { readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
-import { nextDue } from '../../src/queue/leases.ts';
+import { claimDue, nextDue } from '../../src/queue/leases.ts';
 import { sweepOrphans } from '../../src/queue/orphans.ts';
 import { spoolReferences } from '../../src/queue/spool-references.ts';
 import { openQueueStore, QUEUE, queueMigrations } from '../../src/store/queue-migrations.ts';
-import { sql } from '../../src/store/sql-store.ts';
+import { type SqlStore, sql } from '../../src/store/sql-store.ts';
 import { openSqlite } from '../../src/store/sqlite.ts';
 import { DAY_MS, mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
 
@@ -145,4 +145,24 @@ test('what has no row goes thirty days after that was seen, however old it is: i
   // The clock was set back meanwhile.
   expect(await sweepOrphans(q.store, q.spool, day(2))).toEqual({ removed: 0, orphans: 1 });
   expect(await sweepOrphans(q.store, q.spool, day(33))).toEqual({ removed: 1, orphans: 0 });
+});
+
+test('of what waits for a place no more is looked at than what is due or claimed, however much waits', async () => {
+  const plans: string[] = [];
+  const planned: SqlStore = {
+    ...{ close: async () => undefined, transaction: async () => [] },
+    async query({ sql: text, parameters }) {
+      const rows = await q.store.query({ sql: `EXPLAIN QUERY PLAN ${text}`, parameters });
+      plans.push(...rows.map(({ detail }) => String(detail)).filter((detail) => detail.includes('delivery')));
+      return [];
+    },
+  };
+  const place = { kind: 'smtp', destination: 'server' } as const;
+  await claimDue(planned, place, { which: 'due', holder: 'here', room: 1, now: q.time.now });
+  await claimDue(planned, place, { which: 'overdue', holder: 'here', room: 1, now: q.time.now });
+  await nextDue(planned, place, q.time.now);
+  expect(plans.length).toBeGreaterThan(5);
+  for (const plan of plans) {
+    expect(plan).toMatch(/PRIMARY KEY|_by_holder|_by_time \(.*next_at[<>]|_by_overdue \(.*overdue_at</);
+  }
 });
