@@ -16,9 +16,7 @@ export function deliveryPage(delivery: Delivery, now: Date, how: 'usual' | 'ever
     `${id}  ${purpose}${place}, ${octets} octets, of mail ${printable(mail)}`,
     `  from ${printable(writePath(reversePath))}, since ${enqueuedAt.toISOString()}, ${tried}`,
     `  ${standing(delivery, now)}`,
-    ...(way.kind === 'smtp' && delivery.destination !== 'server'
-      ? [`  destination ${printable(delivery.destination)}`]
-      : []),
+    ...(way.kind === 'smtp' ? [`  destination ${printable(delivery.destination)}`] : []),
     ...(how === 'everything' ? details(delivery) : []),
     ...recipients.flatMap(({ recipient, because, reply }) => {
       const why = because === null ? '' : `: ${printable(because)}`;
@@ -33,12 +31,15 @@ function standing({ heldAt, lease, nextAt, expiresAt }: Delivery, now: Date): st
   if (heldAt !== null) return `held since ${heldAt.toISOString()}: “sealgate queue release” lets it go on`;
   const until = `given up after ${expiresAt.toISOString()}`;
   if (lease !== null && lease.until > now) return `being delivered, ${until}`;
+  if (nextAt <= now) {
+    return `due since ${nextAt.toISOString()}: waits for its turn, or its destination was found away (queue.paused in the log), or no gateway runs; ${until}`;
+  }
   return `next attempt ${nextAt.toISOString()}, ${until}`;
 }
 
-function details({ destination, requireTls, mailParameters, lastAt, delayTold, spool }: Delivery): string[] {
+function details({ requireTls, mailParameters, lastAt, delayTold, spool }: Delivery): string[] {
   return [
-    `  for ${printable(destination)}, TLS ${TLS[requireTls]}, sealed in ${spool}`,
+    `  TLS ${TLS[requireTls]}, sealed in ${spool}`,
     ...(lastAt === null ? [] : [`  last attempt ${lastAt.toISOString()}`]),
     ...(delayTold ? ['  it was looked at whether its sender wants to hear that it takes long'] : []),
     ...said(mailParameters).map((line) => `  ${line}`),

@@ -47,6 +47,9 @@ type SubmissionEvent =
       event: 'smtp.refused';
       level: 'info';
       session: SessionId;
+      /** Address of the client; what a trusted proxy has told counts. */
+      remote: string;
+      listener: string;
       mail: MailId | null;
       code: number;
       reason: string;
@@ -76,6 +79,8 @@ type SubmissionEvent =
       recipients: number;
       signed: boolean;
       encrypted: boolean;
+      /** At delivery: it is readable now, whatever it was; the two above are false then. */
+      opened?: true;
       octets: number;
     }
   /** At delivery: what arrives is what was in it. `principal`: whose key it was; empty: it needed none. */

@@ -216,6 +216,7 @@ async function handOver(
     level: 'info',
     ...{ mail, rule, recipients },
     ...protection,
+    ...(variant.opened === true ? { opened: true as const } : {}),
     octets: size,
   });
   const outcome = await deliver(upstream, { ...variant, octets }, log);

@@ -18,10 +18,13 @@ export function relayed(conversation: Conversation, answer: Answer): Reply {
 /** Tells the operator of a refusal. */
 export function logRefusal(conversation: Conversation, refusal: Reply, mail: MailId | null): void {
   if (refusal.code < 400) return;
-  conversation.ports.log.write({
+  const { log, settings, admission } = conversation.ports;
+  log.write({
     event: 'smtp.refused',
     level: 'info',
     session: conversation.id,
+    remote: admission?.remote ?? conversation.remote,
+    listener: settings.listener,
     mail,
     code: refusal.code,
     reason: (refusal.lines[0] ?? '').slice(0, 200),

@@ -16,7 +16,8 @@ export function tellStep(event: MailEvent): string {
       return shown(`the key ${event.key} of ${event.principal} ${how}`);
     }
     case 'mail.protected': {
-      const { signed, encrypted, rule, recipients, octets } = event;
+      const { signed, encrypted, opened, rule, recipients, octets } = event;
+      if (opened === true) return shown(`readable for ${people(recipients)}: ${octets} octets`);
       return shown(
         `${protection(signed, encrypted)} for ${people(recipients)} by rule ${rule}: ${octets} octets`,
       );

@@ -42,6 +42,7 @@ describe('a line for people', () => {
       event: 'smtp.refused',
       level: 'info',
       session,
+      ...{ remote: '192.0.2.1', listener: 'submission' },
       mail: null,
       code: 550,
       reason: '-',

@@ -199,6 +199,21 @@ test('a trusted proxy says whose connection it is, and the session begins anew',
   expect(await client.ask('MAIL FROM:<alice@example.org>')).toMatch(/^554 5\.7\.1/);
 });
 
+test('the log says who was refused: the address that counts, and the listener', async () => {
+  relay = await testRelay(outbound(['10.1.0.0/16'], PROXY));
+  const client = await TestClient.open(relay.port);
+  await client.ask('EHLO proxy.test');
+  await client.ask('MAIL FROM:<alice@example.org>');
+  await client.ask('XCLIENT ADDR=192.0.2.1');
+  await client.ask('EHLO stranger.test');
+  await client.ask('MAIL FROM:<alice@example.org>');
+  const refused = relay.events.flatMap((each) => (each.event === 'smtp.refused' ? [each] : []));
+  expect(refused.map(({ remote, listener, code }) => [remote, listener, code])).toEqual([
+    ['127.0.0.1', 'mx', 554],
+    ['192.0.2.1', 'mx', 554],
+  ]);
+});
+
 test('what a proxy says of whose mail it passes on is told the mail server, and admits nobody', async () => {
   relay = await testRelay(outbound(['10.1.0.0/16', '127.0.0.1'], PROXY), {
     keywords: ['PIPELINING', 'XFORWARD NAME ADDR'],

@@ -207,6 +207,15 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     ]);
   });
 
+  it('says of what arrives whether it was opened for whoever got it', () => {
+    const as: MailEvent = {
+      ...{ event: 'mail.protected', level: 'info', mail: mail('m1'), rule: 'relay', recipients: 1 },
+      ...{ signed: false, encrypted: false, octets: 7 },
+    };
+    expect(tellStep(as)).toBe('as it came for one recipient by rule relay: 7 octets');
+    expect(tellStep({ ...as, opened: true })).toBe('readable for one recipient: 7 octets');
+  });
+
   it('a stranger’s text can neither move the cursor nor begin a line', () => {
     const told = tellStep(refused('m1', 'evil\r\nm2 delivered\u001b[2J\u202etxt'));
     expect(told).toBe('refused (policy.refused): evil\\u{d}\\u{a}m2 delivered\\u{1b}[2J\\u{202e}txt');
