@@ -360,6 +360,8 @@ export const limits = {
     textCharacters: 4_000,
     /** Characters of all recipients' addresses together that are kept of one mail. */
     recipientCharacters: 4_000,
+    /** The same of those that one step is about. */
+    stepRecipientCharacters: 500,
     /** Lines of one mail, and mails, that a command shows. */
     shownLines: 10_000,
     shownMails: 1_000,

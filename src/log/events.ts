@@ -58,7 +58,7 @@ type SubmissionEvent =
   | { event: 'smtp.no-room'; level: 'error'; session: SessionId; reason: string }
   | { event: 'smtp.closed'; level: 'debug'; session: SessionId; cause: string }
   | { event: 'smtp.upstream-lost'; level: 'warn'; session: SessionId; upstream: string; reason: string }
-  /** All octets of it are there. `to`: its recipients, as many as fit. */
+  /** All octets of it are there. `to`: its recipients, as many as fit, here and in all that is said of some of them. */
   | {
       event: 'mail.taken';
       level: 'debug';
@@ -76,6 +76,7 @@ type SubmissionEvent =
       level: 'info';
       mail: MailId;
       rule: string;
+      to?: string;
       recipients: number;
       signed: boolean;
       encrypted: boolean;
@@ -98,6 +99,7 @@ type SubmissionEvent =
       level: 'info';
       mail: MailId;
       listener: string;
+      to?: string;
       recipients: number;
       reply: string;
     }
@@ -268,6 +270,7 @@ type QueueEvent =
       mail: MailId;
       delivery: string;
       purpose: string;
+      to?: string;
       recipients: number;
       octets: number;
     }
@@ -277,6 +280,7 @@ type QueueEvent =
       mail: MailId;
       delivery: string;
       purpose: string;
+      to?: string;
       recipients: number;
       reply: string;
       /** Who took it, and how the connection was protected, where DNS has named the server. */
@@ -289,6 +293,7 @@ type QueueEvent =
       mail: MailId;
       delivery: string;
       purpose: string;
+      to?: string;
       recipients: number;
       reason: string;
       again: string;
@@ -300,6 +305,7 @@ type QueueEvent =
       mail: MailId;
       delivery: string;
       purpose: string;
+      to?: string;
       recipients: number;
       reason: string;
       reported: boolean;

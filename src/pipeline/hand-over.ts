@@ -1,10 +1,12 @@
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
 import { joinedSource } from '../octets/joined-source.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Recipient } from '../smtp/envelope.ts';
 import { type Reply, reply, summary } from '../smtp/reply.ts';
+import { toldRecipients } from '../smtp/told-recipients.ts';
 import { type ArchiveCopies, type KeptCopies, NO_COPIES } from './archive-copies.ts';
 import { DeliveryMemory } from './delivery-memory.ts';
 import { heldReply, Individually, type Stop, stopReply } from './partial-hand-over.ts';
@@ -209,12 +211,13 @@ async function handOver(
     return { kind: 'failed', refusal: refusalOf(error) };
   }
   const recipients = variant.recipients.length;
+  const to = told(variant.recipients);
   const { protection } = variant;
   const size = octets.length;
   log.write({
     event: 'mail.protected',
     level: 'info',
-    ...{ mail, rule, recipients },
+    ...{ mail, rule, to, recipients },
     ...protection,
     ...(variant.opened === true ? { opened: true as const } : {}),
     octets: size,
@@ -225,15 +228,16 @@ async function handOver(
   await (hasNotLeft(outcome) && kept !== 'kept' ? copies.takenBack() : copies.left());
   await discard?.();
   if (kept !== 'not') return { kind: 'kept' };
-  const [first, ...others] = acceptedIn(outcome);
+  const taken = acceptedIn(outcome, variant.recipients);
+  const [first] = taken;
   // What is put into the queue says so itself, once it is there.
   if (first !== undefined && upstream.commit === undefined) {
     const { listener } = origin;
     log.write({
       event: 'mail.handed-over',
       level: 'info',
-      ...{ mail, listener, recipients: outcome.kind === 'each' ? 1 + others.length : recipients },
-      reply: summary(first),
+      ...{ mail, listener, to: told(taken.map(({ recipient }) => recipient)), recipients: taken.length },
+      reply: summary(first.reply),
     });
   }
   return outcome;
@@ -265,10 +269,20 @@ function hasNotLeft(outcome: HandOverOutcome): boolean {
   return outcome.kind === 'rejected' || (outcome.kind === 'unreachable' && outcome.unsent === true);
 }
 
-function acceptedIn(outcome: HandOverOutcome): readonly Reply[] {
-  if (outcome.kind === 'accepted') return [outcome.reply];
-  if (outcome.kind !== 'each') return [];
-  return outcome.outcomes.flatMap((each) => (each.outcome.kind === 'accepted' ? [each.outcome.reply] : []));
+function acceptedIn(
+  outcome: HandOverOutcome,
+  all: readonly Recipient[],
+): readonly { recipient: Recipient; reply: Reply }[] {
+  const { kind } = outcome;
+  if (kind === 'accepted') return all.map((recipient) => ({ recipient, reply: outcome.reply }));
+  if (kind !== 'each') return [];
+  return outcome.outcomes.flatMap(({ recipient, outcome: one }) =>
+    one.kind === 'accepted' ? [{ recipient, reply: one.reply }] : [],
+  );
+}
+
+function told(recipients: readonly Recipient[]): string {
+  return toldRecipients(recipients, limits.trail.stepRecipientCharacters);
 }
 
 /** To a client that takes a reply for each recipient (LMTP). */

@@ -5,6 +5,7 @@ import { collectFrom } from '../octets/collect.ts';
 import type { OctetSource } from '../octets/source.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { summary } from '../smtp/reply.ts';
+import { toldRecipients } from '../smtp/told-recipients.ts';
 import type { Row, SqlStore, Statement } from '../store/sql-store.ts';
 import { deliveryReport } from './delivery-report.ts';
 import {
@@ -214,7 +215,9 @@ function statementsOf(claim: Claim, delivery: Delivery, settled: Settled, at: Da
 function tell({ mail, id, purpose }: Delivery, settled: Settled, log: Log): void {
   const { delivered, failed, later, nextAt, reports } = settled;
   const who = (some: readonly Settlement[]) => {
-    return { mail, delivery: id, purpose, recipients: some.length };
+    const those = some.map(({ waiting }) => waiting.recipient);
+    const to = toldRecipients(those, limits.trail.stepRecipientCharacters);
+    return { mail, delivery: id, purpose, to, recipients: some.length };
   };
   const [taken] = delivered;
   if (taken !== undefined) {

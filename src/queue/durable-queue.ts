@@ -1,6 +1,8 @@
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
+import { toldRecipients } from '../smtp/told-recipients.ts';
 import { type SqlStore, sql } from '../store/sql-store.ts';
 import { insertDelivery, placeOf } from './delivery-rows.ts';
 import type {
@@ -74,6 +76,7 @@ export class DurableQueue implements Queue {
         for (const { delivery, envelope } of parts) {
           log.write({
             ...{ event: 'queue.enqueued', level: 'info', mail: id, delivery, purpose },
+            to: toldRecipients(envelope.recipients, limits.trail.stepRecipientCharacters),
             recipients: envelope.recipients.length,
             octets: octets.length,
           });

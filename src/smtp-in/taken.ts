@@ -1,6 +1,6 @@
 import { limits } from '../limits.ts';
 import type { Submission } from '../pipeline/ports.ts';
-import type { Mailbox, Recipient } from '../smtp/envelope.ts';
+import { toldMailbox, toldRecipients } from '../smtp/told-recipients.ts';
 import type { Conversation } from './conversation.ts';
 
 /** All octets of a mail are there: with this its trail begins. */
@@ -12,23 +12,9 @@ export function logTaken(
   const { reversePath, recipients } = envelope;
   ports.log.write({
     ...{ event: 'mail.taken', level: 'debug', mail, session, listener, principal: principal.login },
-    from: reversePath === null ? '' : textOf(reversePath),
-    to: toldRecipients(recipients),
+    from: reversePath === null ? '' : toldMailbox(reversePath),
+    to: toldRecipients(recipients, limits.trail.recipientCharacters),
     recipients: recipients.length,
     octets: octets.length,
   });
-}
-
-function toldRecipients(recipients: readonly Recipient[]): string {
-  let told = '';
-  for (const { mailbox } of recipients) {
-    const next = told === '' ? textOf(mailbox) : `${told}, ${textOf(mailbox)}`;
-    if (next.length > limits.trail.recipientCharacters) break;
-    told = next;
-  }
-  return told;
-}
-
-function textOf({ localPart, domain }: Mailbox): string {
-  return domain === '' ? localPart : `${localPart}@${domain}`;
 }

@@ -16,44 +16,36 @@ export function tellStep(event: MailEvent): string {
       return shown(`the key ${event.key} of ${event.principal} ${how}`);
     }
     case 'mail.protected': {
-      const { signed, encrypted, opened, rule, recipients, octets } = event;
-      if (opened === true) return shown(`readable for ${people(recipients)}: ${octets} octets`);
-      return shown(
-        `${protection(signed, encrypted)} for ${people(recipients)} by rule ${rule}: ${octets} octets`,
-      );
+      const { signed, encrypted, opened, rule, octets } = event;
+      if (opened === true) return shown(`readable for ${people(event)}: ${octets} octets`);
+      return shown(`${protection(signed, encrypted)} for ${people(event)} by rule ${rule}: ${octets} octets`);
     }
     case 'mail.opened': {
       const { principal, verdict } = event;
       return shown(`opened${principal === '' ? '' : ` with a key of ${principal}`}: ${verdict}`);
     }
     case 'mail.handed-over':
-      return shown(`taken by the mail server for ${people(event.recipients)}: ${event.reply}`);
+      return shown(`taken by the mail server for ${people(event)}: ${event.reply}`);
     case 'mail.refused':
       return shown(`refused (${event.code}): ${event.reason}`);
     case 'smtp.refused':
       return shown(`the client was told ${event.code}: ${event.reason}`);
     case 'queue.enqueued':
-      return shown(
-        `put into the queue for ${people(event.recipients)} (${event.purpose}) as ${event.delivery}`,
-      );
+      return shown(`put into the queue for ${people(event)} (${event.purpose}) as ${event.delivery}`);
     case 'queue.delivered': {
       const by = event.by === undefined ? '' : ` by ${event.by}`;
-      return shown(`delivered from the queue to ${people(event.recipients)}${by}: ${event.reply}`);
+      return shown(`delivered from the queue to ${people(event)}${by}: ${event.reply}`);
     }
     case 'queue.delayed':
-      return shown(
-        `waits in the queue for ${people(event.recipients)} until ${event.again}: ${event.reason}`,
-      );
+      return shown(`waits in the queue for ${people(event)} until ${event.again}: ${event.reason}`);
     case 'queue.failed': {
       const told = event.reported ? 'the sender is told by mail' : 'nobody is told';
-      return shown(`failed for ${people(event.recipients)}, ${told}: ${event.reason}`);
+      return shown(`failed for ${people(event)}, ${told}: ${event.reason}`);
     }
     case 'held.kept':
-      return shown(
-        `waits for a certificate of ${people(event.recipients)}, until ${event.until} (rule ${event.rule})`,
-      );
+      return shown(`waits for a certificate of ${people(event)}, until ${event.until} (rule ${event.rule})`);
     case 'held.settled':
-      return shown(`${event.state} for ${people(event.recipients)}, by ${event.by}: ${event.because}`);
+      return shown(`${event.state} for ${people(event)}, by ${event.by}: ${event.because}`);
     case 'archive.stored':
       return shown(`copied into the archive ${event.archive}`);
     default: {
@@ -74,7 +66,9 @@ function protection(signed: boolean, encrypted: boolean): string {
   return signed ? 'signed' : 'as it came';
 }
 
-function people(recipients: number): string {
+/** By name where that is said: `held.kept` and the like say how many. */
+function people({ recipients, to = '' }: { recipients: number; to?: string }): string {
+  if (to !== '') return `${to}${more(to, recipients)}`;
   return recipients === 1 ? 'one recipient' : `${recipients} recipients`;
 }
 

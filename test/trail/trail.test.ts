@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { MailId, SessionId } from '../../src/ids.ts';
 import { limits } from '../../src/limits.ts';
 import type { Event } from '../../src/log/events.ts';
+import { toldRecipients } from '../../src/smtp/told-recipients.ts';
 import { clusterTables } from '../../src/store/cluster-tables.ts';
 import { openPostgresql } from '../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
@@ -214,6 +215,22 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     };
     expect(tellStep(as)).toBe('as it came for one recipient by rule relay: 7 octets');
     expect(tellStep({ ...as, opened: true })).toBe('readable for one recipient: 7 octets');
+  });
+
+  it('names those whom a step is about, as many as fit', () => {
+    const step: MailEvent = {
+      ...{ event: 'queue.failed', level: 'error', mail: mail('m1'), delivery: 'd1', purpose: 'submitted' },
+      ...{ to: 'a@x.test, b@x.test', reason: 'no such user', reported: true },
+      recipients: 2,
+    };
+    expect(tellStep(step)).toBe('failed for a@x.test, b@x.test, the sender is told by mail: no such user');
+    expect(tellStep({ ...step, recipients: 5 })).toContain('a@x.test, b@x.test and 3 more, the sender');
+  });
+
+  it('as many recipients are told of as fit', () => {
+    const at = (localPart: string) => ({ mailbox: { localPart, domain: 'x.test' }, parameters: [] });
+    expect(toldRecipients([at('a'), at('b')], 8)).toBe('a@x.test');
+    expect(toldRecipients([at('a'), at('b')], 100)).toBe('a@x.test, b@x.test');
   });
 
   it('a stranger’s text can neither move the cursor nor begin a line', () => {
