@@ -34,7 +34,7 @@ export const delivery = z
   .enum(['live', 'queue'])
   .default('live')
   .describe(
-    '`live`: the mail server has the mail before the client is answered. `queue`: the client is answered when the mail is in the gateway’s own queue (section `queue`), durably, and it is delivered from there; the mail server behind this listener decides who may log in, and nothing else.',
+    '`live`: the mail server has the mail before the client is answered. `queue`: the client is answered when the mail is in the gateway’s own queue (section `queue`), durably, and it is delivered from there by `queue.server` and `queue.routes`; the mail server behind a submission listener then decides who may log in, and nothing else.',
   );
 
 /** What every listener has: where it listens, what it offers clients, and the mail server behind it. */

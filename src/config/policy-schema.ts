@@ -94,7 +94,7 @@ const rule = z
       .enum(['clear', 'opaque', 'triple-wrap'])
       .default('clear')
       .describe(
-        'Form of a signature: `clear` (multipart/signed, readable without S/MIME) `opaque` (survives servers that change text) or `triple-wrap`: signed, encrypted, and signed again around that (RFC 2634); what is not encrypted is signed as `clear`.',
+        'Form of a signature: `clear` (multipart/signed, readable without S/MIME), `opaque` (survives servers that change text) or `triple-wrap`: signed, encrypted, and signed again around that (RFC 2634); what is not encrypted is signed as `clear`.',
       ),
     subject: z
       .enum(['keep', 'protect'])

@@ -108,16 +108,21 @@ export const domainPattern = z
     return below + domainToASCII(text.slice(below.length));
   });
 
-export const size = z.union([z.int(), z.string()]).transform((written, context) => {
-  const octets = typeof written === 'number' ? written : octetsFrom(written);
-  if (octets !== null && octets >= 1024 && octets <= limits.smtp.messageOctets) return octets;
-  const most = limits.smtp.messageOctets / 1024 / 1024;
-  context.addIssue({
-    code: 'custom',
-    message: `a size from 1 KiB to ${most} MiB is expected, like "25 MiB"`,
+/** Of a mail. */
+export const size = sizeUpTo(limits.smtp.messageOctets);
+
+/** @param most octets */
+export function sizeUpTo(most: number) {
+  return z.union([z.int(), z.string()]).transform((written, context) => {
+    const octets = typeof written === 'number' ? written : octetsFrom(written);
+    if (octets !== null && octets >= 1024 && octets <= most) return octets;
+    context.addIssue({
+      code: 'custom',
+      message: `a size from 1 KiB to ${most / 1024 / 1024} MiB is expected, like "25 MiB"`,
+    });
+    return z.NEVER;
   });
-  return z.NEVER;
-});
+}
 
 export function list<T extends z.ZodType>(item: T, description: string, example: readonly string[]) {
   return z

@@ -72,6 +72,11 @@ test('there is none by itself, and a sound one gives no warning', async () => {
   });
 });
 
+test('more may be kept free on a disk than the largest mail has', async () => {
+  const loaded = await load({ ...sound, reserve: { octets: '20480 MiB' } });
+  expect(loaded.kind === 'ok' && loaded.config.queue?.reserve.octets).toBe(20 * 1024 ** 3);
+});
+
 test('a listener that queues its mail needs a queue', async () => {
   expect(await problems(sound, { delivery: 'queue' })).toEqual([]);
   expect(await problems(null, { delivery: 'queue' })).toContainEqual(
