@@ -124,7 +124,7 @@ function heard(conversation: Conversation, mechanism: RelayedMechanism, outcome:
       if (replyClass(outcome.reply) === 'permanent') conversation.ports.guard.loginFailed(null);
       return failed(conversation, outcome.reply);
     case 'lost':
-      return { kind: 'end', reply: replyFromError(upstreamLost(outcome.reason)) };
+      return lost(conversation, outcome.reason);
     default:
       return unreachable(outcome);
   }
@@ -188,10 +188,19 @@ function judged(
         },
       };
     case 'lost':
-      return { kind: 'end', reply: replyFromError(upstreamLost(outcome.reason)) };
+      return lost(conversation, outcome.reason);
     default:
       return unreachable(outcome);
   }
+}
+
+function lost({ upstream, ports, id: session }: Conversation, reason: string): Step {
+  // What ends by itself is told where it ends; a mail server whose answers make no sense is let go, and nobody else says why.
+  if (upstream !== null && upstream.lost !== reason) {
+    const { name } = upstream;
+    ports.log.write({ event: 'smtp.upstream-lost', level: 'warn', session, upstream: name, reason });
+  }
+  return { kind: 'end', reply: replyFromError(upstreamLost(reason)) };
 }
 
 function refusal(code: number, enhanced: string, text: string): Step {

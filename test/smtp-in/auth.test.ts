@@ -170,12 +170,14 @@ test('an upstream that says 250 to AUTH has not logged anybody in', async () => 
   const client = await greeted({ script: { AUTH: '250 2.0.0 sure\r\n' } });
   expect(await client.ask(`AUTH PLAIN ${PLAIN}`)).toMatch(/^421 4\.4\.2/);
   expect(gateway?.events.map((event) => event.event)).not.toContain('smtp.authenticated');
+  expect(lostUpstreams()).toEqual([expect.stringMatching(/not a verdict/)]);
 });
 
 test('an upstream that is lost in AUTH: 421, and no login', async () => {
   const client = await greeted({ script: { AUTH: { close: true } } });
   expect(await client.ask(`AUTH PLAIN ${PLAIN}`)).toMatch(/^421 4\.4\.2/);
   expect(await client.toEnd()).toEqual([]);
+  expect(lostUpstreams()).toEqual(['it closed the connection']);
 });
 
 test('one client’s login is no other client’s', async () => {
@@ -196,3 +198,7 @@ test('commands that follow AUTH in one segment are judged after the verdict', as
   expect(await client.reply()).toMatch(/^530/);
   client.end();
 });
+
+function lostUpstreams(): string[] {
+  return gateway?.events.flatMap((each) => (each.event === 'smtp.upstream-lost' ? [each.reason] : [])) ?? [];
+}
