@@ -107,7 +107,10 @@ export class ArchiveCourier implements Courier {
     const { session, mails } = (await this.#takeIdle(place)) ?? (await this.#connect(archive, login, place));
     this.#used.add(session);
     try {
-      const appended = await session.append(archive.mailbox, Buffer.isBuffer(octets) ? octets : await collectFrom(octets));
+      const appended = await session.append(
+        archive.mailbox,
+        Buffer.isBuffer(octets) ? octets : await collectFrom(octets),
+      );
       if (appended.kind === 'refused') {
         return { kind: appended.final ? 'failed' : 'later', because: appended.because };
       }

@@ -67,7 +67,10 @@ describe('what the gateway loads', () => {
 
   test('reads the private keys of its own TLS, towards clients and mail servers, and no other file of that kind, and says so', () => {
     const reading = loaded.filter(({ text }) => /\bkey: await readFile\(|readPrivateFile\(/.test(text));
-    expect(reading.map(({ path }) => path)).toEqual(['connections/mail-server.ts', 'gateway/listener-tls.ts']);
+    expect(reading.map(({ path }) => path)).toEqual([
+      'connections/mail-server.ts',
+      'gateway/listener-tls.ts',
+    ]);
     const limits = readFileSync(join(ROOT, 'docs/limits.md'), 'utf8');
     expect(limits).toMatch(/The key of the TLS listeners is in the gateway's own memory/);
     expect(limits).toMatch(/So is that of a certificate that it shows to mail servers/);

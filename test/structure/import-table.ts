@@ -148,12 +148,7 @@ export const IMPORT_TABLE: readonly ImportRow[] = [
   {
     layer: 6,
     folder: 'imap-out',
-    mayImport: [
-      'octets/collect',
-      'connections',
-      'queue/ports → types',
-      'pipeline/archive-copies → types',
-    ],
+    mayImport: ['octets/collect', 'connections', 'queue/ports → types', 'pipeline/archive-copies → types'],
   },
   {
     layer: 7,

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { AddressKey } from '../../../src/directory/address-key.ts';
-import { dnsUnanswered } from '../../../src/dns/message.ts';
 import { CertificateRegister } from '../../../src/directory/register.ts';
 import { RemoteLookups } from '../../../src/directory/remote/remote-lookups.ts';
 import type { RemoteAnswer, RemoteSource, Vouching } from '../../../src/directory/remote/remote-source.ts';
 import { SqlDirectory } from '../../../src/directory/sql-directory.ts';
+import { dnsUnanswered } from '../../../src/dns/message.ts';
 import type { Event } from '../../../src/log/events.ts';
 import type { KnownCertificate } from '../../../src/pipeline/ports.ts';
 import type { Certificate } from '../../../src/pki/certificate.ts';

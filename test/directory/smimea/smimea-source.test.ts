@@ -199,16 +199,12 @@ describe('a domain that does not sign its zone', () => {
 describe('no answer', () => {
   test('is what a domain gives whose signatures are wrong, whatever is done with unsigned ones', async () => {
     for (const withoutDnssec of ['ignore', 'directory'] as const) {
-      expect(await failure('bob@bogus.example', { withoutDnssec })).toMatch(
-        /^dns\.unanswered: .*SERVFAIL/,
-      );
+      expect(await failure('bob@bogus.example', { withoutDnssec })).toMatch(/^dns\.unanswered: .*SERVFAIL/);
     }
   });
 
   test('is what a domain gives whose servers are silent; the resolver is well', async () => {
-    expect(await failure('bob@silent.example', { timeoutMs: 300 })).toMatch(
-      /^dns\.unanswered: .*in time/,
-    );
+    expect(await failure('bob@silent.example', { timeoutMs: 300 })).toMatch(/^dns\.unanswered: .*in time/);
   });
 
   test.each(['chain', 'loop'])(
@@ -227,14 +223,10 @@ describe('no answer', () => {
   });
 
   test('is what nobody gives who is not there or says nothing', async () => {
-    expect(await failure(`bob@${DOMAIN}`, { ports: [1] })).toMatch(
-      /^dns\.unreachable: .*ECONNREFUSED/,
-    );
+    expect(await failure(`bob@${DOMAIN}`, { ports: [1] })).toMatch(/^dns\.unreachable: .*ECONNREFUSED/);
     servers.pause();
     try {
-      expect(await failure(`bob@${DOMAIN}`, { timeoutMs: 300 })).toMatch(
-        /^dns\.unreachable: .*in time/,
-      );
+      expect(await failure(`bob@${DOMAIN}`, { timeoutMs: 300 })).toMatch(/^dns\.unreachable: .*in time/);
     } finally {
       servers.resume();
     }
