@@ -31,7 +31,7 @@ export function createLog({ level, format, stream }: LogOptions, clock: () => Da
   if (format === 'text') {
     return {
       write(event) {
-        if (lines.isLevelEnabled(event.level)) stream.write(`${textLine(clock(), event)}\n`);
+        if (lines.isLevelEnabled(event.level)) stream.write(`${textLine(clock(), forLines(event))}\n`);
       },
     };
   }
@@ -39,9 +39,16 @@ export function createLog({ level, format, stream }: LogOptions, clock: () => Da
     write(event) {
       const { level: importance } = event;
       // Most events of a mail are of no importance where a load is: then nothing is made of them.
-      if (lines.isLevelEnabled(importance)) lines[importance](shown(event));
+      if (lines.isLevelEnabled(importance)) lines[importance](shown(forLines(event)));
     },
   };
+}
+
+/** Without the recipients, blind copies among them: they are in the trail alone, which goes after its days. */
+function forLines(event: Event): Event {
+  if (!('to' in event)) return event;
+  const { to: _, ...others } = event;
+  return others as Event;
 }
 
 /** The event's fields, without its level, with nothing in them but values that may be printed. */
