@@ -58,7 +58,7 @@ type SubmissionEvent =
   | { event: 'smtp.no-room'; level: 'error'; session: SessionId; reason: string }
   | { event: 'smtp.closed'; level: 'debug'; session: SessionId; cause: string }
   | { event: 'smtp.upstream-lost'; level: 'warn'; session: SessionId; upstream: string; reason: string }
-  /** All octets of it are there. `to`: its recipients, as many as fit, here and in all that is said of some of them. */
+  /** All octets of it are there. `to`: its recipients, as many as fit, here and in all that is said of some of them; in the trail alone, lines do not have it. */
   | {
       event: 'mail.taken';
       level: 'debug';
