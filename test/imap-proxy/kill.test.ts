@@ -183,7 +183,9 @@ test('the proxy itself is killed anywhere: what came before is true, and nothing
       [0.01, 0.2, 0.45, 0.5, 0.55, 0.9].map((part) => heardWhole(octets * part)),
     );
     for (const cut of cuts) {
-      const { responses, rest } = readResponses(cut);
+      const { responses: all, rest } = readResponses(cut);
+      // Where its leg to the mail server went first there may be time to say so.
+      const responses = all.filter((each) => !each.startsWith('* BYE '));
       expect(whole.responses.slice(0, responses.length)).toEqual(responses);
       expect(whole.responses[responses.length]?.startsWith(rest) ?? rest === '').toBe(true);
     }
