@@ -11,5 +11,8 @@ export async function collect(octets: OctetStream): Promise<Buffer> {
 
 /** Octets of a source, from `start` to before `end`, of which the caller has bounded how many they are. */
 export async function collectFrom(source: OctetSource, start = 0, end = source.length): Promise<Buffer> {
-  return octetsInMemory(source)?.subarray(start, end) ?? collect(source.read(start, end));
+  const octets = octetsInMemory(source);
+  if (octets === null) return collect(source.read(start, end));
+  // The very same where it is the whole: dot-stuffing.ts knows it again.
+  return start === 0 && end === octets.length ? octets : octets.subarray(start, end);
 }

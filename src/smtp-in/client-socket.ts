@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { ClientConnection } from '../connections/client-connection.ts';
+import { atEndOfTurn } from '../connections/end-of-turn.ts';
 import { secured, shownChain } from '../connections/handshake.ts';
 import { SealgateError } from '../errors.ts';
 import type { SessionId } from '../ids.ts';
@@ -38,14 +39,20 @@ export function serveClient(
   let ended = false;
   let farewell: NodeJS.Timeout | null = null;
 
+  /** Replies of this turn. */
+  let unwritten = '';
+
   const port: ClientPort = {
     write: (text) => {
-      if (handshaking || !socket.writable) return;
-      socket.write(text, 'utf8');
-      read();
+      if (unwritten === '') atEndOfTurn(writeOut);
+      unwritten += text;
     },
-    startTls: () => secure(() => session.secured()),
+    startTls: () => {
+      writeOut();
+      secure(() => session.secured());
+    },
     end: () => {
+      writeOut();
       ended = true;
       if (handshaking) {
         raw.destroy();
@@ -62,6 +69,14 @@ export function serveClient(
     },
   };
   const session = new SubmissionSession(ports, port, id, remote, settings.tls === 'implicit');
+
+  function writeOut(): void {
+    const text = unwritten;
+    unwritten = '';
+    if (text === '' || handshaking || !socket.writable) return;
+    socket.write(text, 'utf8');
+    read();
+  }
 
   /** No reading while the session has enough, or while the client does not take its replies. */
   function read(): void {

@@ -13,7 +13,7 @@ import { perform } from './verbs.ts';
 
 /** The client's side of a session, as the session uses it. */
 export interface ClientPort {
-  /** Whole replies, several at once where they are there at once. */
+  /** Whole replies. Those of one turn of the event loop leave together. */
   write(text: string): void;
   /** What has been written goes out, then the handshake begins; `secured` follows. */
   startTls(): void;
@@ -38,7 +38,6 @@ export class SubmissionSession {
   readonly #client: ClientPort;
   readonly #lines = new LineReader(limits.smtp.commandLineOctets);
   #slots: Slot[] = [];
-  #flushing = false;
   /** Replies of the upstream that are under way. */
   #underWay = 0;
   /** A command that waits until none is. */
@@ -308,7 +307,7 @@ export class SubmissionSession {
         if (this.#work === 'none') giveBackWhatIsOver(this.#conversation);
         if (result.code === 421) this.#endWith(null, 'the upstream ended it');
         else if (this.#underWay === 0) this.#pump();
-        this.#flushSoon();
+        this.#flush();
       },
       (error: unknown) => this.#defect(error),
     );
@@ -316,16 +315,6 @@ export class SubmissionSession {
 
   #say(answer: Reply): void {
     this.#slots.push({ reply: answer });
-  }
-
-  /** After all replies that came together, in one write. */
-  #flushSoon(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    process.nextTick(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
   }
 
   #flush(): void {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { atEndOfTurn } from '../connections/end-of-turn.ts';
 import { limits } from '../limits.ts';
 import { octetsInMemory } from '../octets/buffer-source.ts';
 import type { OctetSource } from '../octets/source.ts';
@@ -28,7 +29,7 @@ export interface Upstream {
   readonly lost: string | null;
   /** Called once, when the connection is lost without `quit` or `abandon`. */
   whenLost(listener: (reason: string) => void): void;
-  /** One command without CRLF. Commands of one tick leave in one write where the upstream allows pipelining. */
+  /** One command without CRLF. Commands of one turn of the event loop leave in one write where the upstream allows pipelining. */
   command(line: string): Promise<Answer>;
   /** A line with a secret, CRLF included: it is overwritten once it has been sent. */
   secret(line: Buffer): Promise<Answer>;
@@ -75,6 +76,7 @@ export class SmtpClient implements Upstream {
   readonly #onData = (chunk: Buffer) => this.#receive(chunk);
   readonly #onEnd = () => this.#lose('it closed the connection');
   readonly #onError = (error: Error) => this.#lose(error.message);
+  readonly #onEndOfTurn = () => this.#flush();
   #extensions: Extensions = new Map();
   #pending: Pending[] = [];
   /** Commands that wait because the upstream does not pipeline. */
@@ -267,7 +269,7 @@ export class SmtpClient implements Upstream {
 
   #send(line: string): void {
     if (this.#lost !== null) return;
-    if (this.#out === '') process.nextTick(() => this.#flush());
+    if (this.#out === '') atEndOfTurn(this.#onEndOfTurn);
     this.#out += `${line}\r\n`;
   }
 

@@ -13,6 +13,7 @@ const END = Buffer.from('\r\n.\r\n');
 const LINE_WITH_DOT = Buffer.from('\r\n.');
 const TERMINATOR = Buffer.from('.\r\n');
 const DOT = 46;
+const NUL = 0;
 
 export type Collected =
   /** Stuffing removed; empty, or ended by CRLF. */
@@ -72,7 +73,9 @@ export class MessageCollector {
     const body = stuffed.subarray(0, stuffed.length - TERMINATOR.length);
     if (hasBareLineEnd(body)) return { kind: 'bare-line-end' };
     const octets = removeStuffing(body);
-    return octets.length > this.#maxOctets ? { kind: 'too-large' } : { kind: 'message', octets };
+    if (octets.length > this.#maxOctets) return { kind: 'too-large' };
+    if (octets.length === body.length && !octets.includes(NUL)) asItCame.set(octets, stuffed);
+    return { kind: 'message', octets };
   }
 
   /** Offset in `chunk` just behind the end of data; -1 where it does not end here. */
@@ -122,10 +125,18 @@ function removeStuffing(stuffed: Buffer): Buffer {
 }
 
 /**
+ * Messages that came without a fault of line-faults.ts and without a line that begins with a dot, as they came: so they may leave, and
+ * nothing is looked for again. Danger: the octets of a message are never changed in their place.
+ */
+const asItCame = new WeakMap<Buffer, Buffer>();
+
+/**
  * The message as it goes over the wire after 354: stuffed, with CRLF at its end, and the end of data.
  * The parts are in order and share memory with `octets`. Null for a message with a fault of line-faults.ts: it must not be sent.
  */
 export function stuffed(octets: Buffer): Buffer[] | null {
+  const came = asItCame.get(octets);
+  if (came !== undefined) return [came];
   if (hasBareLineEnd(octets) || hasNulBeforeDot(octets)) return null;
   const parts: Buffer[] = [];
   const dot = TERMINATOR.subarray(0, 1);

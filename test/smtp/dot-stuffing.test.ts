@@ -183,3 +183,27 @@ test('a message that comes octet by octet takes about as much memory as it has o
     octets: Buffer.from(`${'a'.repeat(100_000)}\r\n`),
   });
 });
+
+test('what came without a fault leaves as it came, whatever cut it; what did not is looked at', () => {
+  const line = fc.constantFrom('a', '..', '.a', '', 'b.', '\0', '\0.', '.\0', 'x'.repeat(40), 'é');
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 8 }), fc.infiniteStream(fc.nat(9)), (lines, cuts) => {
+      const sent = Buffer.from(`${lines.map((each) => `${each}\r\n`).join('')}.\r\n`, 'utf8');
+      const collector = new MessageCollector(1_000);
+      let from = 0;
+      for (let ended = false; !ended; ) {
+        const to = Math.min(sent.length, from + 1 + (cuts.next().value ?? 0));
+        ended = collector.push(sent.subarray(from, to)).kind === 'end';
+        from = to;
+      }
+      const collected = collector.collected();
+      if (collected.kind !== 'message') throw new Error(collected.kind);
+      // A copy is one of which nothing is known.
+      const looked = stuffed(Buffer.from(collected.octets));
+      const known = stuffed(collected.octets);
+      expect(known === null ? null : Buffer.concat(known)).toEqual(
+        looked === null ? null : Buffer.concat(looked),
+      );
+    }),
+  );
+});
