@@ -353,8 +353,11 @@ export const limits = {
     /** Lines that wait to be written down, and of those in one transaction. */
     unwritten: 50_000,
     writtenAtOnce: 1_000,
-    /** Lines that are kept, however many days they are kept for: some 5 GB. Of those that are over, how many are deleted together. */
-    lines: 10_000_000,
+    /**
+     * Rows that are kept, however many days they are kept for: some 8 GB. A mail has one or two of them. Of those that are over, how many
+     * are deleted together.
+     */
+    rows: 10_000_000,
     forgottenAtOnce: 2_000,
     /** Characters of one text in a line. */
     textCharacters: 4_000,

@@ -6,10 +6,10 @@ const HOUR_MS = 60 * 60 * 1000;
 
 export type ForgettingParts = {
   store: SqlStore;
-  /** How long lines are kept; 0: not at all. */
+  /** How long it is kept; 0: not at all. */
   days: number;
-  /** How many are kept; `limits.trail.lines` when absent. */
-  lines?: number;
+  /** How many rows are kept; `limits.trail.rows` when absent. */
+  rows?: number;
   clock: () => Date;
 };
 
@@ -22,7 +22,7 @@ export type ForgettingParts = {
 export class Forgetting {
   readonly #store: SqlStore;
   readonly #days: number;
-  readonly #lines: number;
+  readonly #rows: number;
   readonly #clock: () => Date;
   readonly #timer: NodeJS.Timeout;
   #written = 0;
@@ -30,19 +30,19 @@ export class Forgetting {
   #again = false;
   #working: Promise<void> | null = null;
 
-  constructor({ store, days, lines = limits.trail.lines, clock }: ForgettingParts) {
+  constructor({ store, days, rows = limits.trail.rows, clock }: ForgettingParts) {
     this.#store = store;
     this.#days = days;
-    this.#lines = lines;
+    this.#rows = rows;
     this.#clock = clock;
     this.#timer = setInterval(() => void this.forget(), HOUR_MS).unref();
     void this.forget();
   }
 
-  /** So many lines came. */
-  wrote(lines: number): void {
-    this.#written += lines;
-    if (this.#written >= this.#lines / 100) void this.forget();
+  /** So many rows came. */
+  wrote(rows: number): void {
+    this.#written += rows;
+    if (this.#written >= this.#rows / 100) void this.forget();
   }
 
   /** Everything that is over by now is gone when it resolves. What cannot be deleted now is the next time's. Never rejects. */
@@ -75,13 +75,13 @@ export class Forgetting {
 
   async #forgetAll(): Promise<void> {
     const oldest = keptSince(this.#clock(), this.#days).getTime();
-    await this.#pieces((most) => linesWhere(sql`at <= ${oldest}`, 'at', most));
+    await this.#pieces((most) => rowsWhere(sql`at <= ${oldest}`, 'at', most));
     await this.#pieces((most) => mailsBefore(sql`at <= ${oldest}`, most));
     const [newest] = await this.#store.query(sql`SELECT max(id) AS id FROM trail_event`);
-    const tooOld = Number(newest?.id ?? 0) - this.#lines;
+    const tooOld = Number(newest?.id ?? 0) - this.#rows;
     if (tooOld <= 0) return;
-    await this.#pieces((most) => linesWhere(sql`id <= ${tooOld}`, 'id', most));
-    // A mail is as old as its first line.
+    await this.#pieces((most) => rowsWhere(sql`id <= ${tooOld}`, 'id', most));
+    // A mail is as old as its first step.
     await this.#pieces((most) => mailsBefore(sql`at < (SELECT min(at) FROM trail_event)`, most));
   }
 
@@ -96,7 +96,7 @@ export function keptSince(now: Date, days: number): Date {
   return new Date(now.getTime() - days * DAY_MS);
 }
 
-function linesWhere(condition: Statement, order: 'at' | 'id', most: number): Statement {
+function rowsWhere(condition: Statement, order: 'at' | 'id', most: number): Statement {
   const by = { sql: order, parameters: [] };
   return sql`DELETE FROM trail_event WHERE id IN (SELECT id FROM trail_event WHERE ${condition} ORDER BY ${by} LIMIT ${most}) RETURNING 1 AS gone`;
 }

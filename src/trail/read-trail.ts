@@ -15,12 +15,12 @@ export async function stepsOf(
   limit: number,
 ): Promise<readonly Step[]> {
   const rows = await store.query(
-    sql`SELECT at, event FROM trail_event WHERE mail = ${mail} AND at > ${after.getTime()} ORDER BY id LIMIT ${limit}`,
+    sql`SELECT event FROM trail_event WHERE mail = ${mail} AND at > ${after.getTime()} ORDER BY id LIMIT ${limit}`,
   );
-  return rows.map(({ at, event }) => ({
-    at: new Date(Number(at)),
-    event: JSON.parse(String(event)) as MailEvent,
-  }));
+  return rows
+    .flatMap(({ event }) => JSON.parse(String(event)) as { at: number; event: MailEvent }[])
+    .slice(0, limit)
+    .map(({ at, event }) => ({ at: new Date(at), event }));
 }
 
 /** All that are given must hold; addresses in any letter case. */

@@ -1,7 +1,7 @@
 import { limits } from '../limits.ts';
 import type { Event } from '../log/events.ts';
 import type { Log } from '../log/log.ts';
-import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
+import { type SqlStore, type SqlValue, type Statement, sql } from '../store/sql-store.ts';
 import { Forgetting } from './forgetting.ts';
 
 /** A line of the log that is about one mail. */
@@ -16,8 +16,8 @@ export type TrailParts = {
   store: SqlStore;
   /** How long it is kept. */
   days: number;
-  /** How many lines are kept; `limits.trail.lines` when absent. */
-  lines?: number;
+  /** How many rows are kept; `limits.trail.rows` when absent. */
+  rows?: number;
   clock: () => Date;
   /** Where every line goes besides. */
   log: Log;
@@ -75,9 +75,10 @@ export class Trail implements Log {
     try {
       while (written < events.length) {
         const some = events.slice(written, written + limits.trail.writtenAtOnce);
-        await this.#parts.store.transaction(statementsOf(some));
+        const { rows, statements } = rowsOf(some);
+        await this.#parts.store.transaction(statements);
         written += some.length;
-        this.#forgetting.wrote(some.length);
+        this.#forgetting.wrote(rows);
       }
       this.#failing = false;
       if (this.#lost > 0) this.#tellLost('more came than could be written down');
@@ -101,26 +102,46 @@ function isOfMail(event: Event): event is MailEvent {
   return 'mail' in event && event.mail !== null;
 }
 
-/** One statement for all of a kind, which is one way there and back for any database. */
-function statementsOf(events: readonly Unwritten[]): Statement[] {
-  const lines = events.map(({ at, event }) => sql`(${String(event.mail)}, ${at}, ${written(event)})`);
+/**
+ * A row for each mail with all that happened to it meanwhile: most have all their steps in one. Rows go many to a statement, which is one way
+ * there and back for any database, and in few numbers of them, so that a prepared statement is found again.
+ */
+function rowsOf(events: readonly Unwritten[]): { rows: number; statements: Statement[] } {
+  const lines = Array.from(stepsByMail(events), ([mail, steps]) => {
+    return [mail, steps[0]?.at ?? 0, written(steps)];
+  });
   const mails = events.flatMap(({ at, event }) => {
     if (event.event !== 'mail.taken') return [];
     const [login, from, to] = [event.principal, event.from, event.to].map((text) => text.toLowerCase());
-    return [sql`(${String(event.mail)}, ${at}, ${login ?? ''}, ${from ?? ''}, ${to ?? ''})`];
+    return [[String(event.mail), at, login ?? '', from ?? '', to ?? '']];
   });
-  return [
-    sql`INSERT INTO trail_event (mail, at, event) VALUES ${joined(lines)}`,
-    ...(mails.length === 0
-      ? []
-      : [
-          sql`INSERT INTO trail_mail (mail, at, login, sender, recipients) VALUES ${joined(mails)} ON CONFLICT (mail) DO NOTHING`,
-        ]),
+  const statements = [
+    ...inRuns(lines).map((run) => sql`INSERT INTO trail_event (mail, at, event) VALUES ${run}`),
+    ...inRuns(mails).map(
+      (run) =>
+        sql`INSERT INTO trail_mail (mail, at, login, sender, recipients) VALUES ${run} ON CONFLICT (mail) DO NOTHING`,
+    ),
   ];
+  return { rows: lines.length, statements };
+}
+
+function stepsByMail(events: readonly Unwritten[]): Map<string, Unwritten[]> {
+  const byMail = new Map<string, Unwritten[]>();
+  for (const step of events) {
+    const steps = byMail.get(String(step.event.mail));
+    if (steps === undefined) byMail.set(String(step.event.mail), [step]);
+    else steps.push(step);
+  }
+  return byMail;
+}
+
+/** As `read-trail.ts` reads it. */
+function written(steps: readonly Unwritten[]): string {
+  return `[${steps.map(({ at, event }) => `{"at":${at},"event":${bounded(event)}}`).join(',')}]`;
 }
 
 /** Whatever a stranger's reason says: a line has a bound. */
-function written(event: MailEvent): string {
+function bounded(event: MailEvent): string {
   const text = JSON.stringify(event);
   const most = limits.trail.textCharacters;
   if (text.length <= most) return text;
@@ -129,9 +150,22 @@ function written(event: MailEvent): string {
   );
 }
 
-function joined(parts: readonly Statement[]): Statement {
-  return {
-    sql: parts.map((part) => part.sql).join(', '),
-    parameters: parts.flatMap(({ parameters }) => parameters),
-  };
+const MOST_IN_A_RUN = 64;
+
+/** What stands behind VALUES, in order: rows in runs of a power of two. */
+function inRuns(rows: readonly (readonly SqlValue[])[]): Statement[] {
+  const runs: Statement[] = [];
+  for (let from = 0, length = MOST_IN_A_RUN; from < rows.length; ) {
+    if (from + length > rows.length) length /= 2;
+    else {
+      const run = rows.slice(from, from + length);
+      runs.push({ sql: run.map(placesOf).join(', '), parameters: run.flat() });
+      from += length;
+    }
+  }
+  return runs;
+}
+
+function placesOf(row: readonly SqlValue[]): string {
+  return `(${row.map(() => '?').join(', ')})`;
 }

@@ -70,7 +70,7 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** Lines, mails. */
+  /** Rows of steps, mails. */
   async function counted(): Promise<number[]> {
     const [row] = await store.query({
       sql: 'SELECT (SELECT count(*) FROM trail_event) AS lines, (SELECT count(*) FROM trail_mail) AS mails',
@@ -116,6 +116,28 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     expect(await found({ from: 'nobody@example.org' })).toEqual([]);
   });
 
+  it('steps of one moment are one row, with the time of each; those of many mails come back in their order', async () => {
+    const trail = new Trail({ store, days: 2, clock, log });
+    const ids = Array.from({ length: 150 }, (_, i) => `m${i}`);
+    for (const step of ['first', 'second', 'third']) {
+      for (const id of ids) trail.write(refused(id, step));
+      now = new Date(now.getTime() + 1);
+    }
+    trail.write(taken('m7', 'a@example.org', 'b@example.org'));
+    await trail.close();
+    expect(await counted()).toEqual([150, 1]);
+    for (const id of ids) {
+      const steps = await stepsOf(store, id, EVER, 3);
+      expect(steps).toEqual(
+        ['first', 'second', 'third'].map((step, i) => ({
+          at: new Date(now.getTime() - 3 + i),
+          event: refused(id, step),
+        })),
+      );
+    }
+    expect(await stepsOf(store, 'm7', EVER, 10)).toHaveLength(4);
+  });
+
   it('is forgotten after its days by a gateway that starts then, before any mail comes', async () => {
     const trail = new Trail({ store, days: 2, clock, log });
     trail.write(taken('m1', 'a@example.org', 'b@example.org'));
@@ -141,14 +163,15 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
   });
 
   it('is forgotten before its days are over where there is too much: the oldest lines, and the mails that they were about', async () => {
-    const trail = new Trail({ store, days: 2, lines: 20, clock, log });
+    const trail = new Trail({ store, days: 2, rows: 20, clock, log });
     for (let i = 0; i < 30; i++) {
       now = new Date(now.getTime() + 1000);
       trail.write(taken(`m${i}`, 'a@example.org', 'b@example.org'));
+      await trail.flush();
       trail.write(refused(`m${i}`, 'x'));
       await trail.flush();
     }
-    const forgetting = new Forgetting({ store, days: 2, lines: 20, clock });
+    const forgetting = new Forgetting({ store, days: 2, rows: 20, clock });
     await forgetting.forget();
     await forgetting.close();
     await trail.close();
@@ -202,7 +225,9 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     const closed = trail.close();
     waiting.resolve();
     await closed;
-    expect(await counted()).toEqual([limits.trail.unwritten, 0]);
+    const { unwritten, writtenAtOnce } = limits.trail;
+    expect(await counted()).toEqual([unwritten / writtenAtOnce, 0]);
+    expect(await stepsOf(store, 'm1', EVER, 2 * unwritten)).toHaveLength(unwritten);
     expect(lines.filter(({ event }) => event === 'trail.unavailable')).toEqual([
       expect.objectContaining({ events: 10 }),
     ]);
