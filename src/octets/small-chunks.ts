@@ -1,5 +1,6 @@
 /** Chunks up to this size are joined with the one before, into pieces of this size at most. */
 const PIECE_OCTETS = 4_096;
+const NONE = Buffer.alloc(0);
 
 /**
  * Joins the small chunks in which a slow peer sends, so that what waits takes about as much memory as it has octets. A chunk of one
@@ -8,7 +9,7 @@ const PIECE_OCTETS = 4_096;
  * Holds: octets that were given out as part of a chunk stay as they are; only what is behind them is written.
  */
 export class SmallChunks {
-  #piece = Buffer.alloc(0);
+  #piece = NONE;
   #filled = 0;
 
   /**

@@ -8,12 +8,15 @@ import { hasBareLineEnd, hasNulBeforeDot } from './line-faults.ts';
  * either direction. Servers differ in what they take for a line end, and `LF . CRLF` and its kin let one message become two
  * behind a proxy that looks away (SMTP smuggling).
  */
-const CRLF = Buffer.from('\r\n');
 const END = Buffer.from('\r\n.\r\n');
 const LINE_WITH_DOT = Buffer.from('\r\n.');
 const TERMINATOR = Buffer.from('.\r\n');
 const DOT = 46;
 const NUL = 0;
+/** Of an end of data so many octets may be in earlier chunks. */
+const TAIL_OCTETS = 4;
+/** The octets on both sides of a cut, looked at at once: no chunk costs a Buffer more. */
+const SEAM = Buffer.alloc(2 * TAIL_OCTETS);
 
 export type Collected =
   /** Stuffing removed; empty, or ended by CRLF. */
@@ -27,8 +30,8 @@ export class MessageCollector {
   #chunks: Buffer[] = [];
   readonly #small = new SmallChunks();
   #stuffed = 0;
-  /** The last four octets seen; the message begins as if after a CRLF. */
-  #tail: Buffer = CRLF;
+  /** The last four octets seen, as a number; the message begins as if after a CRLF. */
+  #tail = 0x0d0a;
   #tooLarge = false;
 
   constructor(maxOctets: number) {
@@ -81,10 +84,11 @@ export class MessageCollector {
   /** Offset in `chunk` just behind the end of data; -1 where it does not end here. */
   #endIn(chunk: Buffer): number {
     // An end that began in an earlier chunk comes before any that lies wholly in this one.
-    const tail = this.#tail;
-    const seam = Buffer.concat([tail, chunk.subarray(0, END.length - 1)]);
-    const across = seam.indexOf(END);
-    if (across !== -1 && across < tail.length) return across + END.length - tail.length;
+    SEAM.writeUInt32BE(this.#tail);
+    const copied = chunk.copy(SEAM, TAIL_OCTETS, 0, END.length - 1);
+    SEAM.fill(NUL, TAIL_OCTETS + copied);
+    const across = SEAM.indexOf(END);
+    if (across !== -1 && across < TAIL_OCTETS) return across + END.length - TAIL_OCTETS;
     const inside = chunk.indexOf(END);
     return inside === -1 ? -1 : inside + END.length;
   }
@@ -103,11 +107,9 @@ export class MessageCollector {
   }
 }
 
-function lastFour(tail: Buffer, chunk: Buffer): Buffer {
-  // A copy, so that four octets do not hold a whole chunk.
-  if (chunk.length >= 4) return Buffer.from(chunk.subarray(chunk.length - 4));
-  const joined = Buffer.concat([tail, chunk]);
-  return joined.subarray(Math.max(0, joined.length - 4));
+function lastFour(tail: number, chunk: Buffer): number {
+  if (chunk.length >= TAIL_OCTETS) return chunk.readUInt32BE(chunk.length - TAIL_OCTETS);
+  return chunk.reduce((last, octet) => ((last << 8) | octet) >>> 0, tail);
 }
 
 /** RFC 5321 §4.5.2: of a line that begins with a dot, the dot goes. Shares memory with `stuffed` where there is none. */
