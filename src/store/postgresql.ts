@@ -7,7 +7,7 @@ import type { Migration } from './migrations.ts';
 import { postgresqlFault } from './postgresql-faults.ts';
 import { migratePostgresql, type TableSet } from './postgresql-migrate.ts';
 import type { Row, SqlStore, Statement } from './sql-store.ts';
-import { storeUnavailable } from './sql-store.ts';
+import { InDoubt, storeUnavailable } from './sql-store.ts';
 
 /** Where the database is and as whom it is asked. */
 export type PostgresqlPlace = {
@@ -71,6 +71,8 @@ export class PostgresqlStore implements SqlStore {
       // The server ends a statement first, so that the connection can be used again.
       statement_timeout: milliseconds,
       query_timeout: milliseconds + 1_000,
+      // A gateway that is cut off in the midst of a transaction keeps its rows from the others for so long, and not until TCP gives up.
+      idle_in_transaction_session_timeout: milliseconds,
       idleTimeoutMillis: 30_000,
       keepAlive: true,
     });
@@ -138,7 +140,7 @@ export class PostgresqlStore implements SqlStore {
     let broken = 0;
     for (;;) {
       const client = await this.#pool.connect();
-      const attempt: Attempt = { begun: false };
+      const attempt: Attempt = { state: 'new' };
       try {
         const rows = await (reads
           ? inOrder(client, statements)
@@ -153,8 +155,10 @@ export class PostgresqlStore implements SqlStore {
           await pause(Math.random() * 2 ** Math.min(++conflicts, 7));
           continue;
         }
-        // A connection that was broken already when it was taken has changed nothing.
-        if (!isSqlState(error) && (reads || !attempt.begun) && broken++ < this.#place.connections) continue;
+        // A connection that was broken already when it was taken has changed nothing. On one that is silent enough was waited.
+        const isBroken = !isSqlState(error) && !isSilence(error) && (reads || attempt.state === 'new');
+        if (isBroken && broken++ < this.#place.connections) continue;
+        if (attempt.state === 'committing' && !isSqlState(error)) throw inDoubt(error);
         throw error;
       }
     }
@@ -177,6 +181,7 @@ export class PostgresqlStore implements SqlStore {
       connectionTimeoutMillis: this.#place.timeoutSeconds * 1_000,
       statement_timeout: limits.postgresql.migrationMilliseconds,
       query_timeout: limits.postgresql.migrationMilliseconds + 1_000,
+      idle_in_transaction_session_timeout: this.#place.timeoutSeconds * 1_000,
     });
     // What breaks the connection fails the statement that is under way as well.
     client.on('error', () => undefined);
@@ -193,7 +198,7 @@ export class PostgresqlStore implements SqlStore {
   }
 }
 
-type Attempt = { begun: boolean };
+type Attempt = { state: 'new' | 'begun' | 'committing' };
 
 const BEGIN: Readonly<Record<Isolation, string>> = {
   serializable: 'BEGIN ISOLATION LEVEL SERIALIZABLE',
@@ -207,8 +212,9 @@ async function isolated(
   isolation: Isolation,
 ): Promise<Row[][]> {
   await client.query(BEGIN[isolation]);
-  attempt.begun = true;
+  attempt.state = 'begun';
   const rows = await inOrder(client, statements);
+  attempt.state = 'committing';
   await client.query('COMMIT');
   return rows;
 }
@@ -225,10 +231,13 @@ async function inOrder(client: PoolClient, statements: readonly Statement[]): Pr
   return all;
 }
 
-/** Whether the connection can be used again. One that answered nothing is thrown away. */
-async function rolledBack(client: PoolClient, error: unknown, { begun }: Attempt): Promise<boolean> {
-  if (!isSqlState(error)) return false;
-  if (!begun) return true;
+/**
+ * Whether the connection can be used again. One that answered nothing is thrown away, and so is one to a server that only reads: the
+ * next one finds the server that has taken its place.
+ */
+async function rolledBack(client: PoolClient, error: unknown, { state }: Attempt): Promise<boolean> {
+  if (!isSqlState(error) || error.code === READ_ONLY) return false;
+  if (state === 'new') return true;
   return client.query('ROLLBACK').then(
     () => true,
     () => false,
@@ -246,6 +255,19 @@ function numbered(sql: string, count: number): string {
 /** serialization_failure and deadlock_detected: the same transaction may succeed when it is tried again. */
 function isConflict(error: unknown): boolean {
   return isSqlState(error) && (error.code === '40001' || error.code === '40P01');
+}
+
+/** read_only_sql_transaction */
+const READ_ONLY = '25006';
+
+/** The driver's word for a server that has not answered in time. */
+function isSilence(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Query read timeout';
+}
+
+function inDoubt(error: unknown): InDoubt {
+  const said = error instanceof Error ? error.message : String(error);
+  return new InDoubt(`nobody heard whether it was written: ${said}`, error);
 }
 
 /** An answer of the server, after which the connection goes on. Class 57P: it is being shut down; 08: it is broken. */

@@ -63,10 +63,19 @@ function isStatement(part: SqlValue | Statement): part is Statement {
   return typeof part === 'object' && part !== null && !(part instanceof Uint8Array);
 }
 
+/** The database was told to commit and did not answer: the transaction may have been written, or may yet be. */
+export class InDoubt extends SealgateError {
+  constructor(reason: string, cause: unknown) {
+    super({ code: 'store.unavailable', publicText: UNAVAILABLE, duration: 'temporary', reason, cause });
+  }
+}
+
+const UNAVAILABLE = "The gateway's database cannot be used just now.";
+
 export function storeUnavailable(reason: string, cause?: unknown): SealgateError {
   return new SealgateError({
     code: 'store.unavailable',
-    publicText: "The gateway's database cannot be used just now.",
+    publicText: UNAVAILABLE,
     duration: 'temporary',
     reason,
     cause,
