@@ -287,6 +287,8 @@ export const limits = {
     waiting: 2_000,
     /** Times that a transaction is tried again because another one was in the way. */
     conflicts: 20,
+    /** So long a commit without an answer is asked about before its mail is refused for now. */
+    doubtMilliseconds: 30_000,
     /** What a change of the tables of a large directory may take, or be waited for where another gateway makes it. */
     migrationMilliseconds: 600_000,
   },

@@ -1,6 +1,7 @@
 import type { MailId } from '../ids.ts';
 import type { HoldTerms, MailToHold } from '../pipeline/waiting.ts';
 import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
+import type { Witness } from '../store/in-doubt.ts';
 import { allOf, type Row, type SqlStore, type Statement, sql } from '../store/sql-store.ts';
 import { type Address, addressOf } from './address.ts';
 import type { HeldState } from './held-mail.ts';
@@ -49,6 +50,19 @@ export function insertPart(
     }),
   ];
 }
+
+/** Of the transaction that writes this part. */
+export function heldWitness(spool: string): Witness {
+  return {
+    stand: sql`INSERT INTO held (spool, mail, from_address, from_folded, login, listener, parameters, terms, readable, held_at, expires_at)
+      VALUES (${spool}, '', '', '', '', '', '', ${WITNESS}, 0, 0, 0) ON CONFLICT DO NOTHING`,
+    leave: sql`DELETE FROM held WHERE spool = ${spool} AND terms = ${WITNESS}`,
+    find: sql`SELECT 1 AS found FROM held WHERE spool = ${spool}`,
+  };
+}
+
+/** In the place of terms, in a row that no other transaction ever sees. */
+const WITNESS = '';
 
 /** Fails where somebody has settled it already. `mark`: by what whoever writes this row knows it again. */
 export function insertSettled(

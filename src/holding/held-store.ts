@@ -3,7 +3,7 @@ import { newMailId } from '../ids.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import type { MailToDeliver, Queue, SealedSpool, Staged } from '../queue/ports.ts';
-import type { SqlStore, Statement } from '../store/sql-store.ts';
+import { InDoubt, type SqlStore, type Statement } from '../store/sql-store.ts';
 import { readContent, type StoredContent } from './held-content.ts';
 import type { HeldState } from './held-mail.ts';
 import {
@@ -94,7 +94,8 @@ export class HeldStore {
       // A transaction that failed may have been written after all. Where nobody can say it, a staged mail looks by itself.
       const written = await readMark(store, part.spool, first.position).catch(() => null);
       if (written !== mark) {
-        for (const one of staged) await one.dropped();
+        // What may yet be written keeps its octets.
+        if (!(error instanceof InDoubt)) for (const one of staged) await one.dropped();
         if (await this.#isTaken(part, recipients)) return false;
         throw error;
       }

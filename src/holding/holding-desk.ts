@@ -6,12 +6,13 @@ import type { Clock } from '../pipeline/ports.ts';
 import type { Holding, MailToHold } from '../pipeline/waiting.ts';
 import type { OwnMails } from '../queue/own-mail.ts';
 import type { MailToDeliver, Queue, SealedSpool, Staged } from '../queue/ports.ts';
-import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
+import { fateAfter } from '../store/in-doubt.ts';
+import type { SqlStore, Statement } from '../store/sql-store.ts';
 import { addressOf } from './address.ts';
 import type { AnswerAddresses } from './answer-address.ts';
 import { writeContent } from './held-content.ts';
 import type { HeldLinks } from './held-links.ts';
-import { countParts, insertPart } from './held-rows.ts';
+import { countParts, heldWitness, insertPart } from './held-rows.ts';
 import { introductionsFor } from './introductions.ts';
 import { messageIdIn, readHeaderAlone } from './mail-header.ts';
 import { questionMail } from './question.ts';
@@ -98,11 +99,13 @@ export class HoldingDesk implements Holding {
       ]);
     } catch (error) {
       const [name] = files;
-      if (name === undefined || !(await this.#isWritten(name))) {
+      const fate = name === undefined ? 'absent' : await fateAfter(error, store, heldWitness(name));
+      if (fate === 'absent') {
         for (const one of staged) await one.dropped();
         for (const file of files) await spool.remove(file);
-        throw error;
       }
+      // Where nobody can say it the client is refused, and what is written goes its way.
+      if (fate !== 'written') throw error;
     }
     for (const one of staged) one.committed();
     for (const { id, terms, recipients } of mails) {
@@ -148,12 +151,6 @@ export class HoldingDesk implements Holding {
       duration: 'temporary',
       publicText: 'The gateway keeps too much mail that waits for certificates; try again later.',
     });
-  }
-
-  /** Whether a transaction that failed was written after all. Where nobody can say it the client is refused, and what is written goes its way. */
-  async #isWritten(name: string): Promise<boolean> {
-    const rows = await this.#parts.store.query(sql`SELECT 1 FROM held WHERE spool = ${name}`);
-    return rows.length > 0;
   }
 }
 

@@ -97,7 +97,8 @@ export async function attempt(
     },
   );
   const stood = (written?.at(-2)?.length ?? 0) > 0;
-  if (!stood) for (const one of staged) await one.dropped();
+  // Of what nobody heard the end it is not known that it may go.
+  if (!stood && !(written === null && isUnheard)) for (const one of staged) await one.dropped();
   if (written === null) return { ...rest, nextAt: null };
   if (!stood && !(isUnheard && (await wasWritten(claim, parts)))) {
     const { mail, id } = delivery;

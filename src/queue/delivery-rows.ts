@@ -2,6 +2,7 @@ import type { MailId } from '../ids.ts';
 import type { TlsDemand } from '../policy/rules.ts';
 import type { Parameter, Recipient, ReversePath } from '../smtp/envelope.ts';
 import type { Reply } from '../smtp/reply.ts';
+import type { Witness } from '../store/in-doubt.ts';
 import { allOf, type Row, type SqlStore, type Statement, sql } from '../store/sql-store.ts';
 import type { Claim } from './leases.ts';
 import type { DeliveryId, Destination, MailToDeliver, Place, Purpose, Way } from './ports.ts';
@@ -86,6 +87,20 @@ export function insertDelivery({ id, spool, mail, octets, now }: NewDelivery): S
     ),
   ];
 }
+
+/** Of the transaction that writes this delivery. */
+export function witnessOf(id: DeliveryId): Witness {
+  return {
+    stand: sql`INSERT INTO delivery (id, spool, mail, purpose, kind, destination, way, parameters, require_tls, octets, enqueued_at, expires_at,
+        next_at, overdue_at, attempts, delay_told, state, lease_until, fence)
+      VALUES (${id}, '', '', ${WITNESS}, '', '', '{}', '[]', 'no', 0, 0, 0, 0, 0, 0, 0, 'held', 0, 0) ON CONFLICT DO NOTHING`,
+    leave: sql`DELETE FROM delivery WHERE id = ${id} AND purpose = ${WITNESS}`,
+    find: sql`SELECT 1 AS found FROM delivery WHERE id = ${id}`,
+  };
+}
+
+/** In the place of a purpose, in a row that no other transaction ever sees. */
+const WITNESS = '';
 
 /** Only as long as this claim stands. One row: it did. For the end of a transaction: what comes after it finds no claim any more. */
 export function deleteClaimed({ id, holder, fence }: Claim): Statement {

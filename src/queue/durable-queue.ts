@@ -3,8 +3,9 @@ import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../pipeline/ports.ts';
 import { toldRecipients } from '../smtp/told-recipients.ts';
+import { fateAfter } from '../store/in-doubt.ts';
 import { type SqlStore, sql } from '../store/sql-store.ts';
-import { insertDelivery, placeOf } from './delivery-rows.ts';
+import { insertDelivery, placeOf, witnessOf } from './delivery-rows.ts';
 import type {
   DeliveryId,
   Due,
@@ -47,12 +48,11 @@ export class DurableQueue implements Queue {
     const staged: Staged[] = [];
     try {
       for (const mail of mails) staged.push(await this.stage(mail));
-      await this.#parts.store.transaction(staged.flatMap(({ statements }) => statements));
     } catch (error) {
       for (const one of staged) await one.dropped();
       throw error;
     }
-    for (const one of staged) one.committed();
+    await commitStaged(this.#parts.store, staged);
     return staged.flatMap(({ deliveries }) => deliveries);
   }
 
@@ -123,6 +123,24 @@ export class DurableQueue implements Queue {
     const names = rows.flat().map(({ spool: name }) => String(name));
     await removeUnused(store, names, (name) => spool.remove(name));
   }
+}
+
+/**
+ * Writes what was staged, all of it or nothing, and begins it. What was written although the database did not say so is written: whoever is told
+ * otherwise sends all of it again.
+ *
+ * @throws what the database throws. Nothing is kept then, but where nobody can say what became of it: that may still leave, or is swept.
+ */
+export async function commitStaged(store: SqlStore, staged: readonly Staged[]): Promise<void> {
+  const [first = ''] = staged.flatMap(({ deliveries }) => deliveries);
+  try {
+    await store.transaction(staged.flatMap(({ statements }) => statements));
+  } catch (error) {
+    const fate = await fateAfter(error, store, witnessOf(first));
+    if (fate === 'absent') for (const one of staged) await one.dropped();
+    if (fate !== 'written') throw error;
+  }
+  for (const one of staged) one.committed();
 }
 
 type Part = Omit<MailToDeliver, 'octets'>;

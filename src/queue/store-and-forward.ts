@@ -6,7 +6,7 @@ import { hasParameter } from '../smtp/parameters.ts';
 import { type Reply, reply, summary } from '../smtp/reply.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import { deliveryReport } from './delivery-report.ts';
-import { readDelivery } from './delivery-rows.ts';
+import { commitStaged } from './durable-queue.ts';
 import { newMessageId, type OwnMails } from './own-mail.ts';
 import type { MailToDeliver, Purpose, Queue, Staged } from './ports.ts';
 import type { Room } from './room.ts';
@@ -51,7 +51,7 @@ export class SubmittedMail implements StoreAndForward {
 class KeepingMail implements Keeping {
   readonly #of: Of;
   readonly #parts: SubmittedMailParts;
-  #staged: Staged[] = [];
+  readonly #staged: Staged[] = [];
 
   constructor(of: Of, parts: SubmittedMailParts) {
     this.#of = of;
@@ -78,19 +78,8 @@ class KeepingMail implements Keeping {
   }
 
   async commit(): Promise<void> {
-    const staged = this.#staged;
-    if (staged.length === 0) return;
-    try {
-      await this.#parts.store.transaction(staged.flatMap(({ statements }) => statements));
-    } catch (error) {
-      // One that failed may have been written after all: whoever is told otherwise sends all of it again.
-      if (!(await isWritten(this.#parts.store, staged))) {
-        await this.drop();
-        throw error;
-      }
-    }
-    this.#staged = [];
-    for (const one of staged) one.committed();
+    const staged = this.#staged.splice(0);
+    if (staged.length > 0) await commitStaged(this.#parts.store, staged);
   }
 
   async drop(): Promise<void> {
@@ -132,12 +121,6 @@ class KeepingMail implements Keeping {
     const { clock, days } = this.#parts;
     return new Date(clock().getTime() + days * DAY_MS);
   }
-}
-
-/** All of a transaction is there, or nothing. Where nobody can say it is not. */
-async function isWritten(store: SqlStore, [first]: readonly Staged[]): Promise<boolean> {
-  const [id = ''] = first?.deliveries ?? [];
-  return (await readDelivery(store, id).catch(() => null)) !== null;
 }
 
 function purposeOf({ opened }: Pick<Variant, 'opened'>): Purpose {

@@ -68,10 +68,10 @@ test('one silent connection is waited for, and not all of them one after the oth
 
 test('a commit without an answer is told from what was not written', async () => {
   const [store, other] = [await opened('wire'), await opened('direct')];
-  wire.loseAnswerTo('COMMIT');
+  wire.loseAnswerTo(['COMMIT']);
   expect(await failure(store.query(sql`INSERT INTO thing (name) VALUES ('a')`))).toBeInstanceOf(InDoubt);
   expect(await other.query(sql`SELECT name FROM thing`)).toEqual([{ name: 'a' }]);
-  wire.loseAnswerTo('INSERT');
+  wire.loseAnswerTo(['INSERT']);
   const failed = await failure(store.query(sql`INSERT INTO thing (name) VALUES ('b')`));
   expect(failed).toMatchObject({ code: 'store.unavailable' });
   expect(failed).not.toBeInstanceOf(InDoubt);
