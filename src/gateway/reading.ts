@@ -83,7 +83,7 @@ export async function openReading(
   );
   const epochs = new Epochs(kept, clock);
   const { newEpoch, refreshAfterNewKey: messages, keywords } = config.reading;
-  const views = await recordsOf({ config, clock, opened }, kept, cluster);
+  const views = await recordsOf({ config, clock, opened }, kept, { cluster, installation });
   tellRecords(views, newEpoch, log);
   // A message that may be moved gets a new UID, which costs clients less.
   const needsEpoch = newEpoch === 'at-need' && messages === 0;
@@ -127,11 +127,11 @@ export async function openReading(
 async function recordsOf(
   { config, clock, opened }: Pick<Opening, 'config' | 'clock' | 'opened'>,
   epochs: SqliteEpochs,
-  cluster: Cluster | null,
+  { cluster, installation }: Pick<ReadingParts, 'cluster' | 'installation'>,
 ): Promise<Omit<OpenedViewRecords, 'store'>> {
-  const { newEpoch } = config.reading;
-  if (cluster !== null) return sharedViewRecords(cluster.rows, epochs, newEpoch);
-  const views = await openViewRecords(config.stateFolder, epochs, { newEpoch, now: clock() });
+  const settings = { installation: installation.id, newEpoch: config.reading.newEpoch };
+  if (cluster !== null) return sharedViewRecords(cluster.rows, epochs, settings);
+  const views = await openViewRecords(config.stateFolder, epochs, { ...settings, now: clock() });
   opened.keep(views.store);
   return views;
 }

@@ -9,13 +9,19 @@ import { SqliteViewRecords } from './view-records.ts';
 export type OpenedViewRecords = {
   store: SqlStore;
   records: SqliteViewRecords;
-  /** Other records were here before: what clients were shown is not known any more. */
+  /** Other records were here before, or another installation's: what clients were shown is not known any more. */
   lost: 'no' | 'lost';
   /** Where damaged ones were put; null: they are not damaged. */
   movedTo: string | null;
 };
 
 type KnownRecords = Pick<SqliteEpochs, 'recordsIdentity' | 'setRecordsIdentity' | 'needForAll'>;
+
+export type ViewRecordsSettings = {
+  /** Its id: from the secret behind it come the names of readers and the form of what is shown, so records of another one say nothing. */
+  installation: string;
+  newEpoch: 'at-need' | 'by-command';
+};
 
 /**
  * Opens the records of what was shown. A damaged file keeps nobody from their mail: it is put aside, whole, and a new one begun.
@@ -27,7 +33,7 @@ type KnownRecords = Pick<SqliteEpochs, 'recordsIdentity' | 'setRecordsIdentity' 
 export async function openViewRecords(
   stateFolder: string,
   epochs: KnownRecords,
-  { newEpoch, now }: { newEpoch: 'at-need' | 'by-command'; now: Date },
+  { now, ...settings }: ViewRecordsSettings & { now: Date },
 ): Promise<OpenedViewRecords> {
   const file = join(stateFolder, 'views.sqlite');
   let movedTo: string | null = null;
@@ -37,7 +43,7 @@ export async function openViewRecords(
     store = await open(file);
   }
   try {
-    return { store, movedTo, ...(await recordsIn(store, epochs, newEpoch)) };
+    return { store, movedTo, ...(await recordsIn(store, epochs, settings)) };
   } catch (error) {
     await store.close();
     throw error;
@@ -48,19 +54,19 @@ export async function openViewRecords(
 export async function sharedViewRecords(
   store: SqlStore,
   epochs: KnownRecords,
-  newEpoch: 'at-need' | 'by-command',
+  settings: ViewRecordsSettings,
 ): Promise<Omit<OpenedViewRecords, 'store'>> {
-  return { movedTo: null, ...(await recordsIn(store, epochs, newEpoch)) };
+  return { movedTo: null, ...(await recordsIn(store, epochs, settings)) };
 }
 
 /** Whether these are the records that the epochs are about. */
 async function recordsIn(
   store: SqlStore,
   epochs: KnownRecords,
-  newEpoch: 'at-need' | 'by-command',
+  { installation, newEpoch }: ViewRecordsSettings,
 ): Promise<Pick<OpenedViewRecords, 'records' | 'lost'>> {
   const records = new SqliteViewRecords(store);
-  const id = await records.identity();
+  const id = `${await records.identity()} ${installation}`;
   const known = await epochs.recordsIdentity();
   const lost = known !== null && known !== id;
   if (lost && newEpoch === 'at-need') await epochs.needForAll();

@@ -25,8 +25,9 @@ afterEach(async () => {
 
 const file = (): string => join(folder, 'views.sqlite');
 
-async function opened(newEpoch: 'at-need' | 'by-command' = 'at-need') {
-  const { store: views, records, ...found } = await openViewRecords(folder, epochs, { newEpoch, now: NOW });
+async function opened(newEpoch: 'at-need' | 'by-command' = 'at-need', installation = 'one') {
+  const settings = { installation, newEpoch, now: NOW };
+  const { store: views, records, ...found } = await openViewRecords(folder, epochs, settings);
   const known = (await records.mailbox({ reader: 'r', key: 'name A', name: 'A', uidValidity: 7 })).recorded;
   return { views, records, known: known.length, ...found };
 }
@@ -87,6 +88,18 @@ test('a file that is gone is noticed, and with `by-command` no epoch begins', as
   await found.views.close();
   expect(await dueOfAnybody()).toBe(0);
   expect((await readdir(folder)).some((name) => name.includes('damaged'))).toBe(false);
+});
+
+test('records of another installation, from whose secret nobody has its name, are lost', async () => {
+  await filled();
+  const found = await opened('at-need', 'another');
+  expect(found).toMatchObject({ lost: 'lost', movedTo: null });
+  await found.views.close();
+  expect(await dueOfAnybody()).toBe(1);
+  const again = await opened('at-need', 'another');
+  expect(again).toMatchObject({ lost: 'no' });
+  await again.views.close();
+  expect(await dueOfAnybody()).toBe(1);
 });
 
 test('what a newer version has made is not put aside', async () => {
