@@ -47,17 +47,17 @@ export class Nodes {
   #queue: QueueWords = { keys: () => [], redis: () => 'unused' };
   #timer: NodeJS.Timeout | null = null;
   #beating: Promise<void> = Promise.resolve();
-  /** What the clock of the database is ahead of this machine's. Milliseconds. */
-  #ahead = 0;
+  /** What the database's clock said, and when, by a clock of this machine that nobody sets. Milliseconds. */
+  #heard = { there: Date.now(), at: performance.now() };
   readonly #told = new Set<string>();
 
   constructor(parts: NodesParts) {
     this.#parts = parts;
   }
 
-  /** The time that all nodes agree on: that of the database, as it was heard last. */
+  /** The time that all nodes agree on: that of the database, as it was heard last. Nothing that becomes of this machine's own clock changes it. */
   now(): Date {
-    return new Date(Date.now() + this.#ahead);
+    return new Date(Math.round(this.#heard.there + performance.now() - this.#heard.at));
   }
 
   /** From the next beat on, which comes at once. Never rejects. */
@@ -66,7 +66,7 @@ export class Nodes {
     await this.#beatNext();
   }
 
-  /** Never rejects: without the database nobody hears of this node, which goes on. */
+  /** Later on nothing keeps a node from its work when nobody hears of it. @throws SealgateError `store.unavailable`: its clock is not known */
   async join(): Promise<void> {
     const { name, log } = this.#parts;
     await this.#beat(true);
@@ -79,7 +79,8 @@ export class Nodes {
   }
 
   #beatNext(): Promise<void> {
-    this.#beating = this.#beating.then(() => this.#beat(false));
+    // The store itself says what it lacks to whoever needs it for mail.
+    this.#beating = this.#beating.then(() => this.#beat(false)).catch(() => undefined);
     return this.#beating;
   }
 
@@ -93,41 +94,40 @@ export class Nodes {
       .catch(() => undefined);
   }
 
+  /** @throws SealgateError `store.unavailable` */
   async #beat(isFirst: boolean): Promise<void> {
     const { store, name, log } = this.#parts;
     const { keys, redis } = this.#queue;
-    try {
-      const asked = Date.now();
-      const [former = [], beaten = [], others = []] = await store.transaction([
-        sql`SELECT run FROM cluster_node WHERE name = ${name}`,
-        sql`INSERT INTO cluster_node (name, run, started_at, seen_at, redis, queue_keys)
-            VALUES (${name}, ${this.run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(keys())})
-            ON CONFLICT (name) DO UPDATE SET run = excluded.run, seen_at = excluded.seen_at, redis = excluded.redis,
-              queue_keys = excluded.queue_keys,
-              started_at = CASE WHEN cluster_node.run = excluded.run THEN cluster_node.started_at ELSE excluded.started_at END
-            RETURNING seen_at`,
-        sql`SELECT name, queue_keys, ${NOW} - seen_at AS silent FROM cluster_node WHERE name <> ${name}`,
-        sql`DELETE FROM cluster_node WHERE seen_at < ${NOW} - ${FORGOTTEN_AFTER_MS}::bigint`,
-      ]);
-      const answered = Date.now();
-      this.#heedClock(Number(beaten[0]?.seen_at), asked, answered);
-      const run = former[0]?.run;
-      // Whoever starts takes the place of the one that was; whoever goes on has lost it.
-      if (!isFirst && run !== undefined && run !== this.run) {
-        log.write({ event: 'cluster.name-twice', level: 'error', name });
-      }
-      for (const other of others) this.#look(String(other.name), other);
-    } catch {
-      // The store itself says what it lacks to whoever needs it for mail.
+    const asked = performance.now();
+    const [former = [], beaten = [], others = []] = await store.transaction([
+      sql`SELECT run FROM cluster_node WHERE name = ${name}`,
+      sql`INSERT INTO cluster_node (name, run, started_at, seen_at, redis, queue_keys)
+          VALUES (${name}, ${this.run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(keys())})
+          ON CONFLICT (name) DO UPDATE SET run = excluded.run, seen_at = excluded.seen_at, redis = excluded.redis,
+            queue_keys = excluded.queue_keys,
+            started_at = CASE WHEN cluster_node.run = excluded.run THEN cluster_node.started_at ELSE excluded.started_at END
+          RETURNING seen_at`,
+      sql`SELECT name, queue_keys, ${NOW} - seen_at AS silent FROM cluster_node WHERE name <> ${name}`,
+      sql`DELETE FROM cluster_node WHERE seen_at < ${NOW} - ${FORGOTTEN_AFTER_MS}::bigint`,
+    ]);
+    this.#heedClock(Number(beaten[0]?.seen_at), asked);
+    const run = former[0]?.run;
+    // Whoever starts takes the place of the one that was; whoever goes on has lost it.
+    if (!isFirst && run !== undefined && run !== this.run) {
+      log.write({ event: 'cluster.name-twice', level: 'error', name });
     }
+    for (const other of others) this.#look(String(other.name), other);
   }
 
-  #heedClock(there: number, asked: number, answered: number): void {
+  #heedClock(there: number, asked: number): void {
+    const at = performance.now();
+    if (!Number.isFinite(there)) return;
     // What the answer took is not known to be of the one way or the other.
-    const ahead = there - (asked + answered) / 2;
-    if (!Number.isFinite(ahead)) return;
-    this.#ahead = Math.abs(ahead) <= answered - asked ? 0 : Math.round(ahead);
-    this.#once('clock', Math.abs(ahead) > CLOCK_MS, () =>
+    const took = at - asked;
+    const heard = { there: there + took / 2, at };
+    if (Math.abs(heard.there - this.now().getTime()) > took) this.#heard = heard;
+    const ahead = heard.there - Date.now();
+    this.#once('clock', Math.abs(ahead) > CLOCK_MS + took, () =>
       this.#parts.log.write({ event: 'cluster.clock', level: 'warn', seconds: Math.round(ahead / 1_000) }),
     );
   }

@@ -216,8 +216,8 @@ export class Deliverer {
       const isStart = latest === null && alone;
       await store.transaction([
         ...(isStart ? [releaseClaims(null)] : []),
-        fromTheFuture(now),
-        claimsFromTheFuture(now),
+        fromTheFuture(store, now),
+        claimsFromTheFuture(store, now),
       ]);
       for (const one of this.#busy.values()) one.until = Math.min(one.until, now.getTime() + LEASE_MS);
       this.#latest = now;
@@ -237,12 +237,9 @@ export class Deliverer {
   async #renewAll(now: Date): Promise<void> {
     const busy = [...this.#busy.values()];
     if (busy.length === 0) return;
-    await this.#parts.store.transaction(
-      renew(
-        busy.map(({ claim }) => claim),
-        now,
-      ),
-    );
+    const { store } = this.#parts;
+    const claims = busy.map(({ claim }) => claim);
+    await store.transaction(renew(store, claims, now));
     for (const one of busy) one.until = now.getTime() + LEASE_MS;
   }
 

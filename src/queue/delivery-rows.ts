@@ -168,8 +168,8 @@ export function usesOf(spool: string): Statement {
  * Where the clock was set back, whatever was put in or tried in what is the future now: it waits as long as it was to wait, and no longer
  * for the time that comes a second time.
  */
-export function fromTheFuture(now: Date): Statement {
-  const at = now.getTime();
+export function fromTheFuture({ clock }: Pick<SqlStore, 'clock'>, now: Date): Statement {
+  const at = clock ?? sql`${now.getTime()}`;
   return sql`UPDATE delivery SET
       next_at = CASE WHEN next_at > coalesce(last_at, enqueued_at) THEN ${at} + next_at - coalesce(last_at, enqueued_at) ELSE ${at} END,
       expires_at = CASE WHEN enqueued_at > ${at} THEN expires_at - (enqueued_at - ${at}) ELSE expires_at END,

@@ -4,6 +4,9 @@ import type { DeliveryId, Destination, Place, Way } from './ports.ts';
 /**
  * Who is at work on which delivery, on one node or on several that share the rows.
  *
+ * Where several nodes share them, the clock of the database says which claims have run out, and no node's own: one whose clock is wrong takes
+ * nothing from the others, and loses nothing to them.
+ *
  * Holds: a delivery is claimed by one at a time. `fence` counts its claims: what becomes of it is written only by whoever made the last one
  * and has not lost it, so that a late outcome of somebody who was taken for dead changes nothing.
  */
@@ -26,9 +29,9 @@ export async function claimDue(
 ): Promise<readonly Claim[]> {
   const at = now.getTime();
   const due = sql`SELECT id FROM delivery
-    WHERE ${isAt(place)} AND ${which === 'due' ? sql`next_at` : sql`overdue_at`} <= ${at} AND lease_until <= ${at}
+    WHERE ${isAt(place)} AND ${which === 'due' ? sql`next_at` : sql`overdue_at`} <= ${at} AND lease_until <= ${timeOf(store, now)}
     ORDER BY ${which === 'due' ? sql`next_at` : sql`overdue_at`}, id LIMIT ${room}`;
-  const rows = await store.query(claim(sql`id IN (${due})`, holder, now));
+  const rows = await store.query(claim(sql`id IN (${due})`, holder, untilOf(store, now)));
   return rows.map((row) => ({ id: String(row.id), holder, fence: Number(row.fence) }));
 }
 
@@ -39,21 +42,22 @@ export async function claimOne(
   { holder, now }: { holder: string; now: Date },
 ): Promise<Claim | null> {
   const at = now.getTime();
-  const isDue = sql`id = ${id} AND state = 'waiting' AND next_at <= ${at} AND lease_until <= ${at}`;
-  const [row] = await store.query(claim(isDue, holder, now));
+  const isDue = sql`id = ${id} AND state = 'waiting' AND next_at <= ${at} AND lease_until <= ${timeOf(store, now)}`;
+  const [row] = await store.query(claim(isDue, holder, untilOf(store, now)));
   return row === undefined ? null : { id, holder, fence: Number(row.fence) };
 }
 
-function claim(which: Statement, holder: string, now: Date): Statement {
-  return sql`UPDATE delivery SET lease_holder = ${holder}, lease_until = ${now.getTime() + LEASE_MS}, fence = fence + 1
+function claim(which: Statement, holder: string, until: Statement): Statement {
+  return sql`UPDATE delivery SET lease_holder = ${holder}, lease_until = ${until}, fence = fence + 1
     WHERE ${which} RETURNING id, fence`;
 }
 
 /** Those that are still the holder's stand for another while. */
-export function renew(claims: readonly Claim[], now: Date): Statement[] {
+export function renew(store: LeaseStore, claims: readonly Claim[], now: Date): Statement[] {
+  const until = untilOf(store, now);
   return claims.map(
     ({ id, holder, fence }) =>
-      sql`UPDATE delivery SET lease_until = ${now.getTime() + LEASE_MS} WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence}`,
+      sql`UPDATE delivery SET lease_until = ${until} WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence}`,
   );
 }
 
@@ -64,8 +68,8 @@ export function releaseClaims(holder: string | null): Statement {
 }
 
 /** Where the clock was set back: none stands for longer than one that is made now. */
-export function claimsFromTheFuture(now: Date): Statement {
-  const most = now.getTime() + LEASE_MS;
+export function claimsFromTheFuture(store: LeaseStore, now: Date): Statement {
+  const most = untilOf(store, now);
   return sql`UPDATE delivery SET lease_until = ${most} WHERE lease_holder IS NOT NULL AND lease_until > ${most}`;
 }
 
@@ -76,7 +80,7 @@ export async function nextDue(store: SqlStore, place: Place, now: Date): Promise
   const [row] = await store.query(
     sql`SELECT (SELECT min(next_at) FROM delivery WHERE ${isAt(place)} AND next_at > ${at}) AS later,
       (SELECT min(lease_until) FROM delivery WHERE lease_holder IS NOT NULL AND ${isAtWithoutIndex(place)}) AS claimed,
-      (SELECT next_at FROM delivery WHERE ${isAt(place)} AND next_at <= ${at} AND lease_until <= ${at} LIMIT 1) AS due`,
+      (SELECT next_at FROM delivery WHERE ${isAt(place)} AND next_at <= ${at} AND lease_until <= ${timeOf(store, now)} LIMIT 1) AS due`,
   );
   const times = [row?.later, row?.claimed, row?.due].filter((time) => typeof time === 'number');
   return times.length === 0 ? null : new Date(Math.min(...times));
@@ -91,6 +95,17 @@ export async function destinationsOf(store: SqlStore, kind: Way['kind']): Promis
         FROM place WHERE place.destination IS NOT NULL)
     SELECT destination FROM place WHERE destination IS NOT NULL`);
   return rows.map(({ destination }) => String(destination));
+}
+
+type LeaseStore = Pick<SqlStore, 'clock'>;
+
+function timeOf({ clock }: LeaseStore, now: Date): Statement {
+  return clock ?? sql`${now.getTime()}`;
+}
+
+function untilOf({ clock }: LeaseStore, now: Date): Statement {
+  if (clock === undefined) return sql`${now.getTime() + LEASE_MS}`;
+  return { sql: `(${clock.sql} + ${LEASE_MS})`, parameters: clock.parameters };
 }
 
 function isAt({ kind, destination }: Place): Statement {

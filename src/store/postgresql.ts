@@ -106,6 +106,7 @@ export class PostgresqlStore implements SqlStore {
   /** The same database and connections, with transactions that see a snapshot; closing it closes nothing. */
   snapshots(): SqlStore {
     return {
+      clock: CLOCK,
       query: async (statement) => (await this.#run([statement], 'snapshot'))[0] ?? [],
       transaction: async (statements) => (statements.length === 0 ? [] : this.#run(statements, 'snapshot')),
       close: () => Promise.resolve(),
@@ -197,6 +198,12 @@ export class PostgresqlStore implements SqlStore {
     return `${this.#place.database} on ${this.#place.host}`;
   }
 }
+
+/** As it is when a statement begins: indexes can be asked for it. */
+const CLOCK: Statement = {
+  sql: '(extract(epoch FROM statement_timestamp()) * 1000)::bigint',
+  parameters: [],
+};
 
 type Attempt = { state: 'new' | 'begun' | 'committing' };
 

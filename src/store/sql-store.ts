@@ -11,6 +11,8 @@ export interface SqlStore {
   transaction(statements: readonly Statement[]): Promise<readonly (readonly Row[])[]>;
   /** Waits for what is under way. Later calls fail. */
   close(): Promise<void>;
+  /** Its own time as an expression, milliseconds since 1970, where several gateways ask it; absent: one does, whose time counts. */
+  readonly clock?: Statement;
 }
 
 export type SqlValue = null | number | string | Uint8Array;

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { agree } from '../../src/cluster/agreement.ts';
 import { installationFromSecret } from '../../src/cluster/installation-from-secret.ts';
 import { listNodes, Nodes } from '../../src/cluster/nodes.ts';
@@ -7,10 +7,14 @@ import { limits } from '../../src/limits.ts';
 import type { Event } from '../../src/log/events.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { collectFrom } from '../../src/octets/collect.ts';
+import { fromTheFuture } from '../../src/queue/delivery-rows.ts';
+import { DurableQueue } from '../../src/queue/durable-queue.ts';
+import { claimDue, claimsFromTheFuture, renew } from '../../src/queue/leases.ts';
 import { clusterTables } from '../../src/store/cluster-tables.ts';
 import { openPostgresql, type PostgresqlStore } from '../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
 import { sql } from '../../src/store/sql-store.ts';
+import { mailTo } from '../queue/support/queue.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 
@@ -31,6 +35,11 @@ beforeEach(async () => {
   );
 });
 afterEach(() => store.close());
+
+const key = {
+  seal: async (octets: Buffer) => Buffer.from(octets.map((octet) => octet ^ 0xff)),
+  open: async (octets: Buffer) => Buffer.from(octets.map((octet) => octet ^ 0xff)),
+};
 
 function node(name: string): { nodes: Nodes; events: Event[] } {
   const events: Event[] = [];
@@ -85,6 +94,62 @@ describe('who is there', () => {
   });
 });
 
+describe('which clock counts', () => {
+  const HOUR = 3_600_000;
+  const there = async () => {
+    const [row] = await store.query(
+      sql`SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now`,
+    );
+    return Number(row?.now);
+  };
+
+  test.each([-HOUR, HOUR])('that of the database, when a node’s own is set by %i ms', async (by) => {
+    const { nodes, events } = node('one');
+    await nodes.join();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + by });
+    try {
+      const off = nodes.now().getTime() - (await there());
+      expect(Math.abs(off)).toBeLessThan(HOUR / 2);
+      await nodes.tellOfQueue({ keys: () => [], redis: () => 'here' });
+      expect(events).toContainEqual({ event: 'cluster.clock', level: 'warn', seconds: expect.any(Number) });
+    } finally {
+      vi.useRealTimers();
+      await nodes.close();
+    }
+  });
+
+  test('and without it nobody joins', async () => {
+    await store.close();
+    const { nodes } = node('one');
+    await expect(nodes.join()).rejects.toMatchObject({ code: 'store.unavailable', duration: 'temporary' });
+  });
+
+  test('that of the database for claims: a node whose clock is wrong takes none from others', async () => {
+    const rows = store.snapshots();
+    const queue = new DurableQueue({
+      ...{ store: rows, spool: new SealedRows(rows, key), router: null, clock: () => new Date() },
+      ...{ work: { written: () => undefined }, log: { write: () => undefined } },
+    });
+    await queue.enqueue([mailTo({ time: { now: new Date() } })]);
+    const claimAt = (holder: string, now: Date) =>
+      claimDue(rows, { kind: 'smtp', destination: 'server' }, { which: 'due', holder, room: 1, now });
+    const [late, early] = [new Date(Date.now() + HOUR), new Date(Date.now() - HOUR)];
+    const [claim] = await claimAt('one', new Date());
+    if (claim === undefined) throw new Error('it is due');
+    expect(await claimAt('ahead', late)).toEqual([]);
+    await rows.transaction([
+      fromTheFuture(rows, early),
+      claimsFromTheFuture(rows, early),
+      ...renew(rows, [claim], early),
+    ]);
+    expect(await claimAt('other', new Date())).toEqual([]);
+    const [row] = await rows.query(sql`SELECT enqueued_at, lease_until FROM delivery`);
+    expect(Number(row?.enqueued_at)).toBeGreaterThan(early.getTime() + HOUR / 2);
+    await rows.query(sql`UPDATE delivery SET lease_until = ${(await there()) - 1}`);
+    expect(await claimAt('other', new Date())).toHaveLength(1);
+  });
+});
+
 describe('what nodes must have alike', () => {
   const secret = (text: string) => installationFromSecret(new Secret(text.repeat(32)));
 
@@ -112,10 +177,6 @@ describe('what nodes must have alike', () => {
 });
 
 describe('what is sealed in the database', () => {
-  const key = {
-    seal: async (octets: Buffer) => Buffer.from(octets.map((octet) => octet ^ 0xff)),
-    open: async (octets: Buffer) => Buffer.from(octets.map((octet) => octet ^ 0xff)),
-  };
   const CHUNK = 64 * 1024;
   const PIECE = limits.cluster.pieceChunks * CHUNK;
 
