@@ -3,13 +3,15 @@ import { Redis } from 'ioredis';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { Due, DueWork } from '../queue/ports.ts';
-import { type Shortcomings, shortcomings } from './redis-durability.ts';
+import { REPLICA, type Shortcomings, shortcomings } from './redis-durability.ts';
 import { type RedisPlace, redisOptions } from './redis-place.ts';
 
 export type DueJobsParts = {
   place: RedisPlace;
   /** How long after the last look all rows are looked at anyway. Milliseconds. */
   sweepMs: number;
+  /** How long an answer of Redis may take, milliseconds; absent: five seconds. */
+  answerMs?: number;
   log: Log;
 };
 
@@ -26,7 +28,8 @@ const LOCK_MS = 10_000;
  * already the node that has written it is told at once, besides.
  *
  * Holds: nothing depends on a job. The rows say what is due and claims in them who delivers; what Redis has lost, or was never told, is found by
- * looking at all rows every `sweepMs`. While Redis is away each node delivers what it was given itself.
+ * looking at all rows every `sweepMs`. While Redis is away each node delivers what it was given itself. A Redis that answers and takes no orders
+ * is away as well, until it takes one.
  */
 export class DueJobs implements DueWork {
   readonly #parts: DueJobsParts;
@@ -38,21 +41,27 @@ export class DueJobs implements DueWork {
   #sweeping: NodeJS.Timeout | null = null;
   #state: RedisState = { kind: 'new' };
   #under = 0;
+  #checking = false;
+  #stopped = false;
+  /** The last order that Redis did not take. */
+  #refused: readonly Due[] = [];
+  /** What it may forget, as was told already. */
+  #forgets: ReadonlySet<string> = new Set();
 
   constructor(parts: DueJobsParts) {
     this.#parts = parts;
-    const { place } = parts;
-    this.#asking = new Redis(redisOptions(place, 'ask'));
-    this.#waiting = new Redis(redisOptions(place, 'wait'));
+    const { place, answerMs } = parts;
+    this.#asking = new Redis(redisOptions(place, 'ask', answerMs));
+    this.#waiting = new Redis(redisOptions(place, 'wait', answerMs));
     this.#asking.on('error', (error: Error) => this.#away(error.message));
-    this.#asking.on('ready', () => void this.#back());
+    this.#asking.on('ready', () => void this.#check('connected'));
     this.#asking.on('close', () => this.#away('the connection was closed'));
     // The same outage, said once.
     this.#waiting.on('error', () => undefined);
   }
 
   /**
-   * Connects. An outage is no reason not to start.
+   * Connects. An outage is no reason not to start. What is found is the caller's to tell.
    *
    * @returns what this Redis may forget; null: it is away
    */
@@ -61,8 +70,10 @@ export class DueJobs implements DueWork {
     try {
       await this.#asking.connect();
       found = await shortcomings(this.#asking);
+      this.#state = { kind: 'here' };
+      this.#forgets = new Set(found);
     } catch (error) {
-      this.#away(error instanceof Error ? error.message : String(error));
+      this.#away(saidBy(error));
     }
     // Not before: it would connect by itself.
     const { prefix } = this.#parts.place;
@@ -89,7 +100,10 @@ export class DueJobs implements DueWork {
     });
     worker.on('error', () => undefined);
     this.#worker = worker;
-    this.#sweeping = setInterval(() => told(null), sweepMs);
+    this.#sweeping = setInterval(() => {
+      told(null);
+      void this.#check('again');
+    }, sweepMs);
     told(null);
   }
 
@@ -105,13 +119,18 @@ export class DueJobs implements DueWork {
     if (already.length > 0) this.#told?.(already);
     this.#under++;
     void this.#order(due)
-      .catch(() => this.#told?.(due))
+      .catch((error: unknown) => {
+        this.#refused = due;
+        this.#failed(error, 'again');
+        this.#told?.(due);
+      })
       .finally(() => {
         this.#under--;
       });
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.#told = null;
     if (this.#sweeping !== null) clearInterval(this.#sweeping);
     const closing = [this.#worker?.close(true), this.#jobs?.close()];
@@ -142,26 +161,61 @@ export class DueJobs implements DueWork {
     if (due !== null) this.#told?.([due]);
   }
 
+  /**
+   * Whether Redis answers, takes orders, and keeps what it was told: another server may stand in for the former one, and settings may be changed
+   * while it runs. Never rejects.
+   */
+  async #check(when: 'connected' | 'again'): Promise<void> {
+    if (this.#stopped || this.#checking || this.#state.kind === 'new' || this.#asking.status !== 'ready')
+      return;
+    this.#checking = true;
+    try {
+      const found = await shortcomings(this.#asking);
+      if (found.includes(REPLICA)) throw new Error(REPLICA);
+      if (this.#refused.length > 0) await this.#order(this.#refused);
+      this.#refused = [];
+      if (this.#state.kind === 'away') this.#back();
+      for (const reason of found) {
+        if (!this.#forgets.has(reason)) this.#tellForgets(reason);
+      }
+      this.#forgets = new Set(found);
+    } catch (error) {
+      this.#failed(error, when);
+    }
+    this.#checking = false;
+  }
+
+  #failed(error: unknown, when: 'connected' | 'again'): void {
+    const reason = saidBy(error);
+    this.#away(reason);
+    // Behind the same name there may be another one by now, and not only since a moment ago.
+    const isElsewhere = reason === REPLICA || /^READONLY|timed out/.test(reason);
+    if (isElsewhere && when === 'again' && this.#asking.status === 'ready') this.#asking.disconnect(true);
+  }
+
   #away(reason: string): void {
-    if (this.#state.kind === 'away') return;
+    if (this.#state.kind === 'away' || this.#stopped) return;
     this.#state = { kind: 'away', reason };
     this.#parts.log.write({ event: 'cluster.redis-away', level: 'error', reason });
   }
 
-  /** Another server may stand in for the former one, with other settings. */
-  async #back(): Promise<void> {
-    const former = this.#state;
+  #back(): void {
     this.#state = { kind: 'here' };
-    if (former.kind === 'new') return;
-    const { log } = this.#parts;
-    log.write({ event: 'cluster.redis-back', level: 'info' });
-    const found = await shortcomings(this.#asking).catch(() => []);
-    for (const reason of found) log.write({ event: 'cluster.redis-forgets', level: 'error', reason });
+    this.#forgets = new Set();
+    this.#parts.log.write({ event: 'cluster.redis-back', level: 'info' });
     this.#told?.(null);
+  }
+
+  #tellForgets(reason: string): void {
+    this.#parts.log.write({ event: 'cluster.redis-forgets', level: 'error', reason });
   }
 }
 
 export type RedisState = { kind: 'new' } | { kind: 'here' } | { kind: 'away'; reason: string };
+
+function saidBy(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
 
 /** null: nothing that a node of this version has written. */
 function dueOf(data: unknown): Due | null {

@@ -9,6 +9,12 @@ export interface AskedRedis {
 /** What a Redis may forget, each with what has to be set; empty: nothing. */
 export type Shortcomings = readonly string[];
 
+/** Nothing can be ordered there. */
+export const REPLICA = 'it is a replica, which takes nothing: say the address of the primary';
+/** Names of one queue lie on several of them, and its scripts on none. */
+const PART_OF_CLUSTER =
+  'it is one of a Redis Cluster, which cannot keep this queue: say the address of a single server, or of a primary with replicas';
+
 const SETTINGS = ['appendonly', 'appendfsync', 'maxmemory-policy'] as const;
 type Setting = (typeof SETTINGS)[number];
 const WANTED: Readonly<Record<Setting, string>> = {
@@ -35,9 +41,8 @@ export async function shortcomings(redis: AskedRedis): Promise<Shortcomings> {
   };
   const role = info.get('role');
   const found: string[] = [];
-  if (role !== undefined && role !== 'master') {
-    found.push('it is a replica, which takes nothing: say the address of the primary');
-  }
+  if (role !== undefined && role !== 'master') found.push(REPLICA);
+  if (info.get('redis_mode') === 'cluster') found.push(PART_OF_CLUSTER);
   for (const name of SETTINGS) {
     const [present, wanted] = [settings[name], WANTED[name]];
     if (present === wanted) continue;

@@ -22,8 +22,13 @@ const ANSWER_MS = 5_000;
  *
  * @param use `ask`: fails at once where there is no connection, so that nothing waits for a server that is away; `wait`: for commands that
  * block until there is something
+ * @param answerMs how long connecting may take, and an answer
  */
-export function redisOptions(place: RedisPlace, use: 'ask' | 'wait'): Omit<RedisOptions, 'replyMapping'> {
+export function redisOptions(
+  place: RedisPlace,
+  use: 'ask' | 'wait',
+  answerMs = ANSWER_MS,
+): Omit<RedisOptions, 'replyMapping'> {
   const { host, port, tls, user, password, db } = place;
   return {
     ...{ host, port, db },
@@ -40,12 +45,16 @@ export function redisOptions(place: RedisPlace, use: 'ask' | 'wait'): Omit<Redis
           },
         }),
     connectionName: 'sealgate',
-    connectTimeout: ANSWER_MS,
+    connectTimeout: answerMs,
     keepAlive: 30_000,
     lazyConnect: true,
     retryStrategy: (times) => Math.min(1_000, 50 * times) * (0.5 + Math.random() / 2),
     ...(use === 'ask'
-      ? { enableOfflineQueue: false, commandTimeout: ANSWER_MS, maxRetriesPerRequest: 0 }
-      : { maxRetriesPerRequest: null }),
+      ? { enableOfflineQueue: false, commandTimeout: answerMs, maxRetriesPerRequest: 0 }
+      : {
+          maxRetriesPerRequest: null,
+          // It is a replica now: the one in its place is behind the same name.
+          reconnectOnError: ({ message }) => /^(READONLY|UNBLOCKED)/.test(message),
+        }),
   };
 }

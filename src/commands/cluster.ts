@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { installationFromSecret } from '../cluster/installation-from-secret.ts';
 import { listNodes, type NodeState } from '../cluster/nodes.ts';
 import { type RedisStatus, redisStatus } from '../cluster/redis-status.ts';
 import { SealgateError } from '../errors.ts';
@@ -55,7 +56,9 @@ async function status(options: Options): Promise<void> {
     });
   }
   const [redis, shared] = await Promise.all([
-    cluster.redis === null ? null : redisStatus(await redisPlace(cluster.redis)),
+    cluster.redis === null
+      ? null
+      : redisStatus(await redisPlace(cluster.redis, installationFromSecret(cluster.secret))),
     withShared(config, async (store) => ({
       nodes: await listNodes(store),
       queue: await queueDepth(store.snapshots()),

@@ -44,7 +44,9 @@ export function clusterSection(files: Files) {
       db: z.int().min(0).max(1_000).default(0).describe('Number of the database on the server.'),
       prefix: name
         .default('sealgate')
-        .describe('What all names there begin with, so that several clusters can have one server.'),
+        .describe(
+          'What all names there begin with (behind it comes what only this cluster has), for a user of the server that may have no others.',
+        ),
       acceptLosses: z
         .boolean()
         .default(false)

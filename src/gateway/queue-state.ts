@@ -11,6 +11,7 @@ import { OwnWork } from '../queue/own-work.ts';
 import type { DueWork, SealedSpool } from '../queue/ports.ts';
 import { SpoolFolder } from '../queue/spool-folder.ts';
 import { groupedTransactions } from '../store/grouped-transactions.ts';
+import type { Installation } from '../store/installation.ts';
 import { openQueueStore } from '../store/queue-migrations.ts';
 import { holdAlone } from '../store/sole-holder.ts';
 import type { SqlStore } from '../store/sql-store.ts';
@@ -71,7 +72,7 @@ async function together(
   if (redis === null) throw new Error('a queue of a cluster without Redis');
   // Its driver is loaded where it is used.
   const { DueJobs } = await import('../cluster/due-jobs.ts');
-  const work = new DueJobs({ place: await redisPlace(redis), sweepMs: SWEEP_MS, log });
+  const work = new DueJobs({ place: await redisPlace(redis, cluster.installation), sweepMs: SWEEP_MS, log });
   opened.keep({ close: () => work.stop() });
   const found = await work.open();
   if (redis.acceptLosses) {
@@ -93,13 +94,19 @@ async function together(
   };
 }
 
-/** As the configuration has it. @throws SealgateError `cluster.redis-ca` (permanent) */
+/**
+ * As the configuration has it. Names there are of this cluster alone: another one with the same Redis, and no prefix of its own, would take the
+ * orders and do nothing.
+ *
+ * @throws SealgateError `cluster.redis-ca` (permanent)
+ */
 export async function redisPlace(
   settings: NonNullable<NonNullable<Config['cluster']>['redis']>,
+  { id }: Pick<Installation, 'id'>,
 ): Promise<RedisPlace> {
   const { host, port, tls, ca, serverName, user, password, db, prefix } = settings;
   return {
-    ...{ host, port, user, password, db, prefix },
+    ...{ host, port, user, password, db, prefix: `${prefix}:${id}` },
     tls: tls === 'none' ? null : { ca: ca === null ? null : await authorities(ca), serverName },
   };
 }

@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { DueJobs } from '../../src/cluster/due-jobs.ts';
+import { installationFromSecret } from '../../src/cluster/installation-from-secret.ts';
 import { refuseShortcomings, shortcomings } from '../../src/cluster/redis-durability.ts';
 import type { RedisPlace } from '../../src/cluster/redis-place.ts';
+import { redisPlace } from '../../src/gateway/queue-state.ts';
 import type { Event } from '../../src/log/events.ts';
 import { Secret } from '../../src/log/secret.ts';
 import type { Due } from '../../src/queue/ports.ts';
@@ -51,6 +53,7 @@ describe('what a Redis may forget', () => {
   });
 
   test.each([
+    [{ 'cluster-enabled': 'yes' }, /one of a Redis Cluster/],
     [{ appendonly: 'no' }, /appendonly is "no".*set "appendonly yes"/],
     [{ appendfsync: 'everysec' }, /appendfsync is "everysec".*set "appendfsync always"/],
     [
@@ -165,6 +168,20 @@ describe('nodes tell each other what is due', () => {
         }),
       { timeout: 10_000 },
     );
+  });
+
+  test('clusters with one Redis have names of their own, whose orders nobody else takes', async () => {
+    const started = await server();
+    const settings = { ...place(started), ...{ tls: 'none' as const, ca: null, serverName: null } };
+    const of = (secret: string) =>
+      redisPlace(
+        { ...settings, allowPlaintext: true, acceptLosses: false },
+        installationFromSecret(new Secret(secret.repeat(32))),
+      );
+    const [one, other] = [await node(await of('a')), await node(await of('b'))];
+    one.jobs.written([due(Date.now() + 200)]);
+    await vi.waitFor(() => expect(destinations(one.told)).toEqual(['server']), { timeout: 5_000 });
+    expect(destinations(other.told)).toEqual([]);
   });
 
   test('a password is asked for, and is in no message', async () => {
