@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { runSealgate } from '../commands/support/run-sealgate.ts';
+import type { Node } from './support/gateway-process.ts';
 import type { Taken } from './support/numbered-sink.ts';
-import { type Node, startThreeNodes, type ThreeNodes } from './support/three-nodes.ts';
+import { startThreeNodes, type ThreeNodes } from './support/three-nodes.ts';
 
 /** Three processes of the gateway behind a balancer, of which any may go: nothing that was accepted is lost. */
 

@@ -24,7 +24,7 @@ export type NumberedSink = {
   stop(): Promise<void>;
 };
 
-export async function startNumberedSink(): Promise<NumberedSink> {
+export async function startNumberedSink(host = '127.0.0.1'): Promise<NumberedSink> {
   const taken: Taken[] = [];
   const closed = new Set<string>();
   let gate: PromiseWithResolvers<void> | null = null;
@@ -58,7 +58,7 @@ export async function startNumberedSink(): Promise<NumberedSink> {
     },
   });
   server.on('error', () => undefined);
-  const listening = server.listen(0, '127.0.0.1');
+  const listening = server.listen(0, host);
   await once(listening, 'listening');
   const address = listening.address();
   if (address === null || typeof address === 'string') throw new Error('no port');

@@ -1,12 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { createTransport } from 'nodemailer';
-import { stringify } from 'yaml';
+import { join } from 'node:path';
 import { DueJobs } from '../../../src/cluster/due-jobs.ts';
 import { freePort } from '../../../src/evaluation/free-port.ts';
-import { createThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
 import { clusterTables } from '../../../src/store/cluster-tables.ts';
 import { openPostgresql, type PostgresqlStore } from '../../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../../src/store/postgresql-migrations.ts';
@@ -15,19 +9,10 @@ import { type Started, temporaryFolder } from '../../support/services/disposable
 import { type Haproxy, startHaproxy } from '../../support/services/haproxy.ts';
 import { type Postgresql, postgresql } from '../../support/services/postgresql.ts';
 import { type Redis, redis } from '../../support/services/redis.ts';
+import { clusterFiles } from './cluster-files.ts';
+import { gatewayProcess, type Node } from './gateway-process.ts';
 import { type NumberedSink, startNumberedSink } from './numbered-sink.ts';
-
-/** A process of the gateway, with the lines of its log. */
-export type Node = {
-  readonly name: string;
-  readonly lines: readonly Readonly<Record<string, unknown>>[];
-  /** What it wrote to its standard error, and how it ended where nobody asked it to. */
-  readonly complaints: readonly string[];
-  signal(signal: NodeJS.Signals): void;
-  /** Ends it as a power cut would. */
-  kill(): Promise<void>;
-  start(): Promise<void>;
-};
+import { sendNumbered } from './send-numbered.ts';
 
 /** Three gateways with one database, one Redis and one balancer before them, and a mail server behind. */
 export type ThreeNodes = {
@@ -54,52 +39,23 @@ export async function startThreeNodes(): Promise<ThreeNodes> {
   try {
     const { folder, remove } = await temporaryFolder('three-nodes');
     undo.push(remove);
-    const [pki, database, queue, sink] = await Promise.all([
-      createThrowawayPki(join(folder, 'pki')),
+    const [configure, database, queue, sink] = await Promise.all([
+      clusterFiles(folder),
       postgresql(),
       redis(),
       startNumberedSink(),
     ]);
     for (const one of [database, queue, sink]) undo.push(() => one.stop());
-    const alice = await pki.issueUser({ address: 'alice@sealgate.test' });
-    const own = await pki.issueUser({ address: 'gateway@sealgate.test' });
-    const secret = join(folder, 'cluster.secret');
-    await writeFile(secret, '0123456789abcdef'.repeat(3), { mode: 0o600 });
     const place = { host: database.socket, port: database.port, database: await database.database() };
-    const upstream = { host: '127.0.0.1', port: sink.port, tls: 'none' };
-    const pem = ({ certificateFile: certificate, keyFile: key }: typeof own, name: string) => ({
-      ...{ name, kind: 'pem', certificate, key },
-    });
     const nodes: Node[] = [];
     const ports: number[] = [];
     for (const name of ['one', 'two', 'three']) {
       const port = await freePort();
-      await mkdir(join(folder, name), { mode: 0o700 });
-      const file = join(folder, name, 'gateway.yaml');
-      await writeFile(
-        file,
-        stringify({
-          ...{ hostname: 'gateway.sealgate.test', stateFolder: join(folder, name, 'state') },
-          log: { format: 'json', level: 'debug' },
-          submission: [
-            {
-              ...{ name: 'submission', host: '127.0.0.1', port, tls: 'none', delivery: 'queue', upstream },
-              ...{ proxyProtocolFrom: ['127.0.0.1'], allowPlaintext: true },
-            },
-          ],
-          keys: [pem(alice, 'alice'), pem(own, 'gateway')],
-          principals: { list: [{ login: 'alice', addresses: ['alice@sealgate.test'], keys: ['alice'] }] },
-          trust: { anchors: [pki.ca.certificateFile] },
-          policy: { rules: [{ name: 'all', sign: 'require', encrypt: 'never' }] },
-          queue: { key: 'gateway', address: 'gateway@sealgate.test', server: upstream },
-          directory: { store: { kind: 'postgresql', ...place, tls: 'none', user: 'test' } },
-          cluster: {
-            ...{ node: name, secret: { file: secret } },
-            redis: { host: '127.0.0.1', port: queue.port, tls: 'none' },
-          },
-        }),
-        { mode: 0o600 },
-      );
+      const file = await configure(name, {
+        ...{ listener: { host: '127.0.0.1', port }, balancer: true, database: place },
+        redis: { host: '127.0.0.1', port: queue.port },
+        mailServer: { host: '127.0.0.1', port: sink.port },
+      });
       const node = gatewayProcess(name, file);
       undo.push(() => node.kill());
       nodes.push(node);
@@ -129,21 +85,7 @@ export async function startThreeNodes(): Promise<ThreeNodes> {
     return {
       ...{ nodes: [one, two, three], sink, database, redis: queue, store, stop },
       configFile: join(folder, 'one', 'gateway.yaml'),
-      async send(number) {
-        const client = createTransport({
-          ...{ host: '127.0.0.1', port: haproxy.ports[0] ?? 0, ignoreTLS: true },
-          auth: { user: 'alice', pass: 'pass' },
-        });
-        const mail = { from: 'alice@sealgate.test', to: 'bob@sealgate.test', subject: `number ${number}` };
-        try {
-          await client.sendMail({ ...mail, text: `This is number ${number}.` });
-          return null;
-        } catch (error) {
-          return String(error);
-        } finally {
-          client.close();
-        }
-      },
+      send: (number) => sendNumbered(number, { host: '127.0.0.1', port: haproxy.ports[0] ?? 0 }),
       async queued(of) {
         const [row] = await store.query(
           of === undefined
@@ -161,51 +103,4 @@ export async function startThreeNodes(): Promise<ThreeNodes> {
     await stop();
     throw error;
   }
-}
-
-function gatewayProcess(name: string, file: string): Node {
-  const lines: Record<string, unknown>[] = [];
-  const complaints: string[] = [];
-  let child: ChildProcess | null = null;
-  return {
-    ...{ name, lines, complaints },
-    signal(signal) {
-      child?.kill(signal);
-    },
-    async kill() {
-      const ending = child;
-      if (ending === null || ending.exitCode !== null || ending.signalCode !== null) return;
-      const gone = once(ending, 'exit');
-      ending.kill('SIGKILL');
-      await gone;
-    },
-    async start() {
-      const started = spawn(
-        process.execPath,
-        [resolve('src/main.ts'), 'serve', '--no-upstream-check', '--config', file],
-        { stdio: ['ignore', 'pipe', 'pipe'] },
-      );
-      child = started;
-      const listening = Promise.withResolvers<void>();
-      let rest = '';
-      started.stderr?.on('data', (octets: Buffer) => {
-        complaints.push(octets.toString());
-      });
-      started.stdout?.on('data', (octets: Buffer) => {
-        const texts = `${rest}${octets.toString()}`.split('\n');
-        rest = texts.pop() ?? '';
-        for (const text of texts) {
-          const line = JSON.parse(text) as Record<string, unknown>;
-          lines.push(line);
-          if (line.event === 'gateway.listening') listening.resolve();
-        }
-      });
-      started.once('exit', (code, signal) => {
-        if (signal !== 'SIGKILL') complaints.push(`ended: ${code ?? signal}`);
-        listening.reject(new Error(`node ${name} ended: ${complaints.join('')}`));
-      });
-      await listening.promise;
-      listening.promise.catch(() => undefined);
-    },
-  };
 }

@@ -30,11 +30,17 @@ export type PostgresqlOptions = {
   tls?: { certificate: string; key: string };
   /** Lines of pg_hba.conf before those for the socket. */
   access?: readonly string[];
+  /** Beside 127.0.0.1. */
+  address?: string;
 };
 
 const NOBODY = 65_534;
 
-export async function postgresql({ tls, access = [] }: PostgresqlOptions = {}): Promise<Started<Postgresql>> {
+export async function postgresql({
+  tls,
+  access = [],
+  address,
+}: PostgresqlOptions = {}): Promise<Started<Postgresql>> {
   const programs = await programFolder();
   const { folder, remove } = await temporaryFolder('postgresql');
   const asRoot = process.getuid?.() === 0;
@@ -74,7 +80,7 @@ export async function postgresql({ tls, access = [] }: PostgresqlOptions = {}): 
   const port = await freePort();
   const settings = {
     port,
-    listen_addresses: '127.0.0.1',
+    listen_addresses: ['127.0.0.1', ...(address === undefined ? [] : [address])].join(','),
     unix_socket_directories: socket,
     fsync: 'off',
     max_connections: 60,
