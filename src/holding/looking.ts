@@ -9,7 +9,7 @@ import { forgetOld, type HeldPart, isBehind, isExpired, waits, waitsFor } from '
 import type { HeldStore } from './held-store.ts';
 import { INTRODUCED_ONCE_IN_MS } from './introductions.ts';
 import type { Releases } from './releases.ts';
-import { noteOutcome, openWishes, type Wish, type WishOutcome } from './wishes.ts';
+import { noteOutcome, openWishes, takeWish, type Wish, type WishOutcome } from './wishes.ts';
 
 export type LookingParts = {
   store: SqlStore;
@@ -91,8 +91,10 @@ export class Looking {
 
   async #lookAtNews(): Promise<number> {
     const { store, held, clock } = this.#parts;
-    for (const wish of await openWishes(store)) {
-      await noteOutcome(store, wish.id, await this.#granted(wish));
+    for (const wish of await openWishes(store, clock())) {
+      const { id } = wish;
+      const mark = await takeWish(store, id, clock());
+      if (mark !== null) await noteOutcome(store, { id, mark }, await this.#granted(wish));
     }
     for (const address of [...this.#told]) {
       if (this.#news.stopped) break;

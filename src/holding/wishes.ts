@@ -33,16 +33,52 @@ export async function makeWish(store: SqlStore, wish: Omit<Wish, 'id'>, now: Dat
   return id;
 }
 
-/** Oldest first. */
-export async function openWishes(store: SqlStore): Promise<readonly Wish[]> {
+/** Of several gateways one does what is wished. So long after one has begun it is taken for dead, milliseconds. */
+const TAKEN_MS = 60_000;
+
+/** In the place of an outcome. `mark`: of whoever has it in hand. */
+type Taken = { kind: 'taken'; at: number; mark: string };
+
+const TAKEN = '{"kind":"taken"%';
+
+/** What nobody has in hand, oldest first. */
+export async function openWishes(store: SqlStore, now: Date): Promise<readonly Wish[]> {
   const rows = await store.query(
-    sql`SELECT id, mail, choice, recipients, wished_by FROM held_wish WHERE outcome IS NULL ORDER BY wished_at, id LIMIT 100`,
+    sql`SELECT id, mail, choice, recipients, wished_by, outcome FROM held_wish
+      WHERE outcome IS NULL OR outcome LIKE ${TAKEN} ORDER BY wished_at, id LIMIT 100`,
   );
-  return rows.map(wishOf);
+  return rows.filter(({ outcome }) => !isInHand(outcome, now)).map(wishOf);
 }
 
-export async function noteOutcome(store: SqlStore, id: string, outcome: WishOutcome): Promise<void> {
-  await store.query(sql`UPDATE held_wish SET outcome = ${JSON.stringify(outcome)} WHERE id = ${id}`);
+/** @returns what `noteOutcome` asks for; null: somebody else has it in hand */
+export async function takeWish(store: SqlStore, id: string, now: Date): Promise<string | null> {
+  const [row] = await store.query(sql`SELECT outcome FROM held_wish WHERE id = ${id}`);
+  if (row === undefined || isInHand(row.outcome, now)) return null;
+  const former = typeof row.outcome === 'string' ? row.outcome : '';
+  const taken: Taken = { kind: 'taken', at: now.getTime(), mark: newMailId() };
+  const mark = JSON.stringify(taken);
+  const rows = await store.query(
+    sql`UPDATE held_wish SET outcome = ${mark} WHERE id = ${id} AND coalesce(outcome, '') = ${former} RETURNING id`,
+  );
+  return rows.length > 0 ? mark : null;
+}
+
+/** @param mark of `takeWish`. Somebody else who has it in hand by now says what came of it. */
+export async function noteOutcome(
+  store: SqlStore,
+  { id, mark }: { id: string; mark: string },
+  outcome: WishOutcome,
+): Promise<void> {
+  await store.query(
+    sql`UPDATE held_wish SET outcome = ${JSON.stringify(outcome)} WHERE id = ${id} AND outcome = ${mark}`,
+  );
+}
+
+/** Nothing is known of a gateway that was to do it before, so whoever is asked about it is not told of it for a while. */
+function isInHand(outcome: unknown, now: Date): boolean {
+  if (typeof outcome !== 'string') return false;
+  const said = JSON.parse(outcome) as WishOutcome | Taken;
+  return said.kind !== 'taken' || Math.abs(now.getTime() - said.at) < TAKEN_MS;
 }
 
 /** null: no gateway has done it in that time; it is done when one runs. */
@@ -54,7 +90,8 @@ export async function awaitOutcome(
   const until = performance.now() + milliseconds;
   for (;;) {
     const [row] = await store.query(sql`SELECT outcome FROM held_wish WHERE id = ${id}`);
-    if (typeof row?.outcome === 'string') return JSON.parse(row.outcome) as WishOutcome;
+    const said = typeof row?.outcome === 'string' ? (JSON.parse(row.outcome) as WishOutcome | Taken) : null;
+    if (said !== null && said.kind !== 'taken') return said;
     if (performance.now() >= until) return null;
     await sleep(200);
   }

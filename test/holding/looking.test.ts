@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { insertPart } from '../../src/holding/held-rows.ts';
-import { awaitOutcome, makeWish } from '../../src/holding/wishes.ts';
+import { Looking } from '../../src/holding/looking.ts';
+import { awaitOutcome, makeWish, openWishes, takeWish } from '../../src/holding/wishes.ts';
 import { sql } from '../../src/store/sql-store.ts';
 import { DAY_MS } from '../queue/support/queue.ts';
 import { type Desk, mailToHold, startDesk, states } from './support/desk.ts';
@@ -67,6 +68,46 @@ test('what commands wish is done once, and they hear what came of it', async () 
   expect(await awaitOutcome(desk.store, discarded, { milliseconds: 8_000 })).toEqual({ kind: 'done' });
   expect(await states(desk, mail.id)).toEqual([`${BOB} discarded`]);
   expect((await desk.queued()).map(({ purpose }) => purpose)).toEqual(['report']);
+});
+
+test('of several gateways one does what is wished, and what it says of it is heard', async () => {
+  const mail = mailToHold();
+  await desk.desk.hold([mail]);
+  const { store, held, releases, mails } = desk;
+  let asked = 0;
+  const begun: (() => void)[] = [];
+  const slow = {
+    choose: async (...args: Parameters<typeof mails.choose>) => {
+      await new Promise<void>((resolve) => begun.push(resolve));
+      return mails.choose(...args);
+    },
+  } as typeof mails;
+  const gateway = (count: () => void) =>
+    new Looking({
+      ...{ store, held, releases, mails: slow, everyMs: 3_600_000, log: { write: () => undefined } },
+      clock: () => {
+        count();
+        return desk.time.now;
+      },
+    });
+  const [one, other] = [gateway(() => undefined), gateway(() => asked++)];
+  const wish = { mail: mail.id, choice: 'discard', recipients: null, by: 'root' } as const;
+  const discarded = await makeWish(store, wish, desk.time.now);
+  one.start();
+  await expect.poll(() => begun.length, MOST).toBe(1);
+  other.start();
+  // It has looked, or it has begun as well.
+  await expect.poll(() => begun.length === 2 || asked >= 3, MOST).toBe(true);
+  for (const go of begun) go();
+  expect(await awaitOutcome(store, discarded, { milliseconds: 8_000 })).toEqual({ kind: 'done' });
+  await Promise.all([one.stop(), other.stop()]);
+  expect(begun).toHaveLength(1);
+  // Of one that was taken for dead another one does it.
+  const again = await makeWish(store, wish, desk.time.now);
+  expect(await takeWish(store, again, desk.time.now)).not.toBeNull();
+  expect(await openWishes(store, desk.time.now)).toEqual([]);
+  desk.time.now = new Date(desk.time.now.getTime() + 61_000);
+  expect(await openWishes(store, desk.time.now)).toMatchObject([{ id: again }]);
 });
 
 test('more wait for one address than are read at once, and all of them leave when her certificate comes', async () => {
