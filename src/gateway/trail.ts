@@ -10,6 +10,9 @@ import { Trail } from '../trail/trail.ts';
 import type { Cluster } from './cluster.ts';
 import type { Opened } from './opening.ts';
 
+type TrailConfig = { log: Pick<Config['log'], 'traceDays'>; stateFolder: string };
+type TrailCluster = { rows: Cluster['rows']; nodes: Pick<Cluster['nodes'], 'now'> };
+
 /**
  * The log that keeps the trail of each mail beside its lines; for no days it is the log alone, and what was kept is deleted. So is the file of
  * a gateway that has become a node: nobody would forget it when its days are over.
@@ -17,9 +20,9 @@ import type { Opened } from './opening.ts';
  * @throws SealgateError `store.unusable`
  */
 export async function openTrail(
-  { config, clock, opened }: { config: Config; clock: Clock; opened: Opened },
+  { config, clock, opened }: { config: TrailConfig; clock: Clock; opened: Opened },
   log: Log,
-  cluster: Cluster | null,
+  cluster: TrailCluster | null,
 ): Promise<Log> {
   const { traceDays: days } = config.log;
   const file = join(config.stateFolder, TRAIL);
@@ -27,9 +30,10 @@ export async function openTrail(
     await Promise.all(['', '-wal', '-shm'].map((part) => rm(`${file}${part}`, { force: true })));
   }
   if (cluster !== null) {
-    const store = cluster.rows;
-    if (days > 0) return opened.keep(new Trail({ store, days, clock, log }));
-    opened.keep(new Forgetting({ store, days, clock }));
+    // Steps of one mail are said by several nodes.
+    const shared = { store: cluster.rows, days, clock: () => cluster.nodes.now() };
+    if (days > 0) return opened.keep(new Trail({ ...shared, log }));
+    opened.keep(new Forgetting(shared));
     return log;
   }
   if (days === 0) return log;

@@ -17,10 +17,14 @@ export async function stepsOf(
   const rows = await store.query(
     sql`SELECT event FROM trail_event WHERE mail = ${mail} AND at > ${after.getTime()} ORDER BY id LIMIT ${limit}`,
   );
-  return rows
-    .flatMap(({ event }) => JSON.parse(String(event)) as { at: number; event: MailEvent }[])
-    .slice(0, limit)
-    .map(({ at, event }) => ({ at: new Date(at), event }));
+  return (
+    rows
+      .flatMap(({ event }) => JSON.parse(String(event)) as { at: number; event: MailEvent }[])
+      // Of several nodes each writes its own when it comes to it.
+      .toSorted((one, other) => one.at - other.at)
+      .slice(0, limit)
+      .map(({ at, event }) => ({ at: new Date(at), event }))
+  );
 }
 
 /** All that are given must hold; addresses in any letter case. */

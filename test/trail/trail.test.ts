@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Opened } from '../../src/gateway/opening.ts';
+import { openTrail } from '../../src/gateway/trail.ts';
 import type { MailId, SessionId } from '../../src/ids.ts';
 import { limits } from '../../src/limits.ts';
 import type { Event } from '../../src/log/events.ts';
@@ -95,6 +97,29 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
       { at: now, event: events[3] },
     ]);
     expect(await stepsOf(store, 'm3', EVER, 100)).toEqual([]);
+  });
+
+  it('tells what several nodes have said in the order in which it happened, by the time they agree on', async () => {
+    const opened = new Opened();
+    const node = (ahead: number) =>
+      openTrail({ config: { log: { traceDays: 3 }, stateFolder: folder }, clock, opened }, log, {
+        rows: store,
+        nodes: { now: () => new Date(now.getTime() + ahead) },
+      });
+    // The clock of each machine is another one.
+    const [one, other] = [await node(60_000), await node(60_000)];
+    one.write(taken('m1', 'a@x', 'b@x'));
+    now = new Date(now.getTime() + 10);
+    other.write(refused('m1', 'later'));
+    now = new Date(now.getTime() + 10);
+    one.write(refused('m1', 'last'));
+    // What was opened last is written first.
+    await opened.close();
+    const steps = await stepsOf(store, 'm1', EVER, 10);
+    expect(steps.map(({ event }) => ('reason' in event ? event.reason : 'taken'))).toEqual([
+      ...['taken', 'later', 'last'],
+    ]);
+    expect(steps.at(-1)?.at).toEqual(new Date(now.getTime() + 60_000));
   });
 
   it('mails are found by sender or login, by recipient and by time, addresses in any letter case', async () => {
