@@ -7,6 +7,7 @@ import type { Clock } from '../pipeline/ports.ts';
 import { summary } from '../smtp/reply.ts';
 import { toldRecipients } from '../smtp/told-recipients.ts';
 import type { Row, SqlStore, Statement } from '../store/sql-store.ts';
+import { whileClaimed } from './claimed-octets.ts';
 import { deliveryReport } from './delivery-report.ts';
 import {
   type Delivery,
@@ -42,6 +43,8 @@ export type AttemptParts = {
     /** Told of each try of which nobody heard whether it was written. */
     unheard?: () => void,
   ): Promise<readonly (readonly Row[])[] | null>;
+  /** Whether the claim stands, as far as is known, and will for a while; absent: nobody else makes one. */
+  stands?: () => boolean;
 };
 
 export type Attempted = {
@@ -125,7 +128,7 @@ type Outcomes = { octets: OctetSource | null; outcomes: readonly DeliveryOutcome
 
 async function outcomesOf(
   delivery: Delivery,
-  { spool, courier }: AttemptParts,
+  { spool, courier, stands }: AttemptParts,
   because: string | null,
 ): Promise<Outcomes> {
   const { mail, purpose, way, reversePath, mailParameters, requireTls } = delivery;
@@ -151,7 +154,8 @@ async function outcomesOf(
     return { octets: null, outcomes: everybody(kind, error.publicText) };
   }
   const envelope = { reversePath, mailParameters, recipients };
-  const outcomes = await taker.deliver({ id: mail, purpose, way, envelope, requireTls, octets });
+  const claimed = stands === undefined ? octets : whileClaimed(octets, stands);
+  const outcomes = await taker.deliver({ id: mail, purpose, way, envelope, requireTls, octets: claimed });
   return { octets, outcomes, ...(taker.away === undefined ? {} : { away: taker.away(way) }) };
 }
 

@@ -19,7 +19,7 @@ import {
 import { type PauseChange, Places, type Turn } from './places.ts';
 import type { DeliveryId, Due, DueWork, Place, Way } from './ports.ts';
 
-/** `until`: its claim stands without being renewed, ms. */
+/** `until`: its claim stands without being renewed, ms; `LOST`: somebody else may have made it its own. */
 type UnderWay = { claim: Claim; ended: Promise<void>; until: number };
 
 export type DelivererParts = Omit<AttemptParts, 'insist'> & {
@@ -42,6 +42,10 @@ const PUT_OFF_MS = 3_600_000;
 const SET_BACK_MS = 60_000;
 /** Timers take no more; the work itself says more often that something may be due. */
 const LOOK_AGAIN_MS = 60_000;
+
+const LOST = 0;
+/** What ends later is not begun any more: a mail server may take a while for its answer to the end of a message. */
+const LEFT_MS = 15_000;
 
 const KINDS: readonly Way['kind'][] = ['smtp', 'append'];
 
@@ -175,17 +179,24 @@ export class Deliverer {
    * makes a claim run out while its delivery goes on.
    */
   async #keepOwn(now: Date): Promise<void> {
-    if ([...this.#busy.values()].some(({ until }) => until <= now.getTime())) await this.#renewAll(now);
+    const hasRunOut = ({ until }: UnderWay) => until !== LOST && until <= now.getTime();
+    if ([...this.#busy.values()].some(hasRunOut)) await this.#renewAll(now);
   }
 
   #start(claim: Claim, { place, because }: Turn, until: number): void {
     const { id } = claim;
     const insist: AttemptParts['insist'] = (statements, unheard) => this.#insist(statements, unheard);
-    const parts = { ...this.#parts, insist };
+    const own = () => {
+      const one = this.#busy.get(id);
+      return one?.claim === claim ? one : null;
+    };
+    const stands = () => (own()?.until ?? LOST) - this.#parts.clock().getTime() >= LEFT_MS;
+    const parts = { ...this.#parts, insist, ...(this.#parts.alone ? {} : { stands }) };
     const ended = attempt(claim, parts, because)
       .catch((error: unknown) => this.#failed(claim, error))
       .then((attempted) => {
-        this.#busy.delete(id);
+        // One that was lost may have been made anew here meanwhile.
+        if (own() !== null) this.#busy.delete(id);
         const { away, nextAt } = attempted;
         const at = { ...(away === undefined ? {} : { away }), now: this.#parts.clock() };
         this.#tellPause(place, this.#places.ended(place, at));
@@ -239,8 +250,10 @@ export class Deliverer {
     if (busy.length === 0) return;
     const { store } = this.#parts;
     const claims = busy.map(({ claim }) => claim);
-    await store.transaction(renew(store, claims, now));
-    for (const one of busy) one.until = now.getTime() + LEASE_MS;
+    const rows = await store.transaction(renew(store, claims, now));
+    for (const [i, one] of busy.entries()) {
+      one.until = rows[i]?.length === 1 ? now.getTime() + LEASE_MS : LOST;
+    }
   }
 
   /** What was delivered has to be written down: a second try would bring a second copy. */

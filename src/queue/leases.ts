@@ -52,12 +52,12 @@ function claim(which: Statement, holder: string, until: Statement): Statement {
     WHERE ${which} RETURNING id, fence`;
 }
 
-/** Those that are still the holder's stand for another while. */
+/** Those that are still the holder's stand for another while, and give a row each. */
 export function renew(store: LeaseStore, claims: readonly Claim[], now: Date): Statement[] {
   const until = untilOf(store, now);
   return claims.map(
     ({ id, holder, fence }) =>
-      sql`UPDATE delivery SET lease_until = ${until} WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence}`,
+      sql`UPDATE delivery SET lease_until = ${until} WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence} RETURNING id`,
   );
 }
 

@@ -1,13 +1,16 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
+import { collectFrom } from '../../src/octets/collect.ts';
+import type { OctetSource } from '../../src/octets/source.ts';
 import { flush } from '../../src/queue/by-hand.ts';
 import { Deliverer, type DelivererParts } from '../../src/queue/deliverer.ts';
 import { placeOf, readDeliveries } from '../../src/queue/delivery-rows.ts';
 import { DurableQueue } from '../../src/queue/durable-queue.ts';
+import { LEASE_MS } from '../../src/queue/leases.ts';
 import { OwnMails } from '../../src/queue/own-mail.ts';
 import { OwnWork } from '../../src/queue/own-work.ts';
 import type { Courier, DeliveryOutcome, Router } from '../../src/queue/ports.ts';
-import type { SqlStore } from '../../src/store/sql-store.ts';
+import { type SqlStore, sql } from '../../src/store/sql-store.ts';
 import { newOwnKey, ownIdentity } from './support/own-identity.ts';
 import { mailTo, startTestQueue, type TestQueue } from './support/queue.ts';
 import { ScriptedCourier } from './support/scripted-courier.ts';
@@ -274,4 +277,54 @@ test('a destination that is away waits as a whole, keeps no other waiting, and i
   await flush(q.store, 'domain:dead.example', new Date());
   running?.work.told();
   await expect.poll(left).toBe(0);
+});
+
+/** A courier that asks for the octets of a mail when the test says so, and has delivered it if it came to their end. */
+class ReadingCourier implements Courier {
+  readonly gates: PromiseWithResolvers<void>[] = [];
+
+  async deliver({
+    envelope,
+    octets,
+  }: Parameters<Courier['deliver']>[0]): Promise<readonly DeliveryOutcome[]> {
+    const gate = Promise.withResolvers<void>();
+    this.gates.push(gate);
+    await gate.promise;
+    const because = await collectFrom(octets as OctetSource).then(
+      () => null,
+      (error: SealgateError) => error.code,
+    );
+    const kind = because === null ? 'delivered' : 'later';
+    return envelope.recipients.map((recipient) => ({ recipient, kind, reply: null, because: because ?? '' }));
+  }
+
+  async close(): Promise<void> {
+    for (const gate of this.gates) gate.resolve();
+  }
+}
+
+test.each([
+  ['it has run out, and could not be renewed', false],
+  ['somebody else has made it its own', true],
+])('no mail is sent to its end on a claim that does not stand any more: %s', async (_, isTaken) => {
+  const courier = new ReadingCourier();
+  couriers.smtp = courier;
+  let ahead = 0;
+  const queue = start({ alone: false, clock: () => new Date(Date.now() + ahead) });
+  await queue.enqueue([toBob('a')]);
+  await expect.poll(() => courier.gates.length).toBe(1);
+  ahead = 2 * LEASE_MS;
+  if (isTaken) {
+    const until = Date.now() + 4 * LEASE_MS;
+    await q.store.query(
+      sql`UPDATE delivery SET lease_holder = 'other', lease_until = ${until}, fence = fence + 1`,
+    );
+    // What is under way is renewed when the next one is begun.
+    await queue.enqueue([toBob('b')]);
+    await expect.poll(() => courier.gates.length).toBe(2);
+  }
+  courier.gates[0]?.resolve();
+  const said = isTaken ? 'queue.claim-lost' : 'queue.delayed';
+  await expect.poll(() => q.events.map(({ event }) => event)).toContain(said);
+  expect(q.events.map(({ event }) => event)).not.toContain('queue.delivered');
 });
