@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { createThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
 
+/** What nodes share (installation-from-secret.ts). */
+export const CLUSTER_SECRET = '0123456789abcdef'.repeat(3);
+
 type Place = { host: string; port: number };
 
 /** Where a node finds what it needs, and is found itself. */
@@ -27,7 +30,7 @@ export async function clusterFiles(
   const alice = await pki.issueUser({ address: 'alice@sealgate.test' });
   const own = await pki.issueUser({ address: 'gateway@sealgate.test' });
   const secret = join(folder, 'cluster.secret');
-  await writeFile(secret, '0123456789abcdef'.repeat(3), { mode: 0o600 });
+  await writeFile(secret, CLUSTER_SECRET, { mode: 0o600 });
   const pem = ({ certificateFile: certificate, keyFile: key }: typeof own, name: string) => ({
     ...{ name, kind: 'pem', certificate, key },
   });

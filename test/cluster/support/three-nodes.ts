@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { DueJobs } from '../../../src/cluster/due-jobs.ts';
+import { installationFromSecret } from '../../../src/cluster/installation-from-secret.ts';
 import { freePort } from '../../../src/evaluation/free-port.ts';
+import { Secret } from '../../../src/log/secret.ts';
 import { clusterTables } from '../../../src/store/cluster-tables.ts';
 import { openPostgresql, type PostgresqlStore } from '../../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../../src/store/postgresql-migrations.ts';
@@ -9,7 +11,7 @@ import { type Started, temporaryFolder } from '../../support/services/disposable
 import { type Haproxy, startHaproxy } from '../../support/services/haproxy.ts';
 import { type Postgresql, postgresql } from '../../support/services/postgresql.ts';
 import { type Redis, redis } from '../../support/services/redis.ts';
-import { clusterFiles } from './cluster-files.ts';
+import { CLUSTER_SECRET, clusterFiles } from './cluster-files.ts';
 import { gatewayProcess, type Node } from './gateway-process.ts';
 import { type NumberedSink, startNumberedSink } from './numbered-sink.ts';
 import { sendNumbered } from './send-numbered.ts';
@@ -73,7 +75,7 @@ export async function startThreeNodes(): Promise<ThreeNodes> {
     const jobs = new DueJobs({
       place: {
         ...{ host: '127.0.0.1', port: queue.port, tls: null, user: null, password: null, db: 0 },
-        prefix: 'sealgate',
+        prefix: `sealgate:${installationFromSecret(new Secret(CLUSTER_SECRET)).id}`,
       },
       ...{ sweepMs: 3_600_000, log: { write: () => undefined } },
     });
