@@ -8,8 +8,8 @@ import { hexadecimal } from '../directory/search.ts';
 import { SqlDirectory } from '../directory/sql-directory.ts';
 import { SealgateError } from '../errors.ts';
 import { silentLog } from '../log/log.ts';
-import { openDirectoryStore } from '../store/directory-store.ts';
 import { openSqlite, type SqlStore } from '../store/sqlite.ts';
+import { openCertificateRows } from './kept-state.ts';
 import { configPath, readConfig } from './read-config.ts';
 
 /** What the commands of `sealgate cert` have in common. */
@@ -67,9 +67,7 @@ export async function withDirectory<T>(
   await using opened = new AsyncDisposableStack();
   const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
   await completeRows(store);
-  const certificates = opened.adopt(await openDirectoryStore(config.directory.store, store), (one) =>
-    one.close(),
-  );
+  const certificates = opened.adopt(await openCertificateRows(config, store), (one) => one.close());
   const clock = () => new Date();
   const pinned = await loadPinnedFiles(config.directory.pinned);
   const register = new CertificateRegister({ store: certificates, clock });

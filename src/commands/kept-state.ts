@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { installationFromSecret } from '../cluster/installation-from-secret.ts';
 import type { Config } from '../config/load.ts';
-import { openClusterStore } from '../gateway/cluster.ts';
+import { openBesideNodes } from '../gateway/cluster.ts';
 import { removeSpooled, SPOOL } from '../queue/spool-folder.ts';
 import { DECISIONS, decisionMigrations } from '../store/decision-records.ts';
+import { openDirectoryStore } from '../store/directory-store.ts';
 import { epochMigrations } from '../store/epoch-migrations.ts';
 import { type Installation, loadInstallation } from '../store/installation.ts';
 import type { PostgresqlStore } from '../store/postgresql.ts';
@@ -74,6 +75,16 @@ export async function withTrailRows<T>(
   return closing(await openSqlite(file, trailMigrations, 'takes-the-last'), act);
 }
 
+/**
+ * Certificates and the decisions about them.
+ *
+ * @param own the gateway's own database; whoever opened it closes it
+ * @throws SealgateError `store.unusable`, `store.unavailable`, `cluster.tables`
+ */
+export function openCertificateRows(config: Config, own: SqlStore): Promise<SqlStore> {
+  return config.cluster === null ? openDirectoryStore(config.directory.store, own) : openBesideNodes(config);
+}
+
 /** @throws SealgateError `store.unusable` */
 export async function installationOf({ cluster, stateFolder }: Config): Promise<Installation> {
   return cluster === null ? loadInstallation(stateFolder) : installationFromSecret(cluster.secret);
@@ -84,7 +95,7 @@ export async function withShared<T>(
   config: Pick<Config, 'directory'>,
   act: (shared: PostgresqlStore) => Promise<T>,
 ): Promise<T> {
-  return closing(await openClusterStore(config), act);
+  return closing(await openBesideNodes(config), act);
 }
 
 async function closing<Store extends SqlStore, T>(

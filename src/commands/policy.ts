@@ -18,8 +18,8 @@ import { parseMailbox } from '../pki/mailbox.ts';
 import { configuredLogin } from '../sasl/configured-login.ts';
 import { Principal } from '../sasl/principal.ts';
 import type { Recipient } from '../smtp/envelope.ts';
-import { openDirectoryStore } from '../store/directory-store.ts';
 import { openSqlite } from '../store/sqlite.ts';
+import { openCertificateRows } from './kept-state.ts';
 import { keysWithoutLogin } from './keys-without-login.ts';
 import { type ReplayOptions, replayPolicy } from './policy-replay.ts';
 import { configPath, readConfig } from './read-config.ts';
@@ -82,9 +82,7 @@ async function explainMail({
   const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
   const sources = opened.adopt(await keysWithoutLogin(config, store), (one) => one.close());
   const pinned = await loadPinnedFiles(config.directory.pinned);
-  const certificates = opened.adopt(await openDirectoryStore(config.directory.store, store), (one) =>
-    one.close(),
-  );
+  const certificates = opened.adopt(await openCertificateRows(config, store), (one) => one.close());
   const { loginIsAddress, list: principals } = config.principals;
   const keyring = createKeyring({ principals, loginIsAddress, keys: sources, log: silentLog, clock });
   const principal = Principal.named(configuredLogin(login ?? from));

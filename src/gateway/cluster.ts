@@ -1,12 +1,13 @@
 import { hostname as machine } from 'node:os';
-import { agree } from '../cluster/agreement.ts';
+import { agree, refuseStranger } from '../cluster/agreement.ts';
 import { installationFromSecret } from '../cluster/installation-from-secret.ts';
 import { Nodes } from '../cluster/nodes.ts';
 import type { Config } from '../config/load.ts';
 import { clusterTables } from '../store/cluster-tables.ts';
-import { openShared } from '../store/directory-store.ts';
+import { openShared, openSharedAsItIs, sharedTables } from '../store/directory-store.ts';
 import type { Installation } from '../store/installation.ts';
 import type { PostgresqlStore } from '../store/postgresql.ts';
+import { requireTables } from '../store/present-tables.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import type { Opening } from './opening.ts';
 
@@ -32,17 +33,35 @@ export async function openCluster({
 }: Pick<Opening, 'config' | 'log' | 'opened'>): Promise<Cluster | null> {
   if (config.cluster === null) return null;
   const { proof, ...installation } = installationFromSecret(config.cluster.secret);
-  const store = opened.keep(await openClusterStore(config));
-  await agree(store, { proof, hostname: config.hostname });
+  const agreed = { proof, hostname: config.hostname };
+  const place = placeOf(config);
+  const asItIs = await openSharedAsItIs(place);
+  await refuseStranger(asItIs, agreed).finally(() => asItIs.close());
+  const store = opened.keep(await openShared(place, clusterTables()));
+  await agree(store, agreed);
   const rows = store.snapshots();
   const nodes = opened.keep(new Nodes({ store: rows, name: config.cluster.node ?? machine(), log }));
   await nodes.join();
   return { store, rows, installation, nodes };
 }
 
-/** The database that the nodes share, for commands beside them as well. @throws SealgateError `store.unusable` */
-export function openClusterStore({ directory }: Pick<Config, 'directory'>): Promise<PostgresqlStore> {
-  const { store } = directory;
+/**
+ * The database that the nodes share, for commands beside them.
+ *
+ * @throws SealgateError `cluster.tables`, `store.unusable`, `store.unavailable`
+ */
+export async function openBesideNodes(config: Pick<Config, 'directory'>): Promise<PostgresqlStore> {
+  const store = await openSharedAsItIs(placeOf(config));
+  try {
+    await requireTables(store, sharedTables(clusterTables()));
+    return store;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+function placeOf({ directory: { store } }: Pick<Config, 'directory'>): Parameters<typeof openShared>[0] {
   if (store.kind !== 'postgresql') throw new Error('a cluster without a database that is shared');
-  return openShared(store, clusterTables());
+  return store;
 }

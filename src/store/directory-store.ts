@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Secret } from '../log/secret.ts';
-import type { PostgresqlStore } from './postgresql.ts';
+import type { PostgresqlPlace, PostgresqlStore } from './postgresql.ts';
 import type { TableSet } from './postgresql-migrate.ts';
 import { postgresqlMigrations } from './postgresql-migrations.ts';
 import type { SqlStore } from './sql-store.ts';
@@ -23,6 +23,8 @@ export type DirectoryStoreSettings =
       timeoutSeconds: number;
     };
 
+type PostgresqlSettings = Extract<DirectoryStoreSettings, { kind: 'postgresql' }>;
+
 /**
  * Where the directory's tables are: in the gateway's own database, or in one that several gateways share.
  *
@@ -40,17 +42,34 @@ export async function openDirectoryStore(settings: DirectoryStoreSettings, own: 
  * @throws SealgateError `store.unusable` (permanent)
  */
 export async function openShared(
-  settings: Extract<DirectoryStoreSettings, { kind: 'postgresql' }>,
+  settings: PostgresqlSettings,
   further: readonly TableSet[],
 ): Promise<PostgresqlStore> {
   // Its driver is loaded where it is used.
   const { openPostgresql } = await import('./postgresql.ts');
-  const { tls, ca, serverName, ...place } = settings;
-  return openPostgresql(
-    { ...place, tls: tls === 'none' ? null : { ca: await authorities(ca, settings.database), serverName } },
-    postgresqlMigrations,
-    further,
-  );
+  return openPostgresql(await placeOf(settings), postgresqlMigrations, further);
+}
+
+/**
+ * The same, with whatever tables are there.
+ *
+ * @throws SealgateError `store.unusable` (permanent)
+ */
+export async function openSharedAsItIs(settings: PostgresqlSettings): Promise<PostgresqlStore> {
+  const { openPostgresqlAsItIs } = await import('./postgresql.ts');
+  return openPostgresqlAsItIs(await placeOf(settings));
+}
+
+/** What `openShared` brings up to date. */
+export function sharedTables(further: readonly TableSet[]): readonly TableSet[] {
+  return [{ name: null, migrations: postgresqlMigrations }, ...further];
+}
+
+async function placeOf({ tls, ca, serverName, ...place }: PostgresqlSettings): Promise<PostgresqlPlace> {
+  return {
+    ...place,
+    tls: tls === 'none' ? null : { ca: await authorities(ca, place.database), serverName },
+  };
 }
 
 function borrowed(own: SqlStore): Omit<SqlStore, 'close'> {

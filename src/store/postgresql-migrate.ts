@@ -18,8 +18,30 @@ export async function migratePostgresql(client: ClientBase, sets: readonly Table
   for (const set of sets) await migrateSet(client, set);
 }
 
-async function migrateSet(client: ClientBase, { name, migrations }: TableSet): Promise<void> {
-  const versions = name === null ? 'schema_version' : `schema_version_${name}`;
+/** The table of the steps that were made. */
+export function versionsOf(name: TableSet['name']): string {
+  return name === null ? 'schema_version' : `schema_version_${name}`;
+}
+
+export function newestOf({ migrations }: TableSet): number {
+  return migrations.at(-1)?.version ?? 0;
+}
+
+/** @throws SealgateError `store.unusable` (permanent) */
+export function refuseNewer(present: number, set: TableSet): void {
+  const newest = newestOf(set);
+  if (present <= newest) return;
+  throw new SealgateError({
+    code: 'store.unusable',
+    publicText: 'The tables of the database were made by a newer version.',
+    duration: 'permanent',
+    reason: `it was made by a newer version (schema ${present}, this one knows ${newest})`,
+  });
+}
+
+async function migrateSet(client: ClientBase, set: TableSet): Promise<void> {
+  const { name, migrations } = set;
+  const versions = versionsOf(name);
   // Each statement sees what was committed before it began, so what another gateway did while this one waited is seen.
   await client.query('BEGIN ISOLATION LEVEL READ COMMITTED');
   await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK]);
@@ -30,15 +52,7 @@ async function migrateSet(client: ClientBase, { name, migrations }: TableSet): P
     `SELECT max(version) AS version FROM ${versions}`,
   );
   const present = rows[0]?.version ?? 0;
-  const newest = migrations.at(-1)?.version ?? 0;
-  if (present > newest) {
-    throw new SealgateError({
-      code: 'store.unusable',
-      publicText: 'The tables of the database were made by a newer version.',
-      duration: 'permanent',
-      reason: `it was made by a newer version (schema ${present}, this one knows ${newest})`,
-    });
-  }
+  refuseNewer(present, set);
   for (const { version, statements } of migrations) {
     if (version <= present) continue;
     for (const statement of statements) await client.query(statement);

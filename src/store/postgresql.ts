@@ -46,6 +46,13 @@ export async function openPostgresql(
   return store;
 }
 
+/** The same, with whatever tables are there. */
+export async function openPostgresqlAsItIs(place: PostgresqlPlace): Promise<PostgresqlStore> {
+  const store = new PostgresqlStore(place, []);
+  await store.open();
+  return store;
+}
+
 /**
  * `serializable`: as if no other transaction ran at the same time, whatever it reads. `snapshot` (REPEATABLE READ): each sees one state of the
  * database, and of two that write the same row one is tried again; what is read and not written may have changed meanwhile. The second is for what
