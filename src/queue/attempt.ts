@@ -19,7 +19,7 @@ import {
   settleRecipient,
   usesOf,
 } from './delivery-rows.ts';
-import type { Claim } from './leases.ts';
+import { type Claim, releaseClaim } from './leases.ts';
 import { newMessageId, type OwnMails } from './own-mail.ts';
 import type { Courier, DeliveryOutcome, Queue, SealedSpool, Staged, Way } from './ports.ts';
 import { overdueAt, waitAfter } from './schedule.ts';
@@ -45,6 +45,8 @@ export type AttemptParts = {
   ): Promise<readonly (readonly Row[])[] | null>;
   /** Whether the claim stands, as far as is known, and will for a while; absent: nobody else makes one. */
   stands?: () => boolean;
+  /** Whether the gateway is being stopped: what breaks off because of that was no attempt. */
+  stopping?: () => boolean;
 };
 
 export type Attempted = {
@@ -69,10 +71,14 @@ export async function attempt(
   parts: AttemptParts,
   because: string | null = null,
 ): Promise<Attempted> {
-  const { store, spool, clock, insist } = parts;
+  const { store, spool, clock, insist, stopping } = parts;
   const delivery = await readDelivery(store, claim.id);
   if (delivery === null || delivery.fence !== claim.fence) return { nextAt: null };
   const { octets, outcomes, ...rest } = await outcomesOf(delivery, parts, because);
+  if (stopping?.() === true && outcomes.every(({ kind, reply }) => kind === 'later' && reply === null)) {
+    await insist([releaseClaim(claim)]);
+    return { ...rest, nextAt: null };
+  }
   // Taken out by hand in the meantime, file and all: nothing has failed.
   const isLost = octets === null && outcomes.some(({ kind }) => kind === 'failed');
   if (isLost && (await readDelivery(store, claim.id)) === null) return { ...rest, nextAt: null };

@@ -191,7 +191,8 @@ export class Deliverer {
       return one?.claim === claim ? one : null;
     };
     const stands = () => (own()?.until ?? LOST) - this.#parts.clock().getTime() >= LEFT_MS;
-    const parts = { ...this.#parts, insist, ...(this.#parts.alone ? {} : { stands }) };
+    const stopping = () => this.#stopped;
+    const parts = { ...this.#parts, insist, stopping, ...(this.#parts.alone ? {} : { stands }) };
     const ended = attempt(claim, parts, because)
       .catch((error: unknown) => this.#failed(claim, error))
       .then((attempted) => {

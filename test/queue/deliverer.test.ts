@@ -4,7 +4,7 @@ import { collectFrom } from '../../src/octets/collect.ts';
 import type { OctetSource } from '../../src/octets/source.ts';
 import { flush } from '../../src/queue/by-hand.ts';
 import { Deliverer, type DelivererParts } from '../../src/queue/deliverer.ts';
-import { placeOf, readDeliveries } from '../../src/queue/delivery-rows.ts';
+import { placeOf, readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
 import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import { LEASE_MS } from '../../src/queue/leases.ts';
 import { OwnMails } from '../../src/queue/own-mail.ts';
@@ -327,4 +327,17 @@ test.each([
   const said = isTaken ? 'queue.claim-lost' : 'queue.delayed';
   await expect.poll(() => q.events.map(({ event }) => event)).toContain(said);
   expect(q.events.map(({ event }) => event)).not.toContain('queue.delivered');
+});
+
+test('what a stop breaks off was no attempt: whoever is there next takes it up at once', async () => {
+  const queue = start({ alone: false });
+  const [id = ''] = await queue.enqueue([toBob('a')]);
+  await expect.poll(() => smtp().underWay.length).toBe(1);
+  const stopped = running?.deliverer.stop();
+  await couriers.smtp.close();
+  await stopped;
+  const left = await readDelivery(q.store, id);
+  expect(left).toMatchObject({ attempts: 0, lease: null });
+  expect(left?.nextAt.getTime()).toBeLessThanOrEqual(Date.now());
+  expect(q.events.map(({ event }) => event)).toEqual(['queue.enqueued']);
 });
