@@ -12,6 +12,8 @@ export type DueJobsParts = {
   sweepMs: number;
   /** How long an answer of Redis may take, milliseconds; absent: five seconds. */
   answerMs?: number;
+  /** That the times of `Due` are of; absent: that of this machine. */
+  clock?: () => Date;
   log: Log;
 };
 
@@ -114,7 +116,7 @@ export class DueJobs implements DueWork {
       return;
     }
     // Who has written it is there: the job is for the others, where this node has no room for all of it, or is lost.
-    const now = Date.now();
+    const now = this.#now();
     const already = due.filter(({ at }) => at.getTime() <= now);
     if (already.length > 0) this.#told?.(already);
     this.#under++;
@@ -140,7 +142,7 @@ export class DueJobs implements DueWork {
   }
 
   async #order(due: readonly Due[]): Promise<void> {
-    const now = Date.now();
+    const now = this.#now();
     await this.#jobs?.addBulk(
       due.map(({ place, at }) => ({
         name: QUEUE,
@@ -154,6 +156,10 @@ export class DueJobs implements DueWork {
         },
       })),
     );
+  }
+
+  #now(): number {
+    return this.#parts.clock?.().getTime() ?? Date.now();
   }
 
   #taken({ data }: Job): void {

@@ -72,21 +72,23 @@ async function together(
   if (redis === null) throw new Error('a queue of a cluster without Redis');
   // Its driver is loaded where it is used.
   const { DueJobs } = await import('../cluster/due-jobs.ts');
-  const work = new DueJobs({ place: await redisPlace(redis, cluster.installation), sweepMs: SWEEP_MS, log });
+  const { nodes } = cluster;
+  const clock = () => nodes.now();
+  const place = await redisPlace(redis, cluster.installation);
+  const work = new DueJobs({ place, sweepMs: SWEEP_MS, clock, log });
   opened.keep({ close: () => work.stop() });
   const found = await work.open();
   if (redis.acceptLosses) {
     for (const reason of found ?? []) log.write({ event: 'cluster.redis-forgets', level: 'error', reason });
   } else refuseShortcomings(found ?? [], `${redis.host}:${redis.port}`);
   const { keyring, principal, address } = identity;
-  const { nodes } = cluster;
   await nodes.tellOfQueue({
     keys: () => keyring.ownCertificates(principal, address).map(({ certificate }) => certificate.fingerprint),
     redis: () => work.state.kind,
   });
   const spool = new SealedRows(cluster.rows, new OwnKey(identity));
   return {
-    ...{ store: cluster.rows, spool, work, alone: false, clock: () => nodes.now(), holder: nodes.run },
+    ...{ store: cluster.rows, spool, work, alone: false, clock, holder: nodes.run },
     async sweep() {
       const removed = await spool.sweep();
       if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });

@@ -114,10 +114,19 @@ export async function attempt(
     parts.log.write({ event: 'queue.claim-lost', level: 'warn', mail, delivery: id });
     return { ...rest, nextAt: null };
   }
-  if (written.at(-1)?.length === 0) await spool.remove(delivery.spool);
+  // Of several that end at the same moment on different nodes none has seen the others end.
+  const isUsed =
+    written.at(-1)?.length !== 0 && (settled.nextAt !== null || (await isInUse(delivery, parts)));
+  if (!isUsed) await spool.remove(delivery.spool);
   tell(delivery, settled, parts.log);
   for (const one of staged) if (stood || (await isThere(one, parts))) one.committed();
   return { ...rest, nextAt: settled.nextAt };
+}
+
+/** Where nobody can say it, it is. */
+async function isInUse({ spool }: Delivery, { store }: AttemptParts): Promise<boolean> {
+  const rows = await store.query(usesOf(spool)).catch(() => null);
+  return rows === null || rows.length > 0;
 }
 
 async function isThere({ deliveries: [first = ''] }: Staged, { store }: AttemptParts): Promise<boolean> {

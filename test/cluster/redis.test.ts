@@ -29,11 +29,11 @@ function place({ port }: Redis, changed: Partial<RedisPlace> = {}): RedisPlace {
 
 type Node = { jobs: DueJobs; told: (readonly Due[] | null)[]; events: Event[] };
 
-async function node(at: RedisPlace, watches = true): Promise<Node> {
+async function node(at: RedisPlace, watches = true, clock?: () => Date): Promise<Node> {
   const events: Event[] = [];
   const told: (readonly Due[] | null)[] = [];
   const log = { write: (event: Event) => void events.push(event) };
-  const jobs = new DueJobs({ place: at, sweepMs: 3_600_000, log });
+  const jobs = new DueJobs({ place: at, sweepMs: 3_600_000, log, ...(clock === undefined ? {} : { clock }) });
   running.push(jobs);
   await jobs.open();
   if (watches) jobs.watch((due) => void told.push(due));
@@ -96,6 +96,14 @@ describe('nodes tell each other what is due', () => {
     await vi.waitFor(() => expect(all()).toHaveLength(60), { timeout: 10_000 });
     expect(new Set(all()).size).toBe(60);
     expect(nodes.filter(({ told }) => destinations(told).length > 0).length).toBeGreaterThan(1);
+  });
+
+  test('at once, what is due by the clock that all share, whatever the clock of the machine says', async () => {
+    const ahead = () => new Date(Date.now() + 3_600_000);
+    const one = await node(place(await server()), true, ahead);
+    one.jobs.written([due(ahead().getTime())]);
+    expect(destinations(one.told)).toEqual(['server']);
+    await vi.waitFor(() => expect(destinations(one.told)).toEqual(['server', 'server']), { timeout: 5_000 });
   });
 
   test('not before the time has come, and nothing stays in Redis afterwards', async () => {

@@ -430,6 +430,17 @@ test('what somebody does whose claim was lost changes nothing: whoever took over
   expect(events()).toEqual(['queue.delayed', 'queue.claim-lost']);
 });
 
+test('of two deliveries of one mail that end at the same moment on two nodes the last one takes its file along', async () => {
+  const id = await put();
+  // As a transaction sees it that began before the other one had ended.
+  const insist: AttemptParts['insist'] = async (statements) => {
+    const rows = await q.store.transaction(statements);
+    return [...rows.slice(0, -1), [{ used: 1 }]];
+  };
+  await tried(id, { ...parts, insist });
+  expect(await files()).toEqual([]);
+});
+
 test('a way that is not configured any more waits', async () => {
   const id = await put({ way: { kind: 'append', archive: 'main', login: 'alice' } });
   await tried(id, { ...parts, courier: () => null });
