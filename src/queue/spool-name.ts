@@ -22,11 +22,15 @@ export function spoolMark(name: string): Buffer {
   return Buffer.from(`${name}\r\n`, 'latin1');
 }
 
-/** ENOSPC, EDQUOT: no room; anything else: no place. Both pass. @param place in the log alone */
+/** No room: of a file system, and of PostgreSQL's (disk_full). */
+const FULL: ReadonlySet<string | null> = new Set(['ENOSPC', 'EDQUOT', '53100']);
+
+/** No room, or, with anything else, no place. Both pass. @param place in the log alone */
 export function spoolUnusable(place: string, cause: unknown): SealgateError {
   const reason = `${place}: ${cause instanceof Error ? cause.message : String(cause)}`;
-  const code = codeOf(cause);
-  if (code === 'ENOSPC' || code === 'EDQUOT') return spoolFull(reason, cause);
+  // What a database says is the cause of what its store says.
+  const isFull = FULL.has(codeOf(cause)) || (cause instanceof Error && FULL.has(codeOf(cause.cause)));
+  if (isFull) return spoolFull(reason, cause);
   return new SealgateError({
     code: 'queue.spool',
     duration: 'temporary',
@@ -54,7 +58,7 @@ export function spoolDamaged(): SealgateError {
   });
 }
 
-/** Of an error of the file system. */
+/** Of an error of the file system, or of a database. */
 export function codeOf(error: unknown): string | null {
   return error instanceof Error && 'code' in error ? String(error.code) : null;
 }

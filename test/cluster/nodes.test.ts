@@ -219,6 +219,18 @@ describe('what is sealed in the database', () => {
     await damaged(one);
   });
 
+  test('has no room, and says so, where the database’s disk is full', async () => {
+    await store.transaction(
+      [
+        `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$`,
+        'CREATE TRIGGER full_disk BEFORE INSERT ON spool_piece FOR EACH ROW EXECUTE FUNCTION full_disk()',
+      ].map((text) => ({ sql: text, parameters: [] })),
+    );
+    const spool = new SealedRows(store.snapshots(), key);
+    await expect(spool.write(Buffer.from('text'))).rejects.toMatchObject({ code: 'queue.full' });
+  });
+
   test('goes a day later where no row names it, whatever table that would be in', async () => {
     const spool = new SealedRows(store, key);
     const [kept, gone, fresh] = [
