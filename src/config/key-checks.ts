@@ -8,7 +8,7 @@ import type { ConfiguredKey } from './key-stores.ts';
 
 type Place = KeySource['places'][number];
 
-/** @param references every key that a login is given; null: not known, because the principals have faults of their own */
+/** @param references every key that a login or the gateway itself is given; null: not known, because principals or queue have faults of their own */
 export function keyChecks(
   keys: readonly ConfiguredKey[],
   references: readonly string[] | null,

@@ -40,9 +40,9 @@ export function principalChecks(config: Partial<Sections>): CrossProblem[] {
       });
     }
   }
-  problems.push(
-    ...keyChecks(keys ?? [], [...given.map(({ reference }) => reference), ...queueReferences(config)]),
-  );
+  const ofQueue = queueReferences(config);
+  const ofLogins = given.map(({ reference }) => reference);
+  problems.push(...keyChecks(keys ?? [], ofQueue === null ? null : [...ofLogins, ...ofQueue]));
   if (principals.list.length === 0 && !principals.loginIsAddress && (config.submission ?? []).length > 0) {
     const text = 'no login has an address: every mail will be refused';
     problems.push({ path: ['principals'], severity: 'warning', text });

@@ -34,9 +34,10 @@ function deliveryWithout({ submission, relay }: Partial<Sections>): CrossProblem
   );
 }
 
-/** Every reference that the section makes to an entry of `keys`. */
-export function queueReferences({ queue }: Partial<Sections>): readonly string[] {
-  return queue === undefined || queue === null ? [] : [queue.key, ...queue.formerKeys];
+/** Every reference that the section makes to an entry of `keys`; null: not known, because it has faults of its own. */
+export function queueReferences({ queue }: Partial<Sections>): readonly string[] | null {
+  if (queue === undefined) return null;
+  return queue === null ? [] : [queue.key, ...queue.formerKeys];
 }
 
 /** A login that had it could open what waits, other people's mail among it. */

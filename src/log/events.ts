@@ -75,7 +75,8 @@ type SubmissionEvent =
       event: 'mail.protected';
       level: 'info';
       mail: MailId;
-      rule: string;
+      /** null: it passes by no rule, as a relay listener lets it. */
+      rule: string | null;
       to?: string;
       recipients: number;
       signed: boolean;

@@ -114,7 +114,7 @@ async function nameOf(result: Result): Promise<string> {
 
 function prepared(recipients: readonly Recipient[], result: Result): PreparedVariant {
   return {
-    ...{ recipients, rule: 'relay', requireTls: false, appendTo: [] },
+    ...{ recipients, rule: null, requireTls: false, appendTo: [] },
     protection: { signed: false, encrypted: false },
     ...(result.kind === 'waits' ? { deferred: true as const } : {}),
     ...(result.kind === 'message' && result.mail.opened ? { opened: true as const } : {}),

@@ -12,7 +12,7 @@ export function passingStory(parts: HandOverParts): OutboundStory {
       const variant = {
         recipients: distinct(submission.envelope.recipients),
         protection: { signed: false, encrypted: false },
-        ...{ rule: 'relay', requireTls: false, appendTo: [] },
+        ...{ rule: null, requireTls: false, appendTo: [] },
         make: async () => submission.octets,
       };
       try {

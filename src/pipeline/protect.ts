@@ -35,8 +35,8 @@ export type Findings = {
 
 /** A variant whose message is made when its turn comes. */
 export type PreparedVariant = Omit<Variant, 'octets'> & {
-  /** Names of the rules that said so. */
-  rule: string;
+  /** Names of the rules that said so; null: none was asked. */
+  rule: string | null;
   /** Archives that get a copy. */
   appendTo: readonly string[];
   /** It cannot be made for now: it comes last, so that the others have theirs, and `make` says why. */

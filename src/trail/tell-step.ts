@@ -18,7 +18,8 @@ export function tellStep(event: MailEvent): string {
     case 'mail.protected': {
       const { signed, encrypted, opened, rule, octets } = event;
       if (opened === true) return shown(`readable for ${people(event)}: ${octets} octets`);
-      return shown(`${protection(signed, encrypted)} for ${people(event)} by rule ${rule}: ${octets} octets`);
+      const by = rule === null ? '' : ` by rule ${rule}`;
+      return shown(`${protection(signed, encrypted)} for ${people(event)}${by}: ${octets} octets`);
     }
     case 'mail.opened': {
       const { principal, verdict } = event;

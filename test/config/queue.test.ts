@@ -155,3 +155,9 @@ test.each<[what: string, queue: object, options: Options, says: RegExp]>([
 ])('is told with line and column: %s', async (_, queue, options, says) => {
   expect(await problems(queue, options)).toContainEqual(expect.stringMatching(says));
 });
+
+test('an error in the section is not also a warning that nobody uses the gateway’s key', async () => {
+  const found = await problems({ ...sound, days: 99 });
+  expect(found).toHaveLength(1);
+  expect(found[0]).toMatch(/^error queue\.days true: /);
+});

@@ -260,11 +260,12 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
 
   it('says of what arrives whether it was opened for whoever got it', () => {
     const as: MailEvent = {
-      ...{ event: 'mail.protected', level: 'info', mail: mail('m1'), rule: 'relay', recipients: 1 },
+      ...{ event: 'mail.protected', level: 'info', mail: mail('m1'), rule: null, recipients: 1 },
       ...{ signed: false, encrypted: false, octets: 7 },
     };
-    expect(tellStep(as)).toBe('as it came for one recipient by rule relay: 7 octets');
+    expect(tellStep(as)).toBe('as it came for one recipient: 7 octets');
     expect(tellStep({ ...as, opened: true })).toBe('readable for one recipient: 7 octets');
+    expect(tellStep({ ...as, rule: 'relay' })).toBe('as it came for one recipient by rule relay: 7 octets');
   });
 
   it('names those whom a step is about, as many as fit', () => {
