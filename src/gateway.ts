@@ -96,7 +96,10 @@ export async function startGateway(config: Config, lines: Log, stop?: AbortSigna
       async reloadKeys() {
         await keys.sources.reload();
       },
-      replacePolicy: (replacement) => policy.replace(replacement),
+      replacePolicy(replacement) {
+        policy.replace(replacement);
+        cluster?.alike.replacePolicy(replacement);
+      },
       async close() {
         await opened.close();
         log.write({ event: 'gateway.stopped', level: 'info' });

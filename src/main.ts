@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=8
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { reportFailure } from './commands/report-failure.ts';
+import { version } from './gateway/version.ts';
 
 /** The command line. Each command is a file in src/commands; this one only names them and ends the process. */
 const program = new Command('sealgate')
@@ -46,13 +46,4 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = reportFailure(error, process.stderr, first);
-}
-
-function version(): string {
-  const { version: found } = JSON.parse(
-    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-  ) as {
-    version: string;
-  };
-  return found;
 }

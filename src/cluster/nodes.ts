@@ -6,8 +6,14 @@ export type NodesParts = {
   store: SqlStore;
   /** Of this node. */
   name: string;
+  /** Of the program. */
+  version?: string;
+  /** Digests of what all nodes have to be told alike, by its name in the configuration. */
+  alike?: () => Digests;
   log: Log;
 };
+
+type Digests = Readonly<Record<string, string>>;
 
 /** What a node says of its queue. */
 export type QueueWords = {
@@ -25,6 +31,9 @@ export type NodeState = {
   /** `silent`: nothing was heard of it for a while. */
   state: 'here' | 'silent';
   redis: string;
+  version: string;
+  /** As of `NodesParts`. */
+  alike: Digests;
   /** Deliveries that it is at work on. */
   underWay: number;
 };
@@ -96,18 +105,19 @@ export class Nodes {
 
   /** @throws SealgateError `store.unavailable` */
   async #beat(isFirst: boolean): Promise<void> {
-    const { store, name, log } = this.#parts;
+    const { store, name, version = '', alike, log } = this.#parts;
     const { keys, redis } = this.#queue;
     const asked = performance.now();
     const [former = [], beaten = [], others = []] = await store.transaction([
       sql`SELECT run FROM cluster_node WHERE name = ${name}`,
-      sql`INSERT INTO cluster_node (name, run, started_at, seen_at, redis, queue_keys)
-          VALUES (${name}, ${this.run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(keys())})
+      sql`INSERT INTO cluster_node (name, run, started_at, seen_at, redis, queue_keys, version, alike)
+          VALUES (${name}, ${this.run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(keys())}, ${version},
+            ${JSON.stringify(alike?.() ?? {})})
           ON CONFLICT (name) DO UPDATE SET run = excluded.run, seen_at = excluded.seen_at, redis = excluded.redis,
-            queue_keys = excluded.queue_keys,
+            queue_keys = excluded.queue_keys, version = excluded.version, alike = excluded.alike,
             started_at = CASE WHEN cluster_node.run = excluded.run THEN cluster_node.started_at ELSE excluded.started_at END
           RETURNING seen_at`,
-      sql`SELECT name, queue_keys, ${NOW} - seen_at AS silent FROM cluster_node WHERE name <> ${name}`,
+      sql`SELECT name, queue_keys, version, alike, ${NOW} - seen_at AS silent FROM cluster_node WHERE name <> ${name}`,
       sql`DELETE FROM cluster_node WHERE seen_at < ${NOW} - ${FORGOTTEN_AFTER_MS}::bigint`,
     ]);
     this.#heedClock(Number(beaten[0]?.seen_at), asked);
@@ -132,8 +142,8 @@ export class Nodes {
     );
   }
 
-  #look(node: string, { queue_keys: keys, silent }: Readonly<Record<string, unknown>>): void {
-    const { log } = this.#parts;
+  #look(node: string, { queue_keys: keys, silent, version, alike }: Readonly<Record<string, unknown>>): void {
+    const { log, alike: mine } = this.#parts;
     const own = this.#queue.keys();
     const isSilent = Number(silent) > SILENT_AFTER_MS;
     this.#once(`gone ${node}`, isSilent, () =>
@@ -144,6 +154,14 @@ export class Nodes {
       `key ${node}`,
       !isSilent && own.length > 0 && sealsTo !== undefined && !own.includes(sealsTo),
       () => log.write({ event: 'cluster.key-missing', level: 'error', node }),
+    );
+    const isOther = !isSilent && version !== '' && version !== this.#parts.version;
+    this.#once(`version ${node}`, isOther, () =>
+      log.write({ event: 'cluster.version-differs', level: 'warn', node, version: String(version) }),
+    );
+    const sections = isSilent ? [] : differing([mine?.() ?? {}, digestsOf(alike)]);
+    this.#once(`alike ${node}`, sections.length > 0, () =>
+      log.write({ event: 'cluster.config-differs', level: 'error', node, sections: sections.join(' ') }),
     );
   }
 
@@ -160,7 +178,7 @@ export class Nodes {
 /** By name. @throws SealgateError `store.unavailable` */
 export async function listNodes(store: SqlStore): Promise<readonly NodeState[]> {
   const rows = await store.query(
-    sql`SELECT name, started_at, seen_at, redis, ${NOW} - seen_at AS silent,
+    sql`SELECT name, started_at, seen_at, redis, version, alike, ${NOW} - seen_at AS silent,
           (SELECT count(*) FROM delivery WHERE lease_holder = run) AS under_way
         FROM cluster_node ORDER BY name`,
   );
@@ -170,8 +188,22 @@ export async function listNodes(store: SqlStore): Promise<readonly NodeState[]> 
     seenAt: new Date(Number(row.seen_at)),
     state: Number(row.silent) > SILENT_AFTER_MS ? 'silent' : 'here',
     redis: String(row.redis),
+    version: String(row.version),
+    alike: digestsOf(row.alike),
     underWay: Number(row.under_way),
   }));
+}
+
+/** What is not the same in all that have it: a node of another version may say nothing of it. */
+export function differing(said: readonly Digests[]): readonly string[] {
+  const names = new Set(said.flatMap((one) => Object.keys(one)));
+  return [...names].filter((name) => new Set(said.flatMap((one) => one[name] ?? [])).size > 1).toSorted();
+}
+
+function digestsOf(json: unknown): Digests {
+  const parsed: unknown = JSON.parse(String(json));
+  if (typeof parsed !== 'object' || parsed === null) return {};
+  return Object.fromEntries(Object.entries(parsed).map(([name, digest]) => [name, String(digest)]));
 }
 
 /** Of the database, milliseconds since 1970. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { installationFromSecret } from '../cluster/installation-from-secret.ts';
-import { listNodes, type NodeState } from '../cluster/nodes.ts';
+import { differing, listNodes, type NodeState } from '../cluster/nodes.ts';
 import { type RedisStatus, redisStatus } from '../cluster/redis-status.ts';
 import { SealgateError } from '../errors.ts';
 import { redisPlace } from '../gateway/queue-state.ts';
@@ -37,7 +37,9 @@ type QueueDepth = {
 };
 
 type ClusterStatus = {
-  nodes: readonly NodeState[];
+  nodes: readonly Omit<NodeState, 'alike'>[];
+  /** Sections of the configuration that nodes which are here do not have alike. */
+  differs: readonly string[];
   queue: QueueDepth;
   /** Octets that all tables of the gateways have. */
   postgresql: { version: string; octets: number };
@@ -60,13 +62,22 @@ async function status(options: Options): Promise<void> {
       ? null
       : redisStatus(await redisPlace(cluster.redis, installationFromSecret(cluster.secret))),
     withShared(config, async (store) => ({
-      nodes: await listNodes(store),
+      ...(await nodesOf(store)),
       queue: await queueDepth(store.snapshots()),
       postgresql: await postgresqlState(store),
     })),
   ]);
   const found: ClusterStatus = { ...shared, redis };
   process.stdout.write(options.json === true ? `${jsonText(found)}\n` : page(found));
+}
+
+async function nodesOf(store: SqlStore): Promise<Pick<ClusterStatus, 'nodes' | 'differs'>> {
+  const found = await listNodes(store);
+  const here = found.filter(({ state }) => state === 'here');
+  return {
+    nodes: found.map(({ alike: _, ...node }) => node),
+    differs: differing(here.map(({ alike }) => alike)),
+  };
 }
 
 async function queueDepth(store: SqlStore): Promise<QueueDepth> {
@@ -96,11 +107,14 @@ async function postgresqlState(store: SqlStore): Promise<ClusterStatus['postgres
   return { version: String(row?.version), octets: Number(row?.octets) };
 }
 
-function page({ nodes, queue, postgresql, redis }: ClusterStatus): string {
+function page({ nodes, differs, queue, postgresql, redis }: ClusterStatus): string {
   const { deliveries, due, underWay, oldestDue, held } = queue;
   const waits = oldestDue === null ? '' : `, the first since ${oldestDue.toISOString()}`;
   return [
     ...(nodes.length === 0 ? ['No node runs.'] : nodes.map(nodeText)),
+    ...(differs.length === 0
+      ? []
+      : [`config      DIFFERS between nodes in ${differs.join(', ')}: mail is not treated alike`]),
     `queue       ${deliveries} deliveries: ${underWay} under way, ${due} due${waits}; ${held} mails are held`,
     `PostgreSQL  ${postgresql.version}, ${Math.ceil(postgresql.octets / 1024 / 1024)} MiB`,
     ...redisText(redis),
@@ -108,9 +122,17 @@ function page({ nodes, queue, postgresql, redis }: ClusterStatus): string {
   ].join('\n');
 }
 
-function nodeText({ name, state, startedAt, seenAt, redis, underWay }: NodeState): string {
+function nodeText({
+  name,
+  state,
+  startedAt,
+  seenAt,
+  redis,
+  version,
+  underWay,
+}: ClusterStatus['nodes'][number]): string {
   return state === 'here'
-    ? `node        ${printable(name)}: here, since ${startedAt.toISOString()}, Redis ${printable(redis)}, ${underWay} deliveries under way`
+    ? `node        ${printable(name)}: here, since ${startedAt.toISOString()}, version ${printable(version)}, Redis ${printable(redis)}, ${underWay} deliveries under way`
     : `node        ${printable(name)}: SILENT since ${seenAt.toISOString()}; the others finish its ${underWay} deliveries`;
 }
 

@@ -9,7 +9,9 @@ import type { Installation } from '../store/installation.ts';
 import type { PostgresqlStore } from '../store/postgresql.ts';
 import { requireTables } from '../store/present-tables.ts';
 import type { SqlStore } from '../store/sql-store.ts';
+import { AlikeSections } from './alike.ts';
 import type { Opening } from './opening.ts';
+import { version } from './version.ts';
 
 /** What all nodes share. */
 export type Cluster = {
@@ -19,6 +21,8 @@ export type Cluster = {
   rows: SqlStore;
   installation: Installation;
   nodes: Nodes;
+  /** What this node says of its configuration. */
+  alike: AlikeSections;
 };
 
 /**
@@ -40,9 +44,12 @@ export async function openCluster({
   const store = opened.keep(await openShared(place, clusterTables()));
   await agree(store, agreed);
   const rows = store.snapshots();
-  const nodes = opened.keep(new Nodes({ store: rows, name: config.cluster.node ?? machine(), log }));
+  const alike = new AlikeSections(config);
+  const name = config.cluster.node ?? machine();
+  const said = { name, version: version(), alike: () => alike.digests };
+  const nodes = opened.keep(new Nodes({ store: rows, ...said, log }));
   await nodes.join();
-  return { store, rows, installation, nodes };
+  return { store, rows, installation, nodes, alike };
 }
 
 /**

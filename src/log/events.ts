@@ -351,6 +351,10 @@ type ClusterEvent =
   | { event: 'cluster.clock'; level: 'warn'; seconds: number }
   /** A node seals mail to a key that this one does not have (queue.key, queue.formerKeys): it cannot deliver it. */
   | { event: 'cluster.key-missing'; level: 'error'; node: string }
+  /** Another node judges or shows mail by other settings: `sections` of the configuration. To be heeded unless both are being changed just now. */
+  | { event: 'cluster.config-differs'; level: 'error'; node: string; sections: string }
+  /** A node of another version, as while they are updated one after the other. */
+  | { event: 'cluster.version-differs'; level: 'warn'; node: string; version: string }
   /** Nothing was heard of this node for a while; the others finish what it had begun. */
   | { event: 'cluster.node-gone'; level: 'warn'; node: string };
 

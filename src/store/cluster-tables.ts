@@ -40,6 +40,12 @@ const nodes: readonly Migration[] = [
       'CREATE TABLE cluster_identity (one integer PRIMARY KEY CHECK (one = 1), proof text NOT NULL)',
     ],
   },
+  {
+    version: 2,
+    statements: [
+      "ALTER TABLE cluster_node ADD COLUMN version text NOT NULL DEFAULT '', ADD COLUMN alike text NOT NULL DEFAULT '{}'",
+    ],
+  },
 ];
 
 /** What of a node's `directory.sqlite` all of them must know. */
