@@ -377,6 +377,10 @@ export const limits = {
     listed: 10_000,
     /** Under way at once, to all destinations together. */
     underWay: 200,
+    /** Senders at places that are kept in mind, due or soon to be; new mail has room for as many again. */
+    lines: 20_000,
+    /** Of those, looked for in one statement. */
+    linesAtOnce: 500,
     /** Octets of a mail that comes back whole in a report; of a larger one its header does. */
     returnedOctets: 1024 * 1024,
   },

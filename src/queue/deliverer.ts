@@ -1,26 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SealgateError } from '../errors.ts';
-import type { Row, Statement } from '../store/sql-store.ts';
 import { type Attempted, type AttemptParts, attempt } from './attempt.ts';
 import { flushedSince } from './by-hand.ts';
 import { fromTheFuture, putOff } from './delivery-rows.ts';
-import {
-  type Claim,
-  claimDue,
-  claimsFromTheFuture,
-  destinationsOf,
-  LEASE_MS,
-  nextDue,
-  RENEW_MS,
-  releaseClaims,
-  renew,
-} from './leases.ts';
-import { type PauseChange, Places, type Turn } from './places.ts';
-import type { DeliveryId, Due, DueWork, Place, Way } from './ports.ts';
-
-/** `until`: its claim stands without being renewed, ms; `LOST`: somebody else may have made it its own. */
-type UnderWay = { claim: Claim; ended: Promise<void>; until: number };
+import { INSIST_MS, insistOn } from './insist.ts';
+import { type Claim, claimDue, claimsFromTheFuture, nextDue, RENEW_MS, releaseClaims } from './leases.ts';
+import { linesAt } from './lines.ts';
+import { LookThrough } from './look-through.ts';
+import { OwnClaims } from './own-claims.ts';
+import type { PauseChange } from './pause.ts';
+import { Places, type Turn } from './places.ts';
+import { type Due, type DueWork, type Place, RETRIES } from './ports.ts';
 
 export type DelivererParts = Omit<AttemptParts, 'insist'> & {
   work: DueWork;
@@ -34,8 +25,6 @@ export type DelivererParts = Omit<AttemptParts, 'insist'> & {
   alone: boolean;
 };
 
-/** How long after the first failure of the database it is tried again, and how long at most. */
-const INSIST_MS = { first: 200, most: 30_000 };
 /** So long a mail waits on which the gateway itself failed: it must not keep the others from their turn. */
 const PUT_OFF_MS = 3_600_000;
 /** Clocks are corrected by seconds all the time. */
@@ -43,14 +32,8 @@ const SET_BACK_MS = 60_000;
 /** Timers take no more; the work itself says more often that something may be due. */
 const LOOK_AGAIN_MS = 60_000;
 
-const LOST = 0;
-/** What ends later is not begun any more: a mail server may take a while for its answer to the end of a message. */
-const LEFT_MS = 15_000;
-
-const KINDS: readonly Way['kind'][] = ['smtp', 'append'];
-
 /**
- * Delivers what is in the queue when its time comes, until it is stopped.
+ * Delivers what is in the queue when its time comes, until it is stopped. Whose turn it is, places.ts says.
  *
  * Holds: one delivery is under way once at a time, whoever else delivers from the same rows. What ends badly in a way that nobody foresaw is
  * tried again, and said.
@@ -60,12 +43,15 @@ export class Deliverer {
   /** Of this run of the process, in the rows. */
   readonly holder: string;
   readonly #places: Places;
-  readonly #busy = new Map<DeliveryId, UnderWay>();
+  readonly #own: OwnClaims;
+  readonly #lookThroughRows: LookThrough;
   readonly #stopping = new AbortController();
   #looking: Promise<void> | null = null;
   #lookAgain = false;
-  /** All places are to be looked for. */
+  /** All rows are to be looked through. */
   #everywhere = false;
+  /** Places where something may be due in a lane that nobody has named. */
+  readonly #unsure = new Map<string, Place>();
   #started = false;
   #timer: NodeJS.Timeout | null = null;
   #renewing: NodeJS.Timeout | null = null;
@@ -77,7 +63,9 @@ export class Deliverer {
   constructor(parts: DelivererParts) {
     this.#parts = parts;
     this.holder = parts.holder ?? randomUUID();
-    this.#places = new Places(parts.atOnce);
+    this.#places = new Places(parts.atOnce, parts.most);
+    this.#own = new OwnClaims(parts.store);
+    this.#lookThroughRows = new LookThrough(parts.store);
   }
 
   /** Before this nothing is delivered. */
@@ -93,7 +81,7 @@ export class Deliverer {
     await this.#parts.work.stop();
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#looking;
-    await Promise.all([...this.#busy.values()].map(({ ended }) => ended));
+    await this.#own.allEnded();
     if (this.#renewing !== null) clearInterval(this.#renewing);
   }
 
@@ -103,17 +91,21 @@ export class Deliverer {
 
   #told(due: readonly Due[] | null): void {
     if (due === null) this.#everywhere = true;
-    else for (const one of due) this.#places.expect(one);
+    const now = this.#parts.clock();
+    for (const { place, lane, at } of due ?? []) {
+      if (lane !== undefined) this.#places.expect({ place, lane }, at, now);
+      else this.#unsure.set(`${place.kind} ${place.destination}`, place);
+    }
     this.#look();
   }
 
   #look(): void {
     if (this.#stopped || !this.#started) return;
     this.#lookAgain = true;
-    this.#looking ??= this.#lookThrough();
+    this.#looking ??= this.#lookOnce();
   }
 
-  async #lookThrough(): Promise<void> {
+  async #lookOnce(): Promise<void> {
     let wait = LOOK_AGAIN_MS;
     try {
       while (this.#lookAgain && !this.#stopped) {
@@ -121,7 +113,7 @@ export class Deliverer {
         await this.#begin();
       }
       const now = this.#parts.clock();
-      const next = this.#busy.size < this.#parts.most ? this.#places.nextAt(now) : null;
+      const next = this.#own.size < this.#parts.most ? this.#places.nextAt(now) : null;
       if (next !== null) wait = Math.min(wait, Math.max(10, next.getTime() - now.getTime()));
     } catch (error) {
       this.#everywhere = true;
@@ -136,15 +128,24 @@ export class Deliverer {
   async #begin(): Promise<void> {
     const { clock, most } = this.#parts;
     await this.#heedClock(clock());
-    if (this.#everywhere) await this.#everyPlace();
-    while (!this.#stopped && this.#busy.size < most) {
+    await this.#findOut();
+    if (this.#everywhere) await this.#everyLine();
+    while (!this.#stopped && this.#own.size < most) {
       const turn = this.#places.next(clock());
       if (turn === null) return;
-      await this.#claim(turn, Math.min(turn.room, most - this.#busy.size));
+      await this.#claim({ ...turn, room: Math.min(turn.room, most - this.#own.size) });
     }
   }
 
-  async #everyPlace(): Promise<void> {
+  async #findOut(): Promise<void> {
+    const { store, clock } = this.#parts;
+    for (const [key, place] of this.#unsure) {
+      this.#unsure.delete(key);
+      for (const line of await linesAt(store, place)) this.#places.expect(line, line.at, clock());
+    }
+  }
+
+  async #everyLine(): Promise<void> {
     const { store, clock } = this.#parts;
     this.#everywhere = false;
     const at = clock();
@@ -155,56 +156,44 @@ export class Deliverer {
       this.#places.resume(flushed.destination);
       if (flushed.at > this.#flushedAt) this.#flushedAt = flushed.at;
     }
-    for (const kind of KINDS) {
-      for (const destination of await destinationsOf(store, kind)) {
-        this.#places.expect({ place: { kind, destination }, at });
-      }
+    await this.#lookThroughRows.all(this.#places, clock, this.#stopping.signal);
+  }
+
+  async #claim(turn: Turn): Promise<void> {
+    const { store, clock } = this.#parts;
+    const { place, which, room } = turn;
+    const now = clock();
+    let claims: readonly Claim[] = [];
+    let next: Date | null = now;
+    try {
+      await this.#own.keep(now);
+      claims = await claimDue(store, place, { which, holder: this.holder, room, now });
+      // Where as many were claimed as might be, more may be there.
+      if (claims.length < room && which !== 'overdue') next = await nextDue(store, { place, ...which }, now);
+    } finally {
+      this.#places.claimed(turn, claims.length, next, now);
+      for (const claim of claims) this.#start(claim, turn, now);
     }
   }
 
-  async #claim(turn: Turn, room: number): Promise<void> {
-    const { store, clock } = this.#parts;
-    const { place, which } = turn;
-    const now = clock();
-    await this.#keepOwn(now);
-    const claims = await claimDue(store, place, { which, holder: this.holder, room, now });
-    // Where as many were claimed as might be, more may be there.
-    const next = claims.length === room ? now : await nextDue(store, place, now);
-    this.#places.claimed(turn, claims.length, next, now);
-    for (const claim of claims) this.#start(claim, turn, now.getTime() + LEASE_MS);
-  }
-
-  /**
-   * What is under way here is not claimed anew: a process that was stopped for long, a clock that was set ahead or a database that was away
-   * makes a claim run out while its delivery goes on.
-   */
-  async #keepOwn(now: Date): Promise<void> {
-    const hasRunOut = ({ until }: UnderWay) => until !== LOST && until <= now.getTime();
-    if ([...this.#busy.values()].some(hasRunOut)) await this.#renewAll(now);
-  }
-
-  #start(claim: Claim, { place, because }: Turn, until: number): void {
-    const { id } = claim;
+  #start(claim: Claim, turn: Turn, begun: Date): void {
+    const { alone, work, clock } = this.#parts;
     const insist: AttemptParts['insist'] = (statements, unheard) => this.#insist(statements, unheard);
-    const own = () => {
-      const one = this.#busy.get(id);
-      return one?.claim === claim ? one : null;
-    };
-    const stands = () => (own()?.until ?? LOST) - this.#parts.clock().getTime() >= LEFT_MS;
+    const stands = () => this.#own.stands(claim, clock());
     const stopping = () => this.#stopped;
-    const parts = { ...this.#parts, insist, stopping, ...(this.#parts.alone ? {} : { stands }) };
-    const ended = attempt(claim, parts, because)
+    const parts = { ...this.#parts, insist, stopping, ...(alone ? {} : { stands }) };
+    const ended = attempt(claim, parts, turn.because)
       .catch((error: unknown) => this.#failed(claim, error))
       .then((attempted) => {
-        // One that was lost may have been made anew here meanwhile.
-        if (own() !== null) this.#busy.delete(id);
+        this.#own.ended(claim);
         const { away, nextAt } = attempted;
-        const at = { ...(away === undefined ? {} : { away }), now: this.#parts.clock() };
-        this.#tellPause(place, this.#places.ended(place, at));
-        if (nextAt !== null) this.#parts.work.written([{ place, at: nextAt }]);
+        const { place } = turn;
+        const change = this.#places.ended(turn, { ...(away === undefined ? {} : { away }), now: clock() });
+        this.#tellPause(place, change);
+        if (nextAt !== null) work.written([{ place, lane: RETRIES, at: nextAt }]);
         this.#look();
       });
-    this.#busy.set(id, { claim, ended, until });
+    this.#own.add(claim, ended, begun);
   }
 
   async #failed(claim: Claim, error: unknown): Promise<Attempted> {
@@ -215,9 +204,9 @@ export class Deliverer {
       await this.#insist([putOff(claim, now, nextAt)]);
       return { nextAt };
     }
-    // It is the database, and nothing can be written down: not repeated without a pause.
+    // It is the database, and nothing can be written down: not repeated without a pause. Its claim runs out, which is seen in the rows.
     await sleep(INSIST_MS.most, null, { signal: this.#stopping.signal }).catch(() => null);
-    return { nextAt: this.#parts.clock() };
+    return { nextAt: null };
   }
 
   /** At the start, and whenever the clock was set back. */
@@ -231,48 +220,31 @@ export class Deliverer {
         fromTheFuture(store, now),
         claimsFromTheFuture(store, now),
       ]);
-      for (const one of this.#busy.values()) one.until = Math.min(one.until, now.getTime() + LEASE_MS);
+      this.#own.setBack(now);
       this.#latest = now;
       if (latest !== null) this.#flushedAt = null;
     } else if (now > latest) this.#latest = now;
   }
 
-  /** One that could not be renewed runs out, and somebody else may make the delivery its own. */
   async #renew(): Promise<void> {
     try {
-      await this.#renewAll(this.#parts.clock());
+      await this.#own.renew(this.#parts.clock());
     } catch (error) {
       this.#tell(error);
     }
   }
 
-  async #renewAll(now: Date): Promise<void> {
-    const busy = [...this.#busy.values()];
-    if (busy.length === 0) return;
-    const { store } = this.#parts;
-    const claims = busy.map(({ claim }) => claim);
-    const rows = await store.transaction(renew(store, claims, now));
-    for (const [i, one] of busy.entries()) {
-      one.until = rows[i]?.length === 1 ? now.getTime() + LEASE_MS : LOST;
-    }
-  }
-
-  /** What was delivered has to be written down: a second try would bring a second copy. */
-  async #insist(
-    statements: readonly Statement[],
+  #insist(
+    statements: Parameters<AttemptParts['insist']>[0],
     unheard: () => void = () => undefined,
-  ): Promise<readonly (readonly Row[])[] | null> {
-    for (let wait = INSIST_MS.first; ; wait = Math.min(INSIST_MS.most, wait * 2)) {
-      try {
-        return await this.#parts.store.transaction(statements);
-      } catch (error) {
-        if (!(error instanceof SealgateError)) throw error;
+  ): ReturnType<AttemptParts['insist']> {
+    return insistOn(this.#parts.store, statements, {
+      failed: (error) => {
         unheard();
         this.#tell(error);
-        if (this.#stopped) return null;
-      }
-      await sleep(wait, null, { signal: this.#stopping.signal }).catch(() => null);
-    }
+      },
+      stopping: this.#stopping.signal,
+    });
   }
 
   #tellPause({ destination }: Place, change: PauseChange | null): void {

@@ -5,7 +5,16 @@ import type { Reply } from '../smtp/reply.ts';
 import type { Witness } from '../store/in-doubt.ts';
 import { allOf, type Row, type SqlStore, type Statement, sql } from '../store/sql-store.ts';
 import type { Claim } from './leases.ts';
-import type { DeliveryId, Destination, MailToDeliver, Place, Purpose, Way } from './ports.ts';
+import {
+  type DeliveryId,
+  type Destination,
+  type Lane,
+  type MailToDeliver,
+  type Place,
+  type Purpose,
+  RETRIES,
+  type Way,
+} from './ports.ts';
 import { overdueAt } from './schedule.ts';
 
 /**
@@ -60,6 +69,11 @@ export function placeOf(way: Way): Place {
   };
 }
 
+/** Of mail that was never tried. All that has no sender is one's. */
+export function laneOf(reversePath: ReversePath): Lane {
+  return reversePath === null ? '<>' : `${reversePath.localPart}@${reversePath.domain.toLowerCase()}`;
+}
+
 export type NewDelivery = {
   id: DeliveryId;
   spool: string;
@@ -75,11 +89,11 @@ export function insertDelivery({ id, spool, mail, octets, now }: NewDelivery): S
   const overdue = overdueAt({ enqueuedAt: now, expiresAt, delayTold: false });
   return [
     sql`INSERT INTO delivery (id, spool, mail, purpose, kind, destination, way, reverse_path, parameters, require_tls, octets,
-          enqueued_at, expires_at, next_at, overdue_at, attempts, last_at, delay_told, state, held_at, lease_holder, lease_until, fence)
+          enqueued_at, expires_at, next_at, overdue_at, attempts, last_at, delay_told, state, held_at, lease_holder, lease_until, fence, lane)
         VALUES (${id}, ${spool}, ${mail.id}, ${mail.purpose}, ${way.kind}, ${placeOf(way).destination}, ${JSON.stringify(way)},
           ${reversePath}, ${JSON.stringify(envelope.mailParameters)}, ${mail.requireTls}, ${octets},
           ${now.getTime()}, ${expiresAt.getTime()}, ${(notBefore ?? now).getTime()}, ${overdue.getTime()}, 0, NULL, 0,
-          'waiting', NULL, NULL, 0, 0)
+          'waiting', NULL, NULL, 0, 0, ${laneOf(envelope.reversePath)})
         ON CONFLICT DO NOTHING`,
     ...envelope.recipients.map(
       (recipient, position) =>
@@ -148,14 +162,14 @@ export function noteAttempt(
   }: { at: Date; nextAt: Date; overdueAt: Date; delayTold: boolean },
 ): Statement {
   return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()},
-      overdue_at = ${overdue.getTime()}, delay_told = ${delayTold ? 1 : 0}, lease_holder = NULL, lease_until = 0
+      overdue_at = ${overdue.getTime()}, delay_told = ${delayTold ? 1 : 0}, lease_holder = NULL, lease_until = 0, lane = ${RETRIES}
     WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence} RETURNING id`;
 }
 
 /** An attempt that came to nothing for a reason of the gateway's own. */
 export function putOff({ id, holder, fence }: Claim, at: Date, nextAt: Date): Statement {
   return sql`UPDATE delivery SET attempts = attempts + 1, last_at = ${at.getTime()}, next_at = ${nextAt.getTime()},
-      lease_holder = NULL, lease_until = 0
+      lease_holder = NULL, lease_until = 0, lane = ${RETRIES}
     WHERE id = ${id} AND lease_holder = ${holder} AND fence = ${fence} RETURNING id`;
 }
 

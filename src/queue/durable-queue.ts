@@ -5,7 +5,7 @@ import type { Clock } from '../pipeline/ports.ts';
 import { toldRecipients } from '../smtp/told-recipients.ts';
 import { fateAfter } from '../store/in-doubt.ts';
 import { type SqlStore, sql } from '../store/sql-store.ts';
-import { insertDelivery, placeOf, witnessOf } from './delivery-rows.ts';
+import { insertDelivery, laneOf, placeOf, witnessOf } from './delivery-rows.ts';
 import type {
   DeliveryId,
   Due,
@@ -81,7 +81,10 @@ export class DurableQueue implements Queue {
             octets: octets.length,
           });
         }
-        work.written(parts.map(({ way, notBefore }) => ({ place: placeOf(way), at: notBefore ?? now })));
+        const lane = laneOf(mail.envelope.reversePath);
+        work.written(
+          parts.map(({ way, notBefore }) => ({ place: placeOf(way), lane, at: notBefore ?? now })),
+        );
       },
       async dropped() {
         // Nobody knows whether a transaction that failed was written after all: where its row is there, so is its file.
@@ -101,12 +104,16 @@ export class DurableQueue implements Queue {
       const rows = await store.transaction(
         deliveries.map(
           (id) =>
-            sql`UPDATE delivery SET next_at = ${at} WHERE id = ${id} AND attempts = 0 AND next_at > ${at} RETURNING kind, destination`,
+            sql`UPDATE delivery SET next_at = ${at} WHERE id = ${id} AND attempts = 0 AND next_at > ${at} RETURNING kind, destination, lane`,
         ),
       );
       work.written(
-        rows.flat().map(({ kind, destination }): Due => {
-          return { place: { kind: kind as Way['kind'], destination: String(destination) }, at: now };
+        rows.flat().map(({ kind, destination, lane }): Due => {
+          return {
+            place: { kind: kind as Way['kind'], destination: String(destination) },
+            lane: String(lane),
+            at: now,
+          };
         }),
       );
     } catch (error) {

@@ -1,5 +1,5 @@
 import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
-import type { DeliveryId, Destination, Place, Way } from './ports.ts';
+import type { DeliveryId, Lane, Line, Place } from './ports.ts';
 
 /**
  * Who is at work on which delivery, on one node or on several that share the rows.
@@ -18,8 +18,8 @@ export type Claim = { id: DeliveryId; holder: string; fence: number };
 export const LEASE_MS = 60_000;
 export const RENEW_MS = 15_000;
 
-/** What is claimed of a place: what is due, longest waiting first, or only what may not wait with the rest (schedule.ts, `overdueAt`). */
-export type Which = 'due' | 'overdue';
+/** What is claimed of a place: what is due in a lane, longest waiting first, or only what may not wait with the rest (schedule.ts, `overdueAt`). */
+export type Which = { lane: Lane } | 'overdue';
 
 /** @returns the claims that were made, `room` at most */
 export async function claimDue(
@@ -28,9 +28,10 @@ export async function claimDue(
   { which, holder, room, now }: { which: Which; holder: string; room: number; now: Date },
 ): Promise<readonly Claim[]> {
   const at = now.getTime();
-  const due = sql`SELECT id FROM delivery
-    WHERE ${isAt(place)} AND ${which === 'due' ? sql`next_at` : sql`overdue_at`} <= ${at} AND lease_until <= ${timeOf(store, now)}
-    ORDER BY ${which === 'due' ? sql`next_at` : sql`overdue_at`}, id LIMIT ${room}`;
+  const [isOne, time] =
+    which === 'overdue' ? [isAt(place), sql`overdue_at`] : [isIn({ place, ...which }), sql`next_at`];
+  const due = sql`SELECT id FROM delivery WHERE ${isOne} AND ${time} <= ${at} AND lease_until <= ${timeOf(store, now)}
+    ORDER BY ${time}, id LIMIT ${room}`;
   const rows = await store.query(claim(sql`id IN (${due})`, holder, untilOf(store, now)));
   return rows.map((row) => ({ id: String(row.id), holder, fence: Number(row.fence) }));
 }
@@ -78,28 +79,17 @@ export function claimsFromTheFuture(store: LeaseStore, now: Date): Statement {
   return sql`UPDATE delivery SET lease_until = ${most} WHERE lease_holder IS NOT NULL AND lease_until > ${most}`;
 }
 
-/** When something is due at this place, claimed by somebody or not; null: nothing waits there. */
-export async function nextDue(store: SqlStore, place: Place, now: Date): Promise<Date | null> {
+/** When something is due in this line, claimed by somebody or not; null: nothing waits there. */
+export async function nextDue(store: SqlStore, line: Line, now: Date): Promise<Date | null> {
   const at = now.getTime();
   // What is under way is due again when its claim has run out; of what is due and free the first is enough.
   const [row] = await store.query(
-    sql`SELECT (SELECT min(next_at) FROM delivery WHERE ${isAt(place)} AND next_at > ${at}) AS later,
-      (SELECT min(lease_until) FROM delivery WHERE lease_holder IS NOT NULL AND ${isAtWithoutIndex(place)}) AS claimed,
-      (SELECT next_at FROM delivery WHERE ${isAt(place)} AND next_at <= ${at} AND lease_until <= ${timeOf(store, now)} LIMIT 1) AS due`,
+    sql`SELECT (SELECT min(next_at) FROM delivery WHERE ${isIn(line)} AND next_at > ${at}) AS later,
+      (SELECT min(lease_until) FROM delivery WHERE lease_holder IS NOT NULL AND ${isInWithoutIndex(line)}) AS claimed,
+      (SELECT next_at FROM delivery WHERE ${isIn(line)} AND next_at <= ${at} AND lease_until <= ${timeOf(store, now)} LIMIT 1) AS due`,
   );
   const times = [row?.later, row?.claimed, row?.due].filter((time) => typeof time === 'number');
   return times.length === 0 ? null : new Date(Math.min(...times));
-}
-
-/** Every destination for which something waits, whether it is due or not. One look into the index for each, however much waits there. */
-export async function destinationsOf(store: SqlStore, kind: Way['kind']): Promise<readonly Destination[]> {
-  const rows = await store.query(sql`WITH RECURSIVE place (destination) AS (
-      SELECT min(destination) FROM delivery WHERE kind = ${kind} AND state = 'waiting'
-      UNION ALL
-      SELECT (SELECT min(d.destination) FROM delivery d WHERE d.kind = ${kind} AND d.state = 'waiting' AND d.destination > place.destination)
-        FROM place WHERE place.destination IS NOT NULL)
-    SELECT destination FROM place WHERE destination IS NOT NULL`);
-  return rows.map(({ destination }) => String(destination));
 }
 
 type LeaseStore = Pick<SqlStore, 'clock'>;
@@ -117,7 +107,11 @@ function isAt({ kind, destination }: Place): Statement {
   return sql`kind = ${kind} AND state = 'waiting' AND destination = ${destination}`;
 }
 
+function isIn({ place, lane }: Line): Statement {
+  return sql`${isAt(place)} AND lane = ${lane}`;
+}
+
 /** The same where few have been found by other means: the index of places would have all that waits there looked at. */
-function isAtWithoutIndex({ kind, destination }: Place): Statement {
-  return sql`coalesce(kind, '') = ${kind} AND coalesce(state, '') = 'waiting' AND coalesce(destination, '') = ${destination}`;
+function isInWithoutIndex({ place: { kind, destination }, lane }: Line): Statement {
+  return sql`coalesce(kind, '') = ${kind} AND coalesce(state, '') = 'waiting' AND coalesce(destination, '') = ${destination} AND coalesce(lane, '') = ${lane}`;
 }

@@ -66,8 +66,18 @@ export type DeliveryId = string;
 /** Where deliveries wait together: those of another place do not wait for them. */
 export type Place = { kind: Way['kind']; destination: Destination };
 
-/** Deliveries of a place that are due from then on. */
-export type Due = { place: Place; at: Date };
+/**
+ * Who takes turns at a place: the sender of what was never tried there, in a form of its own; `RETRIES` for all that was. One sender's mail
+ * does not wait for another's.
+ */
+export type Lane = string;
+export const RETRIES: Lane = '';
+
+/** What waits in one lane for one place. */
+export type Line = { place: Place; lane: Lane };
+
+/** Deliveries of a place that are due from then on. `lane` absent: nobody has said in which. */
+export type Due = { place: Place; lane?: Lane; at: Date };
 
 /**
  * Says where something may be due. What that is, the rows say: whoever is told claims it there, so that it does no harm to be told twice, or

@@ -168,6 +168,15 @@ export const queueMigrations: readonly Migration[] = [
       'CREATE TABLE spool_orphan (name TEXT PRIMARY KEY, seen_at INTEGER NOT NULL) STRICT, WITHOUT ROWID',
     ],
   },
+  {
+    // Who takes turns at a place: senders with mail that was never tried, and all that was.
+    version: 5,
+    statements: [
+      "ALTER TABLE delivery ADD COLUMN lane TEXT NOT NULL DEFAULT ''",
+      'DROP INDEX delivery_by_time',
+      'CREATE INDEX delivery_by_lane ON delivery (kind, state, destination, lane, next_at)',
+    ],
+  },
 ];
 
 /** @throws SealgateError `store.unusable` */

@@ -132,7 +132,11 @@ describe('which clock counts', () => {
     });
     await queue.enqueue([mailTo({ time: { now: new Date() } })]);
     const claimAt = (holder: string, now: Date) =>
-      claimDue(rows, { kind: 'smtp', destination: 'server' }, { which: 'due', holder, room: 1, now });
+      claimDue(
+        rows,
+        { kind: 'smtp', destination: 'server' },
+        { which: { lane: 'alice@example.org' }, holder, room: 1, now },
+      );
     const [late, early] = [new Date(Date.now() + HOUR), new Date(Date.now() - HOUR)];
     const [claim] = await claimAt('one', new Date());
     if (claim === undefined) throw new Error('it is due');

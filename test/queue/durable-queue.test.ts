@@ -81,7 +81,13 @@ test('a mail that waits for its time can begin before it, and be taken back', as
   const notBefore = new Date(q.time.now.getTime() + 60_000);
   const [one = '', two = ''] = await q.queue.enqueue([mailTo(q, { notBefore }), mailTo(q, { notBefore })]);
   expect(await due(q.time.now)).toEqual([]);
-  expect(await nextDue(q.store, { kind: 'smtp', destination: 'server' }, q.time.now)).toEqual(notBefore);
+  expect(
+    await nextDue(
+      q.store,
+      { place: { kind: 'smtp', destination: 'server' }, lane: 'alice@example.org' },
+      q.time.now,
+    ),
+  ).toEqual(notBefore);
   await q.queue.begin([one]);
   expect(await due(q.time.now)).toEqual([one]);
   await q.queue.withdraw([two]);
@@ -158,11 +164,11 @@ test('of what waits for a place no more is looked at than what is due or claimed
     },
   };
   const place = { kind: 'smtp', destination: 'server' } as const;
-  await claimDue(planned, place, { which: 'due', holder: 'here', room: 1, now: q.time.now });
+  await claimDue(planned, place, { which: { lane: '' }, holder: 'here', room: 1, now: q.time.now });
   await claimDue(planned, place, { which: 'overdue', holder: 'here', room: 1, now: q.time.now });
-  await nextDue(planned, place, q.time.now);
+  await nextDue(planned, { place, lane: '' }, q.time.now);
   expect(plans.length).toBeGreaterThan(5);
   for (const plan of plans) {
-    expect(plan).toMatch(/PRIMARY KEY|_by_holder|_by_time \(.*next_at[<>]|_by_overdue \(.*overdue_at</);
+    expect(plan).toMatch(/PRIMARY KEY|_by_holder|_by_lane \(.*next_at[<>]|_by_overdue \(.*overdue_at</);
   }
 });

@@ -15,15 +15,8 @@ import {
 } from '../../src/queue/by-hand.ts';
 import { readDeliveries, readDelivery } from '../../src/queue/delivery-rows.ts';
 import { DurableQueue } from '../../src/queue/durable-queue.ts';
-import {
-  claimDue,
-  claimOne,
-  destinationsOf,
-  LEASE_MS,
-  nextDue,
-  releaseClaims,
-  renew,
-} from '../../src/queue/leases.ts';
+import { claimDue, claimOne, LEASE_MS, nextDue, releaseClaims, renew } from '../../src/queue/leases.ts';
+import { linesAfter, linesAt } from '../../src/queue/lines.ts';
 import { OwnKey } from '../../src/queue/own-key.ts';
 import { OwnMails } from '../../src/queue/own-mail.ts';
 import type { Place, Router } from '../../src/queue/ports.ts';
@@ -76,6 +69,9 @@ const databases: readonly { name: string; open(state: string): Promise<SqlStore>
   },
 ];
 
+/** Of the mails here. */
+const ALICE = 'alice@example.org';
+
 describe.each(databases)('the rows of the queue in $name', ({ open }) => {
   let state = '';
   let store: SqlStore;
@@ -110,8 +106,9 @@ describe.each(databases)('the rows of the queue in $name', ({ open }) => {
   const put = (to: readonly string[], changes: Parameters<typeof mailTo>[1] = {}) =>
     queue.enqueue([mailTo({ time }, { to, ...changes })]);
   const claim = (place: Place, holder: string, now: Date, which: 'due' | 'overdue' = 'due', room = 10) =>
-    claimDue(store, place, { which, holder, room, now });
+    claimDue(store, place, { which: which === 'due' ? { lane: ALICE } : which, holder, room, now });
   const all = () => readDeliveries(store, [], 100);
+  const waiting = async () => (await linesAfter(store, 'smtp', null)).map(({ place }) => place.destination);
 
   test('a mail is one delivery for each destination, of one file, which goes with the last of them', async () => {
     const before = await readdir(join(state, 'queue'));
@@ -123,7 +120,7 @@ describe.each(databases)('the rows of the queue in $name', ({ open }) => {
       ['domain:b.example', 1],
     ]);
     expect(new Set((await all()).map(({ spool: name }) => name)).size).toBe(1);
-    expect(await destinationsOf(store, 'smtp')).toEqual(['domain:a.example', 'domain:b.example']);
+    expect(await waiting()).toEqual(['domain:a.example', 'domain:b.example']);
     for (const [i, id] of ids.entries()) {
       const one = await claimOne(store, id, { holder: 'h', now: time.now });
       if (one === null) throw new Error('not claimed');
@@ -160,8 +157,8 @@ describe.each(databases)('the rows of the queue in $name', ({ open }) => {
     const ids = (claims: readonly { id: string }[]) => claims.map(({ id }) => id).sort();
     expect(ids(await claim(A, 'h', time.now, 'due', 2))).toEqual([first, second].sort());
     expect(ids(await claim(A, 'h', time.now))).toEqual([third]);
-    expect(await nextDue(store, A, time.now)).toEqual(later(1));
-    expect(await nextDue(store, at('domain:nothing.example'), time.now)).toBeNull();
+    expect(await nextDue(store, { place: A, lane: ALICE }, time.now)).toEqual(later(1));
+    expect(await nextDue(store, { place: at('domain:nothing.example'), lane: ALICE }, time.now)).toBeNull();
   });
 
   test('a claim that is not renewed runs out, is made by another, and writes nothing any more', async () => {
@@ -200,6 +197,44 @@ describe.each(databases)('the rows of the queue in $name', ({ open }) => {
     };
   }
 
+  test('each sender has a line at each place until its mail was tried, and what was tried has one', async () => {
+    const from = (address: string, to: readonly string[]) =>
+      put(to, { envelope: { ...mailTo({ time }, { to }).envelope, reversePath: mailbox(address) } });
+    await from('carol@b.example', ['1@a.example', '2@b.example']);
+    await from('alice@example.org', ['3@a.example', '4@a.example', '5@c.example']);
+    await put(['6@c.example'], {
+      envelope: { ...mailTo({ time }, { to: ['6@c.example'] }).envelope, reversePath: null },
+    });
+    const [held = ''] = await put(['7@d.example']);
+    await hold(store, { ids: [held] }, time.now);
+    const [tried = ''] = await put(['8@b.example']);
+    const claimed = await claimOne(store, tried, { holder: 'h', now: time.now });
+    if (claimed === null) throw new Error('not claimed');
+    courier.script = () => 'later';
+    await attempt(claimed, parts);
+    const found = await linesAfter(store, 'smtp', null);
+    const names = found.map(({ place, lane }) => `${place.destination.slice(7, 8)} ${lane}`);
+    expect(names).toEqual([
+      'a alice@example.org',
+      'a carol@b.example',
+      'b ',
+      'b carol@b.example',
+      'c <>',
+      'c alice@example.org',
+    ]);
+    expect(found.map(({ at }) => at)).toEqual(
+      names.map((name) => (name === 'b ' ? later(60_000) : time.now)),
+    );
+    for (const [i, line] of found.entries()) {
+      expect(await linesAfter(store, 'smtp', line)).toEqual(found.slice(i + 1));
+    }
+    expect(await linesAt(store, at('domain:b.example'))).toEqual(found.slice(2, 4));
+    expect([await linesAt(store, at('domain:d.example')), await linesAfter(store, 'append', null)]).toEqual([
+      [],
+      [],
+    ]);
+  });
+
   test('claims of somebody who is known to be gone are free at once', async () => {
     await put(['x@a.example']);
     await put(['y@a.example']);
@@ -223,7 +258,7 @@ describe.each(databases)('the rows of the queue in $name', ({ open }) => {
     expect(await hold(store, { ids: [id] }, time.now)).toBe(1);
     expect(await claim(A, 'h', later(9 * DAY_MS))).toEqual([]);
     expect(await claim(A, 'h', later(9 * DAY_MS), 'overdue')).toEqual([]);
-    expect(await destinationsOf(store, 'smtp')).toEqual(['domain:b.example']);
+    expect(await waiting()).toEqual(['domain:b.example']);
     expect((await listQueue(store, { state: 'held' }, 9, time.now)).map((one) => one.id)).toEqual([id]);
     expect(await release(store, {}, later(9 * DAY_MS))).toBe(1);
     const [released, untouched] = [await readDelivery(store, id), await readDelivery(store, other)];
