@@ -108,7 +108,7 @@ export class Nodes {
     const { store, name, version = '', alike, log } = this.#parts;
     const { keys, redis } = this.#queue;
     const asked = performance.now();
-    const [former = [], beaten = [], others = []] = await store.transaction([
+    const [former = [], beaten = [], others = []] = await (store.urgent ?? store).transaction([
       sql`SELECT run FROM cluster_node WHERE name = ${name}`,
       sql`INSERT INTO cluster_node (name, run, started_at, seen_at, redis, queue_keys, version, alike)
           VALUES (${name}, ${this.run}, ${NOW}, ${NOW}, ${redis()}, ${JSON.stringify(keys())}, ${version},

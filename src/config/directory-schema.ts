@@ -64,7 +64,7 @@ export function directorySection(files: Files) {
         .min(1)
         .max(100)
         .default(10)
-        .describe('Connections that one gateway makes at most.'),
+        .describe('Connections that one gateway makes at most; as a node of a cluster it makes one more.'),
       timeoutSeconds: z
         .int()
         .min(1)

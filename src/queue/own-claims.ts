@@ -52,7 +52,9 @@ export class OwnClaims {
     const busy = [...this.#under.values()];
     if (busy.length === 0) return;
     const claims = busy.map(({ claim }) => claim);
-    const rows = await this.#store.transaction(renew(this.#store, claims, now));
+    // A claim must not run out because everybody else wants something of the database as well.
+    const store = this.#store.urgent ?? this.#store;
+    const rows = await store.transaction(renew(store, claims, now));
     for (const [i, one] of busy.entries()) {
       one.until = rows[i]?.length === 1 ? now.getTime() + LEASE_MS : LOST;
     }

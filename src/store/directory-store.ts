@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Secret } from '../log/secret.ts';
-import type { PostgresqlPlace, PostgresqlStore } from './postgresql.ts';
+import type { PostgresqlStore } from './postgresql.ts';
+import type { PostgresqlPlace } from './postgresql-connection.ts';
 import type { TableSet } from './postgresql-migrate.ts';
 import { postgresqlMigrations } from './postgresql-migrations.ts';
 import type { SqlStore } from './sql-store.ts';

@@ -1,30 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { checkServerIdentity } from 'node:tls';
-import { Client, type ClientConfig, Pool, type PoolClient, types } from 'pg';
+import { Client, type Pool, type PoolClient } from 'pg';
 import { limits } from '../limits.ts';
-import type { Secret } from '../log/secret.ts';
 import type { Migration } from './migrations.ts';
+import { connection, type PostgresqlPlace, pool } from './postgresql-connection.ts';
 import { postgresqlFault } from './postgresql-faults.ts';
 import { migratePostgresql, type TableSet } from './postgresql-migrate.ts';
 import type { Row, SqlStore, Statement } from './sql-store.ts';
 import { InDoubt, storeUnavailable } from './sql-store.ts';
-
-/** Where the database is and as whom it is asked. */
-export type PostgresqlPlace = {
-  /** A name, an address, or the folder of a Unix socket (an absolute path). */
-  host: string;
-  port: number;
-  database: string;
-  user: string;
-  /** null: the server asks for none (peer authentication on a Unix socket). */
-  password: Secret | null;
-  /** null: without TLS. `ca`: PEM; null: the authorities Node knows. `serverName`: the name in the certificate; null: `host`. */
-  tls: { ca: string | null; serverName: string | null } | null;
-  /** Connections at most. */
-  connections: number;
-  /** Of connecting, and of each statement. */
-  timeoutSeconds: number;
-};
 
 /**
  * SQL by PostgreSQL, for several gateways at once. Connections are made when they are needed and made anew when they break; an
@@ -64,29 +46,16 @@ export class PostgresqlStore implements SqlStore {
   readonly #place: PostgresqlPlace;
   readonly #sets: readonly TableSet[];
   readonly #pool: Pool;
+  /** One connection; made when it is needed. */
+  readonly #urgent: Pool;
   #migrated: Promise<void> | null = null;
   #closed = false;
 
   constructor(place: PostgresqlPlace, sets: readonly TableSet[]) {
     this.#place = place;
     this.#sets = sets;
-    const milliseconds = place.timeoutSeconds * 1_000;
-    this.#pool = new Pool({
-      ...connection(place),
-      max: place.connections,
-      connectionTimeoutMillis: milliseconds,
-      // The server ends a statement first, so that the connection can be used again.
-      statement_timeout: milliseconds,
-      query_timeout: milliseconds + 1_000,
-      // A gateway that is cut off in the midst of a transaction keeps its rows from the others for so long, and not until TCP gives up.
-      idle_in_transaction_session_timeout: milliseconds,
-      idleTimeoutMillis: 30_000,
-      keepAlive: true,
-    });
-    // A connection that broke while nobody used it is replaced by the next request.
-    this.#pool.on('error', () => undefined);
-    // One that breaks in the hands of a request fails that request; without a listener of its own it would end the process as well.
-    this.#pool.on('connect', (client) => client.on('error', () => undefined));
+    this.#pool = pool(place, place.connections);
+    this.#urgent = pool(place, 1);
   }
 
   /** An outage is no reason not to start: whoever asks is told of it. */
@@ -112,28 +81,34 @@ export class PostgresqlStore implements SqlStore {
 
   /** The same database and connections, with transactions that see a snapshot; closing it closes nothing. */
   snapshots(): SqlStore {
-    return {
+    const by = (from: Pool): SqlStore => ({
       clock: CLOCK,
-      query: async (statement) => (await this.#run([statement], 'snapshot'))[0] ?? [],
-      transaction: async (statements) => (statements.length === 0 ? [] : this.#run(statements, 'snapshot')),
+      query: async (statement) => (await this.#run([statement], 'snapshot', from))[0] ?? [],
+      transaction: async (statements) =>
+        statements.length === 0 ? [] : this.#run(statements, 'snapshot', from),
       close: () => Promise.resolve(),
-    };
+    });
+    return { ...by(this.#pool), urgent: by(this.#urgent) };
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#pool.end();
+    await Promise.all([this.#pool.end(), this.#urgent.end()]);
   }
 
-  async #run(statements: readonly Statement[], isolation: Isolation): Promise<readonly (readonly Row[])[]> {
+  async #run(
+    statements: readonly Statement[],
+    isolation: Isolation,
+    from = this.#pool,
+  ): Promise<readonly (readonly Row[])[]> {
     if (this.#closed) throw storeUnavailable('it is closed');
-    if (this.#pool.waitingCount >= limits.postgresql.waiting) {
+    if (from.waitingCount >= limits.postgresql.waiting) {
       throw storeUnavailable('too many requests wait for it');
     }
     try {
       await this.#ready();
-      return await this.#attempts(statements, isolation);
+      return await this.#attempts(statements, isolation, from);
     } catch (error) {
       const fault = postgresqlFault(error, this.#name());
       // Whoever asks now has not caused what an administrator changed meanwhile: no mail is refused for good because of it.
@@ -141,13 +116,13 @@ export class PostgresqlStore implements SqlStore {
     }
   }
 
-  async #attempts(statements: readonly Statement[], isolation: Isolation): Promise<Row[][]> {
+  async #attempts(statements: readonly Statement[], isolation: Isolation, from: Pool): Promise<Row[][]> {
     const [only, ...others] = statements;
     const reads = only !== undefined && others.length === 0 && /^\s*SELECT\b/.test(only.sql);
     let conflicts = 0;
     let broken = 0;
     for (;;) {
-      const client = await this.#pool.connect();
+      const client = await from.connect();
       const attempt: Attempt = { state: 'new' };
       try {
         const rows = await (reads
@@ -293,30 +268,4 @@ function isSqlState(error: unknown): error is Error & { code: string } {
     /^[0-9A-Z]{5}$/.test(error.code) &&
     !/^(08|57P)/.test(error.code)
   );
-}
-
-const INT8 = 20;
-
-/** Every setting is said, so that none comes from the environment (PGPASSWORD) or from a file (.pgpass). */
-function connection({ host, port, database, user, password, tls }: PostgresqlPlace): ClientConfig {
-  return {
-    ...{ host, port, database, user },
-    // A function: a password that is absent would be looked for elsewhere.
-    password: () => password?.reveal() ?? '',
-    ssl:
-      tls === null
-        ? false
-        : {
-            ...(tls.ca === null ? {} : { ca: tls.ca }),
-            minVersion: 'TLSv1.2',
-            rejectUnauthorized: true,
-            checkServerIdentity: (_, certificate) => checkServerIdentity(tls.serverName ?? host, certificate),
-          },
-    application_name: 'sealgate',
-    client_encoding: 'UTF8',
-    types: {
-      // Numbers of rows, ids and times, all of them far below 2^53.
-      getTypeParser: (oid, format) => (oid === INT8 ? Number : types.getTypeParser(oid, format)),
-    },
-  };
 }

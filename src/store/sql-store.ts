@@ -13,6 +13,8 @@ export interface SqlStore {
   close(): Promise<void>;
   /** Its own time as an expression, milliseconds since 1970, where several gateways ask it; absent: one does, whose time counts. */
   readonly clock?: Statement;
+  /** The same by a connection of its own, for what must not wait behind everything else; absent: nothing waits long. */
+  readonly urgent?: SqlStore;
 }
 
 export type SqlValue = null | number | string | Uint8Array;

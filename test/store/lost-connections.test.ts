@@ -66,6 +66,15 @@ test('one silent connection is waited for, and not all of them one after the oth
   expect(wire.spoken).toBe(2);
 });
 
+test('what is urgent waits for nobody who keeps all connections', async () => {
+  const rows = (await opened('direct')).snapshots();
+  const slow = failure(rows.query(sql`SELECT CAST(pg_sleep(30) AS text) AS slept`));
+  expect(await rows.urgent?.query(sql`INSERT INTO thing (name) VALUES ('a') RETURNING name`)).toEqual([
+    { name: 'a' },
+  ]);
+  expect(await slow).toMatchObject({ code: 'store.unavailable' });
+});
+
 test('a commit without an answer is told from what was not written', async () => {
   const [store, other] = [await opened('wire'), await opened('direct')];
   wire.loseAnswerTo(['COMMIT']);
