@@ -1,22 +1,13 @@
 import type { Command } from 'commander';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import {
-  type Chosen,
-  countQueue,
-  flush,
-  hold,
-  listQueue,
-  type Progress,
-  release,
-  removeDeliveries,
-  retryNow,
-} from '../queue/by-hand.ts';
-import type { SqlStore } from '../store/sql-store.ts';
+import { printable } from '../log/printable.ts';
+import { countQueue, listQueue, removeDeliveries, unknownIds } from '../queue/by-hand.ts';
 import { requireConfirmation } from './confirmation.ts';
 import { jsonText } from './json-output.ts';
 import { type QueueRows, withQueueRows } from './kept-state.ts';
 import { tellProgress } from './progress.ts';
+import { type Change, count, FLUSH, HOLD, RELEASE, RETRY } from './queue-changes.ts';
 import { type Choosing, choosing, chosenBy, filters } from './queue-choice.ts';
 import { addRouteCommand } from './queue-route.ts';
 import { deliveryAsJson, deliveryPage } from './queue-text.ts';
@@ -68,23 +59,6 @@ export function addQueueCommands(program: Command): void {
   addRouteCommand(queue);
 }
 
-/** What is done to those that are chosen, and what is said of it. */
-type Change = {
-  act(store: SqlStore, chosen: Chosen, now: Date, progress: Progress): Promise<number>;
-  key: string;
-  done: string;
-};
-
-const RETRY: Change = { act: retryNow, key: 'due', done: 'due now.' };
-const FLUSH: Change = {
-  ...RETRY,
-  act: (store, { destination = '' }, now, progress) => flush(store, destination, now, progress),
-};
-const HOLD: Change = {
-  ...{ act: hold, key: 'held', done: 'held. What is being delivered in this moment may still arrive.' },
-};
-const RELEASE: Change = { act: release, key: 'released', done: 'due now.' };
-
 async function list(ids: readonly string[], options: Options & { limit?: string }): Promise<void> {
   const chosen = chosenBy(ids, options);
   const most = Math.min(Number(options.limit ?? limits.queue.listed), limits.queue.listed);
@@ -110,44 +84,65 @@ async function show(id: string, options: Options): Promise<void> {
   const found = await withQueue(options, [], ({ store }) =>
     listQueue(store, { ids: [id] }, limits.queue.listed),
   );
-  if (found.length === 0) throw unusable(NOTHING_LIKE_THAT);
+  if (found.length === 0) throw notThere(id);
   const now = new Date();
   const text = found.map((one) => deliveryPage(one, now, 'everything')).join('\n');
   const json = () => jsonText({ deliveries: found.map(deliveryAsJson) });
   process.stdout.write(options.json === true ? `${json()}\n` : text);
 }
 
-async function change(ids: readonly string[], options: Options, { act, key, done }: Change): Promise<void> {
+async function change(ids: readonly string[], options: Options, change: Change): Promise<void> {
   const chosen = chosenBy(ids, options, 'something');
-  const changed = await withQueue(options, 0, ({ store }) => act(store, chosen, new Date(), tellDone));
-  tell(options, { [key]: changed }, changed === 0 ? NOTHING_LIKE_THAT : `${count(changed)} ${done}`);
+  const none = { changed: 0, left: '', unknown: ids };
+  const { changed, left, unknown } = await withQueue(options, none, async ({ store }) => {
+    const missing = await unknownIds(store, ids);
+    const done = await change.act(store, chosen, new Date(), tellDone);
+    const [all, held] = [
+      await countQueue(store, chosen),
+      await countQueue(store, { ...chosen, state: 'held' }),
+    ];
+    return { changed: done, left: change.left(done, { all, held }), unknown: missing };
+  });
+  const text = [changed === 0 ? '' : `${count(changed)} ${change.done}`, left].filter((one) => one !== '');
+  tell(options, { [change.key]: changed }, text.length === 0 ? NOTHING_LIKE_THAT : text.join('\n'), unknown);
 }
 
 async function remove(ids: readonly string[], options: Options & { yes?: true }): Promise<void> {
   const chosen = chosenBy(ids, options, 'something');
-  const removed = await withQueue(options, 0, async ({ store, remove: removeSealed }) => {
+  const none = { removed: 0, unknown: ids };
+  const { removed, unknown } = await withQueue(options, none, async ({ store, remove: removeSealed }) => {
+    const missing = await unknownIds(store, ids);
     const found = await countQueue(store, chosen);
     const [first = `${found}`] = ids;
-    if (found > 0) await requireConfirmation(`remove from the queue ${found}`, first, options.yes);
-    return removeDeliveries(store, removeSealed, chosen, tellDone);
+    const what = found === 1 ? 'one delivery' : `${found} deliveries`;
+    if (found > 0) await requireConfirmation(`remove ${what} from the queue`, first, options.yes);
+    return { removed: await removeDeliveries(store, removeSealed, chosen, tellDone), unknown: missing };
   });
   const text =
     removed === 0
       ? NOTHING_LIKE_THAT
       : `${count(removed)} removed. What was being delivered in this moment may still arrive.`;
-  tell(options, { removed }, text);
+  tell(options, { removed }, text, unknown);
 }
 
 function tellDone(done: number): void {
   tellProgress(`${done} deliveries`);
 }
 
-function count(deliveries: number): string {
-  return deliveries === 1 ? 'One delivery is' : `${deliveries} deliveries are`;
+/** @throws SealgateError `queue.unknown`, once the rest is told: a script that names what is not there has to hear of it */
+function tell({ json }: Options, value: object, text: string, unknown: readonly string[]): void {
+  if (json === true) process.stdout.write(`${jsonText(value)}\n`);
+  else if (text !== NOTHING_LIKE_THAT || unknown.length === 0) process.stdout.write(`${text}\n`);
+  const [first] = unknown;
+  if (first !== undefined) throw notThere(first);
 }
 
-function tell({ json }: Options, value: object, text: string): void {
-  process.stdout.write(json === true ? `${jsonText(value)}\n` : `${text}\n`);
+function notThere(id: string): SealgateError {
+  return new SealgateError({
+    code: 'queue.unknown',
+    duration: 'permanent',
+    publicText: `Nothing with the id ${printable(id)} is in the queue: “sealgate queue list” shows what is, and “sealgate trace” what became of a mail.`,
+  });
 }
 
 async function withQueue<T>({ config }: Options, none: T, act: (queue: QueueRows) => Promise<T>): Promise<T> {

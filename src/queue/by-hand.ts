@@ -33,6 +33,13 @@ export async function countQueue(store: SqlStore, chosen: Chosen, now = new Date
   return Number(row?.deliveries ?? 0);
 }
 
+/** Those that neither a delivery nor a mail of the queue has. */
+export async function unknownIds(store: SqlStore, ids: readonly string[]): Promise<readonly string[]> {
+  const rows = await store.query(sql`SELECT id, mail FROM delivery WHERE ${oneOf(ids)}`);
+  const known = new Set(rows.flatMap(({ id, mail }) => [id, mail]));
+  return ids.filter((id) => !known.has(id));
+}
+
 /**
  * Their next attempt is due now, and their destinations are called though they were found away. What waits for its time to begin, as a copy
  * for an archive may, is left alone unless it is named; so is what is held.

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { HOLD, RELEASE, RETRY } from '../../src/commands/queue-changes.ts';
 import { deliveryPage } from '../../src/commands/queue-text.ts';
 import type { MailId } from '../../src/ids.ts';
 import type { Delivery } from '../../src/queue/delivery-rows.ts';
@@ -24,4 +25,14 @@ test('what is due and not under way says what it may wait for; what is not due s
   expect(deliveryPage(delivery, new Date(NOW.getTime() - 1))).toContain(
     'next attempt 2026-11-22T12:00:00.000Z',
   );
+});
+
+test('why nothing was done to what is there is said, with the next step', () => {
+  expect(RETRY.left(3, { all: 3, held: 0 })).toBe('');
+  expect(RETRY.left(3, { all: 5, held: 2 })).toBe('2 deliveries are held until “sealgate queue release”.');
+  expect(RETRY.left(0, { all: 1, held: 1 })).toBe('One delivery is held until “sealgate queue release”.');
+  expect(RETRY.left(0, { all: 1, held: 0 })).toBe('Nothing of that was tried before: name it by its id.');
+  expect(HOLD.left(0, { all: 1, held: 1 })).toBe('One delivery is held already.');
+  expect(RELEASE.left(0, { all: 1, held: 0 })).toBe('Nothing of that is held.');
+  expect(RELEASE.left(0, { all: 0, held: 0 })).toBe('');
 });

@@ -109,7 +109,7 @@ test('the command line sees what is in the queue, has it tried again and throws 
   await writeFile(file, text, { mode: 0o600 });
   const sealgate = async (...args: string[]) => {
     const ended = await runSealgate(['queue', ...args, '--config', file], { cache: join(scratch, 'cache') });
-    return ended.code === 0 ? ended.out : `${ended.code}: ${ended.error}`;
+    return ended.code === 0 ? ended.out : `${ended.out}${ended.code}: ${ended.error}`;
   };
   expect(await sealgate('list')).toBe('Nothing is in the queue.\n');
   const { own, close } = await ownQueue('by-hand');
@@ -128,10 +128,12 @@ test('the command line sees what is in the queue, has it tried again and throws 
   expect(await sealgate('list', 'nothing')).toMatch(
     /^There is nothing like that in the queue: “sealgate queue list”/,
   );
-  expect(await sealgate('retry', '--all')).toMatch(
-    /^There is nothing like that in the queue: “sealgate queue list”/,
-  );
+  expect(await sealgate('retry', '--all')).toBe('Nothing of that was tried before: name it by its id.\n');
   expect(await sealgate('retry', two.id)).toBe('One delivery is due now.\n');
+  expect(await sealgate('hold', id)).toMatch(/^One delivery is held\. /);
+  expect(await sealgate('retry', id, 'gone')).toMatch(
+    /^One delivery is held until .*\n1: sealgate: Nothing with the id gone is in the queue: /,
+  );
   expect(await sealgate('remove', id)).toMatch(/^[^0].*say --yes/s);
   expect(await sealgate('remove', id, two.id, '--yes')).toMatch(/^2 deliveries are removed\./);
   expect(await sealgate('list')).toBe('Nothing is in the queue.\n');
