@@ -3,11 +3,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { shortcomings } from '../../src/cluster/redis-durability.ts';
 import { noFiles } from '../../src/config/files.ts';
-import { parseConfig } from '../../src/config/load.ts';
+import { loadConfig, parseConfig } from '../../src/config/load.ts';
+import { limits } from '../../src/limits.ts';
 import { requireCommand } from '../support/require-command.ts';
+import { redis } from '../support/services/redis.ts';
 
 /** docker/compose.cluster.yaml and what it names, held against each other without Docker. */
 
@@ -22,6 +26,8 @@ type Service = {
   volumes?: readonly string[];
   networks: readonly string[];
   depends_on?: object | readonly string[];
+  healthcheck?: { test: readonly string[] };
+  stop_grace_period?: string;
 };
 type Compose = {
   services: Record<string, Service>;
@@ -59,6 +65,12 @@ test('the configuration of the nodes is sound, and names what the compose file s
   expect(cluster?.node).toBeNull();
 });
 
+async function sound() {
+  const loaded = await config();
+  if (loaded.kind === 'invalid') throw new Error(JSON.stringify(loaded.problems));
+  return loaded.config;
+}
+
 test('three nodes with states of their own, and everything else alike', async () => {
   const { services } = await compose();
   const nodes = ['gateway-1', 'gateway-2', 'gateway-3'].map((name) => ({ name, ...services[name] }));
@@ -69,6 +81,59 @@ test('three nodes with states of their own, and everything else alike', async ()
   });
   expect(alike[1]).toEqual(alike[0]);
   expect(alike[2]).toEqual(alike[0]);
+});
+
+test('a database is ready when it answers where the nodes ask, and a node has time to end by itself', async () => {
+  const { services } = await compose();
+  const { store } = (await sound()).directory;
+  expect(services.postgresql?.healthcheck?.test.slice(0, 3)).toEqual(['CMD', 'pg_isready', '-h']);
+  expect(store.kind).toBe('postgresql');
+  const seconds = Number(/^([0-9]+)s$/.exec(services['gateway-1']?.stop_grace_period ?? '')?.[1]);
+  // Sessions first, then what the queue is delivering.
+  const own = [limits.smtp.closeTimeoutMs, limits.smtp.closeTimeoutMs, limits.imapOut.closeTimeoutMs];
+  expect(seconds * 1_000).toBeGreaterThan(own.reduce<number>((sum, each) => sum + each, 0));
+});
+
+test('what is made for it is what the nodes and Redis read', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sealgate-compose-'));
+  let server: Awaited<ReturnType<typeof redis>> | null = null;
+  const clients: Redis[] = [];
+  try {
+    const keys = join(folder, 'keys');
+    const uid = process.getuid?.() ?? 0;
+    const env = {
+      ...process.env,
+      GATEWAY_UID: `${uid}`,
+      REDIS_UID: `${uid}`,
+      PATH: `${join(docker, 'mail-server')}:${process.env.PATH}`,
+    };
+    const make = () => promisify(execFile)('sh', [join(docker, 'cluster', 'cluster-keys'), keys], { env });
+    await make();
+    const first = await readFile(join(keys, 'mail-server', 'users'), 'utf8');
+    // `up` comes again.
+    await make();
+    expect(await readFile(join(keys, 'mail-server', 'users'), 'utf8')).toBe(first);
+    const yaml = (await text('cluster/gateway.yaml')).replaceAll('/keys/', `${keys}/`);
+    const file = join(folder, 'gateway.yaml');
+    await writeFile(file, yaml);
+    expect(await loadConfig(file)).toMatchObject({ kind: 'ok', warnings: [] });
+    const conf = await readFile(join(keys, 'redis', 'redis.conf'), 'utf8');
+    const settings = Object.fromEntries(
+      conf
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ') as [string, string]),
+    );
+    const { dir: _, ...kept } = settings;
+    server = await redis(kept);
+    const client = new Redis({ port: server.port, password: settings.requirepass ?? '' });
+    clients.push(client);
+    expect(await shortcomings(client)).toEqual([]);
+  } finally {
+    for (const client of clients) client.disconnect();
+    await server?.stop();
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('volumes, networks and what services wait for are there', async () => {
