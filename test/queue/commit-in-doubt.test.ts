@@ -1,13 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { SealedRows } from '../../src/cluster/sealed-rows.ts';
+import { heldWitness } from '../../src/holding/held-rows.ts';
 import type { Event } from '../../src/log/events.ts';
 import { collectFrom } from '../../src/octets/collect.ts';
 import { readDeliveries } from '../../src/queue/delivery-rows.ts';
 import { DurableQueue } from '../../src/queue/durable-queue.ts';
 import { clusterTables } from '../../src/store/cluster-tables.ts';
+import { fateAfter } from '../../src/store/in-doubt.ts';
 import { openPostgresql, type PostgresqlStore } from '../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
-import { sql } from '../../src/store/sql-store.ts';
+import { InDoubt, sql } from '../../src/store/sql-store.ts';
 import { startWire, type Wire } from '../store/support/wire.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
@@ -90,4 +92,16 @@ test('it was not told to: the mail is refused at once, and nothing of it is kept
   wire.loseAnswerTo([ROWS]);
   await expect(queue().enqueue([mailTo({ time })])).rejects.toMatchObject({ code: 'store.unavailable' });
   expect(await kept()).toBe(0);
+});
+
+test('what was to wait is asked about in the same way, and nothing of the question stays', async () => {
+  const fate = () => fateAfter(new InDoubt('lost', null), near.snapshots(), heldWitness('part'));
+  expect(await fate()).toBe('absent');
+  expect(await near.query(sql`SELECT spool FROM held`)).toEqual([]);
+  await near.query(
+    sql`INSERT INTO held (spool, mail, from_address, from_folded, login, listener, parameters, terms, readable, held_at, expires_at)
+        VALUES ('part', 'm', 'a', 'a', 'a', 'l', '[]', '{}', 0, 0, 0)`,
+  );
+  expect(await fate()).toBe('written');
+  expect(await near.query(sql`SELECT mail FROM held`)).toEqual([{ mail: 'm' }]);
 });
