@@ -50,7 +50,7 @@ export async function startGateway(config: Config, lines: Log, stop?: AbortSigna
   const opened = new Opened();
   try {
     const clock = () => new Date();
-    const cluster = await openCluster({ config, log: lines, opened });
+    const cluster = await openCluster({ config, log: lines, opened }, stop);
     const installation = cluster?.installation ?? (await loadInstallation(config.stateFolder));
     const log = await openTrail({ config, clock, opened }, lines, cluster);
     const opening: Opening = { config, log, clock, opened };

@@ -12,6 +12,7 @@ import type { SqlStore } from '../store/sql-store.ts';
 import { AlikeSections } from './alike.ts';
 import type { Opening } from './opening.ts';
 import { version } from './version.ts';
+import { whenThere } from './when-there.ts';
 
 /** What all nodes share. */
 export type Cluster = {
@@ -28,25 +29,31 @@ export type Cluster = {
 /**
  * null: the configuration has none, and this gateway is the only one.
  *
- * @throws SealgateError `store.unusable`, `store.unavailable`: a node that does not reach the database can do nothing; `cluster.differs`
+ * @param stop ends waiting for the database
+ * @throws SealgateError `cluster.database-away`: a node that does not reach the database can do nothing; `store.unusable`, `store.unavailable`,
+ * `cluster.differs`
  */
-export async function openCluster({
-  config,
-  log,
-  opened,
-}: Pick<Opening, 'config' | 'log' | 'opened'>): Promise<Cluster | null> {
+export async function openCluster(
+  { config, log, opened }: Pick<Opening, 'config' | 'log' | 'opened'>,
+  stop?: AbortSignal,
+): Promise<Cluster | null> {
   if (config.cluster === null) return null;
   const { proof, ...installation } = installationFromSecret(config.cluster.secret);
   const agreed = { proof, hostname: config.hostname };
   const place = placeOf(config);
-  const asItIs = await openSharedAsItIs(place);
-  await refuseStranger(asItIs, agreed).finally(() => asItIs.close());
+  const name = `The PostgreSQL database ${place.database} on ${place.host}`;
+  await whenThere(
+    async () => {
+      const asItIs = await openSharedAsItIs(place);
+      await refuseStranger(asItIs, agreed).finally(() => asItIs.close());
+    },
+    { name, setting: 'directory.store', log, stop },
+  );
   const store = opened.keep(await openShared(place, clusterTables()));
   await agree(store, agreed);
   const rows = store.snapshots();
   const alike = new AlikeSections(config);
-  const name = config.cluster.node ?? machine();
-  const said = { name, version: version(), alike: () => alike.digests };
+  const said = { name: config.cluster.node ?? machine(), version: version(), alike: () => alike.digests };
   const nodes = opened.keep(new Nodes({ store: rows, ...said, log }));
   await nodes.join();
   return { store, rows, installation, nodes, alike };

@@ -340,6 +340,8 @@ type QueueEvent =
 type ClusterEvent =
   /** `name`: of this node. */
   | { event: 'cluster.joined'; level: 'info'; name: string; nodes: number }
+  /** A node that starts waits for PostgreSQL, for a minute. */
+  | { event: 'cluster.database-away'; level: 'error'; reason: string }
   /** Deliveries go on, each by the node that has taken it, and late where another one has to. */
   | { event: 'cluster.redis-away'; level: 'error'; reason: string }
   | { event: 'cluster.redis-back'; level: 'info' }

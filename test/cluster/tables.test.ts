@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { withShared } from '../../src/commands/kept-state.ts';
+import type { Config } from '../../src/config/load.ts';
 import { openCluster } from '../../src/gateway/cluster.ts';
 import { Opened } from '../../src/gateway/opening.ts';
-import { Secret } from '../../src/log/secret.ts';
 import { clusterTables } from '../../src/store/cluster-tables.ts';
 import { openPostgresql, type PostgresqlStore } from '../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
 import { sql } from '../../src/store/sql-store.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
+import { nodeConfig } from './support/node-config.ts';
 
 /** Who may change the tables that running nodes share: a node that belongs to them. */
 
@@ -18,38 +19,21 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-async function settings() {
-  return {
-    ...{
-      kind: 'postgresql' as const,
-      host: server.socket,
-      port: server.port,
-      database: await server.database(),
-    },
-    ...{ user: 'test', password: null, tls: 'none' as const, ca: null, serverName: null },
-    ...{ connections: 2, timeoutSeconds: 10 },
-  };
-}
-type Settings = Awaited<ReturnType<typeof settings>>;
-
-function config(store: Settings, secret: string) {
-  const cluster = { node: 'one', secret: new Secret(secret.repeat(32)), redis: null };
-  return { cluster, directory: { store }, hostname: 'gw.example.org' } as unknown as Parameters<
-    typeof openCluster
-  >[0]['config'];
-}
-
-async function joined(store: Settings, secret = 'a') {
+async function joined(config: Config) {
   const opened = new Opened();
   try {
-    await openCluster({ config: config(store, secret), log: { write: () => undefined }, opened });
+    await openCluster({ config, log: { write: () => undefined }, opened });
   } finally {
     await opened.close();
   }
 }
 
 /** As a version has left them that knew less. */
-async function withOlderTables(store: Settings, act: (older: PostgresqlStore) => Promise<void>) {
+async function withOlderTables(
+  { directory: { store } }: Config,
+  act: (older: PostgresqlStore) => Promise<void>,
+) {
+  if (store.kind !== 'postgresql') throw new Error(store.kind);
   const older = await openPostgresql(
     { ...store, tls: null },
     postgresqlMigrations.slice(0, -1),
@@ -71,40 +55,40 @@ async function tables(older: PostgresqlStore): Promise<readonly number[]> {
 }
 
 test('a command of a newer version leaves those of running nodes as they are, and says what to do', async () => {
-  const store = await settings();
-  await withOlderTables(store, async (older) => {
+  const config = nodeConfig(server, await server.database());
+  await withOlderTables(config, async (older) => {
     const before = await tables(older);
-    await expect(withShared(config(store, 'a'), async () => 'done')).rejects.toMatchObject({
+    await expect(withShared(config, async () => 'done')).rejects.toMatchObject({
       code: 'cluster.tables',
       publicText: expect.stringMatching(/of an older version.*Start a node of this version/),
     });
     expect(await tables(older)).toEqual(before);
-    await joined(store);
-    expect(await withShared(config(store, 'a'), async () => 'done')).toBe('done');
+    await joined(config);
+    expect(await withShared(config, async () => 'done')).toBe('done');
     expect(await tables(older)).not.toEqual(before);
     await older.query(sql`INSERT INTO schema_version_trail (version, applied_at) VALUES (1000, 0)`);
-    await expect(withShared(config(store, 'a'), async () => 'done')).rejects.toMatchObject({
+    await expect(withShared(config, async () => 'done')).rejects.toMatchObject({
       code: 'store.unusable',
     });
   });
 });
 
 test('a command makes none where no node has started yet', async () => {
-  const store = await settings();
-  await expect(withShared(config(store, 'a'), async () => 'done')).rejects.toMatchObject({
+  const config = nodeConfig(server, await server.database());
+  await expect(withShared(config, async () => 'done')).rejects.toMatchObject({
     code: 'cluster.tables',
     publicText: expect.stringMatching(/no tables.*Start a node/),
   });
 });
 
 test('a node that does not belong to them changes nothing before it is sent away', async () => {
-  const store = await settings();
-  await withOlderTables(store, async (older) => {
+  const config = nodeConfig(server, await server.database());
+  await withOlderTables(config, async (older) => {
     await older.query(
       sql`INSERT INTO cluster_identity (one, proof) VALUES (1, 'of another one gw.example.org')`,
     );
     const before = await tables(older);
-    await expect(joined(store)).rejects.toMatchObject({ code: 'cluster.differs' });
+    await expect(joined(config)).rejects.toMatchObject({ code: 'cluster.differs' });
     expect(await tables(older)).toEqual(before);
   });
 });

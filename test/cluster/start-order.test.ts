@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { SealgateError } from '../../src/errors.ts';
+import { openCluster } from '../../src/gateway/cluster.ts';
+import { Opened } from '../../src/gateway/opening.ts';
+import { whenThere } from '../../src/gateway/when-there.ts';
+import type { Event } from '../../src/log/events.ts';
+import { storeUnavailable } from '../../src/store/sql-store.ts';
+import type { Started } from '../support/services/disposable.ts';
+import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
+import { nodeConfig } from './support/node-config.ts';
+
+/** All parts of a cluster are started at once, in whatever order they are there. */
+
+let server: Started<Postgresql>;
+const events: Event[] = [];
+const log = { write: (event: Event) => void events.push(event) };
+beforeAll(async () => {
+  server = await postgresql();
+});
+afterAll(() => server.stop());
+beforeEach(() => {
+  events.length = 0;
+});
+
+test('a node that is there before PostgreSQL waits for it, and says so once', async () => {
+  const config = nodeConfig(server, await server.database());
+  const opened = new Opened();
+  let starting: Promise<unknown> = Promise.resolve();
+  await server.restart(async () => {
+    starting = openCluster({ config, log, opened });
+    starting.catch(() => undefined);
+    await vi.waitFor(() => expect(events).toHaveLength(1), { timeout: 10_000 });
+  });
+  await starting;
+  await opened.close();
+  expect(events.map(({ event }) => event)).toEqual(['cluster.database-away', 'cluster.joined']);
+});
+
+const waiting = { name: 'The database', setting: 'directory.store', log, pauseMs: 1 };
+
+test('it waits for so long and then ends with what to do, at once where waiting helps nothing, or where it is told to', async () => {
+  const away = () => Promise.reject(storeUnavailable('ECONNREFUSED'));
+  await expect(whenThere(away, { ...waiting, waitMs: 20 })).rejects.toMatchObject({
+    code: 'cluster.database-away',
+    duration: 'temporary',
+    publicText: expect.stringMatching(/The database does not answer \(ECONNREFUSED\).*directory\.store/),
+  });
+  const wrong = new SealgateError({ code: 'store.unusable', duration: 'permanent', publicText: 'No.' });
+  await expect(whenThere(() => Promise.reject(wrong), waiting)).rejects.toBe(wrong);
+  const stopping = new AbortController();
+  const stopped = whenThere(away, { ...waiting, pauseMs: 60_000, stop: stopping.signal });
+  stopping.abort();
+  await expect(stopped).rejects.toMatchObject({ code: 'cluster.database-away' });
+});
