@@ -51,6 +51,7 @@ const CLOCK_MS = 2_000;
  */
 export class Nodes {
   readonly #parts: NodesParts;
+  readonly name: string;
   /** Of this run of the process: in the claims of its deliveries, too. */
   readonly run: string = randomUUID();
   #queue: QueueWords = { keys: () => [], redis: () => 'unused' };
@@ -62,6 +63,7 @@ export class Nodes {
 
   constructor(parts: NodesParts) {
     this.#parts = parts;
+    this.name = parts.name;
   }
 
   /** The time that all nodes agree on: that of the database, as it was heard last. Nothing that becomes of this machine's own clock changes it. */

@@ -55,7 +55,10 @@ async function tellMails(
     mails.push({ mail, steps: await stepsOf(store, mail, after, limits.trail.shownLines) });
   const unknown = mails.filter(({ steps }) => steps.length === 0).map(({ mail }) => mail);
   if (json === true) {
-    const asJson = ({ at, event: { level: _, mail: __, ...event } }: Step) => ({ at, ...event });
+    const asJson = ({ at, node, event: { level: _, mail: __, ...event } }: Step) => ({
+      ...(node === undefined ? { at } : { at, node }),
+      ...event,
+    });
     process.stdout.write(
       `${jsonText({ mails: mails.map(({ mail, steps }) => ({ mail, steps: steps.map(asJson) })) })}\n`,
     );
@@ -73,7 +76,10 @@ async function tellMails(
 }
 
 function page(mail: string, steps: readonly Step[]): string {
-  const lines = steps.map(({ at, event }) => `  ${at.toISOString()}  ${tellStep(event)}`);
+  const lines = steps.map(({ at, node, event }) => {
+    const where = node === undefined ? '' : `${printable(node)}: `;
+    return `  ${at.toISOString()}  ${where}${tellStep(event)}`;
+  });
   return `${printable(mail)}\n${lines.join('\n')}\n`;
 }
 

@@ -11,7 +11,7 @@ import type { Cluster } from './cluster.ts';
 import type { Opened } from './opening.ts';
 
 type TrailConfig = { log: Pick<Config['log'], 'traceDays'>; stateFolder: string };
-type TrailCluster = { rows: Cluster['rows']; nodes: Pick<Cluster['nodes'], 'now'> };
+type TrailCluster = { rows: Cluster['rows']; nodes: Pick<Cluster['nodes'], 'name' | 'now'> };
 
 /**
  * The log that keeps the trail of each mail beside its lines; for no days it is the log alone, and what was kept is deleted. So is the file of
@@ -32,7 +32,7 @@ export async function openTrail(
   if (cluster !== null) {
     // Steps of one mail are said by several nodes.
     const shared = { store: cluster.rows, days, clock: () => cluster.nodes.now() };
-    if (days > 0) return opened.keep(new Trail({ ...shared, log }));
+    if (days > 0) return opened.keep(new Trail({ ...shared, node: cluster.nodes.name, log }));
     opened.keep(new Forgetting(shared));
     return log;
   }

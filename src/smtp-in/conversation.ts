@@ -19,6 +19,8 @@ export type SessionSettings = {
   listener: string;
   /** What we call ourselves, to clients and to the upstream. */
   hostname: string;
+  /** Host and port of the mail server; for the log. */
+  upstream: string;
   tls: 'implicit' | 'starttls' | 'none';
   maxMessageOctets: number;
   /** Logins without TLS, from other machines too. */

@@ -88,7 +88,7 @@ async function callUpstream(conversation: Conversation): Promise<Step | null> {
       event: 'smtp.upstream-lost',
       level: 'warn',
       session: conversation.id,
-      upstream: '',
+      upstream: conversation.ports.settings.upstream,
       reason,
     });
     return { kind: 'end', reply: replyFromError(error) };

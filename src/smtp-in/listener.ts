@@ -74,6 +74,7 @@ export async function startSubmissionListener(
     settings: {
       listener: options.name,
       hostname: options.hostname,
+      upstream: upstream.name,
       tls: options.tls,
       maxMessageOctets: Math.min(options.maxMessageOctets ?? limits.messageOctets, limits.smtp.messageOctets),
       allowPlainAuth: options.allowPlainAuth ?? false,

@@ -1,8 +1,11 @@
 import { allOf, containing, type Row, type SqlStore, type Statement, sql } from '../store/sql-store.ts';
 import type { MailEvent } from './trail.ts';
 
-/** Something that happened to a mail. */
-export type Step = { at: Date; event: MailEvent };
+/** Something that happened to a mail. `node`: at which of several gateways; absent: there is one. */
+export type Step = { at: Date; node?: string; event: MailEvent };
+
+/** As `trail.ts` writes it. */
+type WrittenStep = Omit<Step, 'at'> & { at: number };
 
 /** A mail as it was taken. */
 export type TakenMail = { mail: string; at: Date; login: string; sender: string; recipients: string };
@@ -19,11 +22,11 @@ export async function stepsOf(
   );
   return (
     rows
-      .flatMap(({ event }) => JSON.parse(String(event)) as { at: number; event: MailEvent }[])
+      .flatMap(({ event }) => JSON.parse(String(event)) as WrittenStep[])
       // Of several nodes each writes its own when it comes to it.
       .toSorted((one, other) => one.at - other.at)
       .slice(0, limit)
-      .map(({ at, event }) => ({ at: new Date(at), event }))
+      .map(({ at, ...step }) => ({ at: new Date(at), ...step }))
   );
 }
 

@@ -14,6 +14,8 @@ const WRITE_AFTER_MS = 250;
 
 export type TrailParts = {
   store: SqlStore;
+  /** Which of several gateways writes it; absent: there is one. */
+  node?: string;
   /** How long it is kept. */
   days: number;
   /** How many rows are kept; `limits.trail.rows` when absent. */
@@ -75,7 +77,7 @@ export class Trail implements Log {
     try {
       while (written < events.length) {
         const some = events.slice(written, written + limits.trail.writtenAtOnce);
-        const { rows, statements } = rowsOf(some);
+        const { rows, statements } = rowsOf(some, this.#parts.node ?? null);
         await this.#parts.store.transaction(statements);
         written += some.length;
         this.#forgetting.wrote(rows);
@@ -106,9 +108,12 @@ function isOfMail(event: Event): event is MailEvent {
  * A row for each mail with all that happened to it meanwhile: most have all their steps in one. Rows go many to a statement, which is one way
  * there and back for any database, and in few numbers of them, so that a prepared statement is found again.
  */
-function rowsOf(events: readonly Unwritten[]): { rows: number; statements: Statement[] } {
+function rowsOf(
+  events: readonly Unwritten[],
+  node: string | null,
+): { rows: number; statements: Statement[] } {
   const lines = Array.from(stepsByMail(events), ([mail, steps]) => {
-    return [mail, steps[0]?.at ?? 0, written(steps)];
+    return [mail, steps[0]?.at ?? 0, written(steps, node)];
   });
   const mails = events.flatMap(({ at, event }) => {
     if (event.event !== 'mail.taken') return [];
@@ -136,8 +141,9 @@ function stepsByMail(events: readonly Unwritten[]): Map<string, Unwritten[]> {
 }
 
 /** As `read-trail.ts` reads it. */
-function written(steps: readonly Unwritten[]): string {
-  return `[${steps.map(({ at, event }) => `{"at":${at},"event":${bounded(event)}}`).join(',')}]`;
+function written(steps: readonly Unwritten[], node: string | null): string {
+  const by = node === null ? '' : `"node":${JSON.stringify(node)},`;
+  return `[${steps.map(({ at, event }) => `{"at":${at},${by}"event":${bounded(event)}}`).join(',')}]`;
 }
 
 /** Whatever a stranger's reason says: a line has a bound. */

@@ -17,6 +17,7 @@ import { ForwardingStory } from './support/gateway.ts';
 const SETTINGS: SessionSettings = {
   listener: 'test',
   hostname: 'gateway.test',
+  upstream: 'recorder:25',
   tls: 'none',
   maxMessageOctets: 200,
   allowPlainAuth: false,

@@ -19,7 +19,9 @@ test('an upstream that is not there: 421 4.4.1 with a sentence, at EHLO', async 
     '421 4.4.1 The mail server cannot be reached; try again later or tell your administrator.',
   );
   expect(await client.toEnd()).toEqual([]);
-  expect(gateway.events).toContainEqual(expect.objectContaining({ event: 'smtp.upstream-lost' }));
+  expect(gateway.events).toContainEqual(
+    expect.objectContaining({ event: 'smtp.upstream-lost', upstream: '127.0.0.1:1' }),
+  );
 });
 
 test.each([

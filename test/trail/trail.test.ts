@@ -101,13 +101,13 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
 
   it('tells what several nodes have said in the order in which it happened, by the time they agree on', async () => {
     const opened = new Opened();
-    const node = (ahead: number) =>
+    const node = (name: string) =>
       openTrail({ config: { log: { traceDays: 3 }, stateFolder: folder }, clock, opened }, log, {
         rows: store,
-        nodes: { now: () => new Date(now.getTime() + ahead) },
+        nodes: { name, now: () => new Date(now.getTime() + 60_000) },
       });
     // The clock of each machine is another one.
-    const [one, other] = [await node(60_000), await node(60_000)];
+    const [one, other] = [await node('one'), await node('other')];
     one.write(taken('m1', 'a@x', 'b@x'));
     now = new Date(now.getTime() + 10);
     other.write(refused('m1', 'later'));
@@ -120,6 +120,7 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
       ...['taken', 'later', 'last'],
     ]);
     expect(steps.at(-1)?.at).toEqual(new Date(now.getTime() + 60_000));
+    expect(steps.map(({ node: name }) => name)).toEqual(['one', 'other', 'one']);
   });
 
   it('mails are found by sender or login, by recipient and by time, addresses in any letter case', async () => {
