@@ -9,7 +9,7 @@ import { summary } from '../smtp/reply.ts';
 
 /** @param how `everything`: also what only matters where one delivery is looked at */
 export function deliveryPage(delivery: Delivery, now: Date, how: 'usual' | 'everything' = 'usual'): string {
-  const { id, mail, purpose, way, reversePath, octets, attempts, enqueuedAt, recipients } = delivery;
+  const { id, mail, purpose, way, reversePath, octets, attempts, enqueuedAt, recipients, taken } = delivery;
   const place = way.kind === 'append' ? `, for the archive ${printable(way.archive)}` : '';
   const tried = attempts === 0 ? 'not tried yet' : `tried ${attempts === 1 ? 'once' : `${attempts} times`}`;
   return [
@@ -23,6 +23,10 @@ export function deliveryPage(delivery: Delivery, now: Date, how: 'usual' | 'ever
       const more = how === 'everything' ? [...said(recipient.parameters), ...answered(reply)] : [];
       return [`    ${printable(writePath(recipient.mailbox))}${why}`, ...more.map((line) => `      ${line}`)];
     }),
+    ...taken.map(
+      ({ recipient }) =>
+        `    ${printable(writePath(recipient.mailbox))}: has it, of which the sender is still to be told`,
+    ),
     '',
   ].join('\n');
 }
@@ -57,7 +61,7 @@ function answered(reply: Delivery['recipients'][number]['reply']): string[] {
 }
 
 export function deliveryAsJson(delivery: Delivery) {
-  const { id, mail, purpose, way, destination, reversePath, octets, attempts, recipients } = delivery;
+  const { id, mail, purpose, way, destination, reversePath, octets, attempts, recipients, taken } = delivery;
   const { enqueuedAt, nextAt, lastAt, expiresAt, heldAt, lease, requireTls, mailParameters } = delivery;
   return {
     ...{ id, mail, purpose, way, destination, from: writePath(reversePath), octets, attempts },
@@ -68,5 +72,6 @@ export function deliveryAsJson(delivery: Delivery) {
       parameters: recipient.parameters,
       ...{ because, reply },
     })),
+    toldLater: taken.map(({ recipient, reply }) => ({ address: writePath(recipient.mailbox), reply })),
   };
 }

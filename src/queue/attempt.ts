@@ -14,6 +14,7 @@ import {
   deleteClaimed,
   noteAttempt,
   noteRecipient,
+  noteTaken,
   onlyWhile,
   readDelivery,
   settleRecipient,
@@ -23,7 +24,7 @@ import { type Claim, releaseClaim } from './leases.ts';
 import { newMessageId, type OwnMails } from './own-mail.ts';
 import type { Courier, DeliveryOutcome, Queue, SealedSpool, Staged, Way } from './ports.ts';
 import { overdueAt, waitAfter } from './schedule.ts';
-import { type Settled, type Settlement, settle, withoutReports } from './settle.ts';
+import { type Settled, type Settlement, settle, toldAsRelayed, withoutReports } from './settle.ts';
 
 export type AttemptParts = {
   store: SqlStore;
@@ -150,6 +151,7 @@ async function outcomesOf(
   const recipients = delivery.recipients.map(({ recipient }) => recipient);
   const everybody = (kind: 'later' | 'failed', because: string) =>
     recipients.map((recipient): DeliveryOutcome => ({ recipient, kind, reply: null, because }));
+  if (recipients.length === 0) return { octets: null, outcomes: [] };
   if (because !== null) return { octets: null, outcomes: everybody('later', because) };
   const taker = courier(way);
   if (taker === null) {
@@ -215,16 +217,25 @@ async function readable(spool: SealedSpool, { spool: name, mail }: Delivery): Pr
   }
 }
 
-function crossedOut(claim: Claim, { delivered }: Settled): Statement[] {
-  return delivered.map(({ waiting }) => settleRecipient(claim, waiting.position));
+/** Who has it gets it no second time, and stays where a report is to say so. */
+function crossedOut(claim: Claim, settled: Settled): Statement[] {
+  const stay = toldAsRelayed(settled);
+  return [
+    ...settled.delivered
+      .filter((one) => !stay.includes(one))
+      .map(({ waiting }) => settleRecipient(claim, waiting.position)),
+    ...stay.map(({ waiting, outcome }) => noteTaken(claim, waiting.position, outcome.reply)),
+  ];
 }
 
 /** The last one gives a row where the claim stood, and ends it. */
 function statementsOf(claim: Claim, delivery: Delivery, settled: Settled, at: Date): Statement[] {
-  const { nextAt, later, delivered, failed, delayTold } = settled;
+  const { nextAt, later, delivered, unreported, failed, delayTold } = settled;
+  const gone = [...delivered, ...toldAsRelayed(settled), ...failed];
   if (nextAt === null) return [deleteClaimed(claim)];
   return [
-    ...[...delivered, ...failed].map(({ waiting }) => settleRecipient(claim, waiting.position)),
+    ...gone.map(({ waiting }) => settleRecipient(claim, waiting.position)),
+    ...unreported.map(({ waiting, outcome }) => noteTaken(claim, waiting.position, outcome.reply)),
     ...later.map(({ waiting, outcome }) =>
       noteRecipient(claim, waiting.position, { because: becauseOf(outcome), reply: outcome.reply }),
     ),
@@ -232,8 +243,11 @@ function statementsOf(claim: Claim, delivery: Delivery, settled: Settled, at: Da
   ];
 }
 
-function tell({ mail, id, purpose }: Delivery, settled: Settled, log: Log): void {
-  const { delivered, failed, later, nextAt, reports } = settled;
+function tell({ mail, id, purpose, taken: before }: Delivery, settled: Settled, log: Log): void {
+  const { failed, later, nextAt, reports } = settled;
+  const delivered = [...settled.delivered, ...settled.unreported].filter(
+    ({ waiting }) => !before.includes(waiting),
+  );
   const who = (some: readonly Settlement[]) => {
     const those = some.map(({ waiting }) => waiting.recipient);
     const to = toldRecipients(those, limits.trail.stepRecipientCharacters);

@@ -49,6 +49,8 @@ export type Delivery = {
   lease: { holder: string; until: Date } | null;
   fence: number;
   recipients: readonly WaitingRecipient[];
+  /** Who has it, of which the sender is still to be told. */
+  taken: readonly WaitingRecipient[];
 };
 
 export type WaitingRecipient = {
@@ -139,6 +141,13 @@ export function onlyWhile(claim: Claim, { sql: text, parameters }: Statement): S
 
 export function settleRecipient(claim: Claim, position: number): Statement {
   return sql`DELETE FROM delivery_recipient WHERE delivery = ${claim.id} AND position = ${position} AND ${stands(claim)}`;
+}
+
+/** She has the mail, and stays until that could be reported. */
+export function noteTaken(claim: Claim, position: number, reply: Reply | null): Statement {
+  const said = reply === null ? null : JSON.stringify(reply);
+  return sql`UPDATE delivery_recipient SET taken = 1, reply = ${said}
+    WHERE delivery = ${claim.id} AND position = ${position} AND ${stands(claim)}`;
 }
 
 export function noteRecipient(
@@ -237,11 +246,16 @@ function deliveryOf(row: Row, recipients: readonly Row[]): Delivery {
     lease:
       typeof row.lease_holder === 'string' ? { holder: row.lease_holder, until: at(row.lease_until) } : null,
     fence: Number(row.fence),
-    recipients: recipients.map(({ position, recipient, because, reply }) => ({
-      position: Number(position),
-      recipient: JSON.parse(String(recipient)) as Recipient,
-      because: typeof because === 'string' ? because : null,
-      reply: typeof reply === 'string' ? (JSON.parse(reply) as Reply) : null,
-    })),
+    recipients: recipients.filter(({ taken }) => taken !== 1).map(recipientOf),
+    taken: recipients.filter(({ taken }) => taken === 1).map(recipientOf),
+  };
+}
+
+function recipientOf({ position, recipient, because, reply }: Row): WaitingRecipient {
+  return {
+    position: Number(position),
+    recipient: JSON.parse(String(recipient)) as Recipient,
+    because: typeof because === 'string' ? because : null,
+    reply: typeof reply === 'string' ? (JSON.parse(reply) as Reply) : null,
   };
 }

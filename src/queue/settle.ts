@@ -8,6 +8,8 @@ import { DELAY_TOLD_AFTER_MS, nextAttempt } from './schedule.ts';
 
 export type Settled = {
   delivered: readonly Settlement[];
+  /** Who had it before, or has it now, and stays until the sender could be told. */
+  unreported: readonly Settlement[];
   failed: readonly Settlement[];
   later: readonly Settlement[];
   /** null: nobody waits any more. */
@@ -47,36 +49,49 @@ export function settle(delivery: Delivery, outcomes: readonly DeliveryOutcome[],
   const failed = [...of('failed'), ...expired];
   const later = next === null ? [] : waiting;
   const delayed = isLong(delivery, now) ? later.filter((one) => asksFor(one, 'DELAY')) : [];
+  const handedOn = [...delivered.filter(isUnconfirmed), ...delivery.taken.map(takenBefore)];
   const reports = isReported(delivery)
     ? [
         { action: 'failed' as const, recipients: failed.filter((one) => asksFor(one, 'FAILURE')) },
         { action: 'delayed' as const, recipients: delayed },
-        {
-          action: 'relayed' as const,
-          recipients: delivered.filter(
-            (one) =>
-              one.outcome.kind === 'delivered' && one.outcome.unconfirmed === true && asksFor(one, 'SUCCESS'),
-          ),
-        },
+        // RFC 3461 §5.2.3 (b): she has asked for it, and whoever has the mail now will not tell her.
+        { action: 'relayed' as const, recipients: handedOn.filter((one) => asksFor(one, 'SUCCESS')) },
       ].filter(({ recipients }) => recipients.length > 0)
     : [];
   return {
-    ...{ delivered, failed, later, reports },
+    ...{ delivered, failed, later, reports, unreported: [] },
     nextAt: later.length === 0 ? null : next,
     delayTold: delivery.delayTold || isLong(delivery, now),
   };
 }
 
-/** The same attempt where the reports could not be written down: who failed waits too, so that nobody fails in silence. */
-export function withoutReports(
-  { delivered, failed, later, nextAt }: Settled,
-  delivery: Delivery,
-  again: Date,
-): Settled {
+function isUnconfirmed({ outcome }: Settlement): boolean {
+  return outcome.kind === 'delivered' && outcome.unconfirmed === true;
+}
+
+function takenBefore(waiting: WaitingRecipient): Settlement {
+  const { recipient, reply } = waiting;
+  return { waiting, outcome: { recipient, kind: 'delivered', reply, unconfirmed: true }, expired: false };
+}
+
+/** Of whom the sender is told that the mail was handed on. */
+export function toldAsRelayed({ reports }: Settled): readonly Settlement[] {
+  return reports.flatMap(({ action, recipients }) => (action === 'relayed' ? recipients : []));
+}
+
+/**
+ * The same attempt where the reports could not be written down: who failed waits too, so that nobody fails in silence, and who has the mail
+ * stays for the report that was asked for.
+ */
+export function withoutReports(settled: Settled, delivery: Delivery, again: Date): Settled {
+  const { delivered, failed, later, nextAt } = settled;
   const waiting = [...failed, ...later];
+  const unreported = toldAsRelayed(settled);
+  const isOver = waiting.length === 0 && unreported.length === 0;
   return {
-    ...{ delivered, failed: [], later: waiting, reports: [], delayTold: delivery.delayTold },
-    nextAt: waiting.length === 0 ? null : (nextAt ?? again),
+    ...{ delivered: delivered.filter((one) => !unreported.includes(one)), unreported },
+    ...{ failed: [], later: waiting, reports: [], delayTold: delivery.delayTold },
+    nextAt: isOver ? null : (nextAt ?? again),
   };
 }
 

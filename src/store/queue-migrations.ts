@@ -177,6 +177,11 @@ export const queueMigrations: readonly Migration[] = [
       'CREATE INDEX delivery_by_lane ON delivery (kind, state, destination, lane, next_at)',
     ],
   },
+  {
+    // Who has the mail, and stays for a report of that which could not be written yet.
+    version: 6,
+    statements: ['ALTER TABLE delivery_recipient ADD COLUMN taken INTEGER NOT NULL DEFAULT 0'],
+  },
 ];
 
 /** @throws SealgateError `store.unusable` */

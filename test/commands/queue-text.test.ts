@@ -10,7 +10,7 @@ const delivery: Delivery = {
   ...{ id: 'd1' as DeliveryId, spool: 's1', mail: 'm1' as MailId, purpose: 'submitted' },
   ...{ way: { kind: 'smtp', destination: 'server' }, destination: 'server', reversePath: null },
   ...{ mailParameters: [], requireTls: 'no', octets: 7, attempts: 0, lastAt: null, delayTold: false },
-  ...{ heldAt: null, lease: null, fence: 0, recipients: [] },
+  ...{ heldAt: null, lease: null, fence: 0, recipients: [], taken: [] },
   ...{ enqueuedAt: NOW, nextAt: NOW, expiresAt: new Date('2026-11-27T12:00:00Z') },
 };
 

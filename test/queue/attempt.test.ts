@@ -199,6 +199,49 @@ test('RET is for failures: where a mail was handed on, its header comes back (RF
   expect(text).not.toContain('The text.');
 });
 
+test('a report that was asked for of who has the mail waits for room, and nobody gets the mail again (RFC 3461 §5.2.3)', async () => {
+  const sent = envelope({ 'bob@partner.example': notify('SUCCESS'), 'eve@partner.example': [] });
+  const id = await put({ envelope: sent });
+  let hasRoom = false;
+  let deliveries = 0;
+  const taking: AttemptParts = {
+    ...parts,
+    courier: () => ({
+      deliver: async (mail) => {
+        deliveries++;
+        const reply = { code: 250, lines: ['2.0.0 as 4711'] };
+        return mail.envelope.recipients.map((recipient) => ({
+          ...{ recipient, kind: 'delivered' as const, reply, unconfirmed: true as const },
+        }));
+      },
+      close: async () => undefined,
+    }),
+    queue: {
+      stage: (mail) => {
+        const full = { code: 'queue.full', publicText: 'No room.', duration: 'temporary' } as const;
+        return hasRoom ? q.queue.stage(mail) : Promise.reject(new SealgateError(full));
+      },
+    },
+  };
+  await tried(id, taking);
+  q.time.now = new Date(q.time.now.getTime() + 10 * MINUTE_MS);
+  await tried(id, taking);
+  const waiting = (await readDelivery(q.store, id)) as Delivery;
+  expect([waiting.recipients.length, waiting.taken.length, deliveries]).toEqual([0, 1, 1]);
+  expect(events().filter((event) => event === 'queue.delivered')).toHaveLength(1);
+  hasRoom = true;
+  // However long that took.
+  q.time.now = new Date(waiting.expiresAt.getTime() + 1);
+  await tried(id, taking);
+  expect(deliveries).toBe(1);
+  const { text } = await report();
+  expect(text).toContain('Final-Recipient: rfc822; bob@partner.example\r\nAction: relayed\r\n');
+  expect(text).toContain('Diagnostic-Code: smtp; 250 2.0.0 as 4711\r\n');
+  expect(text).not.toContain('eve@');
+  expect(await readDelivery(q.store, id)).toBeNull();
+  expect(await files()).toHaveLength(1);
+});
+
 test.each(['relayed', 'failed'] as const)(
   'of a mail that was opened nothing goes back to whoever sent it: %s',
   async (action) => {
