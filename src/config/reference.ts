@@ -202,17 +202,25 @@ function exampleOver(shape: Shape, name: string): unknown {
   return typeof example === 'object' && example !== null ? Reflect.get(example, name) : undefined;
 }
 
-/** One item of a list of maps: the first line that is not a comment carries the hyphen. */
+/** One item of a list of maps: the first line that is not a comment carries the hyphen; where all are optional, the first setting. */
 function itemLines(shape: Shape, depth: number): string[] {
   const indent = '  '.repeat(depth);
   const lines = mapLines(shape, depth + 1);
-  const first = lines.findIndex((line) => !line.trimStart().startsWith('#'));
+  const said = lines.findIndex((line) => !line.trimStart().startsWith('#'));
+  const first = said === -1 ? linesAboveFirst(shape, depth + 1) : said;
+  const setting = (lines[first] ?? '').trimStart();
   return [
     ...comment(shape.description, indent),
     ...lines.slice(0, first).map((line) => line.slice(2)),
-    `${indent}- ${(lines[first] ?? '').trimStart()}`,
+    said === -1 ? `${indent}# - ${setting.replace(/^# /, '')}` : `${indent}- ${setting}`,
     ...lines.slice(first + 1),
   ];
+}
+
+/** How many lines describe the first setting of a map. */
+function linesAboveFirst({ properties = {} }: Shape, depth: number): number {
+  const [first] = Object.values(properties);
+  return comment(first?.description, '  '.repeat(depth)).length;
 }
 
 /** The same line as a comment. */

@@ -23,6 +23,14 @@ describe('what is made from the schema', () => {
     expect(readFileSync(join(root, path), 'utf8')).toBe(text);
   });
 
+  test('a setting of an item stands in the example once, and no item is empty', () => {
+    const lines = exampleText().split('\n');
+    expect(
+      lines.filter((line) => /^ *# fingerprint: /.test(line) || /# - fingerprint: /.test(line)),
+    ).toHaveLength(1);
+    expect(lines.filter((line) => /^[ #]*- *$/.test(line))).toEqual([]);
+  });
+
   test('the example is a sound configuration', () => {
     expect(parseConfig('gateway.example.yaml', exampleText(), noFiles)).toMatchObject({
       kind: 'ok',
