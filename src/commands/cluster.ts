@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { installationFromSecret } from '../cluster/installation-from-secret.ts';
 import { differing, listNodes, type NodeState } from '../cluster/nodes.ts';
 import { type RedisStatus, redisStatus } from '../cluster/redis-status.ts';
+import type { Config } from '../config/load.ts';
 import { SealgateError } from '../errors.ts';
 import { redisPlace } from '../gateway/queue-state.ts';
 import { printable } from '../log/printable.ts';
@@ -36,13 +37,20 @@ type QueueDepth = {
   held: number;
 };
 
-type ClusterStatus = {
+/** What is in the database. */
+type SharedStatus = {
   nodes: readonly Omit<NodeState, 'alike'>[];
   /** Sections of the configuration that nodes which are here do not have alike. */
   differs: readonly string[];
   queue: QueueDepth;
-  /** Octets that all tables of the gateways have. */
-  postgresql: { version: string; octets: number };
+  postgresql: PostgresqlHere;
+};
+
+/** `octets`: that all tables of the gateways have. */
+type PostgresqlHere = { state: 'here'; version: string; octets: number };
+type PostgresqlAway = { state: 'away'; reason: string };
+
+type ClusterStatus = (SharedStatus | { postgresql: PostgresqlAway }) & {
   /** null: the configuration has none. */
   redis: RedisStatus | null;
 };
@@ -61,17 +69,27 @@ async function status(options: Options): Promise<void> {
     cluster.redis === null
       ? null
       : redisStatus(await redisPlace(cluster.redis, installationFromSecret(cluster.secret))),
-    withShared(config, async (store) => ({
-      ...(await nodesOf(store)),
-      queue: await queueDepth(store.snapshots()),
-      postgresql: await postgresqlState(store),
-    })),
+    sharedStatus(config).catch(awayOf),
   ]);
   const found: ClusterStatus = { ...shared, redis };
   process.stdout.write(options.json === true ? `${jsonText(found)}\n` : page(found));
+  if (shared.postgresql.state === 'away') process.exitCode = 1;
 }
 
-async function nodesOf(store: SqlStore): Promise<Pick<ClusterStatus, 'nodes' | 'differs'>> {
+function sharedStatus(config: Config): Promise<SharedStatus> {
+  return withShared(config, async (store) => ({
+    ...(await nodesOf(store)),
+    queue: await queueDepth(store.snapshots()),
+    postgresql: await postgresqlState(store),
+  }));
+}
+
+function awayOf(error: unknown): { postgresql: PostgresqlAway } {
+  if (!(error instanceof SealgateError) || error.duration === 'permanent') throw error;
+  return { postgresql: { state: 'away', reason: error.reason ?? error.publicText } };
+}
+
+async function nodesOf(store: SqlStore): Promise<Pick<SharedStatus, 'nodes' | 'differs'>> {
   const found = await listNodes(store);
   const here = found.filter(({ state }) => state === 'here');
   return {
@@ -81,7 +99,8 @@ async function nodesOf(store: SqlStore): Promise<Pick<ClusterStatus, 'nodes' | '
 }
 
 async function queueDepth(store: SqlStore): Promise<QueueDepth> {
-  const now = Date.now();
+  // Not that of this machine, which may be no node.
+  const now = store.clock ?? sql`${Date.now()}`;
   const [row] = await store.query(sql`SELECT
     (SELECT count(*) FROM delivery) AS deliveries,
     (SELECT count(*) FROM delivery WHERE state = 'waiting' AND next_at <= ${now} AND lease_until <= ${now}) AS due,
@@ -98,16 +117,26 @@ async function queueDepth(store: SqlStore): Promise<QueueDepth> {
   };
 }
 
-async function postgresqlState(store: SqlStore): Promise<ClusterStatus['postgresql']> {
+async function postgresqlState(store: SqlStore): Promise<PostgresqlHere> {
   const [row] = await store.query(
     sql`SELECT current_setting('server_version') AS version,
         (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
          WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace) AS octets`,
   );
-  return { version: String(row?.version), octets: Number(row?.octets) };
+  return { state: 'here', version: String(row?.version), octets: Number(row?.octets) };
 }
 
-function page({ nodes, differs, queue, postgresql, redis }: ClusterStatus): string {
+function page(found: ClusterStatus): string {
+  const { redis } = found;
+  const lines = 'nodes' in found ? sharedLines(found) : [postgresqlAway(found.postgresql)];
+  return [...lines, ...redisText(redis), ''].join('\n');
+}
+
+function postgresqlAway({ reason }: PostgresqlAway): string {
+  return `PostgreSQL  AWAY (${printable(reason)}): nodes take nothing into the queue, deliver nothing out of it, and are not seen from here`;
+}
+
+function sharedLines({ nodes, differs, queue, postgresql }: SharedStatus): readonly string[] {
   const { deliveries, due, underWay, oldestDue, held } = queue;
   const waits = oldestDue === null ? '' : `, the first since ${oldestDue.toISOString()}`;
   return [
@@ -117,9 +146,7 @@ function page({ nodes, differs, queue, postgresql, redis }: ClusterStatus): stri
       : [`config      DIFFERS between nodes in ${differs.join(', ')}: mail is not treated alike`]),
     `queue       ${deliveries} deliveries: ${underWay} under way, ${due} due${waits}; ${held} mails are held`,
     `PostgreSQL  ${postgresql.version}, ${Math.ceil(postgresql.octets / 1024 / 1024)} MiB`,
-    ...redisText(redis),
-    '',
-  ].join('\n');
+  ];
 }
 
 function nodeText({
@@ -130,7 +157,7 @@ function nodeText({
   redis,
   version,
   underWay,
-}: ClusterStatus['nodes'][number]): string {
+}: SharedStatus['nodes'][number]): string {
   return state === 'here'
     ? `node        ${printable(name)}: here, since ${startedAt.toISOString()}, version ${printable(version)}, Redis ${printable(redis)}, ${underWay} deliveries under way`
     : `node        ${printable(name)}: SILENT since ${seenAt.toISOString()}; the others finish its ${underWay} deliveries`;

@@ -3,6 +3,7 @@ import { agree, refuseStranger } from '../cluster/agreement.ts';
 import { installationFromSecret } from '../cluster/installation-from-secret.ts';
 import { Nodes } from '../cluster/nodes.ts';
 import type { Config } from '../config/load.ts';
+import { SealgateError } from '../errors.ts';
 import { clusterTables } from '../store/cluster-tables.ts';
 import { openShared, openSharedAsItIs, sharedTables } from '../store/directory-store.ts';
 import type { Installation } from '../store/installation.ts';
@@ -62,16 +63,26 @@ export async function openCluster(
 /**
  * The database that the nodes share, for commands beside them.
  *
- * @throws SealgateError `cluster.tables`, `store.unusable`, `store.unavailable`
+ * @throws SealgateError `cluster.tables`, `store.unusable`; `cluster.database-away` (temporary)
  */
 export async function openBesideNodes(config: Pick<Config, 'directory'>): Promise<PostgresqlStore> {
-  const store = await openSharedAsItIs(placeOf(config));
+  const place = placeOf(config);
+  const store = await openSharedAsItIs(place);
   try {
     await requireTables(store, sharedTables(clusterTables()));
     return store;
   } catch (error) {
     await store.close();
-    throw error;
+    if (!(error instanceof SealgateError) || error.duration === 'permanent') throw error;
+    const { host, database } = place;
+    const reason = error.reason ?? error.publicText;
+    throw new SealgateError({
+      code: 'cluster.database-away',
+      duration: 'temporary',
+      publicText: `The PostgreSQL database ${database} on ${host} does not answer (${reason}).`,
+      reason,
+      cause: error,
+    });
   }
 }
 

@@ -1,13 +1,18 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { withShared } from '../../src/commands/kept-state.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { openCluster } from '../../src/gateway/cluster.ts';
 import { Opened } from '../../src/gateway/opening.ts';
 import { whenThere } from '../../src/gateway/when-there.ts';
 import type { Event } from '../../src/log/events.ts';
 import { storeUnavailable } from '../../src/store/sql-store.ts';
+import { runSealgate } from '../commands/support/run-sealgate.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
-import { nodeConfig } from './support/node-config.ts';
+import { nodeConfig, nodeConfigText } from './support/node-config.ts';
 
 /** All parts of a cluster are started at once, in whatever order they are there. */
 
@@ -34,6 +39,31 @@ test('a node that is there before PostgreSQL waits for it, and says so once', as
   await starting;
   await opened.close();
   expect(events.map(({ event }) => event)).toEqual(['cluster.database-away', 'cluster.joined']);
+});
+
+test('the status tells of a database that is away, where it is, and does not end well', async () => {
+  const config = nodeConfig(server, await server.database());
+  const { store } = config.directory;
+  const gone = {
+    ...config,
+    directory: { ...config.directory, store: { ...store, port: 1 } as typeof store },
+  };
+  await expect(withShared(gone, async () => 'done')).rejects.toMatchObject({
+    code: 'cluster.database-away',
+    publicText: expect.stringMatching(/does not answer \(.*(ENOENT|ECONNREFUSED)/),
+  });
+  const folder = await mkdtemp(join(tmpdir(), 'sealgate-status-'));
+  try {
+    await writeFile(join(folder, 'cluster.secret'), 'a'.repeat(48), { mode: 0o600 });
+    const file = join(folder, 'gateway.yaml');
+    await writeFile(file, nodeConfigText({ socket: server.socket, port: 1 }, 'mail'));
+    const { out, code } = await runSealgate(['cluster', 'status', '--config', file]);
+    expect([code, out]).toEqual([1, expect.stringMatching(/^PostgreSQL {2}AWAY \(.*\): .*\nRedis/)]);
+    const json = await runSealgate(['cluster', 'status', '--json', '--config', file]);
+    expect(JSON.parse(json.out)).toMatchObject({ postgresql: { state: 'away' }, redis: null });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 const waiting = { name: 'The database', setting: 'directory.store', log, pauseMs: 1 };
