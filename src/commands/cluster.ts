@@ -144,9 +144,13 @@ function sharedLines({ nodes, differs, queue, postgresql }: SharedStatus): reado
     ...(differs.length === 0
       ? []
       : [`config      DIFFERS between nodes in ${differs.join(', ')}: mail is not treated alike`]),
-    `queue       ${deliveries} deliveries: ${underWay} under way, ${due} due${waits}; ${held} mails are held`,
+    `queue       ${inWords(deliveries)}: ${underWay} under way, ${due} due${waits}; ${held === 1 ? '1 mail is' : `${held} mails are`} held`,
     `PostgreSQL  ${postgresql.version}, ${Math.ceil(postgresql.octets / 1024 / 1024)} MiB`,
   ];
+}
+
+function inWords(deliveries: number): string {
+  return deliveries === 1 ? '1 delivery' : `${deliveries} deliveries`;
 }
 
 function nodeText({
@@ -159,8 +163,8 @@ function nodeText({
   underWay,
 }: SharedStatus['nodes'][number]): string {
   return state === 'here'
-    ? `node        ${printable(name)}: here, since ${startedAt.toISOString()}, version ${printable(version)}, Redis ${printable(redis)}, ${underWay} deliveries under way`
-    : `node        ${printable(name)}: SILENT since ${seenAt.toISOString()}; the others finish its ${underWay} deliveries`;
+    ? `node        ${printable(name)}: here, since ${startedAt.toISOString()}, version ${printable(version)}, Redis ${printable(redis)}, ${inWords(underWay)} under way`
+    : `node        ${printable(name)}: SILENT since ${seenAt.toISOString()}; the others finish its ${inWords(underWay)}`;
 }
 
 function redisText(redis: RedisStatus | null): readonly string[] {
