@@ -1,21 +1,35 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { ClientBase } from 'pg';
 import { SealgateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Migration } from './migrations.ts';
 
 /** One number for all gateways of one database ("seal"). */
 const LOCK = 0x7365616c;
+
+/**
+ * So long a step waits for a table that somebody reads (a backup, for hours): whatever the other gateways ask of that table waits behind it.
+ * Then they have their turn. Milliseconds.
+ */
+const HELD_UP_MS = 500;
+const AGAIN_MS = 1_000;
+/** lock_not_available */
+const LOCKED = '55P03';
 
 /** Tables that belong together, with a list of steps of their own. `name`: null for those that were the only ones once. */
 export type TableSet = { name: string | null; migrations: readonly Migration[] };
 
 /**
  * Brings the tables up to date, each set in one transaction under an advisory lock: of several gateways that start at once, one does it
- * and the others find it done.
+ * and the others find it done. Those that run are not held up where a table has to be waited for.
  *
  * @throws SealgateError `store.unusable`: the tables were made by a newer version
  */
 export async function migratePostgresql(client: ClientBase, sets: readonly TableSet[]): Promise<void> {
-  for (const set of sets) await migrateSet(client, set);
+  const until = performance.now() + limits.postgresql.migrationMilliseconds;
+  for (const set of sets) {
+    while (!(await isMigrated(client, set, until))) await pause(AGAIN_MS);
+  }
 }
 
 /** The table of the steps that were made. */
@@ -39,6 +53,19 @@ export function refuseNewer(present: number, set: TableSet): void {
   });
 }
 
+/** False: somebody has a table that is to be changed. */
+async function isMigrated(client: ClientBase, set: TableSet, until: number): Promise<boolean> {
+  try {
+    await migrateSet(client, set);
+    return true;
+  } catch (error) {
+    const isLocked = error instanceof Error && 'code' in error && error.code === LOCKED;
+    if (!isLocked || performance.now() > until) throw error;
+    await client.query('ROLLBACK');
+    return false;
+  }
+}
+
 async function migrateSet(client: ClientBase, set: TableSet): Promise<void> {
   const { name, migrations } = set;
   const versions = versionsOf(name);
@@ -53,6 +80,7 @@ async function migrateSet(client: ClientBase, set: TableSet): Promise<void> {
   );
   const present = rows[0]?.version ?? 0;
   refuseNewer(present, set);
+  await client.query(`SET LOCAL lock_timeout = ${HELD_UP_MS}`);
   for (const { version, statements } of migrations) {
     if (version <= present) continue;
     for (const statement of statements) await client.query(statement);

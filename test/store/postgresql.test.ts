@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { inspect } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { openPostgresql } from '../../src/store/postgresql.ts';
@@ -122,6 +123,21 @@ describe('the tables', () => {
     const error = await failure(opened());
     expect(error).toMatchObject({ code: 'store.unusable', duration: 'permanent' });
     expect(error.publicText).toContain('newer version (schema 2, this one knows 1)');
+  });
+
+  test('are changed once nobody reads them, and meanwhile gateways that run go on', async () => {
+    const running = await opened({ timeoutSeconds: 1 });
+    const backup = new Client({ host: server.socket, port: server.port, user: 'test', database });
+    await backup.connect();
+    await backup.query('BEGIN');
+    await backup.query('LOCK TABLE thing IN ACCESS SHARE MODE');
+    const steps = [...things, { version: 2, statements: ['ALTER TABLE thing ADD COLUMN later text'] }];
+    const changed = opened({}, steps);
+    const waiting = "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted";
+    await vi.waitFor(async () => expect(await server.run(waiting, database)).not.toEqual([]), 10_000);
+    expect(await running.query(sql`SELECT name FROM thing`)).toEqual([]);
+    await backup.end();
+    expect(await (await changed).query(sql`SELECT later FROM thing`)).toEqual([]);
   });
 
   test('of a step that fails are not there at all', async () => {
