@@ -10,6 +10,7 @@ import { toldRecipients } from '../smtp/told-recipients.ts';
 import { type ArchiveCopies, type KeptCopies, NO_COPIES } from './archive-copies.ts';
 import { DeliveryMemory } from './delivery-memory.ts';
 import { heldReply, Individually, type Stop, stopReply } from './partial-hand-over.ts';
+import { PendingCopies } from './pending-copies.ts';
 import type {
   DeliveredVariants,
   HandOver,
@@ -63,9 +64,23 @@ export type HandedOver = SubmissionOutcome & {
  */
 export async function handOverAll(
   submission: Submission,
-  { variants, waiting }: PreparedMessages,
+  messages: PreparedMessages,
   upstream: HandOver,
   parts: HandOverParts,
+): Promise<HandedOver> {
+  const pending = new PendingCopies();
+  try {
+    return await handAllOver(submission, messages, upstream, { ...parts, pending });
+  } finally {
+    await pending.takenBack();
+  }
+}
+
+async function handAllOver(
+  submission: Submission,
+  { variants, waiting }: PreparedMessages,
+  upstream: HandOver,
+  { pending, ...parts }: HandOverParts & { pending: PendingCopies },
 ): Promise<HandedOver> {
   const { delivered, holding = null, storeAndForward = null, log } = parts;
   /** Nobody has anything before all of it is there. */
@@ -104,7 +119,7 @@ export async function handOverAll(
   let last: Reply | null = null;
   for (const [index, prepared] of leaving.entries()) {
     const isFirst = wholly || done.length === 0;
-    const outcome = await handOver(prepared, submission, isFirst, upstream, { ...parts, rest });
+    const outcome = await handOver(prepared, submission, isFirst, upstream, { ...parts, rest, pending });
     if (outcome.kind === 'kept') continue;
     if (outcome.kind === 'each') {
       individually.add(outcome);
@@ -134,6 +149,8 @@ export async function handOverAll(
     if (individually.stop !== null) retry.safe = (await memory.remember(held.flatMap(whoWait))) && retry.safe;
   }
   const uncommitted = await rest.commit(upstream);
+  // Where nobody knows whether it is there, a copy too many is better than none.
+  if (uncommitted === null || isInDoubt(uncommitted)) await pending.left();
   if (uncommitted !== null) {
     const waits = held.flatMap(whoWait);
     const missing = wholly ? leaving.flatMap(({ recipients }) => recipients) : rest.recipients;
@@ -197,7 +214,7 @@ async function handOver(
   submission: Submission,
   isFirst: boolean,
   upstream: HandOver,
-  { archives = null, rest, log }: HandOverParts & { rest: TheRest },
+  { archives = null, rest, pending, log }: HandOverParts & { rest: TheRest; pending: PendingCopies },
 ): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' | 'each' }> | { kind: 'kept' }> {
   const { id: mail, origin } = submission;
   let octets: OctetSource;
@@ -225,7 +242,8 @@ async function handOver(
   const outcome = await deliver(upstream, { ...variant, octets }, log);
   const kept = isFirst ? 'not' : await rest.take({ ...variant, octets }, outcome);
   // Where nobody knows whether the mail left, a copy too many is better than none.
-  await (hasNotLeft(outcome) && kept !== 'kept' ? copies.takenBack() : copies.left());
+  if (kept === 'kept' || (upstream.commit !== undefined && outcome.kind === 'accepted')) pending.add(copies);
+  else await (hasNotLeft(outcome) ? copies.takenBack() : copies.left());
   await discard?.();
   if (kept !== 'not') return { kind: 'kept' };
   const taken = acceptedIn(outcome, variant.recipients);
@@ -261,6 +279,10 @@ async function keepCopies(
     ...{ id, login, archives: appendTo, octets },
     requireTls: requireTls ? 'upstream' : 'no',
   });
+}
+
+function isInDoubt(stop: Stop): boolean {
+  return stop.kind === 'not-kept' && stop.refusal.code === 'queue.in-doubt';
 }
 
 /** For certain. */

@@ -136,7 +136,8 @@ export class DurableQueue implements Queue {
  * Writes what was staged, all of it or nothing, and begins it. What was written although the database did not say so is written: whoever is told
  * otherwise sends all of it again.
  *
- * @throws what the database throws. Nothing is kept then, but where nobody can say what became of it: that may still leave, or is swept.
+ * @throws what the database throws: nothing is kept then. `queue.in-doubt` (temporary) where nobody can say what became of it: it may still
+ *   leave, or is swept
  */
 export async function commitStaged(store: SqlStore, staged: readonly Staged[]): Promise<void> {
   const [first = ''] = staged.flatMap(({ deliveries }) => deliveries);
@@ -145,9 +146,20 @@ export async function commitStaged(store: SqlStore, staged: readonly Staged[]): 
   } catch (error) {
     const fate = await fateAfter(error, store, witnessOf(first));
     if (fate === 'absent') for (const one of staged) await one.dropped();
-    if (fate !== 'written') throw error;
+    if (fate === 'unknown') throw inDoubt(error);
+    if (fate === 'absent') throw error;
   }
   for (const one of staged) one.committed();
+}
+
+function inDoubt(cause: unknown): SealgateError {
+  return new SealgateError({
+    code: 'queue.in-doubt',
+    publicText: 'The gateway could not find out whether it has kept the mail; send it again.',
+    duration: 'temporary',
+    reason: cause instanceof Error ? cause.message : String(cause),
+    cause,
+  });
 }
 
 type Part = Omit<MailToDeliver, 'octets'>;

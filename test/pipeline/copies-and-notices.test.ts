@@ -140,6 +140,40 @@ describe('copies of a mail', () => {
     expect(archives.story).toEqual(['kept 1', 'taken back 1']);
   });
 
+  it('wait for the queue to have all of the mail, and are taken back where it has none of it', async () => {
+    directory.knows(bob);
+    const by = async (commit: () => Promise<void>, handed = new FakeUpstream()) => {
+      archives.story.length = 0;
+      archives.kept.length = 0;
+      const queue = Object.assign(handed, {
+        commit: async () => {
+          archives.story.push('commit');
+          return commit();
+        },
+      });
+      const { kind } = await send([ruleFor([BOB], SENT), rule(SENT)], queue);
+      return [kind, ...archives.story];
+    };
+    const kept = ['kept 1', 'kept 2', 'commit'];
+    expect(await by(async () => undefined)).toEqual(['accepted', ...kept, 'left 1', 'left 2']);
+    const fails = (code: string) => () => Promise.reject(away(code, 'Not now.'));
+    expect(await by(fails('store.unavailable'))).toEqual([
+      'refused',
+      ...kept,
+      'taken back 1',
+      'taken back 2',
+    ]);
+    // A copy too many rather than none.
+    expect(await by(fails('queue.in-doubt'))).toEqual(['refused', ...kept, 'left 1', 'left 2']);
+    const full = new FakeUpstream();
+    const deliver = full.deliver.bind(full);
+    full.deliver = async (variant) => (archives.kept.length === 1 ? deliver(variant) : TEMPORARY);
+    expect(await by(async () => undefined, full)).toEqual([
+      ...['refused', 'kept 1', 'kept 2'],
+      ...['taken back 2', 'taken back 1'],
+    ]);
+  });
+
   it('of which none can be kept hold the mail up', async () => {
     archives.trouble = away(
       'queue.spool',
