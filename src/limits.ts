@@ -390,6 +390,9 @@ export const limits = {
     pieceChunks: 8,
     /** Jobs that a node looks at in the same moment: each is one look into the rows. */
     jobsAtOnce: 8,
+    /** Places of which jobs may tell between two sweeps, and the length of a name in one: whoever has the Redis may forge them. */
+    placesInSweep: 1_000,
+    destinationCharacters: 1_024,
     /** Orders that Redis has not answered yet; what comes beyond them is looked at by the node itself. */
     jobsUnderWay: 1_000,
   },

@@ -22,6 +22,8 @@ const QUEUE = 'due';
 /** A worker that dies with a job in its hands makes it "stalled", and with more of those than this it is failed: it must not be. */
 const STALLED_AT_MOST = 1_000_000;
 const STALLED_EVERY_MS = 10_000;
+/** Of what a Date can be (ECMAScript, "Time Values and Time Range"). */
+const LAST_MS = 8_640_000_000_000_000;
 /** One look into the rows, milliseconds. */
 const LOCK_MS = 10_000;
 
@@ -45,6 +47,8 @@ export class DueJobs implements DueWork {
   #under = 0;
   #checking = false;
   #stopped = false;
+  /** That jobs have told of since the last sweep. */
+  readonly #places = new Set<string>();
   /** The last order that Redis did not take. */
   #refused: readonly Due[] = [];
   /** What it may forget, as was told already. */
@@ -103,6 +107,7 @@ export class DueJobs implements DueWork {
     worker.on('error', () => undefined);
     this.#worker = worker;
     this.#sweeping = setInterval(() => {
+      this.#places.clear();
       told(null);
       void this.#check('again');
     }, sweepMs);
@@ -164,7 +169,13 @@ export class DueJobs implements DueWork {
 
   #taken({ data }: Job): void {
     const due = dueOf(data);
-    if (due !== null) this.#told?.([due]);
+    if (due === null) return;
+    // Each place costs looks into the rows, whether anything is there or not. What is passed over the sweep finds.
+    const { kind, destination } = due.place;
+    const name = `${kind} ${destination}`;
+    if (this.#places.size >= limits.cluster.placesInSweep && !this.#places.has(name)) return;
+    this.#places.add(name);
+    this.#told?.([due]);
   }
 
   /**
@@ -228,6 +239,8 @@ function dueOf(data: unknown): Due | null {
   if (typeof data !== 'object' || data === null) return null;
   const { kind, destination, at } = data as Readonly<Record<string, unknown>>;
   if (kind !== 'smtp' && kind !== 'append') return null;
-  if (typeof destination !== 'string' || typeof at !== 'number' || !Number.isSafeInteger(at)) return null;
+  if (typeof destination !== 'string' || destination.length > limits.cluster.destinationCharacters)
+    return null;
+  if (typeof at !== 'number' || !Number.isSafeInteger(at) || Math.abs(at) > LAST_MS) return null;
   return { place: { kind, destination }, at: new Date(at) };
 }

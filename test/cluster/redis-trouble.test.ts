@@ -1,7 +1,9 @@
+import { Queue } from 'bullmq';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { DueJobs } from '../../src/cluster/due-jobs.ts';
 import type { RedisPlace } from '../../src/cluster/redis-place.ts';
 import { redisStatus } from '../../src/cluster/redis-status.ts';
+import { limits } from '../../src/limits.ts';
 import type { Event } from '../../src/log/events.ts';
 import type { Due } from '../../src/queue/ports.ts';
 import type { Started } from '../support/services/disposable.ts';
@@ -33,10 +35,10 @@ function place(): RedisPlace {
   return { ...where, user: null, password: null, prefix: `p${number}` };
 }
 
-async function node(): Promise<DueJobs> {
+async function node(sweepMs = 100): Promise<DueJobs> {
   number++;
   const log = { write: (event: Event) => void events.push(event) };
-  const opened = new DueJobs({ place: place(), sweepMs: 100, answerMs: 300, log });
+  const opened = new DueJobs({ place: place(), sweepMs, answerMs: 300, log });
   jobs = opened;
   await opened.open();
   opened.watch((due) => void told.push(due));
@@ -129,6 +131,31 @@ test('settings that are changed while it runs are told, once each', async () => 
   ]);
   await client.config('SET', 'appendfsync', 'always');
   await client.config('SET', 'maxmemory-policy', 'noeviction');
+});
+
+test('whoever has the Redis may forge orders: they cost a node a bounded number of looks', async () => {
+  await node(3_600_000);
+  const forged = new Queue('due', {
+    connection: server.client(),
+    prefix: place().prefix,
+    skipVersionCheck: true,
+  });
+  const { placesInSweep, destinationCharacters } = limits.cluster;
+  const order = (destination: string) => ({ name: 'due', data: { kind: 'smtp', destination, at: 0 } });
+  const endless = { ...order('endless'), data: { ...order('endless').data, at: Number.MAX_SAFE_INTEGER } };
+  const many = Array.from({ length: placesInSweep + 200 }, (_, i) => order(`forged${i}.example`));
+  await forged.addBulk([
+    order('x'.repeat(destinationCharacters + 1)),
+    { name: 'due', data: 'nonsense' },
+    endless,
+  ]);
+  await forged.addBulk(many);
+  await vi.waitFor(async () => expect(await forged.getJobCountByTypes('wait', 'active')).toBe(0), PATIENT);
+  expect(told.filter((due) => due !== null)).toHaveLength(placesInSweep);
+  expect(
+    told.flatMap((due) => due ?? []).every(({ place: { destination } }) => /^forged/.test(destination)),
+  ).toBe(true);
+  await forged.close();
 });
 
 test('whoever stops does not call Redis away', async () => {
