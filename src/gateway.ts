@@ -49,8 +49,9 @@ export type Gateway = {
 export async function startGateway(config: Config, lines: Log, stop?: AbortSignal): Promise<Gateway> {
   const opened = new Opened();
   try {
-    const clock = () => new Date();
     const cluster = await openCluster({ config, log: lines, opened }, stop);
+    // What nodes write down for each other (when mail is over, what was told to clients) goes by one clock.
+    const clock = cluster === null ? () => new Date() : () => cluster.nodes.now();
     const installation = cluster?.installation ?? (await loadInstallation(config.stateFolder));
     const log = await openTrail({ config, clock, opened }, lines, cluster);
     const opening: Opening = { config, log, clock, opened };

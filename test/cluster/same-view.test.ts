@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ImapFlow } from 'imapflow';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { type Gateway, startGateway } from '../../src/gateway.ts';
 import type { Event } from '../../src/log/events.ts';
@@ -97,8 +97,12 @@ test('UIDVALIDITY is the same on all nodes, and an epoch that begins on one has 
     ...['reading', 'new-epoch', '--login', system.user('bob').login, '--config', system.configFile],
   ]);
   expect(begun.code).toBe(0);
-  const after = await uidValidity(two);
+  // A new one is no smaller than the time: the clock of a machine that is wrong must not be told to clients for good.
+  const tomorrow = Date.now() + 86_400_000;
+  vi.useFakeTimers({ toFake: ['Date'], now: tomorrow + 30 * 86_400_000 });
+  const after = await uidValidity(two).finally(() => vi.useRealTimers());
   expect(after).not.toBe(before);
+  expect(Number(after)).toBeLessThan(tomorrow / 1_000);
   expect(await uidValidity(one)).toBe(after);
 });
 
