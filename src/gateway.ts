@@ -25,7 +25,7 @@ import { openDirectoryStore } from './store/directory-store.ts';
 import { loadInstallation } from './store/installation.ts';
 import { openSqlite } from './store/sqlite.ts';
 
-export { checkUpstreams } from './gateway/upstreams.ts';
+export { checkUpstreams, tellServersOfQueue } from './gateway/upstreams.ts';
 
 /** A running gateway. */
 export type Gateway = {

@@ -4,7 +4,7 @@ import type { Config } from '../config/load.ts';
 import { travel } from '../evaluation/journey.ts';
 import { printJourney, printSettings } from '../evaluation/print-journey.ts';
 import { startEvaluationProfile } from '../evaluation/profile.ts';
-import { checkUpstreams, type Gateway, startGateway } from '../gateway.ts';
+import { checkUpstreams, type Gateway, startGateway, tellServersOfQueue } from '../gateway.ts';
 import type { Log } from '../log/log.ts';
 import { createLog } from '../log/pino-log.ts';
 import { configInEnvironment, DEFAULT_CONFIG, readConfig } from './read-config.ts';
@@ -48,6 +48,7 @@ async function serve(file: string, stop: AbortSignal, upstreamCheck: boolean): P
     const gateway = await started(startGateway(config, log, stop), stop);
     running.resolve(gateway === null ? null : { gateway, config, log });
     if (gateway === null) return;
+    if (upstreamCheck) void tellServersOfQueue(config, log);
     try {
       await untilStopped(stop);
     } finally {

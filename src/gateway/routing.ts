@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Config } from '../config/load.ts';
 import { AddressGuard } from '../connections/address-guard.ts';
-import { prepareMailServer } from '../connections/mail-server.ts';
+import { type MailServer, prepareMailServer } from '../connections/mail-server.ts';
 import { DnsResolver } from '../dns/resolver.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -31,14 +31,8 @@ export type RoutingParts = { config: Config; clock: Clock; opened: Opened };
 export async function openRouting(settings: QueueSettings, parts: RoutingParts): Promise<Routing> {
   const { config, clock } = parts;
   const routes = routesOf(settings);
-  const servers = new Map<
-    string,
-    { server: Awaited<ReturnType<typeof prepareMailServer>>; login: GatewayLogin | null }
-  >();
-  for (const { name, via } of settings.routes) {
-    if (via.kind === 'server') servers.set(name, await serverOf(via, clock));
-  }
-  if (settings.server !== null) servers.set(DEFAULT_ROUTE, await serverOf(settings.server, clock));
+  const servers = new Map<string, ServerOfRoute>();
+  for (const [name, server] of serversOf(settings)) servers.set(name, await serverOfRoute(server, clock));
   const asksDns = settings.routes.some(({ via }) => via.kind === 'mx');
   const courier = new RoutedCourier({
     ...{ routes, servers, hostname: config.hostname, clock },
@@ -115,7 +109,23 @@ async function authorities(file: string | null): Promise<SecureContext> {
   }
 }
 
-async function serverOf({ login, password, ...place }: Omit<Server, 'connections'>, clock: Clock) {
+type ServerSettings = Omit<Server, 'connections'>;
+
+/** By the names of the routes that have one. */
+export function serversOf({ routes, server }: QueueSettings): ReadonlyMap<string, ServerSettings> {
+  const servers = new Map<string, ServerSettings>();
+  for (const { name, via } of routes) if (via.kind === 'server') servers.set(name, via);
+  if (server !== null) servers.set(DEFAULT_ROUTE, server);
+  return servers;
+}
+
+export type ServerOfRoute = { server: MailServer; login: GatewayLogin | null };
+
+/** @throws SealgateError `upstream.ca-file`, `upstream.client-certificate` (permanent) */
+export async function serverOfRoute(
+  { login, password, ...place }: ServerSettings,
+  clock: Clock,
+): Promise<ServerOfRoute> {
   const inShort = login === null || password === null ? null : { kind: 'password' as const, login, password };
   return {
     server: await prepareMailServer(outgoingServerOptions(place)),

@@ -2,9 +2,12 @@ import type { Config } from '../config/load.ts';
 import { type MailServer, type MailServerOptions, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
 import { connectUpstream as connectImap } from '../imap-proxy/upstream-connection.ts';
+import type { Log } from '../log/log.ts';
 import { connectUpstream as connectPop3 } from '../pop3-proxy/upstream-connection.ts';
+import { DEFAULT_ROUTE } from '../routing/routes.ts';
 import { connectAsGateway } from '../smtp-out/pool.ts';
 import { gatewayLogin, outgoingServerOptions } from './outgoing-server.ts';
+import { serverOfRoute, serversOf } from './routing.ts';
 
 /** A listener of any kind that has a mail server behind it. */
 export type ProxyListener =
@@ -53,6 +56,29 @@ export async function checkUpstreams(config: Config): Promise<void> {
       }),
     ),
   ]);
+}
+
+/**
+ * Calls each server of the queue once, and writes of those that cannot be used into the log. That is no reason not to start: mail for
+ * them waits in the queue, and somebody else's server that is away must not keep the mail of all others. Never rejects.
+ */
+export async function tellServersOfQueue(
+  { queue, hostname }: Pick<Config, 'queue' | 'hostname'>,
+  log: Log,
+): Promise<void> {
+  if (queue === null) return;
+  await Promise.all(
+    Array.from(serversOf(queue), async ([route, settings]) => {
+      const place = route === DEFAULT_ROUTE ? 'queue.server' : `queue.routes, ${route}`;
+      try {
+        const { server, login } = await serverOfRoute(settings, () => new Date());
+        (await connectAsGateway(server, hostname, login)).quit();
+      } catch (error) {
+        const reason = error instanceof SealgateError ? (error.reason ?? error.publicText) : String(error);
+        log.write({ event: 'queue.server-unusable', level: 'warn', place, reason });
+      }
+    }),
+  );
 }
 
 async function checked(listener: ProxyListener, call: (server: MailServer) => Promise<void>): Promise<void> {

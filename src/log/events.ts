@@ -330,6 +330,8 @@ type QueueEvent =
   | { event: 'queue.has-room'; level: 'info' }
   /** Its holder was taken for dead, and somebody else has it: what became of it here is not written down. */
   | { event: 'queue.claim-lost'; level: 'warn'; mail: MailId; delivery: string }
+  /** At the start a server of `place` (queue.server, or a route) could not be used. */
+  | { event: 'queue.server-unusable'; level: 'warn'; place: string; reason: string }
   /** Nothing is sent to a destination for a while: it was found away. */
   | { event: 'queue.paused'; level: 'warn'; destination: string; reason: string; again: string }
   | { event: 'queue.resumed'; level: 'info'; destination: string }
