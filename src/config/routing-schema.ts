@@ -101,6 +101,14 @@ export function mxSection(files: Files) {
             'Addresses of this machine and of inner networks that mail may be taken to although they are not public: a domain of strangers can name any as its mail server.',
           example: ['10.1.0.0/16'],
         }),
+      ownAddresses: z
+        .array(addressRange)
+        .default([])
+        .meta({
+          description:
+            'Addresses at which mail servers reach this gateway, or one that shares its work, and that are none of this machine (behind NAT or a load balancer): as a mail server of a domain it hands mail on to nobody who does not come before it (RFC 5321 §5.1). Those at which one of its listeners has `port` count anyway.',
+          example: ['192.0.2.25'],
+        }),
     })
     .prefault({})
     .describe('How mail servers are found that DNS names.');

@@ -18,6 +18,7 @@ import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
 import { openRoutingStore } from '../store/routing-migrations.ts';
 import type { Opened } from './opening.ts';
 import { gatewayLogin, outgoingServerOptions } from './outgoing-server.ts';
+import { isOwnAddress } from './own-addresses.ts';
 
 export type QueueSettings = NonNullable<Config['queue']>;
 type Server = NonNullable<QueueSettings['server']>;
@@ -82,6 +83,9 @@ export async function openMxRouting(
   const guard = new AddressGuard(mx.allowAddresses);
   return new MxRouting({
     ...{ ask, guard, port: mx.port, ownNames: [config.hostname], random: Math.random },
+    isOwn: isOwnAddress({
+      ...{ listeners: [...config.relay, ...config.submission], port: mx.port, named: mx.ownAddresses },
+    }),
     policies: new StsPolicies({
       ...{ ask, guard, clock, store },
       tls: mx.ca === null ? null : await authorities(mx.ca),

@@ -5,7 +5,7 @@ import type { DnsAnswer } from '../dns/message.ts';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type Ask, TYPE_A, TYPE_AAAA, TYPE_CNAME, TYPE_MX, TYPE_TLSA } from './asking.ts';
-import { exchangers } from './mail-exchangers.ts';
+import { comesBack, exchangers } from './mail-exchangers.ts';
 import { hopeless, type NoWay, notNow } from './no-way.ts';
 import type { HostFacts } from './tls-requirement.ts';
 
@@ -17,6 +17,8 @@ export type FindingParts = {
   port: number;
   /** Of this gateway, lower case. */
   ownNames: readonly string[];
+  /** Whether a mail server with this address is this gateway. */
+  isOwn(address: string): boolean;
   /** From 0 to below 1. */
   random: () => number;
 };
@@ -25,6 +27,9 @@ export type FoundHost =
   | ({ kind: 'host' /** IPv4 first. */; addresses: readonly string[] } & HostFacts)
   /** Nothing can be sent there, as things are. */
   | { kind: 'none'; name: string; noWay: NoWay };
+
+/** This gateway. */
+type Own = { kind: 'own'; name: string };
 
 export type Found =
   /** In the order in which they are tried. */
@@ -38,7 +43,7 @@ export type Found =
  * @param domain A-labels in lower case, or an address literal
  */
 export async function findHosts(domain: string, parts: FindingParts, signal: AbortSignal): Promise<Found> {
-  if (domain.startsWith('[')) return literalHost(domain, parts.guard);
+  if (domain.startsWith('[')) return literalHost(domain, parts);
   // Other letters would become those of another name on the wire.
   if (!isName(domain)) return hopeless('5.1.2', 'there cannot be such a domain');
   const mx = await asked({ name: domain, type: TYPE_MX }, parts.ask, signal);
@@ -50,16 +55,21 @@ export async function findHosts(domain: string, parts: FindingParts, signal: Abo
     case 'later':
       return named;
     case 'implicit':
-      return {
-        kind: 'hosts',
-        hosts: [await findHost(domain, mx.isAuthentic, parts, signal)],
-      };
+      return othersThan([await findHost(domain, mx.isAuthentic, parts, signal)], new Map());
     case 'hosts':
-      return {
-        kind: 'hosts',
-        hosts: await Promise.all(named.names.map((name) => findHost(name, mx.isAuthentic, parts, signal))),
-      };
+      return othersThan(
+        await Promise.all(named.names.map((name) => findHost(name, mx.isAuthentic, parts, signal))),
+        named.preferences,
+      );
   }
+}
+
+/** RFC 5321 §5.1: without this gateway, which has more names than it knows of, and without those who do not come before it. */
+function othersThan(found: readonly (FoundHost | Own)[], preferences: ReadonlyMap<string, number>): Found {
+  const preferenceOf = ({ name }: { name: string }) => preferences.get(name) ?? 0;
+  const own = Math.min(...found.filter(({ kind }) => kind === 'own').map(preferenceOf));
+  const hosts = found.flatMap((host) => (host.kind === 'own' || preferenceOf(host) >= own ? [] : [host]));
+  return hosts.length === 0 ? comesBack() : { kind: 'hosts', hosts };
 }
 
 async function findHost(
@@ -67,7 +77,7 @@ async function findHost(
   isNamedAuthentically: boolean,
   parts: FindingParts,
   signal: AbortSignal,
-): Promise<FoundHost> {
+): Promise<FoundHost | Own> {
   const none = (noWay: NoWay): FoundHost => ({ kind: 'none', name, noWay });
   const answers = await Promise.all(
     [TYPE_A, TYPE_AAAA].map((type) => asked({ name, type }, parts.ask, signal)),
@@ -79,6 +89,7 @@ async function findHost(
     if (unknown !== undefined) return none(unknown);
     return none(hopeless('5.4.4', `${name} has no address`));
   }
+  if (all.some((address) => parts.isOwn(address))) return { kind: 'own', name };
   const addresses = all.filter((address) => parts.guard.permits(address));
   if (addresses.length === 0) {
     return none(hopeless('5.4.4', `${name} has no address that may be called (queue.mx.allowAddresses)`));
@@ -139,8 +150,9 @@ async function asked(
 }
 
 /** RFC 5321 §4.1.3: nobody is asked. */
-function literalHost(domain: string, guard: AddressGuard): Found {
+function literalHost(domain: string, { guard, isOwn }: FindingParts): Found {
   const address = domain.slice(1, -1).replace(/^ipv6:/, '');
+  if (isOwn(address)) return comesBack();
   if (!guard.permits(address)) {
     return hopeless('5.4.4', `${domain} is no address that may be called (queue.mx.allowAddresses)`);
   }

@@ -7,8 +7,8 @@ import { hopeless, type NoWay } from './no-way.ts';
 export type MailExchanger = { preference: number; name: string };
 
 export type Exchangers =
-  /** As they are to be tried. */
-  | { kind: 'hosts'; names: readonly string[] }
+  /** As they are to be tried, and which of them come before which. */
+  | { kind: 'hosts'; names: readonly string[]; preferences: ReadonlyMap<string, number> }
   /** There are no MX records: the domain itself is its mail server. */
   | { kind: 'implicit' }
   | NoWay;
@@ -35,13 +35,21 @@ export function exchangers(
     .filter(({ name }) => ownNames.includes(name))
     .reduce((least, { preference }) => Math.min(least, preference), Number.POSITIVE_INFINITY);
   const before = servers.filter(({ preference }) => preference < own);
-  if (before.length === 0) {
-    return hopeless(
-      '5.4.6',
-      'this gateway is the mail server of its domain itself, so it would come back here',
-    );
-  }
-  return { kind: 'hosts', names: ordered(before, random).slice(0, limits.routing.hosts) };
+  if (before.length === 0) return comesBack();
+  const chosen = ordered(before, random).slice(0, limits.routing.hosts);
+  return {
+    kind: 'hosts',
+    names: chosen.map(({ name }) => name),
+    preferences: new Map(chosen.map(({ name, preference }) => [name, preference])),
+  };
+}
+
+/** RFC 5321 §5.1: whoever is first among the servers of a domain has nobody to hand its mail to. */
+export function comesBack(): NoWay {
+  return hopeless(
+    '5.4.6',
+    'this gateway is the mail server of its domain itself, so it would come back here',
+  );
 }
 
 /** null: the name is none that a host has. '': the root. */
@@ -52,7 +60,7 @@ export function readMailExchanger(data: Buffer): MailExchanger | null {
 }
 
 /** By preference; among equals any order, so that they share the load. Each name once, where it comes first. */
-function ordered(servers: readonly MailExchanger[], random: () => number): string[] {
+function ordered(servers: readonly MailExchanger[], random: () => number): MailExchanger[] {
   const shuffled = [...servers];
   for (let i = shuffled.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
@@ -60,5 +68,5 @@ function ordered(servers: readonly MailExchanger[], random: () => number): strin
     if (one !== undefined && other !== undefined) [shuffled[i], shuffled[j]] = [other, one];
   }
   const sorted = shuffled.toSorted((a, b) => a.preference - b.preference);
-  return [...new Set(sorted.map(({ name }) => name))];
+  return [...Map.groupBy(sorted, ({ name }) => name).values()].flatMap(([first]) => first ?? []);
 }

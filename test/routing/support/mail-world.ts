@@ -180,6 +180,7 @@ export async function gatewaySide(world: MailWorld, options: GatewayOptions = {}
   const verified = createSecureContext({ ca: readFileSync(world.caFile) });
   const mx = new MxRouting({
     ...{ ask, guard, port: world.port, ownNames: ['gateway.test'], random: () => 0 },
+    isOwn: () => false,
     policies: new StsPolicies({
       ...{ ask, guard, clock, store: new SqlPolicyStore(store), tls: verified, port: policyPort },
     }),
