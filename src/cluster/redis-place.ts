@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
 import type { RedisOptions } from 'ioredis';
 import type { Secret } from '../log/secret.ts';
 
@@ -30,6 +32,7 @@ export function redisOptions(
   answerMs = ANSWER_MS,
 ): Omit<RedisOptions, 'replyMapping'> {
   const { host, port, tls, user, password, db } = place;
+  const named = tls?.serverName ?? host;
   return {
     ...{ host, port, db },
     ...(user === null ? {} : { username: user }),
@@ -38,7 +41,9 @@ export function redisOptions(
       ? {}
       : {
           tls: {
-            servername: tls.serverName ?? host,
+            // An address is no name to ask a server for; that its certificate has it is looked at all the same.
+            ...(isIP(named) === 0 ? { servername: named } : {}),
+            checkServerIdentity: (_, certificate) => checkServerIdentity(named, certificate),
             minVersion: 'TLSv1.2' as const,
             rejectUnauthorized: true,
             ...(tls.ca === null ? {} : { ca: tls.ca }),
