@@ -117,9 +117,9 @@ export class StsPolicies {
     };
     const resolve = (hostname: string) => this.#addressesOf(hostname, request.signal);
     const answer = await httpExchange(request, { guard, resolve });
-    if (answer.kind === 'failed') return `cannot be fetched: its server ${answer.text}`;
+    if (answer.kind === 'failed') return `cannot be fetched: ${url.hostname} ${answer.text}`;
     // §3.3: no redirect is followed, and nothing but a 200 is a policy.
-    if (answer.status !== 200) return `cannot be fetched: its server answers ${answer.status}.`;
+    if (answer.status !== 200) return `cannot be fetched: ${url.hostname} answers ${answer.status}.`;
     if (!/^text\/plain[ \t]*(;|$)/i.test(answer.contentType)) return 'is not text/plain.';
     return readStsPolicy(answer.octets) ?? 'cannot be read.';
   }

@@ -66,10 +66,10 @@ export class TokenSource {
       },
       { guard: EVERYWHERE },
     );
-    if (answer.kind === 'failed') return failed(answer.text);
-    if (answer.status !== 200) return failed(`answered ${answer.status}.`);
+    if (answer.kind === 'failed') return failed(endpoint, answer.text);
+    if (answer.status !== 200) return failed(endpoint, `answered ${answer.status}.`);
     const read = readToken(answer.octets);
-    if (read === null) return failed('did not answer with a token.');
+    if (read === null) return failed(endpoint, 'did not answer with a token.');
     const lifetime = Math.min(read.seconds * 1_000, LONGEST_MS);
     const margin = Math.min(MARGIN_MS, lifetime / 2);
     this.#kept = { token: read.token, until: clock().getTime() + lifetime - margin };
@@ -104,6 +104,6 @@ export function readToken(octets: Buffer): { token: Secret; seconds: number } | 
   return Number.isFinite(seconds) && seconds > 0 ? { token: new Secret(token), seconds } : null;
 }
 
-function failed(text: string): TokenOutcome {
-  return { kind: 'failed', because: `the token endpoint ${text}` };
+function failed({ host }: URL, text: string): TokenOutcome {
+  return { kind: 'failed', because: `the token endpoint ${host} ${text}` };
 }

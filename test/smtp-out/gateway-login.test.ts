@@ -260,8 +260,9 @@ test.each([
 ])(
   'an endpoint that answers with %s lets nobody in, and keeps nobody from asking again',
   async (_, first, why) => {
-    const { tokens } = await tokenEndpoint((n) => (n === 1 ? first : granted('good')));
-    expect(await tokens.token()).toMatchObject({ kind: 'failed', because: expect.stringContaining(why) });
+    const { tokens, url } = await tokenEndpoint((n) => (n === 1 ? first : granted('good')));
+    const because = expect.stringContaining(`the token endpoint ${url.host} ${why}`);
+    expect(await tokens.token()).toMatchObject({ kind: 'failed', because });
     expect((await tokens.token()).kind).toBe('token');
   },
 );
