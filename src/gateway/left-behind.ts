@@ -1,27 +1,42 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Config } from '../config/load.ts';
+import type { Log } from '../log/log.ts';
 import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
 import { type SqlStore, sql } from '../store/sql-store.ts';
 import type { Cluster } from './cluster.ts';
-import type { Opening } from './opening.ts';
 
-/** Says what was accepted and is nobody's now: the section `queue` was taken out of the configuration. @throws SealgateError `store.unusable` */
+/**
+ * Says what was accepted and is nobody's now: the section `queue` was taken out of the configuration, or the gateway has become a node, whose
+ * queue is where all nodes have it.
+ *
+ * @throws SealgateError `store.unusable`
+ */
 export async function tellLeftBehind(
-  { config, log }: Pick<Opening, 'config' | 'log'>,
-  cluster: Cluster | null = null,
+  { config, log }: { config: Pick<Config, 'queue' | 'stateFolder'>; log: Log },
+  cluster: Pick<Cluster, 'rows'> | null = null,
 ): Promise<void> {
-  const store = cluster?.rows ?? (await openIfThere(config.stateFolder));
-  if (store === null) return;
-  try {
-    const [row] = await store.query(sql`SELECT (SELECT count(*) FROM delivery) AS deliveries,
-      (SELECT count(*) FROM held_recipient r WHERE NOT EXISTS
-        (SELECT 1 FROM held_settled s WHERE s.spool = r.spool AND s.position = r.position)) AS waiting`);
-    const [deliveries, waiting] = [Number(row?.deliveries ?? 0), Number(row?.waiting ?? 0)];
+  const tell = async (place: string, store: SqlStore) => {
+    const { deliveries, waiting } = await leftIn(store);
     if (deliveries + waiting === 0) return;
-    log.write({ event: 'queue.left-behind', level: 'error', deliveries, waiting });
+    log.write({ event: 'queue.left-behind', level: 'error', place, deliveries, waiting });
+  };
+  if (cluster !== null && config.queue === null) await tell('PostgreSQL', cluster.rows);
+  if (cluster === null && config.queue !== null) return;
+  const own = await openIfThere(config.stateFolder);
+  if (own === null) return;
+  try {
+    await tell(config.stateFolder, own);
   } finally {
-    await store.close();
+    await own.close();
   }
+}
+
+async function leftIn(store: SqlStore): Promise<{ deliveries: number; waiting: number }> {
+  const [row] = await store.query(sql`SELECT (SELECT count(*) FROM delivery) AS deliveries,
+    (SELECT count(*) FROM held_recipient r WHERE NOT EXISTS
+      (SELECT 1 FROM held_settled s WHERE s.spool = r.spool AND s.position = r.position)) AS waiting`);
+  return { deliveries: Number(row?.deliveries ?? 0), waiting: Number(row?.waiting ?? 0) };
 }
 
 async function openIfThere(stateFolder: string): Promise<SqlStore | null> {

@@ -47,10 +47,8 @@ export async function openQueue(
 ): Promise<OwnQueue | null> {
   const { config, log, opened } = opening;
   const { queue: settings, hostname } = config;
-  if (settings === null) {
-    await tellLeftBehind({ config, log }, cluster);
-    return null;
-  }
+  await tellLeftBehind({ config, log }, cluster);
+  if (settings === null) return null;
   const identity = ownIdentity(opening, settings, sources);
   const state = await openQueueState(opening, cluster, identity);
   const { store, spool, work, alone, clock, holder } = state;

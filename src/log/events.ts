@@ -321,8 +321,11 @@ type QueueEvent =
   | { event: 'queue.swept'; level: 'info'; files: number }
   /** Files without rows: of a crash before an answer, and then nobody's; or of a database that was lost or is an older copy. */
   | { event: 'queue.orphans'; level: 'warn'; files: number }
-  /** Mail was accepted, and the configuration has no section `queue` any more: nothing of it leaves or is reported until it is there again. */
-  | { event: 'queue.left-behind'; level: 'error'; deliveries: number; waiting: number }
+  /**
+   * Mail was accepted, and the configuration has no section `queue` any more, or has a section `cluster` now: nothing of it leaves or is reported
+   * until that is as it was. `place`: the state folder, or PostgreSQL.
+   */
+  | { event: 'queue.left-behind'; level: 'error'; place: string; deliveries: number; waiting: number }
   /** Its database cannot be used; nothing is lost, and it is tried again. */
   | { event: 'queue.unavailable'; level: 'error'; reason: string }
   /** No more mail is taken for the queue: what is free is kept for what is in it already. */
