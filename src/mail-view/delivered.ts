@@ -6,6 +6,7 @@ import { collectFrom } from '../octets/collect.ts';
 import { joinedSource } from '../octets/joined-source.ts';
 import type { OctetSource, Spool, SpooledOctets } from '../octets/source.ts';
 import type { OpenOutcome } from '../pipeline/ports.ts';
+import { withAsciiHeader } from './ascii-header.ts';
 import { clearSignedStatus } from './clear-signed-overlay.ts';
 import { HeaderCleaner, withoutForgedStatus } from './forged-status.ts';
 import { type RenderPolicy, renderView } from './render.ts';
@@ -18,6 +19,8 @@ export type DeliveredRequest = {
   mail: string;
   /** Nothing of what was opened may have eight bits. */
   sevenBit: boolean;
+  /** Nor may its header, but for addresses that have no other form. */
+  asciiHeader: boolean;
 };
 
 export type DeliveredView = {
@@ -42,7 +45,7 @@ export type DeliveredParts = {
  * Must never happen: a status in it that this gateway has not just found.
  */
 export async function deliveredView(
-  { original, outcome, mail, sevenBit }: DeliveredRequest,
+  { original, outcome, mail, sevenBit, asciiHeader }: DeliveredRequest,
   { names, secret, policy, spool }: DeliveredParts,
 ): Promise<DeliveredView> {
   const status = clearSignedStatus(outcome, names);
@@ -55,7 +58,14 @@ export async function deliveredView(
       boundary: viewBoundary(secret, 'delivery', mail),
       form: { shell: 'bare', padding: 'off' },
     });
-    if (rendered.annotation.kind === 'opened') return { ...rendered, opened: true };
+    if (rendered.annotation.kind === 'opened') {
+      if (!asciiHeader) return { ...rendered, opened: true };
+      const octets = await withAsciiHeader(rendered.octets).catch(async (error: unknown) => {
+        await rendered.discard();
+        throw error;
+      });
+      return { ...rendered, octets, opened: true };
+    }
     await rendered.discard();
   } catch (error) {
     if (!(error instanceof SealgateError && error.code.startsWith('mail.'))) throw error;

@@ -3,7 +3,7 @@ import type { MailId } from '../ids.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { OctetSource } from '../octets/source.ts';
-import { parameterValue } from '../smtp/parameters.ts';
+import { hasParameter, parameterValue } from '../smtp/parameters.ts';
 import type { InboundStory, OpenOutcome, Patience, Principal, Submission } from './ports.ts';
 
 /** What a mail looks like that is delivered opened, or as it came. */
@@ -18,6 +18,8 @@ export interface DeliveryView {
     mail: MailId;
     /** Nothing of what was opened may have eight bits: whoever sent it has not announced that (RFC 6152). */
     sevenBit: boolean;
+    /** Nor its header: it has not announced that either (RFC 6531). */
+    asciiHeader: boolean;
   }): Promise<RenderedMail>;
 }
 
@@ -128,7 +130,10 @@ export class OpeningForDelivery {
   async #render(outcome: DeliverableOutcome, reader: Principal | null): Promise<Result> {
     const { id, envelope, octets: original } = this.#submission;
     const sevenBit = parameterValue(envelope.mailParameters, 'BODY')?.toUpperCase() !== '8BITMIME';
-    const mail = await this.#parts.view.render({ original, outcome, mail: id, sevenBit });
+    const mail = await this.#parts.view.render({
+      ...{ original, outcome, mail: id, sevenBit },
+      asciiHeader: !hasParameter(envelope.mailParameters, 'SMTPUTF8'),
+    });
     const discardMail = () => mail.discard();
     this.#discards.add(discardMail);
     if (mail.opened && outcome.kind === 'opened') {

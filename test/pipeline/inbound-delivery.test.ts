@@ -302,6 +302,33 @@ describe('mail that arrives', () => {
   });
 });
 
+describe('header fields beyond ASCII in what was opened', () => {
+  const entity = [
+    `From: M\xc3\xbcller <${ALICE}>`,
+    'Subject: der Schl\xc3\xbcssel',
+    'Content-Type: text/plain; charset=utf-8; hp="cipher"',
+    ...['Content-Transfer-Encoding: 8bit', '', 'schl\xc3\xbcssel', ''],
+  ].join('\r\n');
+  const header = async (keywords: readonly { keyword: string; value: string | null }[]) => {
+    const mail = arrives([BOB], await encryptedTo([bob], entity));
+    await deliver({ ...mail, envelope: { ...mail.envelope, mailParameters: keywords } });
+    return (await received()).get(BOB)?.split('\r\n\r\n')[0] ?? '';
+  };
+  const EIGHT = { keyword: 'BODY', value: '8BITMIME' };
+
+  it('are encoded where its sender has not announced them (RFC 6531 §3.4)', async () => {
+    const encoded = await header([EIGHT]);
+    expect(/[\x80-\xff]/.test(encoded)).toBe(false);
+    expect(encoded).toMatch(/^Subject: der =\?utf-8\?B\?U2NobMO8c3NlbA==\?=\r?$/m);
+    expect(encoded).toMatch(/^From: =\?utf-8\?B\?[A-Za-z0-9+=/]+\?= <alice@elsewhere.test>\r?$/m);
+  });
+
+  it('stay where it has', async () => {
+    const raw = await header([EIGHT, { keyword: 'SMTPUTF8', value: null }]);
+    expect(raw).toContain('Subject: der Schl\xc3\xbcssel');
+  });
+});
+
 describe('a bounce', () => {
   it('teaches nothing, whoever has signed it', async () => {
     const bounce = arrives([BOB], await signed());
