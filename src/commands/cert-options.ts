@@ -8,7 +8,7 @@ import { hexadecimal } from '../directory/search.ts';
 import { SqlDirectory } from '../directory/sql-directory.ts';
 import { SealgateError } from '../errors.ts';
 import { silentLog } from '../log/log.ts';
-import { openSqlite, type SqlStore } from '../store/sqlite.ts';
+import { openSqliteAsItIs, type SqlStore } from '../store/sqlite.ts';
 import { openCertificateRows } from './kept-state.ts';
 import { configPath, readConfig } from './read-config.ts';
 
@@ -65,7 +65,7 @@ export async function withDirectory<T>(
 ): Promise<T> {
   const config = await readConfig(configPath(options.config));
   await using opened = new AsyncDisposableStack();
-  const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
+  const store = opened.adopt(await openSqliteAsItIs(config.directory.file), (one) => one.close());
   await completeRows(store);
   const certificates = opened.adopt(await openCertificateRows(config, store), (one) => one.close());
   const clock = () => new Date();

@@ -9,9 +9,9 @@ import { openDirectoryStore } from '../store/directory-store.ts';
 import { epochMigrations } from '../store/epoch-migrations.ts';
 import { type Installation, loadInstallation } from '../store/installation.ts';
 import type { PostgresqlStore } from '../store/postgresql.ts';
-import { openQueueStore, QUEUE } from '../store/queue-migrations.ts';
+import { QUEUE, queueMigrations } from '../store/queue-migrations.ts';
 import { type SqlStore, sql } from '../store/sql-store.ts';
-import { openSqlite } from '../store/sqlite.ts';
+import { openSqliteAsItIs } from '../store/sqlite.ts';
 import { TRAIL, trailMigrations } from '../store/trail-migrations.ts';
 import { isThere } from './is-there.ts';
 
@@ -39,7 +39,7 @@ export async function withQueueRows<T>(
   }
   const { stateFolder } = config;
   if (!(await isThere(join(stateFolder, QUEUE)))) return none;
-  return closing(await openQueueStore(stateFolder), (store) =>
+  return closing(await openSqliteAsItIs(join(stateFolder, QUEUE), queueMigrations), (store) =>
     act({ store, remove: (name) => removeSpooled(join(stateFolder, SPOOL), name) }),
   );
 }
@@ -47,7 +47,7 @@ export async function withQueueRows<T>(
 /** @throws SealgateError `store.unusable`, `store.unavailable` */
 export async function withEpochRows<T>(config: Config, act: (store: SqlStore) => Promise<T>): Promise<T> {
   if (config.cluster !== null) return withShared(config, act);
-  return closing(await openSqlite(join(config.stateFolder, 'epochs.sqlite'), epochMigrations), act);
+  return closing(await openSqliteAsItIs(join(config.stateFolder, 'epochs.sqlite'), epochMigrations), act);
 }
 
 /** @param none where nothing was ever kept. @throws SealgateError `store.unusable`, `store.unavailable` */
@@ -60,7 +60,7 @@ export async function withDecisionRows<T>(
   const file = join(config.stateFolder, DECISIONS);
   // A file that is made here would be its administrator's, and the gateway could not write it.
   if (!existsSync(file)) return none;
-  return closing(await openSqlite(file, decisionMigrations), act);
+  return closing(await openSqliteAsItIs(file, decisionMigrations), act);
 }
 
 /** @param none where nothing was ever kept. @throws SealgateError `store.unusable`, `store.unavailable` */
@@ -72,7 +72,7 @@ export async function withTrailRows<T>(
   if (config.cluster !== null) return withShared(config, (shared) => act(shared.snapshots()));
   const file = join(config.stateFolder, TRAIL);
   if (!(await isThere(file))) return none;
-  return closing(await openSqlite(file, trailMigrations, 'takes-the-last'), act);
+  return closing(await openSqliteAsItIs(file, trailMigrations, 'takes-the-last'), act);
 }
 
 /**
@@ -92,7 +92,7 @@ export async function installationOf({ cluster, stateFolder }: Config): Promise<
 
 /** The database that the nodes share, for as long as `act` takes. */
 export async function withShared<T>(
-  config: Pick<Config, 'directory'>,
+  config: Pick<Config, 'cluster' | 'directory' | 'hostname'>,
   act: (shared: PostgresqlStore) => Promise<T>,
 ): Promise<T> {
   return closing(await openBesideNodes(config), act);

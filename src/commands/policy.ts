@@ -18,7 +18,7 @@ import { parseMailbox } from '../pki/mailbox.ts';
 import { configuredLogin } from '../sasl/configured-login.ts';
 import { Principal } from '../sasl/principal.ts';
 import type { Recipient } from '../smtp/envelope.ts';
-import { openSqlite } from '../store/sqlite.ts';
+import { openSqliteAsItIs } from '../store/sqlite.ts';
 import { openCertificateRows } from './kept-state.ts';
 import { keysWithoutLogin } from './keys-without-login.ts';
 import { type ReplayOptions, replayPolicy } from './policy-replay.ts';
@@ -79,7 +79,7 @@ async function explainMail({
   const clock = () => new Date();
   await using opened = new AsyncDisposableStack();
   // Whatever fails from here on, no thread or key process may keep the command from ending.
-  const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
+  const store = opened.adopt(await openSqliteAsItIs(config.directory.file), (one) => one.close());
   const sources = opened.adopt(await keysWithoutLogin(config, store), (one) => one.close());
   const pinned = await loadPinnedFiles(config.directory.pinned);
   const certificates = opened.adopt(await openCertificateRows(config, store), (one) => one.close());

@@ -11,7 +11,7 @@ import { parseMailbox } from '../pki/mailbox.ts';
 import { nameForPeople } from '../pki/name.ts';
 import type { PublishedPeople, Withheld } from '../publishing/published-people.ts';
 import { withoutName, type ZonePerson, zoneText } from '../publishing/smimea-zone.ts';
-import { openSqlite } from '../store/sqlite.ts';
+import { openSqliteAsItIs } from '../store/sqlite.ts';
 import { addressText, day } from './cert-text.ts';
 import { jsonText } from './json-output.ts';
 import { keysWithoutLogin } from './keys-without-login.ts';
@@ -104,7 +104,7 @@ async function published(file: string | undefined): Promise<Found> {
   const config = await readConfig(configPath(file));
   const opening = { config, log: silentLog, clock: () => new Date() };
   await using opened = new AsyncDisposableStack();
-  const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
+  const store = opened.adopt(await openSqliteAsItIs(config.directory.file), (one) => one.close());
   const keys = opened.adopt(await keysWithoutLogin(config, store), (one) => one.close());
   const revocation = opened.adopt(await openRevocationFor(opening, await loadTrust(config.trust)), (one) =>
     one.close(),

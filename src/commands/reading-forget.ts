@@ -5,7 +5,7 @@ import { SealgateError } from '../errors.ts';
 import { printable } from '../log/printable.ts';
 import { storedReader } from '../reading/stored/stored-views.ts';
 import { canonicalLogin } from '../sasl/canonical-login.ts';
-import { openSqlite } from '../store/sqlite.ts';
+import { openSqliteAsItIs } from '../store/sqlite.ts';
 import { SqliteStoredContents, STORED_VIEWS_FILE } from '../store/stored-contents.ts';
 import { storedViewMigrations } from '../store/stored-view-migrations.ts';
 import { jsonText } from './json-output.ts';
@@ -57,7 +57,7 @@ async function emptied(file: string, readers: readonly string[]): Promise<number
     return 0;
   }
   // Never thrown away, nor tidied up: a gateway may be using it.
-  const store = await openSqlite(file, storedViewMigrations, 'takes-the-last');
+  const store = await openSqliteAsItIs(file, storedViewMigrations, 'takes-the-last');
   try {
     const contents = new SqliteStoredContents(store);
     let messages = 0;

@@ -7,7 +7,7 @@ import type { KeySource, SecretSource } from '../hsm/source-kinds.ts';
 import { silentLog } from '../log/log.ts';
 import type { Certificate } from '../pki/certificate.ts';
 import { refusedSecrets } from '../store/refused-secrets.ts';
-import { openSqlite } from '../store/sqlite.ts';
+import { openSqliteAsItIs } from '../store/sqlite.ts';
 
 /** The private keys of a `smime` command: from a file, or those of the gateway's configuration by their name. */
 
@@ -36,7 +36,7 @@ async function openConfigured(sources: readonly KeySource[], config: Config): Pr
     return await open(sources, { postQuantum });
   }
   await using opened = new AsyncDisposableStack();
-  const store = opened.adopt(await openSqlite(config.directory.file), (one) => one.close());
+  const store = opened.adopt(await openSqliteAsItIs(config.directory.file), (one) => one.close());
   const keys = await open(sources, { postQuantum, refusals: refusedSecrets(store, () => new Date()) });
   const rest = opened.move();
   return {

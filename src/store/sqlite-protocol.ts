@@ -6,7 +6,11 @@ export type WorkerData = {
   file: string;
   migrations: readonly { version: number; statements: readonly string[] }[];
   powerCut: PowerCut;
+  tables: Tables;
 };
+
+/** Tables of an older version: the gateway changes them when it starts, and whoever comes beside it opens none of them. New files get theirs from both. */
+export type Tables = 'brought-up-to-date' | 'as-they-are';
 
 /** What a power cut may take: nothing that was answered, or the last moments (never half a transaction). */
 export type PowerCut = 'takes-nothing' | 'takes-the-last';

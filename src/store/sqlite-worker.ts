@@ -40,7 +40,7 @@ function serve(data: WorkerData, answer: (response: Response) => void): void {
   });
 }
 
-function open({ file, migrations, powerCut }: WorkerData): DatabaseSync {
+function open({ file, migrations, powerCut, tables }: WorkerData): DatabaseSync {
   // Made here, so that nobody else can read it (who writes to whom); SQLite gives -wal and -shm the same mode.
   closeSync(openSync(file, 'a', 0o600));
   const database = new DatabaseSync(file, { timeout: 5_000 });
@@ -50,12 +50,25 @@ function open({ file, migrations, powerCut }: WorkerData): DatabaseSync {
     database.exec(`PRAGMA synchronous = ${powerCut === 'takes-nothing' ? 'FULL' : 'NORMAL'}`);
     database.exec('PRAGMA foreign_keys = ON');
     database.exec('PRAGMA trusted_schema = OFF');
+    if (tables === 'as-they-are') refuseOlder(database, migrations);
     migrate(database, migrations);
     return database;
   } catch (error) {
     database.close();
     throw error;
   }
+}
+
+/** For a command: a gateway of the version that has made them may run, and could not go on with others. */
+function refuseOlder(database: DatabaseSync, migrations: WorkerData['migrations']): void {
+  const isNew =
+    database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'").get() === undefined;
+  if (isNew) return;
+  const row = database.prepare('SELECT max(version) AS version FROM schema_version').get();
+  if (typeof row?.version !== 'number' || row.version >= (migrations.at(-1)?.version ?? 0)) return;
+  throw new Error(
+    'its tables are of an older version, and commands change none beneath a gateway that runs. Start the gateway of this version first, or use the command of its own version',
+  );
 }
 
 /** Each step is one transaction, so that a crash between two leaves a database that the next start continues. */

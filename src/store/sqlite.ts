@@ -12,7 +12,7 @@ import {
   storeUnavailable as unavailable,
   storeUnusable as unusable,
 } from './sql-store.ts';
-import type { PowerCut, Request, Response, WorkerData } from './sqlite-protocol.ts';
+import type { PowerCut, Request, Response, Tables, WorkerData } from './sqlite-protocol.ts';
 
 export { type Row, type SqlStore, type SqlValue, type Statement, sql };
 
@@ -25,15 +25,29 @@ export async function openSqlite(
   file: string,
   migrations: readonly Migration[] = allMigrations,
   powerCut: PowerCut = 'takes-nothing',
+  tables: Tables = 'brought-up-to-date',
 ): Promise<SqlStore> {
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   } catch (error) {
     throw unusable(file, error instanceof Error ? error.message : String(error));
   }
-  const store = new SqliteStore(file, migrations, powerCut);
+  const store = new SqliteStore({ file, migrations, powerCut, tables });
   await store.open();
   return store;
+}
+
+/**
+ * For commands, beside a gateway that may run: tables of an older version are left alone.
+ *
+ * @throws SealgateError `store.unusable` (permanent): as `openSqlite`, and where they are of an older version
+ */
+export function openSqliteAsItIs(
+  file: string,
+  migrations: readonly Migration[] = allMigrations,
+  powerCut: PowerCut = 'takes-nothing',
+): Promise<SqlStore> {
+  return openSqlite(file, migrations, powerCut, 'as-they-are');
 }
 
 type Waiting = { resolve(rows: readonly (readonly Row[])[]): void; reject(error: Error): void };
@@ -42,17 +56,13 @@ type Waiting = { resolve(rows: readonly (readonly Row[])[]): void; reject(error:
 type Thread = { worker: Worker; waiting: Map<number, Waiting> };
 
 class SqliteStore implements SqlStore {
-  readonly #file: string;
-  readonly #migrations: readonly Migration[];
-  readonly #powerCut: PowerCut;
+  readonly #data: WorkerData;
   #thread: Promise<Thread> | null = null;
   #closed = false;
   #lastId = 0;
 
-  constructor(file: string, migrations: readonly Migration[], powerCut: PowerCut) {
-    this.#file = file;
-    this.#migrations = migrations;
-    this.#powerCut = powerCut;
+  constructor(data: WorkerData) {
+    this.#data = data;
   }
 
   async open(): Promise<void> {
@@ -105,13 +115,10 @@ class SqliteStore implements SqlStore {
 
   #start(): Promise<Thread> {
     return new Promise((resolve, reject) => {
-      const data: WorkerData = {
-        ...{ file: this.#file, migrations: this.#migrations, powerCut: this.#powerCut },
-      };
       // The thread beside this file, whether this is the source or was compiled.
       const module = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
       const worker = new Worker(new URL(module, import.meta.url), {
-        workerData: data,
+        workerData: this.#data,
         env: onlyCompiledCode(),
       });
       const waiting = new Map<number, Waiting>();
@@ -122,7 +129,7 @@ class SqliteStore implements SqlStore {
             resolve({ worker, waiting });
             break;
           case 'unusable':
-            reject(unusable(this.#file, response.reason));
+            reject(unusable(this.#data.file, response.reason));
             break;
           case 'done':
             take(waiting, response.id)?.resolve(response.rows);

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SealgateError } from '../../src/errors.ts';
 import { migrations } from '../../src/store/migrations.ts';
-import { openSqlite, type SqlStore, sql } from '../../src/store/sqlite.ts';
+import { openSqlite, openSqliteAsItIs, type SqlStore, sql } from '../../src/store/sqlite.ts';
 
 let folder: string;
 const open: SqlStore[] = [];
@@ -119,6 +119,24 @@ describe('opening', () => {
       { version: 1 },
       { version: 2 },
     ]);
+  });
+
+  test('beside a gateway tables of an older version are left as they are, and new ones are made', async () => {
+    const file = join(folder, 'a.sqlite');
+    const gateway = await opened(file);
+    const more = [...things, { version: 2, statements: ['DROP TABLE thing'] }];
+    const error = await failure(openSqliteAsItIs(file, more));
+    expect(error).toMatchObject({ code: 'store.unusable', duration: 'permanent' });
+    expect(error.publicText).toMatch(/older version.*Start the gateway of this version first/);
+    await gateway.query(sql`INSERT INTO thing (name) VALUES ('x')`);
+    const same = await openSqliteAsItIs(file, things);
+    expect(await same.query(sql`SELECT name FROM thing`)).toEqual([{ name: 'x' }]);
+    await same.close();
+    const other = await openSqliteAsItIs(join(folder, 'b.sqlite'), more);
+    expect(await other.query(sql`SELECT max(version) AS version FROM schema_version`)).toEqual([
+      { version: 2 },
+    ]);
+    await other.close();
   });
 
   test('takes back a step that fails half way', async () => {
