@@ -42,7 +42,7 @@ function refuse(agreed: string, parts: Agreed): void {
   throw new SealgateError({
     code: 'cluster.differs',
     duration: 'permanent',
-    publicText: `This node cannot join the cluster: ${what}. Where it is to be changed for all, stop them and empty the table cluster_identity; clients then load their mail anew.`,
+    publicText: `This configuration is not that of the cluster: ${what}. Where it is to be changed for all, stop them and empty the table cluster_identity; clients then load their mail anew.`,
   });
 }
 

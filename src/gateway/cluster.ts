@@ -1,5 +1,5 @@
 import { hostname as machine } from 'node:os';
-import { agree, refuseStranger } from '../cluster/agreement.ts';
+import { type Agreed, agree, refuseStranger } from '../cluster/agreement.ts';
 import { installationFromSecret } from '../cluster/installation-from-secret.ts';
 import { Nodes } from '../cluster/nodes.ts';
 import type { Config } from '../config/load.ts';
@@ -39,8 +39,8 @@ export async function openCluster(
   stop?: AbortSignal,
 ): Promise<Cluster | null> {
   if (config.cluster === null) return null;
-  const { proof, ...installation } = installationFromSecret(config.cluster.secret);
-  const agreed = { proof, hostname: config.hostname };
+  const { proof: _, ...installation } = installationFromSecret(config.cluster.secret);
+  const agreed = agreedBy(config);
   const place = placeOf(config);
   const name = `The PostgreSQL database ${place.database} on ${place.host}`;
   await whenThere(
@@ -63,13 +63,14 @@ export async function openCluster(
 /**
  * The database that the nodes share, for commands beside them.
  *
- * @throws SealgateError `cluster.tables`, `store.unusable`; `cluster.database-away` (temporary)
+ * @throws SealgateError `cluster.differs`, `cluster.tables`, `store.unusable`; `cluster.database-away` (temporary)
  */
-export async function openBesideNodes(config: Pick<Config, 'directory'>): Promise<PostgresqlStore> {
+export async function openBesideNodes(config: ClusterConfig): Promise<PostgresqlStore> {
   const place = placeOf(config);
   const store = await openSharedAsItIs(place);
   try {
     await requireTables(store, sharedTables(clusterTables()));
+    await refuseStranger(store, agreedBy(config));
     return store;
   } catch (error) {
     await store.close();
@@ -84,6 +85,13 @@ export async function openBesideNodes(config: Pick<Config, 'directory'>): Promis
       cause: error,
     });
   }
+}
+
+type ClusterConfig = Pick<Config, 'cluster' | 'directory' | 'hostname'>;
+
+function agreedBy({ cluster, hostname }: ClusterConfig): Agreed {
+  if (cluster === null) throw new Error('a cluster that is not configured');
+  return { proof: installationFromSecret(cluster.secret).proof, hostname };
 }
 
 function placeOf({ directory: { store } }: Pick<Config, 'directory'>): Parameters<typeof openShared>[0] {

@@ -73,6 +73,13 @@ test('a command of a newer version leaves those of running nodes as they are, an
   });
 });
 
+test('a command with another secret, which would look for what nobody has written, does nothing', async () => {
+  const database = await server.database();
+  await joined(nodeConfig(server, database));
+  const other = nodeConfig(server, database, 'b');
+  await expect(withShared(other, async () => 'done')).rejects.toMatchObject({ code: 'cluster.differs' });
+});
+
 test('a command makes none where no node has started yet', async () => {
   const config = nodeConfig(server, await server.database());
   await expect(withShared(config, async () => 'done')).rejects.toMatchObject({
