@@ -1,6 +1,6 @@
 import type { CrossProblem } from './cross-checks.ts';
 import { sourceOf, unknownKey } from './key-checks.ts';
-import { deliveryServerChecks, routingChecks } from './routing-checks.ts';
+import { deliveryServerChecks, ownDomainsChecks, routingChecks } from './routing-checks.ts';
 import type { Sections } from './schema.ts';
 
 /** What is wrong between the section `queue` and the others. */
@@ -19,6 +19,7 @@ export function queueChecks(config: Partial<Sections>): CrossProblem[] {
     ...[{ reference: queue.key, path: ['queue', 'key'] }, ...former].flatMap((own) => ownKey(own, config)),
     ...(queue.server === null ? [] : deliveryServerChecks(queue.server, ['queue', 'server'])),
     ...routingChecks(queue),
+    ...ownDomainsChecks(queue, config.relay ?? []),
     ...addressChecks(queue, config),
   ];
 }

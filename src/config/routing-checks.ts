@@ -35,6 +35,32 @@ export function routingChecks({ server, routes, mx }: Queue): CrossProblem[] {
   return problems;
 }
 
+/**
+ * Mail that a listener opens and the queue delivers has routes of its own: the one for everybody, or the server, may lead to strangers, who
+ * would get in clear what was encrypted to somebody.
+ */
+export function ownDomainsChecks({ routes }: Queue, relay: Sections['relay']): CrossProblem[] {
+  return relay.flatMap(({ direction, delivery, domains }, i) => {
+    if (direction !== 'inbound' || delivery === 'live') return [];
+    const astray = (domains ?? []).filter((domain) => {
+      const first = routes.find((route) => route.domains.some((pattern) => covers(pattern, domain)));
+      return (
+        first === undefined || !first.domains.some((pattern) => pattern !== '*' && covers(pattern, domain))
+      );
+    });
+    if (astray.length === 0) return [];
+    const text = `what arrives is delivered opened, so it needs a route in queue.routes that names ${astray.join(', ')}, before any for "*"`;
+    return [{ path: ['relay', i, 'delivery'], severity: 'error' as const, text }];
+  });
+}
+
+/** Whether a pattern of a route has all that one of a listener has. */
+function covers(pattern: string, domain: string): boolean {
+  return (
+    pattern === '*' || pattern === domain || (pattern.startsWith('*.') && domain.endsWith(pattern.slice(1)))
+  );
+}
+
 export function deliveryServerChecks(
   { host, tls, allowPlaintext, login, password, ca, serverName, authentication }: Server,
   path: readonly PropertyKey[],

@@ -90,6 +90,13 @@ export class RoutedCourier implements Courier {
         ...{ recipient, kind: 'later', reply: null, status: '4.4.4', because },
       }));
     }
+    // The listener that has opened it was to have one (config/routing-checks.ts); since then the configuration may have lost it.
+    if (mail.purpose === 'opened' && !this.#parts.routes.names(domain)) {
+      const because = `it was opened for those who get it, and no route of the configuration names ${domain ?? 'their domain'}`;
+      return mail.envelope.recipients.map((recipient) => ({
+        ...{ recipient, kind: 'later', reply: null, status: '4.4.4', because },
+      }));
+    }
     const kept = this.#courierFor(destination, { route, domain, demand: demandOf(mail) });
     kept.busy++;
     try {

@@ -53,6 +53,12 @@ export class Routes implements Router {
     return this.#routes.find(({ domains }) => domains.some((pattern) => matches(pattern, domain))) ?? null;
   }
 
+  /** Whether a route is for this domain, and not for everybody. @param domain of `domainOf` */
+  names(domain: string | null): boolean {
+    const named = this.routeOf(domain)?.domains ?? [];
+    return named.some((pattern) => pattern !== '*' && matches(pattern, domain));
+  }
+
   destinationOf({ mailbox }: Recipient): Destination {
     const domain = domainOf(mailbox);
     const route = this.routeOf(domain);

@@ -16,7 +16,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function load(relay: object) {
+const route = (...domains: readonly string[]) => ({
+  ...{ name: (domains[0] ?? '').replace(/[^A-Za-z]/g, 'x').toLowerCase(), domains },
+  via: { kind: 'server', host: '127.0.0.1', port: 24, tls: 'none' },
+});
+
+async function load(relay: object, routes: readonly object[] | null = null) {
   const file = join(folder, 'gateway.yaml');
   await writeFile(
     file,
@@ -25,6 +30,15 @@ async function load(relay: object) {
       tls: { certificate: 'tls.crt', key: 'tls.key' },
       policy: { rules: [{ name: 'all', sign: 'require', encrypt: 'if-possible' }] },
       principals: { list: [{ login: 'alice@example.org', addresses: ['alice@example.org'] }] },
+      ...(routes === null
+        ? {}
+        : {
+            keys: [{ name: 'own', kind: 'pem', certificate: 'tls.crt', key: 'tls.key' }],
+            queue: {
+              ...{ key: 'own', address: 'secure-mail@example.org', routes },
+              server: { host: '127.0.0.1', port: 25, tls: 'none' },
+            },
+          }),
       relay: [
         {
           ...{ name: 'mx', host: '127.0.0.1', port: 25, tls: 'starttls' },
@@ -37,8 +51,8 @@ async function load(relay: object) {
   return loadConfig(file, {});
 }
 
-async function problems(relay: object): Promise<string[]> {
-  const loaded = await load(relay);
+async function problems(relay: object, routes: readonly object[] | null = null): Promise<string[]> {
+  const loaded = await load(relay, routes);
   const found = loaded.kind === 'ok' ? loaded.warnings : loaded.problems;
   return found.map(({ path, line, column, text }) => `${path} ${line > 1 && column > 1}: ${text}`);
 }
@@ -46,6 +60,27 @@ async function problems(relay: object): Promise<string[]> {
 const INBOUND = { direction: 'inbound', domains: ['example.org'] };
 const OUTBOUND = { direction: 'outbound', from: { networks: ['10.1.0.25'] } };
 const FINGERPRINT = 'ab'.repeat(32);
+
+test.each<[what: string, domains: readonly string[], routes: readonly object[], astray: string | null]>([
+  ['no route at all', ['example.org'], [], 'example.org'],
+  ['one for everybody', ['example.org'], [route('*')], 'example.org'],
+  ['one behind that for everybody', ['example.org'], [route('*'), route('example.org')], 'example.org'],
+  ['one for some', ['example.org', '*.example.org'], [route('example.org')], '*.example.org'],
+  ['one that only looks like it', ['example.org'], [route('*.example.org', 'badexample.org')], 'example.org'],
+  ['one of its own', ['example.org'], [route('EXAMPLE.org'), route('*')], null],
+  ['wider ones', ['a.example.org', '*.example.org'], [route('*.example.org')], null],
+])(
+  'attack: what was opened and lies in the queue leaves by a route that names its domain: %s',
+  async (_, domains, routes, astray) => {
+    const queue = { delivery: 'queue', domains };
+    const all = await problems({ ...INBOUND, ...queue }, routes);
+    const found = all.filter((one) => !one.startsWith('queue.routes'));
+    expect(found).toEqual(
+      astray === null ? [] : [expect.stringContaining(`that names ${astray}, before any`)],
+    );
+    expect(found.every((one) => one.startsWith('relay[0].delivery '))).toBe(true);
+  },
+);
 
 test('a relay listener is all that a gateway needs', async () => {
   const loaded = await load(INBOUND);

@@ -144,6 +144,16 @@ describe('mail to where DNS says', () => {
     }
   });
 
+  test('never leaves by a route for everybody where it was opened for own users', async () => {
+    const fake = await server(A);
+    const { courier } = await gateway();
+    const opened = { ...mailTo('bob@one.plain.example'), purpose: 'opened' as const };
+    expect(said(await courier.deliver(opened))[0]).toMatch(
+      /^later 4\.4\.4: .*no route .* names one\.plain\.example/,
+    );
+    expect(fake.connections).toBe(0);
+  });
+
   test('waits where the resolver is away', async () => {
     const { courier } = await gateway({ resolverPort: 1 });
     expect(said(await courier.deliver(mailTo('bob@one.plain.example')))[0]).toMatch(
