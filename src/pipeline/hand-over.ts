@@ -37,8 +37,6 @@ export type HandOverParts = {
   archives?: ArchiveCopies | null;
   /** Takes what the upstream does not, once it has taken a part; null or absent: the client sends again. */
   storeAndForward?: StoreAndForward | null;
-  /** How a client sends a mail again that some have already; servers do it for each recipient alone too. Absent: for all of them together. */
-  again?: 'together' | 'in-parts';
   log: Log;
 };
 
@@ -88,8 +86,8 @@ async function handAllOver(
   const rest = new TheRest(submission, wholly ? null : storeAndForward, log);
   const all = [...variants.flatMap(({ recipients }) => recipients), ...waiting.flatMap(whoWait)];
   const memory = new DeliveryMemory(submission, delivered, log);
-  // One recipient is never delivered in part: the common case pays for no look-up.
-  const mayHaveIt = all.length > 1 || parts.again === 'in-parts';
+  // Of a mail program's mail one recipient never was a part, and the common case pays for no look-up; a server tries again for each alone, too.
+  const mayHaveIt = all.length > 1 || submission.origin.arrival !== undefined;
   const earlier = mayHaveIt ? await memory.whoHasIt(all) : new Set<Recipient>();
   const leaving = largestFirst(without(earlier, variants));
   const held = stillWaiting(earlier, waiting);

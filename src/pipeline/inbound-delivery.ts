@@ -132,9 +132,7 @@ async function allAnswered(
   parts: InboundDeliveryParts,
 ): Promise<SubmissionOutcome> {
   const prepared = { variants, waiting: [] };
-  const { kind, reply, each } = await handOverAll(submission, prepared, upstream, {
-    ...{ again: 'in-parts', ...parts },
-  });
+  const { kind, reply, each } = await handOverAll(submission, prepared, upstream, parts);
   return each === undefined ? { kind, reply } : { kind, reply, each };
 }
 

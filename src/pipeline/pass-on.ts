@@ -17,9 +17,7 @@ export function passingStory(parts: HandOverParts): OutboundStory {
       };
       try {
         const prepared = { variants: [variant], waiting: [] };
-        const { kind, reply, each } = await handOverAll(submission, prepared, upstream, {
-          ...{ again: 'in-parts', ...parts },
-        });
+        const { kind, reply, each } = await handOverAll(submission, prepared, upstream, parts);
         return each === undefined ? { kind, reply } : { kind, reply, each };
       } catch (error) {
         return { kind: 'refused', reply: refusalReply(refusalOf(error), submission.id) };

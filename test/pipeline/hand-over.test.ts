@@ -242,6 +242,20 @@ describe('the client’s retry after a part has gone', () => {
   });
 });
 
+describe('a server’s retry after a part has gone', () => {
+  it('for each recipient alone brings nobody a second copy', async () => {
+    const arrival = { hostname: 'gateway.test', helo: 'mail.inside.test', protocol: 'ESMTP' };
+    const from = { origin: { ...submission(ALICE, [BOB], OCTETS).origin, arrival } };
+    const { reply } = await send(new FakeUpstream(ACCEPTED, TEMPORARY), [[BOB], [CAROL]], from);
+    expect(reply.code).toBe(451);
+    const again = new FakeUpstream();
+    for (const one of [BOB, CAROL]) {
+      expect((await send(again, [[one]], from)).kind).toBe('accepted');
+    }
+    expect(again.served).toEqual([CAROL]);
+  });
+});
+
 describe('when what was delivered cannot be written down', () => {
   it('the rest is delivered all the same', async () => {
     delivered.trouble.record = away('store.unavailable');
