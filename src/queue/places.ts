@@ -104,7 +104,10 @@ export class Places {
       this.#wait(one);
       return null;
     }
-    const isProbe = pause !== null && state.probe === one && isOver(pause, now) && busy === 0;
+    const mayProbe = pause !== null && isOver(pause, now) && busy === 0;
+    // It had its turn before its place went away, which may be there again by now.
+    if (mayProbe) state.probe ??= one;
+    const isProbe = mayProbe && state.probe === one;
     if (left <= 0 || (pause !== null && !isProbe)) {
       this.#wait(one);
       return null;
@@ -130,8 +133,9 @@ export class Places {
     line.dueAt = Math.min(line.dueAt, nextAt?.getTime() ?? Number.POSITIVE_INFINITY);
     if (Number.isFinite(line.dueAt)) this.#times.add(line.dueAt, line);
     else if (state.lines.delete(which.lane)) this.#lines--;
-    if (state.probe !== line || claims > 0) return;
-    state.probe = null;
+    if (claims > 0 && (claims === room || state.probe === line)) return;
+    // The room that it was given is for another one.
+    if (state.probe === line) state.probe = null;
     this.#letOn(state, now.getTime());
   }
 
@@ -205,7 +209,8 @@ export class Places {
     for (const line of waiting) {
       if (room <= 0) return;
       waiting.delete(line);
-      if (line.lane === null && pause === null) continue;
+      // What is overdue is looked for while the place is away, and tells nothing of whether it is there again.
+      if (line.lane === null) continue;
       this.#ready(line, now);
       if (pause !== null || this.#turns.mayBegin(line.lane ?? RETRIES)) room--;
     }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Places, type Turn } from '../../src/queue/places.ts';
 import { type Lane, type Place, RETRIES } from '../../src/queue/ports.ts';
@@ -206,4 +207,66 @@ test('a turn among many places takes no longer for their number', () => {
     take();
   }
   expect(taken).toBe(count);
+});
+
+test('whatever ends when, all that is due has its turn, and nobody more than there is room for', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(3), fc.nat(3), fc.nat(2)), { minLength: 1, maxLength: 40 }),
+      fc.array(fc.tuple(fc.nat(9), fc.constantFrom(null, 'gone', undefined)), { maxLength: 60 }),
+      fc.integer({ min: 1, max: 4 }),
+      (mails, ends, atOnce) => {
+        const places = new Places(() => atOnce, 8, 1_000);
+        const left = new Map<string, number>();
+        const nameOf = (name: string, lane: string) => `${name} ${lane}`;
+        for (const [to, from, count] of mails) {
+          const [name, lane] = [`p${to}`, from === 0 ? RETRIES : `s${from}`];
+          left.set(nameOf(name, lane), (left.get(nameOf(name, lane)) ?? 0) + count);
+          places.expect({ place: place(name), lane }, at(0), at(0));
+        }
+        const under: Turn[] = [];
+        let now = 0;
+        const begin = () => {
+          for (let i = 0; i < 1_000; i++) {
+            const turn = places.next(at(now));
+            if (turn === null) return;
+            if (turn.which === 'overdue') {
+              places.claimed(turn, 0, null, at(now));
+              continue;
+            }
+            const key = nameOf(turn.place.destination, turn.which.lane);
+            const waiting = left.get(key) ?? 0;
+            const claims = Math.min(waiting, turn.room);
+            left.set(key, waiting - claims);
+            places.claimed(turn, claims, waiting > claims ? at(now) : null, at(now));
+            for (let j = 0; j < claims; j++) under.push(turn);
+            expect(under.length).toBeLessThanOrEqual(8);
+            const here = under.filter((one) => one.place.destination === turn.place.destination);
+            expect(here.length).toBeLessThanOrEqual(atOnce);
+          }
+          throw new Error('turns without an end');
+        };
+        const end = (which: number, away: string | null | undefined) => {
+          const [turn] = under.splice(which % Math.max(1, under.length), 1);
+          if (turn !== undefined)
+            places.ended(turn, { ...(away === undefined ? {} : { away }), now: at(now) });
+        };
+        begin();
+        for (const [which, away] of ends) {
+          now++;
+          end(which, away);
+          begin();
+        }
+        // In the end everybody is there.
+        for (let i = 0; i < 500 && (under.length > 0 || i < 50); i++) {
+          now += 100;
+          end(i, null);
+          begin();
+        }
+        expect([...left.values()].reduce((sum, one) => sum + one, 0)).toBe(0);
+        expect(under).toEqual([]);
+      },
+    ),
+    { numRuns: 200 },
+  );
 });
