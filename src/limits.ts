@@ -375,6 +375,8 @@ export const limits = {
   queue: {
     /** Shown in one list. */
     listed: 10_000,
+    /** Destinations that a command names where it was given one that nothing waits for. */
+    namedDestinations: 20,
     /** Under way at once, to all destinations together. */
     underWay: 200,
     /** Senders at places that are kept in mind, due or soon to be; new mail has room for as many again. */

@@ -35,7 +35,8 @@ export function chosenBy(
   const chosen: Chosen = {
     ...(ids.length === 0 ? {} : { ids }),
     ...(destination === undefined ? {} : { destination }),
-    ...(from === undefined ? {} : { sender: from }),
+    // As lists show it, too.
+    ...(from === undefined ? {} : { sender: from.replace(/^<(.*)>$/, '$1') }),
     ...(known === undefined ? {} : { state: known }),
   };
   const isNarrow = Object.keys(chosen).length > 0;

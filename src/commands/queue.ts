@@ -7,13 +7,11 @@ import { requireConfirmation } from './confirmation.ts';
 import { jsonText } from './json-output.ts';
 import { type QueueRows, withQueueRows } from './kept-state.ts';
 import { tellProgress } from './progress.ts';
-import { type Change, count, FLUSH, HOLD, RELEASE, RETRY } from './queue-changes.ts';
+import { type Change, count, FLUSH, HOLD, NOTHING_LIKE_THAT, RELEASE, RETRY } from './queue-changes.ts';
 import { type Choosing, choosing, chosenBy, filters } from './queue-choice.ts';
 import { addRouteCommand } from './queue-route.ts';
 import { deliveryAsJson, deliveryPage } from './queue-text.ts';
 import { configPath, readConfig } from './read-config.ts';
-
-const NOTHING_LIKE_THAT = 'There is nothing like that in the queue: “sealgate queue list” shows what is.';
 
 type Options = Choosing & { config?: string; json?: true };
 
@@ -93,18 +91,19 @@ async function show(id: string, options: Options): Promise<void> {
 
 async function change(ids: readonly string[], options: Options, change: Change): Promise<void> {
   const chosen = chosenBy(ids, options, 'something');
-  const none = { changed: 0, left: '', unknown: ids };
-  const { changed, left, unknown } = await withQueue(options, none, async ({ store }) => {
+  const none = { changed: 0, text: NOTHING_LIKE_THAT, unknown: ids };
+  const { changed, text, unknown } = await withQueue(options, none, async ({ store }) => {
     const missing = await unknownIds(store, ids);
     const done = await change.act(store, chosen, new Date(), tellDone);
     const [all, held] = [
       await countQueue(store, chosen),
       await countQueue(store, { ...chosen, state: 'held' }),
     ];
-    return { changed: done, left: change.left(done, { all, held }), unknown: missing };
+    const said = [done === 0 ? '' : `${count(done)} ${change.done}`, change.left(done, { all, held })];
+    const lines = said.filter((one) => one !== '').join('\n');
+    return { changed: done, text: lines || (await change.nothing(store, chosen)), unknown: missing };
   });
-  const text = [changed === 0 ? '' : `${count(changed)} ${change.done}`, left].filter((one) => one !== '');
-  tell(options, { [change.key]: changed }, text.length === 0 ? NOTHING_LIKE_THAT : text.join('\n'), unknown);
+  tell(options, { [change.key]: changed }, text, unknown);
 }
 
 async function remove(ids: readonly string[], options: Options & { yes?: true }): Promise<void> {

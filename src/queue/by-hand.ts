@@ -33,6 +33,14 @@ export async function countQueue(store: SqlStore, chosen: Chosen, now = new Date
   return Number(row?.deliveries ?? 0);
 }
 
+/** Those that something waits for. */
+export async function destinations(store: SqlStore, limit: number): Promise<readonly Destination[]> {
+  const rows = await store.query(
+    sql`SELECT DISTINCT destination FROM delivery WHERE kind = 'smtp' ORDER BY destination LIMIT ${limit}`,
+  );
+  return rows.map(({ destination }) => String(destination));
+}
+
 /** Those that neither a delivery nor a mail of the queue has. */
 export async function unknownIds(store: SqlStore, ids: readonly string[]): Promise<readonly string[]> {
   const rows = await store.query(sql`SELECT id, mail FROM delivery WHERE ${oneOf(ids)}`);
@@ -53,7 +61,7 @@ export async function retryNow(
   progress: Progress = () => undefined,
 ): Promise<number> {
   const at = now.getTime();
-  const which = chosen.ids === undefined ? sql`attempts > 0` : sql`1 = 1`;
+  const which = chosen.ids === undefined ? sql`(attempts > 0 OR next_at <= ${at})` : sql`1 = 1`;
   const all = sql`${which} AND state = 'waiting' AND next_at > ${at} AND ${isChosen(chosen, now)}`;
   const places = await store.query(
     sql`SELECT DISTINCT destination FROM delivery WHERE ${which} AND state = 'waiting' AND ${isChosen(chosen, now)}`,

@@ -128,7 +128,9 @@ test('the command line sees what is in the queue, has it tried again and throws 
   expect(await sealgate('list', 'nothing')).toMatch(
     /^There is nothing like that in the queue: “sealgate queue list”/,
   );
-  expect(await sealgate('retry', '--all')).toBe('Nothing of that was tried before: name it by its id.\n');
+  expect(await sealgate('flush', 'mail.example')).toBe(
+    'Nothing waits for the destination mail.example: mail is there for server.\n',
+  );
   expect(await sealgate('retry', two.id)).toBe('One delivery is due now.\n');
   expect(await sealgate('hold', id)).toMatch(/^One delivery is held\. /);
   expect(await sealgate('retry', id, 'gone')).toMatch(

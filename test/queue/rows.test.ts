@@ -295,6 +295,13 @@ describe.each(databases)('the rows of the queue in $name', ({ open }) => {
     expect(await countQueue(store, { destination: 'domain:b.example' }, time.now)).toBe(3);
   });
 
+  test('what came while its destination was away, and was never tried, is flushed too', async () => {
+    await put(['x@a.example']);
+    expect(await flush(store, 'domain:a.example', later(1))).toBe(1);
+    expect(await flushedSince(store, time.now)).toEqual([{ destination: 'domain:a.example', at: later(1) }]);
+    expect(await retryNow(store, {}, later(2))).toBe(1);
+  });
+
   test('what is retried or flushed is due, and gateways hear that its destination is to be called', async () => {
     courier.script = () => 'later';
     const [id = ''] = await put(['x@a.example']);
