@@ -102,6 +102,7 @@ export async function startGateway(config: Config, lines: Log, stop?: AbortSigna
         cluster?.alike.replacePolicy(replacement);
       },
       async close() {
+        log.write({ event: 'gateway.stopping', level: 'info' });
         await opened.close();
         log.write({ event: 'gateway.stopped', level: 'info' });
       },

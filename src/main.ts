@@ -9,7 +9,6 @@ const program = new Command('sealgate')
     'Secure-mail gateway: signs, encrypts, decrypts and verifies S/MIME between mail clients and mail servers.',
   )
   .version(version())
-  .showHelpAfterError('(see sealgate --help)')
   .enablePositionalOptions();
 
 /** In the order of the help page. */
@@ -34,6 +33,14 @@ const commands: Readonly<Record<string, () => Promise<(program: Command) => void
 const [, , first = ''] = process.argv;
 for (const [name, load] of Object.entries(commands)) {
   if (name === first || !Object.hasOwn(commands, first)) (await load())(program);
+}
+
+helpAfterErrors(program, 'sealgate');
+
+/** Each command refers to its own page. */
+function helpAfterErrors(command: Command, path: string): void {
+  command.showHelpAfterError(`(see ${path} --help)`);
+  for (const each of command.commands) helpAfterErrors(each, `${path} ${each.name()}`);
 }
 
 // A reader that has seen enough (`sealgate cert list | head`) is no failure.

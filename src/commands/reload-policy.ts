@@ -37,12 +37,17 @@ export async function reloadPolicy(
   }
   if (wrong.length > 0) return;
   gateway.replacePolicy(policy);
-  const restart = !isDeepStrictEqual(besidesRules(loaded.config), besidesRules(running));
+  const restart = changedSections(loaded.config, running).join(', ');
   log.write({ event: 'policy.reloaded', level: 'info', rules: policy.rules.length, restart });
 }
 
 /** What counts at the next start only. */
-function besidesRules({ policy, ...rest }: Config): unknown {
+function changedSections(read: Config, running: Config): readonly string[] {
+  const [one, other] = [besidesRules(read), besidesRules(running)];
+  return Object.keys({ ...one, ...other }).filter((name) => !isDeepStrictEqual(one[name], other[name]));
+}
+
+function besidesRules({ policy, ...rest }: Config): Readonly<Record<string, unknown>> {
   // Secrets are equal as JSON, whatever they are: whoever changes one knows.
-  return JSON.parse(JSON.stringify({ ...rest, recordDays: policy.recordDays }));
+  return JSON.parse(JSON.stringify({ ...rest, 'policy.recordDays': policy.recordDays }));
 }

@@ -36,9 +36,11 @@ function deliveryWithout({ submission, relay }: Partial<Sections>): CrossProblem
 }
 
 /** Every reference that the section makes to an entry of `keys`; null: not known, because it has faults of its own. */
-export function queueReferences({ queue }: Partial<Sections>): readonly string[] | null {
+export function queueReferences({ queue, keys = [] }: Partial<Sections>): readonly string[] | null {
   if (queue === undefined) return null;
-  return queue === null ? [] : [queue.key, ...queue.formerKeys];
+  const references = queue === null ? [] : [queue.key, ...queue.formerKeys];
+  const isKnown = (reference: string) => keys.some(({ name }) => name === sourceOf(reference));
+  return references.every(isKnown) ? references : null;
 }
 
 /** A login that had it could open what waits, other people's mail among it. */

@@ -15,6 +15,15 @@ const bound = {
     .describe('The time that has just passed in which they are counted, to a twelfth of it.'),
 };
 
+const BOUNDS_NOTHING = {
+  error: 'this bounds nothing: say messages or recipients, of a login also atOnce',
+};
+
+/** All but the time in which is counted. */
+function boundsSomething({ minutes: _, ...counts }: Readonly<Record<string, number | null>>): boolean {
+  return Object.values(counts).some((each) => each !== null);
+}
+
 /** How much clients of a listener may send. */
 export const sendingLimits = maybe(
   z
@@ -25,22 +34,29 @@ export const sendingLimits = maybe(
             ...bound,
             atOnce: count('Messages of one login at the same time, each from MAIL to its last answer.', 10),
           })
+          .refine(boundsSomething, BOUNDS_NOTHING)
           .meta({
             description: 'Of one login.',
             example: { messages: 500, recipients: 2_000, minutes: 60, atOnce: 10 },
           }),
       ),
       address: maybe(
-        z.strictObject(bound).meta({
-          description: 'Of one client address, or one /64 of IPv6, whatever its logins.',
-          example: { messages: 1_000, minutes: 60 },
-        }),
+        z
+          .strictObject(bound)
+          .refine(boundsSomething, BOUNDS_NOTHING)
+          .meta({
+            description: 'Of one client address, or one /64 of IPv6, whatever its logins.',
+            example: { messages: 1_000, minutes: 60 },
+          }),
       ),
       network: maybe(
-        z.strictObject(bound).meta({
-          description: 'Of one /24 of IPv4, or one /48 of IPv6, whatever its logins.',
-          example: { messages: 5_000, minutes: 60 },
-        }),
+        z
+          .strictObject(bound)
+          .refine(boundsSomething, BOUNDS_NOTHING)
+          .meta({
+            description: 'Of one /24 of IPv4, or one /48 of IPv6, whatever its logins.',
+            example: { messages: 5_000, minutes: 60 },
+          }),
       ),
     })
     .meta({

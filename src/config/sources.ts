@@ -118,7 +118,7 @@ function notSet(name: string): string {
 const sentenceFor = (forms: string) => (issue: { input?: unknown }) => {
   if (issue.input === undefined) return `this is missing: ${forms} is expected`;
   if (typeof issue.input === 'object' && issue.input !== null) return `exactly one of ${forms} is expected`;
-  return `a secret is not written in this file: put it into a file of its own (mode 0600) and write { file: path }, or one of the other forms: ${forms}`;
+  return `a secret is not written in this file: put it into a file of its own (mode 0600) and write one of ${forms}`;
 };
 const secretSentence = sentenceFor('{ file: path } or { env: NAME }');
 const pinSentence = sentenceFor('{ file: path }, { env: NAME }, { ask: pinentry } or { ask: console }');

@@ -19,6 +19,8 @@ export type Event =
 
 type GatewayEvent =
   | { event: 'gateway.listening'; level: 'info'; listener: string; host: string; port: number }
+  /** It was told to: what is under way is ended in order. */
+  | { event: 'gateway.stopping'; level: 'info' }
   | { event: 'gateway.stopped'; level: 'info' }
   /** A connection that does not begin with the PROXY header which the listener asks for, or is not a load balancer's. */
   | { event: 'listener.proxy-refused'; level: 'warn'; listener: string; remote: string; reason: string }
@@ -108,7 +110,8 @@ type SubmissionEvent =
   | { event: 'trail.unavailable'; level: 'error'; events: number; reason: string }
   | { event: 'mail.refused'; level: 'warn'; mail: MailId; code: string; reason: string }
   /** The rules of the configuration file are in force from now on; `restart`: other sections of it have changed, which count after a restart. */
-  | { event: 'policy.reloaded'; level: 'info'; rules: number; restart: boolean }
+  /** `restart`: sections of the configuration that have changed as well, and count at the next start; empty: none. */
+  | { event: 'policy.reloaded'; level: 'info'; rules: number; restart: string }
   /** The file is wrong, and the rules stay as they were; one line for each problem, with line and column. */
   | { event: 'policy.reload-refused'; level: 'error'; problem: string }
   /** For `policy replay`; the mail went its way. */

@@ -237,3 +237,11 @@ it('an unknown command is called that', async () => {
   expect(code).toBe(1);
   expect(error).toContain("unknown command 'bogus'");
 });
+
+it('what is missing refers to the page of its own command', async () => {
+  const { code, error } = await run(['queue', 'flush']);
+  expect([code, error]).toEqual([
+    1,
+    expect.stringMatching(/'destination'\n\(see sealgate queue flush --help\)/),
+  ]);
+});

@@ -426,6 +426,13 @@ describe('settings that contradict each other', () => {
     expect(await problemsOf(text)).toEqual([]);
   });
 
+  test('limits of sending that bound nothing', async () => {
+    const limits = 'sendingLimits: { login: { minutes: 5 }, address: { messages: 9 } }';
+    const found = await problemsOf(SOUND.replace('tls: none\n', `tls: none\n    ${limits}\n`));
+    const text = expect.stringContaining('bounds nothing');
+    expect(found).toEqual([expect.objectContaining({ path: 'submission[0].sendingLimits.login', text })]);
+  });
+
   test('warnings alone do not keep a file from being used', async () => {
     const loaded = await load(SOUND.replace('[root.pem]', '[]'));
     expect(loaded).toMatchObject({ kind: 'ok', warnings: [{ line: 14, severity: 'warning' }] });

@@ -160,4 +160,7 @@ test('an error in the section is not also a warning that nobody uses the gateway
   const found = await problems({ ...sound, days: 99 });
   expect(found).toHaveLength(1);
   expect(found[0]).toMatch(/^error queue\.days true: /);
+  expect(await problems({ ...sound, key: 'gatway' })).toEqual([
+    'error queue.key true: there is no key of the name gatway: keys has alice, gateway',
+  ]);
 });
