@@ -174,6 +174,7 @@ describe('a crash', () => {
       const operation = signing(client);
       const first = present(client.processId);
       process.kill(first, 'SIGSTOP');
+      await untilStopped(first);
       const error = await refusal(client.perform(operation));
       expect([error.code, error.duration]).toEqual(['key.unavailable', 'temporary']);
       expect(await client.perform(operation)).toHaveLength(256);
@@ -403,4 +404,11 @@ async function firstLine(stream: AsyncIterable<string | Buffer> | null): Promise
 function isRunning(pid: number): boolean {
   const status = readOrEmpty(`/proc/${pid}/stat`);
   return status !== '' && !/\) Z /.test(status);
+}
+
+/** The signal is answered before every thread has heard it. */
+async function untilStopped(pid: number): Promise<void> {
+  const tasks = `/proc/${pid}/task`;
+  const isStopped = (task: string) => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'));
+  while (!readdirSync(tasks).every(isStopped)) await new Promise((resolve) => setImmediate(resolve));
 }
