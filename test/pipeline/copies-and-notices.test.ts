@@ -5,7 +5,7 @@ import type { ArchiveCopies, CopyToKeep } from '../../src/pipeline/archive-copie
 import { explainSubmission } from '../../src/pipeline/explain-submission.ts';
 import type { DecidedMail } from '../../src/pipeline/notices.ts';
 import { outboundStory } from '../../src/pipeline/outbound.ts';
-import type { SubmissionOutcome } from '../../src/pipeline/ports.ts';
+import type { Keeping, StoreAndForward, SubmissionOutcome } from '../../src/pipeline/ports.ts';
 import type { Rule } from '../../src/policy/rules.ts';
 import { type Person, Town } from './support/people.ts';
 import {
@@ -84,10 +84,11 @@ function send(
   notices: { tell(decided: DecidedMail): Promise<void> } = {
     tell: async (decided) => void told.push(decided),
   },
+  storeAndForward: StoreAndForward | null = null,
 ): Promise<SubmissionOutcome> {
   const story = outboundStory({
     ...{ keyring, directory, delivered: new FakeDelivered(), log, rules, archives, notices },
-    ...{ holding: new FakeHolding(), clock: () => new Date() },
+    ...{ holding: new FakeHolding(), clock: () => new Date(), storeAndForward },
   });
   const handedIn = submission(ALICE, to, MAIL);
   for (const address of to) story.expectRecipient(handedIn.origin, recipient(address));
@@ -172,6 +173,23 @@ describe('copies of a mail', () => {
       ...['refused', 'kept 1', 'kept 2'],
       ...['taken back 2', 'taken back 1'],
     ]);
+  });
+
+  it.each([
+    ['refused for now', TEMPORARY, null, 'left 2'],
+    ['refused for now', TEMPORARY, away('store.unavailable'), 'taken back 2'],
+    ['lost on its way', LOST, null, 'left 2'],
+    ['lost on its way', LOST, away('store.unavailable'), 'left 2'],
+  ])('of the rest that is %s go by what may have left', async (_, outcome, fault, last) => {
+    directory.knows(bob);
+    const keeping: Keeping = {
+      ...{ add: async () => undefined, fail: async () => undefined, drop: async () => undefined },
+      commit: () => (fault === null ? Promise.resolve() : Promise.reject(fault)),
+    };
+    const queue: StoreAndForward = { begin: () => keeping, full: async () => null };
+    const rules = [ruleFor([BOB], SENT), rule(SENT)];
+    await send(rules, new FakeUpstream(ACCEPTED, outcome), undefined, undefined, queue);
+    expect(archives.story).toEqual(['kept 1', 'left 1', 'kept 2', last]);
   });
 
   it('of which none can be kept hold the mail up', async () => {
