@@ -1,14 +1,11 @@
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
-import { collectFrom } from '../octets/collect.ts';
 import type { OctetSource } from '../octets/source.ts';
-import type { Clock } from '../pipeline/ports.ts';
 import { summary } from '../smtp/reply.ts';
 import { toldRecipients } from '../smtp/told-recipients.ts';
 import type { Row, SqlStore, Statement } from '../store/sql-store.ts';
 import { whileClaimed } from './claimed-octets.ts';
-import { deliveryReport } from './delivery-report.ts';
 import {
   type Delivery,
   deleteClaimed,
@@ -21,22 +18,15 @@ import {
   usesOf,
 } from './delivery-rows.ts';
 import { type Claim, releaseClaim } from './leases.ts';
-import { newMessageId, type OwnMails } from './own-mail.ts';
-import type { Courier, DeliveryOutcome, Queue, SealedSpool, Staged, Way } from './ports.ts';
+import type { Courier, DeliveryOutcome, Staged, Way } from './ports.ts';
 import { overdueAt, waitAfter } from './schedule.ts';
 import { type Settled, type Settlement, settle, toldAsRelayed, withoutReports } from './settle.ts';
+import { type ReportParts, stageReports } from './staged-reports.ts';
 
-export type AttemptParts = {
+export type AttemptParts = ReportParts & {
   store: SqlStore;
-  spool: SealedSpool;
-  queue: Pick<Queue, 'stage'>;
   /** null: none is configured for this way. */
   courier(way: Way): Courier | null;
-  ownMails: Pick<OwnMails, 'address' | 'envelope'>;
-  hostname: string;
-  /** Name of the mail server, for reports. */
-  server: string;
-  clock: Clock;
   log: Log;
   /** Writes it down, and does not give up while the gateway runs; the rows of each. null: the gateway is being stopped. */
   insist(
@@ -174,47 +164,6 @@ async function outcomesOf(
   const claimed = stands === undefined ? octets : whileClaimed(octets, stands);
   const outcomes = await taker.deliver({ id: mail, purpose, way, envelope, requireTls, octets: claimed });
   return { octets, outcomes, ...(taker.away === undefined ? {} : { away: taker.away(way) }) };
-}
-
-async function stageReports(
-  { reports }: Settled,
-  delivery: Delivery,
-  octets: OctetSource | null,
-  { queue, spool, ownMails, hostname, server, clock }: AttemptParts,
-): Promise<Staged[]> {
-  const { reversePath: to, mail } = delivery;
-  const staged: Staged[] = [];
-  if (to === null || reports.length === 0) return staged;
-  try {
-    const source = delivery.purpose === 'opened' ? null : (octets ?? (await readable(spool, delivery)));
-    // One octet more than ever comes back: it is seen that there are too many.
-    const most = Math.min(source?.length ?? 0, limits.queue.returnedOctets + 1);
-    const original = source === null ? null : await collectFrom(source, 0, most);
-    for (const { action, recipients } of reports) {
-      const report = deliveryReport({
-        ...{ action, recipients, delivery, original, from: ownMails.address, to, hostname, server },
-        ...{ messageId: newMessageId(hostname), now: clock() },
-      });
-      const address = `${to.localPart}@${to.domain}`;
-      const enveloped = ownMails.envelope({ id: mail, purpose: 'report', to: [address] }, report);
-      // RFC 8689 §5: what is said of such a mail travels as it had to.
-      staged.push(await queue.stage({ ...enveloped, requireTls: delivery.requireTls }));
-    }
-    return staged;
-  } catch (error) {
-    for (const one of staged) await one.dropped();
-    throw error;
-  }
-}
-
-/** null: not now, or not any more; the report goes without it. */
-async function readable(spool: SealedSpool, { spool: name, mail }: Delivery): Promise<OctetSource | null> {
-  try {
-    return await spool.read(name, mail);
-  } catch (error) {
-    if (!(error instanceof SealgateError)) throw error;
-    return null;
-  }
 }
 
 /** Who has it gets it no second time, and stays where a report is to say so. */
