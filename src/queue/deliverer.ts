@@ -47,6 +47,7 @@ export class Deliverer {
   readonly #lookThroughRows: LookThrough;
   readonly #stopping = new AbortController();
   #looking: Promise<void> | null = null;
+  #throughRows: Promise<void> | null = null;
   #lookAgain = false;
   /** All rows are to be looked through. */
   #everywhere = false;
@@ -81,6 +82,7 @@ export class Deliverer {
     await this.#parts.work.stop();
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#looking;
+    await this.#throughRows;
     await this.#own.allEnded();
     if (this.#renewing !== null) clearInterval(this.#renewing);
   }
@@ -156,7 +158,13 @@ export class Deliverer {
       this.#places.resume(flushed.destination);
       if (flushed.at > this.#flushedAt) this.#flushedAt = flushed.at;
     }
-    await this.#lookThroughRows.all(this.#places, clock, this.#stopping.signal);
+    // Meanwhile what is known has its turn.
+    this.#throughRows ??= this.#lookThroughRows
+      .all(this.#places, clock, this.#stopping.signal, () => this.#look())
+      .catch((error: unknown) => this.#tell(error))
+      .finally(() => {
+        this.#throughRows = null;
+      });
   }
 
   async #claim(turn: Turn): Promise<void> {

@@ -20,16 +20,24 @@ export class LookThrough {
     this.#store = store;
   }
 
-  /** @returns false: it was done a moment ago. @throws SealgateError `store.unavailable` */
-  async all(places: Places, clock: () => Date, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Nothing is done where it was done a moment ago.
+   *
+   * @param found told now and then that something may be due
+   * @throws SealgateError `store.unavailable`
+   */
+  async all(places: Places, clock: () => Date, signal: AbortSignal, found: () => void): Promise<void> {
     const begun = performance.now();
-    if (begun < this.#notBefore) return false;
-    for (const kind of ['smtp', 'append'] as const) await this.#all(kind, places, clock, signal);
+    if (begun < this.#notBefore) return;
+    for (const kind of ['append', 'smtp'] as const) await this.#all(kind, places, { clock, signal, found });
     this.#notBefore = performance.now() + (performance.now() - begun) * (SHARE - 1);
-    return true;
   }
 
-  async #all(kind: Way['kind'], places: Places, clock: () => Date, signal: AbortSignal): Promise<void> {
+  async #all(
+    kind: Way['kind'],
+    places: Places,
+    { clock, signal, found }: { clock: () => Date; signal: AbortSignal; found: () => void },
+  ): Promise<void> {
     const from = this.#from[kind];
     this.#from[kind] = null;
     for (let after = from; !signal.aborted; ) {
@@ -38,11 +46,13 @@ export class LookThrough {
       for (const line of lines) {
         if (!places.expect(line, line.at, now)) {
           this.#from[kind] = after;
+          found();
           return;
         }
         after = { place: line.place, lane: line.lane };
       }
       if (lines.length === 0) return;
+      found();
       await turn();
     }
   }
