@@ -19,7 +19,7 @@ export function addTraceCommand(program: Command): void {
   program
     .command('trace')
     .argument('[ids...]', 'of mails, as replies and log lines have them; default: the mails that are found')
-    .option('--from <address>', 'find mails of this sender or login')
+    .option('--from <address>', 'find mails of this sender or login; “” for mail without a sender')
     .option('--to <address>', 'find mails to this recipient, or to a part of an address')
     .option('--hours <hours>', 'find mails of the last hours')
     .option('-c, --config <file>', 'configuration file (or SEALGATE_CONFIG)')
@@ -34,8 +34,8 @@ async function trace(ids: readonly string[], options: Finding): Promise<void> {
     throw unusable('Say either the ids of mails, or --from, --to and --hours to find some.');
   }
   const wanted: Wanted = {
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
+    ...(from === undefined ? {} : { from: bare(from) }),
+    ...(to === undefined ? {} : { to: bare(to) }),
     ...(hours === undefined ? {} : { since: hoursAgo(hours) }),
   };
   await withTrail(options, async (store, after) => {
@@ -93,6 +93,11 @@ function tellFound(mails: readonly TakenMail[], { json }: Options): void {
       `${printable(mail)}  ${at.toISOString()}  ${printable(sender === '' ? '<>' : sender)} to ${printable(recipients)}\n`;
     process.stdout.write(mails.map(line).join(''));
   }
+}
+
+/** `<bob@example.org>`, as lists and replies show it, without its brackets. */
+function bare(address: string): string {
+  return address.replace(/^<(.*)>$/, '$1');
 }
 
 function hoursAgo(text: string): Date {

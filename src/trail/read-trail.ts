@@ -32,7 +32,7 @@ export async function stepsOf(
 
 /** All that are given must hold; addresses in any letter case. */
 export type Wanted = {
-  /** Envelope sender, or login. */
+  /** Envelope sender, or login; empty: reports and the like, which have no sender. */
   from?: string;
   /** A recipient, or a part of one's address. */
   to?: string;
@@ -49,7 +49,8 @@ export async function findMails(
   const conditions: Statement[] = [sql`at > ${after.getTime()}`];
   if (from !== undefined) {
     const who = from.toLowerCase();
-    conditions.push(sql`sender = ${who} OR login = ${who}`);
+    // What other servers bring has no login.
+    conditions.push(who === '' ? sql`sender = ''` : sql`sender = ${who} OR login = ${who}`);
   }
   if (to !== undefined) conditions.push(sql`recipients LIKE ${containing(to.toLowerCase())} ESCAPE '\\'`);
   if (since !== undefined) conditions.push(sql`at >= ${since.getTime()}`);

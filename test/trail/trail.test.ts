@@ -142,6 +142,14 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
     expect(await found({ from: 'nobody@example.org' })).toEqual([]);
   });
 
+  it('mail without a sender is found by that, and what another server brought is not among it', async () => {
+    const trail = new Trail({ store, days: 20, clock, log });
+    trail.write({ ...taken('m1', '', 'bob@example.net'), principal: '' });
+    trail.write({ ...taken('m2', 'dora@example.com', 'bob@example.net'), principal: '' });
+    await trail.close();
+    expect((await findMails(store, { from: '' }, EVER, 10)).map(({ mail: id }) => id)).toEqual(['m1']);
+  });
+
   it('steps of one moment are one row, with the time of each; those of many mails come back in their order', async () => {
     const trail = new Trail({ store, days: 2, clock, log });
     const ids = Array.from({ length: 150 }, (_, i) => `m${i}`);
