@@ -25,7 +25,7 @@ const mail = (id: string) => id as MailId;
 const DAY_MS = 86_400_000;
 const EVER = new Date(0);
 
-const taken = (id: string, from: string, to: string): MailEvent => ({
+const taken = (id: string, from: string, to: string, principal = 'Alice'): MailEvent => ({
   ...{
     event: 'mail.taken',
     level: 'debug',
@@ -33,7 +33,7 @@ const taken = (id: string, from: string, to: string): MailEvent => ({
     session: 's' as SessionId,
     listener: 'submission',
   },
-  ...{ principal: 'Alice', from, to, recipients: 1, octets: 10 },
+  ...{ principal, from, to, recipients: 1, octets: 10 },
 });
 const refused = (id: string, reason: string): MailEvent => ({
   ...{ event: 'mail.refused', level: 'warn', mail: mail(id), code: 'policy.refused', reason },
@@ -144,8 +144,8 @@ describe.each(Object.entries(STORES))('the trail of a mail in %s', (_, openStore
 
   it('mail without a sender is found by that, and what another server brought is not among it', async () => {
     const trail = new Trail({ store, days: 20, clock, log });
-    trail.write({ ...taken('m1', '', 'bob@example.net'), principal: '' });
-    trail.write({ ...taken('m2', 'dora@example.com', 'bob@example.net'), principal: '' });
+    trail.write(taken('m1', '', 'bob@example.net', ''));
+    trail.write(taken('m2', 'dora@example.com', 'bob@example.net', ''));
     await trail.close();
     expect((await findMails(store, { from: '' }, EVER, 10)).map(({ mail: id }) => id)).toEqual(['m1']);
   });
