@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { deliveryServer } from './delivery-server-schema.ts';
 import type { Files } from './files.ts';
-import { resolver } from './resolver-value.ts';
+import { resolvers } from './resolver-value.ts';
 import { sources } from './sources.ts';
 import { addressRange, domainPattern, list, maybe, name, upstreamPort } from './values.ts';
 
@@ -67,22 +67,7 @@ export function mxSection(files: Files) {
   const { path } = sources(files);
   return z
     .strictObject({
-      resolvers: z
-        .array(resolver)
-        .min(1)
-        .max(8)
-        .prefault(['127.0.0.1'])
-        .meta({
-          description:
-            'Resolvers that verify DNSSEC, by IP address (`192.0.2.1`, `[2001:db8::1]:5353`), asked by TCP. What they say of DNSSEC is believed, so they are on this machine.',
-          example: ['127.0.0.1'],
-        }),
-      trustNetwork: z
-        .boolean()
-        .default(false)
-        .describe(
-          'Permits resolvers beyond this machine. Whoever can change what they say on the way can lead mail elsewhere.',
-        ),
+      ...resolvers('', 'can lead mail elsewhere'),
       port: upstreamPort
         .default(25)
         .describe('Port of mail servers that DNS names, where this network lets mail out by another one.'),

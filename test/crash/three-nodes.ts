@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { freePort } from '../../src/evaluation/free-port.ts';
-import { runToEnd } from '../../src/evaluation/run-program.ts';
-import { createThrowawayPki } from '../../src/evaluation/throwaway-pki.ts';
 import { requireCommand } from '../support/require-command.ts';
 import { postgresql } from '../support/services/postgresql.ts';
 import { redis } from '../support/services/redis.ts';
-import { READABLE, SECRET, SENDER } from './numbered-mail.ts';
+import { again, gatewayProcess, loadWorld, retryAll } from './load-world.ts';
 import { Restartable } from './restartable.ts';
 import { killedKeyProcess, type Setting } from './setting.ts';
 
@@ -16,23 +14,14 @@ const NODES = [1, 2, 3];
 
 /** Three gateways with a balancer in front, a database and a Redis that they share, and a mail server behind: each of them is killed. */
 export async function threeNodes(folder: string): Promise<Setting> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const pki = await createThrowawayPki(join(folder, 'pki'));
-  const [sender, secret, own] = await Promise.all([
-    pki.issueUser({ address: SENDER }),
-    pki.issueUser({ address: SECRET }),
-    pki.issueUser({ address: 'gateway@sealgate.test', keyType: 'p-256' }),
-  ]);
-  const [port, sinkPort] = [await freePort(), await freePort()];
+  const { port, kept, caFile, secret, server, queue, settings, sink } = await loadWorld(folder);
   const database = await postgresql();
   const messenger = await redis();
   const name = await database.database();
   const secretFile = join(folder, 'cluster.secret');
   await writeFile(secretFile, randomBytes(32).toString('hex'), { mode: 0o600 });
-  const kept = join(folder, 'kept.jsonl');
-  const server = { host: '127.0.0.1', port: sinkPort, tls: 'none' };
-  const settings = (node: number, listening: number) => ({
-    hostname: 'gateway.sealgate.test',
+  const config = (node: number, listening: number) => ({
+    ...settings,
     stateFolder: join(folder, `state-${node}`),
     relay: [
       {
@@ -41,12 +30,6 @@ export async function threeNodes(folder: string): Promise<Setting> {
         upstream: server,
       },
     ],
-    keys: [
-      { name: 'load', kind: 'pem', certificate: sender.certificateFile, key: sender.keyFile },
-      { name: 'own', kind: 'pem', certificate: own.certificateFile, key: own.keyFile },
-    ],
-    principals: { list: [{ login: SENDER, addresses: [SENDER], keys: ['load'] }] },
-    trust: { anchors: [pki.ca.certificateFile] },
     directory: {
       pinned: [secret.certificateFile],
       store: {
@@ -54,18 +37,11 @@ export async function threeNodes(folder: string): Promise<Setting> {
         ...{ user: 'test', tls: 'none' },
       },
     },
-    policy: {
-      rules: [
-        { name: 'secret', when: { recipient: [SECRET] }, sign: 'require', encrypt: 'require' },
-        { name: 'readable', when: { recipient: [READABLE] }, sign: 'require', encrypt: 'never' },
-      ],
-    },
-    queue: { key: 'own', address: 'gateway@sealgate.test', server: { ...server, connections: 4 } },
+    queue: { ...queue, server: { ...server, connections: 4 } },
     cluster: {
       ...{ node: `node-${node}`, secret: { file: secretFile } },
       redis: { host: '127.0.0.1', port: messenger.port, tls: 'none' },
     },
-    log: { level: 'warn' },
   });
   const files: string[] = [];
   const gateways: Restartable[] = [];
@@ -73,17 +49,11 @@ export async function threeNodes(folder: string): Promise<Setting> {
   for (const node of NODES) {
     const listening = await freePort();
     const file = join(folder, `node-${node}.yaml`);
-    await writeFile(file, stringify(settings(node, listening)), { mode: 0o600 });
-    const command = [process.execPath, '--max-semi-space-size=8', 'src/main.ts', 'serve', '--config', file];
+    await writeFile(file, stringify(config(node, listening)), { mode: 0o600 });
     files.push(file);
     ports.push(listening);
-    gateways.push(new Restartable(`node ${node}`, command, listening));
+    gateways.push(gatewayProcess(`node ${node}`, file, listening));
   }
-  const sink = new Restartable(
-    'the mail server',
-    [process.execPath, 'test/crash/sink-process.ts', String(sinkPort), kept],
-    sinkPort,
-  );
   const balancer = new Restartable(
     'the balancer',
     [await requireCommand('haproxy'), '-db', '-f', await balancerFile(folder, port, ports)],
@@ -92,13 +62,9 @@ export async function threeNodes(folder: string): Promise<Setting> {
   await sink.start();
   for (const gateway of gateways) await gateway.start();
   await balancer.start();
-  const again = async (one: Restartable): Promise<void> => {
-    await one.kill();
-    await one.start();
-  };
   const [file = ''] = files;
   return {
-    ...{ port, kept, caFile: pki.ca.certificateFile, secret },
+    ...{ port, kept, caFile, secret },
     victims: [
       ...gateways.map((gateway) => ({ name: gateway.name, hit: () => again(gateway) })),
       { name: sink.name, hit: () => again(sink) },
@@ -116,9 +82,7 @@ export async function threeNodes(folder: string): Promise<Setting> {
       const [row] = await database.run('SELECT count(*) AS mails FROM delivery', name);
       return Number(row?.mails);
     },
-    async hurry() {
-      await runToEnd(process.execPath, ['src/main.ts', 'queue', 'retry', '--all', '--config', file]);
-    },
+    hurry: () => retryAll(file),
     async stop() {
       await balancer.stop();
       for (const gateway of gateways) await gateway.stop();
