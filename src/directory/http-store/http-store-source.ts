@@ -7,23 +7,17 @@ import type { Clock } from '../../pipeline/ports.ts';
 import type { AddressKey } from '../address-key.ts';
 import { isOneOfDomains } from '../remote/domains.ts';
 import { certificatesIn } from '../remote/found-certificates.ts';
-import type { RemoteAnswer, RemoteSource } from '../remote/remote-source.ts';
+import type { RemoteAnswer, RemoteSettings, RemoteSource } from '../remote/remote-source.ts';
 import { httpAnswer, storeValues } from './answer.ts';
 
 /** A certificate store that is asked by HTTP. */
-export type HttpStoreSettings = {
-  name: string;
+export type HttpStoreSettings = RemoteSettings & {
   /** Where it is asked, with whatever it wants besides the question. */
   url: URL;
   /** Who may vouch for it; null: the system's authorities. */
   tls: SecureContext | null;
   /** Addresses that may be asked although they are not public; what `url` says itself may be. */
   allowAddresses: readonly string[];
-  /** Domains or `*.domain`; null: every address. */
-  domains: readonly string[] | null;
-  trust: RemoteSource['trust'];
-  optional: boolean;
-  timeoutMs: number;
 };
 
 const ACCEPTED = 'application/pkix-cert, multipart/mixed, application/pkcs7-mime';

@@ -2,21 +2,17 @@ import type { Clock } from '../../pipeline/ports.ts';
 import type { AddressKey } from '../address-key.ts';
 import { isOneOfDomains } from '../remote/domains.ts';
 import { certificatesIn } from '../remote/found-certificates.ts';
-import type { RemoteAnswer, RemoteSource } from '../remote/remote-source.ts';
+import type { RemoteAnswer, RemoteSettings, RemoteSource } from '../remote/remote-source.ts';
 import { filledIn } from './filter-template.ts';
 import { LdapSearch, type LdapSearchSettings } from './search.ts';
 
 /** An LDAP directory that is asked for certificates. */
-export type LdapSettings = LdapSearchSettings & {
-  name: string;
-  /** See filter-template.ts. */
-  filter: string;
-  attributes: readonly string[];
-  /** Domains or `*.domain`; null: every address. */
-  domains: readonly string[] | null;
-  trust: RemoteSource['trust'];
-  optional: boolean;
-};
+export type LdapSettings = LdapSearchSettings &
+  RemoteSettings & {
+    /** See filter-template.ts. */
+    filter: string;
+    attributes: readonly string[];
+  };
 
 /** Asks an LDAP directory for the certificates of an address: whatever entries its filter finds, and the values of its attributes. */
 export class LdapSource implements RemoteSource {

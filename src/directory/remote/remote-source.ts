@@ -22,6 +22,12 @@ export interface RemoteSource {
   ask(key: AddressKey, signal: AbortSignal): Promise<RemoteAnswer>;
 }
 
+/** What every source is told of itself, besides the place where it asks. */
+export type RemoteSettings = Pick<RemoteSource, 'name' | 'trust' | 'optional' | 'timeoutMs'> & {
+  /** Domains or `*.domain`; null: every address. */
+  domains: readonly string[] | null;
+};
+
 export type RemoteAnswer = {
   /** Each speaks for the address, and mail can be encrypted to it. */
   certificates: readonly Certificate[];

@@ -4,20 +4,15 @@ import type { Certificate } from '../../pki/certificate.ts';
 import { smimeaName } from '../../pki/smimea-name.ts';
 import type { AddressKey } from '../address-key.ts';
 import { isOneOfDomains } from '../remote/domains.ts';
-import type { RemoteAnswer, RemoteSource } from '../remote/remote-source.ts';
+import type { RemoteAnswer, RemoteSettings, RemoteSource } from '../remote/remote-source.ts';
 import { smimeaAnswer } from './answer.ts';
 
 /** DNS that is asked for the certificates that a domain says there. */
-export type SmimeaSettings = {
-  name: string;
+export type SmimeaSettings = Omit<RemoteSettings, 'trust'> & {
   /** Asked in this order; what they say of DNSSEC is believed. */
   resolvers: readonly DnsServer[];
   /** How much is trusted what DNSSEC does not vouch for. */
   withoutDnssec: 'ignore' | RemoteSource['trust'];
-  /** Domains or `*.domain`; null: every address. */
-  domains: readonly string[] | null;
-  optional: boolean;
-  timeoutMs: number;
 };
 
 /** RFC 8162 §8. */
