@@ -1,8 +1,9 @@
 import type { ClientGuard } from '../connections/client-guard.ts';
+import type { BeforeLogin, LoginOutcome as Outcome } from '../sasl/before-login.ts';
 import { type SaslRefusal, whatWasSaid } from '../sasl/credentials.ts';
 import { Principal } from '../sasl/principal.ts';
 import { rawLogin } from '../sasl/raw-login.ts';
-import { type RelayedExchange, RelayedLogin, type RelayedMechanism } from '../sasl/relayed-identity.ts';
+import { type RelayedExchange, RelayedLogin } from '../sasl/relayed-identity.ts';
 import { capabilitiesBeforeLogin, offeredMechanisms, type Telling } from './capability.ts';
 import type { CommandStart, Piece } from './client-command.ts';
 import { type ClientId, readClientId } from './client-id.ts';
@@ -13,36 +14,17 @@ import type { UpstreamConnection } from './upstream-connection.ts';
 import { type LoginAttempt, loginUpstream } from './upstream-login.ts';
 import type { Wire } from './wire.ts';
 
-export type LoginState = {
+export type LoginState = BeforeLogin & {
   client: Wire;
   upstream: UpstreamConnection;
-  /** STARTTLS is offered here. */
-  startTls: boolean;
-  /** The connection is encrypted, or need not be. */
-  loginAllowed: boolean;
-  hostname: string;
-  /** Whether to greet: not after STARTTLS. */
-  greet: boolean;
-  /** Mechanisms that may be relayed, see sasl/relayed-identity.ts. */
-  relayMechanisms: readonly RelayedMechanism[];
-  /** What a login name ends with that asks for mail as it is stored; null: nothing does. */
-  rawLoginSuffix: string | null;
   guard: ClientGuard;
   telling: Telling;
 };
 
 export type LoginOutcome =
-  | {
-      kind: 'logged-in';
-      principal: Principal;
-      mechanism: string;
-      /** Mail as it is stored was asked for: no key may be used. */
-      asStored: boolean;
-      /** What the client last said of itself; null: nothing. */
-      clientId: ClientId | null;
-    }
-  | { kind: 'start-tls' }
-  | { kind: 'closed'; cause: string };
+  /** `clientId`: what the client last said of itself; null: nothing. */
+  | (Extract<Outcome, { kind: 'logged-in' }> & { clientId: ClientId | null })
+  | Exclude<Outcome, { kind: 'logged-in' }>;
 
 const FAILURES = 5;
 /** Commands before login; a client needs a handful. */

@@ -1,10 +1,11 @@
 import type { ClientGuard } from '../connections/client-guard.ts';
 import { SealgateError, unreachable } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { BeforeLogin, LoginOutcome } from '../sasl/before-login.ts';
 import { whatWasSaid } from '../sasl/credentials.ts';
 import { Principal } from '../sasl/principal.ts';
 import { rawLogin } from '../sasl/raw-login.ts';
-import { type RelayedExchange, RelayedLogin, type RelayedMechanism } from '../sasl/relayed-identity.ts';
+import { type RelayedExchange, RelayedLogin } from '../sasl/relayed-identity.ts';
 import { capabilitiesFor, offeredMechanisms } from './capability.ts';
 import type { ClientLines } from './client-lines.ts';
 import { type ClientCommand, readCommandLine } from './command-line.ts';
@@ -13,33 +14,11 @@ import { cleanStatus, refusal } from './reply-text.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import { type LoginAttempt, loginUpstream } from './upstream-login.ts';
 
-export type LoginState = {
+export type LoginState = BeforeLogin & {
   client: ClientLines;
   upstream: UpstreamConnection;
-  /** STLS is offered here. */
-  startTls: boolean;
-  /** The connection is encrypted, or need not be. */
-  loginAllowed: boolean;
-  hostname: string;
-  /** Whether to greet: not after STLS (RFC 2595 §4). */
-  greet: boolean;
-  /** Mechanisms that may be relayed, see sasl/relayed-identity.ts. */
-  relayMechanisms: readonly RelayedMechanism[];
-  /** What a login name ends with that asks for mail as it is stored; null: nothing does. */
-  rawLoginSuffix: string | null;
   guard: ClientGuard;
 };
-
-export type LoginOutcome =
-  | {
-      kind: 'logged-in';
-      principal: Principal;
-      mechanism: string;
-      /** Mail as it is stored was asked for: no key may be used. */
-      asStored: boolean;
-    }
-  | { kind: 'start-tls' }
-  | { kind: 'closed'; cause: string };
 
 /**
  * The AUTHORIZATION state (RFC 1939 §4). Everything is answered here except the login itself, whose verdict is the upstream's.
