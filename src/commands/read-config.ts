@@ -16,11 +16,12 @@ export async function readConfig(file: string, warn?: (line: string) => void): P
     for (const problem of loaded.warnings) warn?.(formatProblem(problem));
     return loaded.config;
   }
+  const elsewhere = file === DEFAULT_CONFIG ? '\nAnother file is named by --config or SEALGATE_CONFIG.' : '';
   const count = loaded.problems.length === 1 ? 'one problem' : `${loaded.problems.length} problems`;
   throw new SealgateError({
     code: 'config.invalid',
     duration: 'permanent',
-    publicText: `${file} has ${count}; nothing was done.\n${loaded.problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`,
+    publicText: `${file} has ${count}; nothing was done.\n${loaded.problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}${elsewhere}`,
   });
 }
 
