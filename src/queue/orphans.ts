@@ -9,7 +9,8 @@ const SWEPT_AFTER_MS = 30 * 24 * 3_600_000;
 const BATCH = 500;
 
 /**
- * Removes files that no row names, thirty days after that was first seen: how old they are says nothing, since mail may wait for months.
+ * Removes files that no row names, thirty days after that was first seen: how old they are says nothing, since mail may wait for months, and
+ * of a database that was lost the newest are to be told as well. Before anything is written: what has no row yet is none.
  *
  * @returns how many went, and how many are there that have no row
  * @throws SealgateError `store.unavailable`
@@ -20,7 +21,7 @@ export async function sweepOrphans(
   now: Date,
 ): Promise<{ removed: number; orphans: number }> {
   const at = now.getTime();
-  const orphans = new Set(await spool.unnamed(await spoolReferences(store), now));
+  const orphans = new Set(await spool.unnamed(await spoolReferences(store)));
   const rows = await store.query(sql`SELECT name, seen_at FROM spool_orphan`);
   // A clock that was set back does not keep them for ever.
   const seen = new Map(rows.map(({ name, seen_at: seenAt }) => [String(name), Math.min(Number(seenAt), at)]));

@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat, unlink } from 'node:fs/promises';
+import { mkdir, readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
@@ -20,9 +20,6 @@ export const SPOOL = 'queue';
 const SHORT_OCTETS = 256 * 1024;
 /** Enough for the heads of most files. */
 const FIRST_READ = 8_192;
-
-/** A file that nothing refers to may still be about to get its row, by a command beside the gateway. */
-const ORPHANED_AFTER_MS = 3_600_000;
 
 /**
  * Files under the gateway's own key, a name for each mail (sealed-batch.ts). What is sealed is bound to that name, so that one that was
@@ -90,18 +87,13 @@ export class SpoolFolder implements SealedSpool {
   }
 
   /**
-   * What is there without a row, and not so new that it may still get one.
+   * What is there without a row.
    *
    * @param referenced every name that has a row
    */
-  async unnamed(referenced: ReadonlySet<string>, now: Date): Promise<readonly string[]> {
-    const unnamed: string[] = [];
-    for (const name of await readdir(this.#folder)) {
-      if (!SPOOL_NAME.test(name) || referenced.has(name)) continue;
-      const found = await stat(join(this.#folder, name)).catch(() => null);
-      if (found !== null && now.getTime() - found.mtimeMs >= ORPHANED_AFTER_MS) unnamed.push(name);
-    }
-    return unnamed;
+  async unnamed(referenced: ReadonlySet<string>): Promise<readonly string[]> {
+    const names = await readdir(this.#folder);
+    return names.filter((name) => SPOOL_NAME.test(name) && !referenced.has(name));
   }
 }
 
