@@ -6,7 +6,7 @@ import { Opened } from '../gateway/opening.ts';
 import { openMxRouting, routesOf } from '../gateway/routing.ts';
 import { printable } from '../log/printable.ts';
 import { noHost, type Plan } from '../routing/mx-routing.ts';
-import type { NoWay } from '../routing/no-way.ts';
+import { type NoWay, notNow } from '../routing/no-way.ts';
 import { domainOf, type Route } from '../routing/routes.ts';
 import type { TlsRequirement } from '../routing/tls-requirement.ts';
 import type { Mailbox } from '../smtp/envelope.ts';
@@ -57,7 +57,10 @@ async function found(mailbox: Mailbox, config: Config, mustBeProtected: boolean)
   const domain = domainOf(mailbox);
   const route = routes.routeOf(domain);
   const destination = routes.destinationOf({ mailbox, parameters: [] });
-  if (route?.via.kind !== 'mx') return { destination, route, plan: null };
+  if (route?.via.kind !== 'mx') {
+    const isPlain = mustBeProtected && route !== null && serverOf(route, settings)?.tls === 'none';
+    return { destination, route, plan: isPlain ? CALLED_WITHOUT : null };
+  }
   const opened = new Opened();
   try {
     // Where the gateway has none yet, none is made that would belong to whoever asks.
@@ -70,9 +73,13 @@ async function found(mailbox: Mailbox, config: Config, mustBeProtected: boolean)
   }
 }
 
+/** As the queue has it of mail that may leave by TLS only (smtp-transaction.ts). */
+const CALLED_WITHOUT = notNow('4.7.0', 'it may leave by TLS only, and the mail server is called without');
+
 function mailboxIn(address: string): Mailbox {
-  const read = readPath(`<${address}>`, 0);
-  if (read.kind === 'mailbox' && read.end === address.length + 2) return read.mailbox;
+  const path = address.startsWith('<') ? address : `<${address}>`;
+  const read = readPath(path, 0);
+  if (read.kind === 'mailbox' && read.end === path.length) return read.mailbox;
   throw unusable(`${printable(address)} is no mail address: write one like bob@example.org.`);
 }
 
@@ -81,7 +88,12 @@ function page(address: string, { destination, route, plan }: Finding, { queue }:
   if (route === null) {
     return [head, '  No route is for it: it waits until the configuration has one.'];
   }
-  if (plan === null) return [head, `  route ${route.name}: ${serverText(route, queue)}`];
+  const server = serverOf(route, queue);
+  if (server !== null) {
+    const noWay = plan !== null && 'because' in plan ? noWayText(plan) : [];
+    return [head, `  route ${route.name}: ${serverText(server)}`, ...noWay];
+  }
+  if (plan === null) return [head];
   const lines = [head, `  route ${route.name}: the mail servers that DNS names`];
   if ('because' in plan) return [...lines, ...noWayText(plan)];
   lines.push(`  ${printable(plan.sts.why)}`);
@@ -113,16 +125,25 @@ function noWayText({ kind, status, because }: NoWay): string[] {
   return [`  ${what} (${status}): ${printable(because)}`];
 }
 
-function serverText({ name }: Route, queue: Config['queue']): string {
-  const via = queue?.routes.find((route) => route.name === name)?.via;
-  const server = via?.kind === 'server' ? via : queue?.server;
-  return server === null || server === undefined ? '' : `${server.host}:${server.port}, tls: ${server.tls}`;
+type Server = { host: string; port: number; tls: string };
+
+/** null: the route asks DNS. */
+function serverOf({ name, via }: Route, queue: Config['queue']): Server | null {
+  if (via.kind === 'mx') return null;
+  const own = queue?.routes.find((route) => route.name === name)?.via;
+  return own?.kind === 'server' ? own : (queue?.server ?? null);
+}
+
+function serverText({ host, port, tls }: Server): string {
+  return `${host}:${port}, tls: ${tls}`;
 }
 
 function asJson(address: string, { destination, route, plan }: Finding, { queue }: Config) {
   const common = { address, destination, route: route?.name ?? null };
-  if (plan === null) {
-    return { ...common, server: route === null ? null : serverText(route, queue) };
+  const server = route === null ? null : serverOf(route, queue);
+  if (plan === null || server !== null) {
+    const none = plan !== null && 'because' in plan ? { none: plan } : {};
+    return { ...common, server: server === null ? null : serverText(server), ...none };
   }
   if ('because' in plan) return { ...common, none: plan };
   const { sts, hosts } = plan;

@@ -232,6 +232,18 @@ describe('a configuration', () => {
   });
 });
 
+it('queue route says of mail that may leave by TLS only that a server without TLS does not get it', async () => {
+  const server = { host: '127.0.0.1', port: 25, tls: 'none' };
+  const keys = [{ name: 'own', kind: 'pem', certificate: 'own.crt', key: 'own.key' }];
+  const queue = { key: 'own', address: 'secure-mail@sealgate.test', server };
+  const file = await config({ more: { keys, principals: { list: [] }, queue } });
+  for (const name of ['own.crt', 'own.key']) await writeFile(join(file, '..', name), '', { mode: 0o600 });
+  const { out } = await run(['queue', 'route', `<${BOB}>`, '--require-tls', '--config', file]);
+  expect(out).toMatch(
+    /route server: 127\.0\.0\.1:25, tls: none\n {2}It would wait \(4\.7\.0\): .* is called without/,
+  );
+});
+
 it('an unknown command is called that', async () => {
   const { code, error } = await run(['bogus']);
   expect(code).toBe(1);
