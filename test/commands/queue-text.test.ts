@@ -31,7 +31,9 @@ test('why nothing was done to what is there is said, with the next step', () => 
   expect(RETRY.left(3, { all: 3, held: 0 })).toBe('');
   expect(RETRY.left(3, { all: 5, held: 2 })).toBe('2 deliveries are held until “sealgate queue release”.');
   expect(RETRY.left(0, { all: 1, held: 1 })).toBe('One delivery is held until “sealgate queue release”.');
-  expect(RETRY.left(0, { all: 1, held: 0 })).toBe('Its time has not begun: name it by its id, if that is meant.');
+  expect(RETRY.left(0, { all: 1, held: 0 })).toBe(
+    'Its time has not begun: name it by its id, if that is meant.',
+  );
   expect(HOLD.left(0, { all: 1, held: 1 })).toBe('One delivery is held already.');
   expect(RELEASE.left(0, { all: 1, held: 0 })).toBe('Nothing of that is held.');
   expect(RELEASE.left(0, { all: 0, held: 0 })).toBe('');
