@@ -9,8 +9,8 @@ import { type Cores, onCores } from './cores.ts';
 /** 10 KB mails over persistent connections, from Postfix's smtp-source into Postfix's smtp-sink. */
 export const MAIL_OCTETS = 10_240;
 export const SESSIONS = 10;
-/** For programs in Node, before their first round: V8 compiles what is called often for as long as some ten thousand mails. */
-export const WARM_UP_MAILS = 20_000;
+/** For programs in Node, before their first round: V8 compiles what is called often for as long as some forty thousand mails. */
+export const WARM_UP_MAILS = 40_000;
 export const SENDER = 'load@sealgate.test';
 export const RECIPIENT = 'sink@sealgate.test';
 
