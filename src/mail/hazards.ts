@@ -1,3 +1,4 @@
+import { nextControl, nextControlOrEightBit, wordsOf } from '../octets/words.ts';
 import { asBuffer } from './header.ts';
 
 /** What a relay might change in octets that are sent as they are. */
@@ -49,10 +50,8 @@ const LF = 0x0a;
 const FROM = Buffer.from('From ');
 
 /**
- * Looks for hazards in octets that come in chunks.
- *
- * Nearly every octet is printable ASCII, so four are asked at a time whether one of them needs a look: that is five
- * times faster than one by one, and this is the only loop over a whole mail that is not native code.
+ * Looks for hazards in octets that come in chunks, four at a time: nearly every one is printable ASCII, or of a text in which it is known
+ * already that others are.
  */
 export class HazardSearch {
   #eightBit = false;
@@ -73,11 +72,16 @@ export class HazardSearch {
     if (this.#last === CR && octets[0] !== LF) this.#loneCarriageReturn = true;
     if (this.#from !== -1 && this.#before > 0) this.#matchFrom(octets, 0);
     const words = wordsOf(octets);
+    let eightBit = this.#eightBit;
     let lineStart = -this.#before;
     let i = 0;
     for (;;) {
       // Never before the first word: that is at most three octets away.
-      if (((i - words.start) & 3) === 0) i = words.start + 4 * afterPlain(words.view, (i - words.start) >> 2);
+      if (((i - words.start) & 3) === 0) {
+        const at = (i - words.start) >> 2;
+        i =
+          words.start + 4 * (eightBit ? nextControl(words.view, at) : nextControlOrEightBit(words.view, at));
+      }
       if (i >= length) break;
       const octet = octets[i] ?? 0;
       if (octet === LF) {
@@ -87,9 +91,10 @@ export class HazardSearch {
         lineStart = i + 1;
       } else if (octet === CR) {
         if (i + 1 < length && octets[i + 1] !== LF) this.#loneCarriageReturn = true;
-      } else if (octet === 0 || octet > 0x7f) this.#eightBit = true;
+      } else if (octet === 0 || octet > 0x7f) eightBit = true;
       i++;
     }
+    this.#eightBit = eightBit;
     if (lineStart >= 0) {
       this.#from = 0;
       this.#matchFrom(octets, lineStart);
@@ -134,27 +139,6 @@ export class HazardSearch {
     }
     if (this.#from === FROM.length) this.#fromLine = true;
   }
-}
-
-/** The octets in groups of four, from the first one that memory alignment allows; the last ones may be in none. */
-function wordsOf({ buffer, byteOffset, byteLength }: Uint8Array): { start: number; view: Int32Array } {
-  const start = -byteOffset & 3;
-  const count = Math.max(0, (byteLength - start) >> 2);
-  return { start, view: new Int32Array(buffer, count === 0 ? 0 : byteOffset + start, count) };
-}
-
-/**
- * The first word from `index` on in which an octet is not above CR and below 0x80; `words.length` at the end. An octet below
- * 0x0e borrows in the subtraction and so sets its highest bit; a borrow from the next octet can only stop here without need.
- */
-function afterPlain(words: Int32Array, index: number): number {
-  let at = index;
-  while (at < words.length) {
-    const word = words[at] ?? 0;
-    if ((((word - 0x0e0e0e0e) | word) & 0x80808080) !== 0) break;
-    at++;
-  }
-  return at;
 }
 
 /** Whether `From ` stands at `i`. */

@@ -1,3 +1,5 @@
+import { nextControl, wordsOf } from '../octets/words.ts';
+
 /**
  * What must not be in a message that leaves by SMTP: a bare CR or LF, and a line that begins with NULs and a dot. It is not stuffed, and
  * a server that drops NULs would read `NUL . CRLF` as the end of data (SMTP smuggling).
@@ -12,35 +14,18 @@ const NULS_AT_END = /\n\0+$/;
 
 /** Whether a CR is without its LF, or a LF without its CR. Four octets at a time, and nothing is made of them that has to be collected. */
 export function hasBareLineEnd(octets: Buffer): boolean {
-  const { buffer, byteOffset, length } = octets;
-  const start = Math.min(-byteOffset & 3, length);
-  const count = (length - start) >> 2;
-  const words = new Int32Array(buffer, count === 0 ? 0 : byteOffset + start, count);
+  const { start, view } = wordsOf(octets);
   let at = 0;
   for (;;) {
     // Never before the first word: that is at most three octets away.
-    if (((at - start) & 3) === 0) at = start + 4 * nextControl(words, (at - start) >> 2);
-    if (at >= length) return false;
+    if (((at - start) & 3) === 0) at = start + 4 * nextControl(view, (at - start) >> 2);
+    if (at >= octets.length) return false;
     if (octets[at] === LF) return true;
     if (octets[at] === CR) {
       if (octets[at + 1] !== LF) return true;
       at += 2;
     } else at++;
   }
-}
-
-/**
- * The first word from `index` on in which an octet is below 0x0e, as CR and LF are; `words.length` at the end. Such an octet borrows in the
- * subtraction and so sets its highest bit; a borrow from the octet beside can only stop here without need.
- */
-function nextControl(words: Int32Array, index: number): number {
-  let at = index;
-  while (at < words.length) {
-    const word = words[at] ?? 0;
-    if (((word - 0x0e0e0e0e) & ~word & 0x80808080) !== 0) break;
-    at++;
-  }
-  return at;
 }
 
 /** Whether a line begins with NULs and a dot; the first one begins where the octets do. */
