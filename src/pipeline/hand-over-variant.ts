@@ -34,30 +34,27 @@ export async function handOverVariant(
   { archives = null, rest, pending, log }: VariantParts,
 ): Promise<Stop | Extract<HandOverOutcome, { kind: 'accepted' | 'each' }> | { kind: 'kept' }> {
   const { id: mail, origin } = submission;
-  let octets: OctetSource;
+  let leaving: Variant;
   let copies: KeptCopies;
   try {
-    octets = underTrace(submission, await make());
-    copies = await keepCopies({ ...variant, appendTo, octets }, submission, archives);
+    leaving = { ...variant, octets: underTrace(submission, await make()) };
+    copies = await keepCopies(leaving, appendTo, submission, archives);
   } catch (error) {
     if (isFirst) throw error;
     if (!(error instanceof SealgateError)) logDefect(log, error);
     return { kind: 'failed', refusal: refusalOf(error) };
   }
-  const recipients = variant.recipients.length;
-  const to = told(variant.recipients);
-  const { protection } = variant;
-  const size = octets.length;
+  const { recipients, protection, opened, octets } = leaving;
   log.write({
     event: 'mail.protected',
     level: 'info',
-    ...{ mail, rule, to, recipients },
+    ...{ mail, rule, to: told(recipients), recipients: recipients.length },
     ...protection,
-    ...(variant.opened === true ? { opened: true as const } : {}),
-    octets: size,
+    ...(opened === true ? { opened: true as const } : {}),
+    octets: octets.length,
   });
-  const outcome = await deliver(upstream, { ...variant, octets }, log);
-  const kept = isFirst ? 'not' : await rest.take({ ...variant, octets }, outcome);
+  const outcome = await deliver(upstream, leaving, log);
+  const kept = isFirst ? 'not' : await rest.take(leaving, outcome);
   // Where nobody knows whether the mail left, a copy too many is better than none.
   const isPending =
     kept === 'kept' ? hasNotLeft(outcome) : upstream.commit !== undefined && outcome.kind === 'accepted';
@@ -65,7 +62,7 @@ export async function handOverVariant(
   else await (hasNotLeft(outcome) ? copies.takenBack() : copies.left());
   await discard?.();
   if (kept !== 'not') return { kind: 'kept' };
-  const taken = acceptedIn(outcome, variant.recipients);
+  const taken = acceptedIn(outcome, recipients);
   const [first] = taken;
   // What is put into the queue says so itself, once it is there.
   if (first !== undefined && upstream.commit === undefined) {
@@ -87,7 +84,8 @@ function underTrace({ trace }: Submission, octets: OctetSource): OctetSource {
 
 /** Before the mail leaves, so that none leaves without its copies. */
 async function keepCopies(
-  { appendTo, requireTls, octets }: Variant & Pick<PreparedVariant, 'appendTo'>,
+  { requireTls, octets }: Variant,
+  appendTo: readonly string[],
   { id, origin }: Submission,
   archives: ArchiveCopies | null,
 ): Promise<KeptCopies> {
