@@ -17,6 +17,7 @@ import { publishedPeople, startLdapListeners } from './gateway/publishing.ts';
 import { openQueue } from './gateway/queue.ts';
 import { openReading } from './gateway/reading.ts';
 import { openRelay } from './gateway/relay.ts';
+import { holdStateFolder } from './gateway/state-folder.ts';
 import { openTrail } from './gateway/trail.ts';
 import { loadTrust, openRevocationFor } from './gateway/trust.ts';
 import type { Log } from './log/log.ts';
@@ -49,6 +50,7 @@ export type Gateway = {
 export async function startGateway(config: Config, lines: Log, stop?: AbortSignal): Promise<Gateway> {
   const opened = new Opened();
   try {
+    await holdStateFolder({ config, opened });
     const cluster = await openCluster({ config, log: lines, opened }, stop);
     // What nodes write down for each other (when mail is over, what was told to clients) goes by one clock.
     const clock = cluster === null ? () => new Date() : () => cluster.nodes.now();

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { refuseShortcomings } from '../cluster/redis-durability.ts';
 import type { RedisPlace } from '../cluster/redis-place.ts';
 import { SealedRows } from '../cluster/sealed-rows.ts';
@@ -13,7 +13,6 @@ import { SpoolFolder } from '../queue/spool-folder.ts';
 import { groupedTransactions } from '../store/grouped-transactions.ts';
 import type { Installation } from '../store/installation.ts';
 import { openQueueStore } from '../store/queue-migrations.ts';
-import { holdAlone } from '../store/sole-holder.ts';
 import type { SqlStore } from '../store/sql-store.ts';
 import type { Cluster } from './cluster.ts';
 import type { Opening } from './opening.ts';
@@ -35,7 +34,7 @@ export type QueueState = {
 /** Of a cluster, how often all rows are looked at, whatever Redis says. */
 const SWEEP_MS = 10_000;
 
-/** @throws SealgateError `queue.in-use`, `store.unusable`, `queue.spool`, `cluster.redis-forgets`, `cluster.redis-ca` */
+/** Of a gateway alone once its state folder is held. @throws SealgateError `store.unusable`, `queue.spool`, `cluster.redis-forgets`, `cluster.redis-ca` */
 export function openQueueState(
   opening: Opening,
   cluster: Cluster | null,
@@ -48,9 +47,6 @@ async function alone(
   { config: { stateFolder }, clock, log, opened }: Opening,
   identity: OwnIdentity,
 ): Promise<QueueState> {
-  // First: one that must not run here brings no schema up to date beneath the one that does.
-  await mkdir(stateFolder, { recursive: true, mode: 0o700 }).catch(() => undefined);
-  opened.keep(holdAlone(stateFolder));
   const store = opened.keep(groupedTransactions(await openQueueStore(stateFolder)));
   const spool = await SpoolFolder.open(stateFolder, new OwnKey(identity));
   return {

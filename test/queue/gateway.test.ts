@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { Opened } from '../../src/gateway/opening.ts';
 import { type OwnQueue, openQueue } from '../../src/gateway/queue.ts';
+import { holdStateFolder } from '../../src/gateway/state-folder.ts';
+import { startGateway } from '../../src/gateway.ts';
 import { openKeySources } from '../../src/hsm/key-sources.ts';
 import { newMailId } from '../../src/ids.ts';
 import type { Event } from '../../src/log/events.ts';
@@ -37,6 +39,7 @@ async function ownQueue(
   const log = { write: (event: Event) => void events.push(event) };
   const clock = () => new Date();
   const opened = new Opened();
+  await holdStateFolder({ config, opened });
   const sources = opened.keep(await openKeySources(config.keys, { log, clock, postQuantum: false }));
   const own = await openQueue({ config, log, clock, opened }, sources);
   if (own === null) throw new Error('no queue');
@@ -83,7 +86,18 @@ test('what waits when the gateway stops is delivered by the next one, and what f
 
 test('a second gateway on the same state folder does not start, and can once the first one is gone', async () => {
   const { close } = await ownQueue('one-holder');
-  await expect(ownQueue('one-holder')).rejects.toMatchObject({ code: 'queue.in-use' });
+  const loaded = await loadConfig(system.configFile);
+  if (loaded.kind === 'invalid') throw new Error('invalid');
+  const stateFolder = join(scratch, 'one-holder');
+  const before = await readdir(stateFolder);
+  const events: Event[] = [];
+  const log = { write: (event: Event) => void events.push(event) };
+  await expect(startGateway({ ...loaded.config, stateFolder }, log)).rejects.toMatchObject({
+    code: 'queue.in-use',
+  });
+  // No key was opened, so no PIN was used, and no database was touched.
+  expect(events).toEqual([]);
+  expect(await readdir(stateFolder)).toEqual(before);
   await close();
   await (await ownQueue('one-holder')).close();
 });
