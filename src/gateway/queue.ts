@@ -38,7 +38,7 @@ const APPENDS_AT_ONCE = 2;
 /**
  * null: the configuration has none.
  *
- * @throws SealgateError `queue.in-use`, `store.unusable`, `queue.spool`, `upstream.ca-file`, those of the keyring
+ * @throws SealgateError `store.unusable`, `queue.spool`, `upstream.ca-file`, those of the keyring
  */
 export async function openQueue(
   opening: Opening,
