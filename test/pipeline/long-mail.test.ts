@@ -92,7 +92,8 @@ describe('what OpenSSL finds in it', () => {
     const upstream = new FakeUpstream();
     expect(await send(BLIND, { encrypt: 'never' }, upstream)).toMatchObject({ kind: 'accepted' });
     const octets = upstream.messageFor(bob.address);
-    expect(octets.toString('latin1', 0, 2000)).not.toContain('Bcc');
+    // Not three letters anywhere: Base64 has them by chance.
+    expect(octets.toString('latin1', 0, 2000)).not.toMatch(/^bcc:/im);
     const content = await town.verified(octets);
     expect(content).toContain('the boathouse key');
     expect(content).toContain(ATTACHMENT);
