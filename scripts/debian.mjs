@@ -48,6 +48,7 @@ const EVIDENCE = {
   'libgnutls-dane0': null,
   libidn12: null,
   libnsl2: null,
+  'libnss-wrapper': null,
   haproxy: 'haproxy',
   iproute2: 'ip',
   'redis-server': 'redis-server',
@@ -120,7 +121,7 @@ export const TEST_PACKAGES = [
   'bind9-utils',
   'unbound',
   'msmtp',
-  ...['libdb5.3', 'libgnutls-dane0', 'libidn12', 'libnsl2'],
+  ...['libdb5.3', 'libgnutls-dane0', 'libidn12', 'libnsl2', 'libnss-wrapper'],
 ];
 
 /**

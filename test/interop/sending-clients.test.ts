@@ -77,6 +77,7 @@ describe('programs of all kinds submit through the gateway', () => {
     it('a wrong password is refused, and nothing leaves', async () => {
       const { accepted, output } = await send(await options('wrong'), letter([addressOf('carol')]));
       expect(accepted, output).toBe(false);
+      expect(output).toMatch(/535|denied|authenticat/i);
       expect(system.taken()).toEqual([]);
     });
   });

@@ -111,11 +111,14 @@ export const eximSending: SendingClient = async (options, { from, to, text }) =>
   const { folder } = temporary;
   const [configuration, caFile] = [join(folder, 'exim.conf'), join(folder, 'ca.pem')];
   await copyFile(options.caFile, caFile);
+  // With the right to become root it would be started without the accounts below.
+  await chmod(program, 0o755);
+  const accounts = await accountsOfExim(folder);
   const lines = [
     ...[`exim_path = ${program}`, `spool_directory = ${folder}/spool`],
     `log_file_path = ${folder}/spool/%slog`,
     ...['exim_user = nobody', 'exim_group = nogroup', 'primary_hostname = exim.sealgate.test'],
-    ...['keep_environment =', 'disable_ipv6 = true'],
+    ...[`keep_environment = ${Object.keys(accounts).join(' : ')}`, 'disable_ipv6 = true'],
     'begin routers',
     'gateway:',
     '  driver = manualroute',
@@ -139,7 +142,7 @@ export const eximSending: SendingClient = async (options, { from, to, text }) =>
   ];
   await writeFile(configuration, lines.join('\n'), { mode: 0o644 });
   const args = ['-C', configuration, '-odf', '-oi', '-v', '-f', from, '--', ...to];
-  const sending = await run(program, args, text, folder);
+  const sending = await run(program, args, text, folder, accounts);
   // It takes the mail whatever becomes of it: only its words say that.
   const accepted = /^ {2}Completed$/m.test(sending.output) && !/ \*\* | == /.test(sending.output);
   return { ...sending, accepted };
@@ -154,10 +157,30 @@ async function ofNobody(name: string): Promise<{ folder: string; stop(): Promise
   return { folder, stop: remove };
 }
 
-async function run(program: string, args: readonly string[], input: string, home: string): Promise<Sending> {
+/** Debian's Exim begins with its own user, whom only an installation makes: an environment in which he is there. */
+async function accountsOfExim(folder: string): Promise<Record<string, string>> {
+  const [passwd, group] = [join(folder, 'passwd'), join(folder, 'group')];
+  const users = [
+    `root:x:0:0::/:`,
+    `nobody:x:${NOBODY}:${NOBODY}::/:`,
+    `Debian-exim:x:${NOBODY}:${NOBODY}::/:`,
+  ];
+  await writeFile(passwd, `${users.join('\n')}\n`, { mode: 0o644 });
+  const groups = ['root:x:0:', `nogroup:x:${NOBODY}:`, `Debian-exim:x:${NOBODY}:`, 'mail:x:8:'];
+  await writeFile(group, `${groups.join('\n')}\n`, { mode: 0o644 });
+  return { LD_PRELOAD: 'libnss_wrapper.so', NSS_WRAPPER_PASSWD: passwd, NSS_WRAPPER_GROUP: group };
+}
+
+async function run(
+  program: string,
+  args: readonly string[],
+  input: string,
+  home: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Sending> {
   const { failure, stdout, stderr } = await runToEnd(program, args, {
     input: Buffer.from(input),
-    env: { HOME: home },
+    env: { HOME: home, ...environment },
   });
   return { accepted: failure === null, output: `${stdout.toString('utf8')}${stderr}` };
 }

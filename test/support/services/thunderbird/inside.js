@@ -76,9 +76,12 @@ window.furnish = async ({ ca, login, password }) => {
     async open(uid, signed) {
       const header = [...inbox.messages].find(({ messageKey }) => messageKey === uid);
       pane.threadTree.selectedIndex = -1;
-      const shown = [event('MsgLoaded'), ...(signed ? [event('smimeprocessed')] : [])];
+      const shown = event('MsgLoaded');
       pane.threadTree.selectedIndex = pane.gViewWrapper.getViewIndexForMsgHdr(header);
-      await Promise.all(shown);
+      await shown;
+      // Not every version says when it has judged a signature: the icon is absent before, or says that nobody knows yet.
+      while (signed && (icon('signedHdrIcon') ?? '-unknown-').includes('-unknown-'))
+        await new Promise((resolve) => window.setTimeout(resolve, 10));
       const view = pane.messageBrowser.contentWindow;
       const { contentDocument } = view.document.getElementById('messagepane');
       return {
