@@ -43,11 +43,11 @@ function seenFromOutside(processId: number): string {
   return [read('cmdline'), read('environ')].join();
 }
 
+/** Each test waits for `locked`: with SoftHSM2 a token may look absent for a moment while another process logs in to it. */
 describe('a PIN that a person types', { concurrent: true }, () => {
   test('is asked for when a key is first used, once, however many use it', async () => {
     using pinentry = new TestPinentry({ getpin: `echo "D ${PIN}"; echo OK` });
     await withPlace(asking(pinentry), {}, async (client) => {
-      // With SoftHSM2 a token may look absent for a moment while another process logs in to it.
       await untilState(client, 'locked');
       expect(asked(pinentry)).toBe(0);
       expect(inventoryOf(client).keys).toHaveLength(1);
@@ -63,6 +63,7 @@ describe('a PIN that a person types', { concurrent: true }, () => {
   test('that is not given fails what waits for it, for now, and leaves the person alone', async () => {
     using pinentry = new TestPinentry({ getpin: 'echo "ERR 83886179 Operation cancelled <Pinentry>"' });
     await withPlace(asking(pinentry), {}, async (client) => {
+      await untilState(client, 'locked');
       const one = await failureOf(client.perform(signing(client)));
       expect(one).toMatchObject({ code: 'key.pin-needed', duration: 'temporary' });
       const other = await failureOf(client.perform(signing(client)));
@@ -75,6 +76,7 @@ describe('a PIN that a person types', { concurrent: true }, () => {
     const getpin = `if [ -e "$LOG.second" ]; then echo "D ${PIN}"; else touch "$LOG.second"; echo "D 000000"; fi; echo OK`;
     using pinentry = new TestPinentry({ getpin });
     await withPlace(asking(pinentry), {}, async (client) => {
+      await untilState(client, 'locked');
       const first = await failureOf(client.perform(signing(client)));
       if (first !== 'done') expect(first).toMatchObject({ code: 'key.pin-incorrect' });
       await untilState(client, 'open');
@@ -87,6 +89,7 @@ describe('a PIN that a person types', { concurrent: true }, () => {
   test('from a pinentry that dies is a failure for now, and the key process lives', async () => {
     using pinentry = new TestPinentry({ getpin: 'kill -9 $$' });
     await withPlace(asking(pinentry), {}, async (client) => {
+      await untilState(client, 'locked');
       const { generation } = client;
       const failure = await failureOf(client.perform(signing(client)));
       expect(failure).toMatchObject({ code: 'key.pin-needed', duration: 'temporary' });

@@ -97,7 +97,10 @@ export async function untilState<K extends KeyState['kind']>(
 
 export function inventoryOf(place: KeyPlace): Inventory {
   const { state } = place;
-  if (state.kind !== 'open' && state.kind !== 'locked') throw new Error(`the place is ${state.kind}`);
+  if (state.kind !== 'open' && state.kind !== 'locked') {
+    const why = 'failure' in state ? `: ${state.failure.publicText} (${state.failure.reason})` : '';
+    throw new Error(`the place is ${state.kind}${why}`);
+  }
   return state.inventory;
 }
 
