@@ -242,20 +242,22 @@ export class Wire {
     this.#attended();
   }
 
-  /** Whoever waits for octets gets those that are here. */
+  /** Whoever waits for octets gets those that are here. While it attends nobody waits: it may begin what itself waits for more. */
   #attended(): void {
     const waiting = this.#waiting;
     if (waiting === null) return;
     const { attend, resolve, reject } = waiting;
+    this.#waiting = null;
     try {
       if (attend?.() === true) {
-        if (!this.#ended && this.#source.isPaused()) this.#source.resume();
+        if (this.#ended) return resolve(false);
+        this.#waiting = waiting;
+        if (this.#source.isPaused()) this.#source.resume();
         return;
       }
     } catch (error) {
       reject(error);
     }
-    this.#waiting = null;
     resolve(true);
   }
 

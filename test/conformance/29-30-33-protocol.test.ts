@@ -105,6 +105,44 @@ function comparable(text: string): string {
     .replace(/\* [0-9]+ RECENT\r\n|\\Recent ?/g, '');
 }
 
+/** What stands before a literal, in it and behind it, of every way in which a command is taken. */
+const WITH_LITERALS = [
+  'SEARCH HEADER "Subject" {9+}\r\nin pieces',
+  'UID SEARCH TEXT {5+}\r\nwords OR FROM {3+}\r\nbob SUBJECT {1+}\r\nx',
+  'SORT (ARRIVAL) UTF-8 TEXT {5+}\r\nwords',
+  'THREAD REFERENCES UTF-8 TEXT {5+}\r\nwords',
+  'COPY 1 {6+}\r\nCopied',
+  'UID MOVE 999 {6+}\r\nCopied',
+  'APPEND {6+}\r\nCopied (\\Draft) {17+}\r\nSubject: x\r\n\r\nx\r\n',
+  'FETCH 1 BODY.PEEK[HEADER.FIELDS ({7+}\r\nSubject {4+}\r\nFrom)]',
+  'ID ({4+}\r\nname {5+}\r\nouter)',
+  'STATUS {6+}\r\nCopied (MESSAGES)',
+  'LIST {0+}\r\n {6+}\r\nCopied',
+  'CREATE {5+}\r\nOther',
+  'RENAME {5+}\r\nOther {7+}\r\nAnother',
+  'DELETE {7+}\r\nAnother',
+  'EXAMINE {6+}\r\nCopied',
+];
+
+test('30: a command with literals is answered, wherever what has come of it has all been dealt with before the rest comes', async () => {
+  const direct = await mailbox.direct();
+  await direct.create('Copied');
+  direct.close();
+  const other = await mailbox.through('EXAMINE INBOX');
+  for (const command of WITH_LITERALS) {
+    const client = await mailbox.through('SELECT INBOX');
+    for (const octet of Buffer.from(`t99 ${command}\r\n`, 'latin1')) {
+      client.socket.write(Buffer.from([octet]));
+      // By its answer the gateway has read what lay there before it.
+      await other.ok('NOOP');
+    }
+    expect([command, (await client.answer('t99')).status]).toEqual([command, 'OK']);
+    expect([command, (await client.command('NOOP')).status]).toEqual([command, 'OK']);
+    client.close();
+  }
+  other.close();
+});
+
 test('30: three commands in one segment, with an encrypted message between them, are answered in order', async () => {
   const client = await mailbox.through('SELECT INBOX');
   const { uid } = mailbox.message('triple wrapped');
