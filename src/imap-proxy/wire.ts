@@ -250,7 +250,7 @@ export class Wire {
     this.#waiting = null;
     try {
       if (attend?.() === true) {
-        if (this.#ended) return resolve(false);
+        if (this.#ended) return void resolve(false);
         this.#waiting = waiting;
         if (this.#source.isPaused()) this.#source.resume();
         return;
