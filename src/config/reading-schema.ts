@@ -38,7 +38,7 @@ const store = z
       ),
     maxSize: cacheSize.prefault('256 MiB').meta({
       description:
-        'With `on`: what is kept of each login at most; what was not read for the longest time goes first. Octets, or a number with KiB or MiB.',
+        'With `on`: what is kept of each login at most; what was not read for the longest time goes first. Octets, or a number with KiB, MiB or GiB.',
     }),
     logins: maybe(list(login, 'With `on`: only of these; what was kept of others is removed.', ['alice'])),
   })

@@ -61,7 +61,7 @@ export function referenceText(): string {
     '- Paths are relative to the configuration file.',
     '- A secret never stands in the file: `{ file: path }` names a file with one line that only its owner can read (mode 0600),',
     '  `{ env: NAME }` an environment variable. Files with private keys must be closed to group and others too.',
-    '- Sizes are octets, or a number with `KiB` or `MiB`.',
+    '- Sizes are octets, or a number with `KiB`, `MiB` or `GiB`.',
     '',
     ...mapSection('', configShape()),
   ];

@@ -137,7 +137,7 @@ export function relaySection(files: Files) {
         delivery,
         maxMessageSize: size
           .prefault('50 MiB')
-          .meta({ description: 'Largest mail accepted: octets, or a number with KiB or MiB.' }),
+          .meta({ description: 'Largest mail accepted: octets, or a number with KiB, MiB or GiB.' }),
       }),
     )
     .default([])

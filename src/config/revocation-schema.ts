@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { octetsFrom } from './size.ts';
+import { octetsFrom, sizeText } from './size.ts';
 import { addressRange, maybe } from './values.ts';
 
 /** `trust.revocation`: its output is the RevocationSettings of src/revocation/open-revocation.ts, and `failure`. */
@@ -16,7 +16,7 @@ const LARGEST_CACHE = 64 * 1024 * 1024 * 1024;
 export const cacheSize = z.union([z.int(), z.string()]).transform((written, context) => {
   const octets = typeof written === 'number' ? written : octetsFrom(written);
   if (octets !== null && octets >= SMALLEST_CACHE && octets <= LARGEST_CACHE) return octets;
-  const message = 'a size from 1 MiB to 65536 MiB is expected, like "256 MiB"';
+  const message = `a size from ${sizeText(SMALLEST_CACHE)} to ${sizeText(LARGEST_CACHE)} is expected, like "256 MiB"`;
   context.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
@@ -82,7 +82,7 @@ export const revocation = z
       .meta({ description: 'Ports that may be asked.', example: [80, 443] }),
     cacheSize: cacheSize.prefault('256 MiB').meta({
       description:
-        'Largest size of what is kept on disk (revocation.sqlite in the state folder; it can be removed at any time): octets, or a number with KiB or MiB.',
+        'Largest size of what is kept on disk (revocation.sqlite in the state folder; it can be removed at any time): octets, or a number with KiB, MiB or GiB.',
     }),
   })
   .prefault({})

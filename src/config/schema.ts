@@ -61,7 +61,7 @@ export function configSchema(files: Files) {
           }),
           maxMessageSize: size
             .prefault('50 MiB')
-            .meta({ description: 'Largest mail accepted: octets, or a number with KiB or MiB.' }),
+            .meta({ description: 'Largest mail accepted: octets, or a number with KiB, MiB or GiB.' }),
           sendingLimits,
           relayMechanisms,
           delivery,

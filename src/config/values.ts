@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { limits } from '../limits.ts';
 import { parseMailbox } from '../pki/mailbox.ts';
 import { canonicalLogin } from '../sasl/canonical-login.ts';
-import { octetsFrom } from './size.ts';
+import { octetsFrom, sizeText } from './size.ts';
 
 /** What a setting may say beyond its description; shape.ts and reference.ts read it. */
 declare module 'zod' {
@@ -118,7 +118,7 @@ export function sizeUpTo(most: number) {
     if (octets !== null && octets >= 1024 && octets <= most) return octets;
     context.addIssue({
       code: 'custom',
-      message: `a size from 1 KiB to ${most / 1024 / 1024} MiB is expected, like "25 MiB"`,
+      message: `a size from 1 KiB to ${sizeText(most)} is expected, like "25 MiB"`,
     });
     return z.NEVER;
   });

@@ -161,7 +161,7 @@ describe('problems', () => {
       'a size beyond the limit',
       SOUND.replace('tls: none\n', 'tls: none\n    maxMessageSize: 1025 MiB\n'),
       8,
-      /1024 MiB/,
+      /1 KiB to 1 GiB/,
     ],
     ['an address without domain', SOUND.replace('alice@example.org', 'alice'), 13, /mail address/],
     ['a file that is not there', SOUND.replace('root.pem', 'gone.pem'), 14, /gone.pem does not exist/],
