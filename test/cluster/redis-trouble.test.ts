@@ -8,6 +8,7 @@ import type { Event } from '../../src/log/events.ts';
 import type { Due } from '../../src/queue/ports.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { DURABLE, type Redis, redis } from '../support/services/redis.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 /** A Redis that is there and of no use: nodes go on without it, say so, and use it again once it is. */
 
@@ -75,7 +76,7 @@ async function isBack(of: DueJobs): Promise<void> {
 
 test('one that hangs is away, though its connection stands', async () => {
   const node1 = await node();
-  process.kill(server.pid(), 'SIGSTOP');
+  stopProcess(server.pid());
   try {
     await isAway(node1, /timed out/);
     node1.written([later()]);

@@ -10,6 +10,7 @@ import { type SqlStore, sql } from '../../src/store/sql-store.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { services } from '../support/services/services.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 const PASSWORD = 'correct horse battery';
 const ACCESS = [
@@ -252,7 +253,7 @@ describe('an outage', () => {
     await store.query(sql`SELECT name FROM thing`);
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(server.pid())], { encoding: 'utf8' });
     const processes = [server.pid(), ...children.trim().split(/\s+/).map(Number)];
-    for (const pid of processes) process.kill(pid, 'SIGSTOP');
+    for (const pid of processes) stopProcess(pid);
     try {
       const error = await failure(store.query(sql`SELECT name FROM thing`));
       expect(error).toMatchObject({ code: 'store.unavailable', duration: 'temporary' });

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { vi } from 'vitest';
 import { SessionPipe } from '../../../src/hsm/client/session-pipe.ts';
 import { KEY_PROCESS } from '../../../src/hsm/wire/pipes.ts';
+import { stopProcess } from '../../support/stop-process.ts';
 
 /** When the key process is killed. Requests are counted from 1; none of these is a time. */
 export type Moment =
@@ -42,7 +43,7 @@ export class KeyProcessKiller {
       const moment = killer.#moment;
       const counted = moment !== null && 'nth' in moment && moment.nth === nth ? moment.at : null;
       if (counted === 'before-request') killer.#kill();
-      const stopped = counted === 'inside-request' && signal('SIGSTOP');
+      const isStopped = counted === 'inside-request' && stopped();
       send.call(this, {
         ...request,
         resolve(octets) {
@@ -51,7 +52,7 @@ export class KeyProcessKiller {
           request.resolve(octets);
         },
       });
-      if (stopped || counted === 'behind-request') killer.#kill();
+      if (isStopped || counted === 'behind-request') killer.#kill();
     });
   }
 
@@ -88,14 +89,21 @@ export class KeyProcessKiller {
 
   #kill(): void {
     this.#moment = null;
-    this.#killed = signal('SIGKILL');
+    this.#killed = killed();
   }
 }
 
 /** false: there is no key process now. */
-function signal(name: 'SIGSTOP' | 'SIGKILL'): boolean {
+function stopped(): boolean {
   const pids = keyProcesses();
-  for (const pid of pids) process.kill(pid, name);
+  for (const pid of pids) stopProcess(pid);
+  return pids.length > 0;
+}
+
+/** false: there is no key process now. */
+function killed(): boolean {
+  const pids = keyProcesses();
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
   return pids.length > 0;
 }
 

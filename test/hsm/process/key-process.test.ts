@@ -7,6 +7,7 @@ import type { KeyClient } from '../../../src/hsm/client/key-client.ts';
 import type { TokenSource } from '../../../src/hsm/source-kinds.ts';
 import type { Event } from '../../../src/log/events.ts';
 import { foundInMemory } from '../../attacks/support/process-memory.ts';
+import { stopProcess } from '../../support/stop-process.ts';
 import { Authority } from '../support/authority.ts';
 import { present, refusal } from '../support/key-behaviour.ts';
 import {
@@ -173,8 +174,7 @@ describe('a crash', () => {
     await withOffice({ times: { operation: 1_000 } }, async (client) => {
       const operation = signing(client);
       const first = present(client.processId);
-      process.kill(first, 'SIGSTOP');
-      await untilStopped(first);
+      stopProcess(first);
       const error = await refusal(client.perform(operation));
       expect([error.code, error.duration]).toEqual(['key.unavailable', 'temporary']);
       expect(await client.perform(operation)).toHaveLength(256);
@@ -404,11 +404,4 @@ async function firstLine(stream: AsyncIterable<string | Buffer> | null): Promise
 function isRunning(pid: number): boolean {
   const status = readOrEmpty(`/proc/${pid}/stat`);
   return status !== '' && !/\) Z /.test(status);
-}
-
-/** The signal is answered before every thread has heard it. */
-async function untilStopped(pid: number): Promise<void> {
-  const tasks = `/proc/${pid}/task`;
-  const isStopped = (task: string) => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'));
-  while (!readdirSync(tasks).every(isStopped)) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import { runProgram } from '../../../src/evaluation/run-program.ts';
 import { firstFile } from '../require-command.ts';
+import { stopProcess } from '../stop-process.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 import { listening } from './listening.ts';
 
@@ -65,9 +66,9 @@ export async function nameServers(
     await listening(port, unbound, 'unbound');
     return started<NameServers>({
       ...{ port, zonePort },
-      pauseZones: () => void named.kill('SIGSTOP'),
+      pauseZones: () => stopProcess(named.pid ?? 0),
       resumeZones: () => void named.kill('SIGCONT'),
-      pause: () => void unbound.kill('SIGSTOP'),
+      pause: () => stopProcess(unbound.pid ?? 0),
       resume: () => void unbound.kill('SIGCONT'),
       stop: end,
     });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { freePort } from '../../../src/evaluation/free-port.ts';
 import { certificateFor } from '../certificate.ts';
 import { firstFile } from '../require-command.ts';
+import { stopProcess } from '../stop-process.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 import { listening } from './listening.ts';
 
@@ -127,7 +128,7 @@ export async function slapd(options: SlapdOptions = {}): Promise<Started<Slapd>>
   return started<Slapd>({
     ...ports,
     ...{ base: BASE, caFile, admin: ADMIN },
-    pause: () => void server.kill('SIGSTOP'),
+    pause: () => stopProcess(server.pid ?? 0),
     resume: () => void server.kill('SIGCONT'),
     end,
     async restart(loaded) {
