@@ -61,6 +61,9 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const handshakes = new HandshakePlaces();
   const open = new Set<Socket>();
   const serving = new Set<Promise<void>>();
+  /** Connections of balancers whose header has not come: nobody serves them yet, who could end them. */
+  const arriving = new Set<Socket>();
+  let isStopped = false;
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }, (socket) => {
     socket.on('error', ignored);
     // A client that has gone may have left work behind.
@@ -93,12 +96,14 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     const { address } = remoteOf(socket);
     // Reset before it was looked at, as the health checks of HAProxy are.
     if (address === '') return void socket.destroy();
+    arriving.add(socket);
     const arrival = from.has(address)
       ? await proxiedClient(socket)
       : ({ kind: 'refused', reason: 'it is no load balancer of this listener' } as const);
-    if (arrival.kind === 'client') return await admit(arrival.client);
+    arriving.delete(socket);
+    if (arrival.kind === 'client' && !isStopped) return await admit(arrival.client);
     socket.destroy();
-    if (arrival.kind === 'gone') return;
+    if (arrival.kind !== 'refused' || isStopped) return;
     log.write({
       event: 'listener.proxy-refused',
       level: 'warn',
@@ -115,6 +120,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   return {
     port,
     async stop() {
+      isStopped = true;
+      for (const socket of arriving) socket.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));
       await Promise.all(serving);
     },

@@ -90,8 +90,10 @@ function relay(
   initialResponse: Buffer | null,
 ): Step | Promise<Step> {
   const begin = async (first: Buffer | null): Promise<Step> => {
-    if (!(await conversation.ports.guard.mayLogIn(null))) return failed(conversation, TOO_MANY_FAILED);
-    const { upstream } = conversation;
+    const { upstream, gone } = conversation;
+    const may = await conversation.ports.guard.mayLogIn(null, gone);
+    if (gone.aborted) return GONE;
+    if (!may) return failed(conversation, TOO_MANY_FAILED);
     if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
     return heard(conversation, mechanism, await relayLogin(upstream, mechanism, first));
   };
@@ -130,6 +132,8 @@ function heard(conversation: Conversation, mechanism: RelayedMechanism, outcome:
   }
 }
 
+/** Nobody hears it: the client did not wait, and the mail server is not asked in its name. */
+const GONE: Step = { kind: 'end', reply: replyFromError(upstreamLost('the session is over')) };
 const TOO_MANY_FAILED = reply(454, '4.7.0', 'Too many failed logins from your address; try again later');
 
 async function verify(
@@ -139,10 +143,10 @@ async function verify(
 ): Promise<Step> {
   for (const octets of wipe) octets.fill(0);
   if (credentials.kind === 'refused') return failed(conversation, reply(535, '5.7.8', credentials.why));
-  if (!(await conversation.ports.guard.mayLogIn(whatWasSaid(credentials)))) {
-    return failed(conversation, TOO_MANY_FAILED);
-  }
-  const { upstream } = conversation;
+  const { upstream, gone } = conversation;
+  const may = await conversation.ports.guard.mayLogIn(whatWasSaid(credentials), gone);
+  if (gone.aborted) return GONE;
+  if (!may) return failed(conversation, TOO_MANY_FAILED);
   if (upstream === null) return { kind: 'end', reply: replyFromError(upstreamLost('there is none')) };
   return judged(conversation, credentials, await authenticate(upstream, credentials));
 }
@@ -194,7 +198,8 @@ function judged(
   }
 }
 
-function lost({ upstream, ports, id: session }: Conversation, reason: string): Step {
+function lost({ upstream, ports, id: session, gone }: Conversation, reason: string): Step {
+  if (gone.aborted) return GONE;
   // What ends by itself is told where it ends; a mail server whose answers make no sense is let go, and nobody else says why.
   if (upstream !== null && upstream.lost !== reason) {
     const { name } = upstream;

@@ -54,8 +54,8 @@ export type SessionPorts = {
   /** null: the gateway takes no mail for itself. */
   ownMailbox: OwnMailbox | null;
   log: Log;
-  /** Throws SealgateError. */
-  openUpstream: () => Promise<Upstream>;
+  /** Throws SealgateError. `signal`: the session has ended, nobody needs it any more. */
+  openUpstream: (signal: AbortSignal) => Promise<Upstream>;
   newMailId: () => MailId;
   reception: Reception;
   guard: ClientGuard;
@@ -80,6 +80,8 @@ export type Transaction = {
   notAccepted?: () => void;
   /** Its reply to MAIL is there and has been judged: replies to RCPT of the same pipeline are not looked at before. */
   opening: Promise<unknown>;
+  /** The upstream has been asked about the last recipient that somebody else judges first, or will not be; null: there is none. */
+  asked: Promise<void> | null;
 };
 
 /** The state of one session, which the verbs read and change. */
@@ -88,6 +90,8 @@ export type Conversation = {
   readonly id: SessionId;
   /** Address of the client. */
   readonly remote: string;
+  /** Aborted when the session has ended: nobody waits for what a verb is about to say. */
+  readonly gone: AbortSignal;
   /** TLS is active. */
   secure: boolean;
   greeted: 'no' | 'helo' | 'ehlo';
@@ -130,11 +134,13 @@ export function newConversation(
   id: SessionId,
   remote: string,
   secure: boolean,
+  gone: AbortSignal,
 ): Conversation {
   return {
     ports,
     id,
     remote,
+    gone,
     secure,
     greeted: 'no',
     helo: '',

@@ -80,9 +80,10 @@ export async function helo(conversation: Conversation, domain: string): Promise<
 async function callUpstream(conversation: Conversation): Promise<Step | null> {
   if (conversation.upstream !== null) return null;
   try {
-    conversation.upstream = await conversation.ports.openUpstream();
+    conversation.upstream = await conversation.ports.openUpstream(conversation.gone);
     return null;
   } catch (error) {
+    if (conversation.gone.aborted) return { kind: 'end', reply: replyFromError(error) };
     const reason = error instanceof SealgateError ? (error.reason ?? error.code) : String(error);
     conversation.ports.log.write({
       event: 'smtp.upstream-lost',

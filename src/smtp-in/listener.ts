@@ -98,18 +98,18 @@ export async function startSubmissionListener(
     const { remote: source, local: destination, fromHere, guard } = client;
     const settings = { ...ports.settings, fromHere };
     const admission = options.admissionOf?.(client);
-    const openUpstream = async () => {
+    const openUpstream = async (signal: AbortSignal) => {
       if (options.storeAndForward !== undefined) {
         const logsIn = admission === undefined && (settings.assumeLogin === null || !fromHere);
-        return new QueuedUpstream(logsIn ? await connectHere() : null);
+        return new QueuedUpstream(logsIn ? await connectHere(signal) : null);
       }
-      return pool !== null ? pool.take() : connectHere();
+      return pool !== null ? pool.take(signal) : connectHere(signal);
     };
-    const connectHere = () => {
+    const connectHere = (signal: AbortSignal) => {
       // A trusted proxy may have said whose connection it is.
       const address = admission === undefined || admission.remote === '' ? source.address : admission.remote;
       const from = { source: { ...source, address }, destination };
-      return connectAsGateway(upstream, options.hostname, options.upstreamLogin ?? null, from);
+      return connectAsGateway(upstream, options.hostname, options.upstreamLogin ?? null, from, signal);
     };
     return { ...ports, settings, openUpstream, guard, ...(admission === undefined ? {} : { admission }) };
   };

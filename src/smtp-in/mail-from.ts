@@ -53,6 +53,7 @@ export function mailFrom(
     passedOn: 0,
     accepted: false,
     opening: Promise.resolve(),
+    asked: null,
   };
   conversation.transaction = transaction;
   const reset = conversation.upstreamOpen ? upstream.command('RSET') : null;

@@ -42,8 +42,8 @@ export class SubmissionSession {
   #underWay = 0;
   /** A command that waits until none is. */
   #held: Command | null = null;
-  /** `keeping`: octets of a message are being written away. */
-  #work: 'none' | 'verb' | 'handshake' | 'keeping' = 'none';
+  /** `message`: its end has come, and it goes its way whether its client is there or not. `keeping`: octets of one are being written away. */
+  #work: 'none' | 'verb' | 'message' | 'handshake' | 'keeping' = 'none';
   #answer: ((line: Buffer | null) => Step | Promise<Step>) | null = null;
   #intake: Intake | null = null;
   #errors = 0;
@@ -52,14 +52,15 @@ export class SubmissionSession {
   #ending: 'no' | 'when-idle' | 'ended' = 'no';
   #cause = 'the client quit';
   readonly #isOver = Promise.withResolvers<void>();
+  readonly #gone = new AbortController();
 
   constructor(ports: SessionPorts, client: ClientPort, id: SessionId, remote: string, secure: boolean) {
     this.#client = client;
     this.#conversation = newConversation(
       {
         ...ports,
-        openUpstream: async () => {
-          const upstream = await ports.openUpstream();
+        openUpstream: async (signal) => {
+          const upstream = await ports.openUpstream(signal);
           upstream.whenLost((reason) => this.#upstreamLost(upstream.name, reason));
           return upstream;
         },
@@ -67,6 +68,7 @@ export class SubmissionSession {
       id,
       remote,
       secure,
+      this.#gone.signal,
     );
   }
 
@@ -126,8 +128,9 @@ export class SubmissionSession {
   /** The gateway stops (RFC 5321 §3.8): at once, or after the message that is being handed over. */
   shutDown(): void {
     if (this.#ending !== 'no') return;
-    // A message whose end has not come is nobody's yet.
-    if (this.waitsForClient || this.#work === 'keeping') this.#endWith(SHUTTING_DOWN, 'shutdown');
+    // A message whose end has not come is nobody's yet, and nobody has said anything in a handshake.
+    const isIdle = this.waitsForClient || this.#work === 'keeping' || this.#work === 'handshake';
+    if (isIdle) this.#endWith(SHUTTING_DOWN, 'shutdown');
     else this.#ending = 'when-idle';
   }
 
@@ -168,7 +171,7 @@ export class SubmissionSession {
     } else if (this.#answer !== null) {
       const answer = this.#answer;
       this.#answer = null;
-      this.#take(answer(kind === 'line' ? line.octets : null));
+      this.#take(answer(kind === 'line' ? line.octets : null), 'verb');
     } else {
       this.#command(line);
     }
@@ -186,15 +189,17 @@ export class SubmissionSession {
   }
 
   #do(command: Command): void {
-    this.#take(perform(this.#conversation, command, this.#underWay));
+    // The last chunk may be one without octets.
+    const work = command.verb === 'BDAT' ? 'message' : 'verb';
+    this.#take(perform(this.#conversation, command, this.#underWay), work);
   }
 
-  #take(step: Step | Promise<Step>): void {
+  #take(step: Step | Promise<Step>, work: 'verb' | 'message'): void {
     if (!(step instanceof Promise)) {
       this.#apply(step);
       return;
     }
-    this.#work = 'verb';
+    this.#work = work;
     step.then(
       (done) => {
         this.#work = 'none';
@@ -276,7 +281,7 @@ export class SubmissionSession {
       case 'end':
         this.#intake = null;
         this.#lines.push(outcome.rest);
-        this.#take(intake.done());
+        this.#take(intake.done(), 'message');
         return true;
       default:
         return unreachable(outcome);
@@ -378,8 +383,10 @@ export class SubmissionSession {
     this.#answer = null;
     this.#intake?.discard();
     this.#intake = null;
-    // A verb that is at work (a message being handed over) keeps its upstream until it is done.
-    if (this.#work !== 'verb') this.#over();
+    this.#gone.abort();
+    // A message that is being handed over keeps its upstream until it is done. What it says to anything else nobody waits for any more.
+    if (this.#work === 'verb') this.#conversation.upstream?.quit();
+    else if (this.#work !== 'message') this.#over();
   }
 
   /** Nothing is at work any more. */

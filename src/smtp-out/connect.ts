@@ -10,7 +10,7 @@ import { type Answer, SmtpClient } from './client.ts';
 
 /**
  * Connects, secures and greets; the connection that comes back has its extensions and no transaction.
- * `hostname` is what we call ourselves in EHLO. `from`: whose connection it is; null where it is our own.
+ * `hostname` is what we call ourselves in EHLO. `from`: whose connection it is; null where it is our own. `signal`: nobody needs it any more.
  *
  * Throws SealgateError, whose text may be shown to anybody: `upstream.unreachable`, `upstream.refused`, `upstream.tls`,
  * `upstream.plaintext`.
@@ -19,11 +19,17 @@ export async function connectUpstream(
   server: MailServer,
   hostname: string,
   from: ProxiedConnection | null = null,
+  signal: AbortSignal | null = null,
 ): Promise<SmtpClient> {
   const { options } = server;
-  const calling: Calling = { from, timeoutMs: limits.smtp.upstreamConnectTimeoutMs };
+  const timeoutMs = limits.smtp.upstreamConnectTimeoutMs;
+  const calling: Calling = { from, timeoutMs, ...(signal === null ? {} : { signal }) };
   let client = clientOn(await call(server, calling), server);
+  const abandon = (): void => client.abandon();
+  signal?.addEventListener('abort', abandon);
   try {
+    // It may have been while the connection was on its way from there to here.
+    if (signal?.aborted === true) abandon();
     accepted(server, await within(client, client.greeting()), 220);
     await ehlo(server, client, hostname);
     if (options.tls === 'starttls' || (options.tls === 'if-offered' && client.extensions.has('STARTTLS'))) {
@@ -37,6 +43,8 @@ export async function connectUpstream(
   } catch (error) {
     client.abandon();
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', abandon);
   }
 }
 

@@ -15,7 +15,7 @@ export type UsedConnection = {
 type Idle<C> = { connection: C; timer: NodeJS.Timeout };
 
 /** A connection that nobody used for a while may be gone, and its end not have been heard. */
-const STILL_THERE_MS = 10_000;
+export const STILL_THERE_MS = 10_000;
 
 export type IdleConnectionsOptions = {
   /** Connections that wait at most; default: limits.smtp.idleConnections. */

@@ -5,7 +5,12 @@ import { statedLimits } from '../smtp/transaction-limits.ts';
 import type { Answer, MailProtocol, SmtpClient, Upstream } from './client.ts';
 import { connectUpstream } from './connect.ts';
 import { type GatewayLogin, logInTo } from './gateway-login.ts';
-import { IdleConnections, type IdleConnectionsOptions, type UsedConnection } from './idle-connections.ts';
+import {
+  IdleConnections,
+  type IdleConnectionsOptions,
+  STILL_THERE_MS,
+  type UsedConnection,
+} from './idle-connections.ts';
 
 export type PoolSettings = {
   /** Without a PROXY header and without XCLIENT: those say whose a connection is. */
@@ -25,6 +30,8 @@ export type PoolSettings = {
 export class UpstreamPool {
   readonly #settings: PoolSettings;
   readonly #idle: IdleConnections;
+  /** Of which the transaction that a session left open is being reset. */
+  readonly #resetting = new Set<SmtpClient>();
   #closed = false;
 
   constructor(settings: PoolSettings) {
@@ -34,26 +41,40 @@ export class UpstreamPool {
     this.#idle = new IdleConnections(settings);
   }
 
-  /** Throws as `connectUpstream`, and SealgateError `upstream.refused` (temporary) where the gateway's login is refused. */
-  async take(): Promise<Upstream> {
-    const used = (await this.#idle.take()) ?? (await this.#connect());
-    return new Lent(used, (given) => {
-      // What the server says of a connection as a whole is passed on to clients: each has to have a whole one.
-      const isCounted = statedLimits(given.client.extensions).has('MAILMAX');
-      if (this.#closed || (isCounted && given.mails > 0)) given.client.quit();
-      else this.#idle.put(given);
-    });
+  /**
+   * Throws as `connectUpstream`, and SealgateError `upstream.refused` (temporary) where the gateway's login is refused. `signal`: nobody needs
+   * it any more.
+   */
+  async take(signal: AbortSignal | null = null): Promise<Upstream> {
+    const used = (await this.#idle.take()) ?? (await this.#connect(signal));
+    return new Lent(used, (given, isOpen) => this.#givenBack(given, isOpen));
   }
 
   /** What is lent is ended when it comes back. */
   close(): void {
     this.#closed = true;
     this.#idle.close();
+    for (const client of this.#resetting) client.abandon();
   }
 
-  async #connect(): Promise<UsedConnection> {
+  #givenBack(given: UsedConnection, isOpen: boolean): void {
+    const { client, mails } = given;
+    // What the server says of a connection as a whole is passed on to clients: each has to have a whole one.
+    const isCounted = statedLimits(client.extensions).has('MAILMAX');
+    if (this.#closed || (isCounted && mails > 0)) client.quit();
+    else if (isOpen && client.atRest) {
+      // What a session left open is not for the server to keep until the next one comes.
+      this.#resetting.add(client);
+      client.command('RSET', STILL_THERE_MS).then(() => {
+        this.#resetting.delete(client);
+        this.#givenBack(given, false);
+      });
+    } else this.#idle.put(given);
+  }
+
+  async #connect(signal: AbortSignal | null): Promise<UsedConnection> {
     const { server, hostname, login } = this.#settings;
-    return this.#idle.fresh(await connectAsGateway(server, hostname, login));
+    return this.#idle.fresh(await connectAsGateway(server, hostname, login, null, signal));
   }
 }
 
@@ -63,13 +84,21 @@ export async function connectAsGateway(
   hostname: string,
   login: GatewayLogin | null,
   from: Parameters<typeof connectUpstream>[2] = null,
+  signal: AbortSignal | null = null,
 ): Promise<SmtpClient> {
-  const client = await connectUpstream(server, hostname, from);
+  const client = await connectUpstream(server, hostname, from, signal);
   if (login === null) return client;
-  const because = await logInTo(client, login);
-  if (because === null) return client;
-  client.quit();
-  throw mailServerFailure('upstream.refused', server, because);
+  const abandon = (): void => client.abandon();
+  signal?.addEventListener('abort', abandon);
+  try {
+    if (signal?.aborted === true) abandon();
+    const because = await logInTo(client, login);
+    if (because === null) return client;
+    client.quit();
+    throw mailServerFailure('upstream.refused', server, because);
+  } finally {
+    signal?.removeEventListener('abort', abandon);
+  }
 }
 
 /** After these a connection is somebody's. */
@@ -83,13 +112,13 @@ class Lent implements Upstream {
   readonly extensions: Extensions;
   readonly secure: boolean;
   readonly #used: UsedConnection;
-  readonly #giveBack: (used: UsedConnection) => void;
+  readonly #giveBack: (used: UsedConnection, isOpen: boolean) => void;
   #isBack = false;
   #isPersonal = false;
   /** A transaction may be open. */
   #isOpen = false;
 
-  constructor(used: UsedConnection, giveBack: (used: UsedConnection) => void) {
+  constructor(used: UsedConnection, giveBack: (used: UsedConnection, isOpen: boolean) => void) {
     const { name, protocol, extensions, secure } = used.client;
     this.name = name;
     this.protocol = protocol;
@@ -146,14 +175,8 @@ class Lent implements Upstream {
     this.#isBack = true;
     const { client } = this.#used;
     client.whenLost(() => undefined);
-    if (this.#isPersonal) {
-      client.quit();
-    } else if (this.#isOpen && client.atRest) {
-      // What a session left open is not for the server to keep until the next one comes.
-      client.command('RSET').then(() => this.#giveBack(this.#used));
-    } else {
-      this.#giveBack(this.#used);
-    }
+    if (this.#isPersonal) client.quit();
+    else this.#giveBack(this.#used, this.#isOpen);
   }
 
   abandon(): void {
