@@ -44,13 +44,22 @@ export function rcptTo(
   }
   if (transaction.own !== null) return refusal(conversation, NOT_ALONE);
   transaction.passedOn++;
-  const { opening } = transaction;
+  const { opening, asked: before } = transaction;
   const judgement = conversation.ports.story.judgeRecipient(origin, recipient);
-  return { kind: 'relay', reply: judgement === null ? asked(upstream) : judged(judgement, upstream) };
+  if (judgement === null && before === null) return { kind: 'relay', reply: asked(upstream) };
+  const { promise, resolve } = Promise.withResolvers<void>();
+  transaction.asked = promise;
+  return { kind: 'relay', reply: judged(judgement, upstream).finally(resolve) };
 
-  async function judged(waiting: Promise<Reply | null>, server: Upstream): Promise<Reply> {
+  /** The upstream hears of recipients in the order of the client: by LMTP whoever answers for each goes by it (RFC 2033 §4.2). */
+  async function judged(waiting: Promise<Reply | null> | null, server: Upstream): Promise<Reply> {
     const refusal = await waiting;
-    if (refusal === null) return asked(server);
+    await before;
+    if (refusal === null) {
+      const answer = asked(server);
+      resolve();
+      return answer;
+    }
     if (transaction !== null) transaction.passedOn--;
     logRefusal(conversation, refusal, null);
     return refusal;

@@ -151,3 +151,33 @@ test('a 421 after the end of data ends the session, when all have heard it', asy
   expect(await client.reply()).toMatch(/^421/);
   expect(await client.reply()).toBeNull();
 });
+
+test('RFC 2033 §4.2: the replies go by the order of the RCPT commands, whoever of the recipients was judged first', async () => {
+  const judged = new Map(['one', 'three', 'four'].map((name) => [name, Promise.withResolvers<null>()]));
+  const client = await greeted(
+    SETTINGS,
+    {},
+    {
+      through: (story) => ({
+        ...alternating(story),
+        judgeRecipient: (_origin, { mailbox }) => judged.get(mailbox.localPart)?.promise ?? null,
+      }),
+    },
+  );
+  const names = ['one', 'two', 'three', 'four'];
+  const rcpts = names.map((name) => `RCPT TO:<${name}@example.org>\r\n`).join('');
+  client.send(`MAIL FROM:<a@b.test>\r\n${rcpts}VRFY x\r\n`);
+  expect(await client.reply()).toMatch(/^250 /);
+  for (const name of ['four', 'three', 'one']) {
+    judged.get(name)?.resolve(null);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  for (const code of ['250', '250', '250', '250', '252'])
+    expect((await client.reply())?.slice(0, 3)).toBe(code);
+  expect(relay?.upstream.commands.slice(-4)).toEqual(names.map((name) => `RCPT TO:<${name}@example.org>`));
+  expect(await client.ask('DATA')).toMatch(/^354/);
+  client.send('Subject: a\r\n\r\nb\r\n.\r\n');
+  for (const code of ['250', '451', '250', '451']) expect((await client.reply())?.slice(0, 3)).toBe(code);
+  const [submission] = relay?.story.submissions ?? [];
+  expect(submission?.envelope.recipients.map(({ mailbox }) => mailbox.localPart)).toEqual(names);
+});
