@@ -34,6 +34,7 @@ export class Outgoing {
   #octets = 0;
   #draining: Promise<void> | null = null;
   #corked = false;
+  #isEnding = false;
   readonly #onTurnEnd = (): void => this.flush();
 
   /** `stalled`: the peer has taken nothing for too long; the connection is not closed for it here. */
@@ -89,8 +90,15 @@ export class Outgoing {
   through(octets: Buffer): Promise<void> {
     this.flush();
     if (this.#isClosed) return Promise.resolve();
+    const socket = this.#socket;
     return new Promise((resolve) => {
-      if (!this.#sink.write(octets, () => resolve())) this.#drain();
+      const done = (): void => {
+        socket.off('close', done);
+        resolve();
+      };
+      // What is between tells nobody of octets that it had when it was destroyed.
+      socket.on('close', done);
+      if (!this.#sink.write(octets, done)) this.#drain();
     });
   }
 
@@ -117,9 +125,13 @@ export class Outgoing {
   /** Sends what is written and closes. Does nothing where that was done, or the connection is gone. */
   end(): void {
     const socket = this.#socket;
-    if (this.#isClosed) return;
-    this.flush();
-    this.#sink.end();
+    if (this.#isEnding || socket.destroyed) return;
+    this.#isEnding = true;
+    // Where the peer has closed its half, Node has ended ours: what was written may still wait for it.
+    if (!this.#sink.writableEnded) {
+      this.flush();
+      this.#sink.end();
+    }
     // Closing over octets that nobody has read would reset the connection, and lose the last words.
     socket.resume();
     // Whatever the peer says meanwhile, or drains: it is not waited for any longer.

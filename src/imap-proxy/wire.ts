@@ -36,6 +36,9 @@ export class Wire {
   readonly #onGathered = (): void => this.#gathered();
   readonly #onEnd = (): void => this.#finish('closed by the peer');
   readonly #onClose = (): void => this.#finish('closed');
+  readonly #onGone = (): void => {
+    if (this.#source.isPaused()) this.#wait();
+  };
   readonly #onError = (error: Error): void => this.#finish(error.message);
 
   /** A peer that takes nothing for too long, or does not let go in time once the leg is to end, loses its connection. */
@@ -49,6 +52,8 @@ export class Wire {
     socket.on('end', this.#onEnd);
     socket.on('close', this.#onClose);
     socket.on('error', this.#onError);
+    // It may have closed behind its handshake, and does not say so again.
+    if (socket.destroyed) this.#finish('closed');
   }
 
   get ended(): boolean {
@@ -206,6 +211,7 @@ export class Wire {
     source.on('data', this.#onData);
     source.on('end', this.#onEnd);
     source.on('close', this.#onClose);
+    this.#socket.on('close', this.#onGone);
     for (const stream of [source, sink]) {
       stream.on('error', (error) => {
         this.#finish(error.message);
@@ -234,7 +240,17 @@ export class Wire {
         setImmediate(this.#onGathered);
       }
     }
-    if (this.#framer.buffered > READ_AHEAD[this.#side]) this.#source.pause();
+    if (this.#framer.buffered > READ_AHEAD[this.#side]) this.#wait();
+  }
+
+  /**
+   * The peer waits with what it has to say. Of a client that has closed meanwhile nothing more is taken: nobody would close that
+   * connection again, and what is still to be inflated would keep its session until somebody reads on.
+   */
+  #wait(): void {
+    const isGone = this.compressed && this.#socket.destroyed;
+    if (isGone && this.#side === 'client') this.#finish('closed by the peer');
+    else this.#source.pause();
   }
 
   #gathered(): void {

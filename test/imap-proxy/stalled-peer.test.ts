@@ -64,3 +64,19 @@ test('attack: a client that says more than anybody hears has to wait with it, an
   while ((await wire.next()) !== null) heard++;
   expect(heard).toBe(lines);
 });
+
+test('attack: a client that has closed its half and takes nothing of the last words does not keep its connection', async () => {
+  const { wire, peer, socket } = await socketPair(60_000, 50);
+  peer.pause();
+  // As much as the system takes, and a little that nobody waits for.
+  while (socket.writableLength === 0) {
+    void wire.write(Buffer.alloc(8 * 1024));
+    await new Promise(setImmediate);
+  }
+  const gone = once(socket, 'close');
+  const waited = wire.next();
+  peer.end();
+  expect(await waited).toBeNull();
+  wire.end();
+  await gone;
+});
