@@ -94,7 +94,13 @@ export async function nothingIsLeft(running: KindGateway): Promise<void> {
   await running.listener.close();
   await until(() => running.upstream.open.size === 0 && running.held.spools === 0);
   expect([running.held.keepings, defects(running)]).toEqual([0, []]);
+  await until(() => !process.getActiveResourcesInfo().some((kind) => SOCKETS.has(kind)));
+  // The one timer is the test's own: sessions and connections have taken theirs with them.
+  if (!vi.isFakeTimers()) await until(() => timers() <= 1);
 }
+
+const SOCKETS = new Set(['TCPSocketWrap', 'TLSWrap', 'TCPConnectWrap']);
+const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 
 export const CLIENT_ENDS = {
   'goes by FIN': (client: TestClient) => void client.socket.end(),
