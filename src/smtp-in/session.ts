@@ -380,6 +380,8 @@ export class SubmissionSession {
   #finish(cause: string): void {
     this.#ending = 'ended';
     this.#cause = cause;
+    // In the middle of a login QUIT would be the next answer to the upstream: a guess, in the name of whoever has gone.
+    if (this.#answer !== null) this.#conversation.upstream?.abandon();
     this.#answer = null;
     this.#intake?.discard();
     this.#intake = null;

@@ -154,3 +154,14 @@ test('challenges that are no Base64, or never end, are not passed on', async () 
   expect(await client.ask(FINAL)).toBe('501 5.7.0 cancelled');
   expect(loggedIn()).toEqual([]);
 });
+
+test.each([
+  ['goes', (client: TestClient) => void client.end()],
+  ['is sent away, as the gateway stops', () => void gateway?.listener.close()],
+])('a client that %s in the middle of the exchange has said nothing more', async (_, end) => {
+  const { client } = await greeted(['SCRAM-SHA-256'], challenge(SERVER_FIRST));
+  expect(await client.ask(`AUTH SCRAM-SHA-256 ${FIRST}`)).toMatch(/^334 /);
+  end(client);
+  await expect.poll(() => gateway?.upstream.open.size).toBe(0);
+  expect(heard()).toEqual([`AUTH SCRAM-SHA-256 ${FIRST}`]);
+});
