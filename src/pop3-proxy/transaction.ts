@@ -45,6 +45,8 @@ export class Transaction implements TransactionContext {
   #changed: (() => void)[] = [];
   /** The client says nothing more. */
   #heard = false;
+  /** Why nothing more of it is understood: told when what it said before is answered. */
+  #fault: { error: unknown } | null = null;
   /** Part of an answer has gone to the client. */
   #inside = false;
   /** The client asks in vain and does not listen. */
@@ -151,9 +153,9 @@ export class Transaction implements TransactionContext {
     const gone = (): void => this.#clientGone();
     client.signal.addEventListener('abort', gone);
     if (client.gone) gone();
-    const up = this.#hear();
+    const up = this.#hearAll();
     try {
-      return await Promise.race([this.#answer(), up.then(() => never())]);
+      return await this.#answer();
     } catch (error) {
       return this.#failed(error);
     } finally {
@@ -164,9 +166,20 @@ export class Transaction implements TransactionContext {
       else upstream.replies.leg.destroy();
       if (this.#inside) client.destroy();
       else client.end();
-      await up.catch(() => undefined);
+      await up;
       this.views.end();
     }
+  }
+
+  /** Never rejects. */
+  async #hearAll(): Promise<void> {
+    try {
+      await this.#hear();
+    } catch (error) {
+      this.#fault = { error };
+    }
+    this.#heard = true;
+    this.#change();
   }
 
   /** Reads commands and sends them on, as far as they may be sent. */
@@ -181,8 +194,6 @@ export class Transaction implements TransactionContext {
       this.#change();
       if (command.verb === 'QUIT') break;
     }
-    this.#heard = true;
-    this.#change();
   }
 
   #hasToWait(command: CommandLine): boolean {
@@ -198,6 +209,7 @@ export class Transaction implements TransactionContext {
       const exchange = this.#queue[0];
       if (exchange === undefined) {
         if (this.upstream.quitSent) return 'quit';
+        if (this.#fault !== null) throw this.#fault.error;
         if (this.#heard) return `client: ${this.client.cause}`;
         const cause = await this.#idle();
         if (cause !== null) return cause;
@@ -278,10 +290,6 @@ export class Transaction implements TransactionContext {
 
 /** How long the server has for its last answer when the client did not wait for it. */
 const QUIT_MS = 30_000;
-
-function never(): Promise<never> {
-  return new Promise(() => undefined);
-}
 
 function clientGone(reason: string): SealgateError {
   return new SealgateError({

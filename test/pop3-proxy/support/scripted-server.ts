@@ -15,6 +15,8 @@ export type Script = {
   raw?: ReadonlyMap<number, Buffer>;
   /** Writes so many octets at a time. */
   piece?: number;
+  /** Writes in its place, one answer after another. */
+  write?(octets: Buffer, socket: Socket): void;
 };
 
 export const CAPABILITIES = [
@@ -116,8 +118,9 @@ export class ScriptedServer {
   }
 
   #write(socket: Socket, octets: Buffer): void {
-    const { piece = octets.length } = this.#script;
-    for (let at = 0; at < octets.length; at += piece) socket.write(octets.subarray(at, at + piece));
+    const { piece = octets.length, write } = this.#script;
+    if (write !== undefined) write(octets, socket);
+    else for (let at = 0; at < octets.length; at += piece) socket.write(octets.subarray(at, at + piece));
   }
 
   #answer(command: string, deleted: Set<number>): string | Buffer {
