@@ -26,7 +26,8 @@ export type InjectedContext = {
   write(octets: Buffer): Promise<void> | null;
   /** Whether the whole of a message of that class is wanted. */
   wants(messageClass: MessageClass): boolean;
-  found(injected: Injected): void;
+  /** Its original is the callee's from then on. A promise: to be waited for before the next response. */
+  found(injected: Injected): Promise<void> | null;
 };
 
 /**
@@ -112,7 +113,7 @@ export class InjectedFetch {
     }
     // Somebody has expunged it: what it was cannot be told any more.
     if (items.some(isGone)) return;
-    this.#context.found({
+    await this.#context.found({
       msn: this.#msn,
       uid: numberOf(items, 'UID'),
       messageClass: this.#messageClass,

@@ -12,6 +12,7 @@ import { clientProtocol } from './commands/command-context.ts';
 import { readLoginCommand, readSasl } from './read-login.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import { type LoginAttempt, loginUpstream } from './upstream-login.ts';
+import { whileServerStays } from './while-server-stays.ts';
 import type { Wire } from './wire.ts';
 
 export type LoginState = BeforeLogin & {
@@ -42,7 +43,7 @@ export async function converseBeforeLogin(state: LoginState): Promise<LoginOutco
   let failures = 0;
   let clientId: ClientId | null = null;
   for (let count = 0; count < COMMANDS; count++) {
-    const command = await nextCommand(client);
+    const command = await whileServerStays(client, state.upstream.wire, () => nextCommand(client));
     if (command === null) return { kind: 'closed', cause: client.cause };
     if (command === 'refused') continue;
     const { start, pieces } = command;
@@ -125,7 +126,11 @@ async function logIn(
     return 'failed';
   }
   const given =
-    start.name === 'LOGIN' ? readLoginCommand(pieces) : await readSasl(client, tag, pieces, offered(state));
+    start.name === 'LOGIN'
+      ? readLoginCommand(pieces)
+      : await whileServerStays(client, state.upstream.wire, () =>
+          readSasl(client, tag, pieces, offered(state)),
+        );
   if (given === 'closed') return { kind: 'closed', cause: client.cause };
   if (given === 'answered') return 'failed';
   const { attempt, mechanism } = given;

@@ -5,6 +5,7 @@ import type { RelayedExchange } from '../sasl/relayed-identity.ts';
 import type { Telling } from './capability.ts';
 import { capabilityList, cleanCapability, cleanStatus, readServerLine } from './server-line.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
+import { whileServerStays } from './while-server-stays.ts';
 import type { Wire } from './wire.ts';
 
 export type LoginVerdict =
@@ -116,7 +117,7 @@ async function relayChallenge(
 ): Promise<void> {
   if (base64Of(challenge.subarray(2)) === null) throw protocol();
   client.write(challenge);
-  const line = await client.nextText();
+  const line = await whileServerStays(client, wire, () => client.nextText());
   if (line === null || line.length > ANSWER_OCTETS) throw protocol();
   const answer = base64Of(line);
   const sent = answer === null ? null : challenged(answer);

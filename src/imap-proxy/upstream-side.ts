@@ -5,7 +5,8 @@ import { type GatheredResponse, ToldResponses } from './epoch/told-responses.ts'
 import { FetchItems } from './fetch-plan.ts';
 import { FetchRelay, type RelayContext } from './fetch-relay.ts';
 import type { FramerEvent } from './framer.ts';
-import { type Injected, InjectedFetch } from './injected-fetch.ts';
+import { isOriginal } from './gathering.ts';
+import { type Injected, type InjectedContext, InjectedFetch } from './injected-fetch.ts';
 import type { PassedMessage } from './passed-message.ts';
 import { Pending, type TaggedReply } from './pending.ts';
 import { upstreamProtocol } from './protocol-error.ts';
@@ -55,8 +56,7 @@ export class UpstreamSide {
   /** Told of each message number that is gone; null: those of unknown numbers are. */
   readonly renumbered = new Set<(msn: number | null) => void>();
   /** While a command of the gateway's own is on its way. */
-  #injection: { wants: (messageClass: MessageClass) => boolean; found: (injected: Injected) => void } | null =
-    null;
+  #injection: Pick<InjectedContext, 'wants' | 'found'> | null = null;
   /** While a command of the gateway's own asks for something else than messages. */
   #question: { wanted: ReadonlySet<string>; answers: Answer[]; octets: number } | null = null;
   /** Learnt before a FETCH by message number; valid until it is answered. */
@@ -166,7 +166,7 @@ export class UpstreamSide {
 
   /**
    * Sends a command of the gateway's own; nothing of the client's may be on its way. `found` is called for each message
-   * that the answer brings.
+   * that the answer brings, and not once this has resolved: what comes whole when the session is over is let go.
    */
   async inject(
     command: string,
@@ -176,9 +176,17 @@ export class UpstreamSide {
     const exchange = this.#exchange;
     const pending = new Pending(exchange.nextTag(), 'injected', null, true);
     exchange.add(pending);
-    this.#injection = { wants, found };
+    let isOver = false;
+    const foundInTime = (injected: Injected): Promise<void> | null => {
+      const { original } = injected;
+      if (isOver) return original !== null && isOriginal(original) ? original.discard() : null;
+      found(injected);
+      return null;
+    };
+    this.#injection = { wants, found: foundInTime };
     await exchange.parts.upstream.write(`${pending.tag} ${command}\r\n`);
     const reply = await pending.done;
+    isOver = true;
     this.#injection = null;
     exchange.finish(pending);
     return reply;

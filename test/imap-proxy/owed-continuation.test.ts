@@ -4,6 +4,7 @@ import { FakeTimers } from './support/fake-timers.ts';
 import { FakeUpstream, loggedIn } from './support/fake-upstream.ts';
 import type { ImapConversation } from './support/imap-conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
+import { toyAtRest, toyMailboxes } from './support/toy-at-rest.ts';
 
 /** A mail server that owes a continuation request. Time passes when the test says so. */
 
@@ -16,7 +17,11 @@ let server: ImapConversation;
 beforeEach(async () => {
   timers = new FakeTimers();
   upstream = await FakeUpstream.start();
-  proxy = await startTestProxy(upstream.port, { timers });
+  const rules = [
+    { mailbox: ['Safe'], specialUse: null, login: null, store: 'at-rest', subject: 'keep' },
+  ] as const;
+  const storing = { rules, story: toyAtRest(), mailboxes: toyMailboxes() };
+  proxy = await startTestProxy(upstream.port, { timers, storing });
   ({ client, server } = await loggedIn(upstream, proxy.port, 'IMAP4rev1 SASL-IR AUTH=PLAIN IDLE'));
 });
 
@@ -40,6 +45,16 @@ test('a client that has gone while it was not read holds the session for only so
   // More than is read ahead: whether the connection still stands is not looked at then.
   client.send(`a APPEND INBOX {500000+}\r\n${'x'.repeat(500_000)}`);
   await server.until(/a APPEND INBOX \{500000\}\r\n/);
+  client.close();
+  await timers.pass(limits.imap.continuationMs);
+  await server.rest();
+});
+
+test('nor does one that has gone behind a message that was encrypted for it', async () => {
+  const message = 'Subject: x\r\n\r\nwords\r\n';
+  client.send(`a APPEND Safe {${message.length}+}\r\n${message}\r\nb APPEND Safe {500000+}\r\n`);
+  client.send('x'.repeat(500_000));
+  await server.until(/a APPEND Safe \{[0-9]+\}\r\n/);
   client.close();
   await timers.pass(limits.imap.continuationMs);
   await server.rest();

@@ -122,7 +122,7 @@ async function handOver(
   const intro = command.utf8 ? 'UTF8 (~' : '';
   const line = `${tag} ${name} ${command.before} ${intro}{${message.length}}\r\n`;
   await upstream.write(Buffer.from(line, 'latin1'));
-  if (!(await accepted)) return null;
+  if (!(await exchange.owed(accepted))) return null;
   for await (const chunk of message.octets) await upstream.write(chunk);
   await upstream.write(endOf(command));
   void pending.done.then(({ status }) => {
