@@ -15,7 +15,10 @@ export async function storeKeywords(
 ): Promise<void> {
   const { views } = exchange.parts;
   const { keywords } = views;
-  if (keywords === null || !exchange.isQuiet) return;
+  if (keywords === null) return;
+  // What is on its way may show the first messages, and there is no later command.
+  if (whose === 'silent') await exchange.waits.giveUp(exchange.idle());
+  if (!exchange.isQuiet) return;
   for (const { keyword, uids } of keywords.take(views.permanentFlags)) {
     for (const set of NumberSet.of(uids).pieces(7_000)) {
       const verb = whose === 'silent' ? '+FLAGS.SILENT' : '+FLAGS';

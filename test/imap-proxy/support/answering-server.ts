@@ -113,6 +113,8 @@ function usual(command: string): string {
       return '* OK [COPYUID 7 3 4] moved\r\n* 3 EXPUNGE\r\n* 3 EXISTS\r\nTAG OK\r\n';
     case 'UID COPY':
       return 'TAG OK [COPYUID 7 3 4] copied\r\n';
+    case 'COMPRESS':
+      return 'TAG NO not now\r\n';
     case 'LOGOUT':
       return '* BYE bye\r\nTAG OK\r\n';
     default:
