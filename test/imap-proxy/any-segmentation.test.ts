@@ -15,7 +15,7 @@ type Ways = { client: 'whole' | 'pieces' | 'at once'; server: 'whole' | 'pieces'
 function pieces(text: string): string[] {
   const long = text.length > 500;
   const [from, to] = long ? [150, text.length - 100] : [text.length, text.length];
-  const middle = text.slice(from, to).match(/[^]{1,97}/g) ?? [];
+  const middle = text.slice(from, to).match(/.{1,97}/gs) ?? [];
   return [...text.slice(0, from), ...middle, ...text.slice(to)];
 }
 
@@ -68,7 +68,7 @@ async function heard({ says, capabilities, changes, mode }: Story, ways: Ways): 
     await ended;
     other.close();
     // What is sealed is sealed by chance.
-    return `${text}\n${served.heard}`.replace(/sealed=[^]*?\r\n\r\n[A-Za-z0-9+/=]+/g, 'sealed');
+    return `${text}\n${served.heard}`.replace(/sealed=.*?\r\n\r\n[A-Za-z0-9+/=]+/gs, 'sealed');
   } finally {
     await proxy.close();
     await upstream.close();

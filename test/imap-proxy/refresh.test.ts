@@ -4,9 +4,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Dovecot, startDovecot } from '../../src/evaluation/dovecot.ts';
 import { copiedTo } from '../../src/imap-proxy/refresh/give-new-uid.ts';
 import { REFRESH_MS, TriedMessages } from '../../src/imap-proxy/refresh/refreshing.ts';
+import { Openings } from '../../src/reading/openings.ts';
 import { RecordedMailboxes } from '../../src/reading/recorded-mailbox.ts';
 import { systemTimers, type Timers } from '../../src/reading/timers.ts';
 import type { ViewRecords } from '../../src/reading/view-records.ts';
+import { CountedSpool } from './support/counted-spool.ts';
 import { FakeTimers } from './support/fake-timers.ts';
 import { CAPABILITIES, FakeUpstream, loggedIn } from './support/fake-upstream.ts';
 import { ImapConversation } from './support/imap-conversation.ts';
@@ -136,6 +138,44 @@ describe('a mail server that says what a test says', () => {
     await fetched();
     await answered(/ UID MOVE 5 /, '* 1 EXPUNGE', '* 3 EXISTS', 'TAG OK');
     await goesOn();
+  });
+
+  test('a client that goes while its message is looked at has not tried it: its next session does', async () => {
+    await begin(`${CAPABILITIES} MOVE`);
+    await found();
+    expect(await server.until(/\r\n/)).toMatch(/ UID FETCH 5 /);
+    client.close();
+    await server.rest();
+    ({ client, server } = await loggedIn(upstream, proxy.port, `${CAPABILITIES} MOVE`));
+    client.send('s SELECT "My Box"\r\n');
+    await server.until(/s SELECT "My Box"\r\n/);
+    server.send('* OK [UIDVALIDITY 7] x\r\ns OK [READ-WRITE] in\r\n');
+    await client.until(/s OK[^\r]*\r\n/);
+    client.send('n NOOP\r\n');
+    await found();
+    await fetched();
+    await answered(/ UID MOVE 5 /, '* 1 EXPUNGE', '* 3 EXISTS', 'TAG OK');
+    await goesOn();
+  });
+
+  test('where nobody can say whether a key fits the session ends, and gives back what it had', async () => {
+    const spool = new CountedSpool();
+    const openings = new Openings({ opening: { all: 2, each: 2 }, waiting: { all: 2, each: 2 } });
+    const fit = { keys: async () => 'k', fits: () => Promise.reject(new Error('a defect')) };
+    proxy = await startTestProxy(upstream.port, {
+      ...{ timers, spool, openings, reading: { recorded: shownWithoutKey([5]) } },
+      refresh: { messages: 10, fit, tried: new TriedMessages() },
+    });
+    ({ client, server } = await loggedIn(upstream, proxy.port, `${CAPABILITIES} MOVE`));
+    client.send('s SELECT "My Box"\r\n');
+    await server.until(/s SELECT "My Box"\r\n/);
+    server.send('* OK [UIDVALIDITY 7] x\r\ns OK [READ-WRITE] in\r\n');
+    await client.until(/s OK[^\r]*\r\n/);
+    client.send('n NOOP\r\n');
+    await found();
+    await fetched();
+    expect(await client.rest()).toContain('* BYE ');
+    expect([spool.live, openings.hasSpare(LOGIN)]).toEqual([0, true]);
   });
 
   test('COPY: the original goes only after its copy was found, in its size', async () => {

@@ -38,6 +38,8 @@ export async function refreshMailbox({ exchange, upstreamSide }: CommandContext)
       break;
     }
     const fitting = await ifFitting(uid);
+    // Nobody has tried it: the client has gone, or the mail server.
+    if (fitting === 'lost') break;
     // Another session of the login may be at it.
     const isTried = tried.has(nameOf(uid), keys);
     tried.add(nameOf(uid), keys);
@@ -64,7 +66,7 @@ export async function refreshMailbox({ exchange, upstreamSide }: CommandContext)
   }
 
   /** null: a new UID would change nothing, or it is not to be had. */
-  async function ifFitting(uid: number): Promise<{ octets: number; digest: string } | null> {
+  async function ifFitting(uid: number): Promise<{ octets: number; digest: string } | 'lost' | null> {
     const found: Injected[] = [];
     const reply = await upstreamSide.inject(
       `UID FETCH ${uid} (UID BODY.PEEK[])`,
@@ -74,12 +76,15 @@ export async function refreshMailbox({ exchange, upstreamSide }: CommandContext)
     let fitting: { octets: number; digest: string } | null = null;
     for (const { uid: told, original } of found) {
       if (original === null || !isOriginal(original)) continue;
-      const isIt = reply.status === 'OK' && told === uid;
-      if (isIt && (outdated.has(uid) || (await fit.fits(principal, original.octets))))
-        fitting = { octets: original.octets.length, digest: await digestOf(original.octets) };
-      await original.discard();
+      try {
+        const isIt = reply.status === 'OK' && told === uid;
+        if (isIt && (outdated.has(uid) || (await fit.fits(principal, original.octets))))
+          fitting = { octets: original.octets.length, digest: await digestOf(original.octets) };
+      } finally {
+        await original.discard();
+      }
     }
-    return fitting;
+    return reply.status === 'lost' ? 'lost' : fitting;
   }
 }
 
