@@ -220,6 +220,11 @@ export class Exchange {
     return this.parts.views.listing.size === 'of-view';
   }
 
+  /** Whether nothing more will be answered. */
+  get isLost(): boolean {
+    return this.#lost;
+  }
+
   /** Nothing more will be answered. */
   lose(): void {
     this.#lost = true;

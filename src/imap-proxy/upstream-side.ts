@@ -101,6 +101,8 @@ export class UpstreamSide {
     };
     try {
       for (;;) {
+        // What came for a client that has gone by now is an answer to nothing, and no key is used for it.
+        if (this.#waited === null && this.#exchange.isLost) return;
         const wait = this.#waited ?? this.#attend();
         this.#waited = null;
         if (wait !== null) await wait;
