@@ -41,7 +41,7 @@ export class Waits {
   }
 
   /**
-   * @param open never rejects; `signal`: it is not waited for any more; `atKey`: told when a key is asked and when it has answered
+   * @param open rejects for a defect only; `signal`: it is not waited for any more; `atKey`: told when a key is asked and when it has answered
    * @param mayWait asked when a key takes long; false: it is given up
    * @param tell called now and then while it goes on
    */
@@ -81,7 +81,9 @@ export class Waits {
         if (this.#hurrying > 0) entry.controller.abort();
         resolve(false);
       });
-      void result.then(() => resolve(true));
+      const ended = (): void => resolve(true);
+      // A defect is told by the result, to whoever waits for it.
+      void result.then(ended, ended);
     });
     return { result, soon };
   }
