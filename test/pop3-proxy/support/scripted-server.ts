@@ -15,7 +15,7 @@ export type Script = {
   raw?: ReadonlyMap<number, Buffer>;
   /** Writes so many octets at a time. */
   piece?: number;
-  /** Writes in its place, one answer after another. */
+  /** Writes in its place, one answer after another. Then QUIT does not end the connection. */
   write?(octets: Buffer, socket: Socket): void;
 };
 
@@ -110,7 +110,7 @@ export class ScriptedServer {
         this.#write(socket, typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets);
         if (/^QUIT$/i.test(command)) {
           quit = true;
-          socket.end();
+          if (this.#script.write === undefined) socket.end();
         }
         this.#changed();
       }
