@@ -221,7 +221,8 @@ export class KeyClient implements KeyPlace {
 
   #handle(current: Current, message: FromKeyProcess): void {
     if (!this.#isCurrent(current) || current.leaving) return;
-    current.process.expectNothing();
+    // These two are no answer to what a word is expected of.
+    if (message.kind !== 'sessions' && message.kind !== 'file-problem') current.process.expectNothing();
     switch (message.kind) {
       case 'absent':
         current.login = null;
@@ -306,7 +307,8 @@ export class KeyClient implements KeyPlace {
   /** Whether a secret may leave for the token: what it has refused before, or may have refused, never does. */
   async #permit(current: Current, identity: string | null): Promise<void> {
     const may = await this.#permits.mayLeave(identity);
-    if (!this.#isCurrent(current)) return;
+    // Meanwhile it may have said that it ends: then no secret leaves, and its end says nothing about one.
+    if (!this.#isCurrent(current) || current.leaving) return;
     if (may) {
       current.login = { identity };
       current.process.expectWord(Math.max(this.#times.open, this.#times.pin), 'no answer in time to a login');
@@ -453,6 +455,8 @@ export class KeyClient implements KeyPlace {
         break;
       case 'locked':
         if (login !== null) this.#waiting.rejectAll(errorOf(endedDuringTypedLogin(reason)));
+        // Each start lets them wait anew.
+        else if (this.#failures >= PATIENCE) this.#away(away(reason));
         break;
       case 'open':
         if (this.#failures >= PATIENCE) this.#away(away(reason));

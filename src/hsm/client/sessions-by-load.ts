@@ -20,12 +20,18 @@ export function handOut(waiting: WaitingRequests, sessions: readonly SessionPipe
   // Somebody gets two: in one write.
   const isMany = waiting.count > sessions.length;
   if (isMany) for (const session of sessions) session.cork();
-  for (const session of byLoad(sessions)) {
-    const request = waiting.next();
-    if (request === null) break;
-    session.send(request);
-  }
+  for (const session of byLoad(sessions)) if (!sendNext(waiting, session)) break;
   if (isMany) for (const session of sessions) session.uncork();
+}
+
+/** What cannot be sent takes no room from the next. false: nothing waits any more. */
+function sendNext(waiting: WaitingRequests, session: SessionPipe): boolean {
+  for (let request = waiting.next(); request !== null; request = waiting.next()) {
+    const before = session.inside;
+    session.send(request);
+    if (session.inside > before) return true;
+  }
+  return false;
 }
 
 /** Its time to wait for a turn does not run: its turn is now. */
