@@ -204,12 +204,14 @@ export class Deliverer {
     this.#own.add(claim, ended, begun);
   }
 
+  /** Never rejects. */
   async #failed(claim: Claim, error: unknown): Promise<Attempted> {
     this.#tell(error);
     if (!(error instanceof SealgateError)) {
       const now = this.#parts.clock();
       const nextAt = new Date(now.getTime() + PUT_OFF_MS);
-      await this.#insist([putOff(claim, now, nextAt)]);
+      // Where this fails too its claim runs out, which is pause enough.
+      await this.#insist([putOff(claim, now, nextAt)]).catch((another: unknown) => this.#tell(another));
       return { nextAt };
     }
     // It is the database, and nothing can be written down: not repeated without a pause. Its claim runs out, which is seen in the rows.
