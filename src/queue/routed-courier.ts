@@ -6,7 +6,7 @@ import type { Extensions } from '../smtp/extensions.ts';
 import type { GatewayLogin } from '../smtp-out/gateway-login.ts';
 import { backoffKey, type MxServersParts, mxServers } from './mx-servers.ts';
 import type { Courier, DeliveryOutcome, Destination, Way } from './ports.ts';
-import { type NoServer, SmtpCourier } from './smtp-courier.ts';
+import { type NoServer, SmtpCourier, STOPPED } from './smtp-courier.ts';
 
 type MailForCourier = Parameters<Courier['deliver']>[0];
 
@@ -81,6 +81,12 @@ export class RoutedCourier implements Courier {
   }
 
   async #deliverTo(destination: Destination, mail: MailForCourier): Promise<readonly DeliveryOutcome[]> {
+    // A courier that is made now would be closed by nobody.
+    if (this.#closing.signal.aborted) {
+      return mail.envelope.recipients.map((recipient) => ({
+        ...{ recipient, kind: 'later', reply: null, because: STOPPED },
+      }));
+    }
     const [first] = mail.envelope.recipients;
     const domain = first === undefined ? null : domainOf(first.mailbox);
     const route = this.#parts.routes.routeOf(domain);

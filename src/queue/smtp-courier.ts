@@ -45,7 +45,7 @@ const VERIFIED: Readonly<Record<Verification['kind'], string>> = {
   dane: 'TLS, verified by TLSA records',
   none: 'TLS, not verified',
 };
-const STOPPED = 'the gateway is being stopped';
+export const STOPPED = 'the gateway is being stopped';
 
 /** Takes mails to the gateway's own mail server, several on one connection. How many at once is for whoever asks. */
 export class SmtpCourier implements Courier {
@@ -177,7 +177,8 @@ export class SmtpCourier implements Courier {
     try {
       const connecting = connectUpstream(server, this.#settings.hostname);
       const client = await Promise.race([connecting, this.#closing.promise]);
-      if (client === null) {
+      // Also where both came at the same moment: what is early now is abandoned by nobody any more.
+      if (client === null || this.#closed) {
         connecting.then((late) => late.abandon()).catch(() => null);
         return STOPPED;
       }

@@ -195,6 +195,23 @@ describe('mail to where DNS says', () => {
     await courier.close();
     expect(said(await outcome)[0]).toMatch(/^later/);
   });
+
+  test('is left when the gateway stops, with all domains of a mail that were not called yet', async () => {
+    const GREETING = (_: string, connection: number) =>
+      connection === 1 ? '220 a.plain.example ESMTP\r\n' : '';
+    const fake = await server(A, { script: { GREETING, END: '' } });
+    const { courier } = await gateway();
+    const outcome = courier.deliver(mailTo('bob@two.plain.example', 'eve@one.plain.example'));
+    await expect.poll(() => fake.commands.includes('DATA')).toBe(true);
+    const closed = courier.close();
+    for (const socket of fake.open) socket.destroy();
+    await closed;
+    expect(said(await outcome)).toEqual([
+      expect.stringMatching(/^later/),
+      'later -: the gateway is being stopped',
+    ]);
+    expect(fake.connections).toBe(1);
+  });
 });
 
 describe('TLS as the route asks', () => {
