@@ -188,7 +188,12 @@ async function exchange(
     place,
     status: answer.status,
   });
-  write(response, answer, options.tls !== 'none');
+  try {
+    write(response, answer, options.tls !== 'none');
+  } catch (error) {
+    // A field that HTTP cannot say: nothing of the answer has left.
+    if (!response.headersSent) write(response, failed(options, error), options.tls !== 'none');
+  }
 }
 
 async function answered(
