@@ -54,7 +54,7 @@ export class SmtpCourier implements Courier {
   readonly #used = new Set<SmtpClient>();
   /** That have no mail yet: nothing is waited for where the courier is closed. */
   readonly #early = new Set<SmtpClient>();
-  readonly #closing = Promise.withResolvers<null>();
+  readonly #closing = new AbortController();
   readonly #underWay = new Set<Promise<unknown>>();
   #away: { until: number; because: string } | null = null;
   #closed = false;
@@ -122,7 +122,7 @@ export class SmtpCourier implements Courier {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#closing.resolve(null);
+    this.#closing.abort();
     for (const client of this.#early) client.abandon();
     this.#idle.close();
     const ended = Promise.all(this.#underWay);
@@ -175,11 +175,10 @@ export class SmtpCourier implements Courier {
   /** A text: why it is of no use, for people. */
   async #call(server: MailServer): Promise<Connection | string> {
     try {
-      const connecting = connectUpstream(server, this.#settings.hostname);
-      const client = await Promise.race([connecting, this.#closing.promise]);
-      // Also where both came at the same moment: what is early now is abandoned by nobody any more.
-      if (client === null || this.#closed) {
-        connecting.then((late) => late.abandon()).catch(() => null);
+      const client = await connectUpstream(server, this.#settings.hostname, null, this.#closing.signal);
+      // Where both came at the same moment: what is early now is abandoned by nobody any more.
+      if (this.#closed) {
+        client.abandon();
         return STOPPED;
       }
       const because = await this.#whileEarly(client, () => this.#logIn(client, server));

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { type MailServerOptions, prepareMailServer } from '../../src/connections/mail-server.ts';
 import { newMailId } from '../../src/ids.ts';
@@ -293,3 +295,33 @@ test('a courier that is closed waits for what is under way, and takes nothing mo
   expect(await delivered).toEqual(['later -']);
   expect(await because(courier.deliver(mail()))).toContain('being stopped');
 });
+
+test.each(['', 'EHLO'])(
+  'one that is closed while a server owes its answer to %j is gone from there',
+  async (owed) => {
+    const heard = Promise.withResolvers<void>();
+    const gone = Promise.withResolvers<void>();
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('close', () => gone.resolve());
+      if (owed === '') heard.resolve();
+      else socket.write('220 here\r\n');
+      socket.on('data', (said) => {
+        if (said.toString().startsWith(owed)) heard.resolve();
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    ends.push(async () => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const courier = new SmtpCourier({
+      server: await prepareMailServer({ host: '127.0.0.1', port, tls: 'none' }),
+      ...{ hostname: 'gateway.test', clock: () => now, login: null },
+    });
+    const delivered = because(courier.deliver(mail()));
+    await heard.promise;
+    await courier.close();
+    expect(await delivered).toBe('later: the gateway is being stopped');
+    await gone.promise;
+  },
+);
