@@ -141,8 +141,11 @@ export class Outgoing {
 
   /** Closes at once, so that the peer cannot take what it has for whole. */
   destroy(): void {
-    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    const socket = this.#socket;
+    // Node never closes a socket that is reset while its own half is being closed, which it does by itself when the peer has closed.
+    const isClosing = socket.writableEnded && !socket.writableFinished;
+    if (socket instanceof TLSSocket || isClosing) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   get #isClosed(): boolean {

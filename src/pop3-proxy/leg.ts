@@ -90,9 +90,7 @@ export class Leg {
 
   /** Closes at once, so that the peer cannot take what it has for whole. */
   destroy(): void {
-    // Node never closes a socket that is reset while its own half is being closed, which it does by itself when the peer has closed.
-    if (this.#socket.writableEnded && !this.#socket.writableFinished) this.#socket.destroy();
-    else this.#outgoing.destroy();
+    this.#outgoing.destroy();
     this.#lost('ended by the gateway');
   }
 

@@ -13,8 +13,8 @@ afterEach(() => {
 
 type Pair = { outgoing: Outgoing; socket: Socket; peer: Socket; stalls: () => number };
 
-async function pair(times: OutgoingTimes = {}): Promise<Pair> {
-  const server = createServer({ allowHalfOpen: true });
+async function pair(times: OutgoingTimes = {}, allowHalfOpen = true): Promise<Pair> {
+  const server = createServer({ allowHalfOpen });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -154,3 +154,22 @@ test('from a redirection on everything goes through what is between, each turn i
   await outgoing.through(Buffer.alloc(1));
   expect(sizes).toEqual([20_000, 1]);
 });
+
+test.each([0, 10_000_000])(
+  'a connection that is ended at once is closed, whatever was ended before, with %d octets written',
+  async (octets) => {
+    for (const before of ['nothing', 'the peer', 'this half', 'both']) {
+      const { outgoing, socket, peer } = await pair({}, false);
+      const closed = once(socket, 'close');
+      if (octets > 0) void outgoing.write(Buffer.alloc(octets));
+      if (before === 'the peer' || before === 'both') {
+        peer.end();
+        socket.resume();
+        await once(socket, 'end');
+      }
+      if (before === 'this half' || before === 'both') outgoing.end();
+      outgoing.destroy();
+      await closed;
+    }
+  },
+);
