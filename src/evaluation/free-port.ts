@@ -9,31 +9,37 @@ const LOWEST = 15_000;
 const HIGHEST = 32_000;
 const ATTEMPTS = 200;
 
-/** Never given twice by one process: the server that asked first may not listen yet. */
-const given = new Set<number>();
-
 /**
- * Finds a TCP port on which nothing listens on 127.0.0.1.
+ * Finds a TCP port on which nothing listens on 127.0.0.1. It is not given again as long as this process lives, here or in another
+ * process that asks in this way: the server that it is for may not listen yet. Programs of others may still take it.
  *
- * The port is not reserved against other processes: whoever starts a server on it must notice when the server could
- * not listen, and ask again.
- *
+ * @param highest itself not among them
  * @throws SealgateError `evaluation.no-free-port`
  */
-export async function freePort(): Promise<number> {
+export async function freePort(lowest = LOWEST, highest = HIGHEST): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const port = randomInt(LOWEST, HIGHEST);
-    if (given.has(port)) continue;
-    if (await canListen(port)) {
-      given.add(port);
-      return port;
-    }
+    const port = randomInt(lowest, highest);
+    if ((await reserve(port)) && (await canListen(port))) return port;
   }
   throw new SealgateError({
     code: 'evaluation.no-free-port',
-    publicText: `No free TCP port was found on 127.0.0.1 between ${LOWEST} and ${HIGHEST}: close programs that listen there.`,
+    publicText: `No free TCP port was found on 127.0.0.1 between ${lowest} and ${highest}: close programs that listen there.`,
     duration: 'temporary',
   });
+}
+
+/** An abstract Unix socket, which goes with its process, says whose the port is. false: somebody else's. */
+async function reserve(port: number): Promise<boolean> {
+  if (process.platform !== 'linux') return true;
+  const holder = createServer().unref();
+  holder.listen(`\0sealgate-port-${port}`);
+  try {
+    await once(holder, 'listening');
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
+    throw error;
+  }
 }
 
 async function canListen(port: number): Promise<boolean> {
