@@ -341,16 +341,18 @@ describe('structures without end', () => {
   });
 
   it('segments as deep as allowed, and as many as a large content has, are read', async () => {
-    const outcomes = async (octets: Buffer) => [
-      (await decrypt(octets, [key])).outcome,
-      (await decryptStream(inChunks(octets), [key], new CountedSpool())).outcome,
-    ];
+    const read = async (octets: Buffer) => {
+      const { outcome } = await decrypt(octets, [key]);
+      // Under a key of chance the octets end in a right padding once in 256 times.
+      expect(['failed', 'opened']).toContain(outcome);
+      expect((await decryptStream(inChunks(octets), [key], new CountedSpool())).outcome).toBe(outcome);
+    };
     // Four levels of CMS are around the content.
-    expect(await outcomes(await withContent(nested(limits.asn1.depth - 6)))).toEqual(['failed', 'failed']);
+    await read(await withContent(nested(limits.asn1.depth - 6)));
     const many = 250_000;
     const segment = der.octetString(Buffer.alloc(limits.asn1.segmentOctets + 16));
     const string = indefinite(0xa0, Buffer.alloc(many * segment.length, segment));
-    expect(await outcomes(await withContent(string))).toEqual(['failed', 'failed']);
+    await read(await withContent(string));
   });
 
   function nested(depth: number): Buffer {
