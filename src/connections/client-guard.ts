@@ -11,6 +11,10 @@ export type ClientGuard = {
    * @param said login and secret, which are not kept; null: they are not known
    */
   mayLogIn(said: string | null, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * The mail server has refused it; or the client went before it had its verdict, who has guessed all the same: right ones are answered at
+   * once, wrong ones late, so that whoever goes in time would guess uncounted.
+   */
   loginFailed(said: string | null): void;
   loginAccepted(said: string | null): void;
 };

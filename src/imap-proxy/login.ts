@@ -182,6 +182,7 @@ async function verdictOf(
   }
   const verdict = await loginUpstream({ upstream, tag, attempt, client, challenged, asStored, telling });
   if (verdict.status === 'lost') {
+    if (client.ended) guard.loginFailed(said);
     client.write('* BYE [UNAVAILABLE] Connection to the mail server was closed.\r\n');
     return { kind: 'closed', cause: 'mail server closed during login' };
   }

@@ -180,6 +180,7 @@ async function verdictOf(
     case 'unsayable':
       return refuse(state, 'The mail server cannot be told this user name');
     case 'lost':
+      if (client.leg.signal.aborted) guard.loginFailed(said);
       client.leg.write(refusal('SYS/TEMP', 'The mail server closed the connection. Connect again.'));
       return { kind: 'closed', cause: 'mail server closed during login' };
     default:

@@ -126,7 +126,7 @@ function heard(conversation: Conversation, mechanism: RelayedMechanism, outcome:
       if (replyClass(outcome.reply) === 'permanent') conversation.ports.guard.loginFailed(null);
       return failed(conversation, outcome.reply);
     case 'lost':
-      return lost(conversation, outcome.reason);
+      return lost(conversation, null, outcome.reason);
     default:
       return unreachable(outcome);
   }
@@ -192,14 +192,21 @@ function judged(
         },
       };
     case 'lost':
-      return lost(conversation, outcome.reason);
+      return lost(conversation, whatWasSaid(credentials), outcome.reason);
     default:
       return unreachable(outcome);
   }
 }
 
-function lost({ upstream, ports, id: session, gone }: Conversation, reason: string): Step {
-  if (gone.aborted) return GONE;
+function lost(
+  { upstream, ports, id: session, gone }: Conversation,
+  said: string | null,
+  reason: string,
+): Step {
+  if (gone.aborted) {
+    ports.guard.loginFailed(said);
+    return GONE;
+  }
   // What ends by itself is told where it ends; a mail server whose answers make no sense is let go, and nobody else says why.
   if (upstream !== null && upstream.lost !== reason) {
     const { name } = upstream;

@@ -107,6 +107,77 @@ test('who has logged in from that address before is let in again, by whatever pr
   expect(await client.ask('PASS secret')).toMatch(/^\+OK/);
 });
 
+describe('attack: who goes before a wrong password is answered, which takes longer than a right one, has guessed', () => {
+  /** What is counted, and waited for. */
+  class Told extends FailedLogins {
+    readonly first = Promise.withResolvers<string | null>();
+    override failed(_address: string, said: string | null): void {
+      this.first.resolve(said);
+    }
+  }
+  const options = () => ({ proxyProtocolFrom: ['127.0.0.1'], failedLogins: new Told() });
+
+  test('IMAP', async () => {
+    const upstream = await FakeUpstream.start();
+    open.push(upstream);
+    const told = options();
+    const proxy = await startImap(upstream.port, told);
+    open.push(proxy);
+    const client = new ImapConversation(connect(proxy.port, '127.0.0.1'));
+    client.send(header(GUESSER));
+    const server = await upstream.accept();
+    server.send('* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hello\r\n');
+    client.send('a LOGIN bob@example.org secret\r\n');
+    await server.until(/a AUTHENTICATE PLAIN [^\r\n]*\r\n/);
+    client.close();
+    expect(await told.failedLogins.first.promise).toContain('secret');
+  });
+
+  test('POP3', async () => {
+    const asked = Promise.withResolvers<void>();
+    const server = await ScriptedServer.start([], {
+      answer: (command) => {
+        if (!/^(PASS|AUTH) /i.test(command)) return null;
+        asked.resolve();
+        return '';
+      },
+    });
+    open.push(server);
+    const told = options();
+    const proxy = await startPop3(server.port, told);
+    open.push(proxy);
+    const client = new Conversation(connect(proxy.port, '127.0.0.1'));
+    open.push(client);
+    client.socket.write(header(GUESSER));
+    await client.line();
+    await client.ask('USER bob@example.org');
+    client.socket.write('PASS secret\r\n');
+    await asked.promise;
+    client.socket.destroy();
+    expect(await told.failedLogins.first.promise).toContain('secret');
+  });
+
+  test.each([
+    [`AUTH PLAIN ${PLAIN}`, expect.stringContaining('secret')],
+    ['AUTH SCRAM-SHA-256 biwsbj1ib2Iscj1hYmM=', null],
+  ])('SMTP: %s', async (command, said) => {
+    const told = options();
+    const gateway = await testGateway(
+      { script: { AUTH: '' }, keywords: ['AUTH PLAIN SCRAM-SHA-256'] },
+      { ...told, allowPlainAuth: true, relayMechanisms: ['SCRAM-SHA-256'] },
+    );
+    open.push(gateway);
+    const client = new TestClient(connect(gateway.port, '127.0.0.1'));
+    client.send(header(GUESSER));
+    await client.reply();
+    await client.ask('EHLO client.test');
+    client.send(`${command}\r\n`);
+    await expect.poll(() => gateway.upstream.commands.join()).toContain('AUTH');
+    client.end();
+    expect(await told.failedLogins.first.promise).toEqual(said);
+  });
+});
+
 describe('a verdict counts as a guess only where it is one: not when the mail server cannot say', () => {
   /** What is counted. */
   class Counted extends FailedLogins {
