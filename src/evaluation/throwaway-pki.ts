@@ -1,5 +1,5 @@
 import { createPublicKey, generateKeyPair, randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -86,7 +86,7 @@ export async function createThrowawayPki(folder: string): Promise<ThrowawayPki> 
     async issueUser(request) {
       const pair = await newKeyPair(request.keyType ?? 'rsa-2048');
       const certificate = await issueForPublicKey(pair.publicPem, request);
-      const base = join(folder, await unusedName(folder, fileName(request)));
+      const base = await placeForKey(join(folder, fileName(request)), pair.privatePem);
       const identity: UserIdentity = {
         address: request.address,
         certificate,
@@ -97,16 +97,14 @@ export async function createThrowawayPki(folder: string): Promise<ThrowawayPki> 
         password: request.password ?? randomBytes(12).toString('base64url'),
       };
       await writeFile(identity.certificateFile, certificate);
-      await writePrivate(identity.keyFile, pair.privatePem);
       await writePkcs12(openssl, identity, ca.certificateFile);
       return identity;
     },
     async issueServer(names = ['localhost', '127.0.0.1', '::1'], keyType = 'p-256') {
       const pair = await newKeyPair(keyType);
       const cert = await authority.certify(names[0] ?? 'localhost', pair.publicPem, serverExtensions(names));
-      const base = join(folder, await unusedName(folder, 'server'));
+      const base = await placeForKey(join(folder, 'server'), pair.privatePem);
       await writeFile(`${base}.crt`, cert);
-      await writePrivate(`${base}.key`, pair.privatePem);
       return { cert, key: pair.privatePem, certFile: `${base}.crt`, keyFile: `${base}.key` };
     },
   };
@@ -241,12 +239,21 @@ function fileName({ address, use }: UserRequest): string {
   return `${address.replace(/[^A-Za-z0-9@._-]/g, '_')}${suffix}`;
 }
 
-/** Two certificates for one address are two sets of files. */
-async function unusedName(folder: string, wanted: string): Promise<string> {
-  const taken = new Set(await readdir(folder));
+/**
+ * Writes the key into a file that was not there before: two certificates for one address, or two that are issued at the same moment, are two
+ * sets of files.
+ *
+ * @returns the path without `.key`
+ */
+async function placeForKey(wanted: string, privatePem: string): Promise<string> {
   for (let count = 1; ; count++) {
-    const name = count === 1 ? wanted : `${wanted}.${count}`;
-    if (!taken.has(`${name}.key`)) return name;
+    const base = count === 1 ? wanted : `${wanted}.${count}`;
+    try {
+      await writeFile(`${base}.key`, privatePem, { mode: 0o600, flag: 'wx' });
+      return base;
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    }
   }
 }
 

@@ -1,9 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runProgram } from '../../src/evaluation/run-program.ts';
-import type { ThrowawayPki } from '../../src/evaluation/throwaway-pki.ts';
+import type { ServerIdentity, ThrowawayPki, UserIdentity } from '../../src/evaluation/throwaway-pki.ts';
 import { requireCommand } from '../support/require-command.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { services } from '../support/services/services.ts';
@@ -69,6 +69,22 @@ describe('the throwaway certification authority', () => {
     );
   });
 
+  test('so are those that are issued at the same moment', async () => {
+    const issued = await Promise.all(
+      ['one', 'two', 'three', 'four'].flatMap((name) => [
+        pki.issueServer([`${name}.example`]),
+        pki.issueUser({ address: 'at-once@example.test', name }),
+      ]),
+    );
+    const files = issued.map((one) => ({ keyFile: one.keyFile, ...certificateOf(one) }));
+    for (const { keyFile, file, certificate } of files) {
+      const [key, written] = await Promise.all([readFile(keyFile, 'utf8'), readFile(file, 'utf8')]);
+      expect(written).toBe(certificate);
+      expect(new X509Certificate(written).checkPrivateKey(createPrivateKey(key))).toBe(true);
+    }
+    expect(new Set(files.map(({ keyFile }) => keyFile)).size).toBe(8);
+  });
+
   test.each([
     'a@b\nbasicConstraints = CA:TRUE',
     'a@b,DNS:evil.test',
@@ -89,6 +105,12 @@ describe('the throwaway certification authority', () => {
     );
   });
 });
+
+function certificateOf(one: UserIdentity | ServerIdentity): { file: string; certificate: string } {
+  return 'cert' in one
+    ? { file: one.certFile, certificate: one.cert }
+    : { file: one.certificateFile, certificate: one.certificate };
+}
 
 async function opensslText(file: string): Promise<string> {
   return (await runProgram(openssl, ['x509', '-in', file, '-noout', '-text'])).stdout.toString('utf8');
