@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { deliveryServer } from './delivery-server-schema.ts';
 import type { Files } from './files.ts';
 import { mxSection, routeList } from './routing-schema.ts';
-import { address, keyReference, maybe, sizeUpTo } from './values.ts';
+import { address, keyReference, maybe, sizeBetween } from './values.ts';
 
 const LARGEST_RESERVE = 1024 * 1024 * 1024 * 1024;
 
@@ -57,7 +57,7 @@ export function queueSection(files: Files) {
           ),
         reserve: z
           .strictObject({
-            octets: sizeUpTo(LARGEST_RESERVE).prefault('256 MiB').meta({
+            octets: sizeBetween(1024, LARGEST_RESERVE, '256 MiB').prefault('256 MiB').meta({
               description:
                 'Octets that stay free on the file system of `stateFolder`: no mail is taken for the queue that would use them.',
             }),

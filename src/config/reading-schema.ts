@@ -1,6 +1,5 @@
 import * as z from 'zod';
-import { cacheSize } from './revocation-schema.ts';
-import { addressRange, list, login, maybe } from './values.ts';
+import { addressRange, cacheSize, list, login, maybe } from './values.ts';
 
 const shell = z.enum(['wrapped', 'transparent']);
 const padding = z.enum(['on', 'off']);

@@ -1,6 +1,5 @@
 import * as z from 'zod';
-import { octetsFrom, sizeText } from './size.ts';
-import { addressRange, maybe } from './values.ts';
+import { addressRange, cacheSize, maybe } from './values.ts';
 
 /** `trust.revocation`: its output is the RevocationSettings of src/revocation/open-revocation.ts, and `failure`. */
 
@@ -8,18 +7,6 @@ const port = z
   .int({ error: 'a port is a whole number from 1 to 65535' })
   .min(1, { error: 'a port is a whole number from 1 to 65535' })
   .max(65_535, { error: 'a port is a whole number from 1 to 65535' });
-
-const SMALLEST_CACHE = 1024 * 1024;
-const LARGEST_CACHE = 64 * 1024 * 1024 * 1024;
-
-/** Of what may be thrown away at any time. */
-export const cacheSize = z.union([z.int(), z.string()]).transform((written, context) => {
-  const octets = typeof written === 'number' ? written : octetsFrom(written);
-  if (octets !== null && octets >= SMALLEST_CACHE && octets <= LARGEST_CACHE) return octets;
-  const message = `a size from ${sizeText(SMALLEST_CACHE)} to ${sizeText(LARGEST_CACHE)} is expected, like "256 MiB"`;
-  context.addIssue({ code: 'custom', message });
-  return z.NEVER;
-});
 
 export const revocation = z
   .strictObject({

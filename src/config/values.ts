@@ -109,16 +109,23 @@ export const domainPattern = z
   });
 
 /** Of a mail. */
-export const size = sizeUpTo(limits.smtp.messageOctets);
+export const size = sizeBetween(1024, limits.smtp.messageOctets, '25 MiB');
 
-/** @param most octets */
-export function sizeUpTo(most: number) {
+/** Of what may be thrown away at any time. */
+export const cacheSize = sizeBetween(1024 ** 2, 64 * 1024 ** 3, '256 MiB');
+
+/**
+ * @param least octets
+ * @param most octets
+ * @param example as somebody would write it
+ */
+export function sizeBetween(least: number, most: number, example: string) {
   return z.union([z.int(), z.string()]).transform((written, context) => {
     const octets = typeof written === 'number' ? written : octetsFrom(written);
-    if (octets !== null && octets >= 1024 && octets <= most) return octets;
+    if (octets !== null && octets >= least && octets <= most) return octets;
     context.addIssue({
       code: 'custom',
-      message: `a size from 1 KiB to ${sizeText(most)} is expected, like "25 MiB"`,
+      message: `a size from ${sizeText(least)} to ${sizeText(most)} is expected, like "${example}"`,
     });
     return z.NEVER;
   });
