@@ -63,11 +63,12 @@ function isGood({ sent, arrived, lost, duplicates }: FireResult): boolean {
 
 function report(name: string, { sent, arrived, kills, lost, duplicates, seconds }: FireResult): string {
   const killed = [...kills].map(([victim, times]) => `${victim} ${times}`).join(', ');
+  const isShort = [...kills.values()].includes(0) ? ' (too few mails for everybody to have been killed)' : '';
   const some = (items: readonly string[]) =>
     items.length === 0 ? '0' : `${items.length} (${items.slice(0, 3).join('; ')})`;
   return [
     `${name}: ${sent.accepted.size} of ${mails} mails accepted in ${seconds.toFixed(0)} s`,
-    `  killed: ${killed}`,
+    `  killed: ${killed}${isShort}`,
     `  told to come again ${sent.deferred}, end not heard ${sent.unknown}, refused ${some([...sent.refused.values()])}`,
     `  lost ${some(lost)}, unprotected ${some(arrived.unprotected)}, corrupted ${some(arrived.corrupted)}`,
     `  twice ${duplicates} (${((100 * duplicates) / mails).toFixed(2)} %), reports ${arrived.reports}`,

@@ -3,6 +3,7 @@ import { type Arrived, duplicatesOf, lookAtAll, lostOf } from './arrived.ts';
 import { chanceOf } from './chance.ts';
 import { type Sent, sendAll } from './sending.ts';
 import type { Setting } from './setting.ts';
+import { victimsByChance } from './victims.ts';
 
 export type FireOptions = {
   mails: number;
@@ -19,7 +20,7 @@ export type FireOptions = {
 export type FireResult = {
   sent: Sent;
   arrived: Arrived;
-  /** By name, how often each was killed. */
+  /** By name, how often each of the victims was killed. */
   kills: ReadonlyMap<string, number>;
   lost: readonly string[];
   duplicates: number;
@@ -69,12 +70,10 @@ async function kill(
   signal: AbortSignal,
   progress: (text: string) => void,
 ): Promise<ReadonlyMap<string, number>> {
-  const kills = new Map<string, number>();
-  while (!signal.aborted) {
+  const kills = new Map(victims.map(({ name }) => [name, 0]));
+  for (const victim of victimsByChance(victims, chance)) {
     await sleep(least + chance() * (most - least), null, { signal }).catch(() => null);
     if (signal.aborted) break;
-    const victim = victims[Math.floor(chance() * victims.length)];
-    if (victim === undefined) break;
     progress(`${victim.name} is killed`);
     await victim.hit();
     kills.set(victim.name, (kills.get(victim.name) ?? 0) + 1);
