@@ -1,10 +1,11 @@
-import { type Job, Queue, Worker } from 'bullmq';
+import { type Job, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import type { Due, DueWork } from '../queue/ports.ts';
+import { OrderTaker } from './order-taker.ts';
 import { REPLICA, type Shortcomings, shortcomings } from './redis-durability.ts';
-import { type RedisPlace, redisOptions } from './redis-place.ts';
+import { ANSWER_MS, type RedisPlace, redisOptions } from './redis-place.ts';
 
 export type DueJobsParts = {
   place: RedisPlace;
@@ -19,13 +20,8 @@ export type DueJobsParts = {
 
 /** Of all nodes' jobs, below the prefix. */
 const QUEUE = 'due';
-/** A worker that dies with a job in its hands makes it "stalled", and with more of those than this it is failed: it must not be. */
-const STALLED_AT_MOST = 1_000_000;
-const STALLED_EVERY_MS = 10_000;
 /** Of what a Date can be (ECMAScript, "Time Values and Time Range"). */
 const LAST_MS = 8_640_000_000_000_000;
-/** One look into the rows, milliseconds. */
-const LOCK_MS = 10_000;
 
 /**
  * Tells all nodes what is due, by Redis: one job for each place and time, which one of the nodes takes when that time has come. Of what is due
@@ -38,9 +34,8 @@ const LOCK_MS = 10_000;
 export class DueJobs implements DueWork {
   readonly #parts: DueJobsParts;
   readonly #asking: Redis;
-  readonly #waiting: Redis;
+  readonly #taker: OrderTaker;
   #jobs: Queue | null = null;
-  #worker: Worker | null = null;
   #told: ((due: readonly Due[] | null) => void) | null = null;
   #sweeping: NodeJS.Timeout | null = null;
   #state: RedisState = { kind: 'new' };
@@ -56,14 +51,12 @@ export class DueJobs implements DueWork {
 
   constructor(parts: DueJobsParts) {
     this.#parts = parts;
-    const { place, answerMs } = parts;
+    const { place, answerMs = ANSWER_MS } = parts;
     this.#asking = new Redis(redisOptions(place, 'ask', answerMs));
-    this.#waiting = new Redis(redisOptions(place, 'wait', answerMs));
+    this.#taker = new OrderTaker({ place, queue: QUEUE, answerMs, taken: (job) => this.#taken(job) });
     this.#asking.on('error', (error: Error) => this.#away(error.message));
     this.#asking.on('ready', () => void this.#check('connected'));
     this.#asking.on('close', () => this.#away('the connection was closed'));
-    // The same outage, said once.
-    this.#waiting.on('error', () => undefined);
   }
 
   /**
@@ -94,18 +87,8 @@ export class DueJobs implements DueWork {
 
   watch(told: (due: readonly Due[] | null) => void): void {
     this.#told = told;
-    const { place, sweepMs } = this.#parts;
-    const worker = new Worker(QUEUE, async (job) => this.#taken(job), {
-      ...{ connection: this.#waiting, prefix: place.prefix, skipVersionCheck: true },
-      concurrency: limits.cluster.jobsAtOnce,
-      lockDuration: LOCK_MS,
-      stalledInterval: STALLED_EVERY_MS,
-      maxStalledCount: STALLED_AT_MOST,
-      removeOnComplete: { count: 0 },
-      removeOnFail: { count: 0 },
-    });
-    worker.on('error', () => undefined);
-    this.#worker = worker;
+    const { sweepMs } = this.#parts;
+    this.#taker.begin();
     this.#sweeping = setInterval(() => {
       this.#places.clear();
       told(null);
@@ -140,10 +123,8 @@ export class DueJobs implements DueWork {
     this.#stopped = true;
     this.#told = null;
     if (this.#sweeping !== null) clearInterval(this.#sweeping);
-    const closing = [this.#worker?.close(true), this.#jobs?.close()];
-    await Promise.all(closing.map((one) => one?.catch(() => undefined)));
+    await Promise.all([this.#taker.stop(), this.#jobs?.close().catch(() => undefined)]);
     this.#asking.disconnect();
-    this.#waiting.disconnect();
   }
 
   async #order(due: readonly Due[]): Promise<void> {
@@ -196,6 +177,7 @@ export class DueJobs implements DueWork {
         if (!this.#forgets.has(reason)) this.#tellForgets(reason);
       }
       this.#forgets = new Set(found);
+      await this.#taker.isThere();
     } catch (error) {
       this.#failed(error, when);
     }

@@ -17,7 +17,7 @@ export type RedisPlace = {
 };
 
 /** How long connecting may take, and an answer. Milliseconds. */
-const ANSWER_MS = 5_000;
+export const ANSWER_MS = 5_000;
 
 /**
  * As the driver wants it. A connection that breaks is made again for as long as the process runs, a second at most after the last try.

@@ -29,11 +29,11 @@ function place({ port }: Redis, changed: Partial<RedisPlace> = {}): RedisPlace {
 
 type Node = { jobs: DueJobs; told: (readonly Due[] | null)[]; events: Event[] };
 
-async function node(at: RedisPlace, watches = true, clock?: () => Date): Promise<Node> {
+async function node(at: RedisPlace, watches = true, clock?: () => Date, sweepMs = 3_600_000): Promise<Node> {
   const events: Event[] = [];
   const told: (readonly Due[] | null)[] = [];
   const log = { write: (event: Event) => void events.push(event) };
-  const jobs = new DueJobs({ place: at, sweepMs: 3_600_000, log, ...(clock === undefined ? {} : { clock }) });
+  const jobs = new DueJobs({ place: at, sweepMs, log, ...(clock === undefined ? {} : { clock }) });
   running.push(jobs);
   await jobs.open();
   if (watches) jobs.watch((due) => void told.push(due));
@@ -161,6 +161,17 @@ describe('nodes tell each other what is due', () => {
     one.jobs.written([due(Date.now())]);
     expect(destinations(one.told)).toEqual(['server']);
     expect(one.events[0]).toMatchObject({ event: 'cluster.redis-away' });
+  });
+
+  test('and the node takes the orders of others once it is there', async () => {
+    const started = await server();
+    await started.kill();
+    const one = await node(place(started), true, undefined, 100);
+    await started.start();
+    const writer = await node(place(started), false);
+    await vi.waitFor(() => expect(one.jobs.state.kind).toBe('here'), { timeout: 5_000 });
+    writer.jobs.written([due(Date.now())]);
+    await vi.waitFor(() => expect(destinations(one.told)).toEqual(['server']), { timeout: 5_000 });
   });
 
   test('one that stands in for it and forgets is told of', async () => {
