@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SealgateError } from '../errors.ts';
 import type { MailId } from '../ids.ts';
 import { limits } from '../limits.ts';
 import { bufferSource } from '../octets/buffer-source.ts';
@@ -173,13 +175,29 @@ function piece(name: string, number: number, sealed: Buffer): Statement {
 
 /** @throws SealgateError `queue.damaged`: it is not there; `queue.spool` */
 async function sealedPiece(store: SqlStore, name: string, number: number): Promise<Buffer> {
-  const [row] = await store
-    .query(sql`SELECT sealed FROM spool_piece WHERE spool_file = ${name} AND number = ${number}`)
-    .catch((error: unknown) => {
-      throw spoolUnusable(PLACE, error);
-    });
+  const [row] = await patiently(() =>
+    store.query(sql`SELECT sealed FROM spool_piece WHERE spool_file = ${name} AND number = ${number}`),
+  );
   if (!(row?.sealed instanceof Uint8Array)) throw spoolDamaged();
   return Buffer.from(row.sealed.buffer, row.sealed.byteOffset, row.sealed.byteLength);
+}
+
+/** Between one question and the next, milliseconds: as long as a database takes that is started again. */
+const ASKED_AGAIN_MS = [250, 500, 1_000, 2_000, 4_000];
+
+/** A mail that is on its way does not wait for its next turn, nor break off, because the database is away for a moment. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (const wait of ASKED_AGAIN_MS) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof SealgateError)) throw error;
+    }
+    await sleep(wait);
+  }
+  return ask().catch((error: unknown) => {
+    throw spoolUnusable(PLACE, error);
+  });
 }
 
 /** Of the database, milliseconds since 1970: several machines write it. */

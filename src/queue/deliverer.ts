@@ -5,7 +5,16 @@ import { type Attempted, type AttemptParts, attempt } from './attempt.ts';
 import { flushedSince } from './by-hand.ts';
 import { fromTheFuture, putOff } from './delivery-rows.ts';
 import { INSIST_MS, insistOn } from './insist.ts';
-import { type Claim, claimDue, claimsFromTheFuture, nextDue, RENEW_MS, releaseClaims } from './leases.ts';
+import {
+  type Claim,
+  claimDue,
+  claimsFromTheFuture,
+  nextDue,
+  RENEW_MS,
+  releaseClaim,
+  releaseClaims,
+  releaseOthers,
+} from './leases.ts';
 import { linesAt } from './lines.ts';
 import { LookThrough } from './look-through.ts';
 import { OwnClaims } from './own-claims.ts';
@@ -58,6 +67,8 @@ export class Deliverer {
   #renewing: NodeJS.Timeout | null = null;
   /** The last that was heard of wishes for destinations to be called; null: not looked at yet. */
   #flushedAt: Date | null = null;
+  /** Claims may have been made that nobody here knows of. */
+  #unheard = false;
   /** The latest that the clock said; null: not asked yet. */
   #latest: Date | null = null;
 
@@ -130,6 +141,7 @@ export class Deliverer {
   async #begin(): Promise<void> {
     const { clock, most } = this.#parts;
     await this.#heedClock(clock());
+    await this.#giveBack();
     await this.#findOut();
     if (this.#everywhere) await this.#everyLine();
     while (!this.#stopped && this.#own.size < most) {
@@ -137,6 +149,13 @@ export class Deliverer {
       if (turn === null) return;
       await this.#claim({ ...turn, room: Math.min(turn.room, most - this.#own.size) });
     }
+  }
+
+  /** What was claimed for this node and never begun here, because the answer of the database got lost. */
+  async #giveBack(): Promise<void> {
+    if (!this.#unheard) return;
+    await this.#parts.store.query(releaseOthers(this.holder, this.#own.ids()));
+    this.#unheard = false;
   }
 
   async #findOut(): Promise<void> {
@@ -175,7 +194,9 @@ export class Deliverer {
     let next: Date | null = now;
     try {
       await this.#own.keep(now);
+      this.#unheard = true;
       claims = await claimDue(store, place, { which, holder: this.holder, room, now });
+      this.#unheard = false;
       // Where as many were claimed as might be, more may be there.
       if (claims.length < room && which !== 'overdue') next = await nextDue(store, { place, ...which }, now);
     } finally {
@@ -191,7 +212,7 @@ export class Deliverer {
     const stopping = () => this.#stopped;
     const parts = { ...this.#parts, insist, stopping, ...(alone ? {} : { stands }) };
     const ended = attempt(claim, parts, turn.because)
-      .catch((error: unknown) => this.#failed(claim, error))
+      .catch((error: unknown) => this.#failed(claim, turn.place, error))
       .then((attempted) => {
         this.#own.ended(claim);
         const { away, nextAt } = attempted;
@@ -205,17 +226,21 @@ export class Deliverer {
   }
 
   /** Never rejects. */
-  async #failed(claim: Claim, error: unknown): Promise<Attempted> {
+  async #failed(claim: Claim, place: Place, error: unknown): Promise<Attempted> {
     this.#tell(error);
+    const { clock, work } = this.#parts;
     if (!(error instanceof SealgateError)) {
-      const now = this.#parts.clock();
+      const now = clock();
       const nextAt = new Date(now.getTime() + PUT_OFF_MS);
       // Where this fails too its claim runs out, which is pause enough.
       await this.#insist([putOff(claim, now, nextAt)]).catch((another: unknown) => this.#tell(another));
       return { nextAt };
     }
-    // It is the database, and nothing can be written down: not repeated without a pause. Its claim runs out, which is seen in the rows.
-    await sleep(INSIST_MS.most, null, { signal: this.#stopping.signal }).catch(() => null);
+    // It is the database. Nobody waits for the claim to run out once it is there again; what fails time and again has longer and longer pauses.
+    const pause = Math.min(INSIST_MS.most, INSIST_MS.first * 2 ** Math.min(claim.fence - 1, 16));
+    await sleep(pause, null, { signal: this.#stopping.signal }).catch(() => null);
+    await this.#insist([releaseClaim(claim)]).catch((another: unknown) => this.#tell(another));
+    work.written([{ place, at: clock() }]);
     return { nextAt: null };
   }
 

@@ -1,4 +1,4 @@
-import { type SqlStore, type Statement, sql } from '../store/sql-store.ts';
+import { oneOf, type SqlStore, type Statement, sql } from '../store/sql-store.ts';
 import type { DeliveryId, Lane, Line, Place } from './ports.ts';
 
 /**
@@ -66,6 +66,11 @@ export function renew(store: LeaseStore, claims: readonly Claim[], now: Date): S
 export function releaseClaims(holder: string | null): Statement {
   const whose = holder === null ? sql`lease_holder IS NOT NULL` : sql`lease_holder = ${holder}`;
   return sql`UPDATE delivery SET lease_holder = NULL, lease_until = 0 WHERE ${whose}`;
+}
+
+/** All that this holder has but these. */
+export function releaseOthers(holder: string, ids: readonly DeliveryId[]): Statement {
+  return sql`UPDATE delivery SET lease_holder = NULL, lease_until = 0 WHERE lease_holder = ${holder} AND NOT ${oneOf('id', ids)}`;
 }
 
 /** This one, of which nothing came: whoever is there next takes it up where it was. */

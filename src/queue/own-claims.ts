@@ -22,6 +22,10 @@ export class OwnClaims {
     return this.#under.size;
   }
 
+  ids(): readonly DeliveryId[] {
+    return [...this.#under.keys()];
+  }
+
   add(claim: Claim, ended: Promise<void>, now: Date): void {
     this.#under.set(claim.id, { claim, ended, until: now.getTime() + LEASE_MS });
   }
