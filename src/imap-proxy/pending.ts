@@ -59,8 +59,6 @@ export class Pending {
   literals: PassingLiterals | null = null;
   /** Whether messages are copied to that mailbox. */
   copies = false;
-  /** What is being written down before the client has its answer. */
-  before: Promise<void> | null = null;
   #sequence: Sequence | null = null;
 
   constructor(tag: string, kind: Pending['kind'], fetch: FetchCommand | null, held: boolean) {
@@ -121,10 +119,8 @@ export class Pending {
 
   /** Whether the client's answer is the upstream's, with nothing to wait for and nothing left out. */
   get isPlain(): boolean {
-    const { kind, held, before, postponed, withheld, settled } = this;
-    return (
-      kind === 'fetch' && !held && !settled && before === null && postponed.length === 0 && withheld === null
-    );
+    const { kind, held, postponed, withheld, settled } = this;
+    return kind === 'fetch' && !held && !settled && postponed.length === 0 && withheld === null;
   }
 
   /** Leaves one message out of the answer. */

@@ -40,12 +40,12 @@ export class StatusResponses {
       this.#exchange.watch(this.#selected(pending, reply));
       return null;
     }
-    this.#copied(octets, pending);
-    if (pending.before !== null) {
-      const { before } = pending;
-      this.#exchange.watch(before.then(() => this.#settled(pending, reply)));
-      return null;
-    }
+    const copied = this.#copied(octets, pending);
+    if (copied === null) return this.#answered(pending, reply);
+    return copied.then(() => this.#answered(pending, reply) ?? undefined);
+  }
+
+  #answered(pending: Pending, reply: TaggedReply): Promise<void> | null {
     const wait = pending.held || pending.kind === 'fetch' ? null : this.#exchange.say(reply.line);
     this.#exchange.settle(pending, reply);
     return pending.kind === 'fetch' && !pending.held ? this.#exchange.conclude(pending, reply) : wait;
@@ -67,8 +67,10 @@ export class StatusResponses {
     if (line.status === 'BYE') this.#exchange.byeSent = true;
     this.learnCapabilities(octets);
     this.hear(octets);
-    this.#copied(octets, this.#copying());
-    return this.#exchange.say(cleanStatus(octets, this.#exchange.parts.telling));
+    const said = cleanStatus(octets, this.#exchange.parts.telling);
+    const copied = this.#copied(octets, this.#copying());
+    if (copied === null) return this.#exchange.say(said);
+    return copied.then(() => this.#exchange.say(said) ?? undefined);
   }
 
   /** What is said of the mailbox that is being selected. */
@@ -89,22 +91,14 @@ export class StatusResponses {
     this.#exchange.settle(pending, reply);
   }
 
-  /** What was said of messages is said of their copies (RFC 4315 §3), before the client hears that there are any. */
-  #copied(octets: Buffer, pending: Pending | null): void {
+  /**
+   * What was said of messages is said of their copies (RFC 4315 §3), before the client hears that there are any. Whatever comes behind
+   * waits: a COPYUID without a tag is of the oldest COPY or MOVE, and an answer that is ready must not get lost with the connection.
+   */
+  #copied(octets: Buffer, pending: Pending | null): Promise<void> | null {
     const copied = copiedIn(octets);
-    if (copied === null || pending === null || !pending.copies || pending.mailbox === '') return;
-    const { views } = this.#exchange.parts;
-    const { before } = pending;
-    const writing = async (): Promise<void> => {
-      await before;
-      await views.copied(copied, pending.mailbox);
-    };
-    pending.before = writing();
-  }
-
-  async #settled(pending: Pending, reply: TaggedReply): Promise<void> {
-    await this.#exchange.say(reply.line);
-    this.#exchange.settle(pending, reply);
+    if (copied === null || pending === null || !pending.copies || pending.mailbox === '') return null;
+    return this.#exchange.parts.views.copied(copied, pending.mailbox);
   }
 
   /** The oldest COPY or MOVE on its way: RFC 6851 §4.3 has what it did in an untagged response. */

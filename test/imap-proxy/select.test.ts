@@ -86,13 +86,40 @@ test.each([
   client.send(`f ${command}\r\n`);
   await server.until(/f [^\r\n]*\r\n(?:Archiv\r\n)?/);
   server.send(`${news}${reply}\r\n* 9 EXISTS\r\n`);
-  expect(await client.until(/\* 9 EXISTS\r\n/)).toBe(`${news}* 9 EXISTS\r\n`);
-  expect(copied.mock.calls).toEqual([
-    [[4, 7, 8], { mailbox: 'Archiv', uidValidity: 38, uids: [11, 12, 20] }],
-  ]);
+  await vi.waitFor(() =>
+    expect(copied.mock.calls).toEqual([
+      [[4, 7, 8], { mailbox: 'Archiv', uidValidity: 38, uids: [11, 12, 20] }],
+    ]),
+  );
+  client.send('n NOOP\r\n');
+  await server.until(/n NOOP\r\n/);
+  expect(client.waiting).toBe('');
   written();
-  expect(await client.until(/f OK[^\r\n]*\r\n/)).toBe(`${reply}\r\n`);
+  expect(await client.until(/\* 9 EXISTS\r\n/)).toBe(`${news}${reply}\r\n* 9 EXISTS\r\n`);
   copied.mockRestore();
+});
+
+test('copies of two commands that are answered together are each where their own command has put them', async () => {
+  const copied = vi.spyOn(ReaderViews.prototype, 'copied');
+  client.send('a UID COPY 4 One\r\nb UID MOVE 5 Two\r\nc UID COPY 6 Three\r\n');
+  await server.until(/c UID COPY 6 Three\r\n/);
+  const answers =
+    'a OK [COPYUID 38 4 11] x\r\n* OK [COPYUID 39 5 12] x\r\n* 5 EXPUNGE\r\nb OK x\r\nc OK [COPYUID 40 6 13] x\r\n';
+  server.send(answers);
+  expect(await client.until(/c OK[^\r\n]*\r\n/)).toBe(answers);
+  expect(copied.mock.calls).toEqual([
+    [[4], { mailbox: 'One', uidValidity: 38, uids: [11] }],
+    [[5], { mailbox: 'Two', uidValidity: 39, uids: [12] }],
+    [[6], { mailbox: 'Three', uidValidity: 40, uids: [13] }],
+  ]);
+  copied.mockRestore();
+});
+
+test('a mail server that goes behind its answer to COPY: the client has the answer, and does not copy again', async () => {
+  client.send('a UID COPY 4 One\r\n');
+  await server.until(/One\r\n/);
+  server.socket.end('a OK [COPYUID 38 4 11] x\r\n* BYE x\r\n');
+  expect(await client.rest()).toBe('a OK [COPYUID 38 4 11] x\r\n* BYE x\r\n');
 });
 
 test.each([
