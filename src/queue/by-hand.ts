@@ -4,7 +4,10 @@ import { type Delivery, readDeliveries } from './delivery-rows.ts';
 import type { Destination } from './ports.ts';
 import { removeUnused } from './unused-files.ts';
 
-/** What an administrator does with the queue, beside a running gateway or without one. */
+/**
+ * What an administrator does with the queue, beside a running gateway or without one. Where several nodes share it their time counts, and not that
+ * of the machine on which it is done.
+ */
 
 /** Which deliveries; each condition narrows them. */
 export type Chosen = {
@@ -17,19 +20,18 @@ export type Chosen = {
 };
 
 /** Oldest first. */
-export function listQueue(
+export async function listQueue(
   store: SqlStore,
   chosen: Chosen,
   limit: number,
   now = new Date(),
 ): Promise<readonly Delivery[]> {
-  return readDeliveries(store, [isChosen(chosen, now)], limit);
+  return readDeliveries(store, [isChosen(chosen, await timeOf(store, now))], limit);
 }
 
 export async function countQueue(store: SqlStore, chosen: Chosen, now = new Date()): Promise<number> {
-  const [row] = await store.query(
-    sql`SELECT count(*) AS deliveries FROM delivery WHERE ${isChosen(chosen, now)}`,
-  );
+  const isOne = isChosen(chosen, await timeOf(store, now));
+  const [row] = await store.query(sql`SELECT count(*) AS deliveries FROM delivery WHERE ${isOne}`);
   return Number(row?.deliveries ?? 0);
 }
 
@@ -57,9 +59,10 @@ export async function unknownIds(store: SqlStore, ids: readonly string[]): Promi
 export async function retryNow(
   store: SqlStore,
   chosen: Chosen,
-  now: Date,
+  here: Date,
   progress: Progress = () => undefined,
 ): Promise<number> {
+  const now = await timeOf(store, here);
   const at = now.getTime();
   const which = chosen.ids === undefined ? sql`(attempts > 0 OR next_at <= ${at})` : sql`1 = 1`;
   const all = sql`${which} AND state = 'waiting' AND next_at > ${at} AND ${isChosen(chosen, now)}`;
@@ -123,12 +126,13 @@ export async function flushedSince(
 }
 
 /** Not tried, and not given up, until it is released. What is being delivered in this moment still ends. @returns how many */
-export function hold(
+export async function hold(
   store: SqlStore,
   chosen: Chosen,
-  now: Date,
+  here: Date,
   progress: Progress = () => undefined,
 ): Promise<number> {
+  const now = await timeOf(store, here);
   const all = sql`state = 'waiting' AND ${isChosen(chosen, now)}`;
   return inBatches(
     store,
@@ -139,12 +143,13 @@ export function hold(
 }
 
 /** Due at once, and with as much time left as it had. @returns how many */
-export function release(
+export async function release(
   store: SqlStore,
   chosen: Chosen,
-  now: Date,
+  here: Date,
   progress: Progress = () => undefined,
 ): Promise<number> {
+  const now = await timeOf(store, here);
   const at = now.getTime();
   const all = sql`state = 'held' AND ${isChosen(chosen, now)}`;
   return inBatches(
@@ -169,7 +174,7 @@ export async function removeDeliveries(
   chosen: Chosen,
   progress: Progress = () => undefined,
 ): Promise<number> {
-  const all = isChosen(chosen, new Date());
+  const all = isChosen(chosen, await timeOf(store, new Date()));
   return inBatches(
     store,
     progress,
@@ -199,6 +204,12 @@ async function inBatches(
     if (rows.length < BATCH) return done;
     progress(done);
   }
+}
+
+async function timeOf(store: SqlStore, here: Date): Promise<Date> {
+  if (store.clock === undefined) return here;
+  const [row] = await store.query(sql`SELECT ${store.clock} AS now`);
+  return new Date(Number(row?.now));
 }
 
 function isChosen({ ids, destination, sender, state }: Chosen, now: Date): Statement {
