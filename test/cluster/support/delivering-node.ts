@@ -7,6 +7,7 @@ import type { Courier, Due, DueWork } from '../../../src/queue/ports.ts';
 import { clusterTables } from '../../../src/store/cluster-tables.ts';
 import { openPostgresql, type PostgresqlStore } from '../../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../../src/store/postgresql-migrations.ts';
+import type { SqlStore } from '../../../src/store/sql-store.ts';
 import { newOwnKey, ownIdentity } from '../../queue/support/own-identity.ts';
 
 /** The part of a node that keeps mail and delivers it, in this process, on the rows that all nodes share. */
@@ -28,6 +29,8 @@ export type DeliveringOptions = {
   atOnce?: number;
   most?: number;
   clock?: () => Date;
+  /** What the queue asks the database by. */
+  through?: (rows: SqlStore) => SqlStore;
 };
 
 const identity = ownIdentity([newOwnKey()]);
@@ -41,8 +44,8 @@ export async function deliveringNode(options: DeliveringOptions): Promise<Delive
     postgresqlMigrations,
     clusterTables(),
   );
-  const rows = store.snapshots();
-  const { work = new SweptWork(), clock = () => new Date() } = options;
+  const { work = new SweptWork(), clock = () => new Date(), through = (rows) => rows } = options;
+  const rows = through(store.snapshots());
   const log = { write: (event: Event) => void events.push(event) };
   const spool = new SealedRows(rows, key);
   const queue = new DurableQueue({ store: rows, spool, router: null, work, clock, log });
