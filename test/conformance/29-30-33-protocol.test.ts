@@ -58,8 +58,9 @@ test('30: the same octets at once, line by line and one to a segment are answere
   const draft = 'Subject: in pieces\r\n\r\nx{3}\r\n';
   const script = [
     `a1 LOGIN {${login.length}+}\r\n${login} {${password.length}+}\r\n${password}\r\n`,
-    `a2 SELECT Pieces\r\na3 NOOP\r\na4 UID FETCH 1:* (UID BODYSTRUCTURE)\r\n`,
-    `a5 APPEND Pieces (\\Draft) {${draft.length}+}\r\n${draft}\r\n`,
+    // Behind SELECT, Dovecot itself may search before it has what was appended.
+    `a2 APPEND Pieces (\\Draft) {${draft.length}+}\r\n${draft}\r\n`,
+    `a3 SELECT Pieces\r\na4 NOOP\r\na5 UID FETCH 1:* (UID BODYSTRUCTURE)\r\n`,
     'a6 UID SEARCH HEADER "Subject" {9+}\r\nin pieces\r\n',
     'a7 UID FETCH 1 BODY.PEEK[HEADER.FIELDS ({7+}\r\nSubject {12+}\r\nContent-Type)]\r\n',
     'a8 FETCH 1 (BODY.PEEK[1.1]<0.50> RFC822.SIZE)\r\n',
@@ -93,7 +94,10 @@ test('30: the same octets at once, line by line and one to a segment are answere
     ]);
     outcomes.push(comparable(responses.map(({ octets }) => octets.toString('latin1')).join('')));
   }
-  for (const outcome of outcomes) expect(outcome).toBe(outcomes[0]);
+  for (const outcome of outcomes) {
+    expect(outcome).toContain('\r\n* SEARCH 2\r\n');
+    expect(outcome).toBe(outcomes[0]);
+  }
 });
 
 /** Without what is another each time: when, how long, and whose UIDVALIDITY. */
