@@ -9,6 +9,7 @@ import {
   type Claim,
   claimDue,
   claimsFromTheFuture,
+  LEASE_MS,
   nextDue,
   RENEW_MS,
   releaseClaim,
@@ -38,6 +39,10 @@ export type DelivererParts = Omit<AttemptParts, 'insist'> & {
 const PUT_OFF_MS = 3_600_000;
 /** Clocks are corrected by seconds all the time. */
 const SET_BACK_MS = 60_000;
+/** So long nothing was heard of the database: others heard as little, and their claims run out while they are at work. */
+const SILENT_MS = LEASE_MS / 2;
+/** Then each of them has this time to renew what it has. */
+const PATIENCE_MS = RENEW_MS + 5_000;
 /** Timers take no more; the work itself says more often that something may be due. */
 const LOOK_AGAIN_MS = 60_000;
 
@@ -67,6 +72,10 @@ export class Deliverer {
   #renewing: NodeJS.Timeout | null = null;
   /** The last that was heard of wishes for destinations to be called; null: not looked at yet. */
   #flushedAt: Date | null = null;
+  /** When the database answered last; null: it was not asked yet. */
+  #heardAt: Date | null = null;
+  /** Until then claims that have run out are left alone, since it was away; absent: it was not. */
+  #patientUntil: Date | undefined;
   /** Claims may have been made that nobody here knows of. */
   #unheard = false;
   /** The latest that the clock said; null: not asked yet. */
@@ -173,7 +182,9 @@ export class Deliverer {
     this.#places.forgetIdle(at);
     const since = this.#flushedAt ?? at;
     this.#flushedAt = since;
-    for (const flushed of await flushedSince(store, since)) {
+    const flushes = await flushedSince(store, since);
+    this.#heed(clock());
+    for (const flushed of flushes) {
       this.#places.resume(flushed.destination);
       if (flushed.at > this.#flushedAt) this.#flushedAt = flushed.at;
     }
@@ -186,8 +197,18 @@ export class Deliverer {
       });
   }
 
+  /** The database has answered. */
+  #heed(now: Date): void {
+    const silent = this.#heardAt === null ? 0 : now.getTime() - this.#heardAt.getTime();
+    if (silent > SILENT_MS && !this.#parts.alone) {
+      this.#patientUntil = new Date(now.getTime() + PATIENCE_MS);
+    }
+    this.#heardAt = now;
+  }
+
   async #claim(turn: Turn): Promise<void> {
     const { store, clock } = this.#parts;
+    const patientUntil = this.#patientUntil;
     const { place, which, room } = turn;
     const now = clock();
     let claims: readonly Claim[] = [];
@@ -195,10 +216,13 @@ export class Deliverer {
     try {
       await this.#own.keep(now);
       this.#unheard = true;
-      claims = await claimDue(store, place, { which, holder: this.holder, room, now });
+      claims = await claimDue(store, place, { which, holder: this.holder, room, now, patientUntil });
+      this.#heardAt = clock();
       this.#unheard = false;
       // Where as many were claimed as might be, more may be there.
-      if (claims.length < room && which !== 'overdue') next = await nextDue(store, { place, ...which }, now);
+      if (claims.length < room && which !== 'overdue') {
+        next = await nextDue(store, { place, ...which }, now, patientUntil);
+      }
     } finally {
       this.#places.claimed(turn, claims.length, next, now);
       for (const claim of claims) this.#start(claim, turn, now);
@@ -256,6 +280,7 @@ export class Deliverer {
         claimsFromTheFuture(store, now),
       ]);
       this.#own.setBack(now);
+      this.#patientUntil = undefined;
       this.#latest = now;
       if (latest !== null) this.#flushedAt = null;
     } else if (now > latest) this.#latest = now;

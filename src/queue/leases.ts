@@ -21,16 +21,25 @@ export const RENEW_MS = 15_000;
 /** What is claimed of a place: what is due in a lane, longest waiting first, or only what may not wait with the rest (schedule.ts, `overdueAt`). */
 export type Which = { lane: Lane } | 'overdue';
 
-/** @returns the claims that were made, `room` at most */
+/**
+ * @param patientUntil before this no claim that has run out is taken for one of somebody dead
+ * @returns the claims that were made, `room` at most
+ */
 export async function claimDue(
   store: SqlStore,
   place: Place,
-  { which, holder, room, now }: { which: Which; holder: string; room: number; now: Date },
+  {
+    which,
+    holder,
+    room,
+    now,
+    patientUntil,
+  }: { which: Which; holder: string; room: number; now: Date; patientUntil?: Date | undefined },
 ): Promise<readonly Claim[]> {
   const at = now.getTime();
   const [isOne, time] =
     which === 'overdue' ? [isAt(place), sql`overdue_at`] : [isIn({ place, ...which }), sql`next_at`];
-  const due = sql`SELECT id FROM delivery WHERE ${isOne} AND ${time} <= ${at} AND lease_until <= ${timeOf(store, now)}
+  const due = sql`SELECT id FROM delivery WHERE ${isOne} AND ${time} <= ${at} AND ${isFree(store, now, patientUntil)}
     ORDER BY ${time}, id LIMIT ${room}`;
   const rows = await store.query(claim(sql`id IN (${due})`, holder, untilOf(store, now)));
   return rows.map((row) => ({ id: String(row.id), holder, fence: Number(row.fence) }));
@@ -84,20 +93,33 @@ export function claimsFromTheFuture(store: LeaseStore, now: Date): Statement {
   return sql`UPDATE delivery SET lease_until = ${most} WHERE lease_holder IS NOT NULL AND lease_until > ${most}`;
 }
 
-/** When something is due in this line, claimed by somebody or not; null: nothing waits there. */
-export async function nextDue(store: SqlStore, line: Line, now: Date): Promise<Date | null> {
+/** When something is due in this line, claimed by somebody or not; null: nothing waits there. @param patientUntil as of `claimDue` */
+export async function nextDue(
+  store: SqlStore,
+  line: Line,
+  now: Date,
+  patientUntil?: Date,
+): Promise<Date | null> {
   const at = now.getTime();
   // What is under way is due again when its claim has run out; of what is due and free the first is enough.
   const [row] = await store.query(
     sql`SELECT (SELECT min(next_at) FROM delivery WHERE ${isIn(line)} AND next_at > ${at}) AS later,
       (SELECT min(lease_until) FROM delivery WHERE lease_holder IS NOT NULL AND ${isInWithoutIndex(line)}) AS claimed,
-      (SELECT next_at FROM delivery WHERE ${isIn(line)} AND next_at <= ${at} AND lease_until <= ${timeOf(store, now)} LIMIT 1) AS due`,
+      (SELECT next_at FROM delivery WHERE ${isIn(line)} AND next_at <= ${at} AND ${isFree(store, now, patientUntil)} LIMIT 1) AS due`,
   );
-  const times = [row?.later, row?.claimed, row?.due].filter((time) => typeof time === 'number');
+  const claimed =
+    typeof row?.claimed === 'number' ? Math.max(row.claimed, patientUntil?.getTime() ?? 0) : null;
+  const times = [row?.later, claimed, row?.due].filter((time) => typeof time === 'number');
   return times.length === 0 ? null : new Date(Math.min(...times));
 }
 
 type LeaseStore = Pick<SqlStore, 'clock'>;
+
+/** Of nobody, or of somebody who is taken for dead. */
+function isFree(store: LeaseStore, now: Date, patientUntil: Date | undefined): Statement {
+  const isPatient = patientUntil !== undefined && now < patientUntil;
+  return sql`lease_until <= ${isPatient ? sql`${0}` : timeOf(store, now)}`;
+}
 
 function timeOf({ clock }: LeaseStore, now: Date): Statement {
   return clock ?? sql`${now.getTime()}`;
