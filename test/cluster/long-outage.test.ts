@@ -96,7 +96,7 @@ test('nothing is there twice', async () => {
 
 test('what a node had that is gone since is delivered by another one, once the others would have said that it is theirs', async () => {
   await outage(async () => undefined);
-  expect(await rows()).toHaveLength(NAMES.length);
+  await vi.waitFor(async () => expect(await rows()).toHaveLength(NAMES.length), PATIENT);
   ahead += 20_000;
   await vi.waitFor(async () => expect(await rows()).toEqual([]), PATIENT);
   expect(taken.toSorted()).toEqual(['a', 'b', 'before', 'behind', 'c']);
