@@ -100,7 +100,10 @@ export class Looking {
       if (this.#news.stopped) break;
       // Before the look: what is told during it may not have been seen by it.
       this.#told.delete(address);
-      await this.#lookAtPages(waitsFor(address), this.#news);
+      if (!(await this.#isSeen(address))) {
+        this.#told.add(address);
+        return PAUSE_MS;
+      }
     }
     const now = clock();
     if (now >= this.#expiryAt) {
@@ -110,26 +113,44 @@ export class Looking {
     return WISHES_EVERY_MS;
   }
 
-  /** However many there are. */
-  async #lookAtPages(which: Statement, lane: Lane): Promise<void> {
+  /** Whether all that waits for it could be looked at. Never rejects. */
+  async #isSeen(address: string): Promise<boolean> {
+    try {
+      return await this.#lookAtPages(waitsFor(address), this.#news);
+    } catch (error) {
+      this.#tell(error);
+      return false;
+    }
+  }
+
+  /** However many there are. @returns whether none failed for a reason that passes */
+  async #lookAtPages(which: Statement, lane: Lane): Promise<boolean> {
     let behind = '';
+    let isSeen = true;
     for (;;) {
       const page = await this.#parts.held.parts([which, isBehind(behind)], { limit: PAGE });
-      await this.#lookAt(page, lane);
+      isSeen = (await this.#lookAt(page, lane)) && isSeen;
       const last = page.at(-1);
-      if (last === undefined || lane.stopped) return;
+      if (last === undefined || lane.stopped) return isSeen;
       behind = last.spool;
     }
   }
 
-  async #lookAt(parts: readonly HeldPart[], lane: Lane): Promise<void> {
+  /** @returns as of `#lookAtPages` */
+  async #lookAt(parts: readonly HeldPart[], lane: Lane): Promise<boolean> {
     const rest = [...parts];
+    let isSeen = true;
     const work = async (): Promise<void> => {
       for (let part = rest.shift(); part !== undefined && !lane.stopped; part = rest.shift()) {
-        await this.#parts.releases.look(part).catch((error: unknown) => this.#tell(error));
+        await this.#parts.releases.look(part).catch((error: unknown) => {
+          this.#tell(error);
+          // A defect would come again and again.
+          isSeen &&= !(error instanceof SealgateError);
+        });
       }
     };
     await Promise.all(Array.from({ length: limits.holding.atOnce }, work));
+    return isSeen;
   }
 
   async #granted({ mail, choice, recipients, by }: Wish): Promise<WishOutcome> {
