@@ -195,6 +195,7 @@ class Lane {
 
   wake(): void {
     if (this.stopped) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#again = true;
     this.#running ??= this.#run();
   }
@@ -218,7 +219,6 @@ class Lane {
     }
     this.#running = null;
     if (this.stopped) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.wake(), pause);
   }
 }
