@@ -43,6 +43,8 @@ const SET_BACK_MS = 60_000;
 const SILENT_MS = LEASE_MS / 2;
 /** Then each of them has this time to renew what it has. */
 const PATIENCE_MS = RENEW_MS + 5_000;
+/** So long nobody asks again for what another node is just claiming. */
+const TAKEN_MS = 25;
 /** Timers take no more; the work itself says more often that something may be due. */
 const LOOK_AGAIN_MS = 60_000;
 
@@ -222,6 +224,8 @@ export class Deliverer {
       // Where as many were claimed as might be, more may be there.
       if (claims.length < room && which !== 'overdue') {
         next = await nextDue(store, { place, ...which }, now, patientUntil);
+        // Somebody else is at all that is due there.
+        if (claims.length === 0 && next !== null && next <= now) next = new Date(now.getTime() + TAKEN_MS);
       }
     } finally {
       this.#places.claimed(turn, claims.length, next, now);

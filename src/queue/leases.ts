@@ -22,6 +22,8 @@ export const RENEW_MS = 15_000;
 export type Which = { lane: Lane } | 'overdue';
 
 /**
+ * What another node is just claiming is passed over.
+ *
  * @param patientUntil before this no claim that has run out is taken for one of somebody dead
  * @returns the claims that were made, `room` at most
  */
@@ -41,7 +43,11 @@ export async function claimDue(
     which === 'overdue' ? [isAt(place), sql`overdue_at`] : [isIn({ place, ...which }), sql`next_at`];
   const due = sql`SELECT id FROM delivery WHERE ${isOne} AND ${time} <= ${at} AND ${isFree(store, now, patientUntil)}
     ORDER BY ${time}, id LIMIT ${room}`;
-  const rows = await store.query(claim(sql`id IN (${due})`, holder, untilOf(store, now)));
+  const { taking } = store;
+  // PostgreSQL makes an array once; what stands in an IN it may ask anew for each row, and take more than there is room for.
+  const isTaken =
+    taking === undefined ? sql`id IN (${due})` : sql`id = ANY (ARRAY(${due} FOR UPDATE SKIP LOCKED))`;
+  const rows = await (taking ?? store).query(claim(isTaken, holder, untilOf(store, now)));
   return rows.map((row) => ({ id: String(row.id), holder, fence: Number(row.fence) }));
 }
 

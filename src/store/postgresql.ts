@@ -38,9 +38,10 @@ export async function openPostgresqlAsItIs(place: PostgresqlPlace): Promise<Post
 /**
  * `serializable`: as if no other transaction ran at the same time, whatever it reads. `snapshot` (REPEATABLE READ): each sees one state of the
  * database, and of two that write the same row one is tried again; what is read and not written may have changed meanwhile. The second is for what
- * many do at once: where tables are small, serializable transactions are in each other's way although none concerns the other.
+ * many do at once: where tables are small, serializable transactions are in each other's way although none concerns the other. `latest` (READ
+ * COMMITTED): each row is seen as it is when the statement gets to it, for one that takes rows which nobody else has.
  */
-export type Isolation = 'serializable' | 'snapshot';
+export type Isolation = 'serializable' | 'snapshot' | 'latest';
 
 export class PostgresqlStore implements SqlStore {
   readonly #place: PostgresqlPlace;
@@ -88,7 +89,10 @@ export class PostgresqlStore implements SqlStore {
         statements.length === 0 ? [] : this.#run(statements, 'snapshot', from),
       close: () => Promise.resolve(),
     });
-    return { ...by(this.#pool), urgent: by(this.#urgent) };
+    const taking: SqlStore['taking'] = {
+      query: async (statement) => (await this.#run([statement], 'latest'))[0] ?? [],
+    };
+    return { ...by(this.#pool), urgent: by(this.#urgent), taking };
   }
 
   async close(): Promise<void> {
@@ -192,6 +196,7 @@ type Attempt = { state: 'new' | 'begun' | 'committing' };
 const BEGIN: Readonly<Record<Isolation, string>> = {
   serializable: 'BEGIN ISOLATION LEVEL SERIALIZABLE',
   snapshot: 'BEGIN ISOLATION LEVEL REPEATABLE READ',
+  latest: 'BEGIN ISOLATION LEVEL READ COMMITTED',
 };
 
 async function isolated(

@@ -15,6 +15,11 @@ export interface SqlStore {
   readonly clock?: Statement;
   /** The same by a connection of its own, for what must not wait behind everything else; absent: nothing waits long. */
   readonly urgent?: SqlStore;
+  /**
+   * The same for one statement that takes the first rows that nobody is at (`FOR UPDATE SKIP LOCKED`): it sees each row as it is when it gets to
+   * it, so that it is in nobody's way and nobody is in its. Absent: nobody else writes.
+   */
+  readonly taking?: Pick<SqlStore, 'query'>;
 }
 
 export type SqlValue = null | number | string | Uint8Array;

@@ -24,7 +24,7 @@ afterAll(() => Promise.all([server.stop(), messenger.stop()]));
 /** `connections` of the destination, on each node. */
 const CONNECTIONS = 2;
 const LOUD = 10_000;
-/** Of the loud sender's, while the quiet one's waits: one or two with one node, three to seven with three; a conflict of two nodes may cost some. */
+/** Of the loud sender's, while the quiet one's waits: one or two with one node, up to nine with three. */
 const BEFORE_IT = 300;
 const PATIENT = { timeout: 30_000, interval: 5 };
 
