@@ -29,12 +29,12 @@ export class FakeUpstream {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** The next connection, nothing said yet. */
-  async accept(): Promise<ImapConversation> {
+  /** The next connection, nothing said yet. `over`: what is laid on it. */
+  async accept(over: (socket: Socket) => Socket = (socket) => socket): Promise<ImapConversation> {
     while (this.#waiting.length === 0) await once(this.#server, 'connection');
     const socket = this.#waiting.shift();
     if (socket === undefined) throw new Error('no connection');
-    return new ImapConversation(socket);
+    return new ImapConversation(over(socket));
   }
 
   async close(): Promise<void> {
