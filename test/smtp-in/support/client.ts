@@ -4,12 +4,15 @@ import { connect as tlsConnect } from 'node:tls';
 /** A client that speaks octets: sends what it is told, waits for what it expects. */
 export class TestClient {
   socket: Socket;
+  /** Under TLS. */
+  readonly raw: Socket;
   #received = '';
   #waiting: (() => void) | null = null;
   closed = false;
 
   constructor(socket: Socket) {
     this.socket = socket;
+    this.raw = socket;
     this.#listen(socket);
   }
 
@@ -33,6 +36,14 @@ export class TestClient {
 
   static async openTls(port: number, ca: string): Promise<TestClient> {
     const client = new TestClient(tlsConnect({ port, host: '127.0.0.1', ca, servername: 'localhost' }));
+    await client.reply();
+    return client;
+  }
+
+  /** TLS from the first octet, on a connection that can be cut beneath it. */
+  static async openSecured(port: number, ca: string): Promise<TestClient> {
+    const client = new TestClient(connect({ port, host: '127.0.0.1', noDelay: true }));
+    await client.secure(ca);
     await client.reply();
     return client;
   }

@@ -1,5 +1,6 @@
+import type { Socket } from 'node:net';
 import { expect, vi } from 'vitest';
-import { TestClient } from './client.ts';
+import type { TestClient } from './client.ts';
 import { type KindGateway, ready } from './kinds.ts';
 
 /** Ends of a session, and what is true after each of them. */
@@ -29,18 +30,18 @@ export async function endAll(running: KindGateway | null): Promise<void> {
 export type Said = { lines: readonly string[]; rest?: string };
 
 /** Somebody who is there beside, and whose answers prove that what came before was dealt with. */
-export async function beside({ port }: KindGateway): Promise<TestClient> {
-  const other = await TestClient.open(port);
+export async function beside({ open }: KindGateway): Promise<TestClient> {
+  const other = await open();
   clients.push(other);
   return other;
 }
 
 export async function say(
-  { port }: KindGateway,
+  { open }: KindGateway,
   { lines, rest = '' }: Said,
   other: TestClient,
 ): Promise<TestClient> {
-  const client = await TestClient.open(port);
+  const client = await open();
   clients.push(client);
   for (const line of lines) {
     const said = await client.ask(line);
@@ -102,16 +103,28 @@ export async function nothingIsLeft(running: KindGateway): Promise<void> {
 const SOCKETS = new Set(['TCPSocketWrap', 'TLSWrap', 'TCPConnectWrap']);
 const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 
-export const CLIENT_ENDS = {
-  'goes by FIN': (client: TestClient) => void client.socket.end(),
-  'resets the connection': (client: TestClient) => void client.socket.resetAndDestroy(),
+type ClientEnd = (client: TestClient) => void;
+type ServerEnd = (running: KindGateway) => void;
+
+const each =
+  (end: (top: Socket, raw: Socket) => void): ServerEnd =>
+  ({ upstream }) => {
+    for (const raw of [...upstream.open]) end(upstream.secured.get(raw) ?? raw, raw);
+  };
+
+export const CLIENT_ENDS: Readonly<Record<string, ClientEnd>> = {
+  'goes by FIN': ({ socket }) => void socket.end(),
+  'resets the connection': ({ raw }) => void raw.resetAndDestroy(),
 };
-export const SERVER_ENDS = {
-  'goes by FIN': ({ upstream }: KindGateway) => upstream.open.forEach((socket) => void socket.end()),
-  'resets the connection': ({ upstream }: KindGateway) =>
-    upstream.open.forEach((socket) => void socket.resetAndDestroy()),
-  'says 421': ({ upstream }: KindGateway) =>
-    upstream.open.forEach((socket) => void socket.end('421 4.3.2 going down\r\n')),
+export const SERVER_ENDS: Readonly<Record<string, ServerEnd>> = {
+  'goes by FIN': each((top) => void top.end()),
+  'resets the connection': each((_top, raw) => void raw.resetAndDestroy()),
+  'says 421': each((top) => void top.end('421 4.3.2 going down\r\n')),
+};
+/** As somebody does who has no key: nothing of TLS says that it is over. */
+export const CUT_BENEATH_TLS: { client: Record<string, ClientEnd>; server: Record<string, ServerEnd> } = {
+  client: { 'is cut off beneath TLS': ({ raw }) => void raw.end() },
+  server: { 'is cut off beneath TLS': each((_top, raw) => void raw.end()) },
 };
 
 /** Time goes by until it is done, and no more than so much. */

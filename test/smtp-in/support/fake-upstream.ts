@@ -30,6 +30,8 @@ export type FakeUpstream = {
   /** Connections that have been opened. */
   connections: number;
   open: Set<Socket>;
+  /** What lies above each of them where it is secured. */
+  secured: Map<Socket, TLSSocket>;
   close(): Promise<void>;
 };
 
@@ -67,11 +69,15 @@ export async function fakeUpstream(options: FakeOptions = {}): Promise<FakeUpstr
     accepted: [],
     connections: 0,
     open: new Set(),
+    secured: new Map(),
   };
   const server: Server = createServer({ noDelay: true }, (raw) => {
     const connection = ++fake.connections;
     fake.open.add(raw);
-    raw.on('close', () => fake.open.delete(raw));
+    raw.on('close', () => {
+      fake.open.delete(raw);
+      fake.secured.delete(raw);
+    });
     raw.on('error', () => raw.destroy());
     let socket: Socket = raw;
     let unread = '';
@@ -149,6 +155,7 @@ export async function fakeUpstream(options: FakeOptions = {}): Promise<FakeUpstr
       const tls = new TLSSocket(raw, { isServer: true, secureContext: createSecureContext(options.tls) });
       tls.on('error', () => raw.destroy());
       tls.on('data', onData);
+      fake.secured.set(raw, tls);
       socket = tls;
     };
     if (options.implicit === true) {

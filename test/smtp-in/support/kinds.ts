@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls';
 import type { Event } from '../../../src/log/events.ts';
 import { encryptedSpool } from '../../../src/octets/encrypted-spool.ts';
 import type { Spool, SpooledOctets } from '../../../src/octets/source.ts';
@@ -14,6 +15,7 @@ import {
   startSubmissionListener,
 } from '../../../src/smtp-in/listener.ts';
 import { startRelayListener } from '../../../src/smtp-in/relay-listener.ts';
+import type { TlsMaterial } from '../../support/certificate.ts';
 import { PLAIN, TestClient } from './client.ts';
 import { type FakeOptions, type FakeUpstream, fakeUpstream, KEYWORDS } from './fake-upstream.ts';
 import { ForwardingStory } from './gateway.ts';
@@ -36,7 +38,12 @@ export type KindGateway = {
   /** Of the kind `queue`. */
   storeAndForward: StoreAndForward;
   listener: SubmissionListener;
+  /** A client that has been greeted. */
+  open(): Promise<TestClient>;
 };
+
+/** How both sides of the gateway are secured. */
+export type Secured = { tls: 'implicit' | 'starttls'; material: TlsMaterial };
 
 /** What is said before the first MAIL. */
 export function prelude(kind: Kind): string[] {
@@ -53,9 +60,11 @@ export async function gatewayOf(
   kind: Kind,
   fake: FakeOptions = {},
   changes: Partial<SubmissionListenerOptions> = {},
+  secured: Secured | null = null,
 ): Promise<KindGateway> {
   const upstream = await fakeUpstream({
-    keywords: [...KEYWORDS.filter((line) => !line.startsWith('AUTH')), 'AUTH PLAIN LOGIN SCRAM-SHA-256'],
+    keywords: [...keywordsOf(secured), 'AUTH PLAIN LOGIN SCRAM-SHA-256'],
+    ...(secured === null ? {} : { tls: secured.material, implicit: secured.tls === 'implicit' }),
     ...fake,
   });
   const events: Event[] = [];
@@ -73,6 +82,7 @@ export async function gatewayOf(
     spool: counted(encryptedSpool({ memoryOctets: 1 }), held),
     relayMechanisms: ['SCRAM-SHA-256'],
     ...(kind === 'queue' ? { storeAndForward } : {}),
+    ...(secured === null ? {} : secure(secured, upstream.port)),
     ...changes,
   };
   const listener = await (logsIn(kind)
@@ -81,12 +91,39 @@ export async function gatewayOf(
         ...options,
         relay: inbound(['example.net'], { protocol: kind === 'lmtp' ? 'lmtp' : 'smtp' }),
       }));
-  return { kind, port: listener.port, upstream, story, events, held, storeAndForward, listener };
+  const { port } = listener;
+  const open = () => opened(port, secured, kind);
+  return { kind, port, upstream, story, events, held, storeAndForward, listener, open };
+}
+
+function keywordsOf(secured: Secured | null): readonly string[] {
+  const keywords = KEYWORDS.filter((line) => !line.startsWith('AUTH'));
+  return secured?.tls === 'starttls' ? [...keywords, 'STARTTLS'] : keywords;
+}
+
+function secure(
+  { tls, material: { cert, key, file: caFile } }: Secured,
+  port: number,
+): Pick<SubmissionListenerOptions, 'tls' | 'secureContext' | 'upstream'> {
+  return {
+    ...{ tls, secureContext: createSecureContext({ cert, key }) },
+    upstream: { host: '127.0.0.1', port, tls, caFile, serverName: 'localhost' },
+  };
+}
+
+async function opened(port: number, secured: Secured | null, kind: Kind): Promise<TestClient> {
+  if (secured?.tls === 'implicit') return TestClient.openSecured(port, secured.material.cert);
+  const client = await TestClient.open(port);
+  if (secured === null) return client;
+  await client.ask(prelude(kind)[0] ?? '');
+  if ((await client.ask('STARTTLS'))?.startsWith('220') !== true) throw new Error('no STARTTLS');
+  await client.secure(secured.material.cert);
+  return client;
 }
 
 /** A client that has said all that comes before MAIL. */
-export async function ready({ kind, port }: KindGateway): Promise<TestClient> {
-  const client = await TestClient.open(port);
+export async function ready({ kind, open }: KindGateway): Promise<TestClient> {
+  const client = await open();
   for (const line of prelude(kind)) {
     const said = await client.ask(line);
     if (said?.startsWith('2') !== true) throw new Error(`${line}: ${said}`);
