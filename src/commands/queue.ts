@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { printable } from '../log/printable.ts';
-import { countQueue, listQueue, removeDeliveries, unknownIds } from '../queue/by-hand.ts';
+import { countQueue, listQueue, removeDeliveries, timeOfQueue, unknownIds } from '../queue/by-hand.ts';
 import { requireConfirmation } from './confirmation.ts';
 import { jsonText } from './json-output.ts';
 import { type QueueRows, withQueueRows } from './kept-state.ts';
@@ -61,10 +61,11 @@ async function list(ids: readonly string[], options: Options & { limit?: string 
   const chosen = chosenBy(ids, options);
   const most = Math.min(Number(options.limit ?? limits.queue.listed), limits.queue.listed);
   if (!Number.isInteger(most) || most < 1) throw unusable('--limit wants a number from 1.');
-  const { deliveries, more } = await withQueue(options, { deliveries: [], more: 0 }, async ({ store }) => {
+  const none = { deliveries: [], more: 0, now: new Date() };
+  const { deliveries, more, now } = await withQueue(options, none, async ({ store }) => {
     const found = await listQueue(store, chosen, most);
     const all = found.length < most ? found.length : await countQueue(store, chosen);
-    return { deliveries: found, more: all - found.length };
+    return { deliveries: found, more: all - found.length, now: await timeOfQueue(store) };
   });
   if (options.json === true) {
     process.stdout.write(`${jsonText({ deliveries: deliveries.map(deliveryAsJson), more })}\n`);
@@ -73,17 +74,16 @@ async function list(ids: readonly string[], options: Options & { limit?: string 
     process.stdout.write(`${everything ? 'Nothing is in the queue.' : NOTHING_LIKE_THAT}\n`);
   } else {
     const rest = more > 0 ? `\nand ${more} more\n` : '';
-    const now = new Date();
     process.stdout.write(`${deliveries.map((one) => deliveryPage(one, now)).join('\n')}${rest}`);
   }
 }
 
 async function show(id: string, options: Options): Promise<void> {
-  const found = await withQueue(options, [], ({ store }) =>
-    listQueue(store, { ids: [id] }, limits.queue.listed),
-  );
+  const { found, now } = await withQueue(options, { found: [], now: new Date() }, async ({ store }) => ({
+    found: await listQueue(store, { ids: [id] }, limits.queue.listed),
+    now: await timeOfQueue(store),
+  }));
   if (found.length === 0) throw notThere(id);
-  const now = new Date();
   const text = found.map((one) => deliveryPage(one, now, 'everything')).join('\n');
   const json = () => jsonText({ deliveries: found.map(deliveryAsJson) });
   process.stdout.write(options.json === true ? `${json()}\n` : text);

@@ -26,11 +26,11 @@ export async function listQueue(
   limit: number,
   now = new Date(),
 ): Promise<readonly Delivery[]> {
-  return readDeliveries(store, [isChosen(chosen, await timeOf(store, now))], limit);
+  return readDeliveries(store, [isChosen(chosen, await timeOfQueue(store, now))], limit);
 }
 
 export async function countQueue(store: SqlStore, chosen: Chosen, now = new Date()): Promise<number> {
-  const isOne = isChosen(chosen, await timeOf(store, now));
+  const isOne = isChosen(chosen, await timeOfQueue(store, now));
   const [row] = await store.query(sql`SELECT count(*) AS deliveries FROM delivery WHERE ${isOne}`);
   return Number(row?.deliveries ?? 0);
 }
@@ -62,7 +62,7 @@ export async function retryNow(
   here: Date,
   progress: Progress = () => undefined,
 ): Promise<number> {
-  const now = await timeOf(store, here);
+  const now = await timeOfQueue(store, here);
   const at = now.getTime();
   const which = chosen.ids === undefined ? sql`(attempts > 0 OR next_at <= ${at})` : sql`1 = 1`;
   const all = sql`${which} AND state = 'waiting' AND next_at > ${at} AND ${isChosen(chosen, now)}`;
@@ -132,7 +132,7 @@ export async function hold(
   here: Date,
   progress: Progress = () => undefined,
 ): Promise<number> {
-  const now = await timeOf(store, here);
+  const now = await timeOfQueue(store, here);
   const all = sql`state = 'waiting' AND ${isChosen(chosen, now)}`;
   return inBatches(
     store,
@@ -149,7 +149,7 @@ export async function release(
   here: Date,
   progress: Progress = () => undefined,
 ): Promise<number> {
-  const now = await timeOf(store, here);
+  const now = await timeOfQueue(store, here);
   const at = now.getTime();
   const all = sql`state = 'held' AND ${isChosen(chosen, now)}`;
   return inBatches(
@@ -174,7 +174,7 @@ export async function removeDeliveries(
   chosen: Chosen,
   progress: Progress = () => undefined,
 ): Promise<number> {
-  const all = isChosen(chosen, await timeOf(store, new Date()));
+  const all = isChosen(chosen, await timeOfQueue(store, new Date()));
   return inBatches(
     store,
     progress,
@@ -206,7 +206,8 @@ async function inBatches(
   }
 }
 
-async function timeOf(store: SqlStore, here: Date): Promise<Date> {
+/** Where several nodes share the queue, the database's; `here`: this machine's. */
+export async function timeOfQueue(store: SqlStore, here = new Date()): Promise<Date> {
   if (store.clock === undefined) return here;
   const [row] = await store.query(sql`SELECT ${store.clock} AS now`);
   return new Date(Number(row?.now));

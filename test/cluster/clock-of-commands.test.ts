@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { countQueue, flushedSince, hold, listQueue, release, retryNow } from '../../src/queue/by-hand.ts';
+import { deliveryPage } from '../../src/commands/queue-text.ts';
+import {
+  countQueue,
+  flushedSince,
+  hold,
+  listQueue,
+  release,
+  retryNow,
+  timeOfQueue,
+} from '../../src/queue/by-hand.ts';
 import { readDeliveries } from '../../src/queue/delivery-rows.ts';
 import { claimDue } from '../../src/queue/leases.ts';
 import { type SqlStore, sql } from '../../src/store/sql-store.ts';
@@ -80,4 +89,22 @@ test.each([
   expect(await counts()).toEqual([1, 0]);
   await rows.query(sql`UPDATE delivery SET lease_until = ${Date.now() - NEAR}`);
   expect(await counts()).toEqual([0, 1]);
+});
+
+test.each([
+  ['behind', -HOUR],
+  ['ahead', HOUR],
+])('an hour %s: pages say by the time of the queue what is under way', async (_, by) => {
+  const which = { lane: 'alice@example.org' };
+  await claimDue(
+    rows,
+    { kind: 'smtp', destination: 'server' },
+    { which, holder: 'x', room: 1, now: new Date() },
+  );
+  const now = await timeOfQueue(rows, new Date(Date.now() + by));
+  expect(deliveryPage(await only(), now)).toContain('being delivered');
+  await rows.query(
+    sql`UPDATE delivery SET lease_until = ${Date.now() - NEAR}, next_at = ${Date.now() + NEAR}`,
+  );
+  expect(deliveryPage(await only(), now)).toContain('next attempt');
 });
