@@ -75,6 +75,8 @@ export const limits = {
     tokenTimeoutMs: 15_000,
     /** What a session that has to end gets for the mail it is handing over, and for its last words. */
     closeTimeoutMs: 15_000,
+    /** And then, for saying what has become of it. */
+    lastWordsTimeoutMs: 5_000,
   },
   /** Mail that comes from other servers, without a login. */
   relay: {

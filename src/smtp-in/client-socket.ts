@@ -155,8 +155,11 @@ export function serveClient(
     shutDown: () => {
       session.shutDown();
       hurry ??= setTimeout(() => {
-        raw.destroy();
-        hurried.resolve();
+        session.hurry();
+        hurry = setTimeout(() => {
+          raw.destroy();
+          hurried.resolve();
+        }, limits.smtp.lastWordsTimeoutMs);
       }, limits.smtp.closeTimeoutMs);
     },
   };

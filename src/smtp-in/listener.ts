@@ -54,7 +54,7 @@ export type SubmissionListener = {
   port: number;
   /**
    * Takes no more clients, ends the sessions with 421, and resolves when all connections are closed. A message that is being handed
-   * over is waited for, limits.smtp.closeTimeoutMs at most; after that it goes on without its client.
+   * over is waited for, limits.smtp.closeTimeoutMs at most; its client hears then that the mail server has not answered.
    */
   close(): Promise<void>;
 };

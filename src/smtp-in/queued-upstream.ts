@@ -60,8 +60,8 @@ export class QueuedUpstream implements Upstream {
     this.#letGo = true;
   }
 
-  abandon(): void {
-    if (!this.#letGo) this.#logins?.abandon();
+  abandon(reason?: string): void {
+    if (!this.#letGo) this.#logins?.abandon(reason);
   }
 
   async #loggingIn(ask: (server: Upstream) => Promise<Answer>): Promise<Answer> {

@@ -134,6 +134,15 @@ export class SubmissionSession {
     else this.#ending = 'when-idle';
   }
 
+  /**
+   * It has had its time to end by itself: the mail server is waited for no longer. Whose message it has not answered is told so, also that it may
+   * have it; nothing is handed over any more.
+   */
+  hurry(): void {
+    if (this.#work === 'message') this.#conversation.upstream?.abandon('the gateway stops');
+    else this.#endWith(SHUTTING_DOWN, 'shutdown');
+  }
+
   #pump(): void {
     try {
       while (this.#work === 'none' && this.#ending !== 'ended') {

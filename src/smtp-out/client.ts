@@ -46,7 +46,8 @@ export interface Upstream {
    */
   dataForEach(message: OctetSource, recipients: number): Promise<readonly Answer[]>;
   quit(): void;
-  abandon(): void;
+  /** At once; `reason`: what those hear who wait for a reply. */
+  abandon(reason?: string): void;
 }
 
 type Pending = {
@@ -224,9 +225,9 @@ export class SmtpClient implements Upstream {
     void this.command('QUIT', 2_000).then(() => this.abandon());
   }
 
-  abandon(): void {
+  abandon(reason = 'the session is over'): void {
     this.#lostListener = null;
-    this.#lose('the session is over');
+    this.#lose(reason);
   }
 
   /**

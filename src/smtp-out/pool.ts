@@ -179,10 +179,10 @@ class Lent implements Upstream {
     else this.#giveBack(this.#used, this.#isOpen);
   }
 
-  abandon(): void {
+  abandon(reason?: string): void {
     if (this.#isBack) return;
     this.#isBack = true;
-    this.#used.client.abandon();
+    this.#used.client.abandon(reason);
   }
 
   async #heard(answering: Promise<Answer>): Promise<Answer> {

@@ -90,7 +90,8 @@ test('a database is ready when it answers where the nodes ask, and a node has ti
   expect(store.kind).toBe('postgresql');
   const seconds = Number(/^([0-9]+)s$/.exec(services['gateway-1']?.stop_grace_period ?? '')?.[1]);
   // Sessions first, then what the queue is delivering.
-  const own = [limits.smtp.closeTimeoutMs, limits.smtp.closeTimeoutMs, limits.imapOut.closeTimeoutMs];
+  const { closeTimeoutMs, lastWordsTimeoutMs } = limits.smtp;
+  const own = [closeTimeoutMs, lastWordsTimeoutMs, closeTimeoutMs, limits.imapOut.closeTimeoutMs];
   expect(seconds * 1_000).toBeGreaterThan(own.reduce<number>((sum, each) => sum + each, 0));
 });
 

@@ -1,13 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { PLAIN, TestClient } from '../smtp-in/support/client.ts';
-import { type FakeUpstream, fakeUpstream } from '../smtp-in/support/fake-upstream.ts';
+import { type FakeOptions, type FakeUpstream, fakeUpstream } from '../smtp-in/support/fake-upstream.ts';
 import { QUEUED } from '../smtp-in/support/gateway.ts';
+
+const run = promisify(execFile);
 
 /** What becomes of sessions when the process gets a signal: SIGHUP reads anew, SIGTERM ends. */
 
@@ -46,9 +49,9 @@ async function configured(file: string, rules: readonly object[]): Promise<void>
 }
 
 /** A gateway in a process of its own; `said` resolves with a line of its log. */
-async function serving() {
+async function serving(script: FakeOptions['script'] = {}) {
   folder = await mkdtemp(join(tmpdir(), 'sealgate-sessions-'));
-  upstream = await fakeUpstream();
+  upstream = await fakeUpstream({ script });
   const file = join(folder, 'gateway.yaml');
   await configured(file, [RULE]);
   const started = spawn(process.execPath, [resolve('src/main.ts'), 'serve', '--config', file], {
@@ -127,4 +130,27 @@ test('SIGTERM: 421 to everybody, at once where the end of a message has not come
   }
   expect(await once(started, 'close')).toEqual([0, null]);
   expect(upstream?.accepted).toEqual([]);
+});
+
+test('SIGTERM while a mail server does not answer for a message: its client is told, the trail too, and the process ends', async () => {
+  const asked = Promise.withResolvers<void>();
+  const silent = () => {
+    asked.resolve();
+    return '';
+  };
+  const { started, file, port } = await serving({ END: silent });
+  const client = await loggedIn(port);
+  await begun(client);
+  expect(await client.ask('DATA')).toMatch(/^354/);
+  client.send(`${HEADER}x\r\n.\r\n`);
+  await asked.promise;
+  started.kill('SIGTERM');
+  const [answer = '', farewell] = await client.toEnd();
+  expect(answer).toMatch(/^451 4\.4\.2 /);
+  expect(farewell).toMatch(/^421 4\.3\.2 /);
+  expect(await once(started, 'close')).toEqual([0, null]);
+  const mail = /\(mail ([0-9a-z]{20})\)$/.exec(answer)?.[1] ?? '';
+  const { stdout } = await run(process.execPath, [resolve('src/main.ts'), 'trace', mail, '--config', file]);
+  expect(stdout).toMatch(/refused \(upstream\.unreachable\): 451 4\.4\.2 .* \(the gateway stops\)$/m);
+  expect(stdout).toMatch(/the client was told 451: 4\.4\.2 Not confirmed/);
 });

@@ -293,12 +293,16 @@ export function everyEnd(kinds: readonly Kind[], secured: Secured | null): void 
       test('the gateway stops', async () => {
         const { running, asked } = await startSilent(start, kind, silent);
         const other = await beside(running);
-        await say(running, said, other);
+        const client = await say(running, said, other);
         await asked;
         other.end();
         vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-        await passing(running.listener.close(), limits.smtp.closeTimeoutMs);
-        if (isMessage) for (const socket of running.upstream.open) socket.destroy();
+        const closed = running.listener.close();
+        await vi.advanceTimersByTimeAsync(limits.smtp.closeTimeoutMs);
+        await closed;
+        const told = await client.toEnd();
+        expect(told.at(-1)).toMatch(/^421 4\.3\.2/);
+        if (isMessage) expect(told.at(-2)).toMatch(/^451 4\.4\.2/);
         await until(() => running.upstream.open.size === 0 && running.held.spools === 0);
         expect(defects(running)).toEqual([]);
       });
