@@ -54,7 +54,7 @@ test('a certificate that is distrusted between the two releases nothing; once it
   expect(undone).toMatch(/taken back/);
   await sealgate('cert', 'accept', BOB, fingerprint, '--reason', 'found again');
   expect(await sealgate('held', 'release', id, '--to', BOB)).toContain(`${BOB}: leaving`);
-  await expect.poll(() => inbox('bob'), { timeout: 10_000 }).toHaveLength(1);
+  await expect.poll(() => inbox('bob')).toHaveLength(1);
   const [mail = Buffer.alloc(0)] = await inbox('bob');
   expect((await opensslOpen(system, mail, 'bob')).toString()).toContain('the boathouse key');
   expect(await sealgate('held', 'list')).toBe('Nothing waits.\n');
@@ -82,7 +82,7 @@ test('an operator discards what waits, and its sender is told; nobody sends it u
   expect(json).toMatchObject({ outcome: 'done', mail: { id, recipients: [{ state: 'discarded' }] } });
   const report = async () =>
     (await inbox('alice')).map(String).find((text) => text.includes('multipart/report')) ?? '';
-  await expect.poll(report, { timeout: 10_000 }).toContain(`Final-Recipient: rfc822; ${BOB}\nAction: failed`);
+  await expect.poll(report).toContain(`Final-Recipient: rfc822; ${BOB}\nAction: failed`);
   expect(await report()).toContain('discarded by an administrator');
   expect(await inbox('bob')).toHaveLength(1);
   expect(await sealgate('held', 'show', 'nothing')).toMatch(/^[^0].*No mail with the id nothing waits/s);

@@ -81,7 +81,7 @@ async function called(port: number): Promise<{ socket: Socket; address: string }
 
 async function seen(protocol: 'imap' | 'pop3', address: string): Promise<void> {
   const line = `${protocol}-login: Info: Login: user=<${USER.login}>, method=PLAIN, rip=${address},`;
-  await expect.poll(() => dovecot.logText(), { timeout: 10_000 }).toContain(line);
+  await expect.poll(() => dovecot.logText()).toContain(line);
 }
 
 const behind = { proxyProtocolFrom: ['127.0.0.1'] };
@@ -157,7 +157,7 @@ async function submitted(
   expect(await client.reply()).toMatch(/^250/);
   expect(await client.ask('QUIT')).toMatch(/^221/);
   const line = new RegExp(`client=\\w+\\[${address}\\], sasl_method=PLAIN, sasl_username=${USER.login}`);
-  await expect.poll(() => postfix.logText(), { timeout: 10_000 }).toMatch(line);
+  await expect.poll(() => postfix.logText()).toMatch(line);
   await haproxy.stop();
   await gateway.close();
 }

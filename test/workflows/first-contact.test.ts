@@ -54,10 +54,10 @@ describe('first contact works by itself, across a gateway that is killed', () =>
     });
     client.close();
     expect(response).toMatch(/^250 2\.0\.0 Kept until it can be encrypted/);
-    await expect.poll(inbox, { timeout: 10_000 }).toHaveLength(1);
+    await expect.poll(inbox).toHaveLength(1);
     const state = join(system.folder, 'state');
     // The note has left; its file goes then.
-    await expect.poll(() => readdir(join(state, 'queue')), { timeout: 10_000 }).toHaveLength(1);
+    await expect.poll(() => readdir(join(state, 'queue'))).toHaveLength(1);
     for (const entry of await readdir(state, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;
       const octets = await readFile(join(entry.parentPath, entry.name));
@@ -96,7 +96,7 @@ describe('first contact works by itself, across a gateway that is killed', () =>
     );
     expect(shown?.toString()).toContain('here is my signature');
 
-    await expect.poll(inbox, { timeout: 15_000 }).toHaveLength(2);
+    await expect.poll(inbox).toHaveLength(2);
     const mail = (await inbox()).find((one) => /enveloped-data/i.test(one.toString()));
     expect(mail?.includes('boathouse')).toBe(false);
     const opened = (await opensslOpen(system, mail ?? Buffer.alloc(0), 'stranger')).toString();
