@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DueJobs } from '../../src/cluster/due-jobs.ts';
 import type { Due } from '../../src/queue/ports.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { DURABLE, type Redis, redis } from '../support/services/redis.ts';
 import { type CommandFault, type CommandWire, startCommandWire } from './support/command-wire.ts';
@@ -27,7 +28,6 @@ afterAll(async () => {
 const LANES = 24;
 /** Commands until a node waits for orders: three handshakes, questions about the settings, the scripts of the queue. */
 const STEPS = Array.from({ length: 24 }, (_, i) => i + 1);
-const PATIENT = { timeout: 10_000, interval: 10 };
 let prefixes = 0;
 
 const refused = (says: string): CommandFault => ({ kind: 'refused', says });
@@ -65,16 +65,16 @@ async function oneNode(wire: CommandWire, fault: CommandFault, at: number): Prom
     node.written([due('own', Date.now()), due('own later', Date.now() + 20)]);
     expect(isTold('own')).toBe(true);
     // Those that come beyond what is said in the beginning are said by the looks that come again and again.
-    await vi.waitFor(() => expect(wire.seen.length).toBeGreaterThanOrEqual(at), PATIENT);
+    await eventually(() => expect(wire.seen.length).toBeGreaterThanOrEqual(at));
     const before = sweeps();
-    await vi.waitFor(() => expect(sweeps()).toBeGreaterThan(before + 2), PATIENT);
-    await vi.waitFor(() => expect(node.state.kind).toBe('here'), PATIENT);
-    await vi.waitFor(() => {
+    await eventually(() => expect(sweeps()).toBeGreaterThan(before + 2));
+    await eventually(() => expect(node.state.kind).toBe('here'));
+    await eventually(() => {
       other.written([due('of others', Date.now())]);
       expect(isTold('of others')).toBe(true);
-    }, PATIENT);
+    });
     node.written([due('in an hour', Date.now() + 3_600_000)]);
-    await vi.waitFor(async () => expect(await client.zcard(`${prefix}:due:delayed`)).toBe(1), PATIENT);
+    await eventually(async () => expect(await client.zcard(`${prefix}:due:delayed`)).toBe(1));
   } finally {
     await node.stop();
     await other.stop();
@@ -124,23 +124,23 @@ test.each(['nothing', 'what it knew a while ago'])(
     node.watch((some) => void told.push(...(some ?? []).map(({ place }) => place.destination)));
     try {
       other.written([due('before', Date.now())]);
-      await vi.waitFor(() => expect(told).toEqual(['before']), PATIENT);
+      await eventually(() => expect(told).toEqual(['before']));
       other.written([due('in between', Date.now() + 300)]);
       const names = () => client.keys(`${prefix}:*`);
-      await vi.waitFor(async () => expect(await client.zcard(`${prefix}:due:delayed`)).toBe(1), PATIENT);
+      await eventually(async () => expect(await client.zcard(`${prefix}:due:delayed`)).toBe(1));
       const known = await Promise.all(
         (await names()).map(async (name) => [name, await client.dumpBuffer(name)] as const),
       );
-      await vi.waitFor(() => expect(told).toEqual(['before', 'in between']), PATIENT);
+      await eventually(() => expect(told).toEqual(['before', 'in between']));
       await client.del(...(await names()));
       if (what !== 'nothing') {
         for (const [name, value] of known)
           if (value !== null) await client.restore(name, 0, value, 'REPLACE');
       }
       other.written([due('behind', Date.now())]);
-      await vi.waitFor(() => expect(told).toContain('behind'), PATIENT);
+      await eventually(() => expect(told).toContain('behind'));
       // What was carried out since is said again, which does no harm, and does not stay.
-      await vi.waitFor(async () => expect(await client.zcard(`${prefix}:due:delayed`)).toBe(0), PATIENT);
+      await eventually(async () => expect(await client.zcard(`${prefix}:due:delayed`)).toBe(0));
     } finally {
       await node.stop();
       await other.stop();

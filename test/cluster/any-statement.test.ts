@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { sql } from '../../src/store/sql-store.ts';
 import { mailTo } from '../queue/support/queue.ts';
 import { ScriptedCourier } from '../queue/support/scripted-courier.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { type DeliveringNode, deliveringNode } from './support/delivering-node.ts';
@@ -74,15 +75,13 @@ const FAULTS: readonly [string, StatementFault][] = [
 /** A client tries again what was refused for now. */
 async function send({ queue }: DeliveringNode, ...names: readonly string[]): Promise<void> {
   const to = names.map((name) => `${name}@partner.example`);
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const failed = await queue
       .enqueue([mailTo({ time: { now: new Date() } }, { purpose: 'submitted', to })])
       .then(() => null, String);
     expect(failed).toBeNull();
-  }, PATIENT);
+  });
 }
-
-const PATIENT = { timeout: 15_000, interval: 20 };
 
 type Mails = { node: DeliveringNode; direct: DeliveringNode; courier: ScriptedCourier };
 
@@ -96,18 +95,18 @@ async function oneMail({ node, direct, courier }: Mails, wire: StatementWire, co
   };
   await send(node, 'a', 'gone');
   await send(node, 'b');
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect(await direct.store.query(sql`SELECT id, attempts FROM delivery`)).toEqual([]);
-  }, PATIENT);
+  });
   expect(wire.isBroken).toBe(true);
   expect([...new Set(taken)].toSorted()).toEqual(['a', 'alice', 'b']);
   for (const name of taken) {
     expect(taken.filter((one) => one === name).length, name).toBeLessThanOrEqual(copies);
   }
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const files = await direct.store.query(sql`SELECT DISTINCT spool_file FROM spool_piece`);
     expect(files.length).toBeLessThanOrEqual(left);
-  }, PATIENT);
+  });
   await direct.store.query(sql`DELETE FROM spool_piece`);
   expect(node.events.filter(({ event }) => event === 'gateway.defect')).toEqual([]);
 }
@@ -155,8 +154,8 @@ test('a mail is kept or refused for now, and delivered, by a node that has no co
     expect(refused).toMatchObject({ duration: 'temporary' });
     wire.open();
     await send(node, 'b');
-    await vi.waitFor(() => expect(courier.mails.length).toBe(before + 1), PATIENT);
+    await eventually(() => expect(courier.mails.length).toBe(before + 1));
   }
-  await vi.waitFor(async () => expect(await direct.store.query(sql`SELECT id FROM delivery`)).toEqual([]));
+  await eventually(async () => expect(await direct.store.query(sql`SELECT id FROM delivery`)).toEqual([]));
   await node.stop();
 });

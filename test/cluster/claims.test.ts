@@ -1,9 +1,10 @@
 import { Client } from 'pg';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Claim, claimDue } from '../../src/queue/leases.ts';
 import type { Courier, Place } from '../../src/queue/ports.ts';
 import { type SqlStore, sql } from '../../src/store/sql-store.ts';
 import { mailTo } from '../queue/support/queue.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { type DeliveringNode, type DeliveringOptions, deliveringNode } from './support/delivering-node.ts';
@@ -121,12 +122,12 @@ test('of what another node is at is asked now and then, not all the time', async
   const all = await world(1, 1, { through: counted, courier: { ...courier, deliver } });
   const other = await whoHas(all, all.ids[0] ?? '');
   for (const { deliverer } of all.nodes) deliverer.start();
-  await vi.waitFor(() => expect(asked.length).toBeGreaterThanOrEqual(6), { timeout: 20_000 });
+  await eventually(() => expect(asked.length).toBeGreaterThanOrEqual(6));
   // Whatever else wakes it, it asks twice in a row at most.
   const [first = 0, , , , , last = 0] = asked;
   expect(last - first).toBeGreaterThan(40);
   expect(taken).toEqual([]);
   await other.leave();
-  await vi.waitFor(() => expect(taken.length).toBe(1), { timeout: 20_000 });
+  await eventually(() => expect(taken.length).toBe(1));
   for (const node of all.nodes) await node.stop();
 });

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DueJobs } from '../../src/cluster/due-jobs.ts';
 import type { Courier, DeliveryOutcome } from '../../src/queue/ports.ts';
 import { sql } from '../../src/store/sql-store.ts';
 import { mailbox, mailTo } from '../queue/support/queue.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { DURABLE, type Redis, redis } from '../support/services/redis.ts';
@@ -26,7 +27,6 @@ const CONNECTIONS = 2;
 const LOUD = 10_000;
 /** Of the loud sender's, while the quiet one's waits: one or two with one node, up to nine with three. */
 const BEFORE_IT = 300;
-const PATIENT = { timeout: 30_000, interval: 5 };
 
 /** The one mail server that all nodes call. */
 class Destination {
@@ -92,16 +92,16 @@ test.each([1, 3])('with %i nodes it is delivered among the next ones', async (co
   await first.queue.enqueue([mailOf('loud')]);
   await multiply(first);
   for (const node of nodes) node.deliverer.start();
-  await vi.waitFor(() => expect(destination.count('loud')).toBeGreaterThan(10 * count), PATIENT);
+  await eventually(() => expect(destination.count('loud')).toBeGreaterThan(10 * count));
   for (const [i, node] of [...nodes, ...nodes].entries()) {
     const before = destination.count('loud');
     await node.queue.enqueue([mailOf('quiet')]);
-    await vi.waitFor(() => expect(destination.count('quiet')).toBe(i + 1), PATIENT);
+    await eventually(() => expect(destination.count('quiet')).toBe(i + 1));
     expect(destination.begun.lastIndexOf('quiet') - i - before).toBeLessThan(BEFORE_IT);
   }
   // Of each node: all of them together make more, and none makes more than its own.
   const alone = Math.min(count - 1, 1) * CONNECTIONS;
-  await vi.waitFor(() => expect(destination.most).toBeGreaterThan(alone), PATIENT);
+  await eventually(() => expect(destination.most).toBeGreaterThan(alone));
   expect(destination.most).toBeLessThanOrEqual(count * CONNECTIONS);
   for (const node of nodes) {
     await node.stop();

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { sql } from '../../src/store/sql-store.ts';
 import { mailTo } from '../queue/support/queue.ts';
 import { ScriptedCourier } from '../queue/support/scripted-courier.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { type DeliveringNode, deliveringNode } from './support/delivering-node.ts';
@@ -12,7 +13,6 @@ import { type StatementWire, startStatementWire } from './support/statement-wire
  * is brought by no other node that hears of the database first.
  */
 
-const PATIENT = { timeout: 15_000, interval: 10 };
 const NAMES = ['a', 'b', 'c'];
 
 let server: Started<Postgresql>;
@@ -66,38 +66,35 @@ const rows = () => direct.store.query(sql`SELECT id FROM delivery`);
 async function outage(meanwhile: () => Promise<void>): Promise<void> {
   one.deliverer.start();
   await direct.queue.enqueue(NAMES.map(mailFor));
-  await vi.waitFor(() => expect(begun).toBe(NAMES.length), PATIENT);
+  await eventually(() => expect(begun).toBe(NAMES.length));
   other.deliverer.start();
   await other.queue.enqueue([mailFor('before')]);
-  await vi.waitFor(() => expect(taken).toEqual(['before']), PATIENT);
+  await eventually(() => expect(taken).toEqual(['before']));
   for (const wire of wires) wire.close(null);
   await meanwhile();
-  await vi.waitFor(
-    () => expect(other.events.map(({ event }) => event)).toContain('queue.unavailable'),
-    PATIENT,
-  );
+  await eventually(() => expect(other.events.map(({ event }) => event)).toContain('queue.unavailable'));
   ahead += 61_000;
   await direct.store.query(sql`UPDATE delivery SET lease_until = 1`);
   wires[1].open();
   // It is at work again.
   await direct.queue.enqueue([mailFor('behind')]);
-  await vi.waitFor(() => expect(taken).toContain('behind'), PATIENT);
+  await eventually(() => expect(taken).toContain('behind'));
 }
 
 test('nothing is there twice', async () => {
   await outage(async () => {
     opened.resolve();
-    await vi.waitFor(() => expect(taken.length).toBe(NAMES.length + 1), PATIENT);
+    await eventually(() => expect(taken.length).toBe(NAMES.length + 1));
   });
   wires[0].open();
-  await vi.waitFor(async () => expect(await rows()).toEqual([]), PATIENT);
+  await eventually(async () => expect(await rows()).toEqual([]));
   expect(taken.toSorted()).toEqual(['a', 'b', 'before', 'behind', 'c']);
 });
 
 test('what a node had that is gone since is delivered by another one, once the others would have said that it is theirs', async () => {
   await outage(async () => undefined);
-  await vi.waitFor(async () => expect(await rows()).toHaveLength(NAMES.length), PATIENT);
+  await eventually(async () => expect(await rows()).toHaveLength(NAMES.length));
   ahead += 20_000;
-  await vi.waitFor(async () => expect(await rows()).toEqual([]), PATIENT);
+  await eventually(async () => expect(await rows()).toEqual([]));
   expect(taken.toSorted()).toEqual(['a', 'b', 'before', 'behind', 'c']);
 });

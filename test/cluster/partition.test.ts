@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../src/evaluation/free-port.ts';
 import { clusterTables } from '../../src/store/cluster-tables.ts';
 import { openPostgresql, type PostgresqlStore } from '../../src/store/postgresql.ts';
 import { postgresqlMigrations } from '../../src/store/postgresql-migrations.ts';
 import { sql } from '../../src/store/sql-store.ts';
+import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from '../support/services/disposable.ts';
 import { networkNamespace } from '../support/services/network-namespace.ts';
 import { postgresql } from '../support/services/postgresql.ts';
@@ -82,8 +83,6 @@ afterAll(async () => {
   for (const step of undo.toReversed()) await step();
 });
 
-const PATIENT = { timeout: 30_000, interval: 20 };
-
 async function accepted(node: Place, count: number): Promise<readonly number[]> {
   const mine = Array.from({ length: count }, () => ++number);
   expect(await Promise.all(mine.map((one) => sendNumbered(one, node)))).toEqual(mine.map(() => null));
@@ -95,11 +94,11 @@ const copies = (numbers: readonly number[]) =>
 
 /** Each is there, as it has to leave, and nothing waits any more. */
 async function arrive(numbers: readonly number[]): Promise<void> {
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const there = new Set(sink.taken.map((one) => one.number));
     expect(numbers.filter((one) => !there.has(one))).toEqual([]);
     expect(await store.query(sql`SELECT id FROM delivery`)).toEqual([]);
-  }, PATIENT);
+  });
   for (const { octets } of sink.taken)
     expect(octets.toString('latin1')).toContain('application/pkcs7-signature');
 }
@@ -109,7 +108,7 @@ const runOf = ({ name }: Node) => sql`(SELECT run FROM cluster_node WHERE name =
 test('a node that is cut off from what all share: another finishes its mails, and it takes none until it is back', async () => {
   sink.shut();
   const before = [...(await accepted(apart, 4)), ...(await accepted(other, 2))];
-  await vi.waitFor(() => expect(sink.waiting()).toBe(4), PATIENT);
+  await eventually(() => expect(sink.waiting()).toBe(4));
   await network.cut('database', 'redis');
   // As if the time of its claims were over.
   await store.query(sql`UPDATE delivery SET lease_until = 1 WHERE lease_holder = ${runOf(apart)}`);
@@ -119,10 +118,10 @@ test('a node that is cut off from what all share: another finishes its mails, an
   await arrive([...before, ...during]);
   expect(await refused).toMatch(/ 4\d\d /);
   await network.heal();
-  await vi.waitFor(() => {
+  await eventually(() => {
     const known = ['queue.delivered', 'queue.claim-lost'];
     expect(apart.lines.filter(({ event }) => known.includes(String(event)))).toHaveLength(2);
-  }, PATIENT);
+  });
   // It had brought two to the mail server and could not write it down; whoever took them over knew nothing of that.
   expect(copies([...before, ...during])).toBe(before.length + during.length + 2);
   const after = await accepted(apart, 2);

@@ -1,11 +1,12 @@
 import { Queue } from 'bullmq';
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { DueJobs } from '../../src/cluster/due-jobs.ts';
 import type { RedisPlace } from '../../src/cluster/redis-place.ts';
 import { redisStatus } from '../../src/cluster/redis-status.ts';
 import { limits } from '../../src/limits.ts';
 import type { Event } from '../../src/log/events.ts';
 import type { Due } from '../../src/queue/ports.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { DURABLE, type Redis, redis } from '../support/services/redis.ts';
 import { stopProcess } from '../support/stop-process.ts';
@@ -52,11 +53,10 @@ const later = (): Due => ({
   at: new Date(Date.now() + 3_600_000),
 });
 const named = (name: Event['event']) => events.filter(({ event }) => event === name);
-const PATIENT = { timeout: 10_000, interval: 20 };
 
 /** What is ordered until Redis is seen to be away is told to the node itself. */
 async function isAway(of: DueJobs, reason: RegExp): Promise<void> {
-  await vi.waitFor(() => expect(of.state.kind).toBe('away'), PATIENT);
+  await eventually(() => expect(of.state.kind).toBe('away'));
   expect(named('cluster.redis-away')).toEqual([
     { event: 'cluster.redis-away', level: 'error', reason: expect.stringMatching(reason) },
   ]);
@@ -64,13 +64,12 @@ async function isAway(of: DueJobs, reason: RegExp): Promise<void> {
 
 async function isBack(of: DueJobs): Promise<void> {
   const looks = told.length;
-  await vi.waitFor(() => expect(of.state.kind).toBe('here'), PATIENT);
+  await eventually(() => expect(of.state.kind).toBe('here'));
   expect(named('cluster.redis-back')).toHaveLength(1);
-  await vi.waitFor(() => expect(told.slice(looks)).toContain(null), PATIENT);
+  await eventually(() => expect(told.slice(looks)).toContain(null));
   of.written([later()]);
-  await vi.waitFor(
-    async () => expect(await redisStatus(place())).toMatchObject({ state: 'here', orders: 1 }),
-    PATIENT,
+  await eventually(async () =>
+    expect(await redisStatus(place())).toMatchObject({ state: 'here', orders: 1 }),
   );
 }
 
@@ -92,13 +91,13 @@ test('one whose memory is full refuses orders: it is away until it takes one', a
   await server.client().config('SET', 'maxmemory', '1');
   node1.written([later()]);
   await isAway(node1, /OOM/);
-  await vi.waitFor(() => expect(told.flatMap((due) => due ?? [])).toHaveLength(1), PATIENT);
+  await eventually(() => expect(told.flatMap((due) => due ?? [])).toHaveLength(1));
   // That it answers questions does not make it of use.
   const looks = told.length;
-  await vi.waitFor(() => expect(told.length).toBeGreaterThan(looks + 5), PATIENT);
+  await eventually(() => expect(told.length).toBeGreaterThan(looks + 5));
   expect(node1.state.kind).toBe('away');
   await server.client().config('SET', 'maxmemory', '0');
-  await vi.waitFor(() => expect(node1.state.kind).toBe('here'), PATIENT);
+  await eventually(() => expect(node1.state.kind).toBe('here'));
   expect([named('cluster.redis-away'), named('cluster.redis-back')]).toMatchObject([
     { length: 1 },
     { length: 1 },
@@ -123,9 +122,9 @@ test('settings that are changed while it runs are told, once each', async () => 
   const client = server.client();
   await client.config('SET', 'appendfsync', 'everysec');
   const forgets = () => named('cluster.redis-forgets');
-  await vi.waitFor(() => expect(forgets()).toHaveLength(1), PATIENT);
+  await eventually(() => expect(forgets()).toHaveLength(1));
   await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
-  await vi.waitFor(() => expect(forgets()).toHaveLength(2), PATIENT);
+  await eventually(() => expect(forgets()).toHaveLength(2));
   expect(forgets()).toMatchObject([
     { level: 'error', reason: expect.stringContaining('everysec') },
     { level: 'error', reason: expect.stringContaining('allkeys-lru') },
@@ -151,7 +150,7 @@ test('whoever has the Redis may forge orders: they cost a node a bounded number 
     endless,
   ]);
   await forged.addBulk(many);
-  await vi.waitFor(async () => expect(await forged.getJobCountByTypes('wait', 'active')).toBe(0), PATIENT);
+  await eventually(async () => expect(await forged.getJobCountByTypes('wait', 'active')).toBe(0));
   expect(told.filter((due) => due !== null)).toHaveLength(placesInSweep);
   expect(
     told.flatMap((due) => due ?? []).every(({ place: { destination } }) => /^forged/.test(destination)),

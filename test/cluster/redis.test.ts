@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { DueJobs } from '../../src/cluster/due-jobs.ts';
 import { installationFromSecret } from '../../src/cluster/installation-from-secret.ts';
 import { refuseShortcomings, shortcomings } from '../../src/cluster/redis-durability.ts';
@@ -7,6 +7,7 @@ import { redisPlace } from '../../src/gateway/queue-state.ts';
 import type { Event } from '../../src/log/events.ts';
 import { Secret } from '../../src/log/secret.ts';
 import type { Due } from '../../src/queue/ports.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { DURABLE, type Redis, redis } from '../support/services/redis.ts';
 
@@ -93,7 +94,7 @@ describe('nodes tell each other what is due', () => {
     const writer = await node(at, false);
     for (let i = 0; i < 60; i++) writer.jobs.written([due(Date.now(), `d${i}`)]);
     const all = () => nodes.flatMap(({ told }) => destinations(told));
-    await vi.waitFor(() => expect(all()).toHaveLength(60), { timeout: 10_000 });
+    await eventually(() => expect(all()).toHaveLength(60));
     expect(new Set(all()).size).toBe(60);
     expect(nodes.filter(({ told }) => destinations(told).length > 0).length).toBeGreaterThan(1);
   });
@@ -103,7 +104,7 @@ describe('nodes tell each other what is due', () => {
     const one = await node(place(await server()), true, ahead);
     one.jobs.written([due(ahead().getTime())]);
     expect(destinations(one.told)).toEqual(['server']);
-    await vi.waitFor(() => expect(destinations(one.told)).toEqual(['server', 'server']), { timeout: 5_000 });
+    await eventually(() => expect(destinations(one.told)).toEqual(['server', 'server']));
   });
 
   test('not before the time has come, and nothing stays in Redis afterwards', async () => {
@@ -111,10 +112,10 @@ describe('nodes tell each other what is due', () => {
     const one = await node(place(started));
     const at = Date.now() + 300;
     one.jobs.written([due(at)]);
-    await vi.waitFor(() => expect(destinations(one.told)).toEqual(['server']), { timeout: 5_000 });
+    await eventually(() => expect(destinations(one.told)).toEqual(['server']));
     expect(Date.now()).toBeGreaterThanOrEqual(at);
     const kept = async () => (await started.client().keys('p:due:*')).filter((key) => /:\d+\//.test(key));
-    await vi.waitFor(async () => expect(await kept()).toEqual([]), { timeout: 5_000 });
+    await eventually(async () => expect(await kept()).toEqual([]));
   });
 
   test('many words about the same place and time are one job', async () => {
@@ -124,7 +125,7 @@ describe('nodes tell each other what is due', () => {
     for (let i = 0; i < 5; i++) one.jobs.written([due(at)]);
     one.jobs.written([due(at, 'other')]);
     const client = started.client();
-    await vi.waitFor(async () => expect(await client.zcard('p:due:delayed')).toBe(2), { timeout: 5_000 });
+    await eventually(async () => expect(await client.zcard('p:due:delayed')).toBe(2));
   });
 
   test('what outlives a crash of Redis is due when it is there again', async () => {
@@ -132,25 +133,23 @@ describe('nodes tell each other what is due', () => {
     const one = await node(place(started));
     const client = started.client();
     one.jobs.written([due(Date.now() + 1_500)]);
-    await vi.waitFor(async () => expect(await client.zcard('p:due:delayed')).toBe(1), { timeout: 5_000 });
+    await eventually(async () => expect(await client.zcard('p:due:delayed')).toBe(1));
     await started.kill();
     await started.start();
-    await vi.waitFor(() => expect(destinations(one.told)).toEqual(['server']), { timeout: 15_000 });
+    await eventually(() => expect(destinations(one.told)).toEqual(['server']));
   });
 
   test('while Redis is away a node does what it was given itself, and all is looked at when it is back', async () => {
     const started = await server();
     const one = await node(place(started));
-    await vi.waitFor(() => expect(one.jobs.state.kind).toBe('here'));
+    await eventually(() => expect(one.jobs.state.kind).toBe('here'));
     await started.kill();
-    await vi.waitFor(() => expect(one.jobs.state.kind).toBe('away'));
+    await eventually(() => expect(one.jobs.state.kind).toBe('away'));
     one.jobs.written([due(Date.now())]);
     expect(destinations(one.told)).toEqual(['server']);
     const looks = one.told.filter((each) => each === null).length;
     await started.start();
-    await vi.waitFor(() => expect(one.told.filter((each) => each === null).length).toBe(looks + 1), {
-      timeout: 10_000,
-    });
+    await eventually(() => expect(one.told.filter((each) => each === null).length).toBe(looks + 1));
     expect(one.events.map(({ event }) => event)).toEqual(['cluster.redis-away', 'cluster.redis-back']);
   });
 
@@ -169,9 +168,9 @@ describe('nodes tell each other what is due', () => {
     const one = await node(place(started), true, undefined, 100);
     await started.start();
     const writer = await node(place(started), false);
-    await vi.waitFor(() => expect(one.jobs.state.kind).toBe('here'), { timeout: 5_000 });
+    await eventually(() => expect(one.jobs.state.kind).toBe('here'));
     writer.jobs.written([due(Date.now())]);
-    await vi.waitFor(() => expect(destinations(one.told)).toEqual(['server']), { timeout: 5_000 });
+    await eventually(() => expect(destinations(one.told)).toEqual(['server']));
   });
 
   test('one that stands in for it and forgets is told of', async () => {
@@ -179,13 +178,11 @@ describe('nodes tell each other what is due', () => {
     const one = await node(place(started));
     await started.client().config('SET', 'appendfsync', 'everysec');
     await started.client().call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-    await vi.waitFor(
-      () =>
-        expect(one.events).toContainEqual({
-          ...{ event: 'cluster.redis-forgets', level: 'error' },
-          reason: expect.stringContaining('everysec'),
-        }),
-      { timeout: 10_000 },
+    await eventually(() =>
+      expect(one.events).toContainEqual({
+        ...{ event: 'cluster.redis-forgets', level: 'error' },
+        reason: expect.stringContaining('everysec'),
+      }),
     );
   });
 
@@ -199,7 +196,7 @@ describe('nodes tell each other what is due', () => {
       );
     const [one, other] = [await node(await of('a')), await node(await of('b'))];
     one.jobs.written([due(Date.now() + 200)]);
-    await vi.waitFor(() => expect(destinations(one.told)).toEqual(['server']), { timeout: 5_000 });
+    await eventually(() => expect(destinations(one.told)).toEqual(['server']));
     expect(destinations(other.told)).toEqual([]);
   });
 

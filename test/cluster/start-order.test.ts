@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { withShared } from '../../src/commands/kept-state.ts';
 import { SealgateError } from '../../src/errors.ts';
 import { openCluster } from '../../src/gateway/cluster.ts';
@@ -10,6 +10,7 @@ import { whenThere } from '../../src/gateway/when-there.ts';
 import type { Event } from '../../src/log/events.ts';
 import { storeUnavailable } from '../../src/store/sql-store.ts';
 import { runSealgate } from '../commands/support/run-sealgate.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { nodeConfig, nodeConfigText } from './support/node-config.ts';
@@ -34,7 +35,7 @@ test('a node that is there before PostgreSQL waits for it, and says so once', as
   await server.restart(async () => {
     starting = openCluster({ config, log, opened });
     starting.catch(() => undefined);
-    await vi.waitFor(() => expect(events).toHaveLength(1), { timeout: 10_000 });
+    await eventually(() => expect(events).toHaveLength(1));
   });
   await starting;
   await opened.close();

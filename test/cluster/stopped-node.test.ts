@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { collectFrom } from '../../src/octets/collect.ts';
 import type { Courier, DeliveryOutcome } from '../../src/queue/ports.ts';
 import { type SqlStore, sql } from '../../src/store/sql-store.ts';
 import { mailTo } from '../queue/support/queue.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { deliveringNode } from './support/delivering-node.ts';
@@ -22,7 +23,6 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 type Step = { name: string; times: number };
-const PATIENT = { timeout: 15_000, interval: 10 };
 
 /** Stands still when it comes to this step for the n-th time, and with it everything that it does, until it goes on. */
 class Stillness {
@@ -146,17 +146,17 @@ async function oneStop(database: string, at: Step): Promise<Stood> {
     const to = ['a@partner.example', 'gone@partner.example'];
     await going.queue.enqueue([mailTo({ time: { now: new Date() } }, { purpose: 'submitted', to })]);
     stopped.deliverer.start();
-    await vi.waitFor(async () => expect(still.hasBegun || (await rows()).length === 0).toBe(true), PATIENT);
+    await eventually(async () => expect(still.hasBegun || (await rows()).length === 0).toBe(true));
     const hasStood = still.hasBegun;
     const had = before.taken.length;
     going.deliverer.start();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       // As if the time of its claims were over; what was on its way to the database when it stopped is carried out.
       await store.query(
         sql`UPDATE delivery SET lease_until = 1 WHERE lease_holder = ${stopped.deliverer.holder}`,
       );
       expect((await claims()).length).toBe((await rows()).length);
-    }, PATIENT);
+    });
     const claimed = await claims();
     ahead = HOUR_MS;
     still.goOn();
@@ -164,7 +164,7 @@ async function oneStop(database: string, at: Step): Promise<Stood> {
     if (JSON.stringify(await claims()) !== JSON.stringify(claimed)) did.push('changed a row');
     if (before.taken.length > had) did.push(`brought a message to ${before.taken.slice(had).join(' and ')}`);
     opened.resolve();
-    await vi.waitFor(async () => expect(await rows()).toEqual([]), PATIENT);
+    await eventually(async () => expect(await rows()).toEqual([]));
     return { hasStood, taken: [...before.taken, ...other.taken].toSorted(), did };
   } finally {
     still.goOn();

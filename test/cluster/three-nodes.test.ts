@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { runSealgate } from '../commands/support/run-sealgate.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Node } from './support/gateway-process.ts';
 import type { Taken } from './support/numbered-sink.ts';
 import { startThreeNodes, type ThreeNodes } from './support/three-nodes.ts';
@@ -16,8 +17,6 @@ beforeEach(() => {
   system.sink.open();
   system.sink.refuse(null);
 });
-
-const PATIENT = { timeout: 30_000, interval: 25 };
 
 /** Sends so many at once, and again what was not accepted; the numbers that were. */
 async function accepted(count: number): Promise<readonly number[]> {
@@ -41,11 +40,10 @@ function taken(numbers: readonly number[]): readonly Taken[] {
 
 /** Nothing is lost, and nothing is there twice but what a node was lost with before it had the answer. */
 async function arrives(numbers: readonly number[]): Promise<void> {
-  await vi.waitFor(
-    () => expect(new Set(taken(numbers).map(({ number: one }) => one))).toEqual(new Set(numbers)),
-    PATIENT,
+  await eventually(() =>
+    expect(new Set(taken(numbers).map(({ number: one }) => one))).toEqual(new Set(numbers)),
   );
-  await vi.waitFor(async () => expect(await system.queued()).toBe(0), PATIENT);
+  await eventually(async () => expect(await system.queued()).toBe(0));
   for (const one of numbers) {
     const copies = taken([one]);
     expect(copies.filter(({ answer }) => answer === 'told')).toHaveLength(1);
@@ -58,10 +56,10 @@ async function arrives(numbers: readonly number[]): Promise<void> {
 
 /** One that is at work on something. */
 async function busy(): Promise<Node> {
-  return vi.waitFor(async () => {
+  return eventually(async () => {
     for (const node of system.nodes) if ((await system.queued(node)) > 0) return node;
     throw new Error('nobody is at work');
-  }, PATIENT);
+  });
 }
 
 test('all nodes take mail and deliver it, each mail once', async () => {
@@ -88,7 +86,7 @@ test('a node that is killed with deliveries under way: the others finish its mai
   system.sink.shut();
   const numbers = await accepted(12);
   const victim = await busy();
-  await vi.waitFor(() => expect(system.sink.waiting()).toBeGreaterThan(0), PATIENT);
+  await eventually(() => expect(system.sink.waiting()).toBeGreaterThan(0));
   await victim.kill();
   const more = await accepted(6);
   await system.expire(victim);
@@ -108,18 +106,15 @@ test('what a node says that was taken for dead changes nothing', async () => {
   });
   system.sink.shut();
   const numbers = await accepted(1);
-  await vi.waitFor(() => expect(system.sink.waiting()).toBe(1), PATIENT);
+  await eventually(() => expect(system.sink.waiting()).toBe(1));
   const stopped = await busy();
   stopped.signal('SIGSTOP');
   await system.expire(stopped);
-  await vi.waitFor(() => expect(system.sink.waiting()).toBe(2), PATIENT);
+  await eventually(() => expect(system.sink.waiting()).toBe(2));
   system.sink.open();
   await arrives(numbers);
   stopped.signal('SIGCONT');
-  await vi.waitFor(
-    () => expect(stopped.lines.map(({ event }) => event)).toContain('queue.claim-lost'),
-    PATIENT,
-  );
+  await eventually(() => expect(stopped.lines.map(({ event }) => event)).toContain('queue.claim-lost'));
   // Nobody is told of a failure that was none: the report would be in the queue, or at the mail server.
   expect(await system.queued()).toBe(0);
   expect(stopped.lines.filter(({ event }) => event === 'queue.failed')).toEqual([]);
@@ -135,7 +130,7 @@ test('commands on any node see and change the queue of all', async () => {
   };
   system.sink.shut();
   const numbers = await accepted(9);
-  await vi.waitFor(() => expect(system.sink.waiting()).toBe(6), PATIENT);
+  await eventually(() => expect(system.sink.waiting()).toBe(6));
   type Listed = { deliveries: readonly { id: string; mail: string }[] };
   const { deliveries } = JSON.parse(await run('queue', 'list', '--json')) as Listed;
   expect(deliveries).toHaveLength(9);
@@ -153,10 +148,10 @@ test('commands on any node see and change the queue of all', async () => {
   await run('queue', 'retry', '--all');
   expect(await run('held', 'list')).toBe('Nothing waits.\n');
   system.sink.open();
-  await vi.waitFor(async () => expect(await system.queued()).toBe(1), PATIENT);
+  await eventually(async () => expect(await system.queued()).toBe(1));
   expect(taken(numbers)).toHaveLength(7);
   await run('queue', 'release', held);
-  await vi.waitFor(async () => expect(await system.queued()).toBe(0), PATIENT);
+  await eventually(async () => expect(await system.queued()).toBe(0));
   expect(new Set(taken(numbers).map(({ number: one }) => one)).size).toBe(8);
 });
 
@@ -164,11 +159,11 @@ test('without Redis mail is accepted and delivered, and with it again', async ()
   await system.redis.kill();
   await arrives(await accepted(9));
   await system.redis.start();
-  await vi.waitFor(() => {
+  await eventually(() => {
     for (const { lines } of system.nodes) {
       expect(lines.map(({ event }) => event)).toContain('cluster.redis-back');
     }
-  }, PATIENT);
+  });
   await arrives(await accepted(9));
 });
 
@@ -176,7 +171,7 @@ test('while the database is away nothing is accepted; what was under way is cros
   system.sink.shut();
   const numbers = await accepted(6);
   // All of them are claimed: a claim of which nobody hears is as good as a node that is gone.
-  await vi.waitFor(() => expect(system.sink.waiting()).toBe(6), PATIENT);
+  await eventually(() => expect(system.sink.waiting()).toBe(6));
   await system.database.restart(async () => {
     expect(await system.send(++number)).toMatch(/ 4\d\d /);
     system.sink.open();

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { type SqlStore, sql } from '../../src/store/sql-store.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Desk, mailToHold, startDesk } from './support/desk.ts';
 
 /**
@@ -81,7 +82,7 @@ test.each(FAULTS.flatMap(([name, what]) => STEPS.map((at) => [name, at, what] as
     const mail = mailToHold();
     await desk.desk.hold([mailToHold({ to: ['carol@partner.example'] }), mail]);
     desk.looking.start();
-    await vi.waitFor(() => expect(hasLooked).toBe(true), { interval: 5 });
+    await eventually(() => expect(hasLooked).toBe(true), 5);
     await atRest();
     fault = what;
     desk.known.set('bob@partner.example', 'certificate');

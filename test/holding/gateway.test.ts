@@ -60,9 +60,7 @@ test('a certificate that is distrusted between the two releases nothing; once it
   expect(await sealgate('held', 'list')).toBe('Nothing waits.\n');
   expect(await sealgate('held', 'show', id)).toContain(`${BOB}: leaving, it is encrypted\n`);
   const shown = () => sealgate('held', 'show', id);
-  await expect
-    .poll(shown, { timeout: 10_000 })
-    .toContain('what was leaving is not in the queue any more: the log says');
+  await expect.poll(shown).toContain('what was leaving is not in the queue any more: the log says');
 });
 
 test('an operator discards what waits, and its sender is told; nobody sends it unencrypted where the rule forbids it', async () => {

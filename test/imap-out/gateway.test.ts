@@ -1,11 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { type Gateway, startGateway } from '../../src/gateway.ts';
 import type { Event } from '../../src/log/events.ts';
 import { listQueue, retryNow } from '../../src/queue/by-hand.ts';
 import { openQueueStore } from '../../src/store/queue-migrations.ts';
+import { eventually } from '../support/eventually.ts';
 import { addressOf, type MailSystem, opensslVerify, startMailSystem } from '../support/mail-system.ts';
 import { temporaryFolder } from '../support/services/disposable.ts';
 import { services } from '../support/services/services.ts';
@@ -68,20 +69,20 @@ const notices = async () =>
 test('a mail leaves encrypted, its copy lies in the sender’s own mailbox as it left, and who is to know is told', async () => {
   await system.send('alice', { to: addressOf('bob'), subject: 'the boathouse', text: 'the key is there' });
   const left = system.taken().find(({ envelope }) => envelope.login === ALICE.login);
-  const [copy] = await vi.waitFor(async () => {
+  const [copy] = await eventually(async () => {
     const mails = await mailsIn(dovecot.imapPort, ALICE, 'Sent');
     expect(mails).toHaveLength(1);
     return mails;
-  }, 10_000);
+  });
   expect(copy?.flags).toContain('\\Seen');
   expect(copy?.source.toString('latin1')).toBe(left?.octets.toString('latin1'));
   expect(copy?.source.toString('latin1')).toMatch(/^Content-Type: application\/pkcs7-mime/m);
   expect(await mailsIn(dovecot.imapPort, BOB, 'Sent')).toEqual([]);
-  const [notice] = await vi.waitFor(async () => {
+  const [notice] = await eventually(async () => {
     const found = await notices();
     expect(found).toHaveLength(1);
     return found;
-  }, 10_000);
+  });
   const said = (await opensslVerify(system, notice ?? Buffer.alloc(0))).toString();
   expect(said).toContain(`To ${addressOf('bob')}: sent, signed and encrypted`);
   expect(notice?.toString()).toContain('Auto-Submitted: auto-generated');
@@ -94,18 +95,18 @@ test('a mail that is refused leaves no copy, and who is to know is told', async 
   await expect(system.send('alice', { to: addressOf('dave'), subject: 'no way', text: 'x' })).rejects.toThrow(
     /554|550/,
   );
-  const notice = await vi.waitFor(async () => {
+  const notice = await eventually(async () => {
     const found = await notices();
     expect(found).toHaveLength(told + 1);
     return found.at(-1);
-  }, 10_000);
+  });
   expect(notice?.toString()).toContain(`To ${addressOf('dave')}: not sent`);
   // The mail server refuses what the rules let through: nobody has it, and neither has the archive.
   await expect(
     system.send('alice', { to: addressOf('nobody'), subject: 'nobody is there', text: 'x' }),
   ).rejects.toThrow(/550/);
   expect(events('archive.stored')).toHaveLength(stored);
-  await vi.waitFor(async () => expect(await waiting()).toEqual([]), 10_000);
+  await eventually(async () => expect(await waiting()).toEqual([]));
 });
 
 /** What is in the queue, as `sealgate queue list` sees it. */
@@ -122,7 +123,7 @@ test('mail leaves while the archive is away; its copy waits, over a restart of t
   await dovecot.stop();
   await system.send('alice', { to: addressOf('bob'), subject: 'meanwhile', text: 'x' });
   const left = system.taken().find(({ envelope }) => envelope.login === ALICE.login);
-  await vi.waitFor(() => expect(events('queue.delayed')).toMatchObject([{ purpose: 'archive' }]), 10_000);
+  await eventually(() => expect(events('queue.delayed')).toMatchObject([{ purpose: 'archive' }]));
   await system.gateway.close();
   expect(await waiting()).toContain('archive');
 
@@ -136,11 +137,11 @@ test('mail leaves while the archive is away; its copy waits, over a restart of t
   let gateway: Gateway | null = null;
   try {
     gateway = await startGateway(loaded.config, { write: () => undefined });
-    const [copy] = await vi.waitFor(async () => {
+    const [copy] = await eventually(async () => {
       const mails = await mailsIn(dovecot.imapPort, ALICE, 'Sent');
       expect(mails).toHaveLength(1);
       return mails;
-    }, 10_000);
+    });
     expect(copy?.source.equals(left?.octets ?? Buffer.alloc(0))).toBe(true);
   } finally {
     await gateway?.close();

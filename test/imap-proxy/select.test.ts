@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ReaderViews } from '../../src/reading/reader-views.ts';
+import { eventually } from '../support/eventually.ts';
 import type { ImapConversation } from './support/imap-conversation.ts';
 import { startTestSession, type TestSession } from './support/test-session.ts';
 
@@ -86,7 +87,7 @@ test.each([
   client.send(`f ${command}\r\n`);
   await server.until(/f [^\r\n]*\r\n(?:Archiv\r\n)?/);
   server.send(`${news}${reply}\r\n* 9 EXISTS\r\n`);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(copied.mock.calls).toEqual([
       [[4, 7, 8], { mailbox: 'Archiv', uidValidity: 38, uids: [11, 12, 20] }],
     ]),

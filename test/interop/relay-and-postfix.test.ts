@@ -109,7 +109,7 @@ async function inbox(name: string, subject: string): Promise<string> {
       ''
     );
   };
-  await expect.poll(found, { timeout: 15_000, interval: 200 }).not.toBe('');
+  await expect.poll(found, { interval: 200 }).not.toBe('');
   return found();
 }
 

@@ -1,5 +1,6 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { toyEncrypted } from '../imap-proxy/support/toy-story.ts';
+import { eventually } from '../support/eventually.ts';
 import { Conversation } from './support/conversation.ts';
 import { startTestProxy, type TestProxy } from './support/listener.ts';
 import { type Script, type ScriptedMessage, ScriptedServer, topOf } from './support/scripted-server.ts';
@@ -293,7 +294,7 @@ test('so is that of each message that is fetched in one go, though the client ha
   await proxy.control.waitFor(1);
   expect(proxy.control.observed).toBe(0);
   proxy.control.typed();
-  await vi.waitFor(() => expect(proxy.control.observed).toBe(3));
+  await eventually(() => expect(proxy.control.observed).toBe(3));
 });
 
 test('two messages with one unique id: neither is taken for the other', async () => {

@@ -2,13 +2,14 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   type ReceivedMail,
   type SmtpUpstream,
   startSmtpUpstream,
 } from '../../src/evaluation/smtp-upstream.ts';
 import { readDeliveries } from '../../src/queue/delivery-rows.ts';
+import { eventually } from '../support/eventually.ts';
 import { newOwnKey } from './support/own-identity.ts';
 import { LOGIN, openQueueProcess } from './support/queue-process.ts';
 
@@ -56,10 +57,7 @@ function runProcess(
 async function finish(state: string, port: number): Promise<void> {
   const { store, spool, deliverer, stop } = await openQueueProcess(state, keyFile, port);
   deliverer.start();
-  await vi.waitFor(async () => expect(await readDeliveries(store, [], 1)).toEqual([]), {
-    timeout: 50_000,
-    interval: 20,
-  });
+  await eventually(async () => expect(await readDeliveries(store, [], 1)).toEqual([]));
   await stop();
   for (const name of await spool.unnamed(new Set())) await spool.remove(name);
   expect(await readdir(join(state, 'queue'))).toEqual([]);

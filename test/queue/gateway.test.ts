@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { Opened } from '../../src/gateway/opening.ts';
 import { type OwnQueue, openQueue } from '../../src/gateway/queue.ts';
@@ -12,6 +12,7 @@ import { newMailId } from '../../src/ids.ts';
 import type { Event } from '../../src/log/events.ts';
 import type { MailToDeliver } from '../../src/queue/ports.ts';
 import { runSealgate } from '../commands/support/run-sealgate.ts';
+import { eventually } from '../support/eventually.ts';
 import { type MailSystem, opensslVerify, startMailSystem } from '../support/mail-system.ts';
 import { mailbox } from './support/queue.ts';
 
@@ -63,17 +64,17 @@ test('what waits when the gateway stops is delivered by the next one, and what f
   const events: Event[] = [];
   const second = await ownQueue('state', events);
   await second.own.start();
-  const inBob = await vi.waitFor(async () => {
+  const inBob = await eventually(async () => {
     const inbox = (await system.stored('bob')).map(String);
     expect(inbox.some((text) => text.includes('from the queue'))).toBe(true);
     return inbox;
-  }, 30_000);
+  });
   expect(inBob.length).toBe(1);
-  const [report = ''] = await vi.waitFor(async () => {
+  const [report = ''] = await eventually(async () => {
     const inbox = (await system.stored('alice')).map(String);
     expect(inbox.length).toBe(1);
     return inbox;
-  }, 30_000);
+  });
   expect(report).toContain('Final-Recipient: rfc822; nobody@sealgate.test\nAction: failed\n');
   expect(report).toContain('Return-Path: <>');
   await expect.poll(() => events.map(({ event }) => event)).toContain('queue.delivered');

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readDeliveries } from '../../src/queue/delivery-rows.ts';
 import { openQueueStore } from '../../src/store/queue-migrations.ts';
+import { eventually } from '../support/eventually.ts';
 import { addressOf, type MailSystem, startMailSystem } from '../support/mail-system.ts';
 
 /** A submission listener whose mail goes into the queue: `delivery: queue`. */
@@ -24,11 +25,11 @@ test('the mail server decides who logs in; mail is answered here, and arrives pr
     text: 'Hello Bob.',
   });
   expect(reply).toMatch(/^250 2\.0\.0 Queued \[\w+\]$/);
-  const [shown] = await vi.waitFor(async () => {
+  const [shown] = await eventually(async () => {
     const inbox = (await system.read('bob')).map(String);
     expect(inbox).toHaveLength(1);
     return inbox;
-  }, 20_000);
+  });
   expect(shown).toContain('Hello Bob.');
   const [stored] = (await system.stored('bob')).map(String);
   expect(stored).not.toContain('Hello Bob.');
@@ -62,17 +63,17 @@ test('whom the mail server does not know is taken, and reported to the sender; a
     subject: 'one of two',
     text: 'x',
   });
-  const report = await vi.waitFor(async () => {
+  const report = await eventually(async () => {
     const inbox = (await system.read('alice')).map(String);
     expect(inbox).toHaveLength(1);
     return inbox[0] ?? '';
-  }, 20_000);
+  });
   expect(report).toContain(`Final-Recipient: rfc822; ${addressOf('nobody')}`);
   expect(report).toContain('Action: failed');
   expect(system.events.filter(({ event }) => event === 'queue.enqueued')).toContainEqual(
     expect.objectContaining({ purpose: 'submitted' }),
   );
-  await vi.waitFor(async () => expect(await inQueue()).toEqual([]), 20_000);
+  await eventually(async () => expect(await inQueue()).toEqual([]));
 });
 
 test('a mail that the rules refuse leaves nothing in the queue', async () => {

@@ -40,15 +40,12 @@ const arrived: ReceivedMail[] = [];
 async function nextMailTo(recipient: string): Promise<ReceivedMail> {
   let found: ReceivedMail | undefined;
   await expect
-    .poll(
-      () => {
-        arrived.push(...system.taken());
-        const index = arrived.findIndex(({ envelope }) => envelope.recipients.includes(recipient));
-        if (index >= 0) [found] = arrived.splice(index, 1);
-        return found;
-      },
-      { timeout: 30_000 },
-    )
+    .poll(() => {
+      arrived.push(...system.taken());
+      const index = arrived.findIndex(({ envelope }) => envelope.recipients.includes(recipient));
+      if (index >= 0) [found] = arrived.splice(index, 1);
+      return found;
+    })
     .toBeDefined();
   if (found === undefined) throw new Error(`no mail for ${recipient}`);
   return found;

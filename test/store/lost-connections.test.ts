@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, type TestContext, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
 import { openPostgresql, type PostgresqlStore } from '../../src/store/postgresql.ts';
 import { InDoubt, sql } from '../../src/store/sql-store.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { startWire, type Wire } from './support/wire.ts';
@@ -54,7 +55,7 @@ test.concurrent('a gateway that vanishes in the midst of a transaction keeps its
   const lost = failure(gone.snapshots().query(change));
   expect(await lost).toBeInstanceOf(InDoubt);
   // TCP would have it wait for hours; what waits for a row longer than a request may take fails for now.
-  await vi.waitFor(() => other.snapshots().query(change), { timeout: 10_000 });
+  await eventually(() => other.snapshots().query(change));
   expect(await other.query(sql`SELECT n FROM thing`)).toEqual([{ n: 2 }]);
 });
 

@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { inspect } from 'node:util';
 import { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { SealgateError } from '../../src/errors.ts';
 import { Secret } from '../../src/log/secret.ts';
 import { openPostgresql } from '../../src/store/postgresql.ts';
 import type { PostgresqlPlace } from '../../src/store/postgresql-connection.ts';
 import { type SqlStore, sql } from '../../src/store/sql-store.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Started } from '../support/services/disposable.ts';
 import { type Postgresql, postgresql } from '../support/services/postgresql.ts';
 import { services } from '../support/services/services.ts';
@@ -135,7 +136,7 @@ describe('the tables', () => {
     const steps = [...things, { version: 2, statements: ['ALTER TABLE thing ADD COLUMN later text'] }];
     const changed = opened({}, steps);
     const waiting = "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted";
-    await vi.waitFor(async () => expect(await server.run(waiting, database)).not.toEqual([]), 10_000);
+    await eventually(async () => expect(await server.run(waiting, database)).not.toEqual([]));
     expect(await running.query(sql`SELECT name FROM thing`)).toEqual([]);
     await backup.end();
     expect(await (await changed).query(sql`SELECT later FROM thing`)).toEqual([]);

@@ -37,6 +37,17 @@ describe('the shape of the source', () => {
     expect(files.filter(({ text }) => /\bconsole\.\w/.test(text)).map(({ path }) => path)).toEqual([]);
   });
 
+  test('no test waits for less than a hang takes', () => {
+    const judging = sourceFiles('test').filter(
+      ({ text }) =>
+        /\bvi\s*\.wait(For|Until)\(/.test(text) ||
+        [...text.matchAll(/\btimeout: ([\d_]+)/g)].some(
+          ([, most = '']) => /\.poll\(/.test(text) && Number(most.replaceAll('_', '')) < 30_000,
+        ),
+    );
+    expect(judging.map(({ path }) => path)).toEqual(['support/eventually.ts']);
+  });
+
   test('no test is skipped or alone', () => {
     const marked = sourceFiles('test').filter(
       ({ path, text }) =>

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createThrowawayPki, type UserIdentity } from '../../src/evaluation/throwaway-pki.ts';
 import { runSealgate } from '../commands/support/run-sealgate.ts';
+import { eventually } from '../support/eventually.ts';
 import { addressOf, type MailSystem, startMailSystem } from '../support/mail-system.ts';
 import { aliceGets, found, signedBy } from './support/from-elsewhere.ts';
 
@@ -52,14 +53,11 @@ async function why(): Promise<Why['certificates'][number]> {
 /** A new mail: what was shown of an old one stays. The gateway follows a decision within two seconds. */
 async function verdictOnNewMail(by: UserIdentity, verdict: string): Promise<Buffer> {
   const secured = await signedBy(by, ENTITY);
-  return await vi.waitFor(
-    async () => {
-      const mail = await aliceGets(system, secured, by.address);
-      expect(found(mail)).toContain(`verdict=${verdict}`);
-      return mail;
-    },
-    { timeout: 15_000, interval: 100 },
-  );
+  return await eventually(async () => {
+    const mail = await aliceGets(system, secured, by.address);
+    expect(found(mail)).toContain(`verdict=${verdict}`);
+    return mail;
+  }, 100);
 }
 
 async function sentToBob(): Promise<string> {

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ImapConversation } from '../imap-proxy/support/imap-conversation.ts';
+import { eventually } from '../support/eventually.ts';
 import { addressOf, type MailSystem, opensslOpen, startMailSystem } from '../support/mail-system.ts';
 import { signedBy } from './support/from-elsewhere.ts';
 
@@ -55,7 +56,7 @@ describe('M12: a correspondent’s certificate is learned from mail that a clien
     expect(await client.command(`APPEND INBOX {${forged.length}+}\r\n${forged}`)).toMatch(/ OK /);
     const octets = await made('bob', addressOf('bob'));
     expect(await client.command(`APPEND INBOX (\\Seen) {${octets.length}+}\r\n${octets}`)).toMatch(/ OK /);
-    await vi.waitFor(() => expect(learned()).toEqual([addressOf('bob')]), { timeout: 15_000, interval: 20 });
+    await eventually(() => expect(learned()).toEqual([addressOf('bob')]));
     const mail = await sentTo('bob');
     expect(mail.toString('latin1')).not.toContain('the boathouse key');
     expect((await opensslOpen(system, mail, 'bob')).toString()).toContain('the boathouse key');

@@ -83,11 +83,11 @@ describe('the watchdog', () => {
         setTimeout(() => {
           process.send({ kind: 'working', text: 'changing the PIN' });
           process.send({ kind: 'answer', answer: { kind: 'change-pin' } });
-        }, 400);
+        }, 5_500);
       });`;
     const told: string[] = [];
     const request = { kind: 'change-pin' as const, login, newPin: { ask: 'console' as const } };
-    // The child is started within the time, since it counts from the beginning.
+    // The person takes longer than that. The child is started within the time, since it counts from the beginning.
     const options = { timeout: 5_000, progress: (text: string) => void told.push(text) };
     await expect(withProgram('asks', program, request, options)).resolves.toEqual({ kind: 'change-pin' });
     expect(told).toEqual(['changing the PIN']);
