@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { stuffed } from '../../../src/smtp/dot-stuffing.ts';
 
 export type ScriptedMessage = { octets: Buffer; uidl: string };
@@ -17,6 +18,9 @@ export type Script = {
   piece?: number;
   /** Writes in its place, one answer after another. Then QUIT does not end the connection. */
   write?(octets: Buffer, socket: Socket): void;
+  tls?: 'implicit' | 'starttls';
+  /** For TLS. */
+  material?: { cert: string; key: string };
 };
 
 export const CAPABILITIES = [
@@ -33,6 +37,7 @@ export const CAPABILITIES = [
 export class ScriptedServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #beneath = new WeakMap<Socket, Socket>();
   readonly #script: Script;
   messages: (ScriptedMessage | null)[];
   readonly commands: string[] = [];
@@ -44,7 +49,27 @@ export class ScriptedServer {
     this.#server = server;
     this.#script = script;
     this.messages = [...messages];
-    server.on('connection', (socket) => this.#serve(socket));
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      let quit = false;
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        this.ends.push(quit ? 'quit' : 'cut');
+        this.#changed();
+      });
+      const quits = (): void => {
+        quit = true;
+      };
+      if (script.tls === 'implicit') {
+        const secured = this.#secured(socket);
+        this.#greet(secured);
+        this.#serve(secured, quits);
+        return;
+      }
+      this.#greet(socket);
+      this.#serve(socket, quits);
+    });
   }
 
   static async start(messages: readonly ScriptedMessage[], script: Script = {}): Promise<ScriptedServer> {
@@ -57,6 +82,11 @@ export class ScriptedServer {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** The TCP connection under TLS. */
+  beneath(socket: Socket): Socket {
+    return this.#beneath.get(socket) ?? socket;
   }
 
   async told(pattern: RegExp): Promise<void> {
@@ -88,33 +118,44 @@ export class ScriptedServer {
     for (const resolve of wake) resolve();
   }
 
-  #serve(socket: Socket): void {
-    this.#sockets.add(socket);
-    const deleted = new Set<number>();
-    let quit = false;
-    let begun = '';
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      this.#sockets.delete(socket);
-      this.ends.push(quit ? 'quit' : 'cut');
-      this.#changed();
-    });
+  #secured(socket: Socket): TLSSocket {
+    const secureContext = createSecureContext(this.#script.material);
+    const secured = new TLSSocket(socket, { isServer: true, secureContext });
+    this.#beneath.set(secured, socket);
+    secured.on('error', () => undefined);
+    return secured;
+  }
+
+  #greet(socket: Socket): void {
     socket.write(this.#script.greeting ?? '+OK hello <1896.697170952@dbc.mtview.ca.us>\r\n');
-    socket.on('data', (chunk) => {
+  }
+
+  #serve(socket: Socket, quits: () => void): void {
+    const deleted = new Set<number>();
+    let begun = '';
+    const take = (chunk: Buffer): void => {
       begun += chunk.toString('latin1');
       for (let end = begun.indexOf('\r\n'); end !== -1; end = begun.indexOf('\r\n')) {
         const command = begun.slice(0, end);
         begun = begun.slice(end + 2);
         this.commands.push(command);
+        if (command === 'STLS' && this.#script.tls === 'starttls') {
+          socket.off('data', take);
+          socket.write('+OK begin\r\n');
+          this.#serve(this.#secured(socket), quits);
+          this.#changed();
+          return;
+        }
         const octets = this.#script.answer?.(command, socket) ?? this.#answer(command, deleted);
         this.#write(socket, typeof octets === 'string' ? Buffer.from(octets, 'latin1') : octets);
         if (/^QUIT$/i.test(command)) {
-          quit = true;
+          quits();
           if (this.#script.write === undefined) socket.end();
         }
         this.#changed();
       }
-    });
+    };
+    socket.on('data', take);
   }
 
   #write(socket: Socket, octets: Buffer): void {
