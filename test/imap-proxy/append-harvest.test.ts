@@ -368,8 +368,8 @@ describe('the end', () => {
       new Error('a defect'),
     ]) {
       story.trouble = trouble;
-      await stores(`a APPEND Sent {${octets.length}+}\r\n${octets}`);
       const before = events.length;
+      await stores(`a APPEND Sent {${octets.length}+}\r\n${octets}`);
       await story.until(() => events.length > before);
     }
     expect(events).toMatchObject([
