@@ -220,11 +220,12 @@ class PipelinedSession {
   }
 
   async #say(text: string): Promise<void> {
+    this.#said += text;
     if (this.#pace.server === 'at once' || !this.#mailbox.isSelected) {
-      this.#server.send(text);
+      this.#server.send(this.#said);
+      this.#said = '';
       return;
     }
-    this.#said += text;
     if (this.#pace.server === 'together') return;
     await new Promise<void>((resolve) => {
       this.#hasSaid = resolve;
