@@ -6,9 +6,10 @@ import {
   plainLoginAllowed,
   startListener,
 } from '../connections/listener.ts';
+import { type Side, serveLogged } from '../connections/logged-session.ts';
 import { type MailServer, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
-import { newSessionId, type SessionId } from '../ids.ts';
+import type { SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
@@ -81,7 +82,15 @@ export async function startImapListener(options: ImapListenerOptions): Promise<I
   };
   const upstream = await prepareMailServer(options.upstream);
   const shared: Shared = { options, upstream, names, spool, openings, telling };
-  return await startListener(options, (client) => serve(shared, client), TOO_MANY);
+  const serve = (client: ClientConnection): Promise<void> =>
+    serveLogged(
+      'imap',
+      options,
+      client.remote.address,
+      (session) => converse(shared, session, client),
+      sideOf,
+    );
+  return await startListener(options, serve, TOO_MANY);
 }
 
 type Shared = {
@@ -93,37 +102,7 @@ type Shared = {
   telling: Telling;
 };
 
-/** Serves one connection to its end. Never throws. */
-async function serve(shared: Shared, client: ClientConnection): Promise<void> {
-  const { log, name } = shared.options;
-  const session = newSessionId();
-  const { address: remote } = client.remote;
-  log.write({ event: 'imap.connected', level: 'debug', session, remote, listener: name });
-  let cause: string;
-  try {
-    cause = await converse(shared, session, client);
-  } catch (error) {
-    cause = report(shared, session, error);
-  }
-  log.write({ event: 'imap.closed', level: 'debug', session, cause });
-}
-
-function report({ options: { log } }: Shared, session: SessionId, error: unknown): string {
-  if (!(error instanceof SealgateError)) {
-    log.write({
-      event: 'gateway.defect',
-      level: 'error',
-      where: 'imap-proxy.listener',
-      error: String(error),
-    });
-    return 'defect';
-  }
-  const reason = error.reason ?? error.code;
-  log.write({ event: 'imap.protocol-error', level: 'warn', session, side: sideOf(error), reason });
-  return error.code;
-}
-
-function sideOf(error: SealgateError): 'client' | 'upstream' {
+function sideOf(error: SealgateError): Side {
   return error.code.startsWith('upstream.') ? 'upstream' : 'client';
 }
 

@@ -6,9 +6,10 @@ import {
   plainLoginAllowed,
   startListener,
 } from '../connections/listener.ts';
+import { type Side, serveLogged } from '../connections/logged-session.ts';
 import { type MailServer, prepareMailServer } from '../connections/mail-server.ts';
 import { SealgateError } from '../errors.ts';
-import { newSessionId, type SessionId } from '../ids.ts';
+import type { SessionId } from '../ids.ts';
 import { limits } from '../limits.ts';
 import { type ViewNames, viewNames } from '../mail-view/view-names.ts';
 import { encryptedSpool } from '../octets/encrypted-spool.ts';
@@ -57,38 +58,19 @@ export async function startPop3Listener(options: Pop3ListenerOptions): Promise<P
   const upstream = await prepareMailServer(options.upstream);
   const names = viewNames(options.installationId, options.hostname);
   const shared: Shared = { options, upstream, names, spool, openings };
-  return await startListener(options, (client) => serve(shared, client), TOO_MANY);
+  const serve = (client: ClientConnection): Promise<void> =>
+    serveLogged(
+      'pop3',
+      options,
+      client.remote.address,
+      (session) => converse(shared, session, client),
+      sideOf,
+    );
+  return await startListener(options, serve, TOO_MANY);
 }
 
-/** Serves one connection to its end. Never throws. */
-async function serve(shared: Shared, client: ClientConnection): Promise<void> {
-  const { log, name } = shared.options;
-  const session = newSessionId();
-  const { address: remote } = client.remote;
-  log.write({ event: 'pop3.connected', level: 'debug', session, remote, listener: name });
-  let cause: string;
-  try {
-    cause = await converse(shared, session, client);
-  } catch (error) {
-    cause = report(shared, session, error);
-  }
-  log.write({ event: 'pop3.closed', level: 'debug', session, cause });
-}
-
-function report({ options: { log } }: Shared, session: SessionId, error: unknown): string {
-  if (!(error instanceof SealgateError)) {
-    log.write({
-      event: 'gateway.defect',
-      level: 'error',
-      where: 'pop3-proxy.listener',
-      error: String(error),
-    });
-    return 'defect';
-  }
-  const { code } = error;
-  const side = code === 'pop3.protocol' || code.startsWith('listener.') ? 'client' : 'upstream';
-  log.write({ event: 'pop3.protocol-error', level: 'warn', session, side, reason: error.reason ?? code });
-  return code;
+function sideOf({ code }: SealgateError): Side {
+  return code === 'pop3.protocol' || code.startsWith('listener.') ? 'client' : 'upstream';
 }
 
 async function converse(shared: Shared, session: SessionId, connection: ClientConnection): Promise<string> {
