@@ -73,8 +73,12 @@ async function oneNode(wire: CommandWire, fault: CommandFault, at: number): Prom
       other.written([due('of others', Date.now())]);
       expect(isTold('of others')).toBe(true);
     });
-    node.written([due('in an hour', Date.now() + 3_600_000)]);
-    await eventually(async () => expect(await client.zcard(`${prefix}:due:delayed`)).toBe(1));
+    // What Redis does not take at once is not said again: the node's own looks find it.
+    const inAnHour = Date.now() + 3_600_000;
+    await eventually(async () => {
+      node.written([due('in an hour', inAnHour)]);
+      expect(await client.zcard(`${prefix}:due:delayed`)).toBe(1);
+    });
   } finally {
     await node.stop();
     await other.stop();

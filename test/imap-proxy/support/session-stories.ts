@@ -92,7 +92,7 @@ export const STORIES: Record<string, Story> = {
     capabilities: `${CAPABILITIES} ID`,
   },
   'a mail server that compresses not': {
-    says: [LOGIN],
+    says: [LOGIN, command('NOOP')],
     capabilities: 'IMAP4rev1 SASL-IR AUTH=PLAIN COMPRESS=DEFLATE',
     changes: () => ({ compressUpstream: true }),
   },
