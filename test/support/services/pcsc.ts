@@ -5,8 +5,8 @@ import {
   type ForegroundProcess,
   startForegroundProcess,
 } from '../../../src/evaluation/foreground-process.ts';
-import { freePort } from '../../../src/evaluation/free-port.ts';
 import type { ThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
+import { freePair } from '../free-pair.ts';
 import { firstFile, requireCommand } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 import { CardWorker } from './virtual-card/card-worker.ts';
@@ -113,7 +113,7 @@ async function startPcscd(
 ): Promise<ForegroundProcess> {
   for (let attempt = 1; ; attempt++) {
     const ports: number[] = [];
-    while (ports.length < pairs) ports.push(await freePort());
+    while (ports.length < pairs) ports.push(await freePair());
     // The driver's variables know one pair of slots; under another name it is loaded anew.
     const drivers = ports.map((_, pair) => join(folder, `driver-${pair}.so`));
     await Promise.all(drivers.map((copy) => copyFile(driver, copy)));

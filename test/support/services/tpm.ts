@@ -6,7 +6,7 @@ import {
   type ForegroundProcess,
   startForegroundProcess,
 } from '../../../src/evaluation/foreground-process.ts';
-import { freePort } from '../../../src/evaluation/free-port.ts';
+import { freePair } from '../free-pair.ts';
 import { firstFile, requireCommand } from '../require-command.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 import { order, type TestToken, testToken } from './test-token.ts';
@@ -59,7 +59,7 @@ export async function tpmToken(options: { tokenLabel?: string } = {}): Promise<S
 async function startTpm(state: string): Promise<{ tpm: ForegroundProcess; port: number }> {
   const swtpm = await requireCommand('swtpm');
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
+    const port = await freePair();
     const tpm = await startForegroundProcess(swtpm, [
       ...['socket', '--tpm2', '--tpmstate', `dir=${state}`, '--flags', 'not-need-init,startup-clear'],
       ...['--server', `type=tcp,port=${port},bindaddr=127.0.0.1`],
