@@ -50,7 +50,7 @@ async function oneNode(wire: CommandWire, fault: CommandFault, at: number): Prom
   const told: (readonly Due[] | null)[] = [];
   const opened = async (port: number, sweepMs: number) => {
     const place = { host: '127.0.0.1', port, tls: null, user: null, password: null, db: 0, prefix };
-    const jobs = new DueJobs({ place, sweepMs, answerMs: 200, log: { write: () => undefined } });
+    const jobs = new DueJobs({ place, sweepMs, answerMs: 1_000, log: { write: () => undefined } });
     await jobs.open();
     return jobs;
   };

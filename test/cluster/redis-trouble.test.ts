@@ -40,7 +40,7 @@ function place(): RedisPlace {
 async function node(sweepMs = 100): Promise<DueJobs> {
   number++;
   const log = { write: (event: Event) => void events.push(event) };
-  const opened = new DueJobs({ place: place(), sweepMs, answerMs: 300, log });
+  const opened = new DueJobs({ place: place(), sweepMs, answerMs: 1_000, log });
   jobs = opened;
   await opened.open();
   opened.watch((due) => void told.push(due));

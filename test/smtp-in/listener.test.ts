@@ -158,19 +158,19 @@ test('a client that goes away while its key waits for a PIN has sent its mail, o
 
 test('a client that does not log in, in plain text or before its handshake, is not waited for', async () => {
   const tlsMaterial = { cert: material.cert, key: material.key };
-  gateway = await testGateway({}, { timeouts: { beforeAuth: 30 } });
+  gateway = await testGateway({}, { timeouts: { beforeAuth: 1_000 } });
   const silent = await TestClient.open(gateway.port);
   expect(await silent.toEnd()).toEqual([
     '421 4.4.2 Nothing was received for too long; closing the connection',
   ]);
-  const implicit = await testGateway({}, { tls: 'implicit', tlsMaterial, timeouts: { beforeAuth: 30 } });
+  const implicit = await testGateway({}, { tls: 'implicit', tlsMaterial, timeouts: { beforeAuth: 1_000 } });
   const handshaking = await TestClient.open(implicit.port);
   expect(await handshaking.toEnd()).toEqual([]);
   await implicit.close();
 });
 
 test('a client that falls silent after its login is let go, in the middle of a message too', async () => {
-  gateway = await testGateway({}, { timeouts: { command: 50 } });
+  gateway = await testGateway({}, { timeouts: { command: 1_000 } });
   const client = await loggedIn(gateway.port);
   client.send('MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\nhalf');
   expect((await client.toEnd()).at(-1)).toBe(
@@ -180,11 +180,11 @@ test('a client that falls silent after its login is let go, in the middle of a m
 });
 
 test('a client that waits for a slow upstream is not silent', async () => {
-  gateway = await testGateway({}, { timeouts: { command: 250 } });
+  gateway = await testGateway({}, { timeouts: { command: 1_000 } });
   const { story } = gateway;
   const submit = story.submit.bind(story);
   story.submit = async (submission, handOver) => {
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
     return await submit(submission, handOver);
   };
   const client = await loggedIn(gateway.port);
