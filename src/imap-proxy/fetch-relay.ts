@@ -489,7 +489,7 @@ function needsClass(need: ReturnType<FetchItems['need']>): boolean {
 
 function tooMuch(): SealgateError {
   return new SealgateError({
-    code: 'imap.framing',
+    code: 'upstream.framing',
     publicText: 'The mail server sent more than can be followed.',
     duration: 'permanent',
     reason: 'a FETCH response that does not tell what its message is',

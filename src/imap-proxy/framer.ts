@@ -106,7 +106,7 @@ export class Framer {
     this.#first = true;
   }
 
-  /** The next event, or null when more octets are needed. Throws SealgateError `imap.framing`. */
+  /** The next event, or null when more octets are needed. Throws SealgateError `imap.framing` (what a client says), `upstream.framing`. */
   next(): FramerEvent | null {
     return this.#literal > 0 ? this.#nextOfLiteral() : this.#nextLine(true);
   }
@@ -177,15 +177,14 @@ export class Framer {
     if (length === 0) return null;
     let octets = this.#take(length);
     if (octets[length - 2] !== CR) {
-      if (this.#side === 'server') throw framing('a line from the server ends with a lone LF');
+      if (this.#side === 'server') throw framing('server', 'a line ends with a lone LF');
       octets = Buffer.concat([octets.subarray(0, length - 1), Buffer.from('\r\n')]);
     }
     if (this.#side === 'client') refuseControls(octets);
     const first = this.#first;
     if (first && command) this.#mayHaveLiteral = this.#side === 'client' || !isText(octets);
-    const literal = command && this.#mayHaveLiteral ? literalAtEnd(octets) : null;
-    if (this.#side === 'server' && literal?.nonSync)
-      throw framing('a server sent a non-synchronising literal');
+    const literal = command && this.#mayHaveLiteral ? literalAtEnd(this.#side, octets) : null;
+    if (this.#side === 'server' && literal?.nonSync) throw framing('server', 'a non-synchronising literal');
     this.#first = literal === null;
     this.#literal = literal?.size ?? 0;
     return { type: 'line', octets, literal, first };
@@ -200,7 +199,7 @@ export class Framer {
       const lf = chunk.indexOf(LF, start);
       if (lf !== -1) {
         const found = before + lf - start + 1;
-        if (found > this.#lineLimit) throw framing('a line is longer than allowed');
+        if (found > this.#lineLimit) throw framing(this.#side, 'a line is longer than allowed');
         return found;
       }
       before += chunk.length - start;
@@ -208,7 +207,7 @@ export class Framer {
     this.#searched = this.#chunks.length;
     this.#searchedOfNext = 0;
     this.#scanned = before;
-    if (before > this.#lineLimit) throw framing('a line is longer than allowed');
+    if (before > this.#lineLimit) throw framing(this.#side, 'a line is longer than allowed');
     return 0;
   }
 
@@ -255,16 +254,16 @@ function isText(line: Buffer): boolean {
 }
 
 /** The literal announced by a line's last octets, or null. */
-export function literalAtEnd(line: Buffer): LiteralSize | null {
+function literalAtEnd(side: FramerSide, line: Buffer): LiteralSize | null {
   const end = line.length - 2;
   if (line[end - 1] !== BRACE) return null;
   const tail = line.toString('latin1', Math.max(0, end - 24), end);
   const found = /(~?)\{([0-9]{1,20})(\+?)\}$/.exec(tail);
   if (found === null) return null;
-  if (endsInsideQuotes(line, end)) throw framing('a quoted string does not end');
+  if (endsInsideQuotes(line, end)) throw framing(side, 'a quoted string does not end');
   const size = Number(found[2]);
   // 32 bits (RFC 3501 §9, number); an excess of zeros has no purpose but to confuse.
-  if (size > 0xffff_ffff || (found[2] ?? '').length > 10) throw framing('a literal is too large');
+  if (size > 0xffff_ffff || (found[2] ?? '').length > 10) throw framing(side, 'a literal is too large');
   return { size, nonSync: found[3] === '+', literal8: found[1] === '~' };
 }
 
@@ -280,13 +279,13 @@ function endsInsideQuotes(line: Buffer, end: number): boolean {
 
 /** A server may take a lone CR for a line end, or NUL for the end of a string. */
 function refuseControls(line: Buffer): void {
-  if (line.indexOf(CR) !== line.length - 2) throw framing('a lone CR in a line');
-  if (line.indexOf(0) !== -1) throw framing('a NUL in a line');
+  if (line.indexOf(CR) !== line.length - 2) throw framing('client', 'a lone CR in a line');
+  if (line.indexOf(0) !== -1) throw framing('client', 'a NUL in a line');
 }
 
-function framing(reason: string): SealgateError {
+function framing(side: FramerSide, reason: string): SealgateError {
   return new SealgateError({
-    code: 'imap.framing',
+    code: side === 'client' ? 'imap.framing' : 'upstream.framing',
     publicText: 'The IMAP conversation cannot be followed any further. Connect again.',
     duration: 'permanent',
     reason,

@@ -33,7 +33,7 @@ const COMMANDS = 50;
 
 /**
  * The conversation before login. Everything is answered here except the login itself, whose verdict is the upstream's.
- * Throws SealgateError `imap.framing`, `imap.protocol`.
+ * Throws SealgateError `imap.framing`, `imap.protocol`, `upstream.framing`, `upstream.login`.
  */
 export async function converseBeforeLogin(state: LoginState): Promise<LoginOutcome> {
   const { client } = state;

@@ -134,7 +134,7 @@ function base64Of(line: Buffer): Buffer | null {
 
 function protocol(): SealgateError {
   return new SealgateError({
-    code: 'imap.protocol',
+    code: 'upstream.login',
     publicText: 'The login could not be completed. Connect again.',
     duration: 'temporary',
     reason: 'login upstream out of order',

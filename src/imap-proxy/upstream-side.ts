@@ -92,7 +92,7 @@ export class UpstreamSide {
     this.#shortWays = new ShortWays(this.#relayContext);
   }
 
-  /** Until the upstream ends. Throws SealgateError `imap.framing`, `imap.protocol`. */
+  /** Until the upstream ends. Throws SealgateError `upstream.framing`, `imap.protocol`. */
   async run(): Promise<void> {
     const { upstream } = this.#exchange.parts;
     const attend = (): boolean => {

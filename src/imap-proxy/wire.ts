@@ -79,7 +79,7 @@ export class Wire {
     return this.#framer.buffered;
   }
 
-  /** The next event that is here already. Throws SealgateError `imap.framing`. */
+  /** The next event that is here already. Throws SealgateError `imap.framing`, `upstream.framing`. */
   take(): FramerEvent | null {
     return this.#framer.next();
   }
@@ -104,7 +104,7 @@ export class Wire {
     this.#framer.enterLiteral(length, remaining);
   }
 
-  /** The next event; null at the end. Throws SealgateError `imap.framing`. */
+  /** The next event; null at the end. Throws SealgateError `imap.framing`, `upstream.framing`. */
   async next(): Promise<FramerEvent | null> {
     for (;;) {
       const event = this.#framer.next();
