@@ -1,16 +1,24 @@
 // `npm test`: sets up what is missing, then checks types and lint and runs the tests, and says in its last line how many
 // passed and failed. Arguments go to vitest: `npm test -- test/cms`.
 //
+// `npm run test:delayed`: the same, with everything that comes by a socket or a pipe delayed by chance (docs/testing.md).
+//
 // The tests get a temporary folder of their own. What is still there at the end, file or process, was left behind.
 
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { TEST_PACKAGES, UNPACKED, UNPACKED_TEST_PACKAGES, unpackDebianPackages } from './debian.mjs';
 import { endProcesses, processesUsing } from './left-behind.mjs';
 import { prepare, ROOT } from './prepare.mjs';
 import { runMain, SetupError, say, seconds } from './progress.mjs';
 import { runAsIfExecuted } from './run.mjs';
+
+const DELAYED = '--delayed';
+const DELAYS = pathToFileURL(join(ROOT, 'test/support/delayed-octets.mjs')).href;
+/** A test of megabytes takes so much longer where each piece of them is late. */
+const DELAYED_TIMEOUT = `${30 * 60_000}`;
 
 await runMain(async (args) => {
   const begin = performance.now();
@@ -50,8 +58,14 @@ async function tests(node, args) {
     // Tests start the program hundreds of times; what it was compiled to once serves them all.
     const compiled = process.env.NODE_COMPILE_CACHE ?? join(results, 'compiled');
     const environment = { TMPDIR: folder, NODE_COMPILE_CACHE: compiled };
-    const code = await inProject(node, ['vitest', 'run', ...reporters, ...args], environment);
-    const outcome = count(resultFile, code, args);
+    const patterns = args.filter((argument) => argument !== DELAYED);
+    const words = ['vitest', 'run', ...reporters, ...patterns];
+    if (args.includes(DELAYED)) {
+      environment.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import=${DELAYS}`.trim();
+      words.push(`--testTimeout=${DELAYED_TIMEOUT}`, `--hookTimeout=${DELAYED_TIMEOUT}`);
+    }
+    const code = await inProject(node, words, environment);
+    const outcome = count(resultFile, code, patterns);
     outcome.failed += await leftBehind(folder);
     process.stdout.write(`tests: ${outcome.failed === 0 ? 'passed' : 'failed'} in ${seconds(begin)}\n`);
     return outcome;
