@@ -13,16 +13,17 @@ export class HeaderPeek {
   }
 
   /**
-   * The octets up to and including the empty line, and the rest; null: more is needed. Beyond the limit all is header, and it is not
-   * `whole`: more of it may follow.
+   * The octets up to and including the empty line, and the rest; null: more is needed. Of a longer header than the limit it is as
+   * much as that, and not `whole`: it says the same however the octets are cut.
    */
   push(chunk: Buffer, last: boolean): { header: Buffer; rest: Buffer; whole: boolean } | null {
     const end = this.#end.in(chunk);
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    if (end === -1 && !last && this.#length < this.#limit) return null;
+    if (end === -1 && !last && this.#length <= this.#limit) return null;
     const all = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
-    const at = end === -1 ? all.length : all.length - chunk.length + end;
-    return { header: all.subarray(0, at), rest: all.subarray(at), whole: end !== -1 || last };
+    const length = end === -1 ? all.length : all.length - chunk.length + end;
+    const at = Math.min(length, this.#limit);
+    return { header: all.subarray(0, at), rest: all.subarray(at), whole: length <= this.#limit };
   }
 }

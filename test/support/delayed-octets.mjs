@@ -19,7 +19,8 @@ Socket.prototype.push = function delayed(octets, encoding) {
 
 Socket.prototype.destroy = function delayedEnd(error, ...more) {
   // As if it had been read in time, what came before a reset is heard.
-  if (error?.syscall !== 'read' || !waiting.has(this)) return destroy.call(this, error, ...more);
+  const isReset = error?.syscall === 'read' || error?.syscall === 'write';
+  if (!isReset || !waiting.has(this)) return destroy.call(this, error, ...more);
   take(this, { error });
   return this;
 };
