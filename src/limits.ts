@@ -226,6 +226,8 @@ export const limits = {
     /** From connecting (TLS not counted) to the last octet of a request; and from then to the last one of the answer. */
     requestMs: 15_000,
     answerMs: 30_000,
+    /** For which a client may go on sending behind the answer. */
+    lingerMs: 2_000,
   },
   /** The pages about mail that waits. */
   selfService: {

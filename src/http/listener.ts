@@ -16,9 +16,13 @@ import { SealgateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log/log.ts';
 import { EVERY_ANSWER, plainAnswer, rawAnswer, STRICT_TRANSPORT } from './answers.ts';
+import { closeInStages } from './close-in-stages.ts';
 import type { HttpAnswer, Route } from './message.ts';
 import { comesFromElsewhere, readForm, readHead } from './read-request.ts';
 import { Routes } from './routes.ts';
+
+/** Milliseconds, as in `limits.http`. */
+type Times = { requestMs: number; answerMs: number; lingerMs: number };
 
 export type HttpListenerOptions = {
   /** Name in the configuration; for log lines and errors. */
@@ -36,7 +40,7 @@ export type HttpListenerOptions = {
   routes: readonly Route[];
   log: Log;
   /** Default: those of `limits.http`. */
-  times?: { requestMs: number; answerMs: number };
+  times?: Partial<Times>;
 };
 
 export type HttpListener = { port: number; close(): Promise<void> };
@@ -60,7 +64,8 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<H
   const { tls, secureContext, name } = options;
   if (tls !== 'none' && secureContext === undefined) throw noCertificate(name);
   const clients = new WeakMap<Socket, Client>();
-  const server = httpServer(options, clients);
+  const times = { ...limits.http, ...options.times };
+  const server = httpServer(options, clients, times);
   const unlimited = new AddressRanges(options.unlimitedNetworks);
   const listening = await listen({
     ...options,
@@ -69,7 +74,7 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<H
       if (socket === null) return;
       const { address } = connection.remote;
       const network = unlimited.has(address) ? null : clientNetwork(address);
-      await served(server, clients, socket, { remote: address, network }, options.times ?? limits.http);
+      await served(server, clients, socket, { remote: address, network }, times);
     },
   });
   return {
@@ -82,7 +87,11 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<H
   };
 }
 
-function httpServer(options: HttpListenerOptions, clients: WeakMap<Socket, Client>): Server {
+function httpServer(
+  options: HttpListenerOptions,
+  clients: WeakMap<Socket, Client>,
+  { lingerMs }: Times,
+): Server {
   const routes = new Routes(options.routes);
   const server = createServer(
     {
@@ -106,10 +115,10 @@ function httpServer(options: HttpListenerOptions, clients: WeakMap<Socket, Clien
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const { code } = error;
     if (!socket.writable || code === 'ECONNRESET') return void socket.destroy();
-    socket.end(
+    socket.write(
       rawAnswer(code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'),
-      () => socket.destroy(),
     );
+    closeInStages(socket as Socket, lingerMs);
   });
   return server;
 }
@@ -136,7 +145,7 @@ function served(
   clients: WeakMap<Socket, Client>,
   socket: Socket,
   client: Pick<Client, 'remote' | 'network'>,
-  { requestMs, answerMs }: { requestMs: number; answerMs: number },
+  { requestMs, answerMs, lingerMs }: Times,
 ): Promise<void> {
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined;
@@ -150,6 +159,8 @@ function served(
     });
     if (socket.destroyed) return resolve();
     deadline(requestMs);
+    // What Node calls behind the last answer.
+    socket.destroySoon = () => closeInStages(socket, lingerMs);
     clients.set(socket, { ...client, received: () => deadline(answerMs), asked: false });
     server.emit('connection', socket);
   });
