@@ -16,6 +16,8 @@ class TalkativeServer {
   #at = 0;
   #idle: string | null = null;
   exists = 9;
+  #heard = 0;
+  #hears: () => void = () => undefined;
 
   constructor(socket: ImapConversation, talks: readonly boolean[]) {
     this.#socket = socket;
@@ -28,6 +30,19 @@ class TalkativeServer {
       const line = await this.#socket.until(/[^\r]*\r\n/).catch(() => null);
       if (line === null) return;
       this.#answer(line.trimEnd());
+      this.#heard++;
+      this.#hears();
+    }
+  }
+
+  /** Until so many more lines have come, or IDLE goes on. */
+  async heard(lines: number): Promise<void> {
+    const enough = this.#heard + lines;
+    while (this.#heard < enough) {
+      await new Promise<void>((resolve) => {
+        this.#hears = resolve;
+      });
+      if (this.#idle !== null) return;
     }
   }
 
@@ -71,7 +86,10 @@ test('whenever a client has enough: it hears all news in their order, and one an
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.boolean(), { maxLength: 12 }),
-      fc.array(fc.record({ quiet: fc.boolean(), turns: fc.nat(30) }), { minLength: 1, maxLength: 5 }),
+      fc.array(fc.record({ quiet: fc.boolean(), lines: fc.nat(6), turns: fc.nat(5) }), {
+        minLength: 1,
+        maxLength: 5,
+      }),
       async (talks, idles) => {
         const timers = new FakeTimers();
         const upstream = await FakeUpstream.start();
@@ -84,10 +102,14 @@ test('whenever a client has enough: it hears all news in their order, and one an
         const server = new TalkativeServer(socket, talks);
         const running = server.run();
         let heard = '';
-        for (const [at, { quiet, turns }] of idles.entries()) {
+        for (const [at, { quiet, lines, turns }] of idles.entries()) {
           client.send(`i${at} IDLE\r\n`);
           heard += await client.until(/\+ [^\r]*\r\n/);
-          if (quiet && timers.pending.includes(WARM_UP_AFTER_MS)) await timers.pass(WARM_UP_AFTER_MS);
+          if (quiet && timers.pending.includes(WARM_UP_AFTER_MS)) {
+            const interrupted = server.heard(lines);
+            await timers.pass(WARM_UP_AFTER_MS);
+            await interrupted;
+          }
           for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
           client.send(`DONE\r\nn${at} NOOP\r\n`);
           heard += await client.until(new RegExp(`n${at} OK[^\\r]*\\r\\n`));
