@@ -129,7 +129,8 @@ test.each(['nothing', 'what it knew a while ago'])(
     try {
       other.written([due('before', Date.now())]);
       await eventually(() => expect(told).toEqual(['before']));
-      other.written([due('in between', Date.now() + 300)]);
+      // Long enough to be read while it waits.
+      other.written([due('in between', Date.now() + 5_000)]);
       const names = () => client.keys(`${prefix}:*`);
       await eventually(async () => expect(await client.zcard(`${prefix}:due:delayed`)).toBe(1));
       const known = await Promise.all(

@@ -118,7 +118,8 @@ test.each(FAULTS)('a statement %s', async (_, fault) => {
     lanes.map(async ({ wire, direct, database }) => {
       const courier = new ScriptedCourier();
       const place = { host: '127.0.0.1', port: wire.port, database };
-      const node = await deliveringNode({ place, courier });
+      // What is never answered is waited for.
+      const node = await deliveringNode({ place, courier, timeoutSeconds: 1 });
       let hasStarted = false;
       for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
         const name = step.join(' … ');

@@ -132,7 +132,8 @@ describe('nodes tell each other what is due', () => {
     const started = await server();
     const one = await node(place(started));
     const client = started.client();
-    one.jobs.written([due(Date.now() + 1_500)]);
+    // Long enough to be seen while it waits.
+    one.jobs.written([due(Date.now() + 5_000)]);
     await eventually(async () => expect(await client.zcard('p:due:delayed')).toBe(1));
     await started.kill();
     await started.start();

@@ -124,11 +124,13 @@ test('SIGTERM: 421 to everybody, at once where the end of a message has not come
   inLongData.send(`${HEADER}${LONG}`);
   inChunk.send(`BDAT ${LONG.length + 1} LAST\r\n${LONG}`);
   expect(await betweenChunks.ask('BDAT 3\r\nx')).toMatch(/^250/);
+  // Its end may be seen before those of its connections.
+  const closed = once(started, 'close');
   started.kill('SIGTERM');
   for (const client of [idle, inLongData, inChunk, betweenChunks]) {
     expect(await client.toEnd()).toEqual(['421 4.3.2 The gateway is shutting down; try again later']);
   }
-  expect(await once(started, 'close')).toEqual([0, null]);
+  expect(await closed).toEqual([0, null]);
   expect(upstream?.accepted).toEqual([]);
 });
 
@@ -144,11 +146,12 @@ test('SIGTERM while a mail server does not answer for a message: its client is t
   expect(await client.ask('DATA')).toMatch(/^354/);
   client.send(`${HEADER}x\r\n.\r\n`);
   await asked.promise;
+  const closed = once(started, 'close');
   started.kill('SIGTERM');
   const [answer = '', farewell] = await client.toEnd();
   expect(answer).toMatch(/^451 4\.4\.2 /);
   expect(farewell).toMatch(/^421 4\.3\.2 /);
-  expect(await once(started, 'close')).toEqual([0, null]);
+  expect(await closed).toEqual([0, null]);
   const mail = /\(mail ([0-9a-z]{20})\)$/.exec(answer)?.[1] ?? '';
   const { stdout } = await run(process.execPath, [resolve('src/main.ts'), 'trace', mail, '--config', file]);
   expect(stdout).toMatch(/refused \(upstream\.unreachable\): 451 4\.4\.2 .* \(the gateway stops\)$/m);

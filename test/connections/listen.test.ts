@@ -154,8 +154,12 @@ test('stop waits for those who are served, destroy ends them', async () => {
   const server = await listening();
   const socket = await connected(server.port);
   await once(socket, 'data');
-  const stopped = server.stop();
+  let isStopped = false;
+  const stopped = server.stop().then(() => {
+    isStopped = true;
+  });
   await expect(connected(server.port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  expect(isStopped).toBe(false);
   server.destroy();
   await stopped;
 });

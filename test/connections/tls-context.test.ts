@@ -20,7 +20,7 @@ async function greeter(oldTls: boolean): Promise<number> {
   const open = new Set<Socket>();
   const server = createServer((socket) => {
     open.add(socket.on('error', () => undefined));
-    secured(socket, tlsContext(material, oldTls), 5_000).then(
+    secured(socket, tlsContext(material, oldTls), 60_000).then(
       (secure) => secure.write('hello\r\n'),
       () => undefined,
     );

@@ -24,5 +24,6 @@ describe('load while everything is killed by chance', () => {
       await setting.stop();
       await rm(folder, { recursive: true, force: true });
     }
-  });
+    // Each start of a process takes as long as it takes.
+  }, 240_000);
 });

@@ -14,7 +14,7 @@ describe('a correspondent whose certificate is only in LDAP', () => {
   beforeAll(async () => {
     server = await slapd();
     const place = {
-      ...{ base: server.base, ca: server.caFile, timeoutSeconds: 2 },
+      ...{ base: server.base, ca: server.caFile, timeoutSeconds: 5 },
       servers: [`ldap://localhost:${server.port}`],
     };
     const board = { source: 'people', logins: '(&(mail={login})(employeeType=board))' };

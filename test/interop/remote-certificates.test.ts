@@ -28,9 +28,9 @@ describe('correspondents whose certificates are in DNS and in an HTTP store', ()
       users: ['alice', 'bob', 'carol', 'dora'],
       directory: {
         sources: [
-          { kind: 'smimea', name: 'dns', resolvers: [`127.0.0.1:${port}`], timeoutSeconds: 2 },
+          { kind: 'smimea', name: 'dns', resolvers: [`127.0.0.1:${port}`], timeoutSeconds: 20 },
           {
-            ...{ kind: 'http-store', name: 'store', timeoutSeconds: 2 },
+            ...{ kind: 'http-store', name: 'store', timeoutSeconds: 20 },
             url: `http://127.0.0.1:${(store.address() as AddressInfo).port}/search`,
           },
         ],

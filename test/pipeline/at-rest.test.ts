@@ -87,7 +87,8 @@ test.each([
 ])('%s comes back octet by octet, by every one of its login’s keys', async (_, octets) => {
   const object = await sealed(await seal(ring([first, second]), octets));
   expect(object.subarray(0, OUTER.length).equals(OUTER)).toBe(true);
-  expect(object.includes('words')).toBe(false);
+  // With what is no letter: Base64 has any five letters by chance.
+  if (octets.length > 1) expect(object.includes(octets.subarray(0, 10))).toBe(false);
   expect(/[^\x09\x0a\x0d\x20-\x7e]/.test(object.toString('latin1'))).toBe(false);
   for (const key of [first, second]) {
     const outcome = await unseal(ring([key]), object);

@@ -31,17 +31,18 @@ beforeEach(async () => {
   events.length = 0;
   wire = await startWire(server.socket, server.port);
   const database = await server.database();
-  const open = (host: string, port: number) =>
+  const open = (host: string, port: number, timeoutSeconds: number) =>
     openPostgresql(
       {
         ...{ host, port, database, user: 'test', password: null, tls: null },
-        ...{ connections: 2, timeoutSeconds: 1 },
+        ...{ connections: 2, timeoutSeconds },
       },
       postgresqlMigrations,
       clusterTables(),
     );
-  near = await open(server.socket, server.port);
-  far = await open('127.0.0.1', wire.port);
+  near = await open(server.socket, server.port, 30);
+  // What is silenced is waited for.
+  far = await open('127.0.0.1', wire.port, 1);
 });
 afterEach(async () => {
   await wire.stop();

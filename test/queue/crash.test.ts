@@ -26,17 +26,19 @@ afterAll(() => rm(folder, { recursive: true }));
 
 type Run = { said: string[]; signal: NodeJS.Signals | null; code: number | null };
 
+type Mails = { mails: number; first?: number; together?: string };
+
 /** @param onLine may end it */
 function runProcess(
   state: string,
   port: number,
-  { killAt, mails, together = '' }: { killAt: number; mails: number; together?: string },
+  { killAt, mails, first = 0, together = '' }: Mails & { killAt: number },
   onLine: (line: string, kill: () => void) => void = () => undefined,
 ): Promise<Run> {
   const program = join(import.meta.dirname, 'support', 'queue-process.ts');
   const child = spawn(
     process.execPath,
-    [program, state, keyFile, String(port), String(killAt), String(mails), together],
+    [program, state, keyFile, String(port), String(killAt), String(mails), String(first), together],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
@@ -64,6 +66,19 @@ async function finish(state: string, port: number): Promise<void> {
 }
 
 const upstreamFor = () => startSmtpUpstream({ users: [LOGIN], lmtpPort: null, alsoTake: ['@upstream.test'] });
+
+/** All that the upstream takes: by itself it keeps the last hundred mails only. */
+function keptBy(upstream: SmtpUpstream): readonly ReceivedMail[] {
+  const all: ReceivedMail[] = [];
+  const received = upstream.received as ReceivedMail[];
+  const push = received.push.bind(received);
+  received.push = (...mails) => {
+    all.push(...mails);
+    return push(...mails);
+  };
+  return all;
+}
+
 const copies = (received: readonly ReceivedMail[], recipient: string) =>
   received.filter(({ envelope }) => envelope.recipients.includes(recipient)).length;
 const reports = (received: readonly ReceivedMail[], about: string) =>
@@ -114,22 +129,25 @@ test('killed at any step, nothing that was accepted is lost, and a second copy c
 
 test('killed again and again while mail comes and goes, whatever was accepted is delivered', async () => {
   const upstream = await upstreamFor();
+  const received = keptBy(upstream);
   const state = join(folder, 'load');
   await mkdir(state);
   try {
     const accepted = new Set<number>();
-    for (const after of [3, 11, 27]) {
-      const run = await runProcess(state, upstream.port, { killAt: 0, mails: 60 }, (line, kill) => {
-        if (line === `accepted ${after}`) kill();
+    for (const [run, after] of [3, 11, 27].entries()) {
+      // Numbers of its own: what a run has lost is not made up for by a later one.
+      const first = 100 * run;
+      const options = { killAt: 0, mails: 60, first };
+      const { said, signal } = await runProcess(state, upstream.port, options, (line, kill) => {
+        if (line === `accepted ${first + after}`) kill();
       });
-      expect(run.signal).toBe('SIGKILL');
-      for (const line of run.said) accepted.add(Number(line.replace('accepted ', '')));
+      expect(signal).toBe('SIGKILL');
+      for (const line of said) accepted.add(Number(line.replace('accepted ', '')));
     }
     await finish(state, upstream.port);
-    expect(accepted.size).toBeGreaterThan(27);
-    // The upstream keeps the last hundred mails.
+    expect(accepted.size).toBeGreaterThan(3 + 11 + 27);
     for (const number of accepted) {
-      expect(copies(upstream.received, `bob${number}@upstream.test`), `mail ${number}`).toBeGreaterThan(0);
+      expect(copies(received, `bob${number}@upstream.test`), `mail ${number}`).toBeGreaterThan(0);
     }
   } finally {
     await upstream.stop();
@@ -138,25 +156,22 @@ test('killed again and again while mail comes and goes, whatever was accepted is
 
 test('killed while mails come together, each that was answered arrives, and none in part', async () => {
   const upstream = await upstreamFor();
+  const received = keptBy(upstream);
   const state = join(folder, 'together');
   await mkdir(state);
   try {
     const accepted = new Set<number>();
-    for (const after of [4, 17]) {
-      const run = await runProcess(
-        state,
-        upstream.port,
-        { killAt: 0, mails: 24, together: '8' },
-        (line, kill) => {
-          if (line === `accepted ${after}`) kill();
-        },
-      );
-      for (const line of run.said) accepted.add(Number(line.replace('accepted ', '')));
+    for (const [run, after] of [4, 17].entries()) {
+      const first = 24 * run;
+      const options = { killAt: 0, mails: 24, first, together: '8' };
+      const { said } = await runProcess(state, upstream.port, options, (line, kill) => {
+        if (line === `accepted ${first + after}`) kill();
+      });
+      for (const line of said) accepted.add(Number(line.replace('accepted ', '')));
     }
     await finish(state, upstream.port);
-    const { received } = upstream;
     expect(accepted.size).toBeGreaterThan(4);
-    for (let number = 0; number < 24; number++) {
+    for (let number = 0; number < 2 * 24; number++) {
       const [bob, carol] = ['bob', 'carol'].map((name) => copies(received, `${name}${number}@upstream.test`));
       expect(Number(bob) > 0, `mail ${number}`).toBe(Number(carol) > 0);
       if (accepted.has(number)) expect(bob, `mail ${number}`).toBeGreaterThan(0);

@@ -145,7 +145,9 @@ test('a message that cannot be read to its end never ends', async () => {
 test.each([19, 21])('a message that has not the %i octets it says never ends', async (length) => {
   const { client, server } = await pair();
   const taken = taking(server, OK);
+  const gone = new Promise((resolve) => server.once('close', resolve));
   await expect(client.data(inChunks(Buffer.alloc(20, 'a'), [7], length))).rejects.toThrow('not as long');
+  await gone;
   expect(taken.messages).toEqual([]);
 });
 

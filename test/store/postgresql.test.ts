@@ -49,7 +49,7 @@ function place(changed: Partial<PostgresqlPlace> = {}): PostgresqlPlace {
   const { socket: host, port } = server;
   return {
     ...{ host, port, database, user: 'test', password: null, tls: null },
-    ...{ connections: 4, timeoutSeconds: 2, ...changed },
+    ...{ connections: 4, timeoutSeconds: 30, ...changed },
   };
 }
 

@@ -26,6 +26,8 @@ export type DeliveringOptions = {
   /** Absent: it hears of what it has written itself, and looks at all rows every so often. */
   work?: DueWork;
   connections?: number;
+  /** How long the database may take; by default so long that it is no limit. */
+  timeoutSeconds?: number;
   atOnce?: number;
   most?: number;
   clock?: () => Date;
@@ -37,10 +39,10 @@ const identity = ownIdentity([newOwnKey()]);
 const key = { seal: async (octets: Buffer) => octets, open: async (octets: Buffer) => octets };
 
 export async function deliveringNode(options: DeliveringOptions): Promise<DeliveringNode> {
-  const { place, courier, connections = 4, atOnce = 4, most = 20 } = options;
+  const { place, courier, connections = 4, timeoutSeconds = 30, atOnce = 4, most = 20 } = options;
   const events: Event[] = [];
   const store = await openPostgresql(
-    { ...place, user: 'test', password: null, tls: null, connections, timeoutSeconds: 1 },
+    { ...place, user: 'test', password: null, tls: null, connections, timeoutSeconds },
     postgresqlMigrations,
     clusterTables(),
   );

@@ -203,6 +203,9 @@ describe('two writers', () => {
       });
     // Reading needs no lock.
     expect((await store.list()).keys).toHaveLength(1);
+    // Whom nobody holds up is done by then, though he begins later.
+    const elsewhere = await openKeyStore(copy(), { key: unlockingKey(operator) });
+    await elsewhere.add(alice.privateKey, [], { name: 'new', exportable: false, use: 'sign' });
     expect(done).toBe(false);
     holder.kill('SIGKILL');
     await adding;

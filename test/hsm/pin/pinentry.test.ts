@@ -114,9 +114,12 @@ describe('a pinentry', () => {
     ['does not answer, and ends for nobody', 'trap "" TERM; while :; do sleep 0.05; done'],
   ])('that %s is ended', async (_, getpin) => {
     using pinentry = new TestPinentry({ getpin });
-    const signal = AbortSignal.timeout(200);
-    const outcome = await askPinentry(pinentry.program, LOG_IN, { signal });
-    expect(outcome).toMatchObject({ kind: 'unanswered' });
+    const patience = new AbortController();
+    const outcome = askPinentry(pinentry.program, LOG_IN, { signal: patience.signal });
+    // Not by the time: one that is ended before it has begun says nothing.
+    await expect.poll(() => pinentry.told).toContain('GETPIN');
+    patience.abort();
+    expect(await outcome).toMatchObject({ kind: 'unanswered' });
     expect(pinentry.isRunning).toBe(false);
   });
 

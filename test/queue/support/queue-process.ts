@@ -22,9 +22,9 @@ import { ownIdentity, type WrittenKey } from './own-identity.ts';
 /**
  * A queue with its deliveries, as a gateway has it: in the test's process, or in one of its own that is killed.
  *
- *     node queue-process.ts STATE KEYFILE PORT KILLAT MAILS [TOGETHER]
+ *     node queue-process.ts STATE KEYFILE PORT KILLAT MAILS FIRST [TOGETHER]
  *
- * Says `accepted NUMBER` for each mail that is durable, and `delivered NUMBER` is for the server to say. At the step KILLAT it kills itself.
+ * The mails are numbered from FIRST. Says `accepted NUMBER` for each one that is durable, and `delivered NUMBER` is for the server to say. At the step KILLAT it kills itself.
  */
 export type QueueProcess = {
   store: SqlStore;
@@ -157,7 +157,8 @@ async function around<T>(label: string, step: Step, act: () => Promise<T>): Prom
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const [, , state = '', keyFile = '', port = '', killAt = '', mails = '', together = ''] = process.argv;
+  const [, , state = '', keyFile = '', port = '', killAt = '', mails = '', first = '', together = ''] =
+    process.argv;
   let steps = 0;
   const step: Step = (label) => {
     if (++steps !== Number(killAt)) return;
@@ -171,9 +172,10 @@ if (process.argv[1] === import.meta.filename) {
     step,
   );
   deliverer.start();
-  let next = 0;
+  let next = Number(first);
+  const end = next + Number(mails);
   const accepting = async () => {
-    while (next < Number(mails)) {
+    while (next < end) {
       const number = next++;
       if (together === '') await queue.enqueue([numberedMail(number)]);
       else await submitNumbered(submitted, number);
