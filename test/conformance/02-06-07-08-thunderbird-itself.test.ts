@@ -61,7 +61,7 @@ test('2, 8: it opens every class, keeps the octets that everybody else reads, an
     const opened = await client.open(message.uid, message.name === 'clear-signed');
     if (message.words !== null) expect(opened.text, message.name).toContain(message.words);
     const whole = await other.item(message.uid, 'BODY.PEEK[]');
-    expect([message.name, (await client.stored(message.uid))?.equals(whole)]).toEqual([message.name, true]);
+    expect([message.name, (await client.stored(message.uid)).equals(whole)]).toEqual([message.name, true]);
     if (message.name === 'clear-signed') expect(opened.signed).toMatch(/-signed-ok-/);
     else expect([message.name, opened.signed]).toEqual([message.name, null]);
   }
@@ -89,8 +89,8 @@ test('2: sizes on both sides of its pieces: whole in its store, and opened again
     const { text } = await client.open(uid);
     expect(text).toContain('exact size');
     const stored = await client.stored(uid);
-    expect(stored?.length).toBe(size);
-    expect(stored?.equals(await other.item(uid, 'BODY.PEEK[]'))).toBe(true);
+    expect(stored.length).toBe(size);
+    expect(stored.equals(await other.item(uid, 'BODY.PEEK[]'))).toBe(true);
   }
   other.close();
   const uses = mailbox.keyUses();

@@ -94,10 +94,11 @@ window.furnish = async ({ ca, login, password }) => {
 
     listed: () => listed(inbox),
 
-    /** The message as it lies in Thunderbird's own store, Base64; null: it is not there. */
-    stored(uid) {
+    /** The message as it lies in Thunderbird's own store, Base64. It is there some time after it was shown. */
+    async stored(uid) {
       const header = inbox.GetMessageHeader(uid);
-      if (!(header.flags & Ci.nsMsgMessageFlags.Offline)) return null;
+      while (!(header.flags & Ci.nsMsgMessageFlags.Offline))
+        await new Promise((resolve) => window.setTimeout(resolve, 10));
       const stream = inbox.getMsgInputStream(header, {});
       const reader = Cc['@mozilla.org/binaryinputstream;1'].createInstance(Ci.nsIBinaryInputStream);
       reader.setInputStream(stream);

@@ -12,8 +12,8 @@ export type Thunderbird = {
   /** Opens a message. `signed`: one whose signature Thunderbird looks at itself; waited for. */
   open(uid: number, signed?: boolean): Promise<Opened>;
   listed(): Promise<Listed[]>;
-  /** What lies in its own store of an opened message, without the fields that it puts before it; null: nothing. */
-  stored(uid: number): Promise<Buffer | null>;
+  /** What lies in its own store of an opened message, without the fields that it puts before it; waited for. */
+  stored(uid: number): Promise<Buffer>;
   /** From now on without the network, or with it again. */
   offline(away: boolean): Promise<void>;
   /** Waits until INBOX has so many messages without anybody asking. */
@@ -90,8 +90,7 @@ export async function thunderbird(options: ThunderbirdOptions): Promise<Started<
       open: async (uid, signed = false) => (await desk('open', uid, signed)) as Opened,
       listed: async () => (await desk('listed')) as Listed[],
       async stored(uid) {
-        const octets = (await desk('stored', uid)) as string | null;
-        return octets === null ? null : withoutOwnFields(Buffer.from(octets, 'base64'));
+        return withoutOwnFields(Buffer.from((await desk('stored', uid)) as string, 'base64'));
       },
       offline: async (away) => void (await desk('offline', away)),
       told: async (count) => (await desk('told', count)) as Listed[],
