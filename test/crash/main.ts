@@ -67,7 +67,7 @@ function report(name: string, { sent, arrived, kills, lost, duplicates, seconds 
   const some = (items: readonly string[]) =>
     items.length === 0 ? '0' : `${items.length} (${items.slice(0, 3).join('; ')})`;
   return [
-    `${name}: ${sent.accepted.size} of ${mails} mails accepted in ${seconds.toFixed(0)} s`,
+    `${name}: ${sent.accepted.size} of ${mails} mails accepted, and delivered after ${seconds.toFixed(0)} s`,
     `  killed: ${killed}${isShort}`,
     `  told to come again ${sent.deferred}, end not heard ${sent.unknown}, refused ${some([...sent.refused.values()])}`,
     `  lost ${some(lost)}, unprotected ${some(arrived.unprotected)}, corrupted ${some(arrived.corrupted)}`,
