@@ -25,6 +25,13 @@ export type Cluster = {
   nodes: Nodes;
   /** What this node says of its configuration. */
   alike: AlikeSections;
+  /**
+   * Does what a start cannot go on without, again and again while the database is away. Only what may be done twice: where the answer was lost,
+   * the first time has been.
+   *
+   * @throws SealgateError `cluster.database-away`: for a minute, or the node was told to end meanwhile
+   */
+  whenThere<T>(work: () => Promise<T>): Promise<T>;
 };
 
 /**
@@ -43,21 +50,20 @@ export async function openCluster(
   const agreed = agreedBy(config);
   const place = placeOf(config);
   const name = `The PostgreSQL database ${place.database} on ${place.host}`;
-  await whenThere(
-    async () => {
-      const asItIs = await openSharedAsItIs(place);
-      await refuseStranger(asItIs, agreed).finally(() => asItIs.close());
-    },
-    { name, setting: 'directory.store', log, stop },
-  );
+  const patiently: Cluster['whenThere'] = (work) =>
+    whenThere(work, { name, setting: 'directory.store', log, stop });
+  await patiently(async () => {
+    const asItIs = await openSharedAsItIs(place);
+    await refuseStranger(asItIs, agreed).finally(() => asItIs.close());
+  });
   const store = opened.keep(await openShared(place, clusterTables()));
-  await agree(store, agreed);
+  await patiently(() => agree(store, agreed));
   const rows = store.snapshots();
   const alike = new AlikeSections(config);
   const said = { name: config.cluster.node ?? machine(), version: version(), alike: () => alike.digests };
   const nodes = opened.keep(new Nodes({ store: rows, ...said, log }));
-  await nodes.join();
-  return { store, rows, installation, nodes, alike };
+  await patiently(() => nodes.join());
+  return { store, rows, installation, nodes, alike, whenThere: patiently };
 }
 
 /**

@@ -56,7 +56,7 @@ async function recordsOf(
   cluster: Cluster | null,
 ): Promise<SqliteDecisions | null> {
   const { recordDays: days } = config.policy;
-  if (cluster !== null) return sharedDecisions(cluster.rows, days, clock);
+  if (cluster !== null) return cluster.whenThere(() => sharedDecisions(cluster.rows, days, clock));
   const decisions = await openDecisions(config.stateFolder, days, clock);
   if (decisions === null) return null;
   opened.keep(decisions.store);

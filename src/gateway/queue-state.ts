@@ -27,7 +27,7 @@ export type QueueState = {
   clock: Clock;
   /** In the claims of this run; null: any will do. */
   holder: string | null;
-  /** Removes sealed mail that no row names, and says so. @throws SealgateError `store.unavailable` */
+  /** Removes sealed mail that no row names, and says so. @throws SealgateError `store.unavailable`, `cluster.database-away` */
   sweep(): Promise<void>;
 };
 
@@ -86,7 +86,7 @@ async function together(
   return {
     ...{ store: cluster.rows, spool, work, alone: false, clock, holder: nodes.run },
     async sweep() {
-      const removed = await spool.sweep();
+      const removed = await cluster.whenThere(() => spool.sweep());
       if (removed > 0) log.write({ event: 'queue.swept', level: 'info', files: removed });
     },
   };

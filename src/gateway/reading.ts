@@ -130,7 +130,9 @@ async function recordsOf(
   { cluster, installation }: Pick<ReadingParts, 'cluster' | 'installation'>,
 ): Promise<Omit<OpenedViewRecords, 'store'>> {
   const settings = { installation: installation.id, newEpoch: config.reading.newEpoch };
-  if (cluster !== null) return sharedViewRecords(cluster.rows, epochs, settings);
+  if (cluster !== null) {
+    return cluster.whenThere(() => sharedViewRecords(cluster.rows, epochs, settings));
+  }
   const views = await openViewRecords(config.stateFolder, epochs, { ...settings, now: clock() });
   opened.keep(views.store);
   return views;

@@ -19,7 +19,7 @@ describe('load while everything is killed by chance', () => {
       expect(lost).toEqual([]);
       expect(arrived.unprotected).toEqual([]);
       expect(arrived.corrupted).toEqual([]);
-      expect([...kills.values()].reduce((sum, times) => sum + times, 0)).toBeGreaterThan(0);
+      expect([...kills.times.values()].reduce((sum, times) => sum + times, 0)).toBeGreaterThan(0);
     } finally {
       await setting.stop();
       await rm(folder, { recursive: true, force: true });

@@ -58,8 +58,3 @@ export function gatewayProcess(name: string, configFile: string, port: number): 
 export async function retryAll(configFile: string): Promise<void> {
   await runToEnd(process.execPath, ['src/main.ts', 'queue', 'retry', '--all', '--config', configFile]);
 }
-
-export async function again(one: Restartable): Promise<void> {
-  await one.kill();
-  await one.start();
-}

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Kills } from './killing.ts';
 import { oneGateway } from './one-gateway.ts';
 import type { Setting } from './setting.ts';
 import { threeNodes } from './three-nodes.ts';
@@ -23,10 +24,14 @@ const { values, positionals } = parseArgs({
     mails: { type: 'string', default: '20000' },
     lanes: { type: 'string', default: '10' },
     seed: { type: 'string', default: '1' },
+    every: { type: 'string', default: '1000-3000' },
     keep: { type: 'boolean', default: false },
   },
 });
 const mails = Number(values.mails);
+const every = /^(\d+)-(\d+)$/.exec(values.every)?.slice(1).map(Number);
+if (every === undefined) throw new Error('--every wants milliseconds from one kill to the next: 1000-3000');
+const [least = 0, most = 0] = every;
 const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 };
@@ -42,7 +47,7 @@ for (const name of positionals.length === 0 ? Object.keys(SETTINGS) : positional
         mails,
         lanes: Number(values.lanes),
         seed: Number(values.seed),
-        every: [1_000, 3_000],
+        every: [least, most],
         folder,
         progress,
       },
@@ -61,14 +66,21 @@ function isGood({ sent, arrived, lost, duplicates }: FireResult): boolean {
   return bad === 0 && sent.accepted.size === mails && duplicates < DUPLICATES * mails;
 }
 
+function intervals({ intervals }: Kills): string {
+  const some = [intervals.at(0), intervals[Math.floor(intervals.length / 2)], intervals.at(-1)];
+  return some.map((one) => ((one ?? 0) / 1000).toFixed(1)).join(' ');
+}
+
 function report(name: string, { sent, arrived, kills, lost, duplicates, seconds }: FireResult): string {
-  const killed = [...kills].map(([victim, times]) => `${victim} ${times}`).join(', ');
-  const isShort = [...kills.values()].includes(0) ? ' (too few mails for everybody to have been killed)' : '';
+  const killed = [...kills.times].map(([victim, times]) => `${victim} ${times}`).join(', ');
+  const isShort = [...kills.times.values()].includes(0)
+    ? ' (too few mails for everybody to have been killed)'
+    : '';
   const some = (items: readonly string[]) =>
     items.length === 0 ? '0' : `${items.length} (${items.slice(0, 3).join('; ')})`;
   return [
-    `${name}: ${sent.accepted.size} of ${mails} mails accepted, and delivered after ${seconds.toFixed(0)} s`,
-    `  killed: ${killed}${isShort}`,
+    `${name}: ${sent.accepted.size} of ${mails} mails accepted in ${seconds.sending.toFixed(0)} s, and delivered ${seconds.draining.toFixed(0)} s later`,
+    `  killed meanwhile ${kills.intervals.length}, one every ${intervals(kills)} s (least, median, most): ${killed}${isShort}`,
     `  told to come again ${sent.deferred}, end not heard ${sent.unknown}, refused ${some([...sent.refused.values()])}`,
     `  lost ${some(lost)}, unprotected ${some(arrived.unprotected)}, corrupted ${some(arrived.corrupted)}`,
     `  twice ${duplicates} (${((100 * duplicates) / mails).toFixed(2)} %), reports ${arrived.reports}`,

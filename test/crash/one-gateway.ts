@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { stringify } from 'yaml';
 import { QUEUE } from '../../src/store/queue-migrations.ts';
-import { again, gatewayProcess, loadWorld, retryAll } from './load-world.ts';
+import { gatewayProcess, loadWorld, retryAll } from './load-world.ts';
 import { SENDER } from './numbered-mail.ts';
-import { killedKeyProcess, type Setting } from './setting.ts';
+import { revived } from './revived.ts';
+import { keyProcess, type Setting } from './setting.ts';
 
 /** One gateway and the mail server behind it; each of them is killed, and the processes that hold the gateway's keys. */
 export async function oneGateway(delivery: 'live' | 'queue', folder: string): Promise<Setting> {
@@ -33,11 +34,8 @@ export async function oneGateway(delivery: 'live' | 'queue', folder: string): Pr
   await gateway.start();
   return {
     ...{ port, kept, caFile, secret },
-    victims: [
-      { name: gateway.name, hit: () => again(gateway) },
-      { name: sink.name, hit: () => again(sink) },
-      { name: 'a key process', hit: () => killedKeyProcess([gateway.pid]) },
-    ],
+    victims: [revived(gateway), revived(sink), keyProcess(() => [gateway.pid])],
+    endedByItself: Promise.race([gateway.endedByItself, sink.endedByItself]),
     async waiting() {
       const database = new DatabaseSync(join(stateFolder, QUEUE), { readOnly: true, timeout: 5_000 });
       try {

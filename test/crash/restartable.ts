@@ -7,7 +7,10 @@ export class Restartable {
   readonly name: string;
   readonly #command: readonly string[];
   readonly #port: number;
+  readonly #byItself = Promise.withResolvers<never>();
   #child: ChildProcess | null = null;
+  /** Whose end was asked for. */
+  #ending: ChildProcess | null = null;
   #output = '';
 
   /** @param port where it answers once it is there */
@@ -15,17 +18,19 @@ export class Restartable {
     this.name = name;
     this.#command = command;
     this.#port = port;
+    this.#byItself.promise.catch(() => undefined);
   }
 
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
 
-  /** What it has printed since it was started last. */
-  get output(): string {
-    return this.#output;
+  /** Rejects, with what it has printed last, where it ends and nobody has killed or stopped it. */
+  get endedByItself(): Promise<never> {
+    return this.#byItself.promise;
   }
 
+  /** Resolves when it answers. @throws Error where it ends before, killed or by itself */
   async start(): Promise<void> {
     const [program = '', ...args] = this.#command;
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -37,25 +42,32 @@ export class Restartable {
       });
     }
     const ended = once(child, 'close').then(() => {
-      throw new Error(`${this.name} ended by itself: ${this.#output}`);
+      if (child === this.#ending) throw new Error(`${this.name} was ended`);
+      const error = new Error(`${this.name} ended by itself: ${this.#output}`);
+      this.#byItself.reject(error);
+      throw error;
     });
     ended.catch(() => undefined);
     await Promise.race([awaitListening(this.#port), ended]);
   }
 
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'close');
-    child.kill('SIGKILL');
-    await gone;
+  /** SIGKILL; resolves when it has ended. false: it does not run. */
+  kill(): Promise<boolean> {
+    return this.#end('SIGKILL');
   }
 
-  async stop(): Promise<void> {
+  /** SIGTERM; resolves when it has ended. false: it does not run. */
+  stop(): Promise<boolean> {
+    return this.#end('SIGTERM');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<boolean> {
     const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return false;
+    this.#ending = child;
     const gone = once(child, 'close');
-    child.kill('SIGTERM');
+    child.kill(signal);
     await gone;
+    return true;
   }
 }

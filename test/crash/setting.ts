@@ -1,5 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
 import type { UserIdentity } from '../../src/evaluation/throwaway-pki.ts';
+import { childrenOf, killed } from '../support/processes.ts';
 
 /** What load is put on, and what of it can be killed. */
 export type Setting = {
@@ -11,6 +11,8 @@ export type Setting = {
   /** Whose mail has to be encrypted. */
   secret: UserIdentity;
   victims: readonly Victim[];
+  /** Rejects where a program ends that nobody has killed or stopped. */
+  endedByItself: Promise<never>;
   /** Mails that were accepted and are not delivered yet. */
   waiting(): Promise<number>;
   /** Makes what waits for its next attempt due now, as an operator would. */
@@ -20,22 +22,23 @@ export type Setting = {
 
 export type Victim = {
   name: string;
-  /** Killed with SIGKILL, and there again when this resolves, where nobody else starts it again. */
-  hit(): Promise<void>;
+  /** SIGKILL: dead when this resolves. null: there is nobody to be killed at the moment. */
+  hit(chance: () => number): Promise<Hit | null>;
 };
 
-/** One of the processes that hold keys for these gateways, where there is one. */
-export async function killedKeyProcess(gateways: readonly number[]): Promise<void> {
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    // Processes end while they are listed.
-    const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
-    const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-    if (!gateways.includes(parent)) continue;
-    try {
-      process.kill(Number(pid), 'SIGKILL');
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
-    }
-    return;
-  }
+export type Hit = {
+  /** Resolves when it is there again or was killed anew; rejects where it does not come back. */
+  back: Promise<void>;
+};
+
+/** One of the processes that hold keys for these gateways. Its gateway makes the next one, and nobody else waits for that. */
+export function keyProcess(gateways: () => readonly number[]): Victim {
+  return {
+    name: 'a key process',
+    async hit(chance) {
+      const there = await childrenOf(gateways());
+      const pid = there[Math.floor(chance() * there.length)];
+      return pid !== undefined && killed(pid) ? { back: Promise.resolve() } : null;
+    },
+  };
 }

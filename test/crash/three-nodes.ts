@@ -6,9 +6,10 @@ import { freePort } from '../../src/evaluation/free-port.ts';
 import { requireCommand } from '../support/require-command.ts';
 import { postgresql } from '../support/services/postgresql.ts';
 import { redis } from '../support/services/redis.ts';
-import { again, gatewayProcess, loadWorld, retryAll } from './load-world.ts';
+import { gatewayProcess, loadWorld, retryAll } from './load-world.ts';
 import { Restartable } from './restartable.ts';
-import { killedKeyProcess, type Setting } from './setting.ts';
+import { revived } from './revived.ts';
+import { keyProcess, type Setting } from './setting.ts';
 
 const NODES = [1, 2, 3];
 
@@ -66,18 +67,13 @@ export async function threeNodes(folder: string): Promise<Setting> {
   return {
     ...{ port, kept, caFile, secret },
     victims: [
-      ...gateways.map((gateway) => ({ name: gateway.name, hit: () => again(gateway) })),
-      { name: sink.name, hit: () => again(sink) },
-      { name: 'a key process', hit: () => killedKeyProcess(gateways.map(({ pid }) => pid)) },
-      {
-        name: 'Redis',
-        async hit() {
-          await messenger.kill();
-          await messenger.start();
-        },
-      },
-      { name: 'PostgreSQL', hit: () => database.restart() },
+      ...gateways.map(revived),
+      revived(sink),
+      keyProcess(() => gateways.map(({ pid }) => pid)),
+      revived({ name: 'Redis', kill: () => messenger.kill(), start: () => messenger.start() }),
+      revived({ name: 'PostgreSQL', kill: () => database.kill(), start: () => database.start() }),
     ],
+    endedByItself: Promise.race([...gateways, sink, balancer].map((one) => one.endedByItself)),
     async waiting() {
       const [row] = await database.run('SELECT count(*) AS mails FROM delivery', name);
       return Number(row?.mails);

@@ -38,7 +38,7 @@ test('so does one that has become a node: what its state folder has no node deli
     await desk.desk.hold([mailToHold({ ask: true })]);
     const left = { event: 'queue.left-behind', level: 'error', deliveries: 1, waiting: 1 };
     expect(await told(desk.state, settings)).toEqual([]);
-    const cluster = { rows: nodes.store };
+    const cluster = { rows: nodes.store, whenThere: <T>(work: () => Promise<T>) => work() };
     expect(await told(desk.state, settings, cluster)).toEqual([{ ...left, place: desk.state }]);
     await nodes.desk.hold([mailToHold({ ask: true })]);
     expect(await told(desk.state, settings, cluster)).toEqual([{ ...left, place: desk.state }]);

@@ -65,6 +65,11 @@ const overTls = (changed: Partial<PostgresqlPlace> = {}) =>
     ...{ tls: { ca, serverName: 'localhost' }, ...changed },
   });
 
+async function crash(): Promise<void> {
+  await server.kill();
+  await server.start();
+}
+
 async function failure(promise: Promise<unknown>): Promise<SealgateError> {
   const error = await promise.then(
     () => new Error('it did not fail'),
@@ -211,7 +216,10 @@ describe('the connection', () => {
 });
 
 describe('an outage', () => {
-  test('in the midst of requests fails them, and nothing else', async () => {
+  test.for([
+    ['by a shutdown that is told of', () => server.restart()],
+    ['by a crash that nobody tells of', crash],
+  ] as const)('in the midst of requests, %s, fails them, and nothing else', async ([, ends]) => {
     const store = await opened();
     let under = true;
     const asking = Array.from({ length: 4 }, async () => {
@@ -222,7 +230,7 @@ describe('an outage', () => {
         if (error instanceof Error) expect(error).toMatchObject({ code: 'store.unavailable' });
       }
     });
-    for (let i = 0; i < 3; i++) await server.restart();
+    for (let i = 0; i < 3; i++) await ends();
     under = false;
     await Promise.all(asking);
     expect(await store.query(sql`SELECT name FROM thing`)).toEqual([]);

@@ -1,3 +1,5 @@
+import { killed } from './processes.ts';
+
 /** Mail goes on while key processes are killed: who was told what, and how long nothing was signed. */
 export type KillsUnderLoad = {
   /** By Subject, the last reply; mails that were told to come again came again. */
@@ -70,14 +72,4 @@ export async function killUnderLoad(options: KillsUnderLoadOptions): Promise<Kil
 
   await Promise.all([killer(), ...Array.from({ length: lanes }, lane)]);
   return { replies, deferred, recoveries };
-}
-
-/** false: it has ended by itself meanwhile, and its successor is the one to kill. */
-function killed(pid: number): boolean {
-  try {
-    return process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false;
-    throw error;
-  }
 }

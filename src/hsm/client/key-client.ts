@@ -450,9 +450,12 @@ export class KeyClient implements KeyPlace {
       return;
     }
     switch (this.#state.kind) {
-      case 'starting':
-        this.#away(away(reason));
+      case 'starting': {
+        // One that was killed is replaced before anybody is told; whoever starts the gateway does not wait for a hung one thrice.
+        const wasHung = performance.now() - current.since >= this.#times.wait;
+        if (wasHung || this.#failures >= PATIENCE) this.#away(away(reason));
         break;
+      }
       case 'locked':
         if (login !== null) this.#waiting.rejectAll(errorOf(endedDuringTypedLogin(reason)));
         // Each start lets them wait anew.

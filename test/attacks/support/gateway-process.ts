@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { MailSystem } from '../../support/mail-system.ts';
+import { childrenOf } from '../../support/processes.ts';
 
 /** `sealgate serve` as an operator runs it, in a process of its own. */
 export type GatewayProcess = {
@@ -67,21 +68,11 @@ export async function startByHand(
     configFile,
     output: () => output,
     port: (listener) => ports.get(listener) ?? 0,
-    children: () => childrenOf(child.pid ?? 0),
+    children: () => childrenOf([child.pid ?? 0]),
     async stop() {
       child.kill('SIGTERM');
       await ended;
       return child.exitCode;
     },
   };
-}
-
-async function childrenOf(parent: number): Promise<number[]> {
-  const found: number[] = [];
-  for (const pid of (await readdir('/proc')).filter((name) => /^[0-9]+$/.test(name))) {
-    // Processes end while they are listed.
-    const status = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
-    if (Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]) === parent) found.push(Number(pid));
-  }
-  return found;
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
@@ -10,6 +10,7 @@ import { freePort } from '../../../src/evaluation/free-port.ts';
 import { runToEnd } from '../../../src/evaluation/run-program.ts';
 import { createThrowawayPki, type ThrowawayPki } from '../../../src/evaluation/throwaway-pki.ts';
 import { killUnderLoad } from '../../support/kills-under-load.ts';
+import { childrenOf } from '../../support/processes.ts';
 import { services } from '../../support/services/services.ts';
 import type { Benchmark, Contender, RoundSize, Sample } from '../benchmark.ts';
 import { awaitListening } from '../relay/load.ts';
@@ -173,12 +174,8 @@ async function notSigned(mails: readonly Buffer[], pki: ThrowawayPki): Promise<n
 
 /** The gateway's child that holds the token. */
 async function keyProcessOf(gatewayPid: number): Promise<number | null> {
-  for (const pid of (await readdir('/proc')).filter((each) => /^\d+$/.test(each))) {
-    // Processes end while they are listed.
-    const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === gatewayPid) return Number(pid);
-  }
-  return null;
+  const [child = null] = await childrenOf([gatewayPid]);
+  return child;
 }
 
 /** Keeps all it is given. */

@@ -23,6 +23,8 @@ export type StatementWire = {
   readonly isBroken: boolean;
   /** The next one that has the last of these words in it, in a transaction in which one had the others. After it all goes on. */
   arm(fault: StatementFault, words: readonly string[]): void;
+  /** The same of whichever statement comes next (0), or behind so many others. */
+  armAt(fault: StatementFault, others: number): void;
   /** New connections are answered with this SQLSTATE (FATAL), or, for null, refused; those that are there are reset. */
   close(state: string | null): void;
   open(): void;
@@ -34,7 +36,7 @@ const [QUERY, SYNC, PARSE] = [0x51, 0x53, 0x50];
 
 export async function startStatementWire(socket: string, port: number): Promise<StatementWire> {
   const ends = new Set<Socket>();
-  let armed: { fault: StatementFault; words: readonly string[] } | null = null;
+  let armed: { fault: StatementFault; isMeant(transaction: readonly string[]): boolean } | null = null;
   let closed: { state: string | null } | null = null;
   const server = createServer((gateway) => {
     ends.add(gateway);
@@ -64,8 +66,7 @@ export async function startStatementWire(socket: string, port: number): Promise<
     const faultOf = (statement: string): StatementFault | null => {
       if (statement.startsWith('BEGIN')) transaction = [];
       transaction.push(statement);
-      if (armed === null || !statement.includes(armed.words.at(-1) ?? '')) return null;
-      if (!armed.words.every((word) => transaction.some((one) => one.includes(word)))) return null;
+      if (armed?.isMeant(transaction) !== true) return null;
       const { fault } = armed;
       armed = null;
       return fault;
@@ -136,7 +137,14 @@ export async function startStatementWire(socket: string, port: number): Promise<
       return armed === null;
     },
     arm(fault, words) {
-      armed = { fault, words };
+      const isMeant = (transaction: readonly string[]) =>
+        transaction.at(-1)?.includes(words.at(-1) ?? '') === true &&
+        words.every((word) => transaction.some((one) => one.includes(word)));
+      armed = { fault, isMeant };
+    },
+    armAt(fault, others) {
+      let left = others;
+      armed = { fault, isMeant: () => left-- === 0 };
     },
     close(state) {
       closed = { state };

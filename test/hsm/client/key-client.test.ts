@@ -117,12 +117,12 @@ describe('a process that dies', () => {
     ['never says a word', '', 1_500],
     ['says nonsense', "raw('opened')", 60_000],
   ])(
-    'one that %s: the place is absent, requests are told at once, and it is tried again',
+    'one that %s, three times: the place is absent, requests are told at once, and it is tried again',
     async (name, onMessage, open) => {
       const broken = impostor(
         authority,
         `opening ${name}`,
-        `if (start < 2) { ${onMessage} } else open();`,
+        `if (start < 4) { ${onMessage} } else open();`,
         'reply([1])',
       );
       await withImpostor(broken, { times: { open } }, async (client) => {
@@ -137,6 +137,34 @@ describe('a process that dies', () => {
       });
     },
   );
+
+  test('the first one, as it opens: nobody is told, and the next one serves what waits', async () => {
+    const killed = impostor(
+      authority,
+      'killed',
+      'if (start < 3) process.exit(1); else open();',
+      'reply([4])',
+    );
+    const client = startPlace(file, { program: killed.program, times: { close: 100 } });
+    try {
+      const result = client.perform(operation);
+      await client.settled;
+      expect(client.state.kind).toBe('open');
+      expect(await result).toEqual(Buffer.from([4]));
+      expect(killed.starts()).toBe(3);
+    } finally {
+      await client.close();
+    }
+  });
+
+  test('the first one, hung as it opens for as long as anybody waits: that is told at once', async () => {
+    const hung = impostor(authority, 'hung as it opens', 'if (start > 1) open();', 'reply([4])');
+    const times = { open: 1_000, wait: 500 };
+    await withImpostor(hung, { times }, async (client) => {
+      expect(client.state.kind).toBe('absent');
+      await untilState(client, 'open');
+    });
+  });
 
   test('one that had been of use is replaced at once, and one that had not after a pause that doubles', async () => {
     const crashing = impostor(

@@ -13,7 +13,7 @@ export async function listening(port: number, server: ChildProcess, what: string
     ]).catch(() => false);
     socket.destroy();
     if (up) return;
-    if (server.exitCode !== null) throw new Error(`${what} does not start`);
+    if (server.exitCode !== null || server.signalCode !== null) throw new Error(`${what} does not start`);
     await pause(10);
   }
 }

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { freePort } from '../../../src/evaluation/free-port.ts';
+import { childrenOf, isAlive, killed } from '../processes.ts';
 import { firstFile } from '../require-command.ts';
+import { stopProcess } from '../stop-process.ts';
 import { type Started, started, temporaryFolder } from './disposable.ts';
 
 /**
@@ -21,8 +23,12 @@ export type Postgresql = {
   database(): Promise<string>;
   /** Runs SQL as the superuser. */
   run(sql: string, database?: string): Promise<readonly Record<string, unknown>[]>;
-  /** Ends it (at once, as a power cut would) and starts it again. */
+  /** Ends it by its own immediate shutdown, which tells its clients, and starts it again. */
   restart(meanwhile?: () => Promise<void>): Promise<void>;
+  /** Ends it as a crash of the machine would: SIGKILL, to every process of it at the same moment. false: it does not run. */
+  kill(): Promise<boolean>;
+  /** Again, with what is in its folder. @throws Error where it ends before it answers, killed or by itself */
+  start(): Promise<void>;
 };
 
 export type PostgresqlOptions = {
@@ -88,13 +94,13 @@ export async function postgresql({
     ssl: tls === undefined ? 'off' : 'on',
     log_min_messages: 'fatal',
   };
-  const start = () =>
+  const launched = () =>
     spawn(
       join(programs, 'postgres'),
       ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
       { ...identity, env: environment, cwd: folder, stdio: 'ignore' },
     );
-  let server = start();
+  let server = launched();
   const connect = async (database: string) => {
     const client = new Client({ host: socket, port, user: 'test', database, password: () => '' });
     client.on('error', () => undefined);
@@ -116,9 +122,13 @@ export async function postgresql({
         () => false,
       );
       if (up) return;
-      if (server.exitCode !== null) throw new Error('PostgreSQL does not start');
+      if (hasEnded(server)) throw new Error('PostgreSQL does not start');
       await pause(20);
     }
+  };
+  const start = async () => {
+    server = launched();
+    await ready();
   };
   await ready();
   let made = 0;
@@ -135,9 +145,14 @@ export async function postgresql({
     async restart(meanwhile = () => Promise.resolve()) {
       await end(server, 'SIGQUIT');
       await meanwhile();
-      server = start();
-      await ready();
+      await start();
     },
+    async kill() {
+      if (hasEnded(server)) return false;
+      await killAll(server);
+      return true;
+    },
+    start,
     async stop() {
       await end(server, 'SIGQUIT');
       await remove();
@@ -145,8 +160,25 @@ export async function postgresql({
   });
 }
 
+function hasEnded(server: ChildProcess): boolean {
+  return server.exitCode !== null || server.signalCode !== null;
+}
+
+async function killAll(server: ChildProcess): Promise<void> {
+  const { pid } = server;
+  if (pid === undefined) throw new Error('PostgreSQL was not started');
+  const gone = once(server, 'exit');
+  // Stopped, it makes no process that would be missed here.
+  stopProcess(pid);
+  const all = [pid, ...(await childrenOf([pid]))];
+  for (const one of all) killed(one);
+  await gone;
+  // Each has the shared memory, which keeps a successor from starting.
+  while ((await Promise.all(all.map(isAlive))).includes(true)) await pause(5);
+}
+
 async function end(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
+  if (hasEnded(server)) return;
   const gone = once(server, 'exit');
   server.kill(signal);
   await gone;

@@ -12,8 +12,8 @@ export type Redis = {
   pid(): number;
   /** A connection of the test's own; closed with the server. */
   client(): Client;
-  /** Ends it, as a crash does (`SIGKILL`) or in order. */
-  kill(signal?: NodeJS.Signals): Promise<void>;
+  /** Ends it, as a crash does (`SIGKILL`) or in order. false: it does not run. */
+  kill(signal?: NodeJS.Signals): Promise<boolean>;
   /** Again, on the same port, with what is in its folder. */
   start(): Promise<void>;
 };
@@ -35,10 +35,11 @@ export async function redis(settings: Readonly<Record<string, string>> = DURABLE
   };
   const kill = async (signal: NodeJS.Signals = 'SIGKILL') => {
     const ending = server;
-    if (ending === null || ending.exitCode !== null || ending.signalCode !== null) return;
+    if (ending === null || ending.exitCode !== null || ending.signalCode !== null) return false;
     const gone = once(ending, 'exit');
     ending.kill(signal);
     await gone;
+    return true;
   };
   await start();
   return started<Redis>({
