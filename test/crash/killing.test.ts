@@ -89,7 +89,7 @@ describe('killing', () => {
     const stop = new AbortController();
     let hits = 0;
     let hasEnded = false;
-    const killing = kill([slow], chanceOf(1), EVERY, stop.signal, () => {
+    const killing = kill([slow], chanceOf(1), EVERY, null, stop.signal, () => {
       if (++hits === 20) stop.abort();
     }).then((kills) => {
       hasEnded = true;
@@ -110,11 +110,18 @@ describe('killing', () => {
     const somebody: Victim = { name: 'somebody', hit: async () => ({ back: Promise.resolve() }) };
     const stop = new AbortController();
     let hits = 0;
-    const { times, intervals } = await kill([nobody, somebody], chanceOf(2), EVERY, stop.signal, () => {
+    const { times, intervals } = await kill([nobody, somebody], chanceOf(2), EVERY, null, stop.signal, () => {
       if (++hits === 5) stop.abort();
     });
     expect(Object.fromEntries(times)).toEqual({ nobody: 0, somebody: 5 });
     expect(intervals).toHaveLength(5);
+  });
+
+  test('ends by itself after so many', async () => {
+    const somebody: Victim = { name: 'somebody', hit: async () => ({ back: Promise.resolve() }) };
+    const never = new AbortController();
+    const { intervals } = await kill([somebody], chanceOf(4), EVERY, 7, never.signal, () => undefined);
+    expect(intervals).toHaveLength(7);
   });
 
   test('ends at once where somebody does not come back', async () => {
@@ -123,7 +130,7 @@ describe('killing', () => {
       hit: async () => ({ back: Promise.reject(new Error('no disk')) }),
     };
     const never = new AbortController();
-    const killing = kill([lost], chanceOf(3), [1, 1], never.signal, () => undefined);
+    const killing = kill([lost], chanceOf(3), [1, 1], null, never.signal, () => undefined);
     await expect(killing).rejects.toThrow('no disk');
   });
 });

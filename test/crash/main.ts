@@ -48,6 +48,8 @@ for (const name of positionals.length === 0 ? Object.keys(SETTINGS) : positional
         lanes: Number(values.lanes),
         seed: Number(values.seed),
         every: [least, most],
+        kills: null,
+        pause: 0,
         folder,
         progress,
       },

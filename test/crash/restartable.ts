@@ -2,6 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { awaitListening } from '../bench/relay/load.ts';
 
+/** Two minutes and more: a gateway waits a minute for its database. */
+const ATTEMPTS = 24_000;
+
 /** A program that is killed and started again, always with the same ports and files. */
 export class Restartable {
   readonly name: string;
@@ -48,7 +51,7 @@ export class Restartable {
       throw error;
     });
     ended.catch(() => undefined);
-    await Promise.race([awaitListening(this.#port), ended]);
+    await Promise.race([awaitListening(this.#port, ATTEMPTS), ended]);
   }
 
   /** SIGKILL; resolves when it has ended. false: it does not run. */

@@ -15,13 +15,21 @@ export type Sent = {
   deferred: number;
 };
 
-/** A client like any other: it sends each mail until it has heard 250, and calls again when the connection is lost. */
-export async function sendAll(port: number, numbers: readonly number[], lanes: number): Promise<Sent> {
+/**
+ * A client like any other: it sends each mail until it has heard 250, and calls again when the connection is lost.
+ *
+ * @param next the number of the next mail; null: there is none
+ * @param options.pause of each connection behind a mail, milliseconds
+ */
+export async function sendAll(
+  port: number,
+  next: () => number | null,
+  { lanes, pause }: { lanes: number; pause: number },
+): Promise<Sent> {
   const sent: Sent = { accepted: new Set(), refused: new Map(), unknown: 0, deferred: 0 };
-  const left = [...numbers].reverse();
   const lane = async (): Promise<void> => {
     let connection: Connection | null = null;
-    for (let number = left.pop(); number !== undefined; number = left.pop()) {
+    for (let number = next(); number !== null; number = next()) {
       for (let settled = false; !settled; ) {
         try {
           connection ??= await Connection.open(port);
@@ -34,6 +42,7 @@ export async function sendAll(port: number, numbers: readonly number[], lanes: n
           await sleep(20);
         }
       }
+      if (pause > 0) await sleep(pause);
     }
     connection?.close();
   };

@@ -11,6 +11,10 @@ export type FireOptions = {
   lanes: number;
   seed: number;
   every: Every;
+  /** So many, and mails for as long as they take, even if that makes more of them; null: for as long as the mails take. */
+  kills: number | null;
+  /** Of each connection behind a mail, milliseconds. */
+  pause: number;
   /** Where files go while messages are looked at. */
   folder: string;
   progress?: (text: string) => void;
@@ -32,17 +36,26 @@ const STUCK_MS = 90_000;
 /** Sends numbered mails while everything is killed by chance, waits until nothing waits any more, and looks at what arrived. */
 export async function underFire(setting: Setting, options: FireOptions): Promise<FireResult> {
   const { mails, lanes, seed, every, folder, progress = () => undefined } = options;
-  const numbers = Array.from({ length: mails }, (_, i) => i + 1);
   const began = performance.now();
   const stop = new AbortController();
-  const killing = kill(setting.victims, chanceOf(seed), every, stop.signal, progress);
+  const killing = kill(setting.victims, chanceOf(seed), every, options.kills, stop.signal, progress);
+  let isOver = options.kills === null;
+  const killed = killing.then(() => {
+    isOver = true;
+  });
+  let number = 0;
+  const next = () => (number < mails || !isOver ? ++number : null);
   let sent: Sent;
   try {
-    const sending = sendAll(setting.port, numbers, lanes);
-    sent = await Promise.race([sending, killing.then(never), setting.endedByItself]);
-  } finally {
+    const sending = sendAll(setting.port, next, { lanes, pause: options.pause });
+    sent = await Promise.race([sending, killed.then(never), setting.endedByItself]);
+  } catch (error) {
     stop.abort();
+    // Whoever stops the setting then finds nobody who is just being started.
+    await killing.catch(() => undefined);
+    throw error;
   }
+  stop.abort();
   const sentAt = performance.now();
   const kills = await Promise.race([killing, setting.endedByItself]);
   const [refusal] = sent.refused.values();
@@ -59,7 +72,7 @@ export async function underFire(setting: Setting, options: FireOptions): Promise
   };
 }
 
-/** Where killing ends before sending does it has failed, and its error is thrown already. */
+/** Only the error of what ends before is waited for. */
 function never(): Promise<never> {
   return new Promise(() => undefined);
 }
