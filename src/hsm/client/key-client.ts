@@ -278,11 +278,21 @@ export class KeyClient implements KeyPlace {
       case 'failed':
         current.login = null;
         this.#leaving(current);
-        this.#away(message.failure);
+        if (!this.#maySucceed(current, message.failure)) this.#away(message.failure);
         break;
       default:
         unreachable(message);
     }
+  }
+
+  /**
+   * Whether the next process is waited for before anybody is told that the first opening has failed. SoftHSM2 shows no token in the moment in
+   * which another process writes to it.
+   */
+  #maySucceed({ since }: Current, failure: Failure): boolean {
+    if (this.#state.kind !== 'starting' || failure.duration === 'permanent') return false;
+    // Whoever starts the gateway does not wait for a hung one thrice.
+    return this.#failures + 1 < PATIENCE && performance.now() - since < this.#times.wait;
   }
 
   #leaving(current: Current): void {
@@ -435,14 +445,15 @@ export class KeyClient implements KeyPlace {
     if (current.healthy) this.#failures = 0;
     const atOnce = current.healthy || (current.brief && this.#failures === 0);
     const delay = atOnce ? 0 : this.#pause();
+    const maySucceed = this.#maySucceed(current, away(reason));
     if (!current.healthy) this.#failures++;
     const timer = setTimeout(() => this.#restart(timer), delay);
     this.#phase = { kind: 'pausing', timer };
-    this.#afterEnd(current, reason);
+    this.#afterEnd(current, reason, maySucceed);
     this.#reloads.end(errorOf(away(reason)));
   }
 
-  #afterEnd(current: Current, reason: string): void {
+  #afterEnd(current: Current, reason: string, maySucceed: boolean): void {
     const { login } = current;
     if (login !== null && login.identity !== null && !this.#permits.isProven(login.identity)) {
       this.#permits.refused(login.identity);
@@ -450,12 +461,9 @@ export class KeyClient implements KeyPlace {
       return;
     }
     switch (this.#state.kind) {
-      case 'starting': {
-        // One that was killed is replaced before anybody is told; whoever starts the gateway does not wait for a hung one thrice.
-        const wasHung = performance.now() - current.since >= this.#times.wait;
-        if (wasHung || this.#failures >= PATIENCE) this.#away(away(reason));
+      case 'starting':
+        if (!maySucceed) this.#away(away(reason));
         break;
-      }
       case 'locked':
         if (login !== null) this.#waiting.rejectAll(errorOf(endedDuringTypedLogin(reason)));
         // Each start lets them wait anew.

@@ -138,23 +138,44 @@ describe('a process that dies', () => {
     },
   );
 
-  test('the first one, as it opens: nobody is told, and the next one serves what waits', async () => {
-    const killed = impostor(
-      authority,
-      'killed',
-      'if (start < 3) process.exit(1); else open();',
-      'reply([4])',
-    );
-    const client = startPlace(file, { program: killed.program, times: { close: 100 } });
-    try {
-      const result = client.perform(operation);
-      await client.settled;
-      expect(client.state.kind).toBe('open');
-      expect(await result).toEqual(Buffer.from([4]));
-      expect(killed.starts()).toBe(3);
-    } finally {
-      await client.close();
-    }
+  test.each([
+    ['dies', 'process.exit(1)'],
+    ['finds no token', "send({ kind: 'failed', failure: failure('key.token-absent') }); process.exit()"],
+  ])(
+    'the first two, where each %s as it opens: nobody is told, and the next one serves',
+    async (name, ends) => {
+      const killed = impostor(
+        authority,
+        `first ${name}`,
+        `if (start < 3) { ${ends} } else open();`,
+        'reply([4])',
+      );
+      const client = startPlace(file, { program: killed.program, times: { close: 100 } });
+      try {
+        const result = client.perform(operation);
+        await client.settled;
+        expect(client.state.kind).toBe('open');
+        expect(await result).toEqual(Buffer.from([4]));
+        expect(killed.starts()).toBe(3);
+      } finally {
+        await client.close();
+      }
+    },
+  );
+
+  test('a token that three do not find is absent, in the words of the third; what a person has to mend is said at once', async () => {
+    const says = (code: string, duration: string) =>
+      `if (message.kind === 'open') { send({ kind: 'failed', failure: failure('${code}', '${duration}') }); process.exit(); }`;
+    const absent = impostor(authority, 'absent', says('key.token-absent', 'temporary'));
+    await withImpostor(absent, { times: { restart: 50 } }, async (client) => {
+      expect(client.state).toMatchObject({ kind: 'absent', failure: { code: 'key.token-absent' } });
+      expect(absent.starts()).toBe(3);
+    });
+    const unreadable = impostor(authority, 'unreadable', says('key.module-unreadable', 'permanent'));
+    await withImpostor(unreadable, { times: { restart: 3_600_000 } }, async (client) => {
+      expect(client.state).toMatchObject({ kind: 'absent', failure: { code: 'key.module-unreadable' } });
+      expect(unreadable.starts()).toBe(1);
+    });
   });
 
   test('the first one, hung as it opens for as long as anybody waits: that is told at once', async () => {
