@@ -22,6 +22,7 @@ import { RunningKeyProcess } from './running-key-process.ts';
 import type { SessionPipe } from './session-pipe.ts';
 import { freeSession, handOut, sentAtOnce } from './sessions-by-load.ts';
 import { environmentOf, keyProcessProgram, startKeyProcess } from './start-key-process.ts';
+import { Starts } from './starts.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 
 /**
@@ -34,8 +35,6 @@ import { WaitingRequests } from './waiting-requests.ts';
  * What changes of the place is told by `onChange`; the log has here what is not seen there: processes, PINs.
  */
 
-/** Starts in a row without success after which requests are told at once instead of waiting for the next one. */
-const PATIENCE = 3;
 /** A token that was there for less is out and in all the time, as with a bad contact. Milliseconds. */
 const BRIEF_MS = 2_000;
 /** Threads for keys from files; more than the machine has processors are of no use. */
@@ -71,6 +70,7 @@ type Phase =
 export class KeyClient implements KeyPlace {
   readonly #options: KeyClientOptions;
   readonly #times: KeyClientTimes;
+  readonly #starts: Starts;
   readonly #sessions: number;
   readonly #waiting: WaitingRequests;
   readonly #listeners: (() => void)[] = [];
@@ -81,8 +81,6 @@ export class KeyClient implements KeyPlace {
   #state: KeyState = { kind: 'starting' };
   #phase: Phase;
   #last: Inventory | null;
-  /** Starts since the last success. */
-  #failures = 0;
   #generation = 0;
 
   private constructor(options: KeyClientOptions) {
@@ -91,6 +89,7 @@ export class KeyClient implements KeyPlace {
     this.#last = options.remembered ?? null;
     this.#permits = new LoginPermits(options.refusals);
     this.#times = { ...keyClientTimes, ...times };
+    this.#starts = new Starts(this.#times);
     this.#sessions = place.kind === 'token' ? place.sessions : SOFTWARE_SESSIONS;
     this.#waiting = new WaitingRequests(() => errorOf(this.#expired()));
     this.#phase = this.#start();
@@ -192,7 +191,10 @@ export class KeyClient implements KeyPlace {
       process: new RunningKeyProcess(child, this.#sessions, this.#times.operation, {
         received: (message) => this.#handle(current, message),
         answered: (done) => {
-          if (done) this.#succeeded(current);
+          if (done) {
+            current.healthy = true;
+            this.#starts.succeeded();
+          }
           this.#serve(current);
         },
         ended: (reason) => this.#ended(current, reason),
@@ -290,9 +292,9 @@ export class KeyClient implements KeyPlace {
    * which another process writes to it.
    */
   #maySucceed({ since }: Current, failure: Failure): boolean {
-    if (this.#state.kind !== 'starting' || failure.duration === 'permanent') return false;
-    // Whoever starts the gateway does not wait for a hung one thrice.
-    return this.#failures + 1 < PATIENCE && performance.now() - since < this.#times.wait;
+    return (
+      this.#state.kind === 'starting' && failure.duration === 'temporary' && this.#starts.leaveHope(since)
+    );
   }
 
   #leaving(current: Current): void {
@@ -405,11 +407,6 @@ export class KeyClient implements KeyPlace {
     this.#reloads.end(errorOf(failure));
   }
 
-  #succeeded(current: Current): void {
-    current.healthy = true;
-    this.#failures = 0;
-  }
-
   /** null: it has to wait, or others wait already. */
   #freeSession(): SessionPipe | null {
     if (this.#phase.kind !== 'running' || this.#waiting.count > 0) return null;
@@ -442,11 +439,11 @@ export class KeyClient implements KeyPlace {
     const token = this.#last?.token?.label ?? '';
     log.write({ event: 'key.process-ended', level: 'warn', module: nameOf(place), token, reason });
     current.process.failInside(errorOf(away(reason)));
-    if (current.healthy) this.#failures = 0;
-    const atOnce = current.healthy || (current.brief && this.#failures === 0);
-    const delay = atOnce ? 0 : this.#pause();
+    if (current.healthy) this.#starts.succeeded();
+    const atOnce = current.healthy || (current.brief && this.#starts.noneHasFailed);
+    const delay = atOnce ? 0 : this.#starts.pause;
     const maySucceed = this.#maySucceed(current, away(reason));
-    if (!current.healthy) this.#failures++;
+    if (!current.healthy) this.#starts.failed();
     const timer = setTimeout(() => this.#restart(timer), delay);
     this.#phase = { kind: 'pausing', timer };
     this.#afterEnd(current, reason, maySucceed);
@@ -467,10 +464,10 @@ export class KeyClient implements KeyPlace {
       case 'locked':
         if (login !== null) this.#waiting.rejectAll(errorOf(endedDuringTypedLogin(reason)));
         // Each start lets them wait anew.
-        else if (this.#failures >= PATIENCE) this.#away(away(reason));
+        else if (this.#starts.areTooMany) this.#away(away(reason));
         break;
       case 'open':
-        if (this.#failures >= PATIENCE) this.#away(away(reason));
+        if (this.#starts.areTooMany) this.#away(away(reason));
         break;
       case 'absent':
       case 'refused':
@@ -479,10 +476,6 @@ export class KeyClient implements KeyPlace {
       default:
         unreachable(this.#state);
     }
-  }
-
-  #pause(): number {
-    return Math.min(this.#times.restart * 2 ** Math.min(this.#failures, 20), this.#times.restartMost);
   }
 
   #become(state: KeyState): void {
