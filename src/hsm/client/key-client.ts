@@ -278,9 +278,9 @@ export class KeyClient implements KeyPlace {
         this.#leaving(current);
         break;
       case 'failed':
+        if (!this.#maySucceed(current, message.failure)) this.#away(message.failure);
         current.login = null;
         this.#leaving(current);
-        if (!this.#maySucceed(current, message.failure)) this.#away(message.failure);
         break;
       default:
         unreachable(message);
@@ -289,12 +289,11 @@ export class KeyClient implements KeyPlace {
 
   /**
    * Whether the next process is waited for before anybody is told that the first opening has failed. SoftHSM2 shows no token in the moment in
-   * which another process writes to it.
+   * which another process writes to it. A PIN that has left is not sent again in that hope: each answer to it may have cost a try.
    */
-  #maySucceed({ since }: Current, failure: Failure): boolean {
-    return (
-      this.#state.kind === 'starting' && failure.duration === 'temporary' && this.#starts.leaveHope(since)
-    );
+  #maySucceed({ since, login }: Current, { duration }: Pick<Failure, 'duration'>): boolean {
+    const mayTryAgain = this.#state.kind === 'starting' && login === null && duration === 'temporary';
+    return mayTryAgain && this.#starts.leaveHope(since);
   }
 
   #leaving(current: Current): void {

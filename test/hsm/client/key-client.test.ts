@@ -276,6 +276,20 @@ describe('a PIN from a file', () => {
     expect(permits.length).toBeGreaterThan(2);
   });
 
+  test('is sent once at the start where the token fails for now: nobody waits for another answer', async () => {
+    const failing = impostor(
+      authority,
+      'failing at the login',
+      `if (message.kind === 'open') ${LOGIN};
+       if (message.kind === 'permit') { send({ kind: 'failed', failure: failure('key.unavailable') }); process.exit(); }`,
+    );
+    // So whoever starts the gateway is told before the next one is started.
+    await withImpostor(failing, { times: { restart: 3_600_000 } }, async (client) => {
+      expect(client.state).toMatchObject({ kind: 'absent', failure: { code: 'key.unavailable' } });
+      expect(permitsOf(failing)).toHaveLength(1);
+    });
+  });
+
   test('that was accepted once is proven: a crash during a later login does not condemn it', async () => {
     const crashing = impostor(
       authority,
