@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SealgateError } from '../errors.ts';
 import { storeUnusable } from './sql-store.ts';
+import { isBusy } from './sqlite-busy.ts';
 
 /** Its file in the state folder; nothing is ever in it. */
 const FILE = 'queue.lock';
@@ -46,11 +47,6 @@ function makeFile(file: string): void {
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   }
-}
-
-/** SQLITE_BUSY. */
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && error.errcode === 5;
 }
 
 function inUse(stateFolder: string): SealgateError {

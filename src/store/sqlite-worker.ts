@@ -3,6 +3,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Row, SqlValue, Statement } from './sql-store.ts';
 import type { Request, Response, WorkerData } from './sqlite-protocol.ts';
+import { writeAhead } from './write-ahead.ts';
 
 /**
  * The thread that holds the database: node:sqlite is synchronous, and a slow disk must not stop the mail.
@@ -11,6 +12,8 @@ import type { Request, Response, WorkerData } from './sqlite-protocol.ts';
 
 /** Prepared statements kept; the code has a few dozen. */
 const MOST_PREPARED = 256;
+/** So long others are waited for, milliseconds. */
+const PATIENCE_MS = 5_000;
 
 const port = parentPort;
 if (port !== null) serve(workerData as WorkerData, (response) => port.postMessage(response));
@@ -43,9 +46,9 @@ function serve(data: WorkerData, answer: (response: Response) => void): void {
 function open({ file, migrations, powerCut, tables }: WorkerData): DatabaseSync {
   // Made here, so that nobody else can read it (who writes to whom); SQLite gives -wal and -shm the same mode.
   closeSync(openSync(file, 'a', 0o600));
-  const database = new DatabaseSync(file, { timeout: 5_000 });
+  const database = new DatabaseSync(file, { timeout: PATIENCE_MS });
   try {
-    database.exec('PRAGMA journal_mode = WAL');
+    writeAhead(database, PATIENCE_MS);
     // What was answered survives a power cut where it matters: a delivered variant must not be delivered again.
     database.exec(`PRAGMA synchronous = ${powerCut === 'takes-nothing' ? 'FULL' : 'NORMAL'}`);
     database.exec('PRAGMA foreign_keys = ON');
